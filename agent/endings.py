@@ -1,0 +1,86 @@
+"""How a run ends: the outcome and its reason, the best attempt, and what an error means."""
+
+from collections.abc import Sequence
+
+from imagerag.agent.errors import (
+    BackendError,
+    BudgetExceededError,
+    ImageRAGError,
+    JudgeReplyError,
+    RefusalError,
+)
+from imagerag.agent.state import RunState, newest
+from imagerag.agent.types import Attempt, Ending, Knobs, Outcome, Verdict
+
+JUDGING = frozenset({"critique", "extract_concepts", "write_captions"})
+"""The nodes that ask the judge."""
+
+JUDGED = frozenset({Outcome.BEST_EFFORT, Outcome.NO_USABLE_REFERENCE})
+"""The outcomes in which attempts that scores cannot tell apart are worth comparing: the judge answers, and is not done
+with all of them."""
+
+
+def ending(state: RunState, knobs: Knobs, *, room: int) -> Ending:
+    """The outcome of a run that came to its end by its own logic."""
+    attempt = newest(state)
+    if attempt is None:
+        return Ending(outcome=Outcome.FAILED, reason="nothing was drawn")
+    verdict = attempt.verdict
+    if verdict is None or verdict.aligned is None:
+        why = verdict.reason if verdict else "it was not asked"
+        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no readable answer: {why}")
+    if verdict.aligned:
+        return Ending(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
+    lacking = "; ".join(missing_words(verdict, state)) or "the prompt as a whole"
+    if attempt.round >= knobs.max_rounds:
+        return Ending(outcome=Outcome.BEST_EFFORT, reason=f"still missing after {_rounds(knobs.max_rounds)}: {lacking}")
+    why = "nothing in the library passed" if room else "the generator takes no more images"
+    return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason=f"no usable reference for {lacking}: {why}")
+
+
+def missing_words(verdict: Verdict | None, state: RunState | None = None) -> list[str]:
+    """What an attempt lacks, in few words: the unmet requirements, or what the judge named."""
+    if verdict is None:
+        return []
+    unmet = [check.requirement.text for check in verdict.checks if not check.met]
+    named = [concept.text for concept in verdict.missing]
+    asked = [concept.text for concept in (state.get("concepts") or [])] if state else []
+    return unmet or named or asked
+
+
+def best_attempts(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts no other beats, oldest first: one, unless scores cannot tell them apart.
+
+    An aligned attempt beats any other. Otherwise the highest score wins; attempts that were never judged come last,
+    and a bare no has no score. Of attempts with the very same image only the oldest is kept.
+    """
+    if not attempts:
+        return []
+    top = max(_rank(attempt) for attempt in attempts)
+    different = {a.image.sha256: a for a in reversed(attempts) if _rank(a) == top}
+    best = sorted(different.values(), key=lambda attempt: attempt.index)
+    return best if top[0] == 1 else best[:1]
+
+
+def _rank(attempt: Attempt) -> tuple[int, float]:
+    verdict = attempt.verdict
+    if verdict is None or verdict.aligned is None:
+        return (0, 0.0)
+    return (2, 1.0) if verdict.aligned else (1, verdict.score or 0.0)
+
+
+def ending_for(error: BaseException, node: str) -> Ending:
+    """What it means for the run that `node` failed with `error`, retries spent."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, RefusalError):
+        return Ending(outcome=Outcome.REFUSED, reason=message)
+    if isinstance(error, BudgetExceededError):
+        return Ending(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
+    if isinstance(error, JudgeReplyError) or (isinstance(error, BackendError) and node in JUDGING):
+        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
+    told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
+    return Ending(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"

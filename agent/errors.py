@@ -1,0 +1,131 @@
+"""Every error imagerag raises on purpose.
+
+```
+ImageRAGError
+├── UsageError                 the caller asked for something that cannot be; the CLI exits with 2
+│   ├── UnknownLibraryError
+│   ├── UnknownRunError
+│   ├── RunStateError          the run exists but cannot take this step (not waiting, already ended)
+│   ├── SpecError              a backend spec that names nothing we know
+│   └── MissingExtraError      an optional part is not installed
+├── LibraryError
+│   ├── EmbeddingMismatchError
+│   └── LibraryDamagedError
+├── BlobError                  an image is missing, or its bytes no longer match its hash
+├── BackendError               a model failed to answer; `retryable` says whether asking again can help
+│   ├── BackendTimeoutError
+│   ├── RateLimitedError
+│   ├── QuotaError
+│   └── AuthError
+├── RefusalError               content policy: final, never retried
+├── JudgeReplyError            the judge answered, but not with what was asked for; `raw` keeps its words
+└── BudgetExceededError
+```
+
+A message says what was wrong, with what, and what to type next.
+"""
+
+
+class ImageRAGError(Exception):
+    """The root of everything imagerag raises on purpose."""
+
+
+class UsageError(ImageRAGError, ValueError):
+    """The caller asked for something that cannot be done as asked."""
+
+
+class UnknownLibraryError(UsageError):
+    """No library of that name exists."""
+
+
+class UnknownRunError(UsageError):
+    """No run of that id exists."""
+
+
+class RunStateError(UsageError):
+    """The run exists, but cannot take this step now."""
+
+
+class SpecError(UsageError):
+    """A backend spec names a provider or model that is not known."""
+
+
+class MissingExtraError(UsageError):
+    """An optional part is not installed. The message names the extra."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional part: pip install 'imagerag[{extra}]'")
+        self.extra = extra
+
+
+class LibraryError(ImageRAGError):
+    """A reference library cannot be used as it is."""
+
+
+class EmbeddingMismatchError(LibraryError):
+    """The library was built with another encoder than the one offered."""
+
+
+class LibraryDamagedError(LibraryError):
+    """The library's files are damaged or half missing."""
+
+
+class BlobError(ImageRAGError):
+    """An image is missing from the blob store, or its bytes no longer match its SHA-256."""
+
+
+class BackendError(ImageRAGError):
+    """A model failed to answer.
+
+    Attributes:
+        retryable: whether asking the same again can help.
+        retry_after_s: how long the service asked us to wait, in seconds, when it said so.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, retryable: bool | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        if retryable is not None:
+            self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class BackendTimeoutError(BackendError):
+    """No answer came in time."""
+
+
+class RateLimitedError(BackendError):
+    """Too many requests; later may work."""
+
+
+class QuotaError(BackendError):
+    """The account has nothing left to spend. Asking again does not help."""
+
+    retryable = False
+
+
+class AuthError(BackendError):
+    """The key is missing, wrong, or not allowed to do this."""
+
+    retryable = False
+
+
+class RefusalError(ImageRAGError):
+    """A model declined for reasons of content policy. Final: never retried."""
+
+
+class JudgeReplyError(ImageRAGError):
+    """The judge answered, but not with what was asked for.
+
+    Attributes:
+        raw: the judge's own words.
+    """
+
+    def __init__(self, message: str, *, raw: str = "") -> None:
+        super().__init__(message)
+        self.raw = raw
+
+
+class BudgetExceededError(ImageRAGError):
+    """The next call would go over what this run may spend."""

@@ -1,0 +1,226 @@
+"""The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from imagerag.agent import endings, ledger
+from imagerag.agent.calls import Calls
+from imagerag.agent.captions import fitting_queries
+from imagerag.agent.errors import ImageRAGError, JudgeReplyError
+from imagerag.agent.ports import BlobStore, Filter, GeneratedImage, ImageGenerator, ImagePart, Judge, ReferenceLibrary
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
+from imagerag.agent.selection import Selection, offer
+from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
+from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
+from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, UsedReference, Variation, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nodes:
+    """The nodes, bound to the ports they act through. `library` may be None: then nothing is ever found."""
+
+    generator: ImageGenerator
+    judge: Judge
+    library: ReferenceLibrary | None
+    blobs: BlobStore
+
+    async def generate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
+        initial = state.get("initial_image")
+        if initial is None:
+            return await self._draw(state, runtime.context, subjects_of(state))
+        attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
+        return {"attempts": [attempt]}
+
+    async def critique(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique."""
+        attempts, knobs = state["attempts"], runtime.context
+        attempt, calls = attempts[-1], Calls.of(state, knobs)
+        calls.round = attempt.round
+        image = await self._part(attempt.image)
+        subjects = [await self._sent(reference) for reference in subjects_of(state)]
+        requirements = state.get("requirements") or []
+        try:
+            answer = await calls.make_readable(
+                "judge.critique",
+                self.judge.identity,
+                lambda variation: self.judge.critique(
+                    state["prompt"],
+                    image,
+                    subjects=subjects,
+                    requirements=requirements,
+                    mode=knobs.judge_mode,
+                    variation=variation,
+                ),
+            )
+        except JudgeReplyError as unread:
+            verdict = Verdict(status="abstained", aligned=None, reason=str(unread), raw=unread.raw)
+            return {"attempts": [*attempts[:-1], _judged(attempt, verdict)], "calls": calls.made}
+        entries = state.get("ledger") or []
+        if answer.verdict.aligned or answer.verdict.missing:
+            entries = ledger.observe(entries, answer.verdict.missing, attempt.round)
+        return {
+            "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
+            "requirements": requirements or list(answer.requirements),
+            "ledger": entries,
+            "concepts": [],
+            "concept_tries": 0,
+            "queries": [],
+            "chosen": [],
+            "calls": calls.made,
+        }
+
+    async def extract_concepts(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Name what is missing. A fused verdict has said so already; otherwise ask, each further try hotter."""
+        attempt = state["attempts"][-1]
+        verdict, tried = attempt.verdict, state["concept_tries"]
+        assert verdict is not None, "routing sends only judged attempts here"
+        if verdict.missing:
+            return {"concepts": list(verdict.missing)}
+        calls = Calls.of(state, runtime.context)
+        image = await self._part(attempt.image)
+        try:
+            answer = await calls.make(
+                "judge.missing_concepts",
+                self.judge.identity,
+                lambda: self.judge.missing_concepts(state["prompt"], image, verdict=verdict, variation=variation),
+                variation := extraction_variation(tried, self.judge.honours, seed=runtime.context.seed),
+            )
+            concepts = list(answer.concepts)
+        except JudgeReplyError:
+            concepts = []
+        tried += 1
+        return {
+            "concepts": concepts,
+            "concept_tries": tried if concepts or tries_left(tried, self.judge.honours) else len(TEMPERATURES),
+            "ledger": ledger.observe(state["ledger"], concepts, attempt.round) if concepts else state["ledger"],
+            "calls": calls.made,
+        }
+
+    async def write_captions(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Write one caption per missing concept, each within what the library's encoder reads."""
+        calls = Calls.of(state, runtime.context)
+        queries = await fitting_queries(state["prompt"], state["concepts"], self.judge, self.library, calls)
+        return {"queries": queries, "calls": calls.made}
+
+    async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Search the library once, and note of every candidate whether it reaches the threshold."""
+        knobs, query = runtime.context, state["query"]
+        if self.library is None:
+            return {"searches": [Search(round=state["round"], query=query)]}
+        threshold = {"auto": self.library.threshold, "off": None}.get(str(knobs.threshold), knobs.threshold)
+        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences)
+        hits = await self.library.search(query.text, k=knobs.candidates, filter=wanted)
+        assert not isinstance(threshold, str)
+        candidates = candidates_of(hits, threshold=threshold, near_duplicate=knobs.near_duplicate)
+        return {"searches": [Search(round=state["round"], query=query, candidates=candidates, threshold=threshold)]}
+
+    async def shortlist(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
+        room, by_hand = self._room(state, runtime.context), runtime.context.select
+        searches, chosen = shortlist(coming_searches(state), state.get("ledger") or [], room=room, by_hand=by_hand)
+        return {"searches": searches, "chosen": chosen}
+
+    async def select(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
+        searches = coming_searches(state)
+        limit = self._room(state, runtime.context)
+        answer: Selection = interrupt(offer(state["prompt"], searches, limit), response_schema=Selection)
+        decided, chosen = choose_by_hand(searches, answer.chosen[:limit])
+        return {"searches": decided, "chosen": chosen}
+
+    async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Draw with references: the user's subjects, then those for what is missing, then those that helped before."""
+        room = self._room(state, runtime.context)
+        chosen = state["chosen"][:room]
+        entries = state.get("ledger") or []
+        fresh = {reference.image.sha256 for reference in chosen}
+        kept = [reference for reference in ledger.helpful(entries) if reference.image.sha256 not in fresh]
+        references = [*subjects_of(state), *chosen, *kept[: room - len(chosen)]]
+        drawn = await self._draw(state, runtime.context, references)
+        drawn["ledger"] = ledger.send(entries, chosen, coming_round(state))
+        return drawn
+
+    async def finish(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+        """Pick the best attempt and name the outcome."""
+        ending = state.get("ending") or endings.ending(state, runtime.context, room=self._room(state, runtime.context))
+        calls = Calls.of(state, runtime.context)
+        equals = endings.best_attempts(state.get("attempts") or [])
+        best = equals[0] if equals else None
+        for rival in equals[1:] if ending.outcome in endings.JUDGED else ():
+            if best and await self._prefers(state["prompt"], rival, best, calls):
+                best = rival
+        ending = ending.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="milliseconds")})
+        return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
+
+    async def _draw(self, state: RunState, knobs: Knobs, references: list[UsedReference]) -> RunUpdate:
+        calls, attempts = Calls.of(state, knobs), state.get("attempts") or []
+        prompt = reference_prompt(self.generator.template, state["prompt"], references)
+        parts = [await self._sent(reference) for reference in references]
+        variation = Variation(seed=knobs.seed)
+        drawn: GeneratedImage = await calls.make(
+            "generate",
+            self.generator.identity,
+            lambda: self.generator.generate(prompt, parts, variation=variation, size=knobs.size),
+            variation,
+        )
+        attempt = Attempt(
+            index=len(attempts),
+            round=coming_round(state),
+            prompt=prompt,
+            image=await self.blobs.put(drawn.data),
+            references=tuple(references),
+            generator=self.generator.identity,
+            variation=variation,
+            revised_prompt=drawn.revised_prompt,
+        )
+        return {"attempts": [*attempts, attempt], "calls": calls.made}
+
+    async def _prefers(self, prompt: str, rival: Attempt, best: Attempt, calls: Calls) -> bool:
+        """Whether the judge puts `rival` before `best` in both orders; a judge that cannot say leaves things be."""
+        judge, role = self.judge, "judge.compare"
+        try:
+            first, second = await self._part(best.image), await self._part(rival.image)
+            one = await calls.make(role, judge.identity, lambda: judge.compare(prompt, first, second))
+            other = await calls.make(role, judge.identity, lambda: judge.compare(prompt, second, first))
+        except ImageRAGError:
+            return False
+        return one.better == "second" and other.better == "first"
+
+    def _room(self, state: RunState, knobs: Knobs) -> int:
+        """How many references the generator takes beside the user's subjects."""
+        limit = min(knobs.max_references or self.generator.max_references, self.generator.max_references)
+        return max(0, limit - len(state.get("subjects") or []))
+
+    async def _part(self, image: ImageRef) -> ImagePart:
+        return ImagePart(data=await self.blobs.get(image.sha256), media_type=image.media_type)
+
+    async def _sent(self, reference: UsedReference) -> ImagePart:
+        sha = reference.image.sha256
+        if reference.role == "subject" or self.library is None:
+            data = await self.blobs.get(sha)
+        else:
+            data = await self.library.image_bytes(sha)
+        return ImagePart(
+            data=data,
+            media_type=reference.image.media_type,
+            role=reference.role,
+            concept=reference.concept,
+            caption=reference.caption,
+        )
+
+
+def subjects_of(state: RunState) -> list[UsedReference]:
+    """The user's own images, as references that are always sent."""
+    return [
+        UsedReference(image=subject.image, role="subject", choice="given", concept=subject.name)
+        for subject in state.get("subjects") or []
+    ]
+
+
+def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:
+    return attempt.model_copy(update={"verdict": verdict})

@@ -1,0 +1,317 @@
+"""What the mind asks of the world: small async protocols, domain types in and out.
+
+Adapters in `tools/` and `store/` implement them structurally. Bytes pass through here, and only here: what a node
+puts into the state is the `ImageRef` a `BlobStore` gave back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from imagerag.agent.types import Concept, ImageRef, Requirement, Scalar, Size, Variation, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+Lever = Literal["temperature", "seed", "wording"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePart:
+    """An image handed to a model.
+
+    Attributes:
+        data: encoded bytes (PNG, JPEG or WebP).
+        role: "subject" is the user's own image, "reference" came from the library.
+        concept: what it stands for in the prompt.
+        caption: the detailed description it was found by.
+    """
+
+    data: bytes
+    media_type: str
+    role: Literal["subject", "reference"] = "reference"
+    concept: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedImage:
+    """What a generator gives back: encoded bytes, and what the service said about them."""
+
+    data: bytes
+    media_type: str = "image/png"
+    revised_prompt: str | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceTemplate:
+    """How a generator wants its references put into words.
+
+    Attributes:
+        whole: with {items} and {prompt}.
+        item: with {caption} and {n} (1-based position among all images sent).
+        joiner: between items.
+    """
+
+    whole: str = "According to these images of {items}, generate {prompt}"
+    item: str = "{caption}"
+    joiner: str = ", "
+
+
+class ImageGenerator(Protocol):
+    """Draws.
+
+    Attributes:
+        identity: `provider:model`, stable; part of every record.
+        max_references: how many images it takes beside the prompt, subject images included.
+        sizes: the sizes it can draw; None when any will do.
+        honours_seed: whether the same seed gives the same picture.
+        template: how references are put into words.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def max_references(self) -> int: ...
+    @property
+    def sizes(self) -> tuple[Size, ...] | None: ...
+    @property
+    def honours_seed(self) -> bool: ...
+    @property
+    def template(self) -> ReferenceTemplate: ...
+
+    async def generate(
+        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+    ) -> GeneratedImage:
+        """Draw one picture.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer; `retryable` says whether again can help.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Something a judge said, with its own words and what it cost."""
+
+    raw: str = ""
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critique(Reading):
+    """A verdict, and the checklist it was reached by (the run keeps the first one for good)."""
+
+    verdict: Verdict
+    requirements: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing(Reading):
+    """What the judge named as missing; empty when it could name nothing."""
+
+    concepts: tuple[Concept, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captions(Reading):
+    """One caption per concept asked for, in their order."""
+
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference(Reading):
+    """Which of two images fits the prompt better: "first", "second" or "neither" (a tie)."""
+
+    better: Literal["first", "second", "neither"]
+
+
+class Judge(Protocol):
+    """Looks at pictures and says what it sees.
+
+    Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
+
+    Attributes:
+        identity: `provider:model`.
+        honours: which variations change its answers.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def honours(self) -> frozenset[Lever]: ...
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: Variation,
+    ) -> Critique:
+        """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one)."""
+        ...
+
+    async def missing_concepts(
+        self, prompt: str, image: ImagePart, *, verdict: Verdict, variation: Variation
+    ) -> Missing:
+        """Name what of the prompt is not in the image, content and style."""
+        ...
+
+    async def captions(
+        self, prompt: str, concepts: Sequence[Concept], *, max_tokens: int, variation: Variation
+    ) -> Captions:
+        """Write one detailed, stand-alone caption per concept, each within `max_tokens` of the library's encoder."""
+        ...
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """Say which of two images fits the prompt better."""
+        ...
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+        """Rank candidate references for `query`, best first: indices into `images`; those left out do not fit."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderIdentity:
+    """What vectors were made with; two libraries can share vectors only when all of it is equal.
+
+    Attributes:
+        spec: how to load the same encoder again, `provider:model`.
+        model: architecture name.
+        weights: pretrained tag, or `sha256:…` of a weight file.
+        preprocess: image size, interpolation, mean and standard deviation, in one line.
+        dimension: length of a vector.
+    """
+
+    spec: str
+    model: str
+    weights: str
+    preprocess: str
+    dimension: int
+
+    def __str__(self) -> str:
+        return f"{self.spec} ({self.model}, {self.weights}, {self.dimension}-d, {self.preprocess})"
+
+
+class Embedder(Protocol):
+    """Text and images into one space of unit vectors."""
+
+    @property
+    def identity(self) -> EmbedderIdentity: ...
+    @property
+    def context_length(self) -> int:
+        """How many tokens of a text are read, start and end markers included."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, start and end markers included; more than `context_length` would be cut."""
+        ...
+
+    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        """float32 [len(texts), dimension], rows of norm 1."""
+        ...
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        """Encoded images (PNG, JPEG, WebP, …) to float32 [len(images), dimension], rows of norm 1."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What a search may return.
+
+    Attributes:
+        where: metadata key → the value it must equal (compared as text); all must hold.
+        tags: all must be present.
+        licences: one of them must be the licence; empty allows every licence.
+        exclude: ids never returned.
+    """
+
+    where: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    exclude: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A library image that a search returned.
+
+    Attributes:
+        similarity: cosine in [-1, 1], higher is better.
+        vector: its unit image vector, float32 [dimension]; lets near-duplicates be told without another search.
+        title: a short human name, for instance the file's stem or the product's name.
+    """
+
+    image: ImageRef
+    similarity: float
+    vector: "NDArray[np.float32]"
+    title: str = ""
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+
+
+class ReferenceLibrary(Protocol):
+    """The user's own pictures, searchable."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def threshold(self) -> float:
+        """The calibrated cosine that a candidate must reach."""
+        ...
+
+    @property
+    def context_length(self) -> int: ...
+    def count_tokens(self, text: str) -> int: ...
+
+    async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images most similar to a text, best first."""
+        ...
+
+    async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images most similar to an image, best first."""
+        ...
+
+    async def image_bytes(self, sha256: str) -> bytes:
+        """The bytes of one of its images, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...
+
+
+class BlobStore(Protocol):
+    """Image bytes, kept once under their SHA-256."""
+
+    async def put(self, data: bytes) -> ImageRef:
+        """Keep `data` and say what it is.
+
+        Raises:
+            UsageError: not an image we can read, or a gigantic one.
+        """
+        ...
+
+    async def get(self, sha256: str) -> bytes:
+        """The bytes, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...

@@ -1,0 +1,23 @@
+"""How references are put into words for a generator."""
+
+from collections.abc import Sequence
+
+from imagerag.agent.ports import ReferenceTemplate
+from imagerag.agent.types import UsedReference
+
+
+def reference_prompt(template: ReferenceTemplate, prompt: str, references: Sequence[UsedReference]) -> str:
+    """The text sent to the generator: its template around the user's own words, which are never changed.
+
+    Positions count over all images sent, in the order they are sent. Without references it is the prompt itself.
+    """
+    named = [(n, reference) for n, reference in enumerate(references, start=1) if _words(reference)]
+    if not named:
+        return prompt
+    # Braces in a caption or a prompt are the user's: str.format never reads the values it inserts.
+    items = template.joiner.join(template.item.format(caption=_words(reference), n=n) for n, reference in named)
+    return template.whole.format(items=items, prompt=prompt)
+
+
+def _words(reference: UsedReference) -> str:
+    return reference.caption or reference.concept

@@ -1,0 +1,83 @@
+"""Where a run goes next: pure functions of the state and the knobs, and nothing else."""
+
+from typing import Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from imagerag.agent.schedule import TEMPERATURES
+from imagerag.agent.state import RunState, coming_round, coming_searches, newest
+from imagerag.agent.types import Concept, Knobs, Query
+
+Sends = list[Send]
+
+
+def after_start(state: RunState, runtime: Runtime[Knobs]) -> Literal["generate"] | Sends:
+    """Draw first, unless references were asked for first and no image was handed in."""
+    if runtime.context.start == "retrieve" and state.get("initial_image") is None:
+        return with_prompt(state)
+    return "generate"
+
+
+def after_critique(state: RunState, runtime: Runtime[Knobs]) -> Literal["finish", "extract_concepts"]:
+    """Look for what is missing only when the judge said something is, and a round is left."""
+    attempt = newest(state)
+    verdict = attempt.verdict if attempt else None
+    if attempt is None or verdict is None or verdict.aligned is not False:
+        return "finish"
+    return "extract_concepts" if attempt.round < runtime.context.max_rounds else "finish"
+
+
+def after_extraction(state: RunState) -> Literal["write_captions", "extract_concepts"] | Sends:
+    """Ask again, hotter, until something is named or the tries are spent; then search with the prompt itself."""
+    if state["concepts"]:
+        return "write_captions"
+    return "extract_concepts" if state["concept_tries"] < len(TEMPERATURES) else with_prompt(state)
+
+
+def after_captions(state: RunState) -> Sends:
+    """One search per caption, in parallel."""
+    return [_search(state, query) for query in state["queries"]]
+
+
+def after_shortlist(
+    state: RunState, runtime: Runtime[Knobs]
+) -> Literal["select", "regenerate", "generate", "finish"] | Sends:
+    """Draw with what passed, or let a human choose; if nothing passed, search with the prompt; then give up."""
+    if state.get("ending"):
+        return "finish"
+    if state["chosen"]:
+        return "regenerate"
+    if runtime.context.select and is_offered(state):
+        return "select"
+    return with_prompt(state) if not searched_with_prompt(state) else empty_handed(state)
+
+
+def after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
+    """Draw with what the human chose; choosing nothing is an answer too."""
+    return "regenerate" if state["chosen"] else empty_handed(state)
+
+
+def empty_handed(state: RunState) -> Literal["generate", "finish"]:
+    """Without a reference there is nothing to redraw with; a run without any picture still gets its first."""
+    return "finish" if newest(state) else "generate"
+
+
+def with_prompt(state: RunState) -> Sends:
+    """A search with the prompt itself."""
+    query = Query(concept=Concept(text=state["prompt"]), text=state["prompt"], by="prompt")
+    return [_search(state, query)]
+
+
+def is_offered(state: RunState) -> bool:
+    """Whether this round put a reference before the human."""
+    return any(c.decision == "offered" for search in coming_searches(state) for c in search.candidates)
+
+
+def searched_with_prompt(state: RunState) -> bool:
+    """Whether this round searched with the prompt's own words already."""
+    return any(search.query.text == state["prompt"] for search in coming_searches(state))
+
+
+def _search(state: RunState, query: Query) -> Send:
+    return Send("retrieve", {"query": query, "round": coming_round(state)})

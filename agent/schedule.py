@@ -1,0 +1,41 @@
+"""How often to ask, how hot, and how many steps a run can take at most."""
+
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from imagerag.agent.ports import Lever
+from imagerag.agent.types import Knobs, Variation
+
+TEMPERATURES: Final = (0.0, 1 / 3, 5 / 6)
+"""Sampling temperature of each try at naming the missing concepts (ImageRAG, section 3.2 and its released code)."""
+
+
+def extraction_variation(tried: int, honours: AbstractSet[Lever], *, seed: int) -> Variation:
+    """The next try at naming the missing concepts: hotter, or where temperature is refused, reseeded and reworded.
+
+    Args:
+        tried: how often the judge was asked already, from 0.
+        honours: the levers this judge answers to.
+        seed: the run's seed.
+    """
+    if "temperature" in honours:
+        return Variation(attempt=tried, lever="temperature", temperature=TEMPERATURES[tried])
+    if tried and honours:
+        return Variation(attempt=tried, lever="seed_and_wording", seed=seed + tried, wording=tried)
+    return Variation(attempt=tried)
+
+
+def tries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
+    """Whether another try can help: a judge that honours no lever would only say the same again."""
+    return bool(honours) and tried < len(TEMPERATURES)
+
+
+def step_ceiling(knobs: Knobs) -> int:
+    """The most graph steps a run with these knobs can take: its recursion limit.
+
+    A round is at most: extraction tries, captions, retrieve, shortlist, retrieve with the prompt, shortlist, select,
+    regenerate, critique. Before the first: one such retrieval (`start="retrieve"`), generate and critique; after
+    the last, one more search that finds nothing, and finish.
+    """
+    searching = len(TEMPERATURES) + 1 + 2 + 2 + 1
+    return searching + 2 + knobs.max_rounds * (searching + 2) + searching + 1

@@ -1,0 +1,125 @@
+"""Which of the images that were found become references: threshold, duplicates, ledger, limit."""
+
+from collections.abc import Sequence
+
+from imagerag.agent import ledger as ledgers
+from imagerag.agent.ports import Hit
+from imagerag.agent.types import Candidate, Decision, LedgerEntry, Query, Search, UsedReference
+
+
+def candidates_of(hits: Sequence[Hit], *, threshold: float | None, near_duplicate: float) -> tuple[Candidate, ...]:
+    """Hits as candidates, best first, with what can be said of each search by itself already decided.
+
+    Args:
+        hits: one search's results, best first.
+        threshold: cosine to reach; None lets all pass.
+        near_duplicate: cosine between two images from which the less similar one is passed over.
+    """
+    decided: list[Candidate] = []
+    originals: list[Hit] = []
+    for hit in hits:
+        decision: Decision | None = None
+        if threshold is not None and hit.similarity < threshold:
+            decision = "below_threshold"
+        elif any(float(hit.vector @ original.vector) >= near_duplicate for original in originals):
+            decision = "near_duplicate"
+        else:
+            originals.append(hit)
+        decided.append(_candidate(hit, decision))
+    return tuple(decided)
+
+
+def _candidate(hit: Hit, decision: Decision | None) -> Candidate:
+    return Candidate(
+        image=hit.image,
+        similarity=float(hit.similarity),
+        decision=decision,
+        title=hit.title,
+        caption=hit.caption,
+        source=hit.source,
+        author=hit.author,
+        licence=hit.licence,
+    )
+
+
+def shortlist(
+    searches: Sequence[Search], ledger: Sequence[LedgerEntry], *, room: int, by_hand: bool
+) -> tuple[list[Search], list[UsedReference]]:
+    """Decide every open candidate of a round's searches.
+
+    One reference per caption, in the order the concepts were named; a search with the prompt itself may fill all the
+    room, since it stands for everything the prompt asks for.
+
+    Args:
+        searches: this round's, undecided candidates having `decision=None`.
+        room: how many references the generator still takes.
+        by_hand: offer all that pass to a human instead of taking the best.
+
+    Returns:
+        The searches, decided, and the references taken (none when they are offered instead).
+    """
+    taken: dict[str, UsedReference] = {}
+    decided: list[Search] = []
+    for search in searches:
+        used = ledgers.used_for(ledger, search.query.concept)
+        wanted = 1 if search.query.by == "caption" else room
+        candidates: list[Candidate] = []
+        for candidate in search.candidates:
+            decision = candidate.decision or _decide(candidate, used, taken, by_hand=by_hand, free=min(wanted, room))
+            if decision == "taken":
+                taken[candidate.image.sha256] = reference_of(candidate, search.query)
+                wanted, room = wanted - 1, room - 1
+            candidates.append(candidate.model_copy(update={"decision": decision}))
+        decided.append(search.model_copy(update={"candidates": tuple(candidates)}))
+    return decided, list(taken.values())
+
+
+def _decide(
+    candidate: Candidate, used: frozenset[str], taken: dict[str, UsedReference], *, by_hand: bool, free: int
+) -> Decision:
+    sha = candidate.image.sha256
+    if sha in used:
+        return "already_used"
+    if sha in taken:
+        return "near_duplicate"
+    if by_hand:
+        return "offered"
+    return "taken" if free > 0 else "reserve"
+
+
+def reference_of(candidate: Candidate, query: Query, *, by_hand: bool = False) -> UsedReference:
+    """A candidate as a reference for the concept it was searched for."""
+    return UsedReference(
+        image=candidate.image,
+        choice="by_hand" if by_hand else "retrieved",
+        concept=query.concept.text,
+        caption=query.text,
+        similarity=candidate.similarity,
+        title=candidate.title,
+        source=candidate.source,
+        author=candidate.author,
+        licence=candidate.licence,
+    )
+
+
+def choose_by_hand(searches: Sequence[Search], chosen: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
+    """Carry out a human's choice among what was offered: `chosen` are SHA-256 ids, kept in the order given."""
+    offered = {
+        candidate.image.sha256: reference_of(candidate, search.query, by_hand=True)
+        for search in reversed(searches)
+        for candidate in search.candidates
+        if candidate.decision == "offered"
+    }
+    wanted = [sha for sha in dict.fromkeys(chosen) if sha in offered]
+    decided = [
+        search.model_copy(update={"candidates": tuple(_settle(c, wanted) for c in search.candidates)})
+        for search in searches
+    ]
+    return decided, [offered[sha] for sha in wanted]
+
+
+def _settle(candidate: Candidate, wanted: Sequence[str]) -> Candidate:
+    if candidate.decision != "offered":
+        return candidate
+    decision: Decision = "taken" if candidate.image.sha256 in wanted else "rejected_by_hand"
+    return candidate.model_copy(update={"decision": decision})

@@ -1,0 +1,335 @@
+"""The values a run is made of.
+
+All are frozen pydantic models that forbid unknown fields, so that they round-trip exactly through a checkpoint
+and a typo is an error. None of them holds image bytes: an image is an `ImageRef`, its bytes live in the blob store.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Similarity = Annotated[float, Field(ge=-1.001, le=1.001)]
+Scalar = str | int | float | bool | None
+
+
+class Value(BaseModel):
+    """Base of every value in the state: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outcome(StrEnum):
+    """How a run ended. A run that waits for a human is *interrupted*, which is not an outcome."""
+
+    ALIGNED = "aligned"
+    BEST_EFFORT = "best_effort"
+    NO_USABLE_REFERENCE = "no_usable_reference"
+    REFUSED = "refused"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    JUDGE_UNAVAILABLE = "judge_unavailable"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ImageRef(Value):
+    """An image by its content: SHA-256 of the bytes, media type, width and height in pixels."""
+
+    sha256: Sha256
+    media_type: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+
+class Size(Value):
+    """A picture size in pixels."""
+
+    width: int = Field(ge=16, le=8192)
+    height: int = Field(ge=16, le=8192)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+class Variation(Value):
+    """What makes one ask differ from the one before.
+
+    Attributes:
+        attempt: 0 for the first ask, counting up.
+        lever: what was turned: nothing, the temperature, or seed and wording where a model refuses temperature.
+        temperature: sampling temperature in [0, 2]; None leaves the model's default.
+        seed: seed for backends that honour one.
+        wording: which of the prompt's wordings to use, 0 the first.
+    """
+
+    attempt: int = Field(default=0, ge=0)
+    lever: Literal["none", "temperature", "seed_and_wording"] = "none"
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = None
+    wording: int = Field(default=0, ge=0)
+
+
+class Requirement(Value):
+    """One atomic thing the prompt asks for. The checklist of them is fixed for the whole run."""
+
+    text: str
+    kind: Literal["content", "style"] = "content"
+
+
+class Check(Value):
+    """Whether one requirement is met in one image, with the judge's evidence where it gave some.
+
+    Attributes:
+        evidence: in the judge's words, or the numbers it decided by.
+    """
+
+    requirement: Requirement
+    met: bool
+    evidence: str = ""
+
+
+class Concept(Value):
+    """A requirement found missing, in few words; with a caption when the judge wrote one in the same answer."""
+
+    text: str
+    kind: Literal["content", "style"] = "content"
+    caption: str | None = None
+
+
+class Verdict(Value):
+    """The judge's answer on one attempt.
+
+    A verdict is `judged`, or the judge `abstained` (it gave no readable answer twice): then it is neither aligned
+    nor not aligned, and `aligned` and `score` are None. A bare yes/no judge gives no checks and no score.
+
+    Attributes:
+        aligned: True when every requirement is met.
+        score: met / all, in [0, 1].
+        missing: what a fused judge named as missing, captions included; empty when it has to be asked.
+        raw: the judge's own words.
+    """
+
+    status: Literal["judged", "abstained"] = "judged"
+    aligned: bool | None
+    score: float | None = Field(default=None, ge=0, le=1)
+    checks: tuple[Check, ...] = ()
+    missing: tuple[Concept, ...] = ()
+    reason: str = ""
+    raw: str = ""
+
+
+class UsedReference(Value):
+    """A library image, or one of the user's own subject images, that was sent to the generator.
+
+    Attributes:
+        concept: what it stands for in the prompt; for a subject, what the user called it.
+        similarity: cosine with the caption it was found by; None for a subject image.
+        choice: how it came to be sent.
+    """
+
+    image: ImageRef
+    role: Literal["reference", "subject"] = "reference"
+    choice: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
+    concept: str = ""
+    caption: str = ""
+    similarity: Similarity | None = None
+    title: str = ""
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+
+
+class Attempt(Value):
+    """One image of a run, with the exact prompt and references sent, and its verdict once judged.
+
+    Attributes:
+        index: 0 is the initial image.
+        round: 0 for the initial image, then the round that drew it.
+        prompt: the exact text sent to the generator; the user's own words when the image was handed in.
+    """
+
+    index: int = Field(ge=0)
+    round: int = Field(ge=0)
+    prompt: str
+    image: ImageRef
+    references: tuple[UsedReference, ...] = ()
+    origin: Literal["generated", "handed_in"] = "generated"
+    generator: str = ""
+    variation: Variation = Variation()
+    revised_prompt: str | None = None
+    verdict: Verdict | None = None
+
+
+Decision = Literal[
+    "taken",
+    "offered",
+    "reserve",
+    "below_threshold",
+    "already_used",
+    "near_duplicate",
+    "rejected_by_hand",
+]
+"""Why a candidate was or was not taken: sent; put before a human; passed but the generator's limit was reached;
+under the threshold; in an earlier round it did not help; (nearly) the same picture as one already taken; the human
+chose others."""
+
+
+class Candidate(Value):
+    """A library image that a search returned, with what was decided about it and why."""
+
+    image: ImageRef
+    similarity: Similarity
+    decision: Decision | None = None
+    title: str = ""
+    caption: str = ""
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether its similarity reached the threshold."""
+        return self.decision not in (None, "below_threshold")
+
+
+class Query(Value):
+    """One search: the caption (or the prompt itself) and the concept it looks for.
+
+    Attributes:
+        text: what is encoded and searched with.
+        by: whether a caption is searched with, or the prompt itself.
+        note: what had to be done to the text, for instance that it was shortened to fit the encoder.
+    """
+
+    concept: Concept
+    text: str
+    by: Literal["caption", "prompt"] = "caption"
+    note: str = ""
+
+
+class Search(Value):
+    """One search and everything it returned, in one round.
+
+    Attributes:
+        threshold: the cosine a candidate had to reach; None when the threshold is off.
+    """
+
+    round: int
+    query: Query
+    candidates: tuple[Candidate, ...] = ()
+    threshold: float | None = None
+
+
+class LedgerEntry(Value):
+    """What happened to one concept across rounds.
+
+    Attributes:
+        first_missing: the round in which it was first found missing.
+        resolved: the round in which it was no longer missing; None while unresolved.
+        used: the references sent for it, oldest first.
+    """
+
+    concept: Concept
+    first_missing: int = Field(ge=0)
+    resolved: int | None = None
+    used: tuple[UsedReference, ...] = ()
+
+
+class Call(Value):
+    """One call of a model, as it was made.
+
+    Attributes:
+        role: which port was called, for instance "judge.critique".
+        round: the round it belongs to.
+        elapsed_s: wall time in seconds.
+        cost_usd: what it cost; None when the price is not known (never zero for unknown).
+        raw: the model's own words, where it answered in words.
+        error: the error's message, when it failed.
+    """
+
+    role: str
+    backend: str
+    round: int = 0
+    variation: Variation = Variation()
+    elapsed_s: float = Field(ge=0)
+    cost_usd: float | None = None
+    raw: str = ""
+    error: str | None = None
+
+
+class Ending(Value):
+    """How and why a run ended.
+
+    Attributes:
+        error: the class of the error that ended it, if one did.
+        at: when, as an ISO 8601 time.
+    """
+
+    outcome: Outcome
+    reason: str
+    error: str | None = None
+    at: str | None = None
+
+
+Metadata = Mapping[str, Scalar]
+
+
+class Subject(Value):
+    """One of the user's own images, to be in the picture (personalised generation)."""
+
+    image: ImageRef
+    name: str = ""
+
+
+class Knobs(Value):
+    """What a run may set. JSON-able, all defaulted: the graph's `context_schema`.
+
+    Attributes:
+        max_rounds: how often to redraw at most.
+        max_references: images sent with the prompt at most, subjects included; None is the generator's own limit.
+        threshold: cosine a reference must reach; "auto" is the library's calibrated one, "off" takes any.
+        candidates: library images looked at per search.
+        near_duplicate: cosine between two images from which one of them is passed over.
+        judge_mode: "fused" asks one structured question, "stepwise" the paper's three.
+        start: "draft" draws first; "retrieve" looks for references for the prompt first, then draws.
+        select: stop and let a human choose among the references that passed.
+        seed: where the generator honours one.
+        size: what to ask the generator for; None is its default.
+        where: metadata a reference must have.
+        tags: tags a reference must have, all of them.
+        licences: licences a reference may have; empty allows all.
+        max_calls: model calls (generator and judge) at most.
+        deadline_at: when to stop, in seconds since the epoch.
+    """
+
+    max_rounds: int = Field(default=3, ge=0, le=20)
+    max_references: int | None = Field(default=None, ge=1, le=16)
+    threshold: Annotated[float, Field(ge=-1, le=1)] | Literal["auto", "off"] = "auto"
+    candidates: int = Field(default=8, ge=1, le=100)
+    near_duplicate: float = Field(default=0.97, ge=0, le=1.001)
+    judge_mode: Literal["fused", "stepwise"] = "fused"
+    start: Literal["draft", "retrieve"] = "draft"
+    select: bool = False
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    size: Size | None = None
+    where: Mapping[str, str] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    max_calls: int | None = Field(default=None, ge=1)
+    deadline_at: float | None = None
+
+
+class Setup(Value):
+    """What a run was made with: enough to make it again, or to resume it elsewhere.
+
+    Attributes:
+        deadline_s: seconds each start or resume of the run may take.
+    """
+
+    generator: str
+    judge: str
+    library: str | None = None
+    knobs: Knobs = Knobs()
+    deadline_s: float | None = Field(default=None, gt=0)

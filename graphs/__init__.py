@@ -1,0 +1,1 @@
+"""The workflows, and how settings become a ready graph."""

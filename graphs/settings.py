@@ -1,0 +1,93 @@
+"""What to work with: argument > environment > `imagerag.toml` > default.
+
+A preset names a generator, a judge, an embedder and a library that belong together; each can be set on its own too.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from imagerag.agent.errors import UsageError
+
+FILE: Final = "imagerag.toml"
+PREFIX: Final = "IMAGERAG_"
+
+PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
+    "sketch": {"generator": "sketch", "judge": "sketch", "embedder": "sketch", "library": "sketch"},
+}
+"""`sketch` is embedded: offline, no key, a toy world with real parts."""
+
+
+class Settings(BaseModel):
+    """What to work with.
+
+    Attributes:
+        home: folder for libraries, images and runs; None is IMAGERAG_HOME or the platform's data folder.
+        preset: the bundle that fills what is not set.
+        generator: backend spec, `provider:model[@base_url]`.
+        judge: backend spec.
+        embedder: encoder spec for libraries that are made new; one that exists knows its own.
+        library: the library references come from.
+        source: where the preset came from, to be said aloud.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: str | None = None
+    preset: str = "sketch"
+    generator: str
+    judge: str
+    embedder: str
+    library: str | None = None
+    source: str = "default"
+
+
+def resolve(**arguments: str | None) -> Settings:
+    """Settings from every place they can come from.
+
+    Args:
+        arguments: values given in the call, by field name; None means not given.
+
+    Raises:
+        UsageError: an unknown preset or setting, or a file that is not TOML.
+    """
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        ("argument", {name: value for name, value in arguments.items() if value is not None}),
+        ("environment", _environment()),
+        (FILE, _file()),
+    ]
+    given: dict[str, Any] = {}
+    for _, layer in reversed(layers):
+        given |= layer
+    preset = given.get("preset", "sketch")
+    source = next((name for name, layer in layers if "preset" in layer), "default")
+    if preset not in PRESETS:
+        raise UsageError(f"no preset {preset!r}; there is: {', '.join(PRESETS)}")
+    try:
+        return Settings(**{**PRESETS[preset], **given, "preset": preset, "source": source})
+    except ValidationError as error:
+        named = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+        raise UsageError(f"settings that cannot be: {named}; there are {', '.join(_names())}") from error
+
+
+def _names() -> list[str]:
+    return [name for name in Settings.model_fields if name != "source"]
+
+
+def _environment() -> dict[str, str]:
+    found = {name: os.environ.get(PREFIX + name.upper()) for name in _names()}
+    return {name: value for name, value in found.items() if value}
+
+
+def _file() -> dict[str, Any]:
+    path = Path(FILE)
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error

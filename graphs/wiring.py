@@ -1,0 +1,126 @@
+"""How a setup becomes ports: backends by their specs, libraries by their names, one home directory."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from imagerag.agent.errors import UnknownLibraryError
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary
+from imagerag.agent.types import Setup
+from imagerag.store.blobs import FileBlobStore
+from imagerag.store.checkpoints import open_checkpointer
+from imagerag.store.home import Home
+from imagerag.store.library import Library
+from imagerag.store.passport import read_passport
+from imagerag.store.runs import RunList
+from imagerag.tools.registry import make_embedder, make_generator, make_judge
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+SKETCH_LIBRARY: Final = "sketch"
+"""The built-in catalogue's library; made when it is first asked for."""
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The ports of one run."""
+
+    generator: ImageGenerator
+    judge: Judge
+    library: ReferenceLibrary | None
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Makes and keeps the parts that runs in one process share: a model is loaded once, whoever asks for it.
+
+    Attributes:
+        home: where everything is kept.
+    """
+
+    home: Home
+    _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @cached_property
+    def blobs(self) -> FileBlobStore:
+        """Image bytes."""
+        return FileBlobStore(self.home.blobs)
+
+    @cached_property
+    def runs(self) -> RunList:
+        """The list of runs."""
+        return RunList(self.home.run_list)
+
+    def checkpoints(self) -> "AbstractAsyncContextManager[AsyncSqliteSaver]":
+        """The checkpoints, opened for one start or resume."""
+        return open_checkpointer(self.home.checkpoints)
+
+    def generator(self, spec: str) -> ImageGenerator:
+        """The generator of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("generator", spec, make_generator)
+
+    def judge(self, spec: str) -> Judge:
+        """The judge of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("judge", spec, make_judge)
+
+    def embedder(self, spec: str) -> Embedder:
+        """The encoder of that spec; its weights are loaded when it is first used.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("embedder", spec, make_embedder)
+
+    async def library(self, name: str) -> Library:
+        """Open a library with the encoder it was made with.
+
+        Raises:
+            UnknownLibraryError: there is none of that name; the message lists those there are.
+            EmbeddingMismatchError: its encoder's weights are no longer the same.
+        """
+        try:
+            passport = await asyncio.to_thread(read_passport, self.home, name)
+        except UnknownLibraryError:
+            if name != SKETCH_LIBRARY:
+                raise
+            return await self._build_sketch_library()
+        return await Library.open(self.home, name, self.embedder(passport.embedder.spec))
+
+    async def parts(self, setup: Setup) -> Parts:
+        """The ports that a setup names."""
+        library = await self.library(setup.library) if setup.library else None
+        return Parts(generator=self.generator(setup.generator), judge=self.judge(setup.judge), library=library)
+
+    async def _build_sketch_library(self) -> Library:
+        from imagerag.store.ingest import index
+        from imagerag.tools.sketch.catalogue import write_catalogue
+
+        library = await Library.create_or_open(self.home, SKETCH_LIBRARY, self.embedder("sketch"))
+        with TemporaryDirectory() as folder:
+            manifest = await asyncio.to_thread(write_catalogue, folder)
+            await index([folder], library, manifest=manifest)
+        return library
+
+    def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
+        with self._lock:
+            made = self._made.setdefault((role, spec), None)
+            if made is None:
+                made = self._made[role, spec] = make(spec)
+            return made  # type: ignore[return-value]  # one dictionary for three kinds, told apart by role

@@ -1,0 +1,67 @@
+"""The result as files: the picture, and beside it `NAME.json`, which says where everything in it came from."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.record import RunRecord
+from imagerag.store.blobs import FileBlobStore, write_atomically
+
+SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
+
+
+async def export(record: RunRecord, blobs: FileBlobStore, out: Path) -> RunRecord:
+    """Write a run's best image to `out` and its sidecar beside it.
+
+    Args:
+        record: a run; without an image nothing is written.
+        out: the file; a suffix that fits is added when there is none. Its bytes are the generator's own, so a suffix
+            of another format is refused rather than lied about.
+
+    Returns:
+        The record, its image's path now `out`.
+
+    Raises:
+        UsageError: the file cannot be written, or its suffix is of another format.
+    """
+    if record.image is None:
+        return record
+    suffix = SUFFIXES.get(record.image.media_type, "")
+    path = out if out.suffix else out.with_suffix(suffix)
+    if path.suffix.lower().replace("jpeg", "jpg") != suffix:
+        raise UsageError(f"the image is {record.image.media_type}: name the file {path.with_suffix(suffix)}")
+    data = await blobs.get(record.image.sha256)
+    try:
+        write_atomically(path, data)
+        write_atomically(path.with_name(path.name + ".json"), json.dumps(sidecar(record), indent=2).encode())
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})
+
+
+def sidecar(record: RunRecord) -> dict[str, Any]:
+    """What travels with an image: the run, and of each reference in it the SHA-256, source, author and licence."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    return {
+        "schema": "imagerag.sidecar/1",
+        "run_id": record.run_id,
+        "prompt": record.prompt,
+        "prompt_sent": best.prompt if best else None,
+        "outcome": record.outcome,
+        "generator": best.generator if best else None,
+        "sha256": record.image.sha256 if record.image else None,
+        "references": [
+            {
+                "sha256": reference.image.sha256,
+                "role": reference.role,
+                "concept": reference.concept,
+                "similarity": reference.similarity,
+                "title": reference.title,
+                "source": reference.source,
+                "author": reference.author,
+                "licence": reference.licence,
+            }
+            for reference in record.references
+        ],
+    }

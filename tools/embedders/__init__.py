@@ -1,0 +1,1 @@
+"""Embedders: text and images into one space of unit vectors."""

@@ -1,0 +1,1 @@
+"""Judges: models that look at a picture and say what is missing."""

@@ -1,0 +1,1 @@
+../../imagerag/__init__.py
