@@ -12,6 +12,7 @@ from imagerag.agent.state import RunState, coming_round
 from imagerag.agent.types import Call, Knobs, Variation
 
 Answer = TypeVar("Answer", bound=Reading | GeneratedImage)
+Failure = TypeVar("Failure", bound=Exception)
 
 
 @dataclass
@@ -41,40 +42,35 @@ class Calls:
         Raises:
             BudgetExceededError: it would be one call too many, or the deadline has come.
         """
-        left = self._time_left()
-        if self.knobs.max_calls is not None and self.spent + len(self.made) >= self.knobs.max_calls:
-            raise BudgetExceededError(f"the run may make {self.knobs.max_calls} model calls, and has made them")
+        left = self._check_budget()
         began = time.monotonic()
-        raw, cost, error = "", None, None
-        try:
-            async with asyncio.timeout(left):
-                answer = await ask()
-            raw, cost = getattr(answer, "raw", ""), answer.cost_usd
-        except TimeoutError as caught:
-            if left is None or time.monotonic() - began < left:
-                error = str(caught) or "timed out"
-                raise
-            error = "the deadline came during the call"
-            raise BudgetExceededError(error) from None
-        except JudgeReplyError as caught:
-            raw, error = caught.raw, str(caught)
-            raise
-        except Exception as caught:
-            error = str(caught)
-            raise
-        finally:
+
+        def note(raw: str, cost_usd: float | None = None, error: str | None = None) -> None:
+            took = time.monotonic() - began
             self.made.append(
                 Call(
                     role=role,
                     backend=backend,
                     round=self.round,
                     variation=variation or Variation(),
-                    elapsed_s=time.monotonic() - began,
-                    cost_usd=cost,
+                    elapsed_s=took,
+                    cost_usd=cost_usd,
                     raw=raw,
                     error=error,
                 )
             )
+
+        clock = asyncio.timeout(left)
+        try:
+            async with clock:
+                answer = await ask()
+        except Exception as error:
+            note(getattr(error, "raw", ""), error=str(error) or type(error).__name__)
+            if clock.expired():
+                raise self._over("the deadline came during a call") from None
+            carrying(self.made, error)
+            raise
+        note(getattr(answer, "raw", ""), answer.cost_usd)
         return answer
 
     async def make_readable(
@@ -96,10 +92,26 @@ class Calls:
             again = first.model_copy(update={"wording": first.wording + 1})
             return await self.make(role, backend, lambda: ask(again), again)
 
-    def _time_left(self) -> float | None:
-        if self.knobs.deadline_at is None:
-            return None
-        left = self.knobs.deadline_at - time.time()
-        if left <= 0:
-            raise BudgetExceededError("the deadline has come")
+    def _check_budget(self) -> float | None:
+        """Seconds left until the deadline; None when there is none."""
+        if self.knobs.max_calls is not None and self.spent + len(self.made) >= self.knobs.max_calls:
+            raise self._over(f"the run may make {self.knobs.max_calls} model calls, and has made them")
+        left = self.knobs.deadline_at - time.time() if self.knobs.deadline_at is not None else None
+        if left is not None and left <= 0:
+            raise self._over("the deadline has come")
         return left
+
+    def _over(self, message: str) -> BudgetExceededError:
+        return carrying(self.made, BudgetExceededError(message))
+
+
+def carrying(calls: list[Call], error: Failure) -> Failure:
+    """The error, carrying the calls its node made: a node that fails returns no update that could."""
+    error.__dict__["calls"] = calls
+    return error
+
+
+def calls_of(error: BaseException) -> list[Call]:
+    """The calls that a failed node made before it failed."""
+    calls: list[Call] = error.__dict__.get("calls", [])
+    return calls

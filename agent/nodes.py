@@ -110,12 +110,10 @@ class Nodes:
     async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
         knobs, query = runtime.context, state["query"]
-        if self.library is None:
-            return {"searches": [Search(round=state["round"], query=query)]}
-        threshold = {"auto": self.library.threshold, "off": None}.get(str(knobs.threshold), knobs.threshold)
         wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences)
-        hits = await self.library.search(query.text, k=knobs.candidates, filter=wanted)
-        assert not isinstance(threshold, str)
+        hits = await self.library.search(query.text, k=knobs.candidates, filter=wanted) if self.library else []
+        # An empty library has no threshold to ask for, and needs none.
+        threshold = self._threshold(knobs) if hits else None
         candidates = candidates_of(hits, threshold=threshold, near_duplicate=knobs.near_duplicate)
         return {"searches": [Search(round=state["round"], query=query, candidates=candidates, threshold=threshold)]}
 
@@ -190,6 +188,12 @@ class Nodes:
         except ImageRAGError:
             return False
         return one.better == "second" and other.better == "first"
+
+    def _threshold(self, knobs: Knobs) -> float | None:
+        """The cosine a candidate must reach; None takes any."""
+        if knobs.threshold == "off" or self.library is None:
+            return None
+        return self.library.threshold if knobs.threshold == "auto" else knobs.threshold
 
     def _room(self, state: RunState, knobs: Knobs) -> int:
         """How many references the generator takes beside the user's subjects."""

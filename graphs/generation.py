@@ -11,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy
 
 from imagerag.agent import routing
+from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for
 from imagerag.agent.errors import BackendError
 from imagerag.agent.nodes import Nodes
@@ -32,7 +33,8 @@ RETRY: Final = RetryPolicy(max_attempts=3, initial_interval=0.5, backoff_factor=
 def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
     """A node failed for good: the attempts so far are kept, and the run ends by name instead of with an exception."""
     ending = state.get("ending") or ending_for(error.error, error.node)
-    return Command(update={"ending": ending}, goto="finish" if error.node != "finish" else [])
+    update = {"ending": ending, "calls": calls_of(error.error)}
+    return Command(update=update, goto="finish" if error.node != "finish" else [])
 
 
 def build_workflow(

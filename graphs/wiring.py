@@ -101,7 +101,7 @@ class Wiring:
             if name != SKETCH_LIBRARY:
                 raise
             return await self._build_sketch_library()
-        return await Library.open(self.home, name, self.embedder(passport.embedder.spec))
+        return await Library.open(self.home, name, self.embedder(passport.spec))
 
     async def parts(self, setup: Setup) -> Parts:
         """The ports that a setup names."""

@@ -1,0 +1,85 @@
+"""Which attempt is best, and what an error means for the run."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagerag.agent import endings, errors
+from imagerag.agent.types import Attempt, ImageRef, Outcome, Verdict
+
+
+def attempt(index: int, score: float | None, *, aligned: bool | None = False, picture: str | None = None) -> Attempt:
+    sha = (picture or f"{index:x}") * 64
+    status = "judged" if aligned is not None else "abstained"
+    return Attempt(
+        index=index,
+        round=index,
+        prompt="p",
+        image=ImageRef(sha256=sha[:64], media_type="image/png", width=8, height=8),
+        verdict=Verdict(status=status, aligned=aligned, score=score),
+    )
+
+
+def indices(*attempts: Attempt) -> list[int]:
+    return [best.index for best in endings.best_attempts(attempts)]
+
+
+def test_the_highest_score_wins_not_the_last() -> None:
+    assert indices(attempt(0, 0.5), attempt(1, 0.8), attempt(2, 0.3)) == [1]
+
+
+def test_equal_scores_are_all_kept_for_a_comparison_oldest_first() -> None:
+    assert indices(attempt(0, 0.5), attempt(1, 0.5)) == [0, 1]
+
+
+def test_an_attempt_with_the_same_picture_is_no_rival() -> None:
+    assert indices(attempt(0, 0.5, picture="a"), attempt(1, 0.5, picture="a")) == [0]
+
+
+def test_an_unjudged_attempt_never_beats_a_judged_one_and_an_aligned_one_beats_all() -> None:
+    assert indices(attempt(0, 0.1), attempt(1, None, aligned=None)) == [0]
+    assert indices(attempt(0, 0.9), attempt(1, None, aligned=True)) == [1]
+    assert indices(attempt(0, None, aligned=None), attempt(1, None, aligned=None)) == [0]
+    assert indices() == []
+
+
+@given(st.lists(st.tuples(st.none() | st.floats(0, 1), st.sampled_from([True, False, None])), min_size=1, max_size=8))
+def test_what_is_returned_is_never_worse_than_the_first(verdicts: list[tuple[float | None, bool | None]]) -> None:
+    attempts = [attempt(n, score, aligned=aligned) for n, (score, aligned) in enumerate(verdicts)]
+    best = endings.best_attempts(attempts)[0]
+    first = attempts[0].verdict
+    assert first is not None
+    assert best.verdict is not None
+    if first.aligned:
+        assert best.verdict.aligned
+    elif first.aligned is False and not best.verdict.aligned:
+        assert (best.verdict.score or 0) >= (first.score or 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "node", "outcome"),
+    [
+        (errors.RefusalError("policy"), "generate", Outcome.REFUSED),
+        (errors.RefusalError("policy"), "critique", Outcome.REFUSED),
+        (errors.BudgetExceededError("spent"), "regenerate", Outcome.BUDGET_EXHAUSTED),
+        (errors.BackendError("down"), "critique", Outcome.JUDGE_UNAVAILABLE),
+        (errors.AuthError("no key"), "write_captions", Outcome.JUDGE_UNAVAILABLE),
+        (errors.JudgeReplyError("?", raw="?"), "write_captions", Outcome.JUDGE_UNAVAILABLE),
+        (errors.BackendError("down"), "generate", Outcome.FAILED),
+        (errors.BlobError("damaged"), "critique", Outcome.FAILED),
+        (ZeroDivisionError(), "retrieve", Outcome.FAILED),
+    ],
+)
+def test_every_error_has_an_outcome(error: Exception, node: str, outcome: Outcome) -> None:
+    ending = endings.ending_for(error, node)
+    assert ending.outcome is outcome
+    assert ending.reason
+
+
+def subclasses(kind: type[Exception]) -> set[type[Exception]]:
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_the_tree_in_the_docstring_names_every_error() -> None:
+    named = set(errors.__doc__.replace("│", " ").replace("├──", " ").replace("└──", " ").split())
+    assert {kind.__name__ for kind in subclasses(errors.ImageRAGError)} <= named

@@ -1,0 +1,50 @@
+"""The ledger: concepts keep their identity across rounds, and what helped is remembered."""
+
+import pytest
+
+from imagerag.agent import ledger
+from imagerag.agent.types import Concept, ImageRef, UsedReference
+
+
+def reference(letter: str, concept: str) -> UsedReference:
+    return UsedReference(
+        image=ImageRef(sha256=letter * 64, media_type="image/png", width=8, height=8), concept=concept, similarity=0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("A red heart", "a red heart."), ("the  moon", "moon"), ("- Oil painting", "oil painting"), ("STRASSE", "straße")],
+)
+def test_the_same_concept_in_other_dress_is_the_same(one: str, other: str) -> None:
+    assert ledger.key(one) == ledger.key(other)
+
+
+def test_different_concepts_stay_different() -> None:
+    assert ledger.key("a red heart") != ledger.key("a blue heart")
+
+
+def test_a_concept_is_resolved_by_the_round_in_which_it_is_no_longer_missing() -> None:
+    entries = ledger.observe([], [Concept(text="a heart"), Concept(text="a star")], 0)
+    entries = ledger.send(entries, [reference("a", "a heart")], 1)
+    entries = ledger.observe(entries, [Concept(text="A star")], 1)
+    heart, star = entries
+    assert (heart.resolved, star.resolved) == (1, None)
+    assert [kept.image.sha256 for kept in ledger.helpful(entries)] == ["a" * 64]
+    assert ledger.helpful(entries)[0].choice == "kept"
+
+
+def test_a_concept_lost_again_is_unresolved_again() -> None:
+    entries = ledger.observe([], [Concept(text="a heart")], 0)
+    entries = ledger.observe(entries, [], 1)
+    entries = ledger.observe(entries, [Concept(text="a heart")], 2)
+    assert [(entry.first_missing, entry.resolved) for entry in entries] == [(0, None)]
+
+
+def test_a_reference_is_entered_once_under_the_concept_it_was_sent_for() -> None:
+    entries = ledger.observe([], [Concept(text="a heart")], 0)
+    for _ in range(2):
+        entries = ledger.send(entries, [reference("a", "A heart"), reference("b", "a star")], 1)
+    assert ledger.used_for(entries, Concept(text="the heart")) == {"a" * 64}
+    assert ledger.used_for(entries, Concept(text="a star")) == {"b" * 64}
+    assert len(entries) == 2

@@ -1,0 +1,59 @@
+"""The escalation, the recursion limit, and the words sent to a generator."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagerag.agent.ports import ReferenceTemplate
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.schedule import TEMPERATURES, extraction_variation, step_ceiling, tries_left
+from imagerag.agent.types import ImageRef, Knobs, UsedReference
+
+
+def test_each_try_is_hotter_where_the_judge_takes_a_temperature() -> None:
+    tries = [extraction_variation(n, {"temperature", "seed"}, seed=7) for n in range(3)]
+    assert [v.temperature for v in tries] == [0.0, pytest.approx(1 / 3), pytest.approx(5 / 6)]
+    assert {v.lever for v in tries} == {"temperature"}
+
+
+def test_a_judge_that_refuses_temperature_is_reseeded_and_reworded_and_the_variation_says_so() -> None:
+    first, second, third = (extraction_variation(n, {"seed", "wording"}, seed=7) for n in range(3))
+    assert (first.lever, second.lever, third.lever) == ("none", "seed_and_wording", "seed_and_wording")
+    assert (second.seed, second.wording, third.seed, third.wording) == (8, 1, 9, 2)
+    assert {v.temperature for v in (first, second, third)} == {None}
+
+
+def test_a_judge_without_levers_is_not_asked_the_same_again() -> None:
+    assert not tries_left(1, frozenset())
+    assert tries_left(1, {"temperature"})
+    assert not tries_left(len(TEMPERATURES), {"temperature"})
+
+
+@given(st.integers(0, 19))
+def test_each_round_more_allows_the_same_number_of_steps_more(rounds: int) -> None:
+    one, two, three = (step_ceiling(Knobs(max_rounds=n)) for n in (0, rounds, rounds + 1))
+    assert three - two == step_ceiling(Knobs(max_rounds=1)) - one > 0
+
+
+def reference(caption: str, concept: str = "") -> UsedReference:
+    image = ImageRef(sha256="0" * 64, media_type="image/png", width=8, height=8)
+    return UsedReference(image=image, concept=concept, caption=caption)
+
+
+def test_the_prompt_itself_is_sent_when_there_is_nothing_to_refer_to() -> None:
+    assert reference_prompt(ReferenceTemplate(), "a cat", []) == "a cat"
+    assert reference_prompt(ReferenceTemplate(), "a cat", [reference("")]) == "a cat"
+
+
+def test_each_generator_has_its_references_put_in_its_own_way() -> None:
+    omnigen = ReferenceTemplate(item="{caption}: <img><|image_{n}|></img>")
+    sent = reference_prompt(omnigen, "a cat", [reference("", "Tom"), reference("a grey cat")])
+    assert sent == (
+        "According to these images of Tom: <img><|image_1|></img>, a grey cat: <img><|image_2|></img>, generate a cat"
+    )
+
+
+@given(st.text(), st.text(min_size=1))
+def test_braces_and_anything_else_in_captions_and_prompts_is_data(prompt: str, caption: str) -> None:
+    sent = reference_prompt(ReferenceTemplate(), prompt, [reference(caption)])
+    assert sent == f"According to these images of {caption}, generate {prompt}"

@@ -1,0 +1,97 @@
+"""Which candidates become references, and the word that says why the others did not."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagerag.agent.ports import Hit
+from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
+from imagerag.agent.types import Candidate, Concept, ImageRef, LedgerEntry, Query, Search, UsedReference
+
+
+def image(name: str) -> ImageRef:
+    return ImageRef(sha256=name.encode().hex().ljust(64, "0")[:64], media_type="image/png", width=8, height=8)
+
+
+def hit(name: str, similarity: float, vector: list[float]) -> Hit:
+    return Hit(image=image(name), similarity=similarity, vector=np.array(vector, dtype=np.float32))
+
+
+def search(concept: str, *names: str, by: str = "caption") -> Search:
+    query = Query(concept=Concept(text=concept), text=concept, by="prompt" if by == "prompt" else "caption")
+    return Search(round=1, query=query, candidates=tuple(Candidate(image=image(n), similarity=0.5) for n in names))
+
+
+def decisions(searches: list[Search]) -> list[list[str | None]]:
+    return [[candidate.decision for candidate in s.candidates] for s in searches]
+
+
+def test_below_the_threshold_and_near_duplicates_are_told_apart() -> None:
+    hits = [hit("a", 0.9, [1, 0]), hit("b", 0.8, [1, 0]), hit("c", 0.7, [0, 1]), hit("d", 0.4, [0, 1])]
+    found = candidates_of(hits, threshold=0.5, near_duplicate=0.97)
+    assert [c.decision for c in found] == [None, "near_duplicate", None, "below_threshold"]
+    assert [c.passed for c in found] == [False, True, False, False]
+
+
+def test_the_threshold_itself_passes_and_off_lets_all_pass() -> None:
+    assert candidates_of([hit("a", 0.5, [1, 0])], threshold=0.5, near_duplicate=1)[0].decision is None
+    assert candidates_of([hit("a", -1.0, [1, 0])], threshold=None, near_duplicate=1)[0].decision is None
+
+
+def test_one_reference_a_caption_until_the_generator_is_full() -> None:
+    decided, chosen = shortlist(
+        [search("x", "a", "b"), search("y", "c"), search("z", "d")], [], room=2, by_hand=False
+    )
+    assert decisions(decided) == [["taken", "reserve"], ["taken"], ["reserve"]]
+    assert [(ref.image, ref.concept) for ref in chosen] == [(image("a"), "x"), (image("c"), "y")]
+
+
+def test_a_search_with_the_prompt_may_fill_all_the_room() -> None:
+    decided, chosen = shortlist([search("p", "a", "b", "c", by="prompt")], [], room=2, by_hand=False)
+    assert decisions(decided) == [["taken", "taken", "reserve"]]
+    assert len(chosen) == 2
+
+
+def test_what_was_sent_for_a_concept_before_is_not_sent_for_it_again() -> None:
+    used = UsedReference(image=image("a"), concept="x")
+    ledger = [LedgerEntry(concept=Concept(text="x"), first_missing=0, used=(used,))]
+    decided, chosen = shortlist([search("x", "a", "b"), search("y", "a")], ledger, room=3, by_hand=False)
+    assert decisions(decided) == [["already_used", "taken"], ["taken"]]
+    assert [ref.image for ref in chosen] == [image("b"), image("a")]
+
+
+def test_two_captions_never_take_the_same_image() -> None:
+    decided, chosen = shortlist([search("x", "a"), search("y", "a", "b")], [], room=3, by_hand=False)
+    assert decisions(decided) == [["taken"], ["near_duplicate", "taken"]]
+    assert len({ref.image for ref in chosen}) == len(chosen) == 2
+
+
+def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken_in_their_order() -> None:
+    offered, none = shortlist([search("x", "a", "b"), search("y", "c")], [], room=1, by_hand=True)
+    assert none == []
+    decided, chosen = choose_by_hand(offered, [image("c").sha256, image("a").sha256, "f" * 64])
+    assert decisions(decided) == [["taken", "rejected_by_hand"], ["taken"]]
+    assert [(ref.image, ref.concept, ref.choice) for ref in chosen] == [
+        (image("c"), "y", "by_hand"),
+        (image("a"), "x", "by_hand"),
+    ]
+
+
+names = st.lists(st.sampled_from("abcdef"), max_size=6)
+
+
+@given(found=st.lists(names, max_size=4), room=st.integers(0, 4), used=names, by_hand=st.booleans())
+def test_nothing_is_undecided_nothing_is_sent_twice_and_the_limit_holds(
+    found: list[list[str]], room: int, used: list[str], by_hand: bool
+) -> None:
+    searches = [search(f"concept {n}", *dict.fromkeys(names)) for n, names in enumerate(found)]
+    entry = LedgerEntry(
+        concept=Concept(text="concept 0"),
+        first_missing=0,
+        used=tuple(UsedReference(image=image(n), concept="concept 0") for n in used),
+    )
+    decided, chosen = shortlist(searches, [entry], room=room, by_hand=by_hand)
+    shas = [ref.image.sha256 for ref in chosen]
+    assert len(shas) == len(set(shas)) <= (0 if by_hand else room)
+    assert all(decision is not None for row in decisions(decided) for decision in row)
+    assert not {ref.image for ref in chosen if ref.concept == "concept 0"} & {image(n) for n in used}
