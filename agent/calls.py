@@ -1,101 +1,175 @@
-"""Every model call of a node goes through here: budget before it, a record after it."""
+"""Every model call of a node goes through here: the journal and the budget before it, a record after it."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
+from langgraph.runtime import Runtime
+
+from imagerag.agent import journal as journals
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError
-from imagerag.agent.ports import GeneratedImage, Reading
+from imagerag.agent.journal import Asked, Entry, Journal
+from imagerag.agent.ports import Reading
 from imagerag.agent.state import RunState, coming_round
 from imagerag.agent.types import Call, Knobs, Variation
 
-Answer = TypeVar("Answer", bound=Reading | GeneratedImage)
+Answer = TypeVar("Answer", bound=Reading)
 Failure = TypeVar("Failure", bound=Exception)
+Failed = MutableMapping[str, list[Call]]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Calls:
     """The calls one node makes: `made` goes into the node's update.
 
     Attributes:
-        spent: model calls the run made before this node.
+        journal: where answers are kept; None keeps none.
+        run_id: whose calls these are.
+        before: the calls the run made before this node.
         round: the round they are booked under.
+        failed: what earlier tries of a node's task called, by task. A try that fails returns no update, yet what it
+            called counts, and belongs in the record of the try that succeeds.
     """
 
     knobs: Knobs
-    spent: int
+    journal: Journal | None
+    run_id: str
+    task: str
+    before: list[Call]
     round: int
+    failed: Failed
     made: list[Call] = field(default_factory=list)
 
     @classmethod
-    def of(cls, state: RunState, knobs: Knobs) -> "Calls":
+    def of(cls, state: RunState, runtime: Runtime[Knobs], journal: Journal | None, failed: Failed) -> "Calls":
         """The calls of a node that was handed `state`."""
-        return cls(knobs, len(state.get("calls") or []), coming_round(state))
+        info = runtime.execution_info
+        task = info.task_id if info else ""
+        return cls(
+            knobs=runtime.context,
+            journal=journal,
+            run_id=(info.thread_id if info else None) or "unnamed",
+            task=task,
+            before=state.get("calls") or [],
+            round=coming_round(state),
+            failed=failed,
+            made=failed.pop(task, []),
+        )
 
     async def make(
-        self, role: str, backend: str, ask: Callable[[], Awaitable[Answer]], variation: Variation | None = None
+        self,
+        role: str,
+        backend: str,
+        kind: type[Answer],
+        content: Mapping[str, Any],
+        ask: Callable[[], Awaitable[Answer]],
+        variation: Variation | None = None,
     ) -> Answer:
-        """Make one call within the budget and record it, whether it succeeds or not.
+        """Make one call, unless the journal has its answer; an answer is kept before it is given back.
+
+        Args:
+            role: which port is called, for instance "judge.critique".
+            backend: the backend's identity.
+            kind: the answer's class.
+            content: everything that decides the answer, JSON-able, images by hash.
+            ask: makes the call.
 
         Raises:
             BudgetExceededError: it would be one call too many, or the deadline has come.
+            ReplayMissError: a strict replay, and nothing was recorded.
         """
-        left = self._check_budget()
-        began = time.monotonic()
-
-        def note(raw: str, cost_usd: float | None = None, error: str | None = None) -> None:
-            took = time.monotonic() - began
-            self.made.append(
-                Call(
-                    role=role,
-                    backend=backend,
-                    round=self.round,
-                    variation=variation or Variation(),
-                    elapsed_s=took,
-                    cost_usd=cost_usd,
-                    raw=raw,
-                    error=error,
-                )
+        varied = variation or Variation()
+        asked = Asked.of(role, backend, {**content, "variation": varied.model_dump(mode="json")})
+        asked = asked.again(sum(call.request == asked.request and call.answered for call in self._all()))
+        call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
+        entry = await self._known(asked)
+        if entry is None:
+            entry = await self._ask(call, asked, ask)
+        reused = entry.run_id != self.run_id
+        self.made.append(
+            call.model_copy(
+                update={
+                    "elapsed_s": entry.elapsed_s,
+                    "cost_usd": 0.0 if reused else entry.cost_usd,
+                    "raw": entry.raw,
+                    "error": entry.error,
+                    "reused": reused,
+                }
             )
-
-        clock = asyncio.timeout(left)
-        try:
-            async with clock:
-                answer = await ask()
-        except Exception as error:
-            note(getattr(error, "raw", ""), error=str(error) or type(error).__name__)
-            if clock.expired():
-                raise self._over("the deadline came during a call") from None
-            carrying(self.made, error)
-            raise
-        note(getattr(answer, "raw", ""), answer.cost_usd)
-        return answer
+        )
+        return journals.decode(entry, kind)
 
     async def make_readable(
         self,
         role: str,
         backend: str,
+        kind: type[Answer],
+        content: Mapping[str, Any],
         ask: Callable[[Variation], Awaitable[Answer]],
-        variation: Variation | None = None,
     ) -> Answer:
         """Make one call, and once more with other words when the answer cannot be read.
 
         Raises:
             JudgeReplyError: neither answer could be read.
         """
-        first = variation or Variation()
+        first, again = Variation(), Variation(attempt=1, lever="seed_and_wording", wording=1)
         try:
-            return await self.make(role, backend, lambda: ask(first), first)
+            return await self.make(role, backend, kind, content, lambda: ask(first), first)
         except JudgeReplyError:
-            again = first.model_copy(update={"wording": first.wording + 1})
-            return await self.make(role, backend, lambda: ask(again), again)
+            return await self.make(role, backend, kind, content, lambda: ask(again), again)
+
+    async def _known(self, asked: Asked) -> Entry | None:
+        if self.journal is None:
+            return None
+        entry = await self.journal.find(asked.key, run_id=self.run_id)
+        if entry is None and self.knobs.journal != "record":
+            entry = await self.journal.find(asked.key, run_id=None)
+        if entry is None and self.knobs.journal == "replay":
+            raise journals.replay_miss(asked, await self.journal.similar(asked))
+        return entry
+
+    async def _ask(self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]]) -> Entry:
+        """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read."""
+        clock, began = asyncio.timeout(self._check_budget()), time.monotonic()
+        answer, failure = None, None
+        try:
+            async with clock:
+                answer = await ask()
+        except Exception as error:
+            failure = journals.failure_of(error)
+            if failure is None:
+                took, told = time.monotonic() - began, str(error) or type(error).__name__
+                lost = call.model_copy(update={"elapsed_s": took, "error": told, "answered": False})
+                self.made.append(lost)
+                if clock.expired():
+                    raise self._over("the deadline came during a call") from None
+                self.failed[self.task] = self.made
+                carrying(self.made, error)
+                raise
+        entry = Entry(
+            run_id=self.run_id,
+            asked=asked,
+            answer=journals.encode(answer) if answer is not None else None,
+            failure=failure,
+            elapsed_s=time.monotonic() - began,
+            cost_usd=answer.cost_usd if answer is not None else None,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        if self.journal is not None:
+            await self.journal.keep(entry)
+        return entry
+
+    def _all(self) -> list[Call]:
+        return [*self.before, *self.made]
 
     def _check_budget(self) -> float | None:
         """Seconds left until the deadline; None when there is none."""
-        if self.knobs.max_calls is not None and self.spent + len(self.made) >= self.knobs.max_calls:
-            raise self._over(f"the run may make {self.knobs.max_calls} model calls, and has made them")
+        limit = self.knobs.max_calls
+        if limit is not None and sum(not call.reused for call in self._all()) >= limit:
+            raise self._over(f"the run may make {limit} model calls, and has made them")
         left = self.knobs.deadline_at - time.time() if self.knobs.deadline_at is not None else None
         if left is not None and left <= 0:
             raise self._over("the deadline has come")

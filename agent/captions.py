@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.agent.calls import Calls
 from imagerag.agent.errors import JudgeReplyError
-from imagerag.agent.ports import Judge, ReferenceLibrary
+from imagerag.agent.ports import Captions, Judge, ReferenceLibrary
 from imagerag.agent.types import Concept, Query
 
 UNLIMITED = 10**6
@@ -34,6 +34,8 @@ async def _ask(prompt: str, concepts: Sequence[Concept], judge: Judge, limit: in
         answer = await calls.make_readable(
             "judge.captions",
             judge.identity,
+            Captions,
+            {"prompt": prompt, "concepts": [c.model_dump() for c in concepts], "max_tokens": limit},
             lambda variation: judge.captions(prompt, concepts, max_tokens=limit, variation=variation),
         )
     except JudgeReplyError:

@@ -19,7 +19,8 @@ ImageRAGError
 │   └── AuthError
 ├── RefusalError               content policy: final, never retried
 ├── JudgeReplyError            the judge answered, but not with what was asked for; `raw` keeps its words
-└── BudgetExceededError
+├── BudgetExceededError
+└── ReplayMissError            a strict replay met a call that was never recorded
 ```
 
 A message says what was wrong, with what, and what to type next.
@@ -129,3 +130,7 @@ class JudgeReplyError(ImageRAGError):
 
 class BudgetExceededError(ImageRAGError):
     """The next call would go over what this run may spend."""
+
+
+class ReplayMissError(ImageRAGError):
+    """A strict replay met a call that was never recorded. The message says what differs from the nearest one."""

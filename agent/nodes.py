@@ -1,16 +1,29 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from imagerag.agent import endings, ledger
-from imagerag.agent.calls import Calls
+from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import fitting_queries
-from imagerag.agent.errors import ImageRAGError, JudgeReplyError
-from imagerag.agent.ports import BlobStore, Filter, GeneratedImage, ImageGenerator, ImagePart, Judge, ReferenceLibrary
+from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, UsageError
+from imagerag.agent.journal import Journal
+from imagerag.agent.ports import (
+    BlobStore,
+    Critique,
+    Drawn,
+    Filter,
+    ImageGenerator,
+    ImagePart,
+    Judge,
+    Missing,
+    Preference,
+    ReferenceLibrary,
+)
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
 from imagerag.agent.selection import Selection, offer
@@ -21,25 +34,33 @@ from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, UsedReference
 
 @dataclass(frozen=True, kw_only=True)
 class Nodes:
-    """The nodes, bound to the ports they act through. `library` may be None: then nothing is ever found."""
+    """The nodes, bound to the ports they act through.
+
+    Attributes:
+        library: None means that nothing is ever found.
+        journal: None keeps no answers: a run that is killed pays again for the node it was in.
+        failed: what failing tries of a node called, until the try that succeeds takes it over.
+    """
 
     generator: ImageGenerator
     judge: Judge
     library: ReferenceLibrary | None
     blobs: BlobStore
+    journal: Journal | None = None
+    failed: Failed = field(default_factory=dict)
 
     async def generate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
-            return await self._draw(state, runtime.context, subjects_of(state))
+            return await self._draw(state, runtime, subjects_of(state))
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
     async def critique(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique."""
-        attempts, knobs = state["attempts"], runtime.context
-        attempt, calls = attempts[-1], Calls.of(state, knobs)
+        attempts, mode = state["attempts"], runtime.context.judge_mode
+        attempt, calls = attempts[-1], self._calls(state, runtime)
         calls.round = attempt.round
         image = await self._part(attempt.image)
         subjects = [await self._sent(reference) for reference in subjects_of(state)]
@@ -48,12 +69,20 @@ class Nodes:
             answer = await calls.make_readable(
                 "judge.critique",
                 self.judge.identity,
+                Critique,
+                {
+                    "prompt": state["prompt"],
+                    "image": attempt.image.sha256,
+                    "subjects": [reference.image.sha256 for reference in subjects_of(state)],
+                    "requirements": [requirement.model_dump() for requirement in requirements],
+                    "mode": mode,
+                },
                 lambda variation: self.judge.critique(
                     state["prompt"],
                     image,
                     subjects=subjects,
                     requirements=requirements,
-                    mode=knobs.judge_mode,
+                    mode=mode,
                     variation=variation,
                 ),
             )
@@ -81,12 +110,14 @@ class Nodes:
         assert verdict is not None, "routing sends only judged attempts here"
         if verdict.missing:
             return {"concepts": list(verdict.missing)}
-        calls = Calls.of(state, runtime.context)
+        calls = self._calls(state, runtime)
         image = await self._part(attempt.image)
         try:
             answer = await calls.make(
                 "judge.missing_concepts",
                 self.judge.identity,
+                Missing,
+                {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")},
                 lambda: self.judge.missing_concepts(state["prompt"], image, verdict=verdict, variation=variation),
                 variation := extraction_variation(tried, self.judge.honours, seed=runtime.context.seed),
             )
@@ -103,7 +134,7 @@ class Nodes:
 
     async def write_captions(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads."""
-        calls = Calls.of(state, runtime.context)
+        calls = self._calls(state, runtime)
         queries = await fitting_queries(state["prompt"], state["concepts"], self.judge, self.library, calls)
         return {"queries": queries, "calls": calls.made}
 
@@ -139,14 +170,14 @@ class Nodes:
         fresh = {reference.image.sha256 for reference in chosen}
         kept = [reference for reference in ledger.helpful(entries) if reference.image.sha256 not in fresh]
         references = [*subjects_of(state), *chosen, *kept[: room - len(chosen)]]
-        drawn = await self._draw(state, runtime.context, references)
+        drawn = await self._draw(state, runtime, references)
         drawn["ledger"] = ledger.send(entries, chosen, coming_round(state))
         return drawn
 
     async def finish(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""
         ending = state.get("ending") or endings.ending(state, runtime.context, room=self._room(state, runtime.context))
-        calls = Calls.of(state, runtime.context)
+        calls = self._calls(state, runtime)
         equals = endings.best_attempts(state.get("attempts") or [])
         best = equals[0] if equals else None
         for rival in equals[1:] if ending.outcome in endings.JUDGED else ():
@@ -155,22 +186,28 @@ class Nodes:
         ending = ending.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="milliseconds")})
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
 
-    async def _draw(self, state: RunState, knobs: Knobs, references: list[UsedReference]) -> RunUpdate:
-        calls, attempts = Calls.of(state, knobs), state.get("attempts") or []
+    async def _draw(self, state: RunState, runtime: Runtime[Knobs], references: list[UsedReference]) -> RunUpdate:
+        calls, attempts, knobs = self._calls(state, runtime), state.get("attempts") or [], runtime.context
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
-        parts = [await self._sent(reference) for reference in references]
         variation = Variation(seed=knobs.seed)
-        drawn: GeneratedImage = await calls.make(
-            "generate",
-            self.generator.identity,
-            lambda: self.generator.generate(prompt, parts, variation=variation, size=knobs.size),
-            variation,
-        )
+
+        async def draw() -> Drawn:
+            parts = [await self._sent(reference) for reference in references]
+            drawn = await self.generator.generate(prompt, parts, variation=variation, size=knobs.size)
+            image = await self._keep(drawn.data)
+            return Drawn(image=image, revised_prompt=drawn.revised_prompt, cost_usd=drawn.cost_usd)
+
+        content = {
+            "prompt": prompt,
+            "images": [[reference.role, reference.image.sha256, reference.concept] for reference in references],
+            "size": str(knobs.size) if knobs.size else None,
+        }
+        drawn = await calls.make("generate", self.generator.identity, Drawn, content, draw, variation)
         attempt = Attempt(
             index=len(attempts),
             round=coming_round(state),
             prompt=prompt,
-            image=await self.blobs.put(drawn.data),
+            image=drawn.image,
             references=tuple(references),
             generator=self.generator.identity,
             variation=variation,
@@ -180,14 +217,26 @@ class Nodes:
 
     async def _prefers(self, prompt: str, rival: Attempt, best: Attempt, calls: Calls) -> bool:
         """Whether the judge puts `rival` before `best` in both orders; a judge that cannot say leaves things be."""
-        judge, role = self.judge, "judge.compare"
+
+        async def better(first: Attempt, second: Attempt) -> str:
+            one, two = await self._part(first.image), await self._part(second.image)
+            content = {"prompt": prompt, "images": [first.image.sha256, second.image.sha256]}
+            ask = partial(self.judge.compare, prompt, one, two)
+            return (await calls.make("judge.compare", self.judge.identity, Preference, content, ask)).better
+
         try:
-            first, second = await self._part(best.image), await self._part(rival.image)
-            one = await calls.make(role, judge.identity, lambda: judge.compare(prompt, first, second))
-            other = await calls.make(role, judge.identity, lambda: judge.compare(prompt, second, first))
+            return await better(best, rival) == "second" and await better(rival, best) == "first"
         except ImageRAGError:
             return False
-        return one.better == "second" and other.better == "first"
+
+    async def _keep(self, data: bytes) -> ImageRef:
+        try:
+            return await self.blobs.put(data)
+        except UsageError as error:
+            raise BackendError(f"{self.generator.identity} gave back no image: {error}") from error
+
+    def _calls(self, state: RunState, runtime: Runtime[Knobs]) -> Calls:
+        return Calls.of(state, runtime, self.journal, self.failed)
 
     def _threshold(self, knobs: Knobs) -> float | None:
         """The cosine a candidate must reach; None takes any."""

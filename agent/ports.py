@@ -98,10 +98,18 @@ class ImageGenerator(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Something a judge said, with its own words and what it cost."""
+    """A model's answer without bytes: its own words, where it used words, and what it cost (None: not known)."""
 
     raw: str = ""
     cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Reading):
+    """What a generator gave back, once its bytes are in the blob store."""
+
+    image: ImageRef
+    revised_prompt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -247,6 +247,9 @@ class Call(Value):
         cost_usd: what it cost; None when the price is not known (never zero for unknown).
         raw: the model's own words, where it answered in words.
         error: the error's message, when it failed.
+        request: SHA-256 of everything the call was asked with.
+        answered: False when no answer arrived (an error on the way).
+        reused: the answer came from another run's journal and cost nothing.
     """
 
     role: str
@@ -257,6 +260,9 @@ class Call(Value):
     cost_usd: float | None = None
     raw: str = ""
     error: str | None = None
+    request: str = ""
+    answered: bool = True
+    reused: bool = False
 
 
 class Ending(Value):
@@ -300,6 +306,8 @@ class Knobs(Value):
         where: metadata a reference must have.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have; empty allows all.
+        journal: "record" keeps every answer and uses this run's own again after a crash; "reuse" uses other runs' too;
+            "replay" makes no call at all, and fails where nothing was recorded.
         max_calls: model calls (generator and judge) at most.
         deadline_at: when to stop, in seconds since the epoch.
     """
@@ -317,6 +325,7 @@ class Knobs(Value):
     where: Mapping[str, str] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
+    journal: Literal["record", "reuse", "replay"] = "record"
     max_calls: int | None = Field(default=None, ge=1)
     deadline_at: float | None = None
 

@@ -14,6 +14,7 @@ from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for
 from imagerag.agent.errors import BackendError
+from imagerag.agent.journal import Journal
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import BlobStore, ImageGenerator, Judge, ReferenceLibrary
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask
@@ -43,15 +44,17 @@ def build_workflow(
     judge: Judge,
     library: ReferenceLibrary | None,
     blobs: BlobStore,
+    journal: Journal | None = None,
     retry: RetryPolicy = RETRY,
 ) -> Workflow:
     """The uncompiled graph, bound to its ports.
 
     Args:
         library: where references come from; None means that none is ever found.
+        journal: where answers of models are kept, so that none is paid for twice; None keeps none.
         retry: how often and how patiently a failing backend is asked again.
     """
-    nodes = Nodes(generator=generator, judge=judge, library=library, blobs=blobs)
+    nodes = Nodes(generator=generator, judge=judge, library=library, blobs=blobs, journal=journal)
     return (
         StateGraph(RunState, Knobs, input_schema=RunInput, output_schema=RunOutput)
         .set_node_defaults(retry_policy=retry, error_handler=give_up)  # type: ignore[arg-type]  # LangGraph injects error

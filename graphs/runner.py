@@ -1,6 +1,7 @@
 """Starting a run, following it, resuming it, reading its record."""
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -54,7 +55,7 @@ class Runner:
         """Start a run and follow it to its end, or to where it waits for a human. Leaving off early cancels it.
 
         Raises:
-            UsageError: an empty or over-long prompt, or a setup that cannot be.
+            UsageError: an empty or over-long prompt, a run id that cannot be one, or a setup that cannot be.
         """
         given: RunInput = {
             "prompt": checked_prompt(prompt),
@@ -63,7 +64,7 @@ class Runner:
             "setup": setup,
             "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        async for event in self._follow(run_id or new_run_id(), given, setup, given["prompt"]):
+        async for event in self._follow(checked_id(run_id) or new_run_id(), given, setup, given["prompt"]):
             yield event
 
     async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> AsyncIterator[RunEvent]:
@@ -139,10 +140,14 @@ class Runner:
     @asynccontextmanager
     async def _graph(self, setup: Setup) -> AsyncIterator[Graph]:
         parts = await self.wiring.parts(setup)
-        workflow = build_workflow(
-            generator=parts.generator, judge=parts.judge, library=parts.library, blobs=self.wiring.blobs
-        )
-        async with self.wiring.checkpoints() as saver:
+        async with self.wiring.checkpoints() as saver, self.wiring.journal() as journal:
+            workflow = build_workflow(
+                generator=parts.generator,
+                judge=parts.judge,
+                library=parts.library,
+                blobs=self.wiring.blobs,
+                journal=journal,
+            )
             yield workflow.compile(checkpointer=saver, name="imagerag")
 
     async def _cancel(self, graph: Graph, config: RunnableConfig, run_id: str) -> None:
@@ -208,6 +213,17 @@ def checked_prompt(prompt: str) -> str:
     if "\0" in prompt or any("\ud800" <= letter <= "\udfff" for letter in prompt):
         raise UsageError("the prompt holds a NUL byte or half a character (a lone surrogate)")
     return prompt
+
+
+def checked_id(run_id: str | None) -> str | None:
+    """A caller's own run id, when it can be one.
+
+    Raises:
+        UsageError: empty, too long, or with anything but letters, digits, - and _.
+    """
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
+        raise UsageError(f"a run id is 1 to 100 letters, digits, - and _; not {run_id[:60]!r}")
+    return run_id
 
 
 def with_deadline(setup: Setup) -> Knobs:

@@ -15,6 +15,7 @@ from imagerag.agent.types import Setup
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
+from imagerag.store.journal import StoreJournal, open_journal
 from imagerag.store.library import Library
 from imagerag.store.passport import read_passport
 from imagerag.store.runs import RunList
@@ -63,6 +64,10 @@ class Wiring:
     def checkpoints(self) -> "AbstractAsyncContextManager[AsyncSqliteSaver]":
         """The checkpoints, opened for one start or resume."""
         return open_checkpointer(self.home.checkpoints)
+
+    def journal(self) -> "AbstractAsyncContextManager[StoreJournal]":
+        """The journal, opened for one start or resume."""
+        return open_journal(self.home.store)
 
     def generator(self, spec: str) -> ImageGenerator:
         """The generator of that spec.

@@ -1,0 +1,155 @@
+"""The journal: what a model call is known by, what is kept of its answer, and when an answer is used again.
+
+A call is known by the content of its request: role, backend, every parameter, the prompt's text, the hashes of all
+images, and how many times this run has asked the very same before (a deliberate second ask is a second call). What is
+kept is the answer, or that the model refused or could not be read: that was paid for too.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError
+from imagerag.agent.types import Value
+
+Answer = TypeVar("Answer")
+
+
+class Asked(Value):
+    """A model call before it is made.
+
+    Attributes:
+        content: everything else that decides the answer, JSON-able, images by hash.
+        request: SHA-256 of role, backend and content.
+        nth: how many times this run has asked the very same before.
+    """
+
+    role: str
+    backend: str
+    content: Mapping[str, Any]
+    request: str
+    nth: int = 0
+
+    @classmethod
+    def of(cls, role: str, backend: str, content: Mapping[str, Any]) -> "Asked":
+        """A call that was not made before."""
+        text = json.dumps({"role": role, "backend": backend, "content": content}, sort_keys=True)
+        return cls(role=role, backend=backend, content=content, request=hashlib.sha256(text.encode()).hexdigest())
+
+    def again(self, nth: int) -> "Asked":
+        """The same call, made `nth` times before."""
+        return self.model_copy(update={"nth": nth})
+
+    @property
+    def key(self) -> str:
+        """What its answer is kept under."""
+        return f"{self.request}-{self.nth}"
+
+
+class Entry(Value):
+    """One answered call.
+
+    Attributes:
+        run_id: the run that paid for it.
+        answer: the answer as JSON, images by hash; None when the model refused or could not be read.
+        failure: then the class of the error, its message and the model's words.
+        elapsed_s: how long the model took.
+        cost_usd: None when the price is not known.
+        at: ISO 8601 time.
+    """
+
+    run_id: str
+    asked: Asked
+    answer: Mapping[str, Any] | None
+    failure: Mapping[str, str] | None = None
+    elapsed_s: float
+    cost_usd: float | None = None
+    at: str
+
+    @property
+    def raw(self) -> str:
+        """The model's own words, where it used words."""
+        return str((self.answer or self.failure or {}).get("raw", ""))
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no answer."""
+        return self.failure["message"] if self.failure else None
+
+
+class Journal(Protocol):
+    """Where answered calls are kept."""
+
+    async def find(self, key: str, *, run_id: str | None) -> Entry | None:
+        """The entry under a key: of that run, or the newest of any run when `run_id` is None."""
+        ...
+
+    async def keep(self, entry: Entry) -> None:
+        """Keep an entry under its key; it is durable when this returns."""
+        ...
+
+    async def similar(self, asked: Asked) -> Entry | None:
+        """The kept entry of the same role whose request differs least from one that is not there."""
+        ...
+
+
+def encode(answer: Any) -> Mapping[str, Any]:
+    """An answer as JSON-able data."""
+    data: Mapping[str, Any] = TypeAdapter(type(answer)).dump_python(answer, mode="json")
+    return data
+
+
+def decode(entry: Entry, kind: type[Answer]) -> Answer:
+    """The answer an entry holds.
+
+    Raises:
+        RefusalError, JudgeReplyError: when that is what was answered.
+    """
+    if entry.failure is None:
+        return TypeAdapter(kind).validate_python(entry.answer)
+    if entry.failure["error"] == RefusalError.__name__:
+        raise RefusalError(entry.failure["message"])
+    raise JudgeReplyError(entry.failure["message"], raw=entry.raw)
+
+
+def failure_of(error: Exception) -> Mapping[str, str] | None:
+    """What is kept of an error: only of those that are an answer, and so were paid for."""
+    if not isinstance(error, RefusalError | JudgeReplyError):
+        return None
+    kind = RefusalError if isinstance(error, RefusalError) else JudgeReplyError
+    return {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
+
+
+def replay_miss(asked: Asked, nearest: Entry | None) -> ReplayMissError:
+    """The error for a call that a strict replay has no answer to, saying what differs from the nearest recorded one."""
+    if nearest is None:
+        return ReplayMissError(f"replay: no call of {asked.role} was ever recorded")
+    recorded = nearest.asked
+    differing = [
+        f"{name}: asked {_short(asked.content.get(name))}, recorded {_short(recorded.content.get(name))}"
+        for name in sorted({*asked.content, *recorded.content})
+        if asked.content.get(name) != recorded.content.get(name)
+    ]
+    if asked.backend != recorded.backend:
+        differing.append(f"backend: asked {asked.backend}, recorded {recorded.backend}")
+    if asked.nth != recorded.nth:
+        differing.append(f"this is ask number {asked.nth + 1} of the same, recorded is number {recorded.nth + 1}")
+    return ReplayMissError(
+        f"replay: {asked.role} was not recorded like this; nearest is a call of run {nearest.run_id}. "
+        f"What differs: {'; '.join(differing)}"
+    )
+
+
+def distance(one: Asked, other: Asked) -> int:
+    """In how much two requests differ: parts of the content count double."""
+    names = {*one.content, *other.content}
+    parts = len([name for name in names if one.content.get(name) != other.content.get(name)])
+    return 2 * parts + int(one.backend != other.backend) + int(one.nth != other.nth)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
