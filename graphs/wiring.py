@@ -105,7 +105,10 @@ class Wiring:
         except UnknownLibraryError:
             if name != SKETCH_LIBRARY:
                 raise
+            passport = None
+        if name == SKETCH_LIBRARY and (passport is None or passport.threshold is None):
             return await self._build_sketch_library()
+        assert passport is not None, "an unknown library was raised above"
         return await Library.open(self.home, name, self.embedder(passport.spec))
 
     async def parts(self, setup: Setup) -> Parts:

@@ -1,0 +1,65 @@
+"""Where everything is kept: one folder, and the names of what lies in it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT = "IMAGERAG_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds libraries, blobs, checkpoints, the journal and the list of runs.
+
+    Nothing is created until it is written to.
+
+    Attributes:
+        root: the folder, absolute.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls, root: str | os.PathLike[str] | None = None) -> "Home":
+        """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory."""
+        chosen = root or os.environ.get(ENVIRONMENT)
+        if not chosen:
+            from platformdirs import user_data_path
+
+            chosen = user_data_path("imagerag", appauthor=False)
+        return cls(Path(chosen).expanduser().absolute())
+
+    @property
+    def libraries(self) -> Path:
+        """The LanceDB database: one table per library."""
+        return self.root / "libraries"
+
+    @property
+    def blobs(self) -> Path:
+        """Image bytes under their SHA-256."""
+        return self.root / "blobs"
+
+    @property
+    def images(self) -> Path:
+        """Where results are written when the caller names no file."""
+        return self.root / "images"
+
+    @property
+    def reports(self) -> Path:
+        """Where run reports are written when the caller names no file."""
+        return self.root / "reports"
+
+    @property
+    def checkpoints(self) -> Path:
+        """LangGraph's checkpoints of every run (SQLite)."""
+        return self.root / "runs.sqlite"
+
+    @property
+    def store(self) -> Path:
+        """LangGraph's store, which holds the journal (SQLite)."""
+        return self.root / "store.sqlite"
+
+    @property
+    def run_list(self) -> Path:
+        """The list of runs (SQLite). Its own file, so that listing never waits for a run that is writing."""
+        return self.root / "run_list.sqlite"

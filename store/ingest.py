@@ -1,0 +1,235 @@
+"""Indexing: from files to rows of a library, batch by batch.
+
+Every batch is committed before the next is read, and an image is known by the hash of its bytes: stopped at any
+instant and run again, indexing ends with exactly the rows it would have had.
+"""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imagerag.agent.errors import UsageError
+from imagerag.store.imaging import MAX_BYTES, Look, look
+from imagerag.store.library import Library
+from imagerag.store.manifest import SIDECARS, Description, Manifest, clean, read_manifest, read_sidecar
+from imagerag.store.rows import NewImage, Row
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
+BATCH = 32
+
+
+@dataclass
+class IndexReport:
+    """What indexing did.
+
+    Attributes:
+        added: images that were not in the library.
+        updated: images whose description changed; their vectors were kept.
+        unchanged: images that were there already, just so.
+        duplicates: files with the same bytes as another one of this run.
+        skipped: (path, reason) of every file or manifest row that could not be used.
+        seconds: wall time by stage: read, embed, write, calibrate.
+    """
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> int:
+        """Files looked at, good and bad, and manifest rows without a file."""
+        return self.added + self.updated + self.unchanged + self.duplicates + len(self.skipped)
+
+    @property
+    def images_per_s(self) -> float:
+        """Files a second, calibration left out; 0 when nothing was timed."""
+        spent = sum(self.seconds.get(stage, 0.0) for stage in ("read", "embed", "write"))
+        return (self.seen / spent) if spent else 0.0
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file that was read, decoded and described."""
+
+    path: Path
+    data: bytes
+    look: Look
+    said: Description
+
+
+Progress = Callable[[int, int], None]
+"""Called after every batch with files done and files in all."""
+
+
+async def index(
+    paths: Sequence[str | os.PathLike[str]],
+    library: Library,
+    *,
+    manifest: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> IndexReport:
+    """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
+
+    Files that are no image, damaged or gigantic are skipped and listed. A file that is there already is not embedded
+    again. Afterwards the threshold is calibrated anew, unless nothing changed.
+
+    Args:
+        paths: files, and folders with everything below them.
+        manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
+        progress: called after every batch.
+
+    Raises:
+        UsageError: a path or the manifest does not exist.
+        BackendError: the encoder failed; what was committed until then stays.
+    """
+    report = IndexReport()
+    with report._timed("read"):
+        files, listed = await asyncio.to_thread(_plan, [Path(path) for path in paths], manifest)
+    report.skipped += listed.problems
+    done: set[str] = set()
+    for start in range(0, len(files), BATCH):
+        await _index_batch(files[start : start + BATCH], listed, library, done, report)
+        if progress:
+            progress(min(start + BATCH, len(files)), len(files))
+    await _finish(library, report)
+    return report
+
+
+async def _finish(library: Library, report: IndexReport) -> None:
+    """Indexes and threshold, where rows changed now or in a run that was stopped before this point."""
+    count = await library.count()
+    known = library.passport.threshold
+    if count and (report.added or report.updated or known is None or known.images != count):
+        with report._timed("write"):
+            await library.tidy()
+        with report._timed("calibrate"):
+            await library.calibrate()
+
+
+async def _index_batch(
+    files: Sequence[Path], listed: Manifest, library: Library, done: set[str], report: IndexReport
+) -> None:
+    with report._timed("read"):
+        read = await asyncio.gather(*(asyncio.to_thread(_read, path, listed) for path in files))
+    fresh: dict[str, _Seen] = {}
+    for path, seen in zip(files, read, strict=True):
+        if isinstance(seen, str):
+            report.skipped.append((clean(str(path)), seen))
+        elif (sha256 := seen.look.image.sha256) in done:
+            report.duplicates += 1
+        else:
+            done.add(sha256)
+            fresh[sha256] = seen
+    with report._timed("read"):
+        known = {row.id: row for row in await library.rows(list(fresh))}
+    new = [seen for sha256, seen in fresh.items() if sha256 not in known]
+    await _add(new, library, report)
+    changed = [row for sha256, old in known.items() if (row := fresh[sha256].said.applied_to(old)) != old]
+    with report._timed("write"):
+        await library.update(changed)
+    report.updated += len(changed)
+    report.unchanged += len(known) - len(changed)
+
+
+async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> None:
+    if not new:
+        return
+    import numpy as np
+
+    with report._timed("embed"):
+        vectors = await library.embedder.embed_images([seen.data for seen in new])
+    images = []
+    for seen, vector in zip(new, np.asarray(vectors, dtype=np.float32), strict=True):
+        if not abs(float(np.linalg.norm(vector)) - 1) < 1e-2:
+            report.skipped.append((clean(str(seen.path)), "the encoder gave no usable vector for it"))
+        else:
+            images.append(NewImage(row=_new_row(seen), data=seen.data, thumbnail=seen.look.thumbnail, vector=vector))
+    with report._timed("write"):
+        await library.upsert(images)
+    report.added += len(images)
+
+
+def _new_row(seen: _Seen) -> Row:
+    row = Row(image=seen.look.image, title=clean(seen.path.stem), source=clean(str(seen.path)))
+    return seen.said.applied_to(row)
+
+
+def _read(path: Path, listed: Manifest) -> _Seen | str:
+    """The file, or why it cannot be used."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            return "not a regular file, or a folder that may not be read"
+        if status.st_size > MAX_BYTES:
+            return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
+        data = path.read_bytes()
+        said = listed.entries.get(path)
+        return _Seen(path, data, look(data), read_sidecar(path) if said is None else said)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except UsageError as error:
+        return str(error)
+
+
+def _plan(paths: Sequence[Path], manifest: str | os.PathLike[str] | None) -> tuple[list[Path], Manifest]:
+    """Every file to look at, absolute, each once and always in the same order, and the manifest."""
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"there is no file or folder {path}")
+    roots = [path for path in paths if path.is_dir()]
+    listed = Manifest()
+    files: dict[Path, None] = {}
+    if manifest is not None:
+        file = Path(manifest)
+        listed = read_manifest(file, roots)
+        files.update(dict.fromkeys(sorted(listed.entries)))
+    walked: set[tuple[int, int]] = set()
+    for path in paths:
+        found = _walk(path, walked) if path.is_dir() else [path]
+        files.update(dict.fromkeys(Path(os.path.abspath(each)) for each in found))
+    if manifest is not None:
+        files.pop(Path(os.path.abspath(manifest)), None)
+    return [path for path in files if path in listed.entries or not _is_sidecar(path)], listed
+
+
+def _walk(folder: Path, walked: set[tuple[int, int]]) -> Iterator[Path]:
+    """Files below a folder, sorted by name, hidden ones left out. Links are followed, but no folder is walked twice."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in walked:
+        return
+    walked.add((status.st_dev, status.st_ino))
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        yield folder  # to be listed as what could not be read
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry, walked)
+        else:
+            yield entry
+
+
+def _is_sidecar(path: Path) -> bool:
+    """A text or JSON file beside an image of the same name, in any case of its suffix."""
+    if path.suffix not in SIDECARS:
+        return False
+    return any(path.with_suffix(suffix).exists() for base in IMAGE_SUFFIXES for suffix in (base, base.upper()))

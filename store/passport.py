@@ -1,0 +1,137 @@
+"""What a library's vectors were made with, and from which cosine on a hit counts.
+
+The passport lives in the LanceDB table itself, as metadata of the `vector` field. lancedb 0.40 offers no way to
+change the metadata of a table's schema without pylance, but it has `update_field_metadata`, which is a commit like
+any other: it survives reopening, works on every storage, and is never half written.
+"""
+
+from bisect import bisect_left, bisect_right
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from imagerag.agent.ports import EmbedderIdentity
+from imagerag.agent.types import Similarity, Value
+from imagerag.store.home import Home
+from imagerag.store.tables import damaged, open_table
+
+PASSPORT_KEY = "imagerag.passport"
+SCHEMA_VERSION = 1
+
+
+class Threshold(Value):
+    """A library's default threshold and the evidence for it.
+
+    Attributes:
+        cosine: a hit counts from here on.
+        percentile: share of captions without a match whose best hit stays below `cosine`, in percent [0, 100].
+        basis: "captions" when the library's own captions decided, "unrelated" when there were too few of them, or the
+            encoder does not connect them with their images.
+        floor: what captions that have nothing to do with the library rarely reach.
+        null: quantiles (equally spaced, minimum to maximum) of the best cosine of captions without a match.
+        own: the same for the library's own captions and their own images; empty without captions.
+        accepted: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
+        n_unrelated, n_near, n_own: how many captions each was measured with.
+        images: how many images the library held when it was calibrated.
+    """
+
+    cosine: Similarity
+    percentile: float = Field(ge=0, le=100)
+    basis: Literal["captions", "unrelated"]
+    floor: Similarity
+    null: tuple[float, ...]
+    own: tuple[float, ...] = ()
+    accepted: float | None = None
+    n_unrelated: int
+    n_near: int = 0
+    n_own: int = 0
+    images: int
+    calibrated: AwareDatetime
+
+    def percentile_of(self, cosine: float) -> float:
+        """How many percent of captions without a match stay below `cosine`: in [0, 100], never decreasing."""
+        return percentile_of(cosine, self.null)
+
+
+class Passport(Value):
+    """What must be known of a library before its vectors mean anything.
+
+    Attributes:
+        version: of this record's own form.
+        spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
+        threshold: None until the library has been calibrated.
+    """
+
+    version: int = SCHEMA_VERSION
+    spec: str
+    model: str
+    weights: str
+    preprocess: str
+    dimension: int = Field(gt=0)
+    created: AwareDatetime
+    threshold: Threshold | None = None
+
+    @classmethod
+    def of(cls, identity: EmbedderIdentity, created: datetime) -> "Passport":
+        """The passport of a new library."""
+        return cls(
+            spec=identity.spec,
+            model=identity.model,
+            weights=identity.weights,
+            preprocess=identity.preprocess,
+            dimension=identity.dimension,
+            created=created,
+        )
+
+    @property
+    def embedder(self) -> EmbedderIdentity:
+        """The encoder that the vectors were made with."""
+        return EmbedderIdentity(
+            spec=self.spec,
+            model=self.model,
+            weights=self.weights,
+            preprocess=self.preprocess,
+            dimension=self.dimension,
+        )
+
+
+def percentile_of(cosine: float, quantiles: tuple[float, ...]) -> float:
+    """Where `cosine` lies among equally spaced quantiles, in percent; linear between them.
+
+    Among equal quantiles the middle is taken, so that the answer does not depend on how ties were sorted.
+    """
+    if not quantiles:
+        return 100.0
+    below, upto = bisect_left(quantiles, cosine), bisect_right(quantiles, cosine)
+    last = len(quantiles) - 1
+    if upto == 0 or not last:
+        return 0.0 if cosine < quantiles[0] else 100.0
+    if below > last:
+        return 100.0
+    if below < upto:
+        return 100.0 * (below + upto - 1) / 2 / last
+    low, high = quantiles[below - 1], quantiles[below]
+    return 100.0 * (below - 1 + (cosine - low) / (high - low)) / last
+
+
+def read_passport(home: Home, name: str) -> Passport:
+    """What a library's vectors were made with, without loading an encoder. Blocks for some milliseconds.
+
+    Raises:
+        UnknownLibraryError: there is none of that name.
+        LibraryDamagedError: its files or its passport cannot be read.
+    """
+    return passport_of(open_table(home, name), name)
+
+
+def passport_of(table: Any, name: str) -> Passport:
+    """The passport in a library's LanceDB table.
+
+    Raises:
+        LibraryDamagedError: it has none that can be read.
+    """
+    try:
+        return Passport.model_validate_json(table.schema.field("vector").metadata[PASSPORT_KEY.encode()])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(name, error) from error

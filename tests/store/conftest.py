@@ -1,0 +1,137 @@
+"""A small world whose geometry is planted: an image is a colour, a text is the sum of its words."""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from imagerag.agent.ports import EmbedderIdentity
+from imagerag.store.home import Home
+from imagerag.store.library import Library
+
+COLOURS = {
+    "red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210), "yellow": (240, 210, 30),
+    "black": (10, 10, 10), "white": (250, 250, 250), "orange": (250, 130, 20), "purple": (130, 40, 170),
+}  # fmt: skip
+DIMENSION = 32
+
+
+@cache
+def direction(word: str) -> NDArray[np.float32]:
+    """A unit vector that belongs to a word."""
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+    vector = np.random.default_rng(seed).normal(size=DIMENSION).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class ColourEmbedder:
+    """Images by the named colour nearest to their mean, with a little of their own bytes; texts by their words."""
+
+    context_length = 16
+
+    def __init__(self, weights: str = "one") -> None:
+        self.identity = EmbedderIdentity(
+            spec=f"colours:{weights}", model="colours", weights=weights, preprocess="mean", dimension=DIMENSION
+        )
+        self.texts = 0
+        self.images = 0
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split()) + 2
+
+    async def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += len(texts)
+        sums = [sum((direction(word) for word in text.lower().split()), np.zeros(DIMENSION)) for text in texts]
+        return np.stack([unit(total) for total in sums]) if sums else np.zeros((0, DIMENSION), np.float32)
+
+    async def embed_images(self, images: Sequence[bytes]) -> NDArray[np.float32]:
+        self.images += len(images)
+        return np.stack([self._image(data) for data in images])
+
+    def _image(self, data: bytes) -> NDArray[np.float32]:
+        mean = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float).mean(axis=(0, 1))
+        name = min(COLOURS, key=lambda colour: float(((mean - COLOURS[colour]) ** 2).sum()))
+        return unit(direction(name) + 0.1 * direction(hashlib.sha256(data).hexdigest()))
+
+
+def picture(colour: str = "red", *, mark: int = 0, size: tuple[int, int] = (24, 16), form: str = "PNG") -> bytes:
+    """An encoded picture of one colour; another `mark` gives other bytes."""
+    image = Image.new("RGB", size, COLOURS[colour])
+    image.putpixel((0, 0), (mark % 256, mark // 256 % 256, 7))
+    out = io.BytesIO()
+    image.save(out, form)
+    return out.getvalue()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def embedder() -> ColourEmbedder:
+    return ColourEmbedder()
+
+
+@pytest.fixture
+async def library(home: Home, embedder: ColourEmbedder) -> Library:
+    return await Library.create_or_open(home, "shop", embedder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eight pictures, one of each colour, each with its caption in a text file beside it."""
+    path = tmp_path / "pictures"
+    path.mkdir()
+    for name in COLOURS:
+        (path / f"{name}.png").write_bytes(picture(name))
+        (path / f"{name}.txt").write_text(f"a {name} card\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(name="picture")
+def picture_fixture() -> Callable[..., bytes]:
+    return picture
+
+
+@pytest.fixture
+def other_embedder() -> ColourEmbedder:
+    return ColourEmbedder("two")
+
+
+@pytest.fixture
+def planted() -> Callable[[str], NDArray[np.float32]]:
+    return direction
+
+
+@pytest.fixture
+def child(home: Home) -> Callable[..., subprocess.Popen[str]]:
+    """Start Python code in a process of its own; it finds `home`, `conftest` and the arguments by name."""
+    prelude = (
+        "import asyncio, importlib.util, json, sys; from pathlib import Path;"
+        f"spec = importlib.util.spec_from_file_location('conftest', {__file__!r});"
+        "conftest = importlib.util.module_from_spec(spec); spec.loader.exec_module(conftest);"
+        "from imagerag.store.home import Home; from imagerag.store.library import Library;"
+        "from imagerag.store.ingest import index;"
+        f"home = Home(Path({str(home.root)!r})); given = json.loads(sys.argv[1])\n"
+    )
+
+    def start(code: str, **given: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", prelude + textwrap.dedent(code), json.dumps(given)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start

@@ -1,0 +1,67 @@
+"""Checkpoints: our values come back as they were, nothing else is revived."""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TypedDict
+
+from langgraph.graph import END, START, StateGraph
+
+from imagerag.agent.types import Attempt, Check, ImageRef, Outcome, Requirement, Size, UsedReference, Verdict
+from imagerag.store.checkpoints import open_checkpointer, serializer, state_types
+
+IMAGE = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
+ATTEMPT = Attempt(
+    index=0,
+    round=0,
+    prompt="ein Bär 🐻",
+    image=IMAGE,
+    references=(UsedReference(image=IMAGE, similarity=0.3),),
+    verdict=Verdict(aligned=False, score=0.5, checks=(Check(requirement=Requirement(text="a bear"), met=False),)),
+)
+
+
+@dataclass(frozen=True)
+class Stranger:
+    word: str
+
+
+def test_every_value_is_listed():
+    listed = {name for _, name in state_types()}
+    assert {"Attempt", "Verdict", "Outcome", "ImageRef", "Ending", "Candidate"} <= listed
+    assert "Stranger" in {name for _, name in state_types([Stranger])}
+
+
+def test_values_round_trip_exactly_and_strangers_do_not():
+    ours, theirs = serializer(), serializer([Stranger])
+    for value in (ATTEMPT, Outcome.ALIGNED, [ATTEMPT], {"size": Size(width=64, height=64)}):
+        back = ours.loads_typed(ours.dumps_typed(value))
+        assert back == value
+        assert type(back) is type(value)
+    stored = ours.dumps_typed(Stranger("x"))
+    assert not isinstance(ours.loads_typed(stored), Stranger)
+    assert theirs.loads_typed(stored) == Stranger("x")
+
+
+class State(TypedDict):
+    attempts: list[Attempt]
+    outcome: Outcome | None
+
+
+async def test_a_run_is_there_after_reopening(tmp_path):
+    path = tmp_path / "deep" / "runs.sqlite"
+
+    async def draw(state: State) -> State:
+        return {"attempts": [*state["attempts"], ATTEMPT], "outcome": Outcome.ALIGNED}
+
+    builder = StateGraph(State).add_node("draw", draw).add_edge(START, "draw").add_edge("draw", END)
+    config = {"configurable": {"thread_id": "run"}}
+    async with open_checkpointer(path) as saver:
+        await builder.compile(checkpointer=saver).ainvoke({"attempts": [], "outcome": None}, config)
+    async with open_checkpointer(path) as one, open_checkpointer(path) as two:
+        for saver in (one, two):
+            values = (await builder.compile(checkpointer=saver).aget_state(config)).values
+            assert values == {"attempts": [ATTEMPT], "outcome": Outcome.ALIGNED}
+            assert isinstance(values["outcome"], Outcome)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()

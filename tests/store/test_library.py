@@ -1,0 +1,245 @@
+"""The library: searching, filters that are only values, passports, several writers, damage."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from imagerag.agent.errors import (
+    BlobError,
+    EmbeddingMismatchError,
+    LibraryDamagedError,
+    LibraryError,
+    UnknownLibraryError,
+    UsageError,
+)
+from imagerag.agent.ports import Filter
+from imagerag.store import search
+from imagerag.store.imaging import look
+from imagerag.store.library import Library, list_libraries, remove
+from imagerag.store.passport import read_passport
+from imagerag.store.rows import NewImage, Row
+
+NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naïve 🦊", "", '","b"]', "?"]
+
+
+@pytest.fixture
+def put(library, embedder, picture):
+    async def write(colour="red", mark=0, **known):
+        data = picture(colour, mark=mark)
+        seen = look(data)
+        vector = (await embedder.embed_images([data]))[0]
+        row = Row(image=seen.image, **known)
+        await library.upsert([NewImage(row=row, data=data, thumbnail=seen.thumbnail, vector=vector)])
+        return row
+
+    return write
+
+
+async def test_nearest_first_with_exact_cosines(library, put, embedder):
+    for colour in ("red", "blue", "green"):
+        await put(colour, title=colour, caption=f"a {colour} card", licence="CC0-1.0", author="Ada", source="here")
+    hits = await library.search("blue", k=3, filter=Filter())
+    query = (await embedder.embed_texts(["blue"]))[0]
+    assert hits[0].title == "blue"
+    assert (hits[0].caption, hits[0].licence, hits[0].author, hits[0].source) == (
+        "a blue card", "CC0-1.0", "Ada", "here",
+    )  # fmt: skip
+    for hit in hits:
+        assert hit.vector.dtype == np.float32
+        assert np.linalg.norm(hit.vector) == pytest.approx(1, abs=1e-5)
+        assert hit.similarity == pytest.approx(float(query @ hit.vector), abs=1e-6)
+    assert [hit.similarity for hit in hits] == sorted((hit.similarity for hit in hits), reverse=True)
+
+
+async def test_search_by_image_finds_itself(library, put, picture):
+    row = await put("red")
+    await put("blue")
+    hits = await library.search_by_image(picture("red"), k=1, filter=Filter())
+    assert hits[0].image == row.image
+    assert hits[0].similarity == pytest.approx(1, abs=1e-5)
+    with pytest.raises(UsageError):
+        await library.search_by_image(b"no image", k=1, filter=Filter())
+
+
+async def test_empty_library_k_and_text(library):
+    assert list(await library.search("red", k=5, filter=Filter())) == []
+    assert list(await library.search("red", k=0, filter=Filter())) == []
+    with pytest.raises(UsageError):
+        await library.search("  ", k=5, filter=Filter())
+
+
+@pytest.mark.parametrize("value", NASTY)
+async def test_nasty_values_are_values(library, put, value):
+    here = await put(
+        "red", metadata={"key": value, "n": 3}, tags=(value, "b"), licence=value, caption=value, title=value
+    )
+    await put("blue", metadata={"key": "other"}, tags=("b",), licence="other")
+    for condition in (
+        Filter(where={"key": value}), Filter(tags=(value,)), Filter(licences=(value,)),
+        Filter(where={"key": value, "n": "3"}, tags=("b", value)),
+    ):  # fmt: skip
+        hits = await library.search("blue", k=5, filter=condition)
+        assert [hit.image for hit in hits] == [here.image]
+    assert await library.get(here.id) == here
+
+
+async def test_filters_come_before_k(library, put):
+    for mark in range(12):
+        await put("red", mark=mark, metadata={"kind": "near"})
+    far = await put("blue", metadata={"kind": "far", "ok": True, "price": 1.5, "none": None})
+    for where in ({"kind": "far"}, {"ok": "true"}, {"price": "1.5"}, {"none": "null"}):
+        assert [hit.image for hit in await library.search("red", k=1, filter=Filter(where=where))] == [far.image]
+    assert not await library.search("red", k=9, filter=Filter(where={"kind": "fa"}))
+    assert not await library.search("red", k=9, filter=Filter(where={"far": "kind"}))
+
+
+async def test_exclude_and_licences(library, put):
+    rows = [await put("red", mark=mark, licence=licence) for mark, licence in enumerate(("A", "B", "C"))]
+    hits = await library.search("red", k=9, filter=Filter(licences=("A", "B"), exclude=frozenset({rows[0].id})))
+    assert [hit.image for hit in hits] == [rows[1].image]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.text(max_size=12), value=st.text(max_size=12), other=st.text(max_size=12))
+async def test_any_text_filters_exactly(library, put, key, value, other):
+    row = await put("red", metadata={key: value})
+    hits = await library.search("red", k=2, filter=Filter(where={key: value}))
+    assert [hit.image for hit in hits] == [row.image]
+    assert bool(await library.search("red", k=2, filter=Filter(where={key: other}))) == (other == value)
+
+
+async def test_hybrid_finds_what_only_words_say(library, put):
+    for mark in range(8):
+        await put("red", mark=mark, title=f"card {mark}", caption="a plain thing")
+    named = await put("blue", title="Luna Lamp", caption="blue")
+    await library.tidy()
+    hits = await library.search("luna", k=2, filter=Filter(), hybrid=True)
+    assert named.image in [hit.image for hit in hits]
+    assert not await library.search("luna", k=2, filter=Filter(where={"no": "such"}), hybrid=True)
+
+
+async def test_image_bytes_are_verified(library, put, picture):
+    row = await put("red")
+    assert await library.image_bytes(row.id) == picture("red")
+    with pytest.raises(BlobError, match="not in library"):
+        await library.image_bytes("ab" * 32)
+    image = NewImage(
+        row=replace(row), data=b"tampered", thumbnail=b"", vector=(await library.captioned_vectors())[1][0]
+    )
+    await library.upsert([image])
+    with pytest.raises(BlobError, match="damaged"):
+        await library.image_bytes(row.id)
+
+
+async def test_update_delete_count(library, put, embedder):
+    row = await put("red", caption="old", metadata={"a": 1})
+    await put("blue")
+    asked = embedder.images
+    await library.update([replace(row, caption="new", metadata={"a": 2}, tags=("t",))])
+    assert (await library.get(row.id)).caption == "new"
+    assert len(await library.search("red", k=5, filter=Filter(where={"a": "2"}, tags=("t",)))) == 1
+    assert embedder.images == asked
+    assert await library.delete([row.id, "ab" * 32]) == 1
+    assert await library.count() == 1
+    assert await library.get(row.id) is None
+    assert await library.delete([]) == 0
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+async def test_vectors_that_mean_nothing_are_refused(library, put, embedder, picture, value, monkeypatch):
+    await put("red")
+    row = (await library.rows())[0]
+    bad = np.full(library.passport.dimension, value, dtype=np.float32)
+    with pytest.raises(LibraryError, match="unit vector"):
+        await library.upsert([NewImage(row=row, data=picture("red"), thumbnail=b"", vector=bad)])
+
+    async def nothing(texts):
+        return np.stack([bad for _ in texts])
+
+    monkeypatch.setattr(embedder, "embed_texts", nothing)
+    with pytest.raises(LibraryError, match="unit vector"):
+        await library.search("red", k=1, filter=Filter())
+
+
+async def test_another_encoder_is_named_with_the_command(home, library, other_embedder, put):
+    with pytest.raises(EmbeddingMismatchError) as error:
+        await Library.open(home, "shop", other_embedder)
+    for part in ("colours:one", "colours:two", "imagerag index PATH --library shop --embedder colours:two"):
+        assert part in str(error.value)
+    with pytest.raises(EmbeddingMismatchError):
+        await Library.create_or_open(home, "shop", other_embedder)
+
+
+async def test_unknown_lists_what_exists(home, embedder):
+    with pytest.raises(UnknownLibraryError, match="there are none yet"):
+        await Library.open(home, "shop", embedder)
+    assert not home.root.exists()
+    for name in ("b-2", "a_1.x"):
+        await Library.create_or_open(home, name, embedder)
+    with pytest.raises(UnknownLibraryError, match=r"a_1\.x, b-2"):
+        read_passport(home, "shop")
+    with pytest.raises(UnknownLibraryError):
+        remove(home, "shop")
+    remove(home, "b-2")
+    assert list_libraries(home) == ["a_1.x"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\\b", "a b", "-x", "é", "a" * 101, "a\n", "CON:"])
+async def test_names_that_are_paths_or_worse(home, embedder, name):
+    with pytest.raises(UsageError, match="library"):
+        await Library.create_or_open(home, name, embedder)
+    assert not home.root.exists()
+
+
+async def test_passport_survives_and_is_seen_by_others(home, library, put, embedder):
+    reader = await Library.open(home, "shop", embedder)
+    with pytest.raises(LibraryError, match="imagerag index"):
+        _ = library.threshold
+    await put("red", caption="it's a red card")
+    threshold = await library.calibrate()
+    assert read_passport(home, "shop").threshold == threshold
+    assert read_passport(home, "shop").embedder == embedder.identity
+    await reader.search("red", k=1, filter=Filter())
+    assert reader.threshold == threshold.cosine
+    await put("blue")
+    assert (await Library.open(home, "shop", embedder)).passport.threshold == threshold
+
+
+async def test_empty_cannot_be_calibrated(library):
+    with pytest.raises(LibraryError, match="empty"):
+        await library.calibrate()
+
+
+async def test_damaged_files_are_said_to_be_damaged(home, library, put, embedder):
+    await put("red")
+    for file in (home.libraries / "shop.lance" / "data").rglob("*.lance"):
+        file.write_bytes(file.read_bytes()[:20])
+    fresh = await Library.open(home, "shop", embedder)
+    with pytest.raises(LibraryDamagedError, match="imagerag library remove shop"):
+        await fresh.search("red", k=1, filter=Filter())
+
+
+@pytest.mark.parametrize("where", [{}, {"half": "1"}])
+async def test_with_an_index_as_without(library, put, planted, monkeypatch, where):
+    monkeypatch.setattr(search, "INDEX_FROM", 900)
+    row = await put("red")
+    rows = [replace(row, image=row.image.model_copy(update={"sha256": f"{at:064x}"}), metadata={"half": at % 2})
+            for at in range(1000)]  # fmt: skip
+    vectors = np.stack([planted(f"vector {at}") for at in range(1000)])
+    images = [
+        NewImage(row=row, data=b"", thumbnail=b"", vector=vector) for row, vector in zip(rows, vectors, strict=True)
+    ]
+    await library.delete([row.id])
+    await library.upsert(images[:990])
+    exact = await library.search("red", k=5, filter=Filter(where=where))
+    await library.tidy()
+    indexed = await library.search("red", k=5, filter=Filter(where=where))
+    assert [hit.image for hit in indexed] == [hit.image for hit in exact]
+    assert [hit.similarity for hit in indexed] == pytest.approx([hit.similarity for hit in exact], abs=1e-6)
+    await library.upsert([replace(images[995], vector=planted("red"))])  # not in the index yet
+    assert (await library.search("red", k=1, filter=Filter(where=where)))[0].similarity == pytest.approx(1, abs=1e-5)
+    await library.tidy()
+    assert (await library.search("red", k=1, filter=Filter(where=where)))[0].similarity == pytest.approx(1, abs=1e-5)
