@@ -1,0 +1,60 @@
+# A fresh machine needs Python 3.11 or newer, make and a network. The first target that needs the program installs it
+# into .venv; after that an install happens only when pyproject.toml or constraints.txt changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint docs-check docs bench wheel clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## set up .venv with everything the project needs
+
+# pip upgrades itself first: the one a fresh venv brings may be too old to know dependency groups (pip 25.1).
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "imagerag needs Python 3.11 or newer; say which one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing imagerag and its development tools into $(VENV) (torch is large: the first time takes minutes)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	@touch $@
+
+demo: $(INSTALLED) ## run the whole method offline on the embedded sketch world, into demo/
+	@echo "running the demo: no key, no GPU, no download"
+	@$(BIN)/imagerag demo --out demo
+
+test: $(INSTALLED) ## run every test (docs-check and the wheel's among them)
+	@echo "running the tests"
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## check style, formatting and types
+	@echo "checking style, formatting and types"
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy -p imagerag
+
+docs-check: $(INSTALLED) ## run what the documents show and compare their generated parts with the code
+	@echo "running the documents"
+	@$(BIN)/python -m pytest tests/docs
+
+docs: $(INSTALLED) ## rewrite the generated parts of the documents
+	@IMAGERAG_DOCS_WRITE=1 $(BIN)/python -m pytest tests/docs -k generated
+
+bench: $(INSTALLED) ## measure speed and quality on this machine
+	@$(BIN)/python -m imagerag.evals.bench
+
+wheel: $(INSTALLED) ## build the sdist and the wheel into dist/
+	@echo "building dist/"
+	@rm -rf build dist
+	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@ls dist
+
+clean: ## remove .venv and everything that was made
+	@rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,247 @@
+"""The parts of a contact sheet: an attempt with its checklist, a search with its candidates, the small print."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from imagerag.agent.errors import BlobError
+from imagerag.drawing import Color, Pen, leading
+
+Document = Mapping[str, Any]
+"""A part of the run's record, as JSON gives it."""
+
+Load = Callable[[str], bytes]
+"""Gives an image's bytes for its SHA-256."""
+
+PAPER: Color = (250, 249, 246)
+WHITE: Color = (255, 255, 255)
+TINT: Color = (240, 238, 233)
+HAIRLINE: Color = (224, 221, 213)
+GREY: Color = (197, 193, 184)
+MUTED: Color = (122, 118, 110)
+INK: Color = (28, 27, 25)
+ACCENT: Color = (15, 118, 105)
+AMBER: Color = (176, 118, 22)
+RUST: Color = (181, 71, 47)
+
+SHOWN = 8
+"""Candidates of one search that are shown."""
+BARS = 44
+"""The height of the tallest similarity bar."""
+
+_DECISIONS = {
+    "taken": "taken",
+    "offered": "offered",
+    "reserve": "reserve",
+    "below_threshold": "too low",
+    "already_used": "used",
+    "near_duplicate": "twin",
+    "rejected_by_hand": "declined",
+}
+
+
+class Gallery:
+    """The run's pictures, each decoded once; None for one that cannot be had."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._seen: dict[str, Image.Image | None] = {}
+
+    def __call__(self, sha256: str) -> Image.Image | None:
+        if sha256 not in self._seen:
+            try:
+                picture = ImageOps.exif_transpose(Image.open(BytesIO(self._load(sha256))))
+                self._seen[sha256] = _opaque(picture)
+            except (BlobError, LookupError, OSError):
+                self._seen[sha256] = None
+        return self._seen[sha256]
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """Colours only: what is transparent shows white."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer).convert("RGB")
+
+
+class Parts:
+    """Draws the parts of one run's sheet. Every method gives the `y` at which its part ends."""
+
+    def __init__(self, run: Document, gallery: Gallery, pen: Pen) -> None:
+        self.run = run
+        self.gallery = gallery
+        self.pen = pen
+        self.span = _span(run.get("searches") or [])
+
+    def heading(self, x: float, y: float, text: str) -> float:
+        """A small heading in capitals."""
+        self.pen.text(x, y, text.upper(), 11, MUTED, tracking=1.2)
+        return y + 24
+
+    def image(self, image: Document, x: float, y: float, side: float, *, radius: float) -> None:
+        """A picture as a whole, inside a square."""
+        picture = self.gallery(image["sha256"])
+        self.pen.box(x, y, side, side, TINT, radius=radius)
+        if picture is None:
+            self.pen.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
+            return
+        w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
+        self.pen.picture(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius)
+
+    def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
+        """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
+        verdict, number = attempt.get("verdict"), attempt["round"]
+        first = "handed in" if attempt.get("origin") == "handed_in" else "first drawing"
+        self.pen.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
+        y = self.heading(x, y, f"redrawn, round {number}" if number else first)
+        best = self.run.get("best_attempt") == attempt["index"]
+        if best:
+            self.pen.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
+        self.image(attempt["image"], x, y, side, radius=9)
+        if best:
+            self.pen.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
+            self.pen.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
+        y = self._sent(attempt.get("references") or [], x, y + side + 18, side)
+        return self.checks(verdict, x, y, side) if checks else y
+
+    def checks(
+        self, verdict: Document | None, x: float, y: float, width: float, *, unmet_only: bool = False, size: float = 15
+    ) -> float:
+        """The judge's checklist, with its evidence where something is missing."""
+        checks = [c for c in (verdict or {}).get("checks") or [] if not (unmet_only and c["met"])]
+        if not checks:
+            return self.pen.text(x, y, _in_words(verdict), size, MUTED, width=width, lines=4)
+        disc, left = size + 3, x + size + 14
+        width -= left - x
+        for check in checks[:12]:
+            met = check["met"]
+            self.pen.icon(x, y + 1, disc, "tick" if met else "cross", WHITE, disc=ACCENT if met else RUST)
+            y = self.pen.text(left, y, check["requirement"]["text"], size, INK, width=width, lines=3)
+            if not met:
+                y = self.pen.text(left, y, check.get("evidence") or "", 12, MUTED, width=width, lines=2)
+            y += size / 2
+        if len(checks) > 12:
+            y = self.pen.text(left, y, f"and {len(checks) - 12} more", 13, MUTED)
+        return y
+
+    def _sent(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
+        if not references:
+            return y
+        self.pen.text(x, y + 12, "drawn with", 13, MUTED)
+        x, width = x + 84, width - 84
+        room = int((width + 8) // 50)
+        for number, reference in enumerate(references[:room]):
+            self.image(reference["image"], x + 50 * number, y, 42, radius=6)
+        return y + 42 + 16
+
+    def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
+        """What one round looked for and found."""
+        y = self.heading(x, y, "looked for in your pictures" if searches else "no new search")
+        if not searches:
+            return self.pen.text(x, y, "Nothing new was looked for in this round.", 15, MUTED, width=width, lines=2)
+        for number, search in enumerate(searches):
+            y += 14 if number else 0
+            # The card is as high as what it holds: measured first with a pen that has no page.
+            page, self.pen = self.pen, Pen()
+            high = self._search(search, x + 20, y + 16, width - 40) + 16 - y
+            self.pen = page
+            self.pen.frame(x, y, width, high, HAIRLINE, WHITE, radius=12, line=1)
+            self._search(search, x + 20, y + 16, width - 40)
+            y += high
+        return y
+
+    def _search(self, search: Document, x: float, y: float, width: float) -> float:
+        query, found = search["query"], search.get("candidates") or []
+        concept = "the whole prompt" if query.get("by") == "prompt" else query["concept"]["text"]
+        y = self.pen.text(x, y, concept, 15, INK, width=width, lines=2, bold=True)
+        if query["text"] != concept:
+            y = self.pen.text(x, y + 1, query["text"], 13, MUTED, width=width, lines=3)
+        y += 16
+        if not found:
+            return self.pen.text(x, y, "Nothing was found.", 14, RUST)
+        shown = found[:SHOWN]
+        self._bars(shown, search.get("threshold"), x, y, width)
+        y += BARS + 8
+        column, side = _columns(width)
+        for number, candidate in enumerate(shown):
+            self._candidate(candidate, x + number * column, y, side)
+        y += side + 6 + leading(11.5) * 2
+        if len(found) > SHOWN:
+            y = self.pen.text(x, y + 4, f"and {len(found) - SHOWN} more", 12, MUTED)
+        return y
+
+    def _bars(self, found: Sequence[Document], threshold: float | None, x: float, y: float, width: float) -> None:
+        low, high = self.span
+        column, side = _columns(width)
+        tall = [max(2.0, BARS * (candidate["similarity"] - low) / (high - low)) for candidate in found]
+        for number, candidate in enumerate(found):
+            color = ACCENT if candidate.get("decision") == "taken" else GREY
+            self.pen.box(x + number * column, y + BARS - tall[number], side, tall[number], color, radius=2)
+        if threshold is not None:
+            line = BARS * (threshold - low) / (high - low)
+            self.pen.rule(x, y + BARS - line, width, INK, dash=3, line=1)
+            # Above the line, and above the last two bars where they are higher than it.
+            top = max([line, *tall[SHOWN - 2 :]])
+            self.pen.text(x, y + BARS - top - 17, f"threshold {threshold:.3f}", 11.5, INK, width=width, align="right")
+
+    def _candidate(self, candidate: Document, x: float, y: float, side: float) -> None:
+        taken = candidate.get("decision") == "taken"
+        picture = self.gallery(candidate["image"]["sha256"])
+        if taken:
+            self.pen.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
+        self.pen.box(x, y, side, side, TINT, radius=6)
+        if picture is not None:
+            self.pen.picture(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
+        ink = ACCENT if taken else MUTED
+        number = f"{candidate['similarity']:.3f}"
+        y = self.pen.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
+        decision = _DECISIONS.get(candidate.get("decision") or "", "")
+        self.pen.text(x - 4, y, decision, 11, ink, width=side + 8, align="center")
+
+
+def _columns(width: float) -> tuple[float, float]:
+    """The distance between candidates and the side of their pictures."""
+    column = (width + 8) / SHOWN
+    return column, column - 8
+
+
+def _span(searches: Sequence[Document]) -> tuple[float, float]:
+    """The similarities that the bars reach from and to: the run's own, with room around them."""
+    values = [c["similarity"] for s in searches for c in s.get("candidates") or []]
+    values += [s["threshold"] for s in searches if s.get("threshold") is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = max(high - low, 0.02) * 0.25
+    return low - room, high + room
+
+
+def _score(verdict: Document | None) -> str:
+    checks = (verdict or {}).get("checks") or []
+    return f"{sum(bool(c['met']) for c in checks)} of {len(checks)}" if checks else ""
+
+
+def _in_words(verdict: Document | None) -> str:
+    if not verdict:
+        return "not judged"
+    if verdict.get("status") == "abstained" or verdict.get("aligned") is None:
+        return "the judge gave no readable answer"
+    return str(verdict.get("reason") or ("matches the prompt" if verdict["aligned"] else "does not match the prompt"))
+
+
+def facts(run: Document) -> str:
+    """The small print: calls, time, cost, and whose pictures were used."""
+    calls = run.get("calls") or {}
+    roles = ", ".join(f"{count} {role}" for role, count in calls.items())
+    told = [f"{sum(calls.values())} model calls ({roles})"] if calls else []
+    if run.get("elapsed_s") is not None:
+        told.append(f"{run['elapsed_s']:.1f} s")
+    if run.get("cost_usd") is not None:
+        told.append(f"${run['cost_usd']:.2f}")
+    setup = run.get("setup") or {}
+    if setup.get("library"):
+        told.append(f"library {setup['library']}")
+    used = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
+    thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in used.values()]
+    return " · ".join(told + [f"reference: {credit}" for credit in thanks if credit])

@@ -1,0 +1,1 @@
+../../imagerag/export.py

@@ -1,0 +1,1 @@
+../../imagerag/sheet_parts.py
