@@ -76,7 +76,7 @@ def ending_for(error: BaseException, node: str) -> Ending:
         return Ending(outcome=Outcome.REFUSED, reason=message)
     if isinstance(error, BudgetExceededError):
         return Ending(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
-    if isinstance(error, JudgeReplyError) or (isinstance(error, BackendError) and node in JUDGING):
+    if isinstance(error, JudgeReplyError | BackendError) and node in JUDGING:
         return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
     told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
     return Ending(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)

@@ -4,8 +4,8 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -51,7 +51,7 @@ class Runner:
         subjects: Sequence[Subject] = (),
         initial_image: ImageRef | None = None,
         run_id: str | None = None,
-    ) -> AsyncIterator[RunEvent]:
+    ) -> AsyncGenerator[RunEvent]:
         """Start a run and follow it to its end, or to where it waits for a human. Leaving off early cancels it.
 
         Raises:
@@ -64,10 +64,12 @@ class Runner:
             "setup": setup,
             "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        async for event in self._follow(checked_id(run_id) or new_run_id(), given, setup, given["prompt"]):
-            yield event
+        follow = self._follow(checked_id(run_id) or new_run_id(), given, setup, given["prompt"])
+        async with aclosing(follow) as events:
+            async for event in events:
+                yield event
 
-    async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> AsyncIterator[RunEvent]:
+    async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> AsyncGenerator[RunEvent]:
         """Continue a run that was killed, or answer one that waits.
 
         Args:
@@ -84,8 +86,9 @@ class Runner:
         if setup is None:
             raise UnknownRunError(f"run {run_id} has nothing to resume from: it was stopped before its first step")
         given = answer_to(standing, choose)
-        async for event in self._follow(run_id, given, setup, standing.values["prompt"]):
-            yield event
+        async with aclosing(self._follow(run_id, given, setup, standing.values["prompt"])) as events:
+            async for event in events:
+                yield event
 
     async def record(self, run_id: str) -> RunRecord:
         """The record of a run, wherever it stands.
@@ -97,7 +100,7 @@ class Runner:
 
     async def _follow(
         self, run_id: str, given: RunInput | Command[Any] | None, setup: Setup, prompt: str
-    ) -> AsyncIterator[RunEvent]:
+    ) -> AsyncGenerator[RunEvent]:
         config: RunnableConfig = {
             "configurable": {"thread_id": run_id},
             "recursion_limit": step_ceiling(setup.knobs),
@@ -107,9 +110,10 @@ class Runner:
             yield RunEvent(run_id=run_id, sequence=0, kind="started")
             sequence = 0
             try:
-                async for node, update in self._steps(graph, given, config, setup):
-                    sequence += 1
-                    yield RunEvent(run_id=run_id, sequence=sequence, kind="step", node=node, update=update)
+                async with aclosing(self._steps(graph, given, config, setup)) as steps:
+                    async for node, update in steps:
+                        sequence += 1
+                        yield RunEvent(run_id=run_id, sequence=sequence, kind="step", node=node, update=update)
             except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
                 await asyncio.shield(self._cancel(graph, config, run_id))
                 raise
@@ -122,7 +126,7 @@ class Runner:
 
     async def _steps(
         self, graph: Graph, given: RunInput | Command[Any] | None, config: RunnableConfig, setup: Setup
-    ) -> AsyncIterator[tuple[str, Any]]:
+    ) -> AsyncGenerator[tuple[str, Any]]:
         """(node, update) as each node finishes. A search's undecided candidates are part of the shortlist's step."""
         stream = graph.astream(
             given,

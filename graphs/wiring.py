@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 from imagerag.agent.errors import UnknownLibraryError
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary
@@ -61,6 +61,11 @@ class Wiring:
         """The list of runs."""
         return RunList(self.home.run_list)
 
+    def use(self, role: Literal["generator", "judge", "embedder", "library"], name: str, part: object) -> None:
+        """Put a part of one's own under a spec (or a library under a name), for the runs of this process."""
+        with self._lock:
+            self._made[role, name] = part
+
     def checkpoints(self) -> "AbstractAsyncContextManager[AsyncSqliteSaver]":
         """The checkpoints, opened for one start or resume."""
         return open_checkpointer(self.home.checkpoints)
@@ -93,7 +98,17 @@ class Wiring:
         """
         return self._once("embedder", spec, make_embedder)
 
-    async def library(self, name: str) -> Library:
+    async def library(self, name: str) -> ReferenceLibrary:
+        """The library of that name, as runs use it: one put there by `use`, or one that is kept here.
+
+        Raises:
+            UnknownLibraryError, EmbeddingMismatchError: as `open_library`.
+        """
+        with self._lock:
+            own = self._made.get(("library", name))
+        return cast(ReferenceLibrary, own) if own is not None else await self.open_library(name)
+
+    async def open_library(self, name: str) -> Library:
         """Open a library with the encoder it was made with.
 
         Raises:
@@ -128,7 +143,6 @@ class Wiring:
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
         with self._lock:
-            made = self._made.setdefault((role, spec), None)
-            if made is None:
-                made = self._made[role, spec] = make(spec)
-            return made  # type: ignore[return-value]  # one dictionary for three kinds, told apart by role
+            if (role, spec) not in self._made:
+                self._made[role, spec] = make(spec)
+            return cast(Made, self._made[role, spec])

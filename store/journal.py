@@ -1,5 +1,7 @@
 """The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from imagerag.agent.journal import Asked, Entry, distance
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
+    from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 RUNS: Final = "journal"
 """Namespace of a run's own entries: (RUNS, run id)."""
@@ -57,5 +60,16 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
         # An answer is money: it must survive a power cut once it is said to be kept.
         await connection.execute("PRAGMA synchronous=FULL")
         async with AsyncSqliteStore(connection) as store:
-            await store.setup()
+            await _set_up(store)
             yield StoreJournal(store)
+
+
+async def _set_up(store: "AsyncSqliteStore", tries: int = 20) -> None:
+    """Make the tables. Two runs that find the file new both try to, and one of them is told it came second."""
+    for left in range(tries - 1, -1, -1):
+        try:
+            return await store.setup()
+        except sqlite3.Error:
+            if not left:
+                raise
+            await asyncio.sleep(0.05)

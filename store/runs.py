@@ -5,7 +5,7 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,7 +133,7 @@ class RunList:
     def _get(self, run_id: str) -> RunEntry:
         # substr, not LIKE: a prefix with % or _ in it is still only a prefix.
         found = self._select(
-            "WHERE substr(run_id, 1, ?) = ? ORDER BY run_id = ? DESC, run_id LIMIT 6", (len(run_id), run_id, run_id)
+            "WHERE substr(run_id, 1, length(:id)) = :id ORDER BY run_id = :id DESC, run_id LIMIT 6", {"id": run_id}
         )
         if run_id and found and (found[0].run_id == run_id or len(found) == 1):
             return found[0]
@@ -145,12 +145,16 @@ class RunList:
 
     def _list(self, limit: int | None, outcome: str | None, text: str | None) -> "_Entries":
         return self._select(
-            "WHERE (?1 IS NULL OR outcome = ?1) AND (?2 IS NULL OR instr(folded, ?2) > 0) "
-            "ORDER BY created DESC, run_id LIMIT ?3",
-            (outcome, text.casefold() if text else None, -1 if limit is None else max(limit, 0)),
+            "WHERE (:outcome IS NULL OR outcome = :outcome) AND (:text IS NULL OR instr(folded, :text) > 0) "
+            "ORDER BY created DESC, run_id LIMIT :limit",
+            {
+                "outcome": outcome,
+                "text": text.casefold() if text else None,
+                "limit": -1 if limit is None else max(limit, 0),
+            },
         )
 
-    def _select(self, clause: str, values: tuple[object, ...]) -> "_Entries":
+    def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
         if not self.path.exists():
             return []
         with self._connect() as connection:

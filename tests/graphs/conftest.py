@@ -1,0 +1,102 @@
+"""A generation graph on fakes, with real checkpoints, and a record of the path it took."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import RetryPolicy
+
+from imagerag.agent.journal import Journal
+from imagerag.agent.record import RunRecord, run_record
+from imagerag.agent.schedule import step_ceiling
+from imagerag.agent.types import Knobs
+from imagerag.graphs.generation import build_workflow, can_help
+from imagerag.graphs.runner import Runner
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.checkpoints import serializer
+from imagerag.store.home import Home
+from imagerag.tools.testing import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+
+NO_WAIT = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=can_help)
+
+
+@dataclass
+class Bench:
+    """One graph on fakes. `path` is the nodes in the order they finished, `values` the final state."""
+
+    generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
+    judge: ScriptedJudge = field(default_factory=ScriptedJudge)
+    library: ScriptedLibrary | None = field(default_factory=ScriptedLibrary)
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    journal: Journal | None = None
+    saver: InMemorySaver = field(default_factory=lambda: InMemorySaver(serde=serializer()))
+    path: list[str] = field(default_factory=list)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    async def run(self, prompt: str = "a scene", thread: str = "run", **options: Any) -> RunRecord:
+        """Run to the end. `options` are knobs, or further input: subjects, initial_image."""
+        given = {name: options.pop(name) for name in ("subjects", "initial_image") if name in options}
+        knobs = Knobs(**options)
+        graph = build_workflow(
+            generator=self.generator,
+            judge=self.judge,
+            library=self.library,
+            blobs=self.blobs,
+            journal=self.journal,
+            retry=NO_WAIT,
+        ).compile(checkpointer=self.saver)
+        config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": step_ceiling(knobs)}
+        stream = graph.astream(
+            {"prompt": prompt, **given}, config, context=knobs, stream_mode=["updates"], version="v2"
+        )
+        async for chunk in stream:
+            self.path += [name for name in chunk["data"] if not name.startswith("__")]
+        self.values = (await graph.aget_state(config)).values
+        return run_record(thread, self.values)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A graph on fakes."""
+    return Bench()
+
+
+@pytest.fixture(scope="session")
+def new_bench() -> type[Bench]:
+    """Makes graphs on fakes, for tests that need many."""
+    return Bench
+
+
+@dataclass
+class Stage:
+    """A real runner with a real home, and fakes for what costs money."""
+
+    runner: Runner
+    generator: ScriptedGenerator
+    judge: ScriptedJudge
+    library: ScriptedLibrary
+
+
+def make_stage(root: Path, judgements: Sequence[Any] = (), **generator: Any) -> Stage:
+    """A runner whose specs `scripted` are fakes."""
+    wiring = Wiring(Home.find(root))
+    stage = Stage(Runner(wiring=wiring), ScriptedGenerator(**generator), ScriptedJudge(*judgements), ScriptedLibrary())
+    wiring.use("generator", "scripted", stage.generator)
+    wiring.use("judge", "scripted", stage.judge)
+    wiring.use("library", "scripted", stage.library)
+    return stage
+
+
+@pytest.fixture(name="make_stage")
+def make_stage_fixture() -> Any:
+    """Makes runners on fakes, in a home of one's own."""
+    return make_stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """A runner on fakes in an empty home."""
+    return make_stage(tmp_path / "home")
