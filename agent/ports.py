@@ -30,7 +30,7 @@ class ImagePart:
         caption: the detailed description it was found by.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     media_type: str
     role: Literal["subject", "reference"] = "reference"
     concept: str = ""
@@ -41,7 +41,7 @@ class ImagePart:
 class GeneratedImage:
     """What a generator gives back: encoded bytes, and what the service said about them."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     media_type: str = "image/png"
     revised_prompt: str | None = None
     cost_usd: float | None = None
@@ -195,14 +195,14 @@ class EmbedderIdentity:
     """What vectors were made with; two libraries can share vectors only when all of it is equal.
 
     Attributes:
-        spec: how to load the same encoder again, `provider:model`.
+        spec: how to load the same encoder again, `provider:model`. Not compared: a model that was moved is the same.
         model: architecture name.
         weights: pretrained tag, or `sha256:…` of a weight file.
         preprocess: image size, interpolation, mean and standard deviation, in one line.
         dimension: length of a vector.
     """
 
-    spec: str
+    spec: str = field(compare=False)
     model: str
     weights: str
     preprocess: str

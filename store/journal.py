@@ -68,7 +68,8 @@ async def _set_up(store: "AsyncSqliteStore", tries: int = 20) -> None:
     """Make the tables. Two runs that find the file new both try to, and one of them is told it came second."""
     for left in range(tries - 1, -1, -1):
         try:
-            return await store.setup()
+            await store.setup()
+            break
         except sqlite3.Error:
             if not left:
                 raise

@@ -1,0 +1,302 @@
+import asyncio
+import io
+import json
+import logging
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+
+from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.tools.embedders import weights
+from imagerag.tools.embedders.openclip import OpenClipEmbedder
+from imagerag.tools.embedders.pixels import open_rgb
+from imagerag.tools.testing import picture
+
+TEXT_CONFIG = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
+CAPTIONS = ["a red circle", "a blue square beside a green star", "a", "", "a red circle"]
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def embedder(folder: Path, **options) -> OpenClipEmbedder:
+    return OpenClipEmbedder(f"local-dir:{folder}", **options)
+
+
+def reference(folder: Path):
+    model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+    return model.eval(), preprocess, open_clip.get_tokenizer(f"local-dir:{folder}")
+
+
+async def test_vectors_are_those_of_open_clip(tiny: Path) -> None:
+    model, preprocess, tokenizer = reference(tiny)
+    images = [noise(50, 40, seed) for seed in range(3)]
+    with torch.inference_mode():
+        texts = model.encode_text(tokenizer(CAPTIONS), normalize=True).numpy()
+        pictures = model.encode_image(torch.stack([preprocess(image) for image in images]), normalize=True).numpy()
+    mine = embedder(tiny)
+    found = await mine.embed_texts(CAPTIONS)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, texts, atol=1e-5)
+    np.testing.assert_allclose(await mine.embed_images([encoded(image) for image in images]), pictures, atol=1e-5)
+
+
+async def test_a_text_tower_that_is_not_causal_reads_all_positions(build_model, tmp_path: Path) -> None:
+    folder = build_model(tmp_path / "open", text_cfg={**TEXT_CONFIG, "no_causal_mask": True})
+    model, _, tokenizer = reference(folder)
+    with torch.inference_mode():
+        expected = model.encode_text(tokenizer(CAPTIONS), normalize=True).numpy()
+    np.testing.assert_allclose(await embedder(folder).embed_texts(CAPTIONS), expected, atol=1e-5)
+
+
+async def test_batches_do_not_change_vectors(tiny: Path) -> None:
+    images = [encoded(noise(33, 20, seed)) for seed in range(70)]
+    texts = [f"a thing number {n}" + " indeed" * (n % 4) for n in range(150)]
+    mine = embedder(tiny)
+    together, words = await mine.embed_images(images), await mine.embed_texts(texts)
+    for at in (0, 31, 32, 69):
+        np.testing.assert_allclose((await mine.embed_images([images[at]]))[0], together[at], atol=1e-5)
+    alone = embedder(tiny)
+    for at in (0, 149):
+        np.testing.assert_allclose((await alone.embed_texts([texts[at]]))[0], words[at], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+async def test_nothing_gives_no_rows(tiny: Path) -> None:
+    assert (await embedder(tiny).embed_texts([])).shape == (0, 16)
+    assert (await embedder(tiny).embed_images([])).shape == (0, 16)
+
+
+async def test_bf16_gives_nearly_the_same(tiny: Path) -> None:
+    images = [encoded(noise(40, 40, seed)) for seed in range(4)]
+    exact, fast = embedder(tiny, precision="fp32"), embedder(tiny, precision="bf16")
+    for one, other in (
+        (await exact.embed_images(images), await fast.embed_images(images)),
+        (await exact.embed_texts(CAPTIONS), await fast.embed_texts(CAPTIONS)),
+    ):
+        assert other.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(other, axis=1), 1, atol=1e-5)
+        assert (one * other).sum(axis=1).min() > 0.999
+    assert fast.identity == exact.identity
+
+
+async def test_concurrent_calls_are_one_batch_and_texts_are_kept(tiny: Path, monkeypatch) -> None:
+    mine = embedder(tiny)
+    batches: list[list[str]] = []
+    encode = mine._encode_texts
+    monkeypatch.setattr(mine._texts, "_encode", lambda texts: batches.append(texts) or encode(texts))
+    found = await asyncio.gather(*(mine.embed_texts([text]) for text in ("one", "two", "three", "one")))
+    assert [sorted(batch) for batch in batches] == [["one", "three", "two"]]
+    np.testing.assert_array_equal(found[0], found[3])
+    await mine.embed_texts(["three", "two"])
+    assert len(batches) == 1
+    await mine.embed_texts(["three", "four"])
+    assert batches[1:] == [["four"]]
+
+
+async def test_what_was_least_recently_used_is_forgotten(tiny: Path, monkeypatch) -> None:
+    mine = embedder(tiny, keep=2)
+    batches: list[list[str]] = []
+    encode = mine._encode_texts
+    monkeypatch.setattr(mine._texts, "_encode", lambda texts: batches.append(texts) or encode(texts))
+    await mine.embed_texts(["a", "b"])
+    await mine.embed_texts(["a"])
+    await mine.embed_texts(["c"])
+    await mine.embed_texts(["a", "b"])
+    assert batches == [["a", "b"], ["c"], ["b"]]
+    assert (await mine.embed_texts(list("abcdefg"))).shape == (7, 16)
+
+
+async def test_a_failure_reaches_every_caller_and_the_next_call_works(tiny: Path, monkeypatch) -> None:
+    mine = embedder(tiny)
+    encode = mine._encode_texts
+
+    def broken(texts: list[str]) -> np.ndarray:
+        raise BackendError("broken")
+
+    monkeypatch.setattr(mine._texts, "_encode", broken)
+    answers = await asyncio.gather(*(mine.embed_texts([text]) for text in "ab"), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["broken", "broken"]
+    monkeypatch.setattr(mine._texts, "_encode", encode)
+    assert (await mine.embed_texts(["a"])).shape == (1, 16)
+
+
+async def test_a_cancelled_caller_takes_nobody_down(tiny: Path) -> None:
+    mine = embedder(tiny)
+    first, second = (asyncio.ensure_future(mine.embed_texts([text])) for text in "ab")
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).shape == (1, 16)
+    assert first.cancelled()
+
+
+def test_every_event_loop_and_thread_may_use_it(tiny: Path) -> None:
+    mine = embedder(tiny)
+    found: list[np.ndarray] = []
+
+    def work() -> None:
+        async def both() -> None:
+            texts, images = await asyncio.gather(mine.embed_texts(["a", "b"]), mine.embed_images([picture("x")] * 2))
+            found.append(np.concatenate([texts, images]))
+
+        asyncio.run(both())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    work()
+    assert len(found) == 5
+    for rows in found:
+        np.testing.assert_allclose(rows, found[0], atol=1e-5)
+
+
+def test_tokens_are_counted_beyond_what_is_read(tiny: Path) -> None:
+    mine = embedder(tiny)
+    assert mine.context_length == 20
+    assert mine.count_tokens("") == 2
+    assert mine.count_tokens("a red circle") == 5
+    assert mine.count_tokens("circle " * 30) == 32
+
+
+def test_the_identity_follows_the_weights_and_not_the_place(build_model, tiny: Path, tmp_path: Path) -> None:
+    one = embedder(tiny).identity
+    moved = embedder(Path(shutil.copytree(tiny, tmp_path / "moved"))).identity
+    other = embedder(build_model(tmp_path / "other", seed=1)).identity
+    assert one.weights.startswith("sha256:")
+    assert (one.model, one.weights, one.preprocess) == (moved.model, moved.weights, moved.preprocess)
+    assert one.weights != other.weights
+    assert one.dimension == 16
+    assert one.preprocess == "32x32, squash, bicubic, mean 0.5 0.5 0.5, std 0.25 0.25 0.25"
+    assert OpenClipEmbedder(one.spec.removeprefix("open_clip:")).identity == one
+
+
+def test_the_preprocessing_is_the_models_own(tiny: Path) -> None:
+    model, preprocess, _ = reference(tiny)
+    mine = weights.find(f"local-dir:{tiny}").preprocess
+    theirs = {key: model.visual.preprocess_cfg[key] for key in mine}
+    assert {**theirs, "size": 32, "mean": tuple(theirs["mean"]), "std": tuple(theirs["std"])} == mine
+    assert len(embedder(tiny)._preprocess.transforms) == len(preprocess.transforms)
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes"),
+    [("ViT-B-32/openai", "ViT-B-32-quickgelu/openai"), ("ViT-L-14/openai", "ViT-L-14-quickgelu/openai")],
+)
+def test_quick_gelu_weights_get_their_activation(name: str, becomes: str, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        identity = OpenClipEmbedder(name).identity
+    assert identity.spec == f"open_clip:{becomes}"
+    assert identity.weights == "openai"
+    assert becomes.partition("/")[0] in caplog.text
+    assert identity == OpenClipEmbedder(becomes, spec=identity.spec).identity
+
+
+def test_a_weight_file_takes_what_belongs_to_it_from_its_tag(tmp_path: Path, caplog) -> None:
+    file = tmp_path / "openai-weights.safetensors"
+    file.write_bytes(b"weights")
+    with caplog.at_level(logging.WARNING):
+        tagged = weights.find(f"ViT-B-32/openai={file}")
+        assert tagged.quick_gelu
+        assert tagged.name == "ViT-B-32-quickgelu"
+        assert tagged.file == file
+        assert not weights.find(f"ViT-B-32/{file}").quick_gelu
+        assert "looks like QuickGELU" in caplog.text
+    assert weights.find(f"ViT-B-32-quickgelu/{file}").quick_gelu
+    assert weights.find(f"ViT-B-32/{file}", quick_gelu=True).quick_gelu
+    half = weights.find(f"ViT-L-14/laion2b_s32b_b82k={file}")
+    assert half.preprocess["mean"] == (0.5, 0.5, 0.5)
+    assert weights.find(half.spec) == half
+
+
+async def test_quick_gelu_can_be_forced_on_a_folder(tiny: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "quick"))
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["quick_gelu"] = True
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    plain, said, forced = embedder(tiny), embedder(folder), embedder(tiny, quick_gelu=True)
+    text = ["a red circle"]
+    np.testing.assert_allclose(await said.embed_texts(text), await forced.embed_texts(text), atol=1e-6)
+    assert np.abs(await said.embed_texts(text) - await plain.embed_texts(text)).max() > 1e-5
+    assert forced.identity.model != plain.identity.model
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "says"),
+    [
+        ("ViT-B-32", SpecError, "NAME/TAG"),
+        ("NoSuch-B/openai", SpecError, "it has: .*ViT-B-32"),
+        ("ViT-B-32-quickgelu/nosuch", SpecError, "it has: .*openai"),
+        ("hf-hub:some/repo", SpecError, "local-dir"),
+        ("local-dir:/no/such/folder", UsageError, "open_clip_config.json"),
+        ("ViT-B-32//no/such/file.pt", UsageError, "no weight file"),
+        ("ViT-B-32/openai=/no/such/file", UsageError, "no weight file"),
+    ],
+)
+def test_what_is_not_there_is_said(model: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        _ = OpenClipEmbedder(model).identity
+
+
+async def test_a_failed_download_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(config: object) -> str:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(open_clip, "download_pretrained", offline)
+    with pytest.raises(BackendError, match=r"ViT-B-32-quickgelu/openai=/path/to/weights") as caught:
+        await OpenClipEmbedder("ViT-B-32-quickgelu/openai").embed_texts(["a"])
+    assert not caught.value.retryable
+
+
+async def test_weights_of_another_model_are_refused(tiny: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "broken"))
+    (folder / "open_clip_model.safetensors").write_bytes(b"not weights at all")
+    with pytest.raises(BackendError, match="does not hold weights"):
+        await embedder(folder).embed_texts(["a"])
+
+
+async def test_pictures_are_turned_upright(tiny: Path) -> None:
+    image = noise(40, 20)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(image.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    mine = embedder(tiny)
+    upright, rotated = await mine.embed_images([encoded(image), turned])
+    np.testing.assert_allclose(upright, rotated, atol=1e-6)
+
+
+def test_transparency_lies_on_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    assert open_rgb(encoded(clear)).getpixel((0, 0)) == (255, 255, 255)
+    palette = Image.new("P", (8, 8), 0)
+    assert open_rgb(encoded(palette, transparency=0)).getpixel((0, 0)) == (255, 255, 255)
+    grey = Image.fromarray(np.full((4, 4), 0x8000, np.uint16))
+    assert open_rgb(encoded(grey)).getpixel((0, 0)) == (128, 128, 128)
+    assert open_rgb(encoded(Image.new("CMYK", (8, 8)), "JPEG")).mode == "RGB"
+
+
+def test_a_large_jpeg_is_decoded_reduced() -> None:
+    large = encoded(Image.radial_gradient("L").resize((800, 600)).convert("RGB"), "JPEG")
+    reduced = open_rgb(large, side=64)
+    assert reduced.size == (200, 150)
+    assert open_rgb(large).size == (800, 600)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", encoded(noise(60, 60))[:900], encoded(noise(60, 60), "JPEG")[:400]])
+async def test_what_cannot_be_read_is_said_and_which(tiny: Path, data: bytes) -> None:
+    with pytest.raises(UsageError, match=r"image 1: .*cannot be read"):
+        await embedder(tiny).embed_images([picture("fine"), data])

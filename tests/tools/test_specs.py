@@ -1,0 +1,58 @@
+import subprocess
+import sys
+
+import pytest
+
+from imagerag.agent.errors import SpecError
+from imagerag.tools.specs import BackendSpec
+
+LOCAL = "http://localhost:11434/v1"
+
+
+@pytest.mark.parametrize(
+    ("text", "provider", "model", "base_url"),
+    [
+        ("sketch", "sketch", "", None),
+        (" Sketch ", "sketch", "", None),
+        ("open_clip:ViT-B-32-quickgelu/openai", "open_clip", "ViT-B-32-quickgelu/openai", None),
+        ("open_clip:ViT-B-32//data/weights, last.pt", "open_clip", "ViT-B-32//data/weights, last.pt", None),
+        ("open_clip:local-dir:/data/me@home", "open_clip", "local-dir:/data/me@home", None),
+        (f"openai:qwen3-vl@{LOCAL}", "openai", "qwen3-vl", LOCAL),
+        (f"openai:qwen3-vl:8b@{LOCAL}", "openai", "qwen3-vl:8b", LOCAL),
+        (f"openai@{LOCAL}", "openai", "", LOCAL),
+        ("clip:open_clip:ViT-B-32/laion2b", "clip", "open_clip:ViT-B-32/laion2b", None),
+    ],
+)
+def test_a_spec_is_provider_model_and_address(text: str, provider: str, model: str, base_url: str | None) -> None:
+    spec = BackendSpec.parse(text)
+    assert spec == BackendSpec(provider, model, base_url)
+    assert BackendSpec.parse(str(spec)) == spec
+
+
+@pytest.mark.parametrize("text", ["", "  ", ":x", "openai:", "a b:c", "1x", "openai:m@http://", "x,,y", "x,"])
+def test_what_is_no_spec_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match=r"spec|no model|address"):
+        BackendSpec.parse_all(text)
+
+
+def test_a_model_without_its_provider_gets_a_hint() -> None:
+    with pytest.raises(SpecError, match="did you mean open_clip:ViT-B-32/openai"):
+        BackendSpec.parse("ViT-B-32/openai")
+
+
+def test_a_cascade_is_a_list() -> None:
+    specs = BackendSpec.parse_all(f"openai:gpt-image-2.6-flare, openai:x@{LOCAL},sketch")
+    assert [str(spec) for spec in specs] == ["openai:gpt-image-2.6-flare", f"openai:x@{LOCAL}", "sketch"]
+    with pytest.raises(SpecError, match="names 3 backends"):
+        BackendSpec.parse("a,b,c")
+
+
+def test_specs_and_registry_load_nothing_heavy() -> None:
+    code = (
+        "import sys, imagerag.tools.specs, imagerag.tools.registry, imagerag.tools.testing, imagerag.tools.builtin\n"
+        "import imagerag.tools.judges.sketch\n"
+        "heavy = {'torch', 'open_clip', 'langgraph', 'numpy', 'PIL', 'langchain_core'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,245 @@
+"""The embedder: any open_clip model, on CPU or CUDA, loaded on first use."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.ports import EmbedderIdentity
+from imagerag.tools.embedders import weights
+from imagerag.tools.embedders.pixels import open_rgb
+from imagerag.tools.embedders.texts import TextEncoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+_IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
+_TEXTS: Final = 128
+_LARGE: Final = 20_000_000  # parameters from which bf16 pays; a small model is slower with it
+
+
+class OpenClipEmbedder:
+    """Text and images into the space of one open_clip model.
+
+    All torch work of a process is done by one worker thread, so that event loops stay free and models do not fight
+    over cores. Vectors are float32 of norm 1 whatever the model computes in.
+
+    Args:
+        model: `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR`, see `weights.find`.
+        spec: how the registry names it; by default `open_clip:` and the model.
+        precision: "auto" is bf16 where the hardware computes it natively and the model is large enough to gain.
+        device: "cpu", "cuda", …; by default CUDA where there is one.
+        quick_gelu: force the activation, for weight files that say nothing about it.
+        keep: how many texts stay encoded.
+
+    Raises:
+        SpecError: a model open_clip does not have.
+        UsageError: a file or folder that is not there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        spec: str | None = None,
+        precision: Precision = "auto",
+        device: str | None = None,
+        quick_gelu: bool | None = None,
+        keep: int = 8192,
+    ) -> None:
+        self._model, self._spec, self._quick_gelu = model, spec, quick_gelu
+        self._precision, self._device = precision, device
+        self._loading, self._tokenizing = Lock(), Lock()
+        self._loaded: _Loaded | None = None
+        self._texts = TextEncoder(self._encode_texts, _worker, keep=keep)
+
+    @cached_property
+    def _source(self) -> weights.Source:
+        return weights.find(self._model, quick_gelu=self._quick_gelu)
+
+    @cached_property
+    def identity(self) -> EmbedderIdentity:
+        """What its vectors are made with. Known without loading the model; a weight file is read to hash it."""
+        return self._source.identity(self._spec or f"open_clip:{self._source.spec}")
+
+    @property
+    def context_length(self) -> int:
+        """How many tokens of a text are read, start and end markers included."""
+        return self._source.context_length
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, start and end markers included, without the cut open_clip's tokenizers make."""
+        tokenizer = self._tokenizer
+        with self._tokenizing:  # not every tokenizer may be used by two threads at a time
+            if hasattr(tokenizer, "sot_token_id"):
+                return len(tokenizer.encode(text)) + 2
+            return len(tokenizer.tokenizer(tokenizer.clean_fn(text))["input_ids"])
+
+    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        """float32 [len(texts), dimension], rows of norm 1. Calls made at the same time are encoded as one batch."""
+        return _stacked(await self._texts.rows(texts), self.identity.dimension)
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        """Encoded images to float32 [len(images), dimension], rows of norm 1.
+
+        Raises:
+            UsageError: one of them cannot be read; the message says which.
+        """
+        loop = asyncio.get_running_loop()
+        rows: list[Vectors] = []
+        ready = self._decode(images, 0)
+        for start in range(0, len(images), _IMAGES):
+            batch = [await asyncio.wrap_future(picture) for picture in ready]
+            ready = self._decode(images, start + _IMAGES)  # while the model looks at this batch
+            rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
+        return _stacked(rows, self.identity.dimension)
+
+    def _decode(self, images: Sequence[bytes], start: int) -> "list[Future[Any]]":
+        batch = images[start : start + _IMAGES]
+        return [_decoders().submit(self._picture, data, start + at) for at, data in enumerate(batch)]
+
+    def _picture(self, data: bytes, index: int) -> Any:
+        try:
+            return self._preprocess(open_rgb(data, side=self._source.side))
+        except UsageError as error:
+            raise UsageError(f"image {index}: {error}") from error
+
+    @cached_property
+    def _preprocess(self) -> Any:
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        return image_transform_v2(PreprocessCfg(**self._source.preprocess), is_train=False)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        import open_clip
+
+        try:
+            return open_clip.get_tokenizer(self._source.name)
+        except Exception as error:
+            raise BackendError(
+                f"the tokenizer of {self._source.name} could not be loaded ({error}). Without a network, put the model "
+                "with its tokenizer files into a folder and name that: open_clip:local-dir:FOLDER",
+                retryable=False,
+            ) from error
+
+    def _encode_images(self, batch: list[Any]) -> "Vectors":
+        import torch
+
+        loaded = self._load()
+        with torch.inference_mode():
+            return _unit(loaded.model.encode_image(torch.stack(batch).to(loaded.device, loaded.dtype)))
+
+    def _encode_texts(self, texts: list[str]) -> "Vectors":
+        import numpy as np
+        import torch
+
+        loaded, tokenizer = self._load(), self._tokenizer
+        with self._tokenizing:
+            tokens = tokenizer(texts)
+        # Alike lengths together, so that a short text is not padded to a long one.
+        order = np.argsort((tokens != 0).sum(dim=1).numpy(), kind="stable")
+        rows = np.empty((len(texts), self.identity.dimension), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(texts), _TEXTS):
+                chosen = order[start : start + _TEXTS]
+                rows[chosen] = _unit(_read(loaded, tokens[torch.from_numpy(chosen)].to(loaded.device)))
+        return rows
+
+    def _load(self) -> "_Loaded":
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = _load(self._source, self._precision, self._device)
+            return self._loaded
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model in memory. `trims`: its text tower is causal, so what follows the end marker need not be computed."""
+
+    model: Any
+    device: str
+    dtype: Any
+    trims: bool
+
+
+def _load(source: weights.Source, precision: Precision, device: str | None) -> _Loaded:
+    import open_clip
+    import torch
+    from open_clip.model import CLIP
+
+    local = source.name.startswith("local-dir:")
+    file = weights.fetch(source)
+    try:
+        model = open_clip.create_model(
+            source.name, pretrained=None if local else str(file), force_quick_gelu=source.quick_gelu
+        )
+    except Exception as error:
+        raise BackendError(f"{file} does not hold weights for {source.name}: {error}", retryable=False) from error
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if _wants_bf16(model, precision, device) else torch.float32
+    trims = type(model) is CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
+    return _Loaded(model.to(device, dtype).eval(), device, dtype, trims and hasattr(model.text_projection, "shape"))
+
+
+def _wants_bf16(model: Any, precision: Precision, device: str) -> bool:
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16"
+    if device.startswith("cuda"):
+        native = bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    else:
+        able = torch.cpu.get_capabilities()
+        native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return native and bool(sum(parameter.numel() for parameter in model.parameters()) >= _LARGE)
+
+
+def _read(loaded: _Loaded, tokens: Any) -> Any:
+    """The text tower. As open_clip's `CLIP.encode_text`, but on no more positions than the longest text has.
+
+    open_clip pads every text to the context length; with 77 positions that is several times the work.
+    """
+    import torch
+
+    model = loaded.model
+    if not loaded.trims:
+        return model.encode_text(tokens)
+    ends = tokens.argmax(dim=-1)
+    length = int(ends.max()) + 1
+    x = model.token_embedding(tokens[:, :length]).to(loaded.dtype)
+    x = x + model.positional_embedding[:length].to(loaded.dtype)
+    x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
+    return x[torch.arange(len(x), device=x.device), ends] @ model.text_projection
+
+
+def _unit(features: Any) -> "Vectors":
+    from torch.nn.functional import normalize
+
+    vectors: Vectors = normalize(features.float(), dim=-1).cpu().numpy()
+    return vectors
+
+
+def _stacked(rows: "Sequence[Vectors]", dimension: int) -> "Vectors":
+    import numpy as np
+
+    return np.stack(rows) if rows else np.empty((0, dimension), np.float32)
+
+
+@cache
+def _worker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="imagerag-clip")
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=4, thread_name_prefix="imagerag-decode")

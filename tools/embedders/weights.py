@@ -1,0 +1,193 @@
+"""Which open_clip model a name means: its architecture, its weight file or tag, its preprocessing, its identity."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.ports import EmbedderIdentity
+
+_LOG: Final = logging.getLogger(__name__)
+_SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")
+_LOCAL_FILES: Final = (
+    "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
+)  # fmt: skip
+_QUICK_GELU_HINTS: Final = ("openai", "metaclip", "dfn", "laion400m")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open_clip model, found but not loaded.
+
+    Attributes:
+        name: what open_clip calls it: a built-in architecture, or `local-dir:` with a folder.
+        spec: the model part of a backend spec that names the same again.
+        file: the weights on disk; None when `tag` has to be downloaded.
+        tag: the pretrained tag, where there is one.
+        model_config: open_clip's `model_cfg`.
+        preprocess: keyword arguments of open_clip's `PreprocessCfg`.
+        quick_gelu: whether the weights want the QuickGELU activation.
+    """
+
+    name: str
+    spec: str
+    file: Path | None
+    tag: str | None
+    model_config: dict[str, Any]
+    preprocess: dict[str, Any]
+    quick_gelu: bool
+
+    @property
+    def context_length(self) -> int:
+        """How many tokens the text tower reads."""
+        return int(self.model_config["text_cfg"].get("context_length", 77))
+
+    @property
+    def side(self) -> int:
+        """The longer side of the picture the image tower sees, in pixels."""
+        size = self.preprocess["size"]
+        return int(size if isinstance(size, int) else max(size))
+
+    def identity(self, spec: str) -> EmbedderIdentity:
+        """What its vectors are made with; hashes the weight file when there is one."""
+        name = "local-dir" if self.name.startswith("local-dir:") else self.name
+        gelu = " QuickGELU" if self.quick_gelu and "quickgelu" not in name else ""
+        weights = f"sha256:{_digest(self.file, self.file.stat().st_mtime_ns)}" if self.file else str(self.tag)
+        return EmbedderIdentity(
+            spec=spec,
+            model=f"open_clip {name}{gelu}",
+            weights=weights,
+            preprocess=_in_words(self.preprocess),
+            dimension=int(self.model_config["embed_dim"]),
+        )
+
+
+def find(model: str, *, quick_gelu: bool | None = None) -> Source:
+    """What `NAME/TAG`, `NAME/FILE`, `NAME/TAG=FILE` or `local-dir:DIR` means.
+
+    `NAME/TAG=FILE` takes the weights from the file, and what must go with them (activation, preprocessing) from the
+    tag; it is the safe way to use a weight file, which says neither about itself.
+
+    Args:
+        quick_gelu: force the activation; by default the tag, the name or the folder's configuration decides.
+
+    Raises:
+        SpecError: an architecture or tag open_clip does not have.
+        UsageError: a file or folder that is not there.
+    """
+    if model.startswith("local-dir:"):
+        return _local(Path(model.removeprefix("local-dir:")).expanduser(), quick_gelu)
+    if model.startswith("hf-hub:"):
+        raise SpecError(f"{model!r}: download the repository and name its folder, open_clip:local-dir:FOLDER")
+    name, slash, rest = model.partition("/")
+    if not slash or not rest:
+        raise SpecError(f"open_clip:{model} names no weights: open_clip:NAME/TAG, such as ViT-B-32-quickgelu/openai")
+    tag, given, path = rest.partition("=")
+    if given:
+        return _built_in(name, tag, _existing(path), quick_gelu)
+    if "/" in rest or rest.endswith(_SUFFIXES):
+        return _built_in(name, None, _existing(rest), quick_gelu)
+    return _built_in(name, rest, None, quick_gelu)
+
+
+def _local(folder: Path, quick_gelu: bool | None) -> Source:
+    config_file = folder / "open_clip_config.json"
+    file = next((folder / name for name in _LOCAL_FILES if (folder / name).is_file()), None)
+    if not config_file.is_file() or file is None:
+        raise UsageError(f"{folder} is no open_clip folder: it needs open_clip_config.json and {_LOCAL_FILES[0]}")
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        model = config["model_cfg"]
+        preprocess = _preprocess(model, config.get("preprocess_cfg", {}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{config_file} is no open_clip configuration: {error!r}") from error
+    gelu = bool(model.get("quick_gelu")) if quick_gelu is None else quick_gelu
+    return Source(f"local-dir:{folder}", f"local-dir:{folder.resolve()}", file, None, model, preprocess, gelu)
+
+
+def _built_in(name: str, tag: str | None, file: Path | None, quick_gelu: bool | None) -> Source:
+    import open_clip
+
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise SpecError(f"open_clip has no model {name!r}; it has: {', '.join(open_clip.list_models())}")
+    pretrained: dict[str, Any] = open_clip.get_pretrained_cfg(name, tag) if tag else {}
+    if tag and not pretrained:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+        raise SpecError(f"open_clip has no weights {tag!r} for {name}; it has: {tags}")
+    wanted = bool(pretrained.get("quick_gelu")) if tag else bool(config.get("quick_gelu"))
+    wanted = wanted if quick_gelu is None else quick_gelu
+    name, config = _with_activation(name, config, wanted, tag)
+    if file and not tag and not wanted and any(hint in file.name.lower() for hint in _QUICK_GELU_HINTS):
+        _LOG.warning("%s looks like QuickGELU weights: name them %s/TAG=%s to be sure", file, name, file)
+    spec = f"{name}/" + "=".join(part for part in (tag, str(file.resolve()) if file else None) if part)
+    return Source(name, spec, file, tag, config, _preprocess(config, pretrained), wanted)
+
+
+def _with_activation(name: str, config: dict[str, Any], wanted: bool, tag: str | None) -> tuple[str, dict[str, Any]]:
+    """The architecture with the activation its weights were trained with: open_clip itself would only warn."""
+    import open_clip
+
+    if bool(config.get("quick_gelu")) == wanted:
+        return name, config
+    other = f"{name}-quickgelu" if wanted else name.removesuffix("-quickgelu")
+    found = open_clip.get_model_config(other) if other != name else None
+    _LOG.warning("%s/%s wants %s: using it", name, tag or "FILE", other if found else f"quick_gelu={wanted}")
+    return (other, found) if found else (name, {**config, "quick_gelu": wanted})
+
+
+def _existing(path: str) -> Path:
+    """A path that came after a slash: relative, or absolute with its own slash taken for the separator."""
+    for candidate in (Path(path).expanduser(), Path("/") / path):
+        if candidate.is_file():
+            return candidate
+    raise UsageError(f"there is no weight file {path!r}")
+
+
+def _preprocess(model: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # open_clip's defaults
+    base: dict[str, Any] = {
+        "mean": mean, "std": std, "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0,
+    }  # fmt: skip
+    base |= {key: value for key, value in given.items() if key in base and value is not None}
+    size = model["vision_cfg"].get("image_size", 224)
+    return {**base, "size": size, "mean": tuple(base["mean"]), "std": tuple(base["std"])}
+
+
+def _in_words(preprocess: dict[str, Any]) -> str:
+    size = preprocess["size"]
+    width, height = (size, size) if isinstance(size, int) else (size[1], size[0])
+    mean, std = (" ".join(f"{value:.4g}" for value in preprocess[key]) for key in ("mean", "std"))
+    fill = f" on {preprocess['fill_color']}" if preprocess["resize_mode"] == "longest" else ""
+    return f"{width}x{height}, {preprocess['resize_mode']}{fill}, {preprocess['interpolation']}, mean {mean}, std {std}"
+
+
+@lru_cache(maxsize=32)
+def _digest(file: Path, _changed: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fetch(source: Source) -> Path:
+    """The weight file of a source, downloaded by its tag when need be (kept in the Hugging Face cache).
+
+    Raises:
+        BackendError: it cannot be downloaded.
+    """
+    if source.file:
+        return source.file
+    import open_clip
+
+    try:
+        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(source.name, source.tag)))
+    except Exception as error:
+        raise BackendError(
+            f"the weights {source.tag} of {source.name} could not be downloaded ({error}). Without a network, name a "
+            f"file you have: open_clip:{source.name}/{source.tag}=/path/to/weights.safetensors; or use sketch, which "
+            "comes with the package",
+            retryable=False,
+        ) from error

@@ -1,0 +1,1 @@
+"""Image generators: adapters behind the `ImageGenerator` port."""

@@ -1,0 +1,114 @@
+"""Where an OpenAI-like service is, and the key it wants."""
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from imagerag.agent.errors import AuthError
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+
+KEYS: Final = {
+    "api.openai.com": "OPENAI_API_KEY",
+    "openrouter.ai": "OPENROUTER_API_KEY",
+    "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+}
+"""Services that always want a key of their own, and the variable it is kept in. OpenAI's key is not sent to others."""
+
+TIMEOUT_S: Final = 180.0
+"""The client's own default of 600 s is longer than most runs may take."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An address and the key to it. Neither shows in a repr: an address can hold a password.
+
+    Attributes:
+        base_url: ends in `/v1` or what the service has instead.
+    """
+
+    base_url: str = field(default=OPENAI_URL, repr=False)
+    key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, base_url: str | None = None, key: str | None = None) -> "Account":
+        """The account for an address: OpenAI's unless another is given (argument, or OPENAI_BASE_URL).
+
+        Args:
+            key: default: the variable of `KEYS` for that host; OPENAI_API_KEY, if set, for hosts that are not in it.
+        """
+        address = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        return cls(address, key or os.environ.get(KEYS.get(urlsplit(address).hostname or "", "OPENAI_API_KEY")))
+
+    @property
+    def host(self) -> str:
+        """The service's host name."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def official(self) -> bool:
+        """Whether it is OpenAI itself."""
+        return self.host == "api.openai.com"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show: the key, and a password inside the address."""
+        return tuple(filter(None, (self.key, urlsplit(self.base_url).password)))
+
+    def named(self, provider: str, model: str) -> str:
+        """A backend's identity: `provider:model`, with the address where it is not OpenAI's, without secrets in it."""
+        if self.official:
+            return f"{provider}:{model}"
+        scheme, _, place = self.base_url.partition("://")
+        return f"{provider}:{model}@{scheme}://{place.rpartition('@')[2].partition('?')[0]}"
+
+    def sent_key(self, who: str) -> str:
+        """The key to send; a placeholder for servers that want none.
+
+        Raises:
+            AuthError: the service wants one and there is none; the message says what to set.
+        """
+        if self.key:
+            return self.key
+        if variable := KEYS.get(self.host):
+            raise AuthError(
+                f"{who} needs a key: set {variable}, or name another server, for instance PROVIDER:MODEL@URL"
+            )
+        return "none"
+
+    def client(self, who: str, timeout_s: float) -> "openai.AsyncOpenAI":
+        """A client for one call, to be closed after it: connections belong to the event loop they were made in.
+
+        It never retries by itself: retries are the graph's, where they can be seen.
+
+        Raises:
+            AuthError: a key is needed and there is none.
+        """
+        import openai
+
+        key, connections = self.sent_key(who), connections_for(timeout_s)
+        return openai.AsyncOpenAI(
+            api_key=key, base_url=self.base_url, max_retries=0, timeout=timeout_s, http_client=connections
+        )
+
+
+def connections_for(timeout_s: float) -> "httpx2.AsyncClient":
+    """Connections for one call, to be closed after it."""
+    import openai
+
+    return openai.DefaultAsyncHttpxClient(verify=_trust(), timeout=timeout_s)
+
+
+@lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    """The trusted certificates, read once: reading them takes longer than everything else about a client."""
+    import httpx2
+
+    return httpx2.create_ssl_context()

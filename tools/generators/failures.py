@@ -1,0 +1,238 @@
+"""From what an OpenAI-like service or its client says to our own errors; used by generators and judges alike.
+
+What is raised here carries no key, no image and no request: the client's own error, which holds all three, is not
+chained to it.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Collection, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, TypeVar
+
+from imagerag.agent.errors import (
+    AuthError,
+    BackendError,
+    BackendTimeoutError,
+    ImageRAGError,
+    QuotaError,
+    RateLimitedError,
+    RefusalError,
+)
+
+Answer = TypeVar("Answer")
+
+REFUSALS: Final = frozenset(
+    {
+        "moderation_blocked",
+        "content_policy_violation",
+        "content_filter",
+        "responsibleaipolicyviolation",
+        "prohibited_content",
+        "image_safety",
+        "safety",
+    }
+)
+"""Error codes and finish reasons that mean content policy: OpenAI, Azure OpenAI, Gemini; lower case."""
+
+QUOTA: Final = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded", "insufficient_credits"}
+)
+"""Error codes that mean that there is nothing left to spend. OpenAI sends the first with 429, the second with 400."""
+
+_POLICY: Final = re.compile(r"safety system|safety_violations|content (?:management )?policy|content policies", re.I)
+_VIOLATIONS: Final = re.compile(r"safety_violations=\[([^\]]*)\]")
+_SECRETS: Final = (
+    (re.compile(r"\b(?:sk|pk|rk|key)-[A-Za-z0-9_*.-]{3,}"), "<key>"),
+    (re.compile(r"\bAIza[\w-]{10,}"), "<key>"),
+    (re.compile(r"(?i)\bbearer\s+\S+"), "Bearer <key>"),
+    (re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]*"), "<image>"),
+    (re.compile(r"[A-Za-z0-9+/_=-]{120,}"), "<data>"),
+)
+_MAX_MESSAGE: Final = 500
+_MAX_WAIT_S: Final = 24 * 3600.0
+
+
+async def guarded(
+    who: str, ask: Awaitable[Answer], *, timeout_s: float | None = None, secrets: Collection[str] = ()
+) -> Answer:
+    """Await a call, and turn whatever its client raises into our errors. Our own pass through.
+
+    Args:
+        who: the backend, as messages name it.
+        timeout_s: for the whole answer, in seconds. A client's own timeout is for each read: a server that trickles
+            never meets it.
+        secrets: strings that no message may contain, for instance the key.
+
+    Raises:
+        RefusalError: content policy.
+        BackendError: everything else that a service or a connection can do to us, as its closest subclass.
+    """
+    import openai  # noqa: F401  # takes seconds the first time, which are not the service's
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await ask
+    except Exception as error:
+        known = translate(error, who, secrets)
+        if known is None:
+            raise
+    # Raised outside of the handler: `__context__` would keep the request, its key and its images alive.
+    raise known
+
+
+def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> ImageRAGError | None:
+    """Our error for a client's; None for what is ours already, or a mistake in the program."""
+    import httpx2
+    import openai
+
+    if isinstance(error, ImageRAGError):
+        return None
+    if type(error).__name__ == "OpenAIRefusalError":
+        return RefusalError(f"{who} declined: {redact(str(error), secrets)}")
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
+        return BackendTimeoutError(f"{who} did not answer in time; allow it longer (timeout), or try again")
+    if isinstance(error, openai.ContentFilterFinishReasonError):
+        return RefusalError(f"{who} declined: its content filter stopped the answer")
+    if isinstance(error, openai.APIResponseValidationError):
+        return unreadable(who, "something that is not the JSON it promised")
+    if isinstance(error, openai.APIStatusError):
+        return _from_status(error, who, secrets)
+    if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
+        return BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?")
+    if isinstance(error, openai.APIError):
+        return _from_body(error.body, f"{who}: {redact(error.message, secrets)}") or BackendError(
+            f"{who} failed while it answered: {redact(error.message, secrets)}"
+        )
+    if isinstance(error, openai.OpenAIError | httpx2.HTTPError | httpx2.InvalidURL):
+        return BackendError(f"{who}: {redact(str(error), secrets)}", retryable=False)
+    if isinstance(error, ValueError) and type(error).__name__ in ("JSONDecodeError", "UnicodeDecodeError"):
+        return unreadable(who, "something that is not JSON")
+    return None
+
+
+def unreadable(who: str, what: str) -> BackendError:
+    """The error for an answer that came, but damaged: asking again can help."""
+    return BackendError(f"{who} answered with {what}", retryable=True)
+
+
+def refusal(who: str, reason: str, secrets: Collection[str] = ()) -> RefusalError:
+    """The error for an answer in which the model declines."""
+    return RefusalError(f"{who} declined: {redact(reason, secrets) or 'its content policy forbids it'}")
+
+
+def check_error_field(error: object, who: str, secrets: Collection[str] = ()) -> None:
+    """Raise what an `error` object inside an answer with status 200 says; OpenRouter sends such. None is no error.
+
+    Raises:
+        ImageRAGError: as for the HTTP status that its `code` names.
+    """
+    if not isinstance(error, Mapping):
+        return
+    code = error.get("code")
+    message = f"{who}: {redact(str(error.get('message') or code or error), secrets)}"
+    known = _from_body(error, message)
+    if known is None and isinstance(code, int):
+        known = _by_status(code, f"{message} (code {code})", None)
+    raise known or BackendError(message)
+
+
+def is_refusal_reason(reason: str | None) -> bool:
+    """Whether a finish reason (OpenAI's or a provider's own) means content policy."""
+    return (reason or "").lower() in REFUSALS
+
+
+def redact(text: str, secrets: Collection[str] = ()) -> str:
+    """A service's words without keys, images and other long data, in one line of at most 500 characters."""
+    for secret in secrets:
+        # Shorter ones protect nothing, and are found inside of words.
+        text = text.replace(secret, "<key>") if len(secret) >= 6 else text
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+
+
+def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGError:
+    status, said = int(error.status_code), redact(_words(error), secrets)
+    message = f"{who}: {said} (HTTP {status})"
+    # 5xx codes never end a run, whatever their body says: "safety" can be the name of the service that is down.
+    by_body = _from_body(error.body, message, bad_request=status in (400, 403, 422)) if status < 500 else None
+    if by_body is not None:
+        return by_body
+    return _by_status(status, message, _retry_after(error.response.headers))
+
+
+def _by_status(status: int, message: str, wait: float | None) -> BackendError:
+    if status == 402:
+        return QuotaError(f"{message}; the account has nothing left to spend")
+    if status == 401:
+        return AuthError(f"{message}; check the key")
+    if status == 403:
+        return AuthError(f"{message}; this key may not use it")
+    if status == 404:
+        return BackendError(f"{message}; check the model's name and the address", retryable=False)
+    if status == 408:
+        return BackendTimeoutError(message, retry_after_s=wait)
+    if status == 429:
+        return RateLimitedError(message, retry_after_s=wait)
+    return BackendError(message, retryable=status >= 500 or status in (409, 425), retry_after_s=wait)
+
+
+def _from_body(body: object, message: str, *, bad_request: bool = True) -> ImageRAGError | None:
+    """What the error's own code says, where it says more than the status."""
+    told = _mapping(body)
+    inner, metadata = _mapping(told.get("innererror")), _mapping(told.get("metadata"))
+    codes = {str(code).lower() for code in (told.get("code"), told.get("type"), inner.get("code")) if code}
+    if codes & QUOTA:
+        return QuotaError(f"{message}; the account has nothing left to spend")
+    if codes & REFUSALS or "flagged_input" in metadata or (bad_request and _POLICY.search(message)):
+        return RefusalError(message + _categories(told, metadata, message))
+    return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: str) -> str:
+    """Which categories were named beside the message; those inside it are there already."""
+    details = _mapping(told.get("moderation_details"))
+    named = metadata.get("reasons") or told.get("categories") or details.get("categories")
+    if not isinstance(named, list) or _VIOLATIONS.search(message):
+        return ""
+    return f" [{', '.join(sorted(map(str, named)))[:200]}]"
+
+
+def _words(error: Any) -> str:
+    """The message in the error's body; the client's own for bodies that are no OpenAI error (a proxy's HTML page)."""
+    body = error.body
+    if isinstance(body, Mapping):
+        found = body.get("message") or body.get("detail") or body.get("error") or ""
+        return str(found) or str(error.message)
+    return str(getattr(error.response, "reason_phrase", "") or "an answer that is no OpenAI error")
+
+
+def _cause(error: Exception) -> str:
+    """The kind of the connection's failure; its text may hold the request."""
+    causes = [error]
+    while causes[-1].__cause__ is not None and isinstance(causes[-1].__cause__, Exception):
+        causes.append(causes[-1].__cause__)
+    return type(causes[-1]).__name__
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); None when not said."""
+    from datetime import UTC, datetime
+
+    milliseconds, given = headers.get("retry-after-ms"), headers.get("retry-after", "")
+    try:
+        seconds = float(milliseconds) / 1000 if milliseconds else float(given)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(given)
+        except (TypeError, ValueError):
+            return None
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        seconds = (at - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, seconds), _MAX_WAIT_S) if seconds == seconds else None

@@ -1,0 +1,177 @@
+"""Images from models that answer a chat completion with pictures: OpenRouter, Gemini's compatible endpoint, vLLM."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from imagerag.agent.errors import SpecError, UsageError
+from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.types import Size, Variation
+from imagerag.tools.generators import idempotency
+from imagerag.tools.generators.account import TIMEOUT_S, Account
+from imagerag.tools.generators.failures import check_error_field, guarded, is_refusal_reason, refusal, unreadable
+from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, check_request, model_facts
+from imagerag.tools.generators.pricing import Price, cost_of
+from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
+from imagerag.tools.generators.words import no_image
+from imagerag.tools.specs import BackendSpec
+
+RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+"""Aspect ratios of OpenRouter's `image_config` [doc]."""
+
+_MARKDOWN: Final = re.compile(r"!\[[^\]]*\]\(\s*(<?)(?P<url>data:image/[^)\s>]+|https?://[^)\s>]+)>?\s*\)")
+_BARE: Final = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+")
+
+
+class OpenAIChatImages:
+    """`openai-chat:MODEL@URL`: references go as image parts of one user message, the picture comes in the answer.
+
+    Args:
+        base_url: default OpenAI's own, or OPENAI_BASE_URL.
+        api_key: default the service's own variable (see `account.py`).
+        facts: what the model takes; default what `models.py` knows about its name.
+        modalities: what the answer may consist of; models that only draw want `("image",)`. Empty sends none.
+        image_config: whether a size is put as an aspect ratio in `image_config`; default at OpenRouter only. Where it
+            is not, no size can be asked for.
+        extra_body: further fields of the request.
+        timeout_s: how long one answer may take, in seconds.
+        price: makes `cost_usd` of the usage that the service reports.
+    """
+
+    honours_seed = False
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        facts: ImageModel | None = None,
+        modalities: Sequence[str] = ("image", "text"),
+        image_config: bool | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
+        price: Price | None = None,
+        template: ReferenceTemplate = EDIT_TEMPLATE,
+    ) -> None:
+        self._account, self._model = Account.of(base_url, api_key), model
+        self._facts = facts or model_facts(model)
+        self.identity = self._account.named("openai-chat", model)
+        self.template = template
+        self._modalities, self._extra = list(modalities), dict(extra_body or {})
+        self._image_config = self._account.host == "openrouter.ai" if image_config is None else image_config
+        self._timeout_s, self._price = timeout_s, price
+
+    @classmethod
+    def from_spec(cls, spec: BackendSpec) -> "OpenAIChatImages":
+        """`openai-chat:MODEL[@URL]`.
+
+        Raises:
+            SpecError: no model named; there is no default.
+        """
+        if not spec.model:
+            raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
+        return cls(spec.model, base_url=spec.base_url)
+
+    @property
+    def max_references(self) -> int:
+        """How many images go with a prompt."""
+        return self._facts.max_references
+
+    @property
+    def sizes(self) -> tuple[Size, ...] | None:
+        """The only sizes the model draws, where it has such."""
+        return self._facts.sizes
+
+    async def generate(
+        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+    ) -> GeneratedImage:
+        """Draw one picture. A size is asked for as the nearest aspect ratio.
+
+        Raises:
+            UsageError: too long a prompt, too many images, a size where none can be asked for; nothing was sent.
+            RefusalError: content policy.
+            BackendError: no usable picture came.
+        """
+        check_request(self.identity, self._facts, prompt, len(references), size)
+        if size and not self._image_config:
+            raise UsageError(f"{self.identity} cannot be asked for a size; leave it out, or set image_config=True")
+        ask = self._ask(prompt, references, size)
+        return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
+
+    async def _ask(self, prompt: str, references: Sequence[ImagePart], size: Size | None) -> GeneratedImage:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
+        urls = [data_url(part.data, part.media_type) for part in references]
+        parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+        params: dict[str, Any] = {"model": self._model, "messages": [{"role": "user", "content": parts}]}
+        if self._modalities:
+            params["modalities"] = self._modalities
+        extra = self._extra | ({"image_config": {"aspect_ratio": nearest_ratio(size)}} if size else {})
+        async with self._account.client(self.identity, self._timeout_s) as client:
+            answer = await client.chat.completions.create(
+                **params, extra_body=extra or None, extra_headers=idempotency.headers()
+            )
+        return await self._read(answer)
+
+    async def _read(self, answer: Any) -> GeneratedImage:
+        from openai.types.chat import ChatCompletion
+
+        if not isinstance(answer, ChatCompletion):
+            raise unreadable(self.identity, "something that is no chat completion; does the address end in /v1?")
+        secrets = self._account.secrets
+        check_error_field((answer.model_extra or {}).get("error"), self.identity, secrets)
+        if not answer.choices:
+            raise unreadable(self.identity, "nothing")
+        choice = answer.choices[0]
+        extra = choice.model_extra or {}
+        check_error_field(extra.get("error"), self.identity, secrets)
+        if choice.message.refusal:
+            raise refusal(self.identity, choice.message.refusal, secrets)
+        url = next(image_urls(choice.message), None)
+        if url is None:
+            if is_refusal_reason(choice.finish_reason) or is_refusal_reason(extra.get("native_finish_reason")):
+                raise refusal(self.identity, _text(choice.message.content), secrets)
+            raise no_image(self.identity, _text(choice.message.content), secrets)
+        data = decoded(url, self.identity) if is_data_url(url) else await self._fetch(url)
+        whole, media_type = await checked(data, self.identity)
+        cost = cost_of(self._price, self._model, answer.usage)
+        return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost)
+
+    async def _fetch(self, url: str) -> bytes:
+        return await fetched(url, self._account.base_url, self.identity, self._timeout_s)
+
+
+def image_urls(message: Any) -> Iterator[str]:
+    """The addresses (data URLs mostly) of a message's images, in the three forms that services put them in.
+
+    `message.images` (OpenRouter), `image_url` parts of a content list (vLLM-omni), and Markdown or a bare data URL in
+    the text.
+    """
+    listed = (message.model_extra or {}).get("images") or []
+    content = message.content
+    for part in [*listed, *(content if isinstance(content, list) else [])]:
+        found = part.get("image_url") if isinstance(part, Mapping) else None
+        url = found.get("url") if isinstance(found, Mapping) else found
+        if isinstance(url, str):
+            yield url
+    text = _text(content)
+    yield from (found["url"] for found in _MARKDOWN.finditer(text))
+    yield from (found[0] for found in _BARE.finditer(text))
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, Mapping)]
+        return "\n".join(str(part["text"]) for part in parts if part.get("text"))
+    return content if isinstance(content, str) else ""
+
+
+def nearest_ratio(size: Size) -> str:
+    """The aspect ratio nearest to a size, as `W:H`."""
+    import math
+
+    def distance(ratio: str) -> float:
+        width, _, height = ratio.partition(":")
+        return abs(math.log(size.width / size.height) - math.log(int(width) / int(height)))
+
+    return min(RATIOS, key=distance)

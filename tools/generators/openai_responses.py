@@ -1,0 +1,153 @@
+"""Images from the `image_generation` tool of the Responses API, through langchain-openai's ChatOpenAI."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import SpecError
+from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.types import Size, Variation
+from imagerag.tools.generators import idempotency
+from imagerag.tools.generators.account import TIMEOUT_S, Account, connections_for
+from imagerag.tools.generators.failures import guarded, refusal, unreadable
+from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, check_request, model_facts
+from imagerag.tools.generators.pricing import Price, cost_of
+from imagerag.tools.generators.results import checked, data_url, decoded
+from imagerag.tools.generators.words import no_image
+from imagerag.tools.specs import BackendSpec
+
+if TYPE_CHECKING:
+    import httpx2
+    from langchain_core.messages import AIMessage
+    from langchain_core.runnables import Runnable
+
+DEFAULT_IMAGE_MODEL: Final = "gpt-image-2.6-flare"
+
+
+class OpenAIResponsesImages:
+    """`openai-responses:MODEL[@URL]`: a language model that is told to draw, and may reword the prompt first.
+
+    What it reworded it to is kept as `revised_prompt`.
+
+    Args:
+        model: the language model that calls the tool.
+        image_model: what the tool draws with. Named always: the service's own default moves.
+        tool: further options of the tool, for instance `{"quality": "high"}`.
+        base_url: default OpenAI's own, or OPENAI_BASE_URL.
+        api_key: default OPENAI_API_KEY.
+        facts: what the image model takes; default what `models.py` knows about its name.
+        timeout_s: how long one answer may take, in seconds.
+        price: makes `cost_usd` of the usage that the service reports (the language model's tokens).
+    """
+
+    honours_seed = False
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        image_model: str = DEFAULT_IMAGE_MODEL,
+        tool: Mapping[str, Any] | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        facts: ImageModel | None = None,
+        timeout_s: float = TIMEOUT_S,
+        price: Price | None = None,
+        template: ReferenceTemplate = EDIT_TEMPLATE,
+    ) -> None:
+        self._account, self._model = Account.of(base_url, api_key), model
+        self._tool = {"type": "image_generation", "model": image_model, **(tool or {})}
+        self._facts = facts or model_facts(image_model)
+        self.identity = self._account.named("openai-responses", model)
+        self.template = template
+        self._timeout_s, self._price = timeout_s, price
+
+    @classmethod
+    def from_spec(cls, spec: BackendSpec) -> "OpenAIResponsesImages":
+        """`openai-responses:MODEL[@URL]`.
+
+        Raises:
+            SpecError: no model named; there is no default.
+        """
+        if not spec.model:
+            raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
+        return cls(spec.model, base_url=spec.base_url)
+
+    @property
+    def max_references(self) -> int:
+        """How many images go with a prompt."""
+        return self._facts.max_references
+
+    @property
+    def sizes(self) -> tuple[Size, ...] | None:
+        """The only sizes the image model draws, where it has such."""
+        return self._facts.sizes
+
+    async def generate(
+        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+    ) -> GeneratedImage:
+        """Draw one picture.
+
+        Raises:
+            UsageError: what is asked for is outside the image model's documented limits; nothing was sent.
+            RefusalError: content policy.
+            BackendError: no usable picture came.
+        """
+        check_request(self.identity, self._facts, prompt, len(references), size)
+        key = self._account.sent_key(self.identity)
+        ask = self._ask(prompt, references, size, key)
+        return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
+
+    async def _ask(self, prompt: str, references: Sequence[ImagePart], size: Size | None, key: str) -> GeneratedImage:
+        from langchain_core.messages import HumanMessage
+        from langsmith.run_helpers import tracing_context
+
+        parts: list[str | dict[Any, Any]] = [{"type": "text", "text": prompt}]
+        urls = [data_url(part.data, part.media_type) for part in references]
+        parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+        tool = self._tool | ({"size": str(size)} if size else {})
+        # Images must be in no trace: neither callbacks that are inherited nor LangSmith's own see this call.
+        async with connections_for(self._timeout_s) as connections:
+            asked = self._drawer(tool, key, connections).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
+            with tracing_context(enabled=False):
+                message = await self._readable(asked)
+        return await self._read(message)
+
+    async def _readable(self, asked: "Awaitable[AIMessage]") -> "AIMessage":
+        """The answer. For a 200 that is no Responses answer ChatOpenAI raises whatever its parsing stumbles over."""
+        try:
+            return await asked
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            stumbled = type(error).__name__
+        raise unreadable(self.identity, f"something that is no Responses answer ({stumbled})")
+
+    def _drawer(self, tool: dict[str, Any], key: str, connections: "httpx2.AsyncClient") -> "Runnable[Any, AIMessage]":
+        from langchain_openai import ChatOpenAI
+        from pydantic import SecretStr
+
+        model = ChatOpenAI(
+            model=self._model,
+            base_url=self._account.base_url,
+            api_key=SecretStr(key),
+            use_responses_api=True,
+            max_retries=0,
+            timeout=self._timeout_s,
+            disable_streaming=True,
+            http_async_client=connections,
+        )
+        must = {"type": "image_generation"}
+        drawer: Runnable[Any, AIMessage] = model.bind_tools([tool], tool_choice=must)
+        headers = idempotency.headers()
+        return drawer.bind(extra_headers=headers) if headers else drawer
+
+    async def _read(self, message: "AIMessage") -> GeneratedImage:
+        blocks: list[Any] = list(message.content_blocks)
+        image = next((block for block in blocks if block["type"] == "image" and block.get("base64")), None)
+        if image is None:
+            declined = message.additional_kwargs.get("refusal")
+            if declined:
+                raise refusal(self.identity, str(declined), self._account.secrets)
+            raise no_image(self.identity, str(message.text), self._account.secrets)
+        data, media_type = await checked(decoded(image["base64"], self.identity), self.identity)
+        revised = (image.get("extras") or {}).get("revised_prompt")
+        cost = cost_of(self._price, self._model, message.usage_metadata)
+        return GeneratedImage(data=data, media_type=media_type, revised_prompt=revised, cost_usd=cost)

@@ -1,0 +1,210 @@
+"""The key-free judge: looks at a picture through an encoder of texts and images, and compares.
+
+It works with any `Embedder`. What it cannot do, and does not claim: count (`two cats` is judged as one thing), read
+text in a picture, understand "no cars", or tell relations between things (who holds whom, what is left of what). One
+thing in the picture may meet several requirements that do not contradict each other. It is deterministic, so no
+variation changes its answers, and it never abstains.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference
+from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
+from imagerag.tools.judges import alternatives
+from imagerag.tools.judges.checklist import DETERMINERS, checklist
+from imagerag.tools.judges.looking import Eye, Finding, Rivals
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from imagerag.tools.judges.views import Box, Regions
+
+FREE: Final = 0.0  # US dollars: it runs on the user's own machine
+_TIE: Final = 1e-4  # ratings closer than this are the same
+
+
+def photo_wording(requirement: Requirement) -> str:
+    """How open_clip's models are usually asked (Radford et al., 2021): `a photo of a cat`. Style speaks for itself."""
+    return requirement.text if requirement.kind == "style" else f"a photo of {requirement.text}"
+
+
+def border_regions(image: "Image.Image") -> "Sequence[Box]":
+    """Boxes of the things on a plain background; none on a photograph."""
+    from imagerag.tools.sketch.cutout import regions
+
+    return regions(image)
+
+
+class ClipJudge:
+    """A judge that needs no key.
+
+    A requirement is met when, in one of its views, its cosine is above `floor`, beats every near miss by `margin`, and
+    is less than `slack` below the best of the other things a picture could show. Content is looked for in the parts of
+    the picture, style in the whole.
+
+    The defaults are for real photographs and were not calibrated on any: they ask only for what is relative, which
+    needs no number of the encoder. The user's own subject images are not looked at: v1 judges the prompt only.
+
+    Args:
+        embedder: what it looks through.
+        near_misses: rewordings that must not fit as well: `a red ball` -> `a blue ball`, ...
+        others: further things it could be, for content only.
+        wording: how a requirement, or one of its rivals, is put to the encoder.
+        split: makes the checklist of a prompt.
+        regions: finds separate things as boxes; where it finds none, the picture is tiled.
+        whole: whether content is looked for in the whole picture, too.
+        margin, slack, floor: cosines.
+        identity: `provider:model`; by default `clip:` and the embedder's spec.
+    """
+
+    honours: frozenset[Lever] = frozenset()
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        near_misses: Rivals = alternatives.near_misses,
+        others: Rivals = alternatives.other_things,
+        wording: Callable[[Requirement], str] = photo_wording,
+        split: Callable[[str], Sequence[Requirement]] = checklist,
+        regions: "Regions" = border_regions,
+        whole: bool = True,
+        margin: float = 0.0,
+        slack: float = 0.02,
+        floor: float = 0.0,
+        identity: str | None = None,
+    ) -> None:
+        self._embedder, self._split, self._identity = embedder, split, identity
+        self._eye = Eye(
+            embedder=embedder,
+            near_misses=near_misses,
+            others=others,
+            wording=wording,
+            regions=regions,
+            whole=whole,
+            margin=margin,
+            slack=slack,
+            floor=floor,
+        )
+
+    @property
+    def identity(self) -> str:
+        """`clip:` and the embedder's spec, unless it was given one."""
+        return self._identity or f"clip:{self._embedder.identity.spec}"
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: Variation,
+    ) -> Critique:
+        """Judge `image` on `requirements`, or on the prompt's own; "stepwise" says yes or no and nothing else.
+
+        Raises:
+            UsageError: the image cannot be read.
+        """
+        asked = tuple(requirements) or tuple(self._split(prompt))
+        findings = await self._eye.look(image.data, asked)
+        raw = _in_numbers(findings)
+        if mode == "stepwise":
+            aligned = all(finding.met for finding in findings)
+            reason = "everything asked for is there" if aligned else "something asked for is not there"
+            return Critique(verdict=Verdict(aligned=aligned, reason=reason, raw=raw), raw=raw, cost_usd=FREE)
+        return Critique(verdict=_verdict(asked, findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
+
+    async def missing_concepts(
+        self, prompt: str, image: ImagePart, *, verdict: Verdict, variation: Variation
+    ) -> Missing:
+        """Name the requirements that are not met; none only when it finds all of them met."""
+        asked = tuple(check.requirement for check in verdict.checks) or tuple(self._split(prompt))
+        findings = await self._eye.look(image.data, asked)
+        unmet = [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
+        concepts = tuple(Concept(text=requirement.text, kind=requirement.kind) for requirement in unmet)
+        return Missing(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
+
+    async def captions(
+        self, prompt: str, concepts: Sequence[Concept], *, max_tokens: int, variation: Variation
+    ) -> Captions:
+        """The concepts' own words as captions; last words are left off where the encoder reads fewer."""
+        captions = tuple(self._fitting(concept.caption or _caption(concept), max_tokens) for concept in concepts)
+        return Captions(captions=captions, raw=json.dumps(captions, ensure_ascii=False), cost_usd=FREE)
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """By the cosine of prompt and whole picture, plus the mean cosine of the requirements in their best views."""
+        one, other = await self._rate(prompt, first.data), await self._rate(prompt, second.data)
+        raw = json.dumps([round(one, 4), round(other, 4)])
+        if abs(one - other) < _TIE:
+            return Preference(better="neither", raw=raw, cost_usd=FREE)
+        return Preference(better="first" if one > other else "second", raw=raw, cost_usd=FREE)
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+        """All of the images, the most similar to the query first."""
+        if not images:
+            return []
+        text = (await self._embedder.embed_texts([query]))[0]
+        cosines = (await self._embedder.embed_images([image.data for image in images])) @ text
+        return [int(index) for index in (-cosines).argsort(kind="stable")]
+
+    async def _rate(self, prompt: str, data: bytes) -> float:
+        asked = tuple(self._split(prompt))
+        findings = await self._eye.look(data, asked)
+        whole = (await self._embedder.embed_images([data])) @ (await self._embedder.embed_texts([prompt]))[0]
+        parts = sum(finding.similarity for finding in findings) / max(1, len(findings))
+        return float(whole[0]) + parts
+
+    def _fitting(self, caption: str, max_tokens: int) -> str:
+        words = caption.split()
+        while len(words) > 1 and self._embedder.count_tokens(" ".join(words)) > max_tokens:
+            words.pop()
+        return " ".join(words)
+
+
+def _verdict(asked: Sequence[Requirement], findings: Sequence[Finding], raw: str) -> Verdict:
+    checks = tuple(
+        Check(requirement=requirement, met=finding.met, evidence=finding.evidence)
+        for requirement, finding in zip(asked, findings, strict=True)
+    )
+    unmet = [check.requirement for check in checks if not check.met]
+    concepts = [Concept(text=requirement.text, kind=requirement.kind) for requirement in unmet]
+    return Verdict(
+        aligned=not unmet,
+        score=(len(checks) - len(unmet)) / len(checks) if checks else 1.0,
+        checks=checks,
+        missing=tuple(concept.model_copy(update={"caption": _caption(concept)}) for concept in concepts),
+        reason=_reason(len(checks), [requirement.text for requirement in unmet]),
+        raw=raw,
+    )
+
+
+def _reason(count: int, unmet: Sequence[str]) -> str:
+    if not unmet:
+        return f"all {count} requirements are met" if count != 1 else "the one requirement is met"
+    return f"{count - len(unmet)} of {count} requirements met, missing: {'; '.join(unmet)}"
+
+
+def _caption(concept: Concept) -> str:
+    """A text that stands alone: `in the style of Van Gogh` needs something that is in that style."""
+    alone = concept.kind == "content" or concept.text.split()[0].lower() in DETERMINERS
+    return concept.text if alone else f"a picture, {concept.text}"
+
+
+def _in_numbers(findings: Sequence[Finding]) -> str:
+    """The judge's own words, which are numbers: compact JSON."""
+    rows = [
+        {
+            "requirement": finding.text,
+            "met": finding.met,
+            "cosine": round(finding.similarity, 4),
+            "rival": finding.rival,
+            "rival_cosine": round(finding.rival_similarity, 4),
+            "view": finding.view,
+        }
+        for finding in findings
+    ]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))

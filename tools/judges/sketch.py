@@ -1,0 +1,71 @@
+"""The clip judge set up for the sketch world: its words, its near misses, and numbers tuned on its drawings."""
+
+from dataclasses import replace
+from typing import Final
+
+from imagerag.agent.ports import Embedder
+from imagerag.agent.types import Requirement
+from imagerag.tools.judges.checklist import split_style
+from imagerag.tools.judges.clip import ClipJudge
+from imagerag.tools.sketch.language import Mention, parse
+from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
+
+MARGIN: Final = -0.02
+"""Below zero: a near miss may seem to fit this much better. The small CLIP is that unsure of the likes of circle and
+hexagon; asking for a strict win costs one right "aligned" in fifteen and catches next to nothing."""
+FLOOR: Final = 0.2
+"""Things that are there have 0.3 and more."""
+
+
+def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
+    """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
+    return ClipJudge(
+        embedder,
+        near_misses=near_misses,
+        others=lambda _: (),
+        wording=wording,
+        split=checklist,
+        whole=False,
+        margin=MARGIN,
+        floor=FLOOR,
+        identity="sketch",
+    )
+
+
+def checklist(prompt: str) -> tuple[Requirement, ...]:
+    """The things a prompt mentions in canonical words, then its style; at least one unless the prompt is blank."""
+    background = parse(prompt).background
+    rest, styles = split_style(prompt)
+    grounds = [article(f"{background} background")] if background else []
+    grounds += [style for style in styles if parse(f"on {style}").background is None]
+    phrases = [_phrase(mention) for mention in parse(rest).mentions]
+    found = [Requirement(text=text) for text in dict.fromkeys(phrases)]
+    found += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
+    whole = " ".join(prompt.split())
+    return tuple(found) or ((Requirement(text=whole),) if whole else ())
+
+
+def _phrase(mention: Mention) -> str:
+    return mention.phrase() if mention.known or len(mention.unknown) < 2 else mention.text
+
+
+def near_misses(text: str) -> list[str]:
+    """The phrase with one of its words exchanged for each other of its kind; words it leaves open stay open.
+
+    A shape the world does not have competes with every shape it has.
+    """
+    reading = parse(text)
+    if reading.background and not reading.mentions:
+        return [article(f"{word} background") for word in BACKGROUNDS if word != reading.background]
+    if not reading.mentions:
+        return []
+    said = replace(reading.mentions[0], name="")
+    rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
+    rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
+    rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
+    return [rival.phrase() for rival in rivals if rival.phrase() != said.phrase()]
+
+
+def wording(requirement: Requirement) -> str:
+    """As the sketch CLIP has learnt it: a background is the background of something."""
+    return f"something with {requirement.text}" if requirement.kind == "style" else requirement.text

@@ -1,0 +1,292 @@
+"""A judge that is a vision-language model: fused (one structured question) or stepwise (the paper's three).
+
+Sources: ImageRAG, section 3.2 and appendix C (the three questions, asked in one conversation); the fused checklist is
+ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm_fused.py`, the model behind `Chat`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, SpecError
+from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference
+from imagerag.agent.types import Concept, Requirement, Variation, Verdict
+from imagerag.tools.judges import prompts, reading
+from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, cost_of
+from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
+from imagerag.tools.judges.vlm_images import contact_sheets, scaled
+from imagerag.tools.judges.vlm_picking import PREFERENCE, RANKING, read_preference, read_ranking
+
+if TYPE_CHECKING:
+    from imagerag.tools.specs import BackendSpec
+
+LONGEST_SIDE: Final = 1024
+SHEET_SIDE: Final = 1536
+_NEXT_ANSWER: Final = "\n---\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VlmJudge:
+    """Judges by asking a vision-language model. Keeps nothing between calls: a conversation is rebuilt from verdicts.
+
+    Attributes:
+        chat: the model.
+        longest_side: pictures are scaled down to this many pixels on their longer side.
+        votes: after a no, so many answers are asked for in all, and the majority counts; a tie stays a no.
+    """
+
+    chat: Chat
+    longest_side: int = LONGEST_SIDE
+    votes: int = 1
+
+    @property
+    def identity(self) -> str:
+        """The model's."""
+        return self.chat.identity
+
+    @property
+    def honours(self) -> frozenset[Lever]:
+        """What the model takes, as far as is known by now."""
+        return self.chat.honours
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: Variation,
+        max_tokens: int | None = None,
+    ) -> Critique:
+        """Judge `image` against `prompt`: one call, and further ones only for votes after a no.
+
+        Args:
+            requirements: fused: the checklist, taken verbatim and in order; empty: the model makes one.
+            max_tokens: what the library's encoder reads of a caption; None when that is not known.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer could not be read.
+        """
+        shown = await self._shown(prompt, image, subjects)
+        if mode == "stepwise":
+            return await self._decide(shown, variation)
+        return await self._fused(shown, requirements, prompts.caption_words(max_tokens), variation)
+
+    async def missing_concepts(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: Variation,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Missing:
+        """Ask what is missing, as the second question after the verdict.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer is no list of concepts.
+        """
+        shown = await self._shown(prompt, image, subjects)
+        turns = [*_decided(shown, verdict), _user(prompts.list_missing(variation.wording))]
+        reply = await self.chat.ask(turns, schema=None, variation=variation)
+        return Missing(concepts=reading.concepts(reply.text), raw=reply.text, cost_usd=reply.cost_usd)
+
+    async def captions(
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: Variation,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Captions:
+        """Ask for one caption per concept, as the third question.
+
+        Args:
+            image: the picture that was judged, and with `verdict` the first two questions and answers of the
+                conversation; without it only the prompt and the concepts are told.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: not as many captions as concepts.
+        """
+        if not concepts:
+            return Captions()
+        words = prompts.caption_words(max_tokens)
+        before = [_system(), _user(prompts.asked_for(prompt))]
+        if image is not None and verdict is not None:
+            before = _listed(_decided(await self._shown(prompt, image, subjects), verdict), concepts)
+        turns = _joined([*before, _user(prompts.write_captions(concepts, words=words, wording=variation.wording))])
+        reply = await self.chat.ask(turns, schema=None, variation=variation)
+        found = reading.captions(reply.text, len(concepts))
+        return Captions(captions=found, raw=reply.text, cost_usd=reply.cost_usd)
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """Ask which of two pictures fits the prompt better.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer names neither of them.
+        """
+        one, two = await self._scaled(first), await self._scaled(second)
+        question = _user(
+            prompts.asked_for(prompt), "The first picture:", one, "The second picture:", two, prompts.compare()
+        )
+        reply = await self.chat.ask([_system(), question], schema=PREFERENCE, variation=Variation())
+        return Preference(better=read_preference(reply.text), raw=reply.text, cost_usd=reply.cost_usd)
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+        """Ask which candidates fit a search, by their numbers on contact sheets.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer names no numbers, or one that no candidate has.
+        """
+        if not images:
+            return []
+        sheets = await asyncio.to_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
+        question = prompts.choose(query, [image.caption for image in images], sheets=len(sheets))
+        reply = await self.chat.ask([_system(), _user(*sheets, question)], schema=RANKING, variation=Variation())
+        return read_ranking(reply.text, len(images))
+
+    async def _fused(
+        self, shown: list[Turn], requirements: Sequence[Requirement], words: int, variation: Variation
+    ) -> Critique:
+        def turns(checklist: Sequence[Requirement], wording: int) -> list[Turn]:
+            return _joined([*shown, _user(prompts.fused(checklist, words=words, wording=wording))])
+
+        replies = [await self.chat.ask(turns(requirements, variation.wording), schema=CRITIQUE, variation=variation)]
+        answers = [read_critique(replies[0].text, requirements)]
+        checklist = answers[0].requirements
+
+        async def again(other: Variation) -> None:
+            replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
+            answers.append(read_critique(replies[-1].text, checklist))
+
+        if not all(check.met for check in answers[0].checks):
+            await self._vote(again, lambda: settled(answers, self.votes), variation)
+        raw = _NEXT_ANSWER.join(reply.text for reply in replies)
+        verdict = verdict_of(majority(answers), raw)
+        return Critique(verdict=verdict, requirements=checklist, raw=raw, cost_usd=cost_of(replies))
+
+    async def _decide(self, shown: list[Turn], variation: Variation) -> Critique:
+        def turns(wording: int) -> list[Turn]:
+            return _joined([*shown, _user(prompts.decide(wording))])
+
+        replies: list[Reply] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
+        answers = [reading.verdict(replies[0].text)]
+
+        async def again(other: Variation) -> None:
+            replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
+            answers.append(reading.verdict(replies[-1].text))
+
+        def decided() -> bool:
+            yes, left = sum(answers), self.votes - len(answers)
+            return 2 * yes > self.votes or 2 * (yes + left) <= self.votes
+
+        if not answers[0]:
+            await self._vote(again, decided, variation)
+        aligned = 2 * sum(answers) > len(answers)
+        raw = _NEXT_ANSWER.join(reply.text for reply in replies)
+        counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
+        reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
+        verdict = Verdict(aligned=aligned, reason=reason, raw=raw)
+        return Critique(verdict=verdict, raw=raw, cost_usd=cost_of(replies))
+
+    async def _vote(
+        self, again: Callable[[Variation], Awaitable[None]], done: Callable[[], bool], first: Variation
+    ) -> None:
+        """Ask until the majority is certain. A vote that cannot be had is not counted: the answers so far were paid."""
+        for nth in range(1, self.votes):
+            if done():
+                return
+            seed = (first.seed or 0) + nth
+            other = first.model_copy(update={"seed": seed, "wording": first.wording + nth})
+            try:
+                await again(other)
+            except (JudgeReplyError, BackendError):
+                continue
+
+    async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[Turn]:
+        """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
+        parts: list[str | Picture] = [prompts.asked_for(prompt, len(subjects))]
+        for number, subject in enumerate(subjects, start=1):
+            name = f" NAME: {prompts.quoted(subject.concept)}" if subject.concept else ""
+            parts += [f"Picture {number}, somebody's own.{name}", await self._scaled(subject)]
+        if subjects:
+            parts.append("The last picture, to be judged:")
+        parts.append(await self._scaled(image))
+        return [_system(), _user(*parts)]
+
+    async def _scaled(self, image: ImagePart) -> Picture:
+        return await asyncio.to_thread(scaled, image.data, self.longest_side)
+
+
+def vlm_judge(
+    spec: "BackendSpec", *, votes: int = 1, longest_side: int = LONGEST_SIDE, detail: str | None = None
+) -> VlmJudge:
+    """`openai:MODEL[@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
+
+    Raises:
+        SpecError: no model is named.
+    """
+    from imagerag.tools.generators.account import Account
+    from imagerag.tools.judges.vlm_openai import OpenAIChat
+
+    if not spec.model:
+        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
+    chat = OpenAIChat(model=spec.model, account=Account.of(spec.base_url), detail=detail)
+    return VlmJudge(chat=chat, votes=votes, longest_side=longest_side)
+
+
+def _system() -> Turn:
+    return Turn("system", (prompts.SYSTEM,))
+
+
+def _user(*parts: str | Picture) -> Turn:
+    return Turn("user", parts)
+
+
+def _decided(shown: list[Turn], verdict: Verdict) -> list[Turn]:
+    """The conversation up to the verdict."""
+    return [*_joined([*shown, _user(prompts.decide(0))]), Turn("assistant", (_said(verdict),))]
+
+
+def _listed(decided: list[Turn], concepts: Sequence[Concept]) -> list[Turn]:
+    """The conversation up to the list of what is missing."""
+    listed = "\n".join(f"{concept.kind}: {concept.text}" for concept in concepts)
+    return [*decided, _user(prompts.list_missing(0)), Turn("assistant", (listed,))]
+
+
+def _said(verdict: Verdict) -> str:
+    """The model's own yes or no; after votes, the answer that the majority agreed with."""
+    for raw in verdict.raw.split(_NEXT_ANSWER):
+        try:
+            if not verdict.checks and reading.verdict(raw) is verdict.aligned:
+                return raw
+        except (JudgeReplyError, RefusalError):
+            continue
+    return "Yes." if verdict.aligned else "No."
+
+
+def _joined(turns: Sequence[Turn]) -> list[Turn]:
+    """Turns that alternate, as some models' chat templates demand: what follows a user's turn joins it."""
+    joined: list[Turn] = []
+    for turn in turns:
+        if joined and joined[-1].role == turn.role:
+            joined[-1] = Turn(turn.role, (*joined[-1].parts, *turn.parts))
+        else:
+            joined.append(turn)
+    return joined

@@ -1,0 +1,105 @@
+"""The seam between a judge and whatever runs its model: turns of text and pictures in, words out.
+
+A `Chat` is the one place where a VLM is called. `vlm_openai.py` has the one for OpenAI's protocol; a model in this
+process is another. A recording that must not pay twice wraps a `Chat`: all that goes in is in `Turn.key`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Literal, Protocol
+
+from imagerag.agent.ports import Lever
+from imagerag.agent.types import Variation
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image on its way to a model; its bytes show in no repr.
+
+    Attributes:
+        data: PNG or JPEG.
+        media_type: "image/png" or "image/jpeg".
+    """
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the bytes."""
+        return sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation: texts and pictures in the order they are read."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | Picture, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Role, texts, and pictures by their hash: what a record of calls can be keyed by."""
+        return (self.role, *(part if isinstance(part, str) else f"sha256:{part.sha256}" for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The form an answer should have.
+
+    Attributes:
+        name: of the form, for servers that want one.
+        json_schema: a strict JSON schema (all fields required, none other allowed).
+    """
+
+    name: str
+    json_schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What a model said.
+
+    Attributes:
+        text: its words; JSON where a schema was asked for and the model kept to it.
+        usage: `input_tokens` and `output_tokens`, where the service told them.
+        cost_usd: what it cost; None when that is not known.
+        variation: what was really asked with, where the model refused what was wanted.
+    """
+
+    text: str
+    usage: Mapping[str, int] = field(default_factory=dict)
+    cost_usd: float | None = None
+    variation: Variation = field(default_factory=Variation)
+
+
+class Chat(Protocol):
+    """A vision-language model that answers a conversation.
+
+    Attributes:
+        identity: `provider:model`.
+        honours: which variations change its answers, as far as is known by now.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def honours(self) -> frozenset[Lever]: ...
+
+    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+        """Continue the conversation by one answer.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer; `retryable` says whether again can help.
+            JudgeReplyError: it answered with nothing, or was cut off.
+        """
+        ...
+
+
+def cost_of(replies: Sequence[Reply]) -> float | None:
+    """What several answers cost together, in US dollars; None when the price of one is not known."""
+    costs = [reply.cost_usd for reply in replies]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)

@@ -1,0 +1,103 @@
+"""Pictures made ready for a model: scaled to a longest side, or laid out on a numbered contact sheet."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.tools.judges.vlm_chat import Picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHEET_CELLS: Final = 12
+"""Candidates on one contact sheet, at most."""
+_COLUMNS: Final = 4
+_AS_IT_IS_BYTES: Final = 1_000_000
+"""Up to here a picture that needs no scaling is sent byte for byte."""
+_QUALITY: Final = 92
+
+
+def scaled(data: bytes, longest_side: int) -> Picture:
+    """A PNG or JPEG at most `longest_side` pixels on its longer side, upright, transparency on white; never enlarged.
+
+    Raises:
+        UsageError: not an image that can be read.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind = {"PNG": "image/png", "JPEG": "image/jpeg"}.get(image.format or "")
+            fits = max(image.size) <= longest_side and len(data) <= _AS_IT_IS_BYTES
+            if kind and fits and image.mode in ("RGB", "L") and not image.getexif() and not _moves(image):
+                image.load()
+                return Picture(data, kind)
+            return _encoded(_upright_rgb(image, longest_side))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UsageError(f"an image for the judge cannot be read: {error}") from error
+
+
+def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[Picture]:
+    """Numbered contact sheets of `images`, counting on from sheet to sheet, each at most `longest_side` pixels.
+
+    Raises:
+        UsageError: one of them is not an image that can be read.
+    """
+    starts = range(0, len(images), SHEET_CELLS)
+    return [_sheet(images[start : start + SHEET_CELLS], start + 1, longest_side) for start in starts]
+
+
+def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> Picture:
+    from PIL import Image, ImageDraw, ImageFont
+
+    columns = min(_COLUMNS, len(images)) if len(images) != 4 else 2
+    rows = -(-len(images) // columns)
+    cell = max(24, longest_side // max(columns, rows))
+    sheet = Image.new("RGB", (columns * cell, rows * cell), "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=max(12, cell // 9))
+    for index, data in enumerate(images):
+        x, y = index % columns * cell, index // columns * cell
+        small = _thumbnail(data, cell - 8)
+        sheet.paste(small, (x + (cell - small.width) // 2, y + (cell - small.height) // 2))
+        pen.rectangle((x, y, x + cell - 1, y + cell - 1), outline="black", width=1)
+        label = str(first + index)
+        _left, _top, right, bottom = pen.textbbox((x + 6, y + 4), label, font=font)
+        pen.rectangle((x, y, right + 6, bottom + 6), fill="black")
+        pen.text((x + 6, y + 4), label, fill="white", font=font)
+    return _encoded(sheet)
+
+
+def _thumbnail(data: bytes, side: int) -> "Image":
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return _upright_rgb(image, side)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UsageError(f"a candidate image cannot be read: {error}") from error
+
+
+def _upright_rgb(image: "Image", longest_side: int) -> "Image":
+    from PIL import Image, ImageOps
+
+    if image.format == "JPEG":
+        image.draft("RGB", (longest_side, longest_side))
+    upright = ImageOps.exif_transpose(image)
+    if "A" in upright.mode or "transparency" in upright.info:
+        clear = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    upright = upright.convert("RGB")
+    upright.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    return upright
+
+
+def _encoded(image: "Image") -> Picture:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
+    return Picture(file.getvalue(), "image/jpeg")
+
+
+def _moves(image: "Image") -> bool:
+    return bool(getattr(image, "is_animated", False))

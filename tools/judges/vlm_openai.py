@@ -1,0 +1,275 @@
+"""A vision-language model behind OpenAI's Chat Completions, at OpenAI or at any server that speaks it.
+
+Servers differ in what they take: a temperature, a seed, a JSON schema, tools. What a model is declared to refuse is not
+sent; what it turns out to refuse (a 400 that says so) is left out from then on. Behaviour of ChatOpenAI that this
+module works around was run against langchain-openai 1.7.3; it is told where it matters.
+"""
+
+import asyncio
+import json
+import re
+import ssl
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.ports import Lever
+from imagerag.agent.types import Variation
+from imagerag.tools.generators import idempotency
+from imagerag.tools.generators.account import Account
+from imagerag.tools.generators.failures import is_refusal_reason, refusal
+from imagerag.tools.generators.pricing import Price, cost_of
+from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm_failures import failure_of, refused_option
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_openai import ChatOpenAI
+
+TIMEOUT_S: Final = 120.0
+
+_PIXELS: ContextVar[Mapping[str, Picture] | None] = ContextVar("imagerag_pixels", default=None)
+_BY_HASH: Final = "sha256:"
+
+
+@dataclass(kw_only=True)
+class OpenAIChat:
+    """One model on one server. Shared by any number of runs and event loops.
+
+    Attributes:
+        model: as the server calls it.
+        account: where it is served, and the key.
+        timeout_s: for a whole answer, in seconds.
+        detail: "low", "high" or "auto" for services that know it; None leaves it out.
+        price: makes `cost_usd` of the usage that the service reports.
+        refused: options that this model turned out to refuse: "temperature", "seed", "json_schema", "tool".
+    """
+
+    model: str
+    account: Account = field(default_factory=Account.of)
+    timeout_s: float = TIMEOUT_S
+    detail: str | None = None
+    price: Price | None = field(default=None, repr=False)
+    refused: set[str] = field(default_factory=set)
+    _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, ChatOpenAI]" = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
+
+    @property
+    def identity(self) -> str:
+        """`openai:MODEL`, with the address where it is not OpenAI's own (never with what could be a secret in it)."""
+        if self.account.official:
+            return f"openai:{self.model}"
+        scheme, _, place = self.account.base_url.partition("://")
+        return f"openai:{self.model}@{scheme}://{place.rpartition('@')[2].partition('?')[0]}"
+
+    @property
+    def honours(self) -> frozenset[Lever]:
+        """Temperature unless it is declared, or proved, to be refused; a seed until it is; other words always."""
+        levers: set[Lever] = {"wording"}
+        if "temperature" not in self.refused and declared_temperature(self.model):
+            levers.add("temperature")
+        if "seed" not in self.refused:
+            levers.add("seed")
+        return frozenset(levers)
+
+    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+        """Continue the conversation by one answer, in the best form this server is known to take.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer; `retryable` says whether again can help.
+            JudgeReplyError: it answered with nothing, or was cut off.
+        """
+        while True:
+            used = self._within_reach(variation)
+            options = self._options(schema, used)
+            try:
+                return self._reply(await self._invoke(turns, options), used)
+            except Exception as error:
+                option = refused_option(error, options)
+                failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
+            if option is None or option in self.refused:
+                # Outside of the handler: `__context__` would keep the request, its key and its images alive.
+                raise failure
+            self.refused.add(option)
+
+    def _within_reach(self, variation: Variation) -> Variation:
+        """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
+
+        Other words are the caller's part, who reads `honours`. Only the very call that proves the refusal comes here
+        with a temperature, and that is the first of a schedule.
+        """
+        if variation.temperature is None or "temperature" in self.honours:
+            return variation
+        if not variation.attempt:
+            return variation.model_copy(update={"temperature": None, "lever": "none"})
+        seed = variation.attempt if variation.seed is None else variation.seed
+        return variation.model_copy(update={"temperature": None, "lever": "seed_and_wording", "seed": seed})
+
+    def _options(self, schema: Schema | None, variation: Variation) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        if variation.temperature is not None:
+            options["temperature"] = variation.temperature
+        if variation.seed is not None and "seed" not in self.refused:
+            options["seed"] = variation.seed
+        if schema is None:
+            return options
+        if "json_schema" not in self.refused:
+            form = {"name": schema.name, "strict": True, "schema": schema.json_schema}
+            # As an ordinary option ChatOpenAI would hand it to the SDK's `parse`, which raises on answers that were
+            # cut off or filtered, before we can read them.
+            options["extra_body"] = {"response_format": {"type": "json_schema", "json_schema": form}}
+        elif "tool" not in self.refused:
+            function = {"name": schema.name, "strict": True, "parameters": schema.json_schema}
+            options["tools"] = [{"type": "function", "function": function}]
+            options["tool_choice"] = {"type": "function", "function": {"name": schema.name}}
+        return options
+
+    async def _invoke(self, turns: Sequence[Turn], options: Mapping[str, Any]) -> "AIMessage":
+        pictures = {part.sha256: part for turn in turns for part in turn.parts if isinstance(part, Picture)}
+        client = self._client()
+        with _pixels(pictures):
+            async with asyncio.timeout(self.timeout_s):
+                return await client.ainvoke(
+                    self._messages(turns), **options, extra_headers=_idempotency(turns, options) or None
+                )
+
+    def _messages(self, turns: Sequence[Turn]) -> "list[BaseMessage]":
+        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+        kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+        return [kinds[turn.role](content=self._content(turn)) for turn in turns]
+
+    def _content(self, turn: Turn) -> Any:
+        if turn.role != "user":
+            return "\n\n".join(part for part in turn.parts if isinstance(part, str))
+        more = {"detail": self.detail} if self.detail else {}
+        return [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image_url", "image_url": {"url": f"{_BY_HASH}{part.sha256}", **more}}
+            for part in turn.parts
+        ]
+
+    def _reply(self, message: "AIMessage", variation: Variation) -> Reply:
+        declined = message.additional_kwargs.get("refusal")
+        finish = message.response_metadata.get("finish_reason")
+        if declined or is_refusal_reason(finish):
+            words = str(declined or "its content filter stopped the answer")
+            raise refusal(self.identity, words, self.account.secrets)
+        calls = [json.dumps(call["args"], ensure_ascii=False) for call in message.tool_calls]
+        broken = [str(call.get("args") or "") for call in message.invalid_tool_calls]
+        text = next(iter([*calls, *broken]), "") or str(message.text)
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        if finish == "length":
+            raise JudgeReplyError(f"{self.identity} was cut off at its token limit", raw=text)
+        if not text.strip():
+            raise JudgeReplyError(f"{self.identity} answered with nothing")
+        told: Any = message.usage_metadata or {}
+        usage = {name: int(told[name]) for name in ("input_tokens", "output_tokens") if name in told}
+        cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
+        return Reply(text=text, usage=usage, cost_usd=cost, variation=variation)
+
+    def _client(self) -> "ChatOpenAI":
+        """One client per event loop: a connection must not outlive the loop it was opened in."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = self._new_client()
+        return client
+
+    def _new_client(self) -> "ChatOpenAI":
+        import openai
+
+        # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
+        warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
+        warnings.filterwarnings("ignore", message=r"Invalid schema for OpenAI's structured", append=False)
+        # No idle connections are kept: an answer takes seconds, and nothing is left open when a program ends.
+        usual = openai.DEFAULT_CONNECTION_LIMITS
+        limits = type(usual)(max_connections=usual.max_connections, max_keepalive_connections=0)
+        connection: dict[str, Any] = {"verify": _trust(), "timeout": self.timeout_s, "limits": limits}
+        key: Any = self.account.sent_key(self.identity)
+        return _chat_openai()(
+            model=self.model,
+            base_url=self.account.base_url,
+            api_key=key,
+            timeout=self.timeout_s,
+            max_retries=0,
+            use_responses_api=False,
+            cache=False,
+            disable_streaming=True,
+            http_client=openai.DefaultHttpxClient(**connection),
+            http_async_client=openai.DefaultAsyncHttpxClient(**connection),
+        )
+
+
+@lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    """The trusted certificates, read once: that takes longer than all else about a client."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+@lru_cache(maxsize=64)
+def declared_temperature(model: str) -> bool:
+    """Whether a model is not known to refuse `temperature`: LangChain's model profiles, maker and date aside."""
+    from langchain_openai import ChatOpenAI
+
+    name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model.rpartition("/")[2])
+    profile: Mapping[str, Any] = ChatOpenAI(model=name, api_key="none").profile or {}  # type: ignore[arg-type]
+    return bool(profile.get("temperature", True))
+
+
+def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str, str]:
+    """The header a journal asked for. One question can take several requests (votes, a refused option), which a
+    service must not take for one: each has the request's own content in its key."""
+    given = idempotency.headers()
+    content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)
+    digest = sha256(content.encode()).hexdigest()[:16]
+    return {name: f"{key}-{digest}" for name, key in given.items()}
+
+
+@contextmanager
+def _pixels(pictures: Mapping[str, Picture]) -> Iterator[None]:
+    token = _PIXELS.set(pictures)
+    try:
+        yield
+    finally:
+        _PIXELS.reset(token)
+
+
+def _chat_openai() -> "type[ChatOpenAI]":
+    """ChatOpenAI that is handed pictures by their hash and puts the bytes in only as the request leaves.
+
+    So callbacks, tracers and caches see hashes, not pixels.
+    """
+    from langchain_openai import ChatOpenAI
+
+    class HashedChatOpenAI(ChatOpenAI):
+        def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+            payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+            for message in payload["messages"]:
+                if isinstance(message.get("content"), list):
+                    message["content"] = [_with_bytes(part) for part in message["content"]]
+            return payload
+
+    return HashedChatOpenAI
+
+
+def _with_bytes(part: dict[str, Any]) -> dict[str, Any]:
+    from base64 import b64encode
+
+    if part.get("type") != "image_url":
+        return part
+    picture = (_PIXELS.get() or {})[part["image_url"]["url"].removeprefix(_BY_HASH)]
+    url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode('ascii')}"
+    return {**part, "image_url": {**part["image_url"], "url": url}}

@@ -1,0 +1,133 @@
+"""The sketch-backed answerer: the sketch world draws what is asked for and judges what it is shown."""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
+from imagerag.agent.types import Concept, Requirement, Size, Variation
+from imagerag.tools.generators.models import EDIT_TEMPLATE
+from imagerag.tools.loopback.answers import wanted_size
+from imagerag.tools.loopback.record import Recorded
+from imagerag.tools.loopback.rendering import media_type_of
+from imagerag.tools.loopback.replies import ImageShape, Reply
+from imagerag.tools.loopback.sketch_words import Seen, answer_text, asks_preference, question_of
+
+Made = TypeVar("Made")
+
+
+@dataclass
+class SketchAnswers:
+    """Draws with the sketch painter, judges with the sketch CLIP: a provider with eyes, offline and free.
+
+    It sees what a real service would: the prompt's words and the images' pixels. Which reference stands for what is
+    read from the prompt as `template` words it; a judge's question as `sketch_words.py` understands it.
+
+    Attributes:
+        template: how the client puts references into words.
+        image_shape: where chat answers carry images.
+        generator: paints; default the sketch painter.
+        judge: looks; default the sketch `clip` judge.
+    """
+
+    template: ReferenceTemplate = EDIT_TEMPLATE
+    image_shape: ImageShape = "message.images"
+    generator: ImageGenerator | None = None
+    judge: Judge | None = None
+    seed: int = 0
+    _items: re.Pattern[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Turn the template round: from words to captions."""
+        item = (
+            re.escape(self.template.item).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{caption\}", "(?P<caption>.*?)")
+        )
+        joiner = re.escape(self.template.joiner)
+        next_ = re.sub(r"\(\?P<\w+>(.*?)\)", r"\1", item.partition("(?P<caption>")[0])
+        self._items = re.compile(rf"(?:^|{joiner}){item}(?={joiner}{next_}|$)", re.DOTALL)
+
+    def __call__(self, request: Recorded) -> Reply:
+        """A picture when one is asked for, else a judge's words."""
+        if request.asks == "image":
+            return Reply(images=(self._draw(request),), image_shape=self.image_shape)
+        return Reply(text=self._say(request))
+
+    def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
+        """The prompt proper, and the caption of each image by its position, counted from 1."""
+        head, between, tail = self.template.whole.partition("{items}")
+        bridge, _, end = tail.partition("{prompt}")
+        if not between or not prompt.startswith(head) or bridge not in prompt or not prompt.endswith(end):
+            return prompt, {}
+        items, _, scene = prompt[len(head) : len(prompt) - len(end)].partition(bridge)
+        found = enumerate(self._items.finditer(items), start=1)
+        named = {int(item.groupdict().get("n") or n): item["caption"] for n, item in found}
+        return scene, named
+
+    def _draw(self, request: Recorded) -> bytes:
+        scene, captions = self.scene_of(request.prompt)
+        pictures = [image for image in request.images if image.name != "mask"]
+        references = [
+            _part(image.data, captions.get(n, ""), subject=n not in captions) for n, image in enumerate(pictures, 1)
+        ]
+        width, height = wanted_size(request, (256, 256))
+        variation = Variation(seed=self.seed)
+        drawing = self._painter.generate(scene, references, variation=variation, size=Size(width=width, height=height))
+        return _now(drawing).data
+
+    def _say(self, request: Recorded) -> str:
+        question = question_of(request)
+        parts = [_part(image.data, "") for image in request.images]
+        if request.schema is None and question.about == "captions" and question.requirements:
+            return answer_text(request, question, self._captioned(question.prompt, question.requirements))
+        if not parts or not question.prompt:
+            return answer_text(request, question, Seen())
+        if asks_preference(request) and len(parts) > 1:
+            preference = _now(self._looker.compare(question.prompt, parts[-2], parts[-1]))
+            return answer_text(request, question, Seen(better=preference.better))
+        requirements = [Requirement(text=text) for text in question.requirements]
+        return answer_text(request, question, self._look(question.prompt, parts, requirements))
+
+    def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> Seen:
+        """Judge the last image, the one that is asked about; what came before it are the user's own subjects."""
+        judge, image, first = self._looker, parts[-1], Variation()
+        looked = judge.critique(
+            prompt, image, subjects=parts[:-1], requirements=requirements, mode="fused", variation=first
+        )
+        verdict = _now(looked).verdict
+        concepts: tuple[Concept, ...] = verdict.missing
+        if not verdict.aligned and not concepts:
+            concepts = _now(judge.missing_concepts(prompt, image, verdict=verdict, variation=first)).concepts
+        captions = tuple(concept.caption or concept.text for concept in concepts)
+        if concepts and not all(concept.caption for concept in concepts):
+            captions = _now(judge.captions(prompt, concepts, max_tokens=64, variation=first)).captions
+        return Seen(verdict=verdict, concepts=concepts, captions=captions)
+
+    def _captioned(self, prompt: str, texts: Sequence[str]) -> Seen:
+        concepts = tuple(Concept(text=text) for text in texts)
+        written = self._looker.captions(prompt, concepts, max_tokens=64, variation=Variation())
+        return Seen(concepts=concepts, captions=_now(written).captions)
+
+    @cached_property
+    def _painter(self) -> ImageGenerator:
+        from imagerag.tools.sketch.painter import SketchPainter
+
+        return self.generator or SketchPainter()
+
+    @cached_property
+    def _looker(self) -> Judge:
+        from imagerag.tools.registry import make_judge
+
+        return self.judge or make_judge("sketch")
+
+
+def _part(data: bytes, caption: str, *, subject: bool = False) -> ImagePart:
+    role = "subject" if subject else "reference"
+    return ImagePart(data=data, media_type=media_type_of(data), role=role, concept=caption, caption=caption)  # type: ignore[arg-type]
+
+
+def _now(work: Coroutine[Any, Any, Made]) -> Made:
+    """Run the ports' coroutines in this server thread."""
+    return asyncio.run(work)
