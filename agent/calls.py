@@ -88,18 +88,7 @@ class Calls:
         entry = await self._known(asked)
         if entry is None:
             entry = await self._ask(call, asked, ask)
-        reused = entry.run_id != self.run_id
-        self.made.append(
-            call.model_copy(
-                update={
-                    "elapsed_s": entry.elapsed_s,
-                    "cost_usd": 0.0 if reused else entry.cost_usd,
-                    "raw": entry.raw,
-                    "error": entry.error,
-                    "reused": reused,
-                }
-            )
-        )
+        self.made.append(_answered(call, entry, reused=entry.run_id != self.run_id))
         return journals.decode(entry, kind)
 
     async def make_readable(
@@ -177,6 +166,21 @@ class Calls:
 
     def _over(self, message: str) -> BudgetExceededError:
         return carrying(self.made, BudgetExceededError(message))
+
+
+def _answered(call: Call, entry: Entry, *, reused: bool) -> Call:
+    answer = entry.answer or {}
+    return call.model_copy(
+        update={
+            "elapsed_s": entry.elapsed_s,
+            "cost_usd": 0.0 if reused else entry.cost_usd,
+            "usage": answer.get("usage") or {},
+            "variation": Variation.model_validate(answer.get("variation") or call.variation),
+            "raw": entry.raw,
+            "error": entry.error,
+            "reused": reused,
+        }
+    )
 
 
 def carrying(calls: list[Call], error: Failure) -> Failure:

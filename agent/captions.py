@@ -1,60 +1,91 @@
 """One caption per missing concept, each short enough to be read whole by the library's encoder."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from imagerag.agent.calls import Calls
 from imagerag.agent.errors import JudgeReplyError
-from imagerag.agent.ports import Captions, Judge, ReferenceLibrary
-from imagerag.agent.types import Concept, Query
+from imagerag.agent.ports import Captions, ImagePart, Judge, ReferenceLibrary
+from imagerag.agent.types import Concept, Query, Verdict
 
-UNLIMITED = 10**6
+UNLIMITED: Final = 10**6
 
 
-async def fitting_queries(
-    prompt: str, concepts: Sequence[Concept], judge: Judge, library: ReferenceLibrary | None, calls: Calls
-) -> list[Query]:
-    """A query per concept.
+@dataclass(frozen=True, kw_only=True)
+class CaptionWriter:
+    """Writes the queries of one round.
 
-    Captions that came with the verdict are used as they are. The judge is asked for the rest, and once more for those
-    the encoder could not read whole; what is still too long then falls back to the concept's own few words. Nothing
-    is ever cut in silence: the query's `note` says what was done.
+    Attributes:
+        image, verdict, subjects: the conversation the judge is in: what it looked at and what it said.
+        sha256: of the image.
     """
-    limit = library.context_length if library else UNLIMITED
-    captions: dict[str, str] = {c.text: c.caption for c in concepts if c.caption}
-    captions |= await _ask(prompt, [c for c in concepts if not captions.get(c.text)], judge, limit, calls)
-    fits = {c.text: library is None or library.count_tokens(captions.get(c.text) or c.text) <= limit for c in concepts}
-    shorter = await _ask(prompt, [c for c in concepts if not fits[c.text]], judge, limit, calls)
-    return [_query(c, captions.get(c.text) or "", shorter.get(c.text), library) for c in concepts]
 
+    judge: Judge
+    library: ReferenceLibrary | None
+    calls: Calls
+    prompt: str
+    image: ImagePart
+    sha256: str
+    verdict: Verdict | None
+    subjects: Sequence[ImagePart]
 
-async def _ask(prompt: str, concepts: Sequence[Concept], judge: Judge, limit: int, calls: Calls) -> dict[str, str]:
-    if not concepts:
-        return {}
-    try:
-        answer = await calls.make_readable(
-            "judge.captions",
-            judge.identity,
-            Captions,
-            {"prompt": prompt, "concepts": [c.model_dump() for c in concepts], "max_tokens": limit},
-            lambda variation: judge.captions(prompt, concepts, max_tokens=limit, variation=variation),
-        )
-    except JudgeReplyError:
-        return {}
-    return {concept.text: caption.strip() for concept, caption in zip(concepts, answer.captions, strict=False)}
+    async def queries(self, concepts: Sequence[Concept]) -> list[Query]:
+        """A query per concept.
 
+        Captions that came with the verdict are used as they are. The judge is asked for the rest, and once more for
+        those the encoder could not read whole; what is still too long then falls back to the concept's own few words.
+        Nothing is ever cut in silence: the query's `note` says what was done.
+        """
+        captions: dict[str, str] = {c.text: c.caption for c in concepts if c.caption}
+        captions |= await self._ask([c for c in concepts if not captions.get(c.text)])
+        shorter = await self._ask([c for c in concepts if not self._fits(captions.get(c.text) or c.text)])
+        return [self._query(c, captions.get(c.text) or "", shorter.get(c.text) or "") for c in concepts]
 
-def _query(concept: Concept, caption: str, shorter: str | None, library: ReferenceLibrary | None) -> Query:
-    def fits(text: str | None) -> bool:
-        return bool(text) and (library is None or library.count_tokens(text or "") <= library.context_length)
+    async def _ask(self, concepts: Sequence[Concept]) -> dict[str, str]:
+        if not concepts:
+            return {}
+        limit = self.library.context_length if self.library else UNLIMITED
+        content = {
+            "prompt": self.prompt,
+            "image": self.sha256,
+            "verdict": self.verdict.model_dump(mode="json") if self.verdict else None,
+            "concepts": [concept.model_dump() for concept in concepts],
+            "max_tokens": limit,
+        }
+        try:
+            answer = await self.calls.make_readable(
+                "judge.captions",
+                self.judge.identity,
+                Captions,
+                content,
+                lambda variation: self.judge.captions(
+                    self.prompt,
+                    concepts,
+                    max_tokens=limit,
+                    variation=variation,
+                    image=self.image,
+                    verdict=self.verdict,
+                    subjects=self.subjects,
+                ),
+            )
+        except JudgeReplyError:
+            return {}
+        return {concept.text: caption.strip() for concept, caption in zip(concepts, answer.captions, strict=False)}
 
-    if fits(caption):
-        return Query(concept=concept, text=caption)
-    if shorter and fits(shorter):
-        return Query(concept=concept, text=shorter, note="shortened by the judge to fit the encoder")
-    note = "the caption was longer than the encoder reads" if caption else "the judge wrote no caption"
-    if fits(concept.text):
-        return Query(concept=concept, text=concept.text, note=f"{note}: searched with the concept's own words")
-    words = concept.text.split()
-    while len(words) > 1 and not fits(" ".join(words)):
-        words.pop()
-    return Query(concept=concept, text=" ".join(words), note=f"{note}, and so was the concept: cut to its first words")
+    def _fits(self, text: str) -> bool:
+        return self.library is None or self.library.count_tokens(text) <= self.library.context_length
+
+    def _query(self, concept: Concept, caption: str, shorter: str) -> Query:
+        if caption and self._fits(caption):
+            return Query(concept=concept, text=caption)
+        if shorter and self._fits(shorter):
+            return Query(concept=concept, text=shorter, note="shortened by the judge to fit the encoder")
+        note = "the caption was longer than the encoder reads" if caption else "the judge wrote no caption"
+        if self._fits(concept.text):
+            return Query(concept=concept, text=concept.text, note=f"{note}: searched with the concept's own words")
+        words = concept.text.split()
+        while len(words) > 1 and not self._fits(" ".join(words)):
+            words.pop()
+        cut = f"{note}, and so was the concept: cut to its first words"
+        return Query(concept=concept, text=" ".join(words), note=cut)

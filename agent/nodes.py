@@ -9,7 +9,7 @@ from langgraph.types import interrupt
 
 from imagerag.agent import endings, ledger
 from imagerag.agent.calls import Calls, Failed
-from imagerag.agent.captions import fitting_queries
+from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, UsageError
 from imagerag.agent.journal import Journal
 from imagerag.agent.ports import (
@@ -63,7 +63,7 @@ class Nodes:
         attempt, calls = attempts[-1], self._calls(state, runtime)
         calls.round = attempt.round
         image = await self._part(attempt.image)
-        subjects = [await self._sent(reference) for reference in subjects_of(state)]
+        subjects = await self._subjects(state)
         requirements = state.get("requirements") or []
         try:
             answer = await calls.make_readable(
@@ -84,6 +84,7 @@ class Nodes:
                     requirements=requirements,
                     mode=mode,
                     variation=variation,
+                    max_tokens=self.library.context_length if self.library else None,
                 ),
             )
         except JudgeReplyError as unread:
@@ -111,14 +112,16 @@ class Nodes:
         if verdict.missing:
             return {"concepts": list(verdict.missing)}
         calls = self._calls(state, runtime)
-        image = await self._part(attempt.image)
+        image, subjects = await self._part(attempt.image), await self._subjects(state)
         try:
             answer = await calls.make(
                 "judge.missing_concepts",
                 self.judge.identity,
                 Missing,
                 {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")},
-                lambda: self.judge.missing_concepts(state["prompt"], image, verdict=verdict, variation=variation),
+                lambda: self.judge.missing_concepts(
+                    state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
+                ),
                 variation := extraction_variation(tried, self.judge.honours, seed=runtime.context.seed),
             )
             concepts = list(answer.concepts)
@@ -135,7 +138,18 @@ class Nodes:
     async def write_captions(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads."""
         calls = self._calls(state, runtime)
-        queries = await fitting_queries(state["prompt"], state["concepts"], self.judge, self.library, calls)
+        attempt = state["attempts"][-1]
+        writer = CaptionWriter(
+            judge=self.judge,
+            library=self.library,
+            calls=calls,
+            prompt=state["prompt"],
+            image=await self._part(attempt.image),
+            sha256=attempt.image.sha256,
+            verdict=attempt.verdict,
+            subjects=await self._subjects(state),
+        )
+        queries = await writer.queries(state["concepts"])
         return {"queries": queries, "calls": calls.made}
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
@@ -195,7 +209,7 @@ class Nodes:
             parts = [await self._sent(reference) for reference in references]
             drawn = await self.generator.generate(prompt, parts, variation=variation, size=knobs.size)
             image = await self._keep(drawn.data)
-            return Drawn(image=image, revised_prompt=drawn.revised_prompt, cost_usd=drawn.cost_usd)
+            return Drawn(image=image, revised_prompt=drawn.revised_prompt, cost_usd=drawn.cost_usd, usage=drawn.usage)
 
         content = {
             "prompt": prompt,
@@ -251,6 +265,9 @@ class Nodes:
 
     async def _part(self, image: ImageRef) -> ImagePart:
         return ImagePart(data=await self.blobs.get(image.sha256), media_type=image.media_type)
+
+    async def _subjects(self, state: RunState) -> list[ImagePart]:
+        return [await self._sent(reference) for reference in subjects_of(state)]
 
     async def _sent(self, reference: UsedReference) -> ImagePart:
         sha = reference.image.sha256

@@ -45,6 +45,7 @@ class GeneratedImage:
     media_type: str = "image/png"
     revised_prompt: str | None = None
     cost_usd: float | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +99,19 @@ class ImageGenerator(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A model's answer without bytes: its own words, where it used words, and what it cost (None: not known)."""
+    """A model's answer without bytes.
+
+    Attributes:
+        raw: its own words, where it used words.
+        cost_usd: what it cost; None when the price is not known.
+        usage: tokens by kind, as the service counted them.
+        variation: what was really asked with, where the model refused what was wanted.
+    """
 
     raw: str = ""
     cost_usd: float | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    variation: Variation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,20 +175,41 @@ class Judge(Protocol):
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
         variation: Variation,
+        max_tokens: int | None = None,
     ) -> Critique:
-        """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one)."""
+        """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one).
+
+        A fused judge writes captions too: `max_tokens` is what the library's encoder reads of one, when known.
+        """
         ...
 
     async def missing_concepts(
-        self, prompt: str, image: ImagePart, *, verdict: Verdict, variation: Variation
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: Variation,
+        subjects: Sequence[ImagePart] = (),
     ) -> Missing:
-        """Name what of the prompt is not in the image, content and style."""
+        """Name what of the prompt is not in the image, content and style: the second question after the verdict."""
         ...
 
     async def captions(
-        self, prompt: str, concepts: Sequence[Concept], *, max_tokens: int, variation: Variation
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: Variation,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
     ) -> Captions:
-        """Write one detailed, stand-alone caption per concept, each within `max_tokens` of the library's encoder."""
+        """Write one detailed, stand-alone caption per concept, each within `max_tokens` of the library's encoder.
+
+        `image`, `verdict` and `subjects` are the conversation so far, for judges that hold one.
+        """
         ...
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:

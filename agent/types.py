@@ -245,6 +245,7 @@ class Call(Value):
         round: the round it belongs to.
         elapsed_s: wall time in seconds.
         cost_usd: what it cost; None when the price is not known (never zero for unknown).
+        usage: tokens by kind, where the service counts them.
         raw: the model's own words, where it answered in words.
         error: the error's message, when it failed.
         request: SHA-256 of everything the call was asked with.
@@ -258,6 +259,7 @@ class Call(Value):
     variation: Variation = Variation()
     elapsed_s: float = Field(ge=0)
     cost_usd: float | None = None
+    usage: Mapping[str, int] = Field(default_factory=dict)
     raw: str = ""
     error: str | None = None
     request: str = ""

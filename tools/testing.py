@@ -162,6 +162,7 @@ class ScriptedJudge(_Script):
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
         variation: Variation,
+        max_tokens: int | None = None,
     ) -> Critique:
         """The next judgement, as a verdict in the mode that was asked for."""
         await self._called(
@@ -172,6 +173,7 @@ class ScriptedJudge(_Script):
             requirements=requirements,
             mode=mode,
             variation=variation,
+            max_tokens=max_tokens,
         )
         found = self._rule(prompt, image) if self._rule else self._next(self._queue, "critique")
         if isinstance(found, BaseException):
@@ -182,18 +184,34 @@ class ScriptedJudge(_Script):
         return critique
 
     async def missing_concepts(
-        self, prompt: str, image: ImagePart, *, verdict: Verdict, variation: Variation
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: Variation,
+        subjects: Sequence[ImagePart] = (),
     ) -> Missing:
         """The next of its script, else what the last judgement called missing."""
-        await self._called("missing_concepts", prompt=prompt, image=image, verdict=verdict, variation=variation)
+        asked = {"prompt": prompt, "image": image, "verdict": verdict, "variation": variation, "subjects": subjects}
+        await self._called("missing_concepts", **asked)
         named = self._next(self._naming, "missing_concepts") if self._naming else self._lacking
         return Missing(concepts=tuple(Concept(text=text) for text in named), raw="; ".join(named))
 
     async def captions(
-        self, prompt: str, concepts: Sequence[Concept], *, max_tokens: int, variation: Variation
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: Variation,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
     ) -> Captions:
         """The next of its script, else `a detailed picture of …` for each concept."""
-        await self._called("captions", prompt=prompt, concepts=concepts, max_tokens=max_tokens, variation=variation)
+        asked = {"prompt": prompt, "concepts": concepts, "max_tokens": max_tokens, "variation": variation}
+        await self._called("captions", **asked, image=image, verdict=verdict, subjects=subjects)
         if self._captions:
             return Captions(captions=tuple(self._next(self._captions, "captions")))
         return Captions(captions=tuple(f"a detailed picture of {concept.text}" for concept in concepts))

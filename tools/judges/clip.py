@@ -103,6 +103,7 @@ class ClipJudge:
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
         variation: Variation,
+        max_tokens: int | None = None,
     ) -> Critique:
         """Judge `image` on `requirements`, or on the prompt's own; "stepwise" says yes or no and nothing else.
 
@@ -119,7 +120,13 @@ class ClipJudge:
         return Critique(verdict=_verdict(asked, findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
 
     async def missing_concepts(
-        self, prompt: str, image: ImagePart, *, verdict: Verdict, variation: Variation
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: Variation,
+        subjects: Sequence[ImagePart] = (),
     ) -> Missing:
         """Name the requirements that are not met; none only when it finds all of them met."""
         asked = tuple(check.requirement for check in verdict.checks) or tuple(self._split(prompt))
@@ -129,7 +136,15 @@ class ClipJudge:
         return Missing(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
 
     async def captions(
-        self, prompt: str, concepts: Sequence[Concept], *, max_tokens: int, variation: Variation
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: Variation,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
     ) -> Captions:
         """The concepts' own words as captions; last words are left off where the encoder reads fewer."""
         captions = tuple(self._fitting(concept.caption or _caption(concept), max_tokens) for concept in concepts)

@@ -13,7 +13,7 @@ from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, S
 from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges import prompts, reading
-from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, cost_of
+from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
 from imagerag.tools.judges.vlm_images import contact_sheets, scaled
 from imagerag.tools.judges.vlm_picking import PREFERENCE, RANKING, read_preference, read_ranking
@@ -96,7 +96,7 @@ class VlmJudge:
         shown = await self._shown(prompt, image, subjects)
         turns = [*_decided(shown, verdict), _user(prompts.list_missing(variation.wording))]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
-        return Missing(concepts=reading.concepts(reply.text), raw=reply.text, cost_usd=reply.cost_usd)
+        return Missing(concepts=reading.concepts(reply.text), raw=reply.text, **told(reply))
 
     async def captions(
         self,
@@ -129,7 +129,7 @@ class VlmJudge:
         turns = _joined([*before, _user(prompts.write_captions(concepts, words=words, wording=variation.wording))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = reading.captions(reply.text, len(concepts))
-        return Captions(captions=found, raw=reply.text, cost_usd=reply.cost_usd)
+        return Captions(captions=found, raw=reply.text, **told(reply))
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
         """Ask which of two pictures fits the prompt better.
@@ -144,7 +144,7 @@ class VlmJudge:
             prompts.asked_for(prompt), "The first picture:", one, "The second picture:", two, prompts.compare()
         )
         reply = await self.chat.ask([_system(), question], schema=PREFERENCE, variation=Variation())
-        return Preference(better=read_preference(reply.text), raw=reply.text, cost_usd=reply.cost_usd)
+        return Preference(better=read_preference(reply.text), raw=reply.text, **told(reply))
 
     async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
         """Ask which candidates fit a search, by their numbers on contact sheets.
@@ -179,7 +179,7 @@ class VlmJudge:
             await self._vote(again, lambda: settled(answers, self.votes), variation)
         raw = _NEXT_ANSWER.join(reply.text for reply in replies)
         verdict = verdict_of(majority(answers), raw)
-        return Critique(verdict=verdict, requirements=checklist, raw=raw, cost_usd=cost_of(replies))
+        return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies))
 
     async def _decide(self, shown: list[Turn], variation: Variation) -> Critique:
         def turns(wording: int) -> list[Turn]:
@@ -203,7 +203,7 @@ class VlmJudge:
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
         reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
         verdict = Verdict(aligned=aligned, reason=reason, raw=raw)
-        return Critique(verdict=verdict, raw=raw, cost_usd=cost_of(replies))
+        return Critique(verdict=verdict, raw=raw, **told(*replies))
 
     async def _vote(
         self, again: Callable[[Variation], Awaitable[None]], done: Callable[[], bool], first: Variation

@@ -4,11 +4,12 @@ A `Chat` is the one place where a VLM is called. `vlm_openai.py` has the one for
 process is another. A recording that must not pay twice wraps a `Chat`: all that goes in is in `Turn.key`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict
 
 from imagerag.agent.ports import Lever
 from imagerag.agent.types import Variation
@@ -99,7 +100,23 @@ class Chat(Protocol):
         ...
 
 
-def cost_of(replies: Sequence[Reply]) -> float | None:
-    """What several answers cost together, in US dollars; None when the price of one is not known."""
+class Told(TypedDict):
+    """What an answer of the judge says of the replies it was read from."""
+
+    cost_usd: float | None
+    usage: Mapping[str, int]
+    variation: Variation
+
+
+def told(*replies: Reply) -> Told:
+    """What replies cost and used together (US dollars; None when one price is not known), and how the first was asked.
+
+    Raises:
+        IndexError: no replies.
+    """
     costs = [reply.cost_usd for reply in replies]
-    return None if None in costs else sum(cost for cost in costs if cost is not None)
+    usage: Counter[str] = Counter()
+    for reply in replies:
+        usage.update(reply.usage)
+    cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+    return {"cost_usd": cost, "usage": dict(usage), "variation": replies[0].variation}
