@@ -59,6 +59,13 @@ def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judg
     return sketch_clip_judge(embedder if known and embedder else make_embedder("sketch"))
 
 
+def openai_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
+    """`openai:MODEL[@URL]`: a vision-language model behind any server that speaks the protocol."""
+    from imagerag.tools.judges.vlm import vlm_judge
+
+    return vlm_judge(spec)
+
+
 def _names_a_provider(model: str) -> bool:
     from imagerag.tools.registry import providers
 

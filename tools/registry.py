@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from imagerag.agent.errors import SpecError
@@ -18,8 +19,18 @@ from imagerag.tools.specs import BackendSpec
 Role = Literal["generator", "judge", "embedder"]
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
-    "generator": {"sketch": "imagerag.tools.builtin:sketch_generator"},
-    "judge": {"clip": "imagerag.tools.builtin:clip_judge", "sketch": "imagerag.tools.builtin:sketch_judge"},
+    "generator": {
+        "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
+        "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
+        "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
+        "openai-responses": "imagerag.tools.generators.openai_responses:OpenAIResponsesImages.from_spec",
+        "sketch": "imagerag.tools.builtin:sketch_generator",
+    },
+    "judge": {
+        "clip": "imagerag.tools.builtin:clip_judge",
+        "openai": "imagerag.tools.builtin:openai_judge",
+        "sketch": "imagerag.tools.builtin:sketch_judge",
+    },
     "embedder": {
         "open_clip": "imagerag.tools.builtin:open_clip_embedder",
         "sketch": "imagerag.tools.builtin:sketch_embedder",
@@ -85,7 +96,7 @@ def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
     place = _BUILT_IN[role].get(spec.provider)
     if place is not None:
         module, _, name = place.partition(":")
-        factory: Callable[..., Any] = getattr(import_module(module), name)
+        factory: Callable[..., Any] = attrgetter(name)(import_module(module))
         return factory
     for point in entry_points(group=f"imagerag.{role}s", name=spec.provider):
         loaded: Callable[..., Any] = point.load()
