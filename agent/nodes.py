@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from imagerag.agent import endings, ledger
-from imagerag.agent.calls import Calls, Failed
+from imagerag.agent.calls import Calls, Failed, tariffs_of
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, UsageError
 from imagerag.agent.journal import Journal
@@ -30,6 +30,8 @@ from imagerag.agent.selection import Selection, offer
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
 from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, UsedReference, Variation, Verdict
+
+_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,21 +211,22 @@ class Nodes:
             parts = [await self._sent(reference) for reference in references]
             drawn = await self.generator.generate(prompt, parts, variation=variation, size=knobs.size)
             image = await self._keep(drawn.data)
-            return Drawn(image=image, revised_prompt=drawn.revised_prompt, cost_usd=drawn.cost_usd, usage=drawn.usage)
+            kept = {name: getattr(drawn, name) for name in _KEPT}
+            return Drawn(image=image, **kept)
 
         content = {
             "prompt": prompt,
-            "images": [[reference.role, reference.image.sha256, reference.concept] for reference in references],
+            "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
             "size": str(knobs.size) if knobs.size else None,
         }
         drawn = await calls.make("generate", self.generator.identity, Drawn, content, draw, variation)
         attempt = Attempt(
             index=len(attempts),
             round=coming_round(state),
-            prompt=prompt,
+            prompt=drawn.prompt or prompt,
             image=drawn.image,
             references=tuple(references),
-            generator=self.generator.identity,
+            generator=drawn.answered_by or self.generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
         )
@@ -250,7 +253,7 @@ class Nodes:
             raise BackendError(f"{self.generator.identity} gave back no image: {error}") from error
 
     def _calls(self, state: RunState, runtime: Runtime[Knobs]) -> Calls:
-        return Calls.of(state, runtime, self.journal, self.failed)
+        return Calls.of(state, runtime, self.journal, self.failed, tariffs_of(self.generator, self.judge))
 
     def _threshold(self, knobs: Knobs) -> float | None:
         """The cosine a candidate must reach; None takes any."""

@@ -4,7 +4,7 @@ Adapters in `tools/` and `store/` implement them structurally. Bytes pass throug
 puts into the state is the `ImageRef` a `BlobStore` gave back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -38,14 +38,42 @@ class ImagePart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tariff:
+    """What is known of a backend's prices before it is called: its optional attribute `tariff`.
+
+    A backend without one has an unknown price, which is never taken for zero.
+
+    Attributes:
+        known: whether its calls will tell what they cost.
+        most: (prompt in bytes, images sent, size) → US dollars that one call can cost at most; None when not known.
+    """
+
+    known: bool = False
+    most: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
+
+
+FREE = Tariff(known=True, most=lambda prompt, images, size: 0.0)
+"""The tariff of what runs on the user's own machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratedImage:
-    """What a generator gives back: encoded bytes, and what the service said about them."""
+    """What a generator gives back: encoded bytes, and what the service said about them.
+
+    Attributes:
+        prompt: the text that was really sent, where the generator worded the references itself.
+        answered_by: identity of the backend that drew, where it is another than was asked (a cascade).
+        steps_down: why each backend asked before it did not.
+    """
 
     data: bytes = field(repr=False)
     media_type: str = "image/png"
     revised_prompt: str | None = None
     cost_usd: float | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    prompt: str | None = None
+    answered_by: str = ""
+    steps_down: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +134,16 @@ class Reading:
         cost_usd: what it cost; None when the price is not known.
         usage: tokens by kind, as the service counted them.
         variation: what was really asked with, where the model refused what was wanted.
+        answered_by: identity of the backend that answered, where it is another than was asked (a cascade).
+        steps_down: why each backend asked before it did not.
     """
 
     raw: str = ""
     cost_usd: float | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     variation: Variation | None = None
+    answered_by: str = ""
+    steps_down: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +152,7 @@ class Drawn(Reading):
 
     image: ImageRef
     revised_prompt: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

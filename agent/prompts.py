@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from imagerag.agent.ports import ReferenceTemplate
+from imagerag.agent.ports import ImagePart, ReferenceTemplate
 from imagerag.agent.types import UsedReference
 
 
-def reference_prompt(template: ReferenceTemplate, prompt: str, references: Sequence[UsedReference]) -> str:
+def reference_prompt(template: ReferenceTemplate, prompt: str, references: Sequence[UsedReference] | Sequence[ImagePart]) -> str:
     """The text sent to the generator: its template around the user's own words, which are never changed.
 
     Positions count over all images sent, in the order they are sent. Without references it is the prompt itself.
@@ -19,5 +19,5 @@ def reference_prompt(template: ReferenceTemplate, prompt: str, references: Seque
     return template.whole.format(items=items, prompt=prompt)
 
 
-def _words(reference: UsedReference) -> str:
+def _words(reference: UsedReference | ImagePart) -> str:
     return reference.caption or reference.concept

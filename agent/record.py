@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.endings import best_attempts, missing_words
 from imagerag.agent.types import (
+    BUILT_IN_LIBRARY,
     Attempt,
     Call,
     Ending,
@@ -139,8 +140,10 @@ def next_steps(record: RunRecord) -> list[str]:
 def _add(record: RunRecord) -> str:
     lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved is None]
     what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
-    name = record.setup.library if record.setup and record.setup.library else "NAME"
-    return f"add a picture of {what}: imagerag index FILE --library {name}"
+    name = record.setup.library if record.setup else None
+    if name == BUILT_IN_LIBRARY:
+        return f"the built-in catalogue has no picture of {what}: imagerag index FILE --library NAME makes one of yours"
+    return f"add a picture of {what}: imagerag index FILE --library {name or 'NAME'}"
 
 
 def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:

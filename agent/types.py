@@ -6,9 +6,13 @@ and a typo is an error. None of them holds image bytes: an image is an `ImageRef
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+BUILT_IN_LIBRARY: Final = "sketch"
+"""The library of the embedded world's catalogue. It is made when first asked for, and made anew when its encoder
+changes, so nobody's own pictures go in there."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Similarity = Annotated[float, Field(ge=-1.001, le=1.001)]
@@ -251,6 +255,7 @@ class Call(Value):
         request: SHA-256 of everything the call was asked with.
         answered: False when no answer arrived (an error on the way).
         reused: the answer came from another run's journal and cost nothing.
+        note: why backends asked before this one did not answer (a cascade).
     """
 
     role: str
@@ -265,6 +270,7 @@ class Call(Value):
     request: str = ""
     answered: bool = True
     reused: bool = False
+    note: str = ""
 
 
 class Ending(Value):
@@ -311,6 +317,7 @@ class Knobs(Value):
         journal: "record" keeps every answer and uses this run's own again after a crash; "reuse" uses other runs' too;
             "replay" makes no call at all, and fails where nothing was recorded.
         max_calls: model calls (generator and judge) at most.
+        max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
         deadline_at: when to stop, in seconds since the epoch.
     """
 
@@ -329,6 +336,7 @@ class Knobs(Value):
     licences: tuple[str, ...] = ()
     journal: Literal["record", "reuse", "replay"] = "record"
     max_calls: int | None = Field(default=None, ge=1)
+    max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     deadline_at: float | None = None
 
 

@@ -62,7 +62,6 @@ class Runner:
             "subjects": list(subjects),
             "initial_image": initial_image,
             "setup": setup,
-            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         follow = self._follow(checked_id(run_id) or new_run_id(), given, setup, given["prompt"])
         async with aclosing(follow) as events:
@@ -108,6 +107,8 @@ class Runner:
         async with self._graph(setup) as graph:
             await self.wiring.runs.upsert(run_id, status="running", prompt=prompt, library=setup.library)
             yield RunEvent(run_id=run_id, sequence=0, kind="started")
+            if isinstance(given, dict):  # the clock starts when the models are there
+                given["started_at"] = _now()
             sequence = 0
             try:
                 async with aclosing(self._steps(graph, given, config, setup)) as steps:
@@ -160,8 +161,7 @@ class Runner:
         if not values or values.get("ending"):
             return
         best = best_attempts(values.get("attempts") or [])
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=now)
+        ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=_now())
         update = {"ending": ending, "best": best[0].index if best else None}
         await graph.aupdate_state(config, update, as_node="finish")
         await self._note(run_record(run_id, {**values, **update}))
@@ -240,6 +240,10 @@ def with_deadline(setup: Setup) -> Knobs:
 def new_run_id() -> str:
     """An id that sorts by time and is short enough to type the start of."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _score(record: RunRecord) -> float | None:

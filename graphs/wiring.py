@@ -7,25 +7,22 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from imagerag.agent.errors import UnknownLibraryError
+from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary
-from imagerag.agent.types import Setup
+from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
 from imagerag.store.journal import StoreJournal, open_journal
-from imagerag.store.library import Library
+from imagerag.store.library import Library, remove
 from imagerag.store.passport import read_passport
 from imagerag.store.runs import RunList
 from imagerag.tools.registry import make_embedder, make_generator, make_judge
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-SKETCH_LIBRARY: Final = "sketch"
-"""The built-in catalogue's library; made when it is first asked for."""
 
 Made = TypeVar("Made")
 
@@ -118,13 +115,20 @@ class Wiring:
         try:
             passport = await asyncio.to_thread(read_passport, self.home, name)
         except UnknownLibraryError:
-            if name != SKETCH_LIBRARY:
+            if name != BUILT_IN_LIBRARY:
                 raise
             passport = None
-        if name == SKETCH_LIBRARY and (passport is None or passport.threshold is None):
+        if name == BUILT_IN_LIBRARY and (passport is None or passport.threshold is None):
             return await self._build_sketch_library()
         assert passport is not None, "an unknown library was raised above"
-        return await Library.open(self.home, name, self.embedder(passport.spec))
+        try:
+            return await Library.open(self.home, name, self.embedder(passport.spec))
+        except EmbeddingMismatchError:
+            if name != BUILT_IN_LIBRARY:
+                raise
+            # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's pictures are in there.
+            await asyncio.to_thread(remove, self.home, name)
+            return await self._build_sketch_library()
 
     async def parts(self, setup: Setup) -> Parts:
         """The ports that a setup names."""
@@ -135,7 +139,7 @@ class Wiring:
         from imagerag.store.ingest import index
         from imagerag.tools.sketch.catalogue import write_catalogue
 
-        library = await Library.create_or_open(self.home, SKETCH_LIBRARY, self.embedder("sketch"))
+        library = await Library.create_or_open(self.home, BUILT_IN_LIBRARY, self.embedder("sketch"))
         with TemporaryDirectory() as folder:
             manifest = await asyncio.to_thread(write_catalogue, folder)
             await index([folder], library, manifest=manifest)

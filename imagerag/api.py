@@ -1,16 +1,18 @@
 """The Python front door: `ImageRAG`."""
 
 import asyncio
+import io
 import threading
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from imagerag.agent.errors import UsageError
-from imagerag.agent.types import ImageRef, Knobs, Setup, Size, Subject
+from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError, UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY, ImageRef, Knobs, Setup, Size, Subject
 from imagerag.graphs.settings import Settings, resolve
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
     from imagerag.graphs.events import RunEvent
     from imagerag.graphs.runner import Runner
+    from imagerag.graphs.wiring import Wiring
     from imagerag.store.ingest import IndexReport
+    from imagerag.store.library import Library
     from imagerag.store.runs import RunEntry
 
 Image = str | Path | bytes
@@ -66,10 +70,16 @@ class ImageRAG:
     def runner(self) -> "Runner":
         """What runs the graph; for those who need more than this class offers."""
         from imagerag.graphs.runner import Runner
+
+        return Runner(wiring=self.wiring)
+
+    @cached_property
+    def wiring(self) -> "Wiring":
+        """What runs are made of: backends, libraries, images, the list of runs."""
         from imagerag.graphs.wiring import Wiring
         from imagerag.store.home import Home
 
-        return Runner(wiring=Wiring(Home.find(self.settings.home)))
+        return Wiring(Home.find(self.settings.home))
 
     async def generate(self, prompt: str, **options: Any) -> "RunRecord":
         """Draw, judge, retrieve and redraw until the judge agrees or the rounds are spent.
@@ -113,7 +123,7 @@ class ImageRAG:
         max_calls: int | None = None,
         deadline_s: float | None = None,
         run_id: str | None = None,
-    ) -> AsyncIterator["RunEvent"]:
+    ) -> AsyncGenerator["RunEvent"]:
         """The same as `generate`, event by event. Leaving the loop early cancels the run.
 
         Args:
@@ -157,9 +167,10 @@ class ImageRAG:
         given = [item if isinstance(item, tuple) else ("", item) for item in subjects]
         kept = [Subject(image=await self._keep(image), name=name) for name, image in given]
         initial = await self._keep(initial_image) if initial_image is not None else None
-        events = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
-        async for event in events:
-            yield event
+        run = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
+        async with aclosing(run) as events:
+            async for event in events:
+                yield event
 
     async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
         """Continue a run that was killed, or answer one that waits for a choice.
@@ -180,26 +191,168 @@ class ImageRAG:
 
     async def stream_resume(
         self, run_id: str, *, choose: Sequence[str | int] | None = None
-    ) -> AsyncIterator["RunEvent"]:
+    ) -> AsyncGenerator["RunEvent"]:
         """`resume`, event by event."""
-        entry = await self.runner.wiring.runs.get(run_id)
-        async for event in self.runner.resume(entry.run_id, choose=choose):
-            yield event
+        entry = await self.wiring.runs.get(run_id)
+        async with aclosing(self.runner.resume(entry.run_id, choose=choose)) as events:
+            async for event in events:
+                yield event
 
     async def record(self, run_id: str) -> "RunRecord":
         """The record of a run, wherever it stands. The start of its id is enough."""
-        entry = await self.runner.wiring.runs.get(run_id)
+        entry = await self.wiring.runs.get(run_id)
         return await self.runner.record(entry.run_id)
 
     async def runs(
         self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None
     ) -> "list[RunEntry]":
         """The runs made so far, newest first."""
-        return await self.runner.wiring.runs.list(limit, outcome=outcome, text=text)
+        return await self.wiring.runs.list(limit, outcome=outcome, text=text)
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image of a run, verified against their hash."""
-        return await self.runner.wiring.blobs.get(sha256)
+        return await self.wiring.blobs.get(sha256)
+
+    async def index(
+        self,
+        *paths: str | Path,
+        library: str | None = None,
+        embedder: str | None = None,
+        manifest: str | Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "IndexReport":
+        """Put the images of files and folders into a library, which is made when there is none of that name.
+
+        Args:
+            paths: files, and folders with everything below them.
+            library: which one, when not the one this object was made with.
+            embedder: spec of the encoder for a new library; one that exists knows its own.
+            manifest: JSON lines or CSV that says more of the images (caption, tags, licence, …).
+            progress: called after every batch with files done and files in all.
+
+        Returns:
+            How many were added, updated, unchanged, and what was skipped and why.
+
+        Raises:
+            UsageError: a path or the manifest does not exist.
+            EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
+        """
+        from imagerag.store.ingest import index
+
+        if (library or self.settings.library) == BUILT_IN_LIBRARY:
+            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        opened = await self.open_library(library, embedder=embedder, create=True)
+        return await index(paths, opened, manifest=manifest, progress=progress)
+
+    async def search(
+        self,
+        query: str | None = None,
+        *,
+        image: Image | None = None,
+        library: str | None = None,
+        k: int = 8,
+        where: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
+        licences: Sequence[str] = (),
+        hybrid: bool = False,
+    ) -> "list[Hit]":
+        """The `k` library images most similar to a text or to an image, best first, whatever the threshold.
+
+        Args:
+            query: a text; or give `image`.
+            library: which one, when not the one this object was made with.
+            where: metadata a hit must have; tags and licences likewise.
+            hybrid: rank by the words of captions and titles too.
+
+        Raises:
+            UsageError: neither a text nor an image, or both; or `hybrid` with an image.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.agent.ports import Filter
+
+        if (query is None) == (image is None):
+            raise UsageError("search with a text or with an image, one of them")
+        if image is not None and hybrid:
+            raise UsageError("a hybrid search needs words: an image has none")
+        opened = await self.open_library(library)
+        wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
+        if image is not None:
+            data = await asyncio.to_thread(read_image, image)
+            return list(await opened.search_by_image(data, k=k, filter=wanted))
+        return list(await opened.search(query or "", k=k, filter=wanted, hybrid=hybrid))
+
+    async def open_library(
+        self, name: str | None = None, *, embedder: str | None = None, create: bool = False
+    ) -> "Library":
+        """Open a library, with the encoder it was made with unless another is named.
+
+        Args:
+            name: which one, when not the one this object was made with.
+            embedder: insist on this encoder.
+            create: make an empty one when there is none.
+
+        Raises:
+            UnknownLibraryError: there is none of that name, and none was to be made.
+            EmbeddingMismatchError: it was made with another encoder than `embedder`.
+        """
+        from imagerag.store.library import Library
+
+        name = name or self.settings.library
+        if not name:
+            raise UsageError("say which library: --library NAME")
+        wiring = self.wiring
+        try:
+            opened = await wiring.open_library(name)
+        except UnknownLibraryError:
+            if not create:
+                raise
+            return await Library.create_or_open(wiring.home, name, wiring.embedder(embedder or self.settings.embedder))
+        if embedder is None or embedder == opened.passport.spec:
+            return opened
+        return await Library.open(wiring.home, name, wiring.embedder(embedder))
+
+    async def libraries(self) -> list[str]:
+        """The names of the libraries there are, sorted."""
+        from imagerag.store.library import list_libraries
+
+        return await asyncio.to_thread(list_libraries, self.wiring.home)
+
+    async def remove_library(self, name: str) -> None:
+        """Delete a library with everything in it; the files it was indexed from stay.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library import remove
+
+        await asyncio.to_thread(remove, self.wiring.home, name)
+
+    async def pictures(self, record: "RunRecord") -> dict[str, bytes]:
+        """The bytes of every picture a run speaks of, by SHA-256: attempts and candidates. Lost ones are left out."""
+        library = None
+        if record.searches and record.setup and record.setup.library:
+            with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own pictures are still there
+                library = await self.open_library(record.setup.library)
+        found: dict[str, bytes] = {}
+        offered = [candidate.image for search in record.searches for candidate in search.candidates]
+        sent = [reference.image for attempt in record.attempts for reference in attempt.references]
+        for image in [*(attempt.image for attempt in record.attempts), *sent, *offered]:
+            with suppress(BlobError):
+                found[image.sha256] = await self.image_bytes(image.sha256)
+            if image.sha256 not in found and library is not None:
+                with suppress(BlobError):
+                    found[image.sha256] = await library.image_bytes(image.sha256)
+        return found
+
+    async def contact_sheet(self, record: "RunRecord") -> bytes:
+        """One picture (PNG) that tells a whole run."""
+        from imagerag.sheet import contact_sheet
+
+        pictures = await self.pictures(record)
+        sheet = await asyncio.to_thread(contact_sheet, record.as_json(), pictures.__getitem__)
+        out = io.BytesIO()
+        await asyncio.to_thread(sheet.save, out, "PNG")
+        return out.getvalue()
 
     def _setup(self, library: str | None, knobs: Knobs, deadline_s: float | None) -> Setup:
         try:
@@ -214,7 +367,7 @@ class ImageRAG:
             raise UsageError(_plain(error)) from error
 
     async def _keep(self, image: Image) -> ImageRef:
-        return await self.runner.wiring.blobs.put(await asyncio.to_thread(read_image, image))
+        return await self.wiring.blobs.put(await asyncio.to_thread(read_image, image))
 
 
 def make_knobs(**values: Any) -> Knobs:

@@ -61,7 +61,18 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
         await connection.execute("PRAGMA synchronous=FULL")
         async with AsyncSqliteStore(connection) as store:
             await _set_up(store)
-            yield StoreJournal(store)
+            try:
+                yield StoreJournal(store)
+            finally:
+                await _stop(store)
+
+
+async def _stop(store: "AsyncSqliteStore") -> None:
+    """End the store's queue task: closing the store leaves it pending, and a loop that ends then complains of it."""
+    task = store._task
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _set_up(store: "AsyncSqliteStore", tries: int = 20) -> None:

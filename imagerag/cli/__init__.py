@@ -1,1 +1,93 @@
-"""The command line."""
+"""The command line: `imagerag`.
+
+A command's module is imported when the command is asked for, so that `imagerag --help` stays instant. Commands return
+their exit code; errors become one line on stderr (see `imagerag.cli.failures`).
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from imagerag import __version__
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "demo": ("demo", "Run the whole method offline, in a toy world with real parts."),
+    "generate": ("generate", "Draw, judge, retrieve from your pictures, and redraw."),
+    "index": ("index", "Put pictures into a library."),
+    "search": ("search", "Look into a library with words or a picture."),
+    "library": ("library", "List, describe, calibrate and remove libraries."),
+    "runs": ("runs", "List the runs made so far."),
+    "show": ("runs", "Tell what a run did, step by step."),
+    "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
+    "eval": ("evaluate", "Measure how good it is."),
+}
+"""Command → (module it lives in, what it does). The help reads this table and imports no command."""
+
+
+@dataclass(frozen=True)
+class Globals:
+    """What holds for every command: the folder everything is kept in, where one was given."""
+
+    home: str | None = None
+
+
+class Commands(click.Group):
+    """A group whose commands load late and whose errors are one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"imagerag.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run a command line and leave with its exit code."""
+        from imagerag.cli.failures import fail
+
+        given = sys.argv[1:] if args is None else list(args)
+        if extra.get("standalone_mode") is False:
+            return super().main(args, prog_name, *rest, **extra)
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, prog_name or "imagerag", *rest, **extra)
+        except Exception as error:
+            if "--debug" in given or os.environ.get("IMAGERAG_DEBUG"):
+                raise
+            code = fail(error, as_json="--json" in given or "--events" in given)
+        sys.exit(code or 0)
+
+
+@click.group(
+    "imagerag", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="imagerag", message="%(prog)s %(version)s")
+@click.option("--home", metavar="DIR", help="Folder for libraries, images and runs  [env: IMAGERAG_HOME]")
+@click.option("--debug", is_flag=True, help="Show where an error came from  [env: IMAGERAG_DEBUG]")
+@click.pass_context
+def main(ctx: click.Context, home: str | None, debug: bool) -> None:
+    """Draws what you asked for, looks at it, finds what is missing in your own pictures, and draws again.
+
+    Start with: imagerag demo
+
+    Exit codes: 0 aligned or done, 3 a picture that is not aligned, 4 refused, 5 budget spent, 2 wrong use,
+    1 any other error, 130 stopped with Ctrl-C.
+    """
+    ctx.obj = Globals(home)
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False

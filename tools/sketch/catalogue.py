@@ -58,7 +58,7 @@ _LINES: Final = {
     "flower": ("Flora Pin", "jewellery"),
 }  # fmt: skip
 _LICENCES: Final = ("CC0-1.0", "CC-BY-4.0", "CC-BY-4.0", "proprietary")
-_AUTHORS: Final = ("Mira Holt", "Jonas Feld", "Ada Quist", "Sketch Works")
+_AUTHORS: Final = ("Sketch Studio North", "Sketch Studio East", "Sketch Studio South", "Sketch Studio West")
 _RARE: Final = ("checkered", "ringed", "split")
 _SOURCE: Final = "imagerag sketch catalogue"
 

@@ -1,11 +1,14 @@
 """Train the sketch CLIP: `python -m imagerag.tools.sketch.train --out DIR --seed N --steps N --minutes M`.
 
-Two losses on one cosine. InfoNCE on the captions that say everything orders pictures and texts. A sigmoid loss over
-the batch, against the exact table of which text is true in which picture, gives the cosine an absolute meaning, so that
-one threshold tells "it is there" from near misses (SigLIP, Zhai et al. 2023).
+Two losses on one cosine. InfoNCE orders pictures and texts, first of all the captions that say everything. A sigmoid
+loss over the batch, against the exact table of which text is true in which picture, gives the cosine an absolute
+meaning, so that one threshold tells "it is there" from near misses (SigLIP, Zhai et al. 2023).
 
 The learning rate follows a cosine over the larger of the fractions of steps and of minutes that have passed. With
 minutes enough for all steps a run is reproducible from its seed; once the clock decides, it is not, bit for bit.
+
+The embedded weights were trained in two goes on two busy cores (`--start` names the first); their `training.json` says
+how. The first go knew the whole captions' InfoNCE only.
 """
 
 from __future__ import annotations
@@ -223,6 +226,7 @@ def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Pat
     }
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
+    partial.chmod(0o644)  # safetensors leaves it readable by its owner alone
     partial.replace(path)  # at once: others load this file while it is rewritten
 
 

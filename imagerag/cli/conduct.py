@@ -1,0 +1,172 @@
+"""Following a run from the command line: progress while it goes, choices by hand, files and a summary at its end."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.record import RunRecord
+from imagerag.api import ImageRAG
+from imagerag.cli.choose import question_lines
+from imagerag.cli.failures import STOPPED, exit_code
+from imagerag.cli.narrate import briefly
+from imagerag.cli.options import Mode
+from imagerag.cli.story import summary
+from imagerag.cli.view import count, say, say_all, say_json
+from imagerag.export import SUFFIXES, export
+from imagerag.graphs.events import RunEvent
+from imagerag.store.blobs import write_atomically
+
+
+@dataclass
+class Delivery:
+    """Where what a run tells and gives goes.
+
+    Attributes:
+        mode: what stdout carries.
+        tell: gives the progress lines of an event.
+        progress: whether there is any.
+        out: the picture's file; by default one in the home's `images` folder, named by the run.
+        sheet: the contact sheet's file.
+        ask: chooses among offered references, when someone is there to be asked.
+    """
+
+    rag: ImageRAG
+    mode: Mode = "human"
+    tell: Callable[[RunEvent], Iterable[str]] = briefly
+    progress: bool = True
+    out: Path | None = None
+    sheet: Path | None = None
+    ask: Callable[[RunRecord], Sequence[str]] | None = None
+    run_id: str = field(default="", init=False)
+
+
+def conduct(delivery: Delivery, events: AsyncIterator[RunEvent]) -> int:
+    """Follow a run to its end, deliver what it gave, and give the exit code. Ctrl-C cancels the run."""
+    try:
+        record = asyncio.run(_follow(delivery, events))
+        while record.status == "interrupted" and delivery.ask is not None:
+            # Asked outside of the event loop: inside it Ctrl-C would not end the question.
+            chosen = delivery.ask(record)
+            record = asyncio.run(_follow(delivery, delivery.rag.stream_resume(record.run_id, choose=chosen)))
+    except (KeyboardInterrupt, click.Abort, asyncio.CancelledError):
+        return _stopped(delivery)
+    if delivery.mode == "json":
+        say_json(record.as_json())
+    elif delivery.mode == "human":
+        say_all([*summary(record), *(question_lines(record.question) if record.question else [])])
+    return exit_code(record)
+
+
+async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRecord:
+    record = None
+    async for event in events:
+        delivery.run_id = event.run_id
+        if event.record:
+            record = await deliver(delivery, event.record)
+            event = replace(event, record=record)
+        if delivery.progress:
+            say_all(delivery.tell(event), err=True)
+        if delivery.mode == "events":
+            _print_event(event)
+    assert record is not None, "a run's last event carries its record"
+    return record
+
+
+def _print_event(event: RunEvent) -> None:
+    """Print an event. When nobody reads any more, the run is cancelled at its next step, properly."""
+    try:
+        say_json(event.as_json(), indent=None)
+    except BrokenPipeError:
+        task = asyncio.current_task()
+        assert task is not None, "events are printed inside a task"
+        task.cancel()
+
+
+async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
+    """Write the picture, its sidecar and the contact sheet, once the run has ended."""
+    if record.outcome is None:
+        return record
+    home = delivery.rag.wiring.home
+    out = delivery.out or home.images / record.run_id
+    if out.is_dir():
+        out = out / record.run_id
+    try:
+        record = await export(record, delivery.rag.wiring.blobs, out)
+        if delivery.sheet is not None:
+            await write_sheet(delivery.rag, record, delivery.sheet)
+    except UsageError as error:
+        raise UsageError(f"{error} The run itself is kept: imagerag show {record.run_id}") from error
+    return record
+
+
+async def write_sheet(rag: ImageRAG, record: RunRecord, file: Path) -> None:
+    """Write a run's contact sheet.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    data = await rag.contact_sheet(record)
+    try:
+        await asyncio.to_thread(write_atomically, file, data)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def checked_out(out: str | None, sheet: str | None) -> tuple[Path | None, Path | None]:
+    """The files to write, refused now rather than when the run is over and paid for.
+
+    Raises:
+        UsageError: a suffix that no picture has, or a folder that cannot be written to.
+    """
+    files = [Path(name).expanduser() if name else None for name in (out, sheet)]
+    suffixes = {*SUFFIXES.values(), ".jpeg", ""}
+    if files[0] and not files[0].is_dir() and files[0].suffix.lower() not in suffixes:
+        raise UsageError(f"--out {out}: a picture's file ends in .png, .jpg, .webp or .gif")
+    if files[1] and files[1].suffix.lower() != ".png":
+        raise UsageError(f"--sheet {sheet}: a contact sheet's file ends in .png")
+    for file in files:
+        if file is None:
+            continue
+        above = next(folder for folder in file.absolute().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
+    return files[0], files[1]
+
+
+def _stopped(delivery: Delivery) -> int:
+    """Say how a run that was stopped with Ctrl-C stands."""
+    with contextlib.suppress(BrokenPipeError):
+        if sys.stderr.isatty():
+            say(err=True)  # the terminal has just shown ^C
+        _say_how_it_stands(delivery)
+    return STOPPED
+
+
+def _say_how_it_stands(delivery: Delivery) -> None:
+    if not delivery.run_id:
+        say("imagerag: stopped before the run began", err=True)
+        return
+    try:
+        record = asyncio.run(delivery.rag.record(delivery.run_id))
+    except ImageRAGError:
+        say(f"imagerag: stopped; run {delivery.run_id} had not made its first step", err=True)
+        return
+    if delivery.mode == "json":
+        say_json(record.as_json())
+    if record.status == "interrupted":
+        say(f"imagerag: run {record.run_id} is left waiting: imagerag resume {record.run_id} --choose 1,2", err=True)
+        return
+    stands = f"{record.outcome or record.status}, with {count(len(record.attempts), 'picture')}"
+    say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)
+
+
+def someone_is_there() -> bool:
+    """Whether a question can be asked and read."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

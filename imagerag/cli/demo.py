@@ -1,0 +1,117 @@
+"""`imagerag demo`: the whole method, offline, in the sketch world."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Final
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.record import RunRecord
+from imagerag.agent.types import Outcome
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.conduct import write_sheet
+from imagerag.cli.failures import STOPPED, exit_code
+from imagerag.cli.narrate import Fully, first_time, opening
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.story import summary
+from imagerag.cli.view import bold, dim, say, say_all, say_json, table
+from imagerag.export import SUFFIXES, export
+from imagerag.store.blobs import write_atomically
+
+PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
+"""The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""
+
+HONEST: Final = (
+    "This is a toy world with real parts. The painter knows half of its shapes and patterns and guesses the rest.",
+    "The judge looks at the pixels through a small CLIP, the library is searched with the same one, and the graph,",
+    "the database and the threshold are those that real models get. It can fail, and says so when it does.",
+)
+
+
+@click.command("demo")
+@click.option("--out", metavar="DIR", default="imagerag-demo", show_default=True, help="Where the files go.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Another seed, another arrangement.")
+@json_option
+@pass_globals
+def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> int:
+    """Run the whole method offline: no key, no GPU, no download.
+
+    Draws a prompt that holds something the painter does not know, and shows how it is found and drawn. Writes
+    initial.png, final.png, sheet.png and run.json.
+    """
+    folder = Path(out).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {out} is a file; the demo writes several into a folder")
+    # Everything named, so that no environment variable turns the demo into something else.
+    rag = ImageRAG(preset="sketch", generator="sketch", judge="sketch", library="sketch", home=globals_.home)
+    if not as_json:
+        say_all(
+            [
+                opening(rag.settings, "always, for the demo"),
+                "",
+                *(dim(line) for line in HONEST),
+                "",
+                f"prompt  {bold(PROMPT)}",
+                *first_time(rag),
+            ]
+        )
+    try:
+        record = asyncio.run(_run(rag, seed, folder, told=not as_json))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("imagerag: stopped; imagerag runs lists what there is", err=True)
+        return STOPPED
+    if as_json:
+        say_json(record.as_json())
+    else:
+        say_all(["", *summary(record), "", *whats_next(record, folder)])
+    return exit_code(record)
+
+
+async def _run(rag: ImageRAG, seed: int, folder: Path, *, told: bool) -> RunRecord:
+    tell, record = Fully(), None
+    async for event in rag.stream(PROMPT, seed=seed):
+        if told:
+            say_all(tell(event))
+        record = event.record or record
+    assert record is not None, "a run's last event carries its record"
+    return await _write(rag, record, folder)
+
+
+async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
+    if record.image is None:
+        return record
+    suffix = SUFFIXES[record.image.media_type]
+    record = await export(record, rag.wiring.blobs, folder / f"final{suffix}")
+    write_atomically(folder / f"initial{suffix}", await rag.image_bytes(record.attempts[0].image.sha256))
+    await write_sheet(rag, record, folder / "sheet.png")
+    write_atomically(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
+    return record
+
+
+def whats_next(record: RunRecord, folder: Path) -> list[str]:
+    """The files that were written, and what to try now."""
+    lines: list[str] = []
+    if record.image:
+        files = [
+            ("initial.png", "what the painter made of the prompt alone"),
+            ("final.png", "the result; beside it final.png.json says whose pictures are in it"),
+            ("sheet.png", "the whole run in one picture"),
+            ("run.json", "the same for programs"),
+        ]
+        lines += ["files", *table([[str(folder / name), dim(told)] for name, told in files]), ""]
+    tries = [
+        (f"imagerag show {record.run_id}", "this run again, step by step"),
+        ('imagerag search "a blue split crescent" --library sketch', "look into the built-in library"),
+        ('imagerag generate "a black solid hexagon" --library sketch', "something neither knows: it has to say so"),
+        ("imagerag index PICTURES --library mine", "a library of your own pictures"),
+    ]
+    if record.outcome is not Outcome.ALIGNED:
+        tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
+    return [*lines, "try next", *table([[command, dim(told)] for command, told in tries])]
+
+
+def _other_seed(record: RunRecord) -> int:
+    return record.setup.knobs.seed + 1 if record.setup else 1

@@ -1,0 +1,117 @@
+"""`imagerag generate`."""
+
+import sys
+from typing import Any
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.choose import asker
+from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
+from imagerag.cli.narrate import first_time, opening
+from imagerag.cli.options import (
+    events_option,
+    filter_options,
+    json_option,
+    library_option,
+    mode_of,
+    out_option,
+    pass_globals,
+    quiet_option,
+    sheet_option,
+    threshold_option,
+)
+from imagerag.cli.view import say_all
+
+READ_AT_MOST = 1_000_000
+"""Bytes of a prompt on stdin; far more than any prompt that is accepted."""
+
+
+@click.command("generate")
+@click.argument("prompt")
+@library_option
+@click.option("--preset", metavar="P", help="Backends that belong together: sketch  [env: IMAGERAG_PRESET]")
+@click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
+@click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+@click.option(
+    "--judge-mode", type=click.Choice(["fused", "stepwise"]), default="fused", help="Ask once, or step by step."
+)
+@click.option(
+    "--start", type=click.Choice(["draft", "retrieve"]), default="draft", help="Draw first, or retrieve first."
+)
+@click.option("--initial-image", metavar="FILE", help="Start from this picture instead of drawing the first.")
+@click.option(
+    "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
+)
+@click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")
+@click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
+@threshold_option
+@click.option("--candidates", type=int, default=8, metavar="K", help="Pictures looked at per search, 1 to 100.")
+@filter_options
+@click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")
+@click.option("--size", metavar="WxH", help="Size of the picture in pixels.")
+@click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
+@click.option("--deadline-s", type=float, metavar="S", help="Seconds at most.")
+@out_option
+@sheet_option
+@json_option
+@events_option
+@quiet_option
+@pass_globals
+def generate_command(
+    globals_: Globals,
+    /,
+    prompt: str,
+    library: str | None,
+    preset: str | None,
+    generator: str | None,
+    judge: str | None,
+    subjects: tuple[str, ...],
+    where: dict[str, str],
+    out: str | None,
+    sheet: str | None,
+    as_json: bool,
+    events: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Draw PROMPT, judge the picture, find what is missing in a library, and redraw, until it is right.
+
+    PROMPT can be "-": then it is read from stdin. stdout carries the result, stderr the progress. With --select the
+    run stops at the references that passed: in a terminal you choose there and then; otherwise it is left waiting
+    (status "interrupted", exit code 0) until `imagerag resume RUN --choose 1,2`.
+    """
+    mode = mode_of(as_json, events)
+    files = checked_out(out, sheet)
+    text = read_prompt() if prompt == "-" else prompt
+    rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
+    ask = asker(rag) if options["select"] and mode == "human" and someone_is_there() else None
+    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask)
+    if not quiet:
+        say_all([opening(rag.settings), *first_time(rag)], err=True)
+    return conduct(
+        delivery,
+        rag.stream(text, subjects=[named(subject) for subject in subjects], where=where, **options),
+    )
+
+
+def named(subject: str) -> tuple[str, str]:
+    """(name, file) of a subject; a file whose own name holds `=` can be written `=FILE`."""
+    name, equals, file = subject.partition("=")
+    return (name.strip(), file) if equals else ("", subject)
+
+
+def read_prompt() -> str:
+    """The prompt from stdin.
+
+    Raises:
+        UsageError: it is not text.
+    """
+    data: bytes = sys.stdin.buffer.read(READ_AT_MOST)
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError("the prompt on stdin is not UTF-8 text") from error

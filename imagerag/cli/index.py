@@ -1,0 +1,158 @@
+"""`imagerag index`."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.view import (
+    accent,
+    bold,
+    clean,
+    columns,
+    cosine,
+    count,
+    dim,
+    say,
+    say_all,
+    say_json,
+    short,
+    table,
+    tail,
+)
+from imagerag.graphs.settings import PRESETS
+
+if TYPE_CHECKING:
+    from imagerag.store.ingest import IndexReport
+    from imagerag.store.library import Library
+
+SHOWN: Final = 20
+"""Skipped files that people see listed; programs get them all."""
+
+
+@click.command("index")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--library", metavar="NAME", help="Which library; made when there is none  [env: IMAGERAG_LIBRARY]")
+@click.option("--embedder", metavar="SPEC", help="Encoder of a new library; one that exists knows its own.")
+@click.option("--manifest", metavar="FILE", help="JSON lines or CSV: path, caption, title, tags, licence, author, …")
+@click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
+@json_option
+@quiet_option
+@pass_globals
+def index_command(
+    globals_: Globals,
+    /,
+    paths: tuple[str, ...],
+    library: str | None,
+    embedder: str | None,
+    manifest: str | None,
+    strict: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Put the pictures of files and folders into a library.
+
+    What is there already is not encoded again. Files that are no pictures, or damaged, are skipped and listed. What
+    NAME.json or NAME.txt beside a picture says (caption, tags, licence, …) is kept with it.
+    """
+    if not paths and not manifest:
+        raise UsageError("say what to index: imagerag index PATH --library NAME")
+    rag = ImageRAG(library=library, home=globals_.home)
+    name = chosen_library(rag, library)
+    progress = None if quiet else _Progress()
+    report, opened = asyncio.run(_index(rag, name, paths, embedder, manifest, progress))
+    if as_json:
+        say_json(document(report, opened))
+    else:
+        say_all(report_lines(report, opened))
+    return 1 if strict and report.skipped else 0
+
+
+def chosen_library(rag: ImageRAG, flag: str | None) -> str:
+    """The library someone named. A preset's own one is never filled by accident.
+
+    Raises:
+        UsageError: nobody named one.
+    """
+    name, preset = rag.settings.library, PRESETS[rag.settings.preset]
+    if name is None or (flag is None and name == preset.get("library")):
+        raise UsageError("say which library the pictures go into: --library NAME")
+    return name
+
+
+async def _index(
+    rag: ImageRAG,
+    name: str,
+    paths: tuple[str, ...],
+    embedder: str | None,
+    manifest: str | None,
+    progress: "_Progress | None",
+) -> "tuple[IndexReport, Library]":
+    report = await rag.index(*paths, library=name, embedder=embedder, manifest=manifest, progress=progress)
+    return report, await rag.open_library(name)
+
+
+class _Progress:
+    """How far indexing is: one line rewritten in a terminal, a line per tenth elsewhere."""
+
+    def __init__(self) -> None:
+        self._tenth = 0
+
+    def __call__(self, done: int, of: int) -> None:
+        """After every batch."""
+        text = f"  {done:,} of {count(of, 'file')}"
+        if sys.stderr.isatty():
+            click.echo(f"\r{text}", nl=done == of, err=True)
+        elif (tenth := 10 * done // max(of, 1)) > self._tenth:
+            self._tenth = tenth
+            say(text, err=True)
+
+
+def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
+    """`imagerag.index/1`."""
+    threshold = library.passport.threshold
+    return {
+        "schema": "imagerag.index/1",
+        "library": library.name,
+        "embedder": library.passport.spec,
+        "added": report.added,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "duplicates": report.duplicates,
+        "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
+        "images_per_s": round(report.images_per_s, 2),
+        "seconds": {stage: round(spent, 3) for stage, spent in report.seconds.items()},
+        "threshold": {"cosine": threshold.cosine, "percentile": threshold.percentile} if threshold else None,
+    }
+
+
+def report_lines(report: "IndexReport", library: "Library") -> list[str]:
+    """What indexing did, for people."""
+    did = [
+        f"{number:,} {word}"
+        for number, word in (
+            (report.added, "added"),
+            (report.updated, "updated"),
+            (report.unchanged, "unchanged"),
+            (report.duplicates, "double"),
+            (len(report.skipped), "skipped"),
+        )
+        if number
+    ]
+    lines = [f"library {bold(library.name)}: {', '.join(did) or 'nothing to index'}"]
+    if report.skipped:
+        room = max(30, columns() - 50)
+        lines += table([[tail(path, 44), dim(short(reason, room))] for path, reason in report.skipped[:SHOWN]])
+        if len(report.skipped) > SHOWN:
+            lines.append(f"  … and {len(report.skipped) - SHOWN:,} more: --json lists them all")
+    threshold = library.passport.threshold
+    if threshold:
+        share = f"(above {threshold.percentile:.0f} % of captions without a match)"
+        lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
+    lines.append(f"  {dim('speed')}      {report.images_per_s:.1f} pictures/s with {clean(library.passport.spec)}")
+    return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {library.name}')}"]

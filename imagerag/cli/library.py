@@ -1,0 +1,162 @@
+"""`imagerag library`: list, info, calibrate, remove."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.view import accent, bold, cosine, count, dim, say, say_all, say_json, short, table
+
+if TYPE_CHECKING:
+    from imagerag.store.passport import Passport, Threshold
+
+
+@click.group("library")
+def library_command() -> None:
+    """The libraries of pictures that references come from."""
+
+
+@library_command.command("list")
+@json_option
+@pass_globals
+def list_command(globals_: Globals, /, as_json: bool) -> int:
+    """List the libraries."""
+    rag = ImageRAG(home=globals_.home)
+    passports = asyncio.run(_passports(rag))
+    if as_json:
+        say_json({"schema": "imagerag.libraries/1", "libraries": [_listed(*one) for one in passports]})
+        return 0
+    if not passports:
+        say("no libraries yet: imagerag index PATH --library NAME")
+    say_all(table([_row(*one) for one in passports], right={1, 2}))
+    return 0
+
+
+@library_command.command("info")
+@click.argument("name")
+@json_option
+@pass_globals
+def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
+    """Tell what a library holds, what it was encoded with, and its threshold."""
+    rag = ImageRAG(home=globals_.home)
+
+    number, passport = asyncio.run(_described(rag, name))
+    if as_json:
+        passport_json = passport.model_dump(mode="json")
+        say_json({"schema": "imagerag.library/1", "library": name, "images": number, "passport": passport_json})
+    else:
+        say_all([f"library {bold(name)}: {count(number, 'picture')}", *passport_lines(passport)])
+    return 0
+
+
+@library_command.command("calibrate")
+@click.argument("name")
+@json_option
+@pass_globals
+def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
+    """Measure a library's threshold anew."""
+    rag = ImageRAG(home=globals_.home)
+
+    async def measure() -> "Threshold":
+        return await (await rag.open_library(name)).calibrate()
+
+    threshold = asyncio.run(measure())
+    if as_json:
+        measured = threshold.model_dump(mode="json")
+        say_json({"schema": "imagerag.threshold/1", "library": name, "threshold": measured})
+    else:
+        say_all([f"library {bold(name)} is calibrated", *threshold_lines(threshold)])
+    return 0
+
+
+@library_command.command("remove")
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+@pass_globals
+def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) -> int:
+    """Delete a library. The files it was made from stay."""
+    rag = ImageRAG(home=globals_.home)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise UsageError(f"removing is for good; say so: imagerag library remove {name} --yes")
+        if name in asyncio.run(rag.libraries()):
+            click.confirm(f"remove library {name} for good?", abort=True, err=True)
+    asyncio.run(rag.remove_library(name))
+    if as_json:
+        say_json({"schema": "imagerag.library/1", "library": name, "removed": True})
+    else:
+        say(f"library {bold(short(name, 100))} is removed")
+    return 0
+
+
+Described = tuple[str, int | None, "Passport | None", str]
+"""A library's name, how many pictures, its passport, and what is wrong with it."""
+
+
+async def _passports(rag: ImageRAG) -> list[Described]:
+    """Every library; a damaged one does not hide the others."""
+    found: list[Described] = []
+    for name in await rag.libraries():
+        try:
+            found.append((name, *await _described(rag, name), ""))
+        except ImageRAGError as error:
+            found.append((name, None, None, str(error)))
+    return found
+
+
+async def _described(rag: ImageRAG, name: str) -> "tuple[int, Passport]":
+    """How many pictures a library holds, and its passport; its encoder need not be there."""
+    from imagerag.store.passport import passport_of
+    from imagerag.store.tables import open_table
+
+    if name not in await rag.libraries():
+        await rag.open_library(name)  # the built-in one is made when it is first asked for
+    table = await asyncio.to_thread(open_table, rag.wiring.home, name)
+    return await asyncio.to_thread(table.count_rows), passport_of(table, name)
+
+
+def _listed(name: str, number: int | None, passport: "Passport | None", wrong: str) -> dict[str, Any]:
+    threshold = passport.threshold if passport else None
+    return {
+        "name": name,
+        "images": number,
+        "embedder": passport.spec if passport else None,
+        "threshold": threshold.cosine if threshold else None,
+        "error": wrong or None,
+    }
+
+
+def _row(name: str, number: int | None, passport: "Passport | None", wrong: str) -> list[str]:
+    if passport is None:
+        return [bold(short(name, 40)), "", "", short(wrong, 100)]
+    threshold = f"threshold {cosine(passport.threshold.cosine)}" if passport.threshold else "not calibrated"
+    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, dim(short(passport.spec, 60))]
+
+
+def passport_lines(passport: "Passport") -> list[str]:
+    """What the vectors were made with, and the threshold."""
+    rows = [
+        [dim("encoder"), accent(passport.spec)],
+        [dim("model"), f"{passport.model}, {passport.dimension} dimensions"],
+        [dim("weights"), short(passport.weights, 40)],
+        [dim("preprocess"), short(passport.preprocess, 80)],
+        [dim("created"), f"{passport.created:%Y-%m-%d %H:%M} UTC"],
+    ]
+    measured = threshold_lines(passport.threshold) if passport.threshold else ["  not calibrated: it is empty"]
+    return [*table(rows), *measured]
+
+
+def threshold_lines(threshold: "Threshold") -> list[str]:
+    """The threshold as a cosine and as a percentile, and what it was measured with."""
+    rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
+    rows.append([dim("percentile"), f"{threshold.percentile:.1f} % of captions without a match stay below it"])
+    if threshold.accepted is not None:
+        rows.append([dim("accepted"), f"{100 * threshold.accepted:.0f} % of the library's own captions reach it"])
+    asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
+    return table([*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]])

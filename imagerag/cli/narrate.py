@@ -1,0 +1,141 @@
+"""A run as it happens: one line per step for `generate`, the whole story for `demo`."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Ending, Query, Search, UsedReference
+from imagerag.api import ImageRAG
+from imagerag.cli.story import (
+    OUTCOMES,
+    attempt_lines,
+    attempt_title,
+    query_title,
+    score_words,
+    search_lines,
+    verdict_lines,
+)
+from imagerag.cli.view import accent, bold, columns, cosine, dim, short
+from imagerag.graphs.events import RunEvent
+from imagerag.graphs.settings import Settings
+
+Teller = Callable[[RunEvent], Iterator[str]]
+
+
+def opening(settings: Settings, source: str | None = None) -> str:
+    """Which preset is in use and where that was said, and what it stands for."""
+    parts = f"generator {settings.generator} · judge {settings.judge} · library {settings.library or 'none'}"
+    return f"preset {bold(settings.preset)} ({source or settings.source}): {short(parts, 200)}"
+
+
+def first_time(rag: ImageRAG) -> list[str]:
+    """A warning that the built-in library has to be made first, when it has."""
+    if rag.settings.library != BUILT_IN_LIBRARY or BUILT_IN_LIBRARY in asyncio.run(rag.libraries()):
+        return []
+    return [dim("making the built-in library first (this once; it takes some seconds) …")]
+
+
+def briefly(event: RunEvent) -> Iterator[str]:
+    """One line for each step that did something."""
+    if event.kind == "started":
+        yield f"run {event.run_id}"
+    if event.kind != "step":
+        return
+    update = cast("dict[str, Any]", event.update)
+    label, told = _BRIEF.get(event.node, (event.node, lambda _: ""))
+    words = told(update)
+    if words:
+        yield f"  {dim(f'{label:8}')}  {short(words, max(40, columns() - 14))}"
+
+
+def _drawn(update: dict[str, Any]) -> str:
+    return attempt_title(update["attempts"][-1]) if update.get("attempts") else ""
+
+
+def _judged(update: dict[str, Any]) -> str:
+    return score_words(update["attempts"][-1].verdict) if update.get("attempts") else ""
+
+
+def _named(update: dict[str, Any]) -> str:
+    concepts: list[Concept] = update.get("concepts") or []
+    return "; ".join(concept.text for concept in concepts) or "the judge could name nothing"
+
+
+def _captioned(update: dict[str, Any]) -> str:
+    queries: list[Query] = update.get("queries") or []
+    return "; ".join(f"“{query.text}”" for query in queries)
+
+
+def _found(update: dict[str, Any]) -> str:
+    searches: list[Search] = update.get("searches") or []
+    last_resort = [search for search in searches if search.query.by == "prompt"]
+    return "; ".join(_result(search) for search in last_resort or searches)
+
+
+def _result(search: Search) -> str:
+    taken = [candidate for candidate in search.candidates if candidate.decision == "taken"]
+    if taken:
+        return "took " + ", ".join(f"{c.title or c.image.sha256[:12]} ({cosine(c.similarity)})" for c in taken)
+    offered = sum(candidate.decision == "offered" for candidate in search.candidates)
+    if offered:
+        return f"{offered} to choose from"
+    best = max((candidate.similarity for candidate in search.candidates), default=None)
+    if best is None:
+        return "found nothing"
+    limit = "" if search.threshold is None else f", threshold {cosine(search.threshold)}"
+    return f"took none of {len(search.candidates)} (best {cosine(best)}{limit})"
+
+
+def _chosen(update: dict[str, Any]) -> str:
+    chosen: list[UsedReference] = update.get("chosen") or []
+    return "you took " + (", ".join(reference.title or reference.image.sha256[:12] for reference in chosen) or "none")
+
+
+def _ended(update: dict[str, Any]) -> str:
+    ending: Ending | None = update.get("ending")
+    return f"{OUTCOMES[ending.outcome]}: {ending.reason}" if ending else ""
+
+
+_BRIEF: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "generate": ("draw", _drawn),
+    "critique": ("judge", _judged),
+    "extract_concepts": ("missing", _named),
+    "write_captions": ("captions", _captioned),
+    "retrieve": ("search", lambda update: ""),  # the shortlist's step tells of it, decided
+    "shortlist": ("retrieve", _found),
+    "select": ("choice", _chosen),
+    "regenerate": ("redraw", _drawn),
+    "give_up": ("gave up", _ended),
+    "finish": ("end", _ended),
+}
+
+
+class Fully:
+    """Tells every step with everything in it; searches that were told already are not told again."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[int, str, str]] = set()
+
+    def __call__(self, event: RunEvent) -> Iterator[str]:
+        """The lines for one event."""
+        update = cast("dict[str, Any]", event.update)
+        if event.node in ("generate", "regenerate") and update.get("attempts"):
+            attempt = update["attempts"][-1]
+            yield from ("", accent(attempt_title(attempt)), *attempt_lines(attempt))
+        elif event.node == "critique" and update.get("attempts"):
+            verdict = update["attempts"][-1].verdict
+            yield from (accent(f"the judge: {score_words(verdict)}"), *verdict_lines(verdict))
+        elif event.node == "extract_concepts":
+            yield from ("", f"{accent('missing')}  {short(_named(update), columns() - 10)}")
+        elif event.node == "shortlist":
+            yield from self._searches(update.get("searches") or [])
+        elif event.node == "give_up":
+            yield from ("", f"{bold('gave up')}  {short(_ended(update), columns() - 10)}")
+
+    def _searches(self, searches: list[Search]) -> Iterator[str]:
+        for search in searches:
+            key = (search.round, search.query.by, search.query.text)
+            if key not in self._told:
+                self._told.add(key)
+                yield from (accent(query_title(search.query)), *search_lines(search))
+                yield dim(f"  {_result(search)}")

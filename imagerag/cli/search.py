@@ -1,0 +1,130 @@
+"""`imagerag search`."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.narrate import first_time
+from imagerag.cli.options import filter_options, json_option, library_option, pass_globals, threshold_option
+from imagerag.cli.view import BAR, bar, bold, columns, cosine, dim, say, say_all, say_json, scale, short, table, width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagerag.agent.ports import Hit
+
+
+@click.command("search")
+@click.argument("query", required=False)
+@click.option("--image", metavar="FILE", help="Search with a picture instead of words.")
+@library_option
+@click.option("-k", type=click.IntRange(1, 1000), default=8, metavar="N", help="How many pictures.")
+@threshold_option
+@filter_options
+@click.option("--hybrid", is_flag=True, help="Rank by the words of captions and titles too.")
+@json_option
+@pass_globals
+def search_command(
+    globals_: Globals,
+    /,
+    query: str | None,
+    image: str | None,
+    library: str | None,
+    k: int,
+    threshold: float | Literal["auto", "off"],
+    where: dict[str, str],
+    tags: tuple[str, ...],
+    licences: tuple[str, ...],
+    hybrid: bool,
+    as_json: bool,
+) -> int:
+    """Look into a library with QUERY, or with a picture.
+
+    Everything found is shown, and whether it reaches the threshold from which on a run would use it.
+    """
+    rag = ImageRAG(library=library, home=globals_.home)
+    say_all(first_time(rag), err=True)
+    if query is None and image is None:
+        raise UsageError("say what to search for: imagerag search WORDS, or --image FILE")
+
+    async def look() -> "tuple[list[Hit], float | None, str]":
+        opened = await rag.open_library()
+        hits = await rag.search(query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid)
+        return hits, opened.threshold if threshold == "auto" else None if threshold == "off" else threshold, opened.name
+
+    hits, cosine_wanted, name = asyncio.run(look())
+    if as_json:
+        say_json(document(name, query, image, cosine_wanted, hits))
+    else:
+        say_all(lines(name, cosine_wanted, hits))
+        if not hits:
+            say("  nothing: the library is empty, or the filters leave nothing")
+    return 0
+
+
+def document(
+    library: str, query: str | None, image: str | None, threshold: float | None, hits: "Sequence[Hit]"
+) -> dict[str, Any]:
+    """`imagerag.search/1`."""
+    return {
+        "schema": "imagerag.search/1",
+        "library": library,
+        "query": query,
+        "image": image,
+        "threshold": threshold,
+        "results": [_result(hit, threshold) for hit in hits],
+    }
+
+
+def _result(hit: "Hit", threshold: float | None) -> dict[str, Any]:
+    return {
+        "id": hit.image.sha256,
+        "similarity": round(hit.similarity, 6),
+        "accepted": accepted(hit, threshold),
+        "path": path_of(hit.source),
+        "caption": hit.caption,
+        "title": hit.title,
+        "metadata": dict(hit.metadata),
+        "tags": list(hit.tags),
+        "source": hit.source,
+        "author": hit.author,
+        "licence": hit.licence,
+    }
+
+
+def accepted(hit: "Hit", threshold: float | None) -> bool:
+    """Whether a run would take it as a reference."""
+    return threshold is None or hit.similarity >= threshold
+
+
+def path_of(source: str) -> str | None:
+    """The file an image was indexed from, when that is its source and it is still there."""
+    try:
+        path = Path(source)
+        return str(path) if path.is_absolute() and path.is_file() else None
+    except (OSError, ValueError):  # a source can be any text
+        return None
+
+
+def lines(library: str, threshold: float | None, hits: "Sequence[Hit]") -> list[str]:
+    """The results as a table, bars against the threshold."""
+    limit = "off" if threshold is None else f"cosine ≥ {cosine(threshold)}"
+    top = scale([threshold or 0.0, *(hit.similarity for hit in hits)])
+    titles = [short(hit.title or hit.image.sha256[:12], 28) for hit in hits]
+    room = columns() - BAR - max(map(width, titles), default=0) - max((width(hit.licence) for hit in hits), default=0)
+    rows = [
+        [
+            bar(hit.similarity, threshold, top),
+            cosine(hit.similarity),
+            bold(title) if accepted(hit, threshold) else title,
+            dim(short(hit.caption, max(16, room - 15))),
+            dim(short(hit.licence, 18)),
+        ]
+        for hit, title in zip(hits, titles, strict=True)
+    ]
+    return [f"library {bold(library)}  {dim(f'threshold {limit}')}", *table(rows, right={1})]

@@ -1,0 +1,162 @@
+"""How things look in a terminal: safe text, aligned columns, similarity bars, one accent colour."""
+
+import json
+import shutil
+import sys
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+import click
+
+PLAIN: Final = {
+    "✓": "+", "✗": "x", "█": "#", "░": ".", "│": "|", "·": "-", "…": "...", "≥": ">=", "→": "->", "—": "-", "×": "x",
+    "“": '"', "”": '"',
+}  # fmt: skip
+"""What stands for a mark where the output cannot show it."""
+
+BAR: Final = 20
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line, in whatever the stream can show."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(printable(text, getattr(stream, "encoding", None) or "utf-8"), err=err)
+
+
+def say_all(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print lines."""
+    for line in lines:
+        say(line, err=err)
+
+
+def say_json(document: Any, *, indent: int | None = 2) -> None:
+    """Print one JSON document; letters that the stream cannot show are escaped."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=indent)
+    click.echo(text)
+
+
+def printable(text: str, encoding: str) -> str:
+    """`text` with nothing in it that `encoding` cannot say."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        for mark, plain in PLAIN.items():
+            text = text.replace(mark, plain)
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def clean(text: str) -> str:
+    """Foreign text on one line: a caption that holds escape sequences must not move the cursor."""
+    return " ".join("".join(map(_harmless, text)).split())
+
+
+def _harmless(letter: str) -> str:
+    kind = unicodedata.category(letter)
+    if kind == "Cs":
+        return "\ufffd"
+    if kind == "Cf" and letter != "\u200d":  # directions and the like; the joiner holds emoji together
+        return ""
+    return " " if kind == "Cc" else letter
+
+
+def short(text: str, limit: int) -> str:
+    """Clean text of at most `limit` columns."""
+    text = clean(text)
+    if width(text) <= limit:
+        return text
+    while width(text) > limit - 1:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def tail(path: str, limit: int) -> str:
+    """The end of a path, which tells more than its beginning, in at most `limit` columns."""
+    path = clean(path)
+    while width(path) > limit:
+        path = "…" + path[2:]
+    return path
+
+
+def width(text: str) -> int:
+    """Columns that a text takes, styles left out."""
+    return sum(_columns(letter) for letter in click.unstyle(text))
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.combining(letter) or letter == "\u200d":
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def columns() -> int:
+    """How wide the terminal is; 100 where there is none, 120 at most."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 120)
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), indent: int = 2) -> list[str]:
+    """Rows as aligned lines; columns in `right` are aligned to the right, empty ones are left out."""
+    used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
+    widths = {i: max(width(row[i]) for row in rows) for i in used}
+    return [
+        (" " * indent + "  ".join(_padded(row[i], widths[i], right=i in right) for i in used)).rstrip() for row in rows
+    ]
+
+
+def _padded(cell: str, wide: int, *, right: bool) -> str:
+    space = " " * (wide - width(cell))
+    return space + cell if right else cell + space
+
+
+def scale(values: Iterable[float]) -> float:
+    """Where bars end: 1, or 0.5 for encoders whose cosines between words and pictures stay low."""
+    return 1.0 if max(values, default=0.0) > 0.5 else 0.5
+
+
+def bar(value: float, threshold: float | None, top: float) -> str:
+    """A cosine as a bar from 0 to `top`, with the threshold marked in it."""
+    filled = _cells(value, top)
+    cells = ["█" if at < filled else "░" for at in range(BAR)]
+    if threshold is not None and 0 < threshold < top:
+        cells[_cells(threshold, top)] = "│"
+    text = "".join(cells)
+    return accent(text) if threshold is None or value >= threshold else dim(text)
+
+
+def _cells(value: float, top: float) -> int:
+    return int(max(0.0, min(value / top, 1.0)) * BAR)
+
+
+def cosine(value: float) -> str:
+    """A cosine, three digits: differences smaller than that mean nothing."""
+    return f"{value:.3f}"
+
+
+def tick(met: bool) -> str:
+    """✓ or ✗."""
+    return accent("✓") if met else bold("✗")
+
+
+def accent(text: str) -> str:
+    """The one colour."""
+    return click.style(text, fg="cyan")
+
+
+def bold(text: str) -> str:
+    """What the eye should find."""
+    return click.style(text, bold=True)
+
+
+def dim(text: str) -> str:
+    """What it may skip."""
+    return click.style(text, dim=True)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

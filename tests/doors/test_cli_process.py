@@ -1,0 +1,152 @@
+"""The command line as a process: streams, signals, encodings, what is loaded."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doors.conftest import HELD, KNOWN
+
+SLOW = """
+import asyncio, sys
+from imagerag.tools.sketch.painter import SketchPainter
+
+drawn = SketchPainter.generate
+
+async def generate(self, prompt, references, **options):
+    if references:
+        print("REDRAWING", file=sys.stderr, flush=True)
+        await asyncio.sleep(60)
+    return await drawn(self, prompt, references, **options)
+
+SketchPainter.generate = generate
+from imagerag.cli import main
+main(sys.argv[1:])
+"""
+"""The program with a painter that takes a minute when it is given references."""
+
+
+def imagerag(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "imagerag.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def slow_run() -> "subprocess.Popen[str]":
+    """A run that has begun to draw its second picture."""
+    command = [sys.executable, "-c", SLOW, "generate", HELD, "--json"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "REDRAWING" in line:
+            return running
+    raise AssertionError(f"it ended with {running.wait()} and never drew again")
+
+
+def runs(home: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(imagerag("runs", "--json").stdout)["runs"]
+    return found
+
+
+def test_a_killed_run_is_finished_by_resume(home: Path) -> None:
+    running = slow_run()
+    running.kill()
+    running.communicate()
+    (entry,) = runs(home)
+    assert entry["status"] == "running"
+    assert "not finished" in imagerag("show", entry["run_id"]).stdout
+    resumed = imagerag("resume", entry["run_id"], "--json")
+    record = json.loads(resumed.stdout)
+    assert (resumed.returncode, record["outcome"]) == (0, "aligned")
+    assert [call["role"] for call in record["call_log"]].count("generate") == 2, "nothing is drawn twice"
+    assert runs(home)[0]["outcome"] == "aligned"
+
+
+def test_ctrl_c_cancels_and_says_how_it_stands(home: Path) -> None:
+    running = slow_run()
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert "imagerag show" in err.splitlines()[-1]
+    record = json.loads(out)
+    assert (record["outcome"], len(record["attempts"])) == ("cancelled", 1)
+    assert runs(home)[0]["outcome"] == "cancelled"
+
+
+def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
+    command = f"{sys.executable} -m imagerag.cli generate '{HELD}' --events | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
+    assert json.loads(done.stdout)["kind"] == "started"
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_marks_degrade_where_the_terminal_cannot_show_them(home: Path) -> None:
+    done = imagerag("generate", KNOWN, env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert done.returncode == 0, done.stderr
+    assert "+ aligned" in done.stdout
+    assert done.stdout.isascii()
+    assert done.stderr.isascii()
+    assert done.stderr.startswith("preset sketch")
+    assert "\x1b" not in done.stdout + done.stderr, "no colour outside of a terminal"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_in_a_terminal_unless_it_is_not_wanted(home: Path, no_color: str, coloured: bool) -> None:
+    leader, follower = os.openpty()
+    command = [sys.executable, "-m", "imagerag.cli", "library", "list"]
+    env = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE, env=env) as running:
+        running.wait(60)
+    os.close(follower)
+    assert (b"\x1b[" in os.read(leader, 4096)) is coloured
+    os.close(leader)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
+def test_references_are_chosen_in_a_terminal(home: Path) -> None:
+    leader, follower = os.openpty()
+    os.write(leader, b"99\n1\n")
+    command = [sys.executable, "-m", "imagerag.cli", "generate", HELD, "--select", "--threshold", "off"]
+    with subprocess.Popen([*command, "--max-rounds", "1"], stdin=follower, stdout=subprocess.PIPE, stderr=follower):
+        pass
+    os.close(follower)
+    os.close(leader)
+    (entry,) = runs(home)
+    record = json.loads(imagerag("show", entry["run_id"], "--json").stdout)
+    assert [reference["choice"] for reference in record["attempts"][1]["references"]] == ["by_hand"]
+    assert (home / "images" / f"{entry['run_id']}-choices.png").is_file()
+
+
+def test_the_home_can_be_named(home: Path, tmp_path: Path) -> None:
+    assert (
+        json.loads(imagerag("--home", str(tmp_path / "other"), "library", "list", "--json").stdout)["libraries"] == []
+    )
+    assert not (tmp_path / "other").exists(), "looking makes nothing"
+
+
+def test_version_and_help(home: Path) -> None:
+    assert imagerag("--version").stdout.startswith("imagerag 0.")
+    told = imagerag("--help").stdout
+    for command in ("demo", "generate", "index", "search", "library", "runs", "show", "resume", "eval"):
+        assert f"  {command} " in told
+        assert imagerag(command, "--help").returncode == 0
+
+
+def test_the_table_of_commands_is_complete_and_each_says_what_it_does() -> None:
+    import click
+
+    from imagerag.cli import COMMANDS, main
+
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.help
