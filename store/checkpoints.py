@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent import types
+from imagerag.store.sqlite import BUSY_S, patiently
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-BUSY_S = 30.0
 
 
 def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
@@ -53,8 +52,8 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
     async with aiosqlite.connect(path, timeout=BUSY_S) as connection:
         # FULL: a step costs seconds and money, the extra flush a fraction of a millisecond; with NORMAL a power
         # cut could take back steps that were already acknowledged.
-        await connection.execute("PRAGMA journal_mode=WAL")
+        await patiently(lambda: connection.execute("PRAGMA journal_mode=WAL"))
         await connection.execute("PRAGMA synchronous=FULL")
         saver = AsyncSqliteSaver(connection, serde=serializer(extra))
-        await saver.setup()
+        await patiently(saver.setup)
         yield saver

@@ -1,0 +1,55 @@
+"""SQLite files that many runs and processes open at once."""
+
+import asyncio
+import os
+import random
+import sqlite3
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+BUSY_S: Final = 30.0
+"""How long a writer waits for another, in seconds."""
+
+T = TypeVar("T")
+
+
+async def ensure(path: Path, make: Callable[[Path], Awaitable[None]]) -> None:
+    """Make the file at `path` when there is none: it appears with all its tables or not at all.
+
+    Making tables in place is not safe: of two openers of a new file one finds half of the other's tables.
+
+    Args:
+        make: makes the tables in a file that does not exist yet, and closes it.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
+        fresh = Path(folder) / path.name
+        await make(fresh)
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass  # another was first, with the same tables
+        except OSError:  # no hard links here; a rename may only replace tables that are empty still
+            if not path.exists():
+                fresh.replace(path)
+
+
+async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work`, again and again while another holds the file: SQLite's busy timeout does not cover every lock.
+
+    Raises:
+        sqlite3.Error: it stayed so for `BUSY_S` seconds, or it is something else.
+    """
+    give_up = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return await work()
+        except sqlite3.OperationalError as error:
+            if not any(word in str(error) for word in ("locked", "busy")) or time.monotonic() > give_up:
+                raise
+        await asyncio.sleep(random.uniform(0.01, 0.1))
