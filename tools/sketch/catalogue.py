@@ -121,7 +121,7 @@ def write_catalogue(folder: str | Path, *, size: int = 256) -> Path:
     lines = []
     for product in products():
         name = f"{product.stem}.png"
-        draw(picture_of(product), size).save(folder / name)
+        draw(picture_of(product), size).save(folder / name, compress_level=1)
         lines.append(json.dumps(_entry(product, name)))
     manifest = folder / "manifest.jsonl"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
