@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import tempfile
+import uuid
 from hashlib import sha256
 from pathlib import Path
 
@@ -80,15 +80,16 @@ def verify(data: bytes, digest: str, *, where: str) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that is there whole or not at all, whenever the process or the machine stops."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    # Not mkstemp: its files are for their owner alone, while a picture is as readable as the user's umask says.
+    fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with fresh.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        fresh.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 

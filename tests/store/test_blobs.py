@@ -56,3 +56,10 @@ async def test_only_images_are_kept(blobs):
     with pytest.raises(UsageError):
         await blobs.put(b"text")
     assert not blobs.root.exists()
+
+
+async def test_a_written_picture_is_as_readable_as_any_other_file(blobs, picture, tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_bytes(b"")
+    ref = await blobs.put(picture("red"))
+    assert blobs.path(ref.sha256).stat().st_mode == ordinary.stat().st_mode
