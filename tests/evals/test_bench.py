@@ -1,0 +1,126 @@
+"""The bench runs, says what it measured, and asserts nothing about time."""
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.evals import bench as bench_module
+from imagerag.evals.bench import bench, main
+from imagerag.evals.bench_embedder import embedder
+from imagerag.evals.bench_graph import PROMPT, ROUNDS, InstantWiring, instant, plain_loop
+from imagerag.evals.timing import Bench, Row, in_turns, row
+from imagerag.graphs.runner import Runner
+from imagerag.store.blobs import FileBlobStore
+from imagerag.store.home import Home
+
+
+async def test_graph_rows_and_ratios() -> None:
+    measured = await bench(["graph"], repeats=2)
+    rows = {each.name: each for each in measured.rows}
+    assert set(rows) == {"plain loop", "graph", "graph, checkpoints", "graph, checkpoints, journal", "Runner.start"}
+    base = rows.pop("plain loop")
+    assert base.value
+    assert base.ratio is None
+    for each in rows.values():
+        assert each.n == 2
+        assert each.value
+        assert each.ratio == pytest.approx(each.value / base.value)
+
+
+async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp_path: Path) -> None:
+    runner = Runner(wiring=InstantWiring(Home(tmp_path)))
+    record = None
+    async for event in runner.start(
+        PROMPT, Setup(generator="instant", judge="instant", knobs=Knobs(max_rounds=ROUNDS))
+    ):
+        record = event.record or record
+    assert record
+    assert record.outcome == Outcome.BEST_EFFORT
+    judge: Any = instant().judge
+    judge.calls.clear()
+    assert len(await plain_loop(FileBlobStore(tmp_path / "plain"))) == ROUNDS + 1
+    plain = Counter(f"judge.{call.method}" for call in judge.calls)
+    assert record.calls == {**plain, "generate": ROUNDS + 1}
+    assert len(record.searches) == 2 * ROUNDS
+    assert all(len(attempt.references) == 2 for attempt in record.attempts[1:])
+
+
+async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    import open_clip
+
+    from imagerag.tools.builtin import SKETCH_CLIP
+
+    folder = Path(SKETCH_CLIP)
+    monkeypatch.setattr(
+        open_clip, "create_model", lambda *_, **__: open_clip.create_model_from_pretrained(f"local-dir:{folder}")[0]
+    )
+    rows = await embedder(1, batches=(1, 2))
+    assert [each.name for each in rows] == [
+        f"{tower} {kind}, batch {size}" for tower in ("images", "texts") for size in (1, 2) for kind in ("fp32", "bf16")
+    ]
+    assert all(each.value and each.unit.endswith("/s") for each in rows)
+
+
+async def quick(repeats: int) -> list[Row]:
+    return [
+        row("start", "quick", [0.001] * repeats),
+        row("start", "slow", [0.002], against=("quick", [0.001]), note="why"),
+    ]
+
+
+def test_the_command_prints_a_table_or_a_document(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bench_module.SECTIONS, "start", (quick, 3))
+    assert main(["--sections", "start"]) == 0
+    printed = capsys.readouterr()
+    quickly, slowly = printed.out.splitlines()[-2:]
+    assert " ".join(quickly.split()) == "quick 1.0 ms (1.0 to 1.0, n 3)"
+    assert " ".join(slowly.split()) == "slow 2.0 ms (2.0 to 2.0, n 1) 2.00 x quick why"
+    assert "measuring start" in printed.err
+    assert main(["--sections", "start", "--repeats", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "imagerag.bench/1"
+    assert [each.n for each in Bench.model_validate(document).rows] == [1, 1]
+
+
+def test_wrong_use_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--sections", "nothing"])
+    assert stopped.value.code == 2
+    assert "there are: graph" in capsys.readouterr().err
+    with pytest.raises(UsageError):
+        asyncio.run(bench(["graph"], repeats=0))
+
+
+async def test_a_section_that_cannot_run_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: int) -> list[Row]:
+        raise RuntimeError("no such thing here")
+
+    monkeypatch.setitem(bench_module.SECTIONS, "start", (broken, 1))
+    monkeypatch.setitem(bench_module.SECTIONS, "first", (quick, 1))
+    measured = await bench(["start", "first"], repeats=1)
+    assert [each.value is None for each in measured.rows] == [True, False, False]
+    assert "no such thing here" in measured.table()
+
+
+async def test_work_is_measured_in_turns_and_warm_rounds_are_left_out() -> None:
+    done: list[str] = []
+
+    async def one() -> None:
+        done.append("one")
+
+    async def other() -> None:
+        done.append("other")
+
+    times = await in_turns({"one": one, "other": other}, 2, warm=1)
+    assert done == ["one", "other"] * 3
+    assert [len(spent) for spent in times.values()] == [2, 2]
+    made = row("s", "n", [0.001, 0.003, 0.002], against=("b", [0.001]))
+    assert [made.value, made.ratio, made.n] == pytest.approx([2, 2, 3])
