@@ -98,7 +98,7 @@ class Journal(Protocol):
 
 def encode(answer: Any) -> Mapping[str, Any]:
     """An answer as JSON-able data."""
-    data: Mapping[str, Any] = TypeAdapter(type(answer)).dump_python(answer, mode="json")
+    data: Mapping[str, Any] = _adapter(type(answer)).dump_python(answer, mode="json")
     return data
 
 
@@ -109,10 +109,21 @@ def decode(entry: Entry, kind: type[Answer]) -> Answer:
         RefusalError, JudgeReplyError: when that is what was answered.
     """
     if entry.failure is None:
-        return TypeAdapter(kind).validate_python(entry.answer)
+        answer: Answer = _adapter(kind).validate_python(entry.answer)
+        return answer
     if entry.failure["error"] == RefusalError.__name__:
         raise RefusalError(entry.failure["message"])
     raise JudgeReplyError(entry.failure["message"], raw=entry.raw)
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """The adapter of a class; making one costs a hundred times what using it does."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def failure_of(error: Exception) -> Mapping[str, str] | None:

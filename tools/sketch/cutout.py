@@ -71,20 +71,23 @@ def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
 
     pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
     depth = max(1, round(min(pixels.shape[:2]) / 64))
-    ring = np.concatenate([
-        pixels[:depth].reshape(-1, 3), pixels[-depth:].reshape(-1, 3),
-        pixels[depth:-depth, :depth].reshape(-1, 3), pixels[depth:-depth, -depth:].reshape(-1, 3),
-    ])  # fmt: skip
-    total, rest = len(ring), ring
+    edges = [pixels[:depth], pixels[-depth:], pixels[depth:-depth, :depth], pixels[depth:-depth, -depth:]]
+    sides = np.repeat(np.arange(4), [edge.shape[0] * edge.shape[1] for edge in edges])
+    rest = np.concatenate([edge.reshape(-1, 3) for edge in edges])
+    total, foreign = len(rest), 0
     colours: list[NDArray[np.float32]] = []
     while len(rest) > (1 - _COVERED) * total and len(colours) < _COLOURS:
         seed = _mode(rest)
         close = np.linalg.norm(rest - seed, axis=1) < _NEAR
         if close.sum() < _RARE * total:
             break
-        colours.append(rest[close].mean(axis=0))
-        rest = rest[~close]
-    if not colours or len(rest) > 0.08 * total:
+        # A colour of one side alone is a thing that touches the edge; paper is seen on more.
+        if len(np.unique(sides[close])) > 1:
+            colours.append(rest[close].mean(axis=0))
+        else:
+            foreign += int(close.sum())
+        rest, sides = rest[~close], sides[~close]
+    if not colours or len(rest) > 0.08 * total or foreign > 0.25 * total:
         return None
     first = colours[0]
     # Where two colours of the paper meet there are mixtures of them, too thin to be found in the ring.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.tools.sketch.cutout import cut_subjects
 from imagerag.tools.sketch.draw import INK, backdrop, stamp
 from imagerag.tools.sketch.language import Mention, parse
@@ -211,6 +211,7 @@ class SketchPainter:
     max_references = 4
     sizes: tuple[Size, ...] | None = None
     honours_seed = True
+    tariff = FREE
     template = ReferenceTemplate(
         whole="According to these images of {items}, generate: {prompt}", item="<{n}: {caption}>"
     )
