@@ -53,7 +53,7 @@ def shortlist(
     Args:
         searches: this round's, undecided candidates having `decision=None`.
         room: how many references the generator still takes.
-        by_hand: offer all that pass to a human instead of taking the best.
+        by_hand: offer all that pass to a human instead of taking the best; without room there is nothing to offer.
 
     Returns:
         The searches, decided, and the references taken (none when they are offered instead).
@@ -65,7 +65,8 @@ def shortlist(
         wanted = 1 if search.query.by == "caption" else room
         candidates: list[Candidate] = []
         for candidate in search.candidates:
-            decision = candidate.decision or _decide(candidate, used, taken, by_hand=by_hand, free=min(wanted, room))
+            free = min(wanted, room)
+            decision = candidate.decision or _decide(candidate, used, taken, by_hand=by_hand and room > 0, free=free)
             if decision == "taken":
                 taken[candidate.image.sha256] = reference_of(candidate, search.query)
                 wanted, room = wanted - 1, room - 1

@@ -77,6 +77,11 @@ def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken
     ]
 
 
+def test_without_room_nothing_is_offered_for_nothing_could_be_chosen() -> None:
+    decided, chosen = shortlist([search("x", "a")], [], room=0, by_hand=True)
+    assert (decisions(decided), chosen) == ([["reserve"]], [])
+
+
 names = st.lists(st.sampled_from("abcdef"), max_size=6)
 
 

@@ -1,0 +1,121 @@
+"""The judge in this process: a real Qwen3-VL, tiny and random, through the real loading code."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_pipelines import SIZE
+
+from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
+from imagerag.agent.types import Variation
+from imagerag.tools.judges import vlm_transformers
+from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm_transformers import TransformersChat, transformers_judge
+from imagerag.tools.specs import BackendSpec
+from imagerag.tools.testing import picture
+
+FORM = Schema("form", {"type": "object", "properties": {"met": {"type": "boolean"}}})
+
+
+def shown(*names: str) -> list[Turn]:
+    pictures = [Picture(picture(name, SIZE), "image/png") for name in names]
+    return [Turn("system", ("Be brief.",)), Turn("user", ("Look:", *pictures, "What is it?"))]
+
+
+@pytest.fixture
+def chat(folder: Callable[[str], Path]) -> TransformersChat:
+    """Says up to 200 tokens, and stops at a percent sign."""
+    return TransformersChat(model=str(folder("vlm")), device="cpu", dtype="float32", max_new_tokens=200)
+
+
+async def said(chat: TransformersChat, turns: list[Turn], variation: Variation | None = None) -> Reply:
+    return await chat.ask(turns, schema=None, variation=variation or Variation())
+
+
+async def test_it_reads_several_pictures_and_answers_greedily(chat: TransformersChat) -> None:
+    one, again = await said(chat, shown("a")), await said(chat, shown("a"), Variation(seed=5))
+    assert one.text == again.text
+    assert one.text.endswith("%")
+    assert one.cost_usd == 0.0
+    assert one.usage["output_tokens"] > 1
+    two = await said(chat, shown("a", "b"))
+    assert two.usage["input_tokens"] > one.usage["input_tokens"]
+    others = {(await said(chat, shown(name))).text for name in ("a", "b", "c", "d")}
+    assert len(others) > 1, "what is in the picture reaches the words"
+
+
+async def test_a_temperature_draws_words_with_the_seed_it_is_given(chat: TransformersChat) -> None:
+    hot = [Variation(temperature=1.5, seed=seed, lever="temperature", attempt=1) for seed in (1, 1, 2, 3)]
+    replies = [await said(chat, shown("a"), variation) for variation in hot]
+    assert replies[0].text == replies[1].text
+    assert len({reply.text for reply in replies}) > 1
+    assert replies[0].variation == hot[0]
+    assert (await said(chat, shown("a"), Variation(temperature=0.0))).text == (await said(chat, shown("a"))).text
+
+
+async def test_the_form_of_an_answer_is_asked_for_in_words(chat: TransformersChat) -> None:
+    plain = await said(chat, shown("a"))
+    formed = await chat.ask(shown("a"), schema=FORM, variation=Variation())
+    assert formed.usage["input_tokens"] > plain.usage["input_tokens"] + 50
+    last = vlm_transformers._messages(shown("a"), FORM)[-1]["content"][-1]["text"]
+    assert '"met": {"type": "boolean"}' in last
+
+
+async def test_an_answer_that_is_cut_off_is_unread_and_kept(chat: TransformersChat) -> None:
+    short = TransformersChat(model=chat.model, device="cpu", dtype="float32", max_new_tokens=1)
+    with pytest.raises(JudgeReplyError, match="cut off at 1 tokens") as told:
+        await said(short, shown("a"))
+    assert told.value.raw
+
+
+async def test_a_template_without_a_system_turn_gets_its_words_in_the_question(chat: TransformersChat) -> None:
+    processor = chat._load().processor
+    usual = processor.chat_template
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + usual
+    try:
+        processor.chat_template = refusing
+        assert (await said(chat, shown("a"))).text
+    finally:
+        processor.chat_template = usual
+
+
+async def test_a_cancelled_answer_stops_and_the_next_one_comes(folder: Callable[[str], Path]) -> None:
+    endless = TransformersChat(model=str(folder("vlm")), device="cpu", dtype="float32", max_new_tokens=100_000)
+    loaded = endless._load()
+    ends, loaded.model.generation_config.eos_token_id = loaded.model.generation_config.eos_token_id, [258]
+    try:
+        task = asyncio.create_task(said(endless, shown("a")))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    finally:
+        loaded.model.generation_config.eos_token_id = ends
+    after = TransformersChat(model=str(folder("vlm")), device="cpu", dtype="float32")
+    assert (await said(after, shown("a"))).text
+
+
+def test_a_judge_from_a_spec(folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = transformers_judge(BackendSpec.parse("transformers:Qwen/Qwen3-VL-4B-Instruct?votes=3&longest_side=512"))
+    assert (judge.identity, judge.votes, judge.longest_side) == ("transformers:Qwen/Qwen3-VL-4B-Instruct", 3, 512)
+    assert judge.honours == {"temperature", "seed", "wording"}
+    local = transformers_judge(BackendSpec.parse(f"transformers:{folder('vlm')}?dtype=bfloat16"))
+    assert local.identity.startswith("transformers:vlm~")
+    assert local.identity.endswith("?dtype=bfloat16")
+    for spec, told in {
+        "transformers": "names no model",
+        "transformers:a/b@http://localhost/v1": "openai:MODEL@URL",
+        "transformers:a/b?heat=1": "no setting",
+    }.items():
+        with pytest.raises(SpecError, match=told):
+            transformers_judge(BackendSpec.parse(spec))
+    monkeypatch.setattr(vlm_transformers, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"imagerag\[transformers\]"):
+        transformers_judge(BackendSpec.parse("transformers:a/b"))
+
+
+async def test_weights_that_are_not_here_say_what_to_do() -> None:
+    with pytest.raises(BackendError, match=r"transformers:/DIR") as told:
+        await said(TransformersChat(model="nobody/nothing", device="cpu"), shown("a"))
+    assert not told.value.retryable

@@ -1,0 +1,1 @@
+"""Pictures drawn in this process by diffusers pipelines (extra `diffusers`)."""

@@ -1,0 +1,118 @@
+"""Where models of this process compute, in what numbers, and on which thread."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from imagerag.agent.errors import BackendError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Offload = Literal["none", "model", "sequential"]
+"""Whether weights wait in main memory: none; all but one component; all but one layer (slow)."""
+
+DTYPES: Final = ("float32", "float16", "bfloat16")
+
+
+@cache
+def worker() -> ThreadPoolExecutor:
+    """The one thread that loads and runs large models: two at a time would only fight over memory and cores."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="imagerag-model")
+
+
+def choose_device(wanted: str | None, extra: str = "diffusers") -> str:
+    """`wanted`, else CUDA, else Apple's GPU, else the CPU.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        UsageError: a device that is not there.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("a model in this process", extra) from error
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(wanted.partition(":")[0], True):
+        raise UsageError(f"there is no {wanted} device here: leave the device out, or set device=cpu")
+    return wanted
+
+
+def choose_dtype(wanted: str | None, device: str) -> Any:
+    """A torch dtype: `wanted`, else bfloat16 where the hardware computes it natively, float16 on older GPUs, float32.
+
+    Raises:
+        UsageError: not one of `DTYPES`.
+    """
+    import torch
+
+    if wanted is not None:
+        if wanted not in DTYPES:
+            raise UsageError(f"dtype must be one of {', '.join(DTYPES)}, not {wanted!r}")
+        return getattr(torch, wanted)
+    if device.startswith("cuda"):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    if device.startswith("mps"):
+        return torch.bfloat16
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+@contextmanager
+def seeded(device: str, seed: int | None) -> "Iterator[torch.Generator | None]":
+    """A generator for a seed, on the CPU so that every device draws the same noise; None without a seed.
+
+    The process's own generators are seeded too, and put back: OmniGen draws its references' latents from them, and a
+    language model its words.
+    """
+    import torch
+
+    if seed is None:
+        yield None
+        return
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield torch.Generator("cpu").manual_seed(seed)
+
+
+@contextmanager
+def quiet(*libraries: str) -> Iterator[None]:
+    """No bars for weights that are read from disk, in "diffusers" or "transformers"; downloads still show theirs."""
+    logs: list[Any] = [import_module(f"{library}.utils.logging") for library in libraries]
+    shown = [log for log in logs if log.is_progress_bar_enabled()]
+    for log in shown:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log in shown:
+            log.enable_progress_bar()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or this machine, had no memory left. CUDA has a class for it, the others only words."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
+
+
+def out_of_memory(who: str, advice: str) -> BackendError:
+    """The error for it."""
+    return BackendError(f"{who} ran out of memory: {advice}", retryable=False)
+
+
+def free() -> None:
+    """Give back what CUDA keeps cached, so that a smaller try has room. The failed one must be forgotten by then."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
