@@ -13,6 +13,7 @@ from imagerag.agent import journal as journals
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError
 from imagerag.agent.journal import Asked, Entry, Journal
 from imagerag.agent.ports import Reading
+from imagerag.agent.spending import Tariffs, most_of, tariff_for, why_not
 from imagerag.agent.state import RunState, coming_round
 from imagerag.agent.types import Call, Knobs, Variation
 
@@ -32,6 +33,7 @@ class Calls:
         round: the round they are booked under.
         failed: what earlier tries of a node's task called, by task. A try that fails returns no update, yet what it
             called counts, and belongs in the record of the try that succeeds.
+        tariffs: what is known of the backends' prices, for budgets in money.
     """
 
     knobs: Knobs
@@ -41,13 +43,19 @@ class Calls:
     before: list[Call]
     round: int
     failed: Failed
+    tariffs: Tariffs = field(default_factory=dict)
     made: list[Call] = field(default_factory=list)
 
     @classmethod
-    def of(cls, state: RunState, runtime: Runtime[Knobs], journal: Journal | None, failed: Failed) -> "Calls":
+    def of(
+        cls, state: RunState, runtime: Runtime[Knobs], journal: Journal | None, failed: Failed, tariffs: Tariffs
+    ) -> "Calls":
         """The calls of a node that was handed `state`."""
         info = runtime.execution_info
         task = info.task_id if info else ""
+        earlier = failed.pop(task, [])
+        # What was answered is found again in the journal, by the same ask; counted here it would be asked anew.
+        lost = [call for call in earlier if not call.answered] if journal else earlier
         return cls(
             knobs=runtime.context,
             journal=journal,
@@ -56,7 +64,8 @@ class Calls:
             before=state.get("calls") or [],
             round=coming_round(state),
             failed=failed,
-            made=failed.pop(task, []),
+            tariffs=tariffs,
+            made=lost,
         )
 
     async def make(
@@ -78,7 +87,7 @@ class Calls:
             ask: makes the call.
 
         Raises:
-            BudgetExceededError: it would be one call too many, or the deadline has come.
+            BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
             ReplayMissError: a strict replay, and nothing was recorded.
         """
         varied = variation or Variation()
@@ -87,6 +96,7 @@ class Calls:
         call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
         entry = await self._known(asked)
         if entry is None:
+            call = self._priced(call, content)
             entry = await self._ask(call, asked, ask)
         self.made.append(_answered(call, entry, reused=entry.run_id != self.run_id))
         return journals.decode(entry, kind)
@@ -154,6 +164,17 @@ class Calls:
     def _all(self) -> list[Call]:
         return [*self.before, *self.made]
 
+    def _priced(self, call: Call, content: Mapping[str, Any]) -> Call:
+        """The call, with the most it can cost where a budget in money is to be kept and it still fits it."""
+        limit = self.knobs.max_cost_usd
+        if limit is None:
+            return call
+        tariff = tariff_for(call.role, self.tariffs)
+        most = most_of(tariff, content, self.knobs.size)
+        if why := why_not(call.role, call.backend, self._all(), tariff, most, limit):
+            raise self._over(why)
+        return call.model_copy(update={"most_usd": most})
+
     def _check_budget(self) -> float | None:
         """Seconds left until the deadline; None when there is none."""
         limit = self.knobs.max_calls
@@ -172,6 +193,8 @@ def _answered(call: Call, entry: Entry, *, reused: bool) -> Call:
     answer = entry.answer or {}
     return call.model_copy(
         update={
+            "backend": answer.get("answered_by") or call.backend,
+            "note": "; ".join(answer.get("steps_down") or ()),
             "elapsed_s": entry.elapsed_s,
             "cost_usd": 0.0 if reused else entry.cost_usd,
             "usage": answer.get("usage") or {},

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from imagerag.agent import endings, ledger
-from imagerag.agent.calls import Calls, Failed, tariffs_of
+from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, UsageError
 from imagerag.agent.journal import Journal
@@ -28,6 +28,7 @@ from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
 from imagerag.agent.selection import Selection, offer
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
+from imagerag.agent.spending import tariffs_of
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
 from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, UsedReference, Variation, Verdict
 

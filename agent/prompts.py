@@ -6,12 +6,15 @@ from imagerag.agent.ports import ImagePart, ReferenceTemplate
 from imagerag.agent.types import UsedReference
 
 
-def reference_prompt(template: ReferenceTemplate, prompt: str, references: Sequence[UsedReference] | Sequence[ImagePart]) -> str:
+def reference_prompt(
+    template: ReferenceTemplate, prompt: str, references: Sequence[UsedReference] | Sequence[ImagePart]
+) -> str:
     """The text sent to the generator: its template around the user's own words, which are never changed.
 
     Positions count over all images sent, in the order they are sent. Without references it is the prompt itself.
     """
-    named = [(n, reference) for n, reference in enumerate(references, start=1) if _words(reference)]
+    sent: Sequence[UsedReference | ImagePart] = references
+    named = [(n, reference) for n, reference in enumerate(sent, start=1) if _words(reference)]
     if not named:
         return prompt
     # Braces in a caption or a prompt are the user's: str.format never reads the values it inserts.

@@ -42,6 +42,7 @@ class RunRecord(BaseModel):
         references: what the best attempt was drawn with.
         calls: how often each model role was called.
         cost_usd: None when the price of any call is not known.
+        unpriced: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
         question: what the run waits to be told, while it is interrupted.
     """
@@ -66,6 +67,7 @@ class RunRecord(BaseModel):
     calls: dict[str, int] = Field(default_factory=dict)
     call_log: list[Call] = Field(default_factory=list)
     cost_usd: float | None = 0.0
+    unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
     setup: Setup | None = None
@@ -110,6 +112,7 @@ def run_record(
         calls=dict(Counter(call.role for call in calls)),
         call_log=calls,
         cost_usd=_cost(calls),
+        unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending, calls),
         setup=state.get("setup"),
@@ -130,7 +133,7 @@ def next_steps(record: RunRecord) -> list[str]:
         Outcome.BEST_EFFORT: ["allow more rounds with --max-rounds", _add(record)],
         Outcome.NO_USABLE_REFERENCE: [_add(record), "or accept the best attempt as it is"],
         Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
-        Outcome.BUDGET_EXHAUSTED: ["allow more with --max-calls or --deadline-s"],
+        Outcome.BUDGET_EXHAUSTED: ["allow more with --max-calls, --max-cost-usd or --deadline-s"],
         Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
         Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
         Outcome.CANCELLED: [],

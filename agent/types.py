@@ -249,6 +249,7 @@ class Call(Value):
         round: the round it belongs to.
         elapsed_s: wall time in seconds.
         cost_usd: what it cost; None when the price is not known (never zero for unknown).
+        most_usd: what it could have cost at most, where a budget in money was kept and that was known.
         usage: tokens by kind, where the service counts them.
         raw: the model's own words, where it answered in words.
         error: the error's message, when it failed.
@@ -264,6 +265,7 @@ class Call(Value):
     variation: Variation = Variation()
     elapsed_s: float = Field(ge=0)
     cost_usd: float | None = None
+    most_usd: float | None = None
     usage: Mapping[str, int] = Field(default_factory=dict)
     raw: str = ""
     error: str | None = None

@@ -5,11 +5,11 @@ A preset names a generator, a judge, an embedder and a library that belong toget
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagerag.agent.errors import UsageError
 
@@ -33,6 +33,7 @@ class Settings(BaseModel):
         embedder: encoder spec for libraries that are made new; one that exists knows its own.
         library: the library references come from.
         source: where the preset came from, to be said aloud.
+        origins: where each setting that has a value came from, by its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     embedder: str
     library: str | None = None
     source: str = "default"
+    origins: Mapping[str, str] = Field(default_factory=dict)
 
 
 def resolve(**arguments: str | None) -> Settings:
@@ -68,14 +70,23 @@ def resolve(**arguments: str | None) -> Settings:
     if preset not in PRESETS:
         raise UsageError(f"no preset {preset!r}; there is: {', '.join(PRESETS)}")
     try:
-        return Settings(**{**PRESETS[preset], **given, "preset": preset, "source": source})
+        told = {"preset": preset, "source": source, "origins": _origins(layers, preset)}
+        return Settings(**{**PRESETS[preset], **given, **told})
     except ValidationError as error:
         named = ", ".join(str(problem["loc"][0]) for problem in error.errors())
         raise UsageError(f"settings that cannot be: {named}; there are {', '.join(_names())}") from error
 
 
 def _names() -> list[str]:
-    return [name for name in Settings.model_fields if name != "source"]
+    return [name for name in Settings.model_fields if name not in ("source", "origins")]
+
+
+def _origins(layers: Sequence[tuple[str, Mapping[str, Any]]], preset: str) -> dict[str, str]:
+    """Where each setting came from: the first layer that has it, else the preset; the preset itself has a default."""
+    found = {"preset": "default", **dict.fromkeys(PRESETS[preset], f"preset {preset}")}
+    for source, layer in reversed(layers):
+        found |= dict.fromkeys((name for name in layer if name in _names()), source)
+    return found
 
 
 def _environment() -> dict[str, str]:

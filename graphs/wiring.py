@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -19,6 +19,7 @@ from imagerag.store.journal import StoreJournal, open_journal
 from imagerag.store.library import Library, remove
 from imagerag.store.passport import read_passport
 from imagerag.store.runs import RunList
+from imagerag.tools.prices import Prices
 from imagerag.tools.registry import make_embedder, make_generator, make_judge
 
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ class Wiring:
         """The list of runs."""
         return RunList(self.home.run_list)
 
+    @cached_property
+    def prices(self) -> Prices:
+        """What models cost: the packaged table, and this home's `prices.toml`.
+
+        Raises:
+            UsageError: that file is no table of prices.
+        """
+        return Prices.load(self.home.root)
+
     def use(self, role: Literal["generator", "judge", "embedder", "library"], name: str, part: object) -> None:
         """Put a part of one's own under a spec (or a library under a name), for the runs of this process."""
         with self._lock:
@@ -77,7 +87,7 @@ class Wiring:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("generator", spec, make_generator)
+        return self._once("generator", spec, partial(make_generator, prices=self.prices))
 
     def judge(self, spec: str) -> Judge:
         """The judge of that spec.
@@ -85,7 +95,7 @@ class Wiring:
         Raises:
             SpecError: nothing of that name.
         """
-        return self._once("judge", spec, make_judge)
+        return self._once("judge", spec, partial(make_judge, prices=self.prices))
 
     def embedder(self, spec: str) -> Embedder:
         """The encoder of that spec; its weights are loaded when it is first used.

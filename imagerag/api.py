@@ -18,6 +18,7 @@ from imagerag.graphs.settings import Settings, resolve
 if TYPE_CHECKING:
     from imagerag.agent.ports import Hit
     from imagerag.agent.record import RunRecord
+    from imagerag.graphs.estimate import Estimate
     from imagerag.graphs.events import RunEvent
     from imagerag.graphs.runner import Runner
     from imagerag.graphs.wiring import Wiring
@@ -121,6 +122,7 @@ class ImageRAG:
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         max_calls: int | None = None,
+        max_cost_usd: float | None = None,
         deadline_s: float | None = None,
         run_id: str | None = None,
     ) -> AsyncGenerator["RunEvent"]:
@@ -142,6 +144,7 @@ class ImageRAG:
             size: "WxH" or a pair, in pixels.
             where: metadata a reference must have; tags and licences likewise.
             max_calls: model calls at most.
+            max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
             deadline_s: seconds at most.
             run_id: an id of one's own, instead of a new one.
 
@@ -162,6 +165,7 @@ class ImageRAG:
             tags=tuple(tags),
             licences=tuple(licences),
             max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
         )
         setup = self._setup(library, knobs, deadline_s)
         given = [item if isinstance(item, tuple) else ("", item) for item in subjects]
@@ -171,6 +175,39 @@ class ImageRAG:
         async with aclosing(run) as events:
             async for event in events:
                 yield event
+
+    async def estimate(
+        self,
+        prompt: str,
+        *,
+        library: str | None = None,
+        subjects: Sequence[Image | tuple[str, Image]] = (),
+        initial_image: Image | None = None,
+        size: str | tuple[int, int] | None = None,
+        deadline_s: float | None = None,
+        **options: Any,
+    ) -> "Estimate":
+        """What a run with these options can come to in calls and money; nothing is asked and nothing is spent.
+
+        Args:
+            prompt: what would be drawn.
+            options: those of `stream` that are not named here.
+
+        Raises:
+            UsageError: something asked for cannot be.
+        """
+        from imagerag.graphs.estimate import estimate_setup
+        from imagerag.graphs.runner import checked_prompt
+
+        given = {name: value for name, value in options.items() if value is not None and name != "run_id"}
+        setup = self._setup(library, make_knobs(size=parse_size(size), **given), deadline_s)
+        return await estimate_setup(
+            self.wiring,
+            setup,
+            prompt=checked_prompt(prompt),
+            subjects=len(subjects),
+            initial_image=initial_image is not None,
+        )
 
     async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
         """Continue a run that was killed, or answer one that waits for a choice.

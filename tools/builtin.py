@@ -7,6 +7,7 @@ from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip import ClipJudge
+from imagerag.tools.prices import Prices
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.specs import BackendSpec
 
@@ -59,11 +60,11 @@ def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judg
     return sketch_clip_judge(embedder if known and embedder else make_embedder("sketch"))
 
 
-def openai_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
+def openai_judge(spec: BackendSpec, *, embedder: Embedder | None = None, prices: Prices | None = None) -> Judge:
     """`openai:MODEL[@URL]`: a vision-language model behind any server that speaks the protocol."""
     from imagerag.tools.judges.vlm import vlm_judge
 
-    return vlm_judge(spec)
+    return vlm_judge(spec, prices=prices)
 
 
 def _names_a_provider(model: str) -> bool:

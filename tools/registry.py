@@ -2,24 +2,30 @@
 
 Built-in providers are listed here by the place of their factory, so that nothing heavy is imported before it is used.
 Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges` and
-`imagerag.embedders`: a factory takes a `BackendSpec` (a judge's also `embedder=`) and returns the adapter.
+`imagerag.embedders`: a factory takes a `BackendSpec` (a judge's also `embedder=`) and returns the adapter. Several
+specs with commas between them make a cascade of generators or of judges (`cascade.py`).
 """
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge
 from imagerag.tools.specs import BackendSpec
 
+if TYPE_CHECKING:
+    from imagerag.tools.prices import Prices
+
 Role = Literal["generator", "judge", "embedder"]
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
+        "diffusers": "imagerag.tools.diffusion.pipeline:DiffusersGenerator.from_spec",
         "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
         "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
         "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
@@ -30,6 +36,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "clip": "imagerag.tools.builtin:clip_judge",
         "openai": "imagerag.tools.builtin:openai_judge",
         "sketch": "imagerag.tools.builtin:sketch_judge",
+        "transformers": "imagerag.tools.judges.vlm_transformers:transformers_judge",
     },
     "embedder": {
         "open_clip": "imagerag.tools.builtin:open_clip_embedder",
@@ -38,29 +45,50 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
 }
 
 
-def make_generator(spec: str | BackendSpec) -> ImageGenerator:
-    """The image generator a spec names.
+_PRICED: Final[dict[Role, frozenset[str]]] = {
+    "generator": frozenset({"localai", "openai", "openai-chat", "openai-responses"}),
+    "judge": frozenset({"openai"}),
+}
+"""The built-in providers whose factories take `prices=`: those that may cost money."""
+
+
+def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> ImageGenerator:
+    """The image generator a spec names; a cascade, when it names several.
+
+    Args:
+        prices: what calls cost; default the packaged table and the user's own.
 
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    parsed = _single(spec, "generator")
-    generator: ImageGenerator = _factory(parsed, "generator")(parsed)
-    return generator
+    specs, on_refusal = _several(spec)
+    made: list[ImageGenerator] = [_factory(one, "generator")(one, **_priced(one, "generator", prices)) for one in specs]
+    if len(made) == 1:
+        return made[0]
+    from imagerag.tools.cascade import CascadeGenerator
+
+    return CascadeGenerator(made, on_refusal=on_refusal)
 
 
-def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None) -> Judge:
-    """The judge a spec names.
+def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, prices: "Prices | None" = None) -> Judge:
+    """The judge a spec names; a cascade, when it names several.
 
     Args:
         embedder: what `clip` without a model looks through, usually the library's encoder; others may ignore it.
+        prices: what calls cost; default the packaged table and the user's own.
 
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    parsed = _single(spec, "judge")
-    judge: Judge = _factory(parsed, "judge")(parsed, embedder=embedder)
-    return judge
+    specs, on_refusal = _several(spec)
+    made: list[Judge] = [
+        _factory(one, "judge")(one, embedder=embedder, **_priced(one, "judge", prices)) for one in specs
+    ]
+    if len(made) == 1:
+        return made[0]
+    from imagerag.tools.cascade import CascadeJudge
+
+    return CascadeJudge(made, on_refusal=on_refusal)
 
 
 def make_embedder(spec: str | BackendSpec) -> Embedder:
@@ -69,7 +97,7 @@ def make_embedder(spec: str | BackendSpec) -> Embedder:
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    return _embedder(_single(spec, "embedder"))
+    return _embedder(_single(spec))
 
 
 @lru_cache(maxsize=8)
@@ -83,13 +111,40 @@ def providers(role: Role) -> tuple[str, ...]:
     return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=f"imagerag.{role}s"))}))
 
 
-def _single(spec: str | BackendSpec, role: Role) -> BackendSpec:
+def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:
+    """The backends a spec names, and whether a cascade of them steps down from refusals."""
+    if isinstance(spec, BackendSpec):
+        return [spec], False
+    specs = BackendSpec.parse_all(spec)
+    named = [one for one in specs if str(one) != "on-refusal"]
+    if len(named) < len(specs) and len(named) < 2:
+        raise SpecError(f"{spec!r}: 'on-refusal' needs at least two backends beside it")
+    return named, len(named) < len(specs)
+
+
+def _single(spec: str | BackendSpec) -> BackendSpec:
     if isinstance(spec, BackendSpec):
         return spec
     specs = BackendSpec.parse_all(spec)
     if len(specs) > 1:
-        raise SpecError(f"{spec!r} is a cascade, which a {role} cannot be yet: name one of them, {str(specs[0])!r}")
+        raise SpecError(
+            f"{spec!r} is a cascade, which an embedder cannot be: vectors of two do not mix; name {str(specs[0])!r}"
+        )
     return specs[0]
+
+
+def _priced(spec: BackendSpec, role: Role, prices: "Prices | None") -> "dict[str, Prices]":
+    if spec.provider not in _PRICED[role]:
+        return {}
+    return {"prices": default_prices() if prices is None else prices}
+
+
+def default_prices() -> "Prices":
+    """The packaged prices, and the user's own of IMAGERAG_HOME and IMAGERAG_PRICES."""
+    from imagerag.tools.prices import Prices
+
+    home = os.environ.get("IMAGERAG_HOME")
+    return Prices.load(*([os.path.expanduser(home)] if home else []))
 
 
 def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:

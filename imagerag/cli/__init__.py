@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("runs", "Tell what a run did, step by step."),
     "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
     "eval": ("evaluate", "Measure how good it is."),
+    "doctor": ("doctor", "Say what is configured, what answers, and whether the judge can be trusted."),
 }
 """Command → (module it lives in, what it does). The help reads this table and imports no command."""
 

@@ -10,6 +10,7 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.choose import asker
 from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
+from imagerag.cli.dry_run import tell_estimate
 from imagerag.cli.narrate import first_time, opening
 from imagerag.cli.options import (
     events_option,
@@ -54,7 +55,9 @@ READ_AT_MOST = 1_000_000
 @click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")
 @click.option("--size", metavar="WxH", help="Size of the picture in pixels.")
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
+@click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
 @click.option("--deadline-s", type=float, metavar="S", help="Seconds at most.")
+@click.option("--dry-run", is_flag=True, help="Say what it can come to in calls and money, and do nothing.")
 @out_option
 @sheet_option
 @json_option
@@ -76,6 +79,7 @@ def generate_command(
     as_json: bool,
     events: bool,
     quiet: bool,
+    dry_run: bool,
     **options: Any,
 ) -> int:
     """Draw PROMPT, judge the picture, find what is missing in a library, and redraw, until it is right.
@@ -88,6 +92,8 @@ def generate_command(
     files = checked_out(out, sheet)
     text = read_prompt() if prompt == "-" else prompt
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
+    if dry_run:
+        return tell_estimate(rag, text, as_json, subjects=subjects, where=where, **options)
     ask = asker(rag) if options["select"] and mode == "human" and someone_is_there() else None
     delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask)
     if not quiet:

@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate, Tariff
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import TIMEOUT_S, Account
 from imagerag.tools.generators.failures import check_error_field, guarded, is_refusal_reason, refusal, unreadable
 from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, check_request, model_facts
-from imagerag.tools.generators.pricing import Price, cost_of
+from imagerag.tools.generators.pricing import Price, cost_of, price_of, tariff_of
 from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.specs import BackendSpec
+
+if TYPE_CHECKING:
+    from imagerag.tools.prices import Prices
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """Aspect ratios of OpenRouter's `image_config` [doc]."""
@@ -63,7 +66,7 @@ class OpenAIChatImages:
         self._timeout_s, self._price = timeout_s, price
 
     @classmethod
-    def from_spec(cls, spec: BackendSpec) -> "OpenAIChatImages":
+    def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIChatImages":
         """`openai-chat:MODEL[@URL]`.
 
         Raises:
@@ -71,7 +74,13 @@ class OpenAIChatImages:
         """
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
-        return cls(spec.model, base_url=spec.base_url)
+        price = price_of(prices, spec.model, Account.of(spec.base_url))
+        return cls(spec.model, base_url=spec.base_url, price=price)
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of its prices before a call."""
+        return tariff_of(self._price, draws=True)
 
     @property
     def max_references(self) -> int:

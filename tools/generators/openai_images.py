@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate, Tariff
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import TIMEOUT_S, Account
 from imagerag.tools.generators.failures import check_error_field, guarded, redact, unreadable
 from imagerag.tools.generators.models import EDIT_TEMPLATE, MAX_IMAGE_BYTES, ImageModel, check_request, model_facts
-from imagerag.tools.generators.pricing import Price, cost_of
+from imagerag.tools.generators.pricing import Price, cost_of, price_of, tariff_of
 from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
     import openai
+
+    from imagerag.tools.prices import Prices
 
 DEFAULT_MODEL: Final = "gpt-image-2.6-flare"
 MEDIA_TYPES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
@@ -114,14 +116,15 @@ class OpenAIImages:
         self._check_options()
 
     @classmethod
-    def from_spec(cls, spec: BackendSpec) -> "OpenAIImages":
+    def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
         """`openai:MODEL[@URL]`; at OpenRouter, with its own endpoint."""
-        special = OPENROUTER if Account.of(spec.base_url).host == "openrouter.ai" else None
-        model = spec.model or DEFAULT_MODEL
-        return cls(model, base_url=spec.base_url, json_references=special)
+        account, model = Account.of(spec.base_url), spec.model or DEFAULT_MODEL
+        special = OPENROUTER if account.host == "openrouter.ai" else None
+        price = price_of(prices, model, account)
+        return cls(model, base_url=spec.base_url, json_references=special, price=price)
 
     @classmethod
-    def localai(cls, spec: BackendSpec) -> "OpenAIImages":
+    def localai(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
         """`localai:MODEL[@URL]`: LocalAI has no edits endpoint and takes references in a JSON field.
 
         Raises:
@@ -130,7 +133,13 @@ class OpenAIImages:
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write localai:MODEL@URL")
         url = spec.base_url or "http://localhost:8080/v1"
-        return cls(spec.model, base_url=url, json_references=LOCALAI, provider="localai")
+        price = price_of(prices, spec.model, Account.of(url))
+        return cls(spec.model, base_url=url, json_references=LOCALAI, price=price, provider="localai")
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of its prices before a call."""
+        return tariff_of(self._price, draws=True, quality=self._shared.get("quality"))
 
     @property
     def max_references(self) -> int:

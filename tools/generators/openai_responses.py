@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import SpecError
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate, Tariff
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import TIMEOUT_S, Account, connections_for
 from imagerag.tools.generators.failures import guarded, refusal, unreadable
 from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, check_request, model_facts
-from imagerag.tools.generators.pricing import Price, cost_of
+from imagerag.tools.generators.pricing import Price, cost_of, price_of, tariff_of
 from imagerag.tools.generators.results import checked, data_url, decoded
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.specs import BackendSpec
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import httpx2
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import Runnable
+
+    from imagerag.tools.prices import Prices
 
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-2.6-flare"
 
@@ -62,7 +64,7 @@ class OpenAIResponsesImages:
         self._timeout_s, self._price = timeout_s, price
 
     @classmethod
-    def from_spec(cls, spec: BackendSpec) -> "OpenAIResponsesImages":
+    def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIResponsesImages":
         """`openai-responses:MODEL[@URL]`.
 
         Raises:
@@ -70,7 +72,14 @@ class OpenAIResponsesImages:
         """
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
-        return cls(spec.model, base_url=spec.base_url)
+        # The usage told is the language model's: what its image tool counted is billed beside it.
+        price = price_of(prices, spec.model, Account.of(spec.base_url), complete=False)
+        return cls(spec.model, base_url=spec.base_url, price=price)
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of its prices before a call."""
+        return tariff_of(self._price, draws=True)
 
     @property
     def max_references(self) -> int:

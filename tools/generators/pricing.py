@@ -1,7 +1,14 @@
 """The hook by which an adapter learns what a call cost."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from imagerag.agent.ports import Tariff
+from imagerag.agent.types import Size
+
+if TYPE_CHECKING:
+    from imagerag.tools.generators.account import Account
+    from imagerag.tools.prices import Prices
 
 Price = Callable[[str, Mapping[str, Any]], float | None]
 """(model, the service's own `usage` object) → US dollars; None when the price is not known.
@@ -18,3 +25,29 @@ def cost_of(price: Price | None, model: str, usage: object) -> float | None:
     dump = getattr(usage, "model_dump", None)
     told = dump(exclude_none=True) if callable(dump) else usage
     return price(model, told) if isinstance(told, Mapping) else None
+
+
+def price_of(prices: "Prices | None", model: str, account: "Account", *, complete: bool = True) -> Price | None:
+    """The price hook for a model at an account's address; None without a table.
+
+    Args:
+        complete: whether the usage that the service reports covers all that is billed.
+    """
+    return None if prices is None else prices.of(model, account.host, complete=complete)
+
+
+def tariff_of(price: Price | None, *, draws: bool, quality: str | None = None) -> Tariff:
+    """What a price hook knows before a call: nothing, unless it comes from a table of prices."""
+    make = getattr(price, "tariff", None)
+    tariff = make(draws=draws, quality=quality) if callable(make) else None
+    return tariff if isinstance(tariff, Tariff) else Tariff()
+
+
+def times(tariff: Tariff, votes: int) -> Tariff:
+    """The tariff of a call that asks a model up to `votes` times."""
+
+    def most(prompt: int, images: int, size: Size | None) -> float | None:
+        one = tariff.most(prompt, images, size)
+        return None if one is None else one * votes
+
+    return Tariff(known=tariff.known, most=most)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
+from imagerag.agent.ports import FREE as FREE_OF_CHARGE
 from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference
 from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges import alternatives
@@ -88,6 +89,8 @@ class ClipJudge:
             slack=slack,
             floor=floor,
         )
+
+    tariff = FREE_OF_CHARGE
 
     @property
     def identity(self) -> str:

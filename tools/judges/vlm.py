@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, SpecError
-from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference
+from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference, Tariff
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
+from imagerag.tools.generators.pricing import price_of, tariff_of, times
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
@@ -19,6 +20,7 @@ from imagerag.tools.judges.vlm_images import contact_sheets, scaled
 from imagerag.tools.judges.vlm_picking import PREFERENCE, RANKING, read_preference, read_ranking
 
 if TYPE_CHECKING:
+    from imagerag.tools.prices import Prices
     from imagerag.tools.specs import BackendSpec
 
 LONGEST_SIDE: Final = 1024
@@ -44,6 +46,11 @@ class VlmJudge:
     def identity(self) -> str:
         """The model's."""
         return self.chat.identity
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of the model's prices before a call: `votes` answers at most."""
+        return times(tariff_of(getattr(self.chat, "price", None), draws=False), self.votes)
 
     @property
     def honours(self) -> frozenset[Lever]:
@@ -235,7 +242,12 @@ class VlmJudge:
 
 
 def vlm_judge(
-    spec: "BackendSpec", *, votes: int = 1, longest_side: int = LONGEST_SIDE, detail: str | None = None
+    spec: "BackendSpec",
+    *,
+    votes: int = 1,
+    longest_side: int = LONGEST_SIDE,
+    detail: str | None = None,
+    prices: "Prices | None" = None,
 ) -> VlmJudge:
     """`openai:MODEL[@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
 
@@ -247,7 +259,8 @@ def vlm_judge(
 
     if not spec.model:
         raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
-    chat = OpenAIChat(model=spec.model, account=Account.of(spec.base_url), detail=detail)
+    account = Account.of(spec.base_url)
+    chat = OpenAIChat(model=spec.model, account=account, detail=detail, price=price_of(prices, spec.model, account))
     return VlmJudge(chat=chat, votes=votes, longest_side=longest_side)
 
 

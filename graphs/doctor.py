@@ -1,0 +1,242 @@
+"""What is configured, what is there, and what answers. Keys are looked for, and never shown."""
+
+import asyncio
+import os
+import time
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.spending import tariff_of
+from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
+from imagerag.graphs.settings import Settings
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.library import list_libraries
+from imagerag.store.passport import read_passport
+from imagerag.tools.reach import TIMEOUT_S, key_variables, reach
+from imagerag.tools.registry import Role
+from imagerag.tools.specs import BackendSpec
+
+EXTRAS: Final = {
+    "diffusers": "drawing with models in this process",
+    "transformers": "judging with models in this process",
+}
+"""Optional parts, by the module that shows whether they are there."""
+
+PROBE_PROMPT: Final = "a red circle on a white background"
+
+Model = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Setting(BaseModel):
+    """One setting, and where it came from."""
+
+    model_config = Model
+    name: str
+    value: str | None
+    origin: str
+
+
+class LibraryState(BaseModel):
+    """One library.
+
+    Attributes:
+        problem: why it cannot be used; empty when it can.
+    """
+
+    model_config = Model
+    name: str
+    encoder: str = ""
+    threshold: float | None = None
+    problem: str = ""
+
+
+class Probe(BaseModel):
+    """What one tiny real call showed. `cost_usd` None is not known."""
+
+    model_config = Model
+    answered: bool
+    detail: str
+    elapsed_s: float
+    cost_usd: float | None = None
+
+
+class BackendState(BaseModel):
+    """One backend of the setup; each member of a cascade is one.
+
+    Attributes:
+        reachable: None where that cannot be known without calling it.
+        listed: whether its server lists the model; None without such a list.
+        price: whether calls cost nothing, a known price, or nobody knows what.
+    """
+
+    model_config = Model
+    role: Role
+    spec: str
+    identity: str = ""
+    reachable: bool | None = None
+    listed: bool | None = None
+    price: Literal["free", "known", "unknown"] = "unknown"
+    detail: str = ""
+    probe: Probe | None = None
+
+
+class Diagnosis(BaseModel):
+    """Everything the doctor found, `imagerag.doctor/1`.
+
+    Attributes:
+        keys: environment variable → whether it is set.
+        extras: module → whether it is installed.
+        prices: the files that prices are read from.
+        problems: what keeps a run from working, one line each.
+    """
+
+    model_config = Model
+    schema_name: Literal["imagerag.doctor/1"] = Field(default="imagerag.doctor/1", alias="schema")
+    home: str
+    settings: list[Setting]
+    keys: dict[str, bool]
+    extras: dict[str, bool]
+    prices: list[str]
+    price_file: str
+    libraries: list[LibraryState]
+    backends: list[BackendState]
+    problems: list[str]
+
+
+async def diagnose(
+    settings: Settings, wiring: Wiring, *, probe: bool = False, timeout_s: float = TIMEOUT_S
+) -> Diagnosis:
+    """Look at the whole setup.
+
+    Args:
+        probe: make one tiny real call to the generator and to the judge each; see `probe_costs`.
+        timeout_s: how long a server may take to list its models, in seconds.
+    """
+    libraries = await asyncio.to_thread(_libraries, wiring)
+    backends = [await _backend(role, spec, wiring, probe=probe, timeout_s=timeout_s) for role, spec in _specs(settings)]
+    return Diagnosis(
+        home=str(wiring.home.root),
+        settings=[
+            Setting(name=name, value=getattr(settings, name), origin=origin)
+            for name, origin in settings.origins.items()
+        ],
+        keys={name: bool(os.environ.get(name)) for name in key_variables()},
+        extras={name: find_spec(name) is not None for name in EXTRAS},
+        prices=list(wiring.prices.sources),
+        price_file=str(wiring.home.root / "prices.toml"),
+        libraries=libraries,
+        backends=backends,
+        problems=_problems(settings, libraries, backends),
+    )
+
+
+def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
+    """What probing will call and can cost, one line per backend, to be said before it is done."""
+    told = []
+    for role, spec in _specs(settings):
+        if role == "embedder":
+            continue
+        try:
+            part = wiring.generator(spec) if role == "generator" else wiring.judge(spec)
+        except ImageRAGError:
+            continue
+        most = tariff_of(part).most(len(PROBE_PROMPT), role == "judge", None)
+        price = (
+            "at a price that is not known" if most is None else f"for ${most:.4f} at most" if most else "for nothing"
+        )
+        told.append(f"asking {part.identity} once ({role}) {price}")
+    return told
+
+
+def _specs(settings: Settings) -> list[tuple[Role, str]]:
+    """(role, spec) of every backend that is configured; those that cannot be read stand for themselves."""
+    named: list[tuple[Role, str]] = [
+        ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
+    ]  # fmt: skip
+    found: list[tuple[Role, str]] = []
+    for role, text in named:
+        try:
+            found += [(role, str(spec)) for spec in BackendSpec.parse_all(text) if str(spec) != "on-refusal"]
+        except ImageRAGError:
+            found.append((role, text))
+    return found
+
+
+async def _backend(role: Role, spec: str, wiring: Wiring, *, probe: bool, timeout_s: float) -> BackendState:
+    try:
+        found = await reach(BackendSpec.parse(spec), role, timeout_s=timeout_s)
+        part: Any = {"generator": wiring.generator, "judge": wiring.judge, "embedder": wiring.embedder}[role](spec)
+    except ImageRAGError as error:
+        return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
+    tariff = tariff_of(part)
+    free = role == "embedder" or (tariff.known and tariff.most(1, 1, None) == 0)
+    state = BackendState(
+        role=role,
+        spec=spec,
+        identity=found.identity,
+        reachable=found.reachable,
+        listed=found.listed,
+        price="free" if free else "known" if tariff.known else "unknown",
+        detail=found.detail,
+    )
+    if probe and role != "embedder":
+        state.probe = await _probed(role, part)
+    return state
+
+
+async def _probed(role: Role, part: Any) -> Probe:
+    began = time.monotonic()
+    try:
+        if role == "generator":
+            drawn = await part.generate(PROBE_PROMPT, [], variation=Variation(), size=None)
+            told, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
+        else:
+            picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
+            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": Variation()}
+            found = await part.critique(PROBE_PROMPT, picture, **asked)
+            told = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
+            cost = found.cost_usd
+    except ImageRAGError as error:
+        return Probe(answered=False, detail=f"{type(error).__name__}: {error}", elapsed_s=time.monotonic() - began)
+    return Probe(answered=True, detail=told, elapsed_s=time.monotonic() - began, cost_usd=cost)
+
+
+def _circle() -> bytes:
+    import io
+
+    from PIL import Image, ImageDraw
+
+    picture, out = Image.new("RGB", (256, 256), "white"), io.BytesIO()
+    ImageDraw.Draw(picture).ellipse((64, 64, 192, 192), fill=(220, 30, 30))
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def _libraries(wiring: Wiring) -> list[LibraryState]:
+    states = []
+    for name in list_libraries(wiring.home):
+        try:
+            passport = read_passport(wiring.home, name)
+        except ImageRAGError as error:
+            states.append(LibraryState(name=name, problem=str(error)))
+            continue
+        threshold = passport.threshold.cosine if passport.threshold else None
+        states.append(LibraryState(name=name, encoder=passport.spec, threshold=threshold))
+    return states
+
+
+def _problems(settings: Settings, libraries: list[LibraryState], backends: list[BackendState]) -> list[str]:
+    problems = [f"library {one.name}: {one.problem}" for one in libraries if one.problem]
+    known = {one.name for one in libraries} | {BUILT_IN_LIBRARY}
+    if settings.library and settings.library not in known:
+        problems.append(f"there is no library {settings.library}: imagerag index PATH --library {settings.library}")
+    for one in backends:
+        if one.reachable is False:
+            problems.append(f"{one.role} {one.spec}: {one.detail}")
+        if one.probe is not None and not one.probe.answered:
+            problems.append(f"{one.role} {one.spec} did not answer: {one.probe.detail}")
+    return problems

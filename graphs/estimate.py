@@ -1,0 +1,179 @@
+"""What a run can come to, before anything is spent: calls by role, and money where prices are known.
+
+`at_most` is a ceiling: no run that is not resumed makes more calls. It counts every answer that cannot be read and is
+asked for again, and every try of a step that fails on the way. `usual` is what a run makes that uses all its rounds
+while every model answers at once.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.ports import ImageGenerator, Judge
+from imagerag.agent.schedule import TEMPERATURES
+from imagerag.agent.spending import tariff_of
+from imagerag.agent.types import Knobs, Setup
+from imagerag.graphs.generation import RETRY
+from imagerag.graphs.wiring import Wiring
+
+CAPTION_BYTES = 1000
+"""How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
+
+READABLE = 2
+"""How often a question is asked until its answer can be read."""
+
+
+class RoleEstimate(BaseModel):
+    """The calls of one role.
+
+    Attributes:
+        backend: its identity.
+        usual: calls when every model answers at once and all rounds are used.
+        at_most: calls that no run exceeds.
+        requests_at_most: what services may be asked: each call can go to all backends of a cascade, and take votes.
+        usd_each_at_most: US dollars that the dearest of these calls can cost; None when that is not known.
+        usd_at_most: of all of them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: str
+    backend: str
+    usual: int
+    at_most: int
+    requests_at_most: int
+    usd_each_at_most: float | None
+    usd_at_most: float | None
+
+
+class Estimate(BaseModel):
+    """What a run can come to.
+
+    Attributes:
+        calls_at_most: with `max_calls`, never more than that.
+        usd_at_most: None when the most that a call can cost is not known; `unpriced` says whose.
+        priced: whether the costs of all calls will be known once they are made.
+        notes: what the numbers do not say.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.estimate/1"] = Field(default="imagerag.estimate/1", alias="schema")
+    calls_usual: int
+    calls_at_most: int
+    usd_at_most: float | None
+    roles: list[RoleEstimate]
+    priced: bool
+    unpriced: list[str]
+    notes: list[str]
+
+
+def estimate(
+    knobs: Knobs,
+    *,
+    generator: ImageGenerator,
+    judge: Judge,
+    library: bool = True,
+    prompt: str = "",
+    subjects: int = 0,
+    initial_image: bool = False,
+    tries: int = RETRY.max_attempts,
+) -> Estimate:
+    """What a run with these knobs and backends can come to. Nothing is asked and nothing is spent.
+
+    Args:
+        library: whether there is one; without it nothing is ever redrawn.
+        prompt: the user's words, for the estimate in money.
+        subjects: how many images of the user's own are sent along.
+        initial_image: whether the first image is handed in instead of drawn.
+        tries: how often a step that fails is tried.
+    """
+    room = max(0, min(knobs.max_references or generator.max_references, generator.max_references) - subjects)
+    redraws = knobs.max_rounds if library and room else 0
+    searches = min(knobs.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
+    drawings, looks = redraws + (not initial_image), redraws + 1
+    named = len(TEMPERATURES) if judge.honours else 1
+    again, stepwise = tries - 1, knobs.judge_mode == "stepwise"
+    shown = 1 + subjects
+    text = len(prompt.encode())
+    roles = [
+        _role(generator, "generate", drawings, drawings * tries, knobs, text + (subjects + room) * CAPTION_BYTES,
+              subjects + room if redraws else subjects),
+        _role(judge, "judge.critique", looks, looks * (READABLE + again), knobs, text, shown),
+        _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, knobs, text, shown),
+        _role(judge, "judge.captions", searches * stepwise, searches * (2 * READABLE + again), knobs, text, shown),
+        _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
+    ]  # fmt: skip
+    return _summed(roles, knobs, generator, judge)
+
+
+async def estimate_setup(
+    wiring: Wiring, setup: Setup, *, prompt: str = "", subjects: int = 0, initial_image: bool = False
+) -> Estimate:
+    """What a run with this setup can come to.
+
+    Raises:
+        SpecError: a backend that there is not.
+    """
+    return estimate(
+        setup.knobs,
+        generator=wiring.generator(setup.generator),
+        judge=wiring.judge(setup.judge),
+        library=setup.library is not None,
+        prompt=prompt,
+        subjects=subjects,
+        initial_image=initial_image,
+    )
+
+
+def _role(
+    port: ImageGenerator | Judge, role: str, usual: int, at_most: int, knobs: Knobs, text: int, images: int
+) -> RoleEstimate:
+    each = tariff_of(port).most(text, images, knobs.size) if at_most else 0.0
+    return RoleEstimate(
+        role=role,
+        backend=port.identity,
+        usual=usual,
+        at_most=at_most,
+        requests_at_most=at_most * _requests(port, role),
+        usd_each_at_most=each,
+        usd_at_most=None if each is None else round(each * at_most, 6),
+    )
+
+
+def _requests(port: object, role: str) -> int:
+    """What one call can ask of services: all members of a cascade, and every vote of a judge."""
+    members = getattr(port, "members", None)
+    if members is not None:
+        return sum(_requests(member, role) for member in members)
+    return int(getattr(port, "votes", 1)) if role == "judge.critique" else 1
+
+
+def _summed(roles: list[RoleEstimate], knobs: Knobs, generator: ImageGenerator, judge: Judge) -> Estimate:
+    calls, usual = sum(role.at_most for role in roles), sum(role.usual for role in roles)
+    asked = [role for role in roles if role.at_most]
+    unpriced = sorted({role.backend for role in asked if role.usd_at_most is None})
+    usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 6)
+    priced = all(tariff_of(port).known for port in (generator, judge))
+    notes = ["a resumed run asks again what was lost when it was stopped"]
+    if knobs.max_calls is not None and knobs.max_calls < calls:
+        calls, usual = knobs.max_calls, min(usual, knobs.max_calls)
+        notes.append(f"--max-calls ends it after {knobs.max_calls} calls; the roles are without it")
+    if knobs.max_cost_usd is not None:
+        if usd is not None:
+            usd = min(usd, knobs.max_cost_usd)
+        elif not priced:
+            notes.append("with --max-cost-usd no call is made to a backend whose price is not known")
+    if unpriced:
+        notes.append(
+            "the most a call can cost is not known: add it to prices.toml (imagerag doctor says where)"
+        )
+    return Estimate(
+        calls_usual=usual,
+        calls_at_most=calls,
+        usd_at_most=usd,
+        roles=roles,
+        priced=priced,
+        unpriced=unpriced,
+        notes=notes,
+    )

@@ -1,0 +1,147 @@
+"""`imagerag doctor`: what is configured, what answers, and whether the judge can be trusted."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Literal
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, library_option, pass_globals
+from imagerag.cli.view import accent, bold, cosine, count, dim, say, say_all, say_json, short, table, tick
+
+if TYPE_CHECKING:
+    from imagerag.graphs.doctor import BackendState, Diagnosis
+    from imagerag.graphs.judge_test import JudgeReport
+
+KINDS: Final = {
+    "there": "what is there → yes",
+    "there_and_not": "that and something that is not → no",
+    "not_there": "something that is not there → no",
+}
+
+
+@click.command("doctor")
+@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
+@click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
+@library_option
+@click.option("--probe", is_flag=True, help="Make one tiny real call to each; says first what it can cost.")
+@click.option("--judge-test", "test", is_flag=True, help="Test the judge on captioned pictures of the library.")
+@click.option("--cases", type=click.IntRange(1, 1000), default=10, metavar="N", help="Pictures of the judge test.")
+@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="fused", help="How it is asked there.")
+@json_option
+@pass_globals
+def doctor_command(
+    globals_: Globals,
+    /,
+    preset: str | None,
+    generator: str | None,
+    judge: str | None,
+    library: str | None,
+    probe: bool,
+    test: bool,
+    cases: int,
+    judge_mode: Literal["fused", "stepwise"],
+    as_json: bool,
+) -> int:
+    """Say what is configured, where each setting came from, what is reachable, and which model answers.
+
+    With --judge-test, three prompts are put to the judge for each of N captioned pictures: what is there, that and
+    something that is not, something that is not. The exit code is 1 when something does not work, or when the judge
+    is not usable.
+    """
+    from imagerag.graphs.doctor import diagnose, probe_costs
+
+    rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
+    if test:
+        return _test_judge(rag, cases, judge_mode, as_json)
+    if probe:
+        say_all((dim(line) for line in probe_costs(rag.settings, rag.wiring)), err=True)
+    found = asyncio.run(diagnose(rag.settings, rag.wiring, probe=probe))
+    if as_json:
+        say_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        say_all(_lines(found))
+    return 1 if found.problems else 0
+
+
+def _lines(found: "Diagnosis") -> Iterator[str]:
+    from imagerag.graphs.doctor import EXTRAS
+
+    yield accent("settings")
+    yield from table(
+        [[one.name, short(one.value or "none", 70), dim(one.origin)] for one in found.settings if one.name != "home"]
+    )
+    yield from table([["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]])
+    yield accent("keys")
+    yield from table([[name, "set" if there else dim("not set")] for name, there in found.keys.items()])
+    yield accent("optional parts")
+    yield from table(
+        [[n, "installed" if there else dim(f"not installed: {EXTRAS[n]}")] for n, there in found.extras.items()]
+    )
+    yield accent("libraries")
+    yield from table(
+        [
+            [one.name, short(one.problem or one.encoder, 60), "" if one.threshold is None else cosine(one.threshold)]
+            for one in found.libraries
+        ]
+        or [[dim("none yet: imagerag index PATH --library NAME")]]
+    )
+    yield accent("backends")
+    yield from table([_backend_row(one) for one in found.backends])
+    for one in found.backends:
+        if one.probe is not None:
+            cost = "cost not known" if one.probe.cost_usd is None else f"${one.probe.cost_usd:.4f}"
+            told = f"{short(one.probe.detail, 90)} ({one.probe.elapsed_s:.1f} s, {cost})"
+            yield f"  {tick(one.probe.answered)} {one.spec}: {told}"
+    yield from (f"{bold('✗')} {problem}" for problem in found.problems)
+    if not found.problems:
+        yield "everything that could be looked at is in order" + (
+            "" if any(b.probe for b in found.backends) else "; --probe asks the models themselves"
+        )
+
+
+def _backend_row(one: "BackendState") -> list[str]:
+    price = {"free": "free", "known": "price known", "unknown": "price not known"}[one.price]
+    there = dim("?") if one.reachable is None else tick(one.reachable and one.listed is not False)
+    return [there, one.role, short(one.spec, 50), dim(price), short(one.detail, 60)]
+
+
+def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], as_json: bool) -> int:
+    from imagerag.graphs.judge_test import judge_test
+
+    name = rag.settings.library
+    if not name:
+        raise UsageError("the judge is tested on a library of yours: --library NAME")
+    judge = rag.wiring.judge(rag.settings.judge)
+    asked = count(3 * cases, "question")
+    say(dim(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)"), err=True)
+
+    async def test() -> "JudgeReport":
+        return await judge_test(judge, await rag.open_library(name), cases=cases, mode=mode)
+
+    report = asyncio.run(test())
+    if as_json:
+        say_json(report.model_dump(mode="json", by_alias=True))
+    else:
+        say_all(_report_lines(report))
+    return 0 if report.verdict == "usable" else 1
+
+
+def _report_lines(report: "JudgeReport") -> Iterator[str]:
+    rows = [[dim(head) for head in ("prompt", "right", "", "names what is missing", "no answer")]]
+    for one in report.results:
+        named = "" if one.kind == "there" else f"{one.named} of {one.right}"
+        rows.append(
+            [KINDS[one.kind], f"{100 * one.rate:.0f} %", f"{one.right} of {one.cases}", named, str(one.unanswered)]
+        )
+    yield from table(rows, right={1, 2, 3, 4})
+    yield f"{report.judge} on {report.library}, {report.mode}: {bold(report.verdict)}"
+    if report.named_rate is not None:
+        yield f"when it rightly says no, it names what is missing in {100 * report.named_rate:.0f} %"
+    if report.problem:
+        yield dim(f"first error: {short(report.problem, 200)}")
+    yield "cost: " + ("not known" if report.cost_usd is None else f"${report.cost_usd:.4f}")

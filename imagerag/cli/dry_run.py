@@ -1,0 +1,38 @@
+"""`imagerag generate --dry-run`: what a run can come to, before anything is spent."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from imagerag.api import ImageRAG
+from imagerag.cli.narrate import opening
+from imagerag.cli.view import accent, bold, count, dim, say_all, say_json, table
+
+if TYPE_CHECKING:
+    from imagerag.graphs.estimate import Estimate
+
+
+def tell_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
+    """Print what a run with these options can come to; the exit code is 0."""
+    found = asyncio.run(rag.estimate(prompt, **options))
+    if as_json:
+        say_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        say_all([opening(rag.settings), *_lines(found)])
+    return 0
+
+
+def _lines(found: "Estimate") -> Iterator[str]:
+    at_most, limit = count(found.calls_at_most, "call"), _dollars(found.usd_at_most)
+    yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {count(found.calls_usual, 'call')} or fewer"
+    rows = [[dim(head) for head in ("role", "usually", "at most", "cost at most", "backend")]]
+    for role in found.roles:
+        if role.at_most:
+            cost = _dollars(role.usd_at_most)
+            rows.append([accent(role.role), str(role.usual), str(role.at_most), cost, role.backend])
+    yield from table(rows, right={1, 2})
+    yield from (dim(f"  {note}") for note in found.notes)
+
+
+def _dollars(usd: float | None) -> str:
+    return "not known" if usd is None else "nothing" if usd == 0 else f"${usd:.4f}"

@@ -1,0 +1,43 @@
+"""A third-party package in 30 lines: `plain:COLOUR` draws one colour, and judges whether a picture has it."""
+
+import io
+
+from PIL import Image, ImageColor
+
+from imagerag.agent.ports import FREE, Captions, Critique, GeneratedImage, Missing, Preference, ReferenceTemplate
+from imagerag.agent.types import Concept, Verdict
+
+
+class PlainGenerator:
+    max_references, sizes, honours_seed, template, tariff = 4, None, True, ReferenceTemplate(), FREE
+
+    def __init__(self, spec):  # what follows `plain:` is spec.model, what follows `@` is spec.base_url
+        self.identity, self.colour = str(spec), spec.model or "red"
+
+    async def generate(self, prompt, references, *, variation, size):
+        out = io.BytesIO()
+        Image.new("RGB", (size.width, size.height) if size else (64, 64), self.colour).save(out, "PNG")
+        return GeneratedImage(data=out.getvalue(), cost_usd=0.0)
+
+
+class PlainJudge:
+    honours, tariff = frozenset(), FREE
+
+    def __init__(self, spec, *, embedder=None):
+        self.identity, self.colour = str(spec), spec.model or "red"
+
+    async def critique(self, prompt, image, **asked):
+        found = Image.open(io.BytesIO(image.data)).convert("RGB").getpixel((0, 0))
+        return Critique(verdict=Verdict(aligned=found == ImageColor.getrgb(self.colour)), cost_usd=0.0)
+
+    async def missing_concepts(self, prompt, image, **asked):
+        return Missing(concepts=(Concept(text=self.colour),), cost_usd=0.0)
+
+    async def captions(self, prompt, concepts, **asked):
+        return Captions(captions=tuple(f"a picture in {concept.text}" for concept in concepts), cost_usd=0.0)
+
+    async def compare(self, prompt, first, second):
+        return Preference(better="neither", cost_usd=0.0)
+
+    async def choose(self, query, images):
+        return range(len(images))

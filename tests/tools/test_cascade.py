@@ -1,0 +1,223 @@
+"""Cascades: who answers, who is passed over and why, and what the record says. HTTP is the loopback provider's."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import (
+    AuthError,
+    BackendError,
+    BackendTimeoutError,
+    JudgeReplyError,
+    QuotaError,
+    RateLimitedError,
+    RefusalError,
+    SpecError,
+    UsageError,
+)
+from imagerag.agent.ports import FREE, ImagePart, ReferenceTemplate
+from imagerag.agent.types import Knobs, Outcome, Setup, Size, Variation
+from imagerag.graphs.runner import Runner
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.home import Home
+from imagerag.tools.cascade import CascadeGenerator, CascadeJudge
+from imagerag.tools.loopback import Fault, Loopback, Reply, tiny_png
+from imagerag.tools.registry import make_generator, make_judge
+from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+
+SILENT = [
+    QuotaError("nothing left"),
+    RateLimitedError("too many", retry_after_s=3),
+    BackendTimeoutError("no answer in 5 s"),
+    AuthError("no key"),
+    BackendError("overloaded"),
+]
+PART = ImagePart(data=picture("x"), media_type="image/png", concept="star", caption="a blue star {not a field}")
+
+
+def two(*script: Any, **second: Any) -> tuple[ScriptedGenerator, ScriptedGenerator]:
+    return ScriptedGenerator(*script, identity="one:a"), ScriptedGenerator(identity="two:b", **second)
+
+
+async def draw(cascade: CascadeGenerator, *parts: ImagePart) -> Any:
+    return await cascade.generate("a scene", parts, variation=Variation(), size=None)
+
+
+@pytest.mark.parametrize("error", SILENT, ids=lambda error: type(error).__name__)
+async def test_whoever_does_not_answer_is_passed_over_and_the_reason_kept(error: BackendError) -> None:
+    drawn = await draw(CascadeGenerator(two(error)))
+    assert drawn.answered_by == "two:b"
+    assert drawn.steps_down == (f"{type(error).__name__}: {error}",)
+
+
+async def test_the_first_that_answers_is_the_only_one_asked() -> None:
+    one, other = two()
+    drawn = await draw(CascadeGenerator([one, other]))
+    assert (drawn.answered_by, drawn.steps_down, other.calls) == ("one:a", (), [])
+
+
+@pytest.mark.parametrize("error", [RefusalError("no violence"), UsageError("too long")])
+async def test_what_is_an_answer_is_not_carried_on(error: Exception) -> None:
+    one, other = two(error)
+    with pytest.raises(type(error), match=str(error)):
+        await draw(CascadeGenerator([one, other]))
+    assert other.calls == []
+
+
+async def test_a_refusal_steps_down_when_asked_to() -> None:
+    drawn = await draw(CascadeGenerator(two(RefusalError("no violence")), on_refusal=True))
+    assert drawn.steps_down == ("RefusalError: no violence",)
+    one, other = two(RefusalError("no"))
+    other.enqueue(RefusalError("never"))
+    with pytest.raises(RefusalError, match="no; then RefusalError: never"):
+        await draw(CascadeGenerator([one, other], on_refusal=True))
+
+
+async def test_a_refusal_after_a_step_down_says_who_was_asked_before() -> None:
+    one, other = two(QuotaError("empty"))
+    other.enqueue(RefusalError("never"))
+    with pytest.raises(RefusalError, match="QuotaError: empty; then RefusalError: never"):
+        await draw(CascadeGenerator([one, other]))
+
+
+@pytest.mark.parametrize(
+    ("errors", "retryable", "wait"),
+    [
+        ([QuotaError("a"), AuthError("b")], False, None),
+        ([QuotaError("a"), RateLimitedError("b", retry_after_s=7)], True, 7),
+        ([RateLimitedError("a", retry_after_s=9), RateLimitedError("b", retry_after_s=7)], True, 7),
+        ([BackendError("a"), RateLimitedError("b", retry_after_s=7)], True, None),
+    ],
+)
+async def test_when_nobody_answers_it_is_worth_another_try_if_one_of_them_is(
+    errors: list[BackendError], retryable: bool, wait: float | None
+) -> None:
+    members = [ScriptedGenerator(error, identity=f"p:{n}") for n, error in enumerate(errors)]
+    with pytest.raises(BackendError, match=r"nobody answered: .*a; then .*b") as caught:
+        await draw(CascadeGenerator(members))
+    assert (caught.value.retryable, caught.value.retry_after_s) == (retryable, wait)
+
+
+async def test_references_are_put_into_words_for_the_one_that_draws() -> None:
+    one, other = two(QuotaError("empty"), template=ReferenceTemplate(whole="{prompt} | {items}", item="#{n} {caption}"))
+    drawn = await draw(CascadeGenerator([one, other]), PART)
+    assert one.calls[0].arguments["prompt"] == f"According to these images of {PART.caption}, generate a scene"
+    assert drawn.prompt == other.calls[0].arguments["prompt"] == f"a scene | #1 {PART.caption}"
+
+
+def test_it_promises_what_all_of_them_keep() -> None:
+    small, large = Size(width=64, height=64), Size(width=128, height=128)
+    one = ScriptedGenerator(max_references=3, sizes=(small, large), identity="one:a")
+    other = ScriptedGenerator(max_references=2, sizes=(large,), honours_seed=False, identity="two:b")
+    cascade = CascadeGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
+    assert (cascade.max_references, cascade.sizes, cascade.honours_seed) == (2, (large,), False)
+    assert cascade.identity == "one:a,any:c,two:b,on-refusal"
+    judge = CascadeJudge(
+        [ScriptedJudge(honours=frozenset({"seed", "wording"})), ScriptedJudge(honours=frozenset({"seed"}))]
+    )
+    assert judge.honours == {"seed"}
+    with pytest.raises(SpecError):
+        CascadeJudge([])
+
+
+def test_its_price_is_that_of_all_of_them_together() -> None:
+    assert not CascadeGenerator(two()).tariff.known
+    free = make_generator("sketch")
+    tariff = CascadeGenerator([free, free]).tariff
+    assert tariff.known
+    assert tariff.most(10, 0, None) == FREE.most(10, 0, None) == 0
+
+
+async def test_judges_step_down_question_by_question() -> None:
+    one, other = ScriptedJudge(identity="one:a"), ScriptedJudge(identity="two:b")
+    cascade = CascadeJudge([one, other])
+    one.enqueue(BackendTimeoutError("slow"))
+    other.enqueue(["a star"])
+    one.enqueue_captions(["a blue star"])
+    one.enqueue_preferences(QuotaError("empty"))
+    asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": Variation()}
+    critique = await cascade.critique("p", PART, **asked)
+    assert (critique.answered_by, critique.steps_down) == ("two:b", ("BackendTimeoutError: slow",))
+    captions = await cascade.captions("p", critique.verdict.missing, max_tokens=77, variation=Variation())
+    assert (captions.answered_by, captions.captions) == ("one:a", ("a blue star",))
+    assert (await cascade.compare("p", PART, PART)).answered_by == "two:b"
+    missing = await cascade.missing_concepts("p", PART, verdict=critique.verdict, variation=Variation())
+    assert missing.answered_by == "one:a"
+    assert await cascade.choose("q", [PART, PART]) == [0, 1]
+
+
+async def test_words_that_cannot_be_read_are_an_answer() -> None:
+    one, other = ScriptedJudge(JudgeReplyError("gibberish", raw="blub")), ScriptedJudge()
+    with pytest.raises(JudgeReplyError, match="gibberish") as caught:
+        await CascadeJudge([one, other]).critique(
+            "p", PART, subjects=(), requirements=(), mode="fused", variation=Variation()
+        )
+    assert caught.value.raw == "blub"
+    assert other.calls == []
+
+
+def test_specs_with_commas_make_cascades() -> None:
+    generator = make_generator("openai:gpt-image-2@http://localhost:1/v1, sketch")
+    assert generator.identity == "openai:gpt-image-2@http://localhost:1/v1,sketch:painter-1"
+    assert make_judge("clip:sketch,sketch").identity == "sketch,sketch"
+    assert make_generator("sketch,sketch,on-refusal").identity.endswith(",on-refusal")
+    for spec in ("sketch,on-refusal", "on-refusal"):
+        with pytest.raises(SpecError, match="two backends"):
+            make_generator(spec)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Loopback]]:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Loopback()) for _ in range(2)]
+        yield servers
+    assert [server.errors for server in servers] == [[], []]
+
+
+async def follow(home: Path, setup: Setup) -> Any:
+    wiring = Wiring(Home.find(home))
+    library = ScriptedLibrary()
+    library.plant("a blue star on black")
+    wiring.use("library", "scripted", library)
+    record = None
+    async for event in Runner(wiring=wiring).start("a star", setup):
+        record = event.record or record
+    return record
+
+
+CRITIQUE = '{"checks": [{"requirement": "a star", "kind": "content", "met": %s, "evidence": ""}], "missing": %s}'
+
+
+async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
+    tmp_path: Path, servers: list[Loopback], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    one, other = servers
+    one.enqueue("images.generate", Fault("quota"))
+    one.enqueue("images.edit", Fault("error_503"))
+    other.enqueue("images.generate", Reply(images=(tiny_png("draft"),)))
+    other.enqueue("images.edit", Reply(images=(tiny_png("better"),)))
+    spec = f"openai:gpt-image-2@{one.base_url},openai:other@{other.base_url}"
+    judge = f"openai:down@http://127.0.0.1:9/v1,openai:vlm@{other.base_url}"
+    setup = Setup(generator=spec, judge=judge, library="scripted", knobs=Knobs(judge_mode="stepwise", max_rounds=1))
+    for text in ("No.", "content: a star", "1. a blue star on black", "Yes."):
+        other.enqueue("chat", Reply(text=text))
+    record = await asyncio.wait_for(follow(tmp_path, setup), 60)
+    assert record.outcome is Outcome.ALIGNED, record.reason
+    assert {attempt.generator for attempt in record.attempts} == {f"openai:other@{other.base_url}"}
+    assert record.attempts[1].prompt == other.of("images.edit")[0].prompt
+    assert "a blue star on black" in record.attempts[1].prompt
+    drawings = [call for call in record.call_log if call.role == "generate"]
+    assert [call.backend for call in drawings] == [f"openai:other@{other.base_url}"] * 2
+    assert drawings[0].note.startswith("QuotaError: openai:gpt-image-2@")
+    assert "503" in drawings[1].note or "overload" in drawings[1].note
+    judged = [call for call in record.call_log if call.role != "generate"]
+    assert {call.backend for call in judged} == {f"openai:vlm@{other.base_url}"}
+    assert all("openai:down@http://127.0.0.1:9/v1" in call.note for call in judged)
+    # What runs on this machine is free, and is said to be.
+    assert record.cost_usd == 0
+    assert record.unpriced == []

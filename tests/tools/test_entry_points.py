@@ -1,0 +1,60 @@
+"""A third-party package, installed by pip into a folder and used through its entry points, in a process of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent / "data" / "imagerag-plain"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder it was installed into; it is built from a copy, so that nothing is left behind here."""
+    root = tmp_path_factory.mktemp("plain")
+    shutil.copytree(PACKAGE, root / "source")
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", *options, "--target", str(root / "site"), str(root / "source")]
+    made = subprocess.run(pip, capture_output=True, text=True, timeout=120)
+    assert made.returncode == 0, made.stderr
+    return root / "site"
+
+
+def imagerag(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("IMAGERAG_")}
+    env |= {"PYTHONPATH": str(site), "IMAGERAG_HOME": str(home)}
+    command = [sys.executable, "-m", "imagerag.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=home.parent, timeout=120)
+
+
+def test_it_draws_and_judges_by_its_spec(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "imagerag.toml").write_text('preset = "sketch"\nlibrary = ""\n')
+    shared = ("generate", "a picture in blue", "--json", "--quiet", "--judge", "plain:blue", "--max-cost-usd", "0")
+    done = imagerag(installed, tmp_path / "home", *shared, "--generator", "plain:blue")
+    record = json.loads(done.stdout)
+    assert (done.returncode, record["outcome"], record["cost_usd"]) == (0, "aligned", 0.0), done.stderr
+    assert record["attempts"][0]["generator"] == "plain:blue"
+    red = imagerag(installed, tmp_path / "home", *shared, "--generator", "plain:red")
+    assert (red.returncode, json.loads(red.stdout)["outcome"]) == (3, "no_usable_reference")
+
+
+def test_it_is_listed_and_can_be_part_of_a_cascade(installed: Path, tmp_path: Path) -> None:
+    done = imagerag(
+        installed, tmp_path / "home", "doctor", "--generator", "nosuch", "--judge", "plain,sketch", "--json"
+    )
+    found = json.loads(done.stdout)
+    assert "plain" in found["problems"][0]  # there is no generator 'nosuch'; there is: …, plain, …
+    judges = [one for one in found["backends"] if one["role"] == "judge"]
+    assert [(one["identity"], one["reachable"], one["price"]) for one in judges] == [
+        ("plain", True, "free"),
+        ("sketch", True, "free"),
+    ]
+
+
+def test_it_is_as_short_as_the_documents_say() -> None:
+    lines = (PACKAGE / "imagerag_plain.py").read_text().splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 35

@@ -1,0 +1,229 @@
+"""Several backends as one: the next is asked when one cannot answer, and the record says why.
+
+A cascade steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
+no answer in time): waiting is only worth it when nobody answers, and that waiting is the graph's. A refusal, and words
+that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says otherwise for
+refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, RefusalError, SpecError
+from imagerag.agent.ports import (
+    Captions,
+    Critique,
+    GeneratedImage,
+    ImageGenerator,
+    ImagePart,
+    Judge,
+    Lever,
+    Missing,
+    Preference,
+    Reading,
+    ReferenceTemplate,
+    Tariff,
+)
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
+
+ON_REFUSAL: Final = "on-refusal"
+"""The word of a spec that lets a cascade step down from a refusal, too."""
+
+AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}")
+"""A cascade is handed the user's own words: each member has its own way of putting references into them."""
+
+Member = TypeVar("Member", bound=ImageGenerator | Judge)
+Answer = TypeVar("Answer")
+Told = TypeVar("Told", bound=GeneratedImage | Reading)
+
+
+class _Cascade(Generic[Member]):
+    def __init__(self, members: Sequence[Member], *, on_refusal: bool = False) -> None:
+        if not members:
+            raise SpecError("a cascade needs at least one backend")
+        self.members: tuple[Member, ...] = tuple(members)
+        self.on_refusal = on_refusal
+        self.identity = ",".join([*(member.identity for member in members), *([ON_REFUSAL] if on_refusal else [])])
+
+    @property
+    def tariff(self) -> Tariff:
+        """Known when every member's is; at most, every member is paid (an answer can be lost on the way)."""
+        tariffs = [getattr(member, "tariff", Tariff()) for member in self.members]
+
+        def most(prompt: int, images: int, size: Size | None) -> float | None:
+            prices = [tariff.most(prompt, images, size) for tariff in tariffs]
+            return None if None in prices else sum(price for price in prices if price is not None)
+
+        return Tariff(known=all(tariff.known for tariff in tariffs), most=most)
+
+    async def _first(self, ask: Callable[[Member], Awaitable[Answer]]) -> tuple[Answer, Member, tuple[str, ...]]:
+        """The first answer there is, who gave it, and why those before did not.
+
+        Raises:
+            RefusalError, JudgeReplyError: that was the answer; its message says who did not answer before.
+            BackendError: nobody answered; worth another try when it is for one of them.
+        """
+        failed: list[ImageRAGError] = []
+        for member in self.members:
+            try:
+                return await ask(member), member, tuple(map(_reason, failed))
+            except BackendError as error:
+                failed.append(error)
+            except RefusalError as error:
+                failed.append(error)
+                if not self.on_refusal:
+                    raise RefusalError(_joined(failed)) from error
+            except JudgeReplyError as error:
+                raise JudgeReplyError(_joined([*failed, error]), raw=error.raw) from error
+        raise self._nobody(failed)
+
+    def _nobody(self, failed: list[ImageRAGError]) -> ImageRAGError:
+        silent = [error for error in failed if isinstance(error, BackendError)]
+        if not silent:
+            return RefusalError(_joined(failed))
+        if len(failed) == 1:
+            return failed[0]
+        again = [error for error in silent if error.retryable]
+        waits = [error.retry_after_s for error in again if error.retry_after_s is not None]
+        # Another try is worth it as soon as one of them may answer.
+        wait = min(waits) if again and len(waits) == len(again) else None
+        return BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
+
+
+class CascadeGenerator(_Cascade[ImageGenerator]):
+    """Draws with the first generator that answers.
+
+    It promises what all of them keep: as many references as the smallest limit, sizes that each draws, a seed only
+    where all honour it. References are put into words for the one that draws; the answer says which that was.
+
+    Args:
+        members: at least one, the preferred first.
+        on_refusal: whether a refusal steps down, too.
+
+    Raises:
+        SpecError: no member.
+    """
+
+    template = AS_IT_IS
+
+    @property
+    def max_references(self) -> int:
+        """What every member takes."""
+        return min(member.max_references for member in self.members)
+
+    @property
+    def sizes(self) -> tuple[Size, ...] | None:
+        """What every member draws; None when any size will do for all, empty when they have none in common."""
+        limited = [member.sizes for member in self.members if member.sizes is not None]
+        return tuple(size for size in limited[0] if all(size in sizes for sizes in limited)) if limited else None
+
+    @property
+    def honours_seed(self) -> bool:
+        """Whether all do."""
+        return all(member.honours_seed for member in self.members)
+
+    async def generate(
+        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+    ) -> GeneratedImage:
+        """Draw one picture; `prompt` is in the user's own words.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: nobody answered.
+            UsageError: what is asked for is outside the limits of the member whose turn it is.
+        """
+
+        async def draw(member: ImageGenerator) -> GeneratedImage:
+            worded = reference_prompt(member.template, prompt, references)
+            drawn = await member.generate(worded, references, variation=variation, size=size)
+            return drawn if drawn.prompt else replace(drawn, prompt=worded)
+
+        return _signed(*await self._first(draw))
+
+
+class CascadeJudge(_Cascade[Judge]):
+    """Judges with the first judge that answers; each question of a run may be answered by another one.
+
+    Args:
+        members: at least one, the preferred first.
+        on_refusal: whether a refusal steps down, too.
+
+    Raises:
+        SpecError: no member.
+    """
+
+    @property
+    def honours(self) -> frozenset[Lever]:
+        """What changes the answers of all of them."""
+        return frozenset.intersection(*(member.honours for member in self.members))
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: Variation,
+        max_tokens: int | None = None,
+    ) -> Critique:
+        """As the first that answers judges."""
+        asked: dict[str, Any] = {"subjects": subjects, "requirements": requirements, "mode": mode}
+        asked |= {"variation": variation, "max_tokens": max_tokens}
+        return _signed(*await self._first(lambda judge: judge.critique(prompt, image, **asked)))
+
+    async def missing_concepts(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: Variation,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Missing:
+        """As the first that answers names it."""
+        asked: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
+        return _signed(*await self._first(lambda judge: judge.missing_concepts(prompt, image, **asked)))
+
+    async def captions(
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: Variation,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Captions:
+        """As the first that answers writes them."""
+        asked: dict[str, Any] = {"max_tokens": max_tokens, "variation": variation, "image": image}
+        asked |= {"verdict": verdict, "subjects": subjects}
+        return _signed(*await self._first(lambda judge: judge.captions(prompt, concepts, **asked)))
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """As the first that answers prefers."""
+        return _signed(*await self._first(lambda judge: judge.compare(prompt, first, second)))
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+        """As the first that answers ranks."""
+        ranked, _, _ = await self._first(lambda judge: judge.choose(query, images))
+        return ranked
+
+
+def _signed(answer: Told, member: ImageGenerator | Judge, steps: tuple[str, ...]) -> Told:
+    """The answer with who gave it; a cascade inside this one has said so itself."""
+    by = answer.answered_by or member.identity
+    return replace(answer, answered_by=by, steps_down=(*steps, *answer.steps_down))
+
+
+def _reason(error: ImageRAGError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _joined(errors: Sequence[ImageRAGError]) -> str:
+    """One error as it is, several with their kinds, oldest first."""
+    return str(errors[0]) if len(errors) == 1 else "; then ".join(map(_reason, errors))
