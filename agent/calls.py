@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 
 from imagerag.agent import journal as journals
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError
+from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal
 from imagerag.agent.ports import Reading
 from imagerag.agent.spending import Tariffs, most_of, tariff_for, why_not
@@ -20,6 +21,9 @@ from imagerag.agent.types import Call, Knobs, Variation
 Answer = TypeVar("Answer", bound=Reading)
 Failure = TypeVar("Failure", bound=Exception)
 Failed = MutableMapping[str, list[Call]]
+
+LONGEST_WAIT_S = 120.0
+"""A service that asks for more is asked again after this long, and ends the run by saying no once more."""
 
 
 @dataclass(kw_only=True)
@@ -132,17 +136,21 @@ class Calls:
 
     async def _ask(self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]]) -> Entry:
         """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read."""
+        await self._wait_as_told()
         clock, began = asyncio.timeout(self._check_budget()), time.monotonic()
         answer, failure = None, None
         try:
-            async with clock:
-                answer = await ask()
+            # The run is in the key: another run that asks the same pays for itself.
+            with idempotent(f"{self.run_id}-{asked.key}"):
+                async with clock:
+                    answer = await ask()
         except Exception as error:
             failure = journals.failure_of(error)
             if failure is None:
                 took, told = time.monotonic() - began, str(error) or type(error).__name__
-                lost = call.model_copy(update={"elapsed_s": took, "error": told, "answered": False})
-                self.made.append(lost)
+                wait = getattr(error, "retry_after_s", None)
+                lost = {"elapsed_s": took, "error": told, "answered": False, "retry_after_s": wait}
+                self.made.append(call.model_copy(update=lost))
                 if clock.expired():
                     raise self._over("the deadline came during a call") from None
                 self.failed[self.task] = self.made
@@ -160,6 +168,14 @@ class Calls:
         if self.journal is not None:
             await self.journal.keep(entry)
         return entry
+
+    async def _wait_as_told(self) -> None:
+        """Wait as long as the service asked for when it turned the last call down, but not into the deadline."""
+        last = self.made[-1] if self.made else None
+        wait = last.retry_after_s if last and not last.answered else None
+        if wait:
+            left = self._check_budget()
+            await asyncio.sleep(min(wait, LONGEST_WAIT_S if left is None else left))
 
     def _all(self) -> list[Call]:
         return [*self.before, *self.made]

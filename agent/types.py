@@ -255,6 +255,7 @@ class Call(Value):
         error: the error's message, when it failed.
         request: SHA-256 of everything the call was asked with.
         answered: False when no answer arrived (an error on the way).
+        retry_after_s: how long the service then asked to wait, in seconds.
         reused: the answer came from another run's journal and cost nothing.
         note: why backends asked before this one did not answer (a cascade).
     """
@@ -271,6 +272,7 @@ class Call(Value):
     error: str | None = None
     request: str = ""
     answered: bool = True
+    retry_after_s: float | None = None
     reused: bool = False
     note: str = ""
 

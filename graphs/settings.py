@@ -12,14 +12,28 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY
 
 FILE: Final = "imagerag.toml"
 PREFIX: Final = "IMAGERAG_"
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
-    "sketch": {"generator": "sketch", "judge": "sketch", "embedder": "sketch", "library": "sketch"},
+    "sketch": {"generator": "sketch", "judge": "sketch", "embedder": "sketch", "library": BUILT_IN_LIBRARY},
+    "openai": {
+        "generator": "openai:gpt-image-2.6-flare",
+        "judge": "openai:gpt-5.6",
+        "embedder": "open_clip:ViT-B-32-quickgelu/openai",
+    },
+    "local": {
+        "generator": "diffusers:flux2-klein",
+        "judge": "transformers:Qwen/Qwen3-VL-4B-Instruct",
+        "embedder": "open_clip:ViT-B-32-quickgelu/openai",
+    },
 }
-"""`sketch` is embedded: offline, no key, a toy world with real parts."""
+"""`sketch` is embedded: offline, no key, a toy world with real parts. `openai` costs money. `local` fetches weights once,
+needs the extras `diffusers` and `transformers`, and wants a GPU."""
+
+KEY: Final = "OPENAI_API_KEY"
 
 
 class Settings(BaseModel):
@@ -39,7 +53,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: str | None = None
-    preset: str = "sketch"
+    preset: str
     generator: str
     judge: str
     embedder: str
@@ -65,8 +79,10 @@ def resolve(**arguments: str | None) -> Settings:
     given: dict[str, Any] = {}
     for _, layer in reversed(layers):
         given |= layer
-    preset = given.get("preset", "sketch")
-    source = next((name for name, layer in layers if "preset" in layer), "default")
+    keyed = bool(os.environ.get(KEY))
+    preset = given.get("preset", "openai" if keyed else "sketch")
+    default = f"default: {KEY} is set" if keyed else f"default: {KEY} is not set"
+    source = next((name for name, layer in layers if "preset" in layer), default)
     if preset not in PRESETS:
         raise UsageError(f"no preset {preset!r}; there is: {', '.join(PRESETS)}")
     try:

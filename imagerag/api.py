@@ -2,35 +2,27 @@
 
 import asyncio
 import io
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from imagerag.agent.errors import BlobError, ImageRAGError, UnknownLibraryError, UsageError
-from imagerag.agent.types import BUILT_IN_LIBRARY, ImageRef, Knobs, Setup, Size, Subject
-from imagerag.graphs.settings import Settings, resolve
+from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
+from imagerag.agent.types import ImageRef, Knobs, Setup, Subject
+from imagerag.inputs import Image, make_knobs, parse_size, read_image, run_sync, told
+from imagerag.libraries import Libraries
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Hit
     from imagerag.agent.record import RunRecord
     from imagerag.graphs.estimate import Estimate
     from imagerag.graphs.events import RunEvent
     from imagerag.graphs.runner import Runner
-    from imagerag.graphs.wiring import Wiring
-    from imagerag.store.ingest import IndexReport
-    from imagerag.store.library import Library
     from imagerag.store.runs import RunEntry
 
-Image = str | Path | bytes
-Answer = TypeVar("Answer")
 
-
-class ImageRAG:
+class ImageRAG(Libraries):
     """Draws what was asked for, looks at it, finds what is missing in the user's own pictures, and draws again.
 
     Args:
@@ -48,39 +40,12 @@ class ImageRAG:
         UsageError: an unknown preset or setting.
     """
 
-    def __init__(
-        self,
-        *,
-        preset: str | None = None,
-        generator: str | None = None,
-        judge: str | None = None,
-        embedder: str | None = None,
-        library: str | None = None,
-        home: str | Path | None = None,
-    ) -> None:
-        self.settings: Settings = resolve(
-            preset=preset,
-            generator=generator,
-            judge=judge,
-            embedder=embedder,
-            library=library,
-            home=str(home) if home is not None else None,
-        )
-
     @cached_property
     def runner(self) -> "Runner":
         """What runs the graph; for those who need more than this class offers."""
         from imagerag.graphs.runner import Runner
 
         return Runner(wiring=self.wiring)
-
-    @cached_property
-    def wiring(self) -> "Wiring":
-        """What runs are made of: backends, libraries, images, the list of runs."""
-        from imagerag.graphs.wiring import Wiring
-        from imagerag.store.home import Home
-
-        return Wiring(Home.find(self.settings.home))
 
     async def generate(self, prompt: str, **options: Any) -> "RunRecord":
         """Draw, judge, retrieve and redraw until the judge agrees or the rounds are spent.
@@ -121,6 +86,7 @@ class ImageRAG:
         where: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
+        journal: Literal["record", "reuse", "replay"] = "record",
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         deadline_s: float | None = None,
@@ -143,6 +109,8 @@ class ImageRAG:
             seed: where the generator honours one.
             size: "WxH" or a pair, in pixels.
             where: metadata a reference must have; tags and licences likewise.
+            journal: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where
+                nothing was recorded.
             max_calls: model calls at most.
             max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
             deadline_s: seconds at most.
@@ -164,6 +132,7 @@ class ImageRAG:
             where=dict(where or {}),
             tags=tuple(tags),
             licences=tuple(licences),
+            journal=journal,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
         )
@@ -250,120 +219,6 @@ class ImageRAG:
         """The bytes of an image of a run, verified against their hash."""
         return await self.wiring.blobs.get(sha256)
 
-    async def index(
-        self,
-        *paths: str | Path,
-        library: str | None = None,
-        embedder: str | None = None,
-        manifest: str | Path | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> "IndexReport":
-        """Put the images of files and folders into a library, which is made when there is none of that name.
-
-        Args:
-            paths: files, and folders with everything below them.
-            library: which one, when not the one this object was made with.
-            embedder: spec of the encoder for a new library; one that exists knows its own.
-            manifest: JSON lines or CSV that says more of the images (caption, tags, licence, …).
-            progress: called after every batch with files done and files in all.
-
-        Returns:
-            How many were added, updated, unchanged, and what was skipped and why.
-
-        Raises:
-            UsageError: a path or the manifest does not exist.
-            EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
-        """
-        from imagerag.store.ingest import index
-
-        if (library or self.settings.library) == BUILT_IN_LIBRARY:
-            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        opened = await self.open_library(library, embedder=embedder, create=True)
-        return await index(paths, opened, manifest=manifest, progress=progress)
-
-    async def search(
-        self,
-        query: str | None = None,
-        *,
-        image: Image | None = None,
-        library: str | None = None,
-        k: int = 8,
-        where: Mapping[str, str] | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
-        hybrid: bool = False,
-    ) -> "list[Hit]":
-        """The `k` library images most similar to a text or to an image, best first, whatever the threshold.
-
-        Args:
-            query: a text; or give `image`.
-            library: which one, when not the one this object was made with.
-            where: metadata a hit must have; tags and licences likewise.
-            hybrid: rank by the words of captions and titles too.
-
-        Raises:
-            UsageError: neither a text nor an image, or both; or `hybrid` with an image.
-            UnknownLibraryError: there is none of that name.
-        """
-        from imagerag.agent.ports import Filter
-
-        if (query is None) == (image is None):
-            raise UsageError("search with a text or with an image, one of them")
-        if image is not None and hybrid:
-            raise UsageError("a hybrid search needs words: an image has none")
-        opened = await self.open_library(library)
-        wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
-        if image is not None:
-            data = await asyncio.to_thread(read_image, image)
-            return list(await opened.search_by_image(data, k=k, filter=wanted))
-        return list(await opened.search(query or "", k=k, filter=wanted, hybrid=hybrid))
-
-    async def open_library(
-        self, name: str | None = None, *, embedder: str | None = None, create: bool = False
-    ) -> "Library":
-        """Open a library, with the encoder it was made with unless another is named.
-
-        Args:
-            name: which one, when not the one this object was made with.
-            embedder: insist on this encoder.
-            create: make an empty one when there is none.
-
-        Raises:
-            UnknownLibraryError: there is none of that name, and none was to be made.
-            EmbeddingMismatchError: it was made with another encoder than `embedder`.
-        """
-        from imagerag.store.library import Library
-
-        name = name or self.settings.library
-        if not name:
-            raise UsageError("say which library: --library NAME")
-        wiring = self.wiring
-        try:
-            opened = await wiring.open_library(name)
-        except UnknownLibraryError:
-            if not create:
-                raise
-            return await Library.create_or_open(wiring.home, name, wiring.embedder(embedder or self.settings.embedder))
-        if embedder is None or embedder == opened.passport.spec:
-            return opened
-        return await Library.open(wiring.home, name, wiring.embedder(embedder))
-
-    async def libraries(self) -> list[str]:
-        """The names of the libraries there are, sorted."""
-        from imagerag.store.library import list_libraries
-
-        return await asyncio.to_thread(list_libraries, self.wiring.home)
-
-    async def remove_library(self, name: str) -> None:
-        """Delete a library with everything in it; the files it was indexed from stay.
-
-        Raises:
-            UnknownLibraryError: there is none of that name.
-        """
-        from imagerag.store.library import remove
-
-        await asyncio.to_thread(remove, self.wiring.home, name)
-
     async def pictures(self, record: "RunRecord") -> dict[str, bytes]:
         """The bytes of every picture a run speaks of, by SHA-256: attempts and candidates. Lost ones are left out."""
         library = None
@@ -401,78 +256,10 @@ class ImageRAG:
                 deadline_s=deadline_s,
             )
         except ValidationError as error:
-            raise UsageError(_plain(error)) from error
+            raise UsageError(told(error)) from error
 
     async def _keep(self, image: Image) -> ImageRef:
         return await self.wiring.blobs.put(await asyncio.to_thread(read_image, image))
-
-
-def make_knobs(**values: Any) -> Knobs:
-    """Knobs from plain values.
-
-    Raises:
-        UsageError: a value out of its range; one line that names it.
-    """
-    try:
-        return Knobs(**values)
-    except ValidationError as error:
-        raise UsageError(_plain(error)) from error
-
-
-def parse_size(size: str | tuple[int, int] | Size | None) -> Size | None:
-    """A size from "WxH" or a pair of pixels.
-
-    Raises:
-        UsageError: not a size between 16 and 8192 pixels a side.
-    """
-    if size is None or isinstance(size, Size):
-        return size
-    try:
-        width, height = (int(side) for side in (size.lower().split("x") if isinstance(size, str) else size))
-        return Size(width=width, height=height)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"not a size: {size!r}; give WIDTHxHEIGHT, 16 to 8192 pixels a side") from error
-
-
-def read_image(image: Image) -> bytes:
-    """Image bytes from bytes or a file.
-
-    Raises:
-        UsageError: no such file.
-    """
-    if isinstance(image, bytes):
-        return image
-    try:
-        return Path(image).expanduser().read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
-
-
-def run_sync(answer: "Awaitable[Answer]") -> Answer:
-    """Wait for an answer without being in an event loop, or, inside one, in a thread with a loop of its own."""
-
-    async def awaited() -> Answer:
-        return await answer
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(awaited())
-    answers: list[Answer] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            answers.append(asyncio.run(awaited()))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="imagerag")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]
 
 
 async def _last(events: AsyncIterator["RunEvent"]) -> "RunRecord":
@@ -481,8 +268,3 @@ async def _last(events: AsyncIterator["RunEvent"]) -> "RunRecord":
         record = event.record or record
     assert record is not None, "a run's last event carries its record"
     return record
-
-
-def _plain(error: ValidationError) -> str:
-    problems = (f"{'.'.join(str(part) for part in p['loc'][:1])}: {p['msg']}" for p in error.errors())
-    return "; ".join(dict.fromkeys(problems))

@@ -33,7 +33,9 @@ READ_AT_MOST = 1_000_000
 @click.command("generate")
 @click.argument("prompt")
 @library_option
-@click.option("--preset", metavar="P", help="Backends that belong together: sketch  [env: IMAGERAG_PRESET]")
+@click.option(
+    "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
+)
 @click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
 @click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
 @click.option(
@@ -54,6 +56,12 @@ READ_AT_MOST = 1_000_000
 @click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")
 @click.option("--size", metavar="WxH", help="Size of the picture in pixels.")
+@click.option(
+    "--journal",
+    type=click.Choice(["record", "reuse", "replay"]),
+    default="record",
+    help="Use answers of other runs too (reuse), or nothing else (replay).",
+)
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
 @click.option("--deadline-s", type=float, metavar="S", help="Seconds at most.")

@@ -32,7 +32,7 @@ main(sys.argv[1:])
 
 
 def imagerag(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "imagerag.cli", *arguments]
+    command = [sys.executable, "-m", "imagerag", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
@@ -79,7 +79,7 @@ def test_ctrl_c_cancels_and_says_how_it_stands(home: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
-    command = f"{sys.executable} -m imagerag.cli generate '{HELD}' --events | head -n 1"
+    command = f"{sys.executable} -m imagerag generate '{HELD}' --events | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
     assert json.loads(done.stdout)["kind"] == "started"
     assert "Traceback" not in done.stderr
@@ -100,7 +100,7 @@ def test_marks_degrade_where_the_terminal_cannot_show_them(home: Path) -> None:
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colour_in_a_terminal_unless_it_is_not_wanted(home: Path, no_color: str, coloured: bool) -> None:
     leader, follower = os.openpty()
-    command = [sys.executable, "-m", "imagerag.cli", "library", "list"]
+    command = [sys.executable, "-m", "imagerag", "library", "list"]
     env = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
     with subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE, env=env) as running:
         running.wait(60)
@@ -113,7 +113,7 @@ def test_colour_in_a_terminal_unless_it_is_not_wanted(home: Path, no_color: str,
 def test_references_are_chosen_in_a_terminal(home: Path) -> None:
     leader, follower = os.openpty()
     os.write(leader, b"99\n1\n")
-    command = [sys.executable, "-m", "imagerag.cli", "generate", HELD, "--select", "--threshold", "off"]
+    command = [sys.executable, "-m", "imagerag", "generate", HELD, "--select", "--threshold", "off"]
     with subprocess.Popen([*command, "--max-rounds", "1"], stdin=follower, stdout=subprocess.PIPE, stderr=follower):
         pass
     os.close(follower)

@@ -279,6 +279,40 @@ async def test_a_backend_that_may_recover_is_asked_again_and_each_try_is_in_the_
     assert [call.error for call in record.call_log if call.role == "generate"] == ["slow down", "500", None]
 
 
+async def test_a_service_that_says_how_long_to_wait_is_left_alone_that_long(bench, monkeypatch):
+    waits = []
+
+    async def no_sleep(seconds):
+        waits.append(seconds)
+
+    bench.generator.enqueue(RateLimitedError("slow down", retry_after_s=7), RateLimitedError("and again"), None)
+    bench.judge.enqueue([])
+    monkeypatch.setattr("imagerag.agent.calls.asyncio.sleep", no_sleep)
+    record = await bench.run()
+    assert record.outcome is Outcome.ALIGNED
+    assert [wait for wait in waits if wait == 7] == [7]
+
+
+async def test_every_try_of_a_call_carries_the_same_idempotency_key_and_no_other_call_does(bench):
+    from imagerag.agent.idempotency import current_key
+
+    keys = []
+
+    class Noting(ScriptedGenerator):
+        async def generate(self, *given, **named):
+            keys.append(current_key())
+            return await super().generate(*given, **named)
+
+    bench.library.plant(CAPTION)
+    bench.generator = Noting(BackendError("lost"), None, None)
+    bench.judge.enqueue(["a heart"], [])
+    await bench.run()
+    first, again, second = keys
+    assert first == again
+    assert None not in keys
+    assert second != first
+
+
 async def test_a_backend_that_cannot_recover_is_not_asked_again(bench):
     bench.generator.enqueue(AuthError("no key"))
     record = await bench.run()

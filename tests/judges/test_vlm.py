@@ -23,7 +23,7 @@ from imagerag.agent.errors import (
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.generators.account import Account
-from imagerag.tools.generators.idempotency import idempotent
+from imagerag.agent.idempotency import idempotent
 from imagerag.tools.judges.vlm import VlmJudge, vlm_judge
 from imagerag.tools.judges.vlm_chat import Turn
 from imagerag.tools.judges.vlm_openai import OpenAIChat

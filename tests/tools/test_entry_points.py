@@ -27,7 +27,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def imagerag(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("IMAGERAG_")}
     env |= {"PYTHONPATH": str(site), "IMAGERAG_HOME": str(home)}
-    command = [sys.executable, "-m", "imagerag.cli", *arguments]
+    command = [sys.executable, "-m", "imagerag", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd=home.parent, timeout=120)
 
 

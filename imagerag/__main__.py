@@ -1,4 +1,4 @@
-"""`python -m imagerag.cli`."""
+"""`python -m imagerag`."""
 
 from imagerag.cli import main
 

@@ -1,0 +1,89 @@
+"""What callers hand in, made into what runs are made of; and waiting for an answer without an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Knobs, Size
+
+Image = str | Path | bytes
+Answer = TypeVar("Answer")
+
+
+def make_knobs(**values: Any) -> Knobs:
+    """Knobs from plain values.
+
+    Raises:
+        UsageError: a value out of its range; one line that names it.
+    """
+    try:
+        return Knobs(**values)
+    except ValidationError as error:
+        raise UsageError(told(error)) from error
+
+
+def parse_size(size: str | tuple[int, int] | Size | None) -> Size | None:
+    """A size from "WxH" or a pair of pixels.
+
+    Raises:
+        UsageError: not a size between 16 and 8192 pixels a side.
+    """
+    if size is None or isinstance(size, Size):
+        return size
+    try:
+        width, height = (int(side) for side in (size.lower().split("x") if isinstance(size, str) else size))
+        return Size(width=width, height=height)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"not a size: {size!r}; give WIDTHxHEIGHT, 16 to 8192 pixels a side") from error
+
+
+def read_image(image: Image) -> bytes:
+    """Image bytes from bytes or a file.
+
+    Raises:
+        UsageError: no such file.
+    """
+    if isinstance(image, bytes):
+        return image
+    try:
+        return Path(image).expanduser().read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
+
+
+def run_sync(answer: Awaitable[Answer]) -> Answer:
+    """Wait for an answer without being in an event loop, or, inside one, in a thread with a loop of its own."""
+
+    async def awaited() -> Answer:
+        return await answer
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    answers: list[Answer] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(asyncio.run(awaited()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="imagerag")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def told(error: ValidationError) -> str:
+    """What is wrong with the values, in one line that names them."""
+    problems = (f"{'.'.join(str(part) for part in p['loc'][:1])}: {p['msg']}" for p in error.errors())
+    return "; ".join(dict.fromkeys(problems))

@@ -1,0 +1,163 @@
+"""The Python front door to libraries: indexing, searching, opening, removing."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagerag.agent.errors import UnknownLibraryError, UsageError
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.graphs.settings import Settings, resolve
+from imagerag.inputs import Image, read_image
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports import Hit
+    from imagerag.graphs.wiring import Wiring
+    from imagerag.store.ingest import IndexReport
+    from imagerag.store.library import Library
+
+
+class Libraries:
+    """What can be done with libraries; the part of `ImageRAG` that needs no generator and no judge."""
+
+    def __init__(
+        self,
+        *,
+        preset: str | None = None,
+        generator: str | None = None,
+        judge: str | None = None,
+        embedder: str | None = None,
+        library: str | None = None,
+        home: str | Path | None = None,
+    ) -> None:
+        self.settings: Settings = resolve(
+            preset=preset,
+            generator=generator,
+            judge=judge,
+            embedder=embedder,
+            library=library,
+            home=str(home) if home is not None else None,
+        )
+
+    @cached_property
+    def wiring(self) -> "Wiring":
+        """What runs are made of: backends, libraries, images, the list of runs."""
+        from imagerag.graphs.wiring import Wiring
+        from imagerag.store.home import Home
+
+        return Wiring(Home.find(self.settings.home))
+
+    async def index(
+        self,
+        *paths: str | Path,
+        library: str | None = None,
+        embedder: str | None = None,
+        manifest: str | Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "IndexReport":
+        """Put the images of files and folders into a library, which is made when there is none of that name.
+
+        Args:
+            paths: files, and folders with everything below them.
+            library: which one, when not the one this object was made with.
+            embedder: spec of the encoder for a new library; one that exists knows its own.
+            manifest: JSON lines or CSV that says more of the images (caption, tags, licence, …).
+            progress: called after every batch with files done and files in all.
+
+        Returns:
+            How many were added, updated, unchanged, and what was skipped and why.
+
+        Raises:
+            UsageError: a path or the manifest does not exist.
+            EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
+        """
+        from imagerag.store.ingest import index
+
+        if (library or self.settings.library) == BUILT_IN_LIBRARY:
+            raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
+        opened = await self.open_library(library, embedder=embedder, create=True)
+        return await index(paths, opened, manifest=manifest, progress=progress)
+
+    async def search(
+        self,
+        query: str | None = None,
+        *,
+        image: Image | None = None,
+        library: str | None = None,
+        k: int = 8,
+        where: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
+        licences: Sequence[str] = (),
+        hybrid: bool = False,
+    ) -> "list[Hit]":
+        """The `k` library images most similar to a text or to an image, best first, whatever the threshold.
+
+        Args:
+            query: a text; or give `image`.
+            library: which one, when not the one this object was made with.
+            where: metadata a hit must have; tags and licences likewise.
+            hybrid: rank by the words of captions and titles too.
+
+        Raises:
+            UsageError: neither a text nor an image, or both; or `hybrid` with an image.
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.agent.ports import Filter
+
+        if (query is None) == (image is None):
+            raise UsageError("search with a text or with an image, one of them")
+        if image is not None and hybrid:
+            raise UsageError("a hybrid search needs words: an image has none")
+        opened = await self.open_library(library)
+        wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
+        if image is not None:
+            data = await asyncio.to_thread(read_image, image)
+            return list(await opened.search_by_image(data, k=k, filter=wanted))
+        return list(await opened.search(query or "", k=k, filter=wanted, hybrid=hybrid))
+
+    async def open_library(
+        self, name: str | None = None, *, embedder: str | None = None, create: bool = False
+    ) -> "Library":
+        """Open a library, with the encoder it was made with unless another is named.
+
+        Args:
+            name: which one, when not the one this object was made with.
+            embedder: insist on this encoder.
+            create: make an empty one when there is none.
+
+        Raises:
+            UnknownLibraryError: there is none of that name, and none was to be made.
+            EmbeddingMismatchError: it was made with another encoder than `embedder`.
+        """
+        from imagerag.store.library import Library
+
+        name = name or self.settings.library
+        if not name:
+            raise UsageError("say which library: --library NAME")
+        wiring = self.wiring
+        try:
+            opened = await wiring.open_library(name)
+        except UnknownLibraryError:
+            if not create:
+                raise
+            return await Library.create_or_open(wiring.home, name, wiring.embedder(embedder or self.settings.embedder))
+        if embedder is None or embedder == opened.passport.spec:
+            return opened
+        return await Library.open(wiring.home, name, wiring.embedder(embedder))
+
+    async def libraries(self) -> list[str]:
+        """The names of the libraries there are, sorted."""
+        from imagerag.store.library import list_libraries
+
+        return await asyncio.to_thread(list_libraries, self.wiring.home)
+
+    async def remove_library(self, name: str) -> None:
+        """Delete a library with everything in it; the files it was indexed from stay.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
+        """
+        from imagerag.store.library import remove
+
+        await asyncio.to_thread(remove, self.wiring.home, name)

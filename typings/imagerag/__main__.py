@@ -1,0 +1,1 @@
+../../imagerag/__main__.py
