@@ -21,7 +21,7 @@ def test_json_is_one_run_document_and_stderr_has_the_progress(imagerag: Imagerag
     record = RunRecord.model_validate(document(result))
     assert record.outcome is not None
     assert result.exit_code == EXIT_CODES[record.outcome]
-    assert result.stderr.splitlines()[0].startswith("preset sketch (default)")
+    assert result.stderr.splitlines()[0].startswith("preset sketch (default: OPENAI_API_KEY is not set)")
     assert {"draw", "judge", "end"} <= {line.split()[0] for line in result.stderr.splitlines() if line.startswith("  ")}
 
 

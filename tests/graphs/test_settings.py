@@ -1,0 +1,43 @@
+"""Which backends a run gets: argument, environment, file, preset, in this order."""
+
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.graphs.settings import KEY, PRESETS, resolve
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_a_key_the_default_is_offline_and_with_one_it_is_the_service_and_both_say_so(monkeypatch):
+    assert (resolve().preset, resolve().source) == ("sketch", f"default: {KEY} is not set")
+    monkeypatch.setenv(KEY, "sk-anything")
+    settings = resolve()
+    assert (settings.preset, settings.source, settings.library) == ("openai", f"default: {KEY} is set", None)
+    assert "sk-anything" not in repr(settings)
+
+
+def test_an_argument_beats_the_environment_beats_the_file_beats_the_preset(elsewhere, monkeypatch):
+    (elsewhere / "imagerag.toml").write_text('judge = "clip"\nlibrary = "from-file"\nembedder = "open_clip"\n')
+    monkeypatch.setenv("IMAGERAG_LIBRARY", "from-environment")
+    monkeypatch.setenv("IMAGERAG_EMBEDDER", "hash")
+    settings = resolve(embedder="sketch")
+    assert settings.generator == PRESETS["sketch"]["generator"]
+    assert (settings.judge, settings.library, settings.embedder) == ("clip", "from-environment", "sketch")
+    assert {name: settings.origins[name] for name in ("judge", "library", "embedder", "generator")} == {
+        "judge": "imagerag.toml", "library": "environment", "embedder": "argument", "generator": "preset sketch",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_set_is_named(elsewhere):
+    with pytest.raises(UsageError, match="no preset 'best'; there is: sketch, openai, local"):
+        resolve(preset="best")
+    (elsewhere / "imagerag.toml").write_text("colour = 1\n")
+    with pytest.raises(UsageError, match="colour"):
+        resolve()
+    (elsewhere / "imagerag.toml").write_text("= 1\n")
+    with pytest.raises(UsageError, match="not TOML"):
+        resolve()
