@@ -94,19 +94,21 @@ class CaptionIndex:
         return np.zeros(0, dtype=np.intp) if found is None else np.unique(found)
 
     def sample(self, most: int) -> list[Asked]:
-        """Up to `most` different things that the captions name; the whole caption where it names none.
+        """Up to `most` different things: of each picture one that its caption names, or the caption if it names none.
 
         A concept is searched for, so single things are asked for: an image with one of two things in it is near to a
-        caption of both, and asking with that would teach that near is not enough even for a true match. Every thing
-        has the same chance, however many images show it: those with many are found more easily.
+        caption of both, and asking with that would teach that near is not enough even for a true match. One of each
+        picture: a thing is harder to find in a crowded picture than alone, and if every thing had the same chance,
+        the few crowded pictures of a library, which name most of its things, would speak for all of it.
         """
-        distinct: dict[frozenset[frozenset[str]], str] = {}
+        chosen: dict[frozenset[frozenset[str]], str] = {}
         for text in self.texts[:SCANNED]:
-            for said in things(text) or [text]:
-                distinct.setdefault(self._required(said), said)
-        distinct.pop(frozenset(), None)
-        chosen = sorted(distinct.values(), key=lambda said: (sha256(said.encode()).digest(), said))[:most]
-        return [Asked(said, self.matches(said)) for said in chosen]
+            if len(chosen) == most:
+                break
+            said = _any_of(things(text) or [text], text)
+            if required := self._required(said):
+                chosen.setdefault(required, said)
+        return [Asked(said, self.matches(said)) for said in chosen.values()]
 
     def near_misses(self, most: int) -> list[str]:
         """Up to `most` texts that differ from what a caption says by one word, and that no image fits.
@@ -177,6 +179,11 @@ def query_of(caption: str, title: str) -> str:
         rest = tail
     rest = " ".join(rest.split()).strip(" ,;:-–—|")
     return rest if words(rest) else text
+
+
+def _any_of(named: Sequence[str], text: str) -> str:
+    """One of the things named in a text, by chance, but always the same one."""
+    return named[int.from_bytes(sha256(text.encode(errors="replace")).digest()[:8], "big") % len(named)]
 
 
 def _name_like(text: str) -> set[str]:

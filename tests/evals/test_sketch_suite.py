@@ -18,9 +18,11 @@ from imagerag.evals.lab import Lab
 from imagerag.evals.sketch import PARTS, TARGETS, evaluate_sketch
 from imagerag.evals.sketch_judge import KINDS, Question, answered, judging, questions
 from imagerag.evals.sketch_loop import Prompt, World, painter_knows, prompts, scored
-from imagerag.evals.sketch_threshold import queries, scenes
+from imagerag.evals.sketch_threshold import KINDS as KINDS_OF_LIBRARY
+from imagerag.evals.sketch_threshold import Query, metrics, queries, scenes
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.home import Home
+from imagerag.store.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
 
 STAR = Thing("bolt", "red", "ringed")
@@ -103,13 +105,45 @@ def test_prompts_of_the_loop_are_what_they_say() -> None:
 
 
 def test_queries_of_the_threshold_are_what_they_say() -> None:
-    drawn = scenes(0, 60, 0)
+    drawn = scenes(0, 60, 0)["threshold.mixed"]
     asked = queries(Random(0), drawn, 40)
     for query in asked:
         assert query.present == any(query.shown_by(scene) for scene in drawn)
     assert {query.kind for query in asked} == {"alone", "among", "whole", "near", "held_out"}
     assert sum(not query.present for query in asked) == 40
     assert sum(query.kind == "near" for query in asked) == 20
+
+
+def test_both_kinds_of_library_are_of_one_size_and_share_their_pictures_of_one_thing() -> None:
+    for size in (1, 2, 7, 50):
+        alone, mixed = scenes(0, size, 0).values()
+        assert len(alone) == len(mixed) == size
+        assert {len(scene.things) for scene in alone} == {1}
+        assert {scene for scene in mixed if len(scene.things) == 1} <= set(alone)
+    assert [sum(len(scene.things) == count for scene in mixed) for count in (1, 2, 3)] == [30, 15, 5]
+
+
+def test_only_what_is_asked_of_pictures_of_one_thing_has_a_target() -> None:
+    for query in (Query((STAR,), "alone"), Query((STAR,), "near")):
+        assert metrics("threshold.50", query)[0] in TARGETS
+        assert not set(metrics("threshold.mixed.50", query)) & set(TARGETS)
+
+
+async def test_both_kinds_are_reported() -> None:
+    made = await evaluate_sketch(cases=8, parts=["threshold"], sizes=(12,))
+    figures = {f"{kind}.12.{figure}" for kind in KINDS_OF_LIBRARY for figure in ("accepts", "rejects")}
+    assert figures <= set(made.metrics)
+    assert made.metrics["threshold.12.accepts"].n == made.metrics["threshold.12.accepts.alone"].n
+
+
+async def test_a_library_that_cannot_be_filled_fails_its_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def down(self: Library) -> None:
+        raise BackendError("down", retryable=True)
+
+    monkeypatch.setattr(Library, "calibrate", down)
+    made = await evaluate_sketch(cases=2, parts=["threshold"], sizes=(12,))
+    assert {case.error for case in made.cases} == {"BackendError"}
+    assert all(metric.failed == metric.n for metric in made.metrics.values())
 
 
 def test_chance_is_its_own_for_every_purpose_and_never_that_of_training() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.types import ImageRef
-from imagerag.store.calibrate import ENOUGH, balance, calibrate, unrelated_floor
+from imagerag.store.calibrate import ENOUGH, balance, calibrate, not_below, unrelated_floor
 from imagerag.store.captions import CaptionIndex, phrases, query_of, things
 from imagerag.store.null_captions import NULL_CAPTIONS
 from imagerag.store.passport import percentile_of
@@ -217,11 +217,90 @@ def test_balance():
     assert balance(np.array([0.8, 0.9]), np.array([0.1, 0.2])) == pytest.approx(0.5)
     own, near = np.linspace(0.5, 1, 500), np.linspace(0, 0.5, 500)
     assert balance(own, near) == pytest.approx(0.5, abs=0.01)
-    own, near = np.linspace(0.3, 1, 1001), np.linspace(0, 0.4, 1001)
+    own, near = np.linspace(0.3, 1, 1001), np.linspace(0, 0.38, 1001)
     between = balance(own, near)
     assert 0.3 < between <= 0.37
     hopeless = balance(np.linspace(0, 1, 1001), np.linspace(0, 1, 1001))
     assert hopeless == pytest.approx(0.1)
+
+
+def test_where_both_cannot_be_had_the_worse_promise_is_broken_least():
+    own, near = np.linspace(0.3, 1, 1001), np.linspace(0, 0.4, 1001)
+    cosine = balance(own, near)
+    refused, accepted = (own < cosine).mean(), (near >= cosine).mean()
+    assert refused == pytest.approx(0.111, abs=0.002)
+    assert accepted == pytest.approx(0.0555, abs=0.002)
+    every = [max((own < at).mean() / 0.10, (near >= at).mean() / 0.05) for at in np.linspace(0, 1, 1001)]
+    assert max(refused / 0.10, accepted / 0.05) <= min(every) + 0.02
+
+
+def test_the_floor_holds_unless_it_refuses_the_own_captions_wholesale():
+    own = np.linspace(0, 1, 1001)
+    assert not_below(0.2, 0.1, own) == 0.2
+    assert not_below(0.2, 0.3, own) == 0.3
+    assert not_below(0.9, 0.1, own) == 0.1
+
+
+def test_every_picture_is_asked_for_one_of_its_things():
+    image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
+    captions = ["", *(f"a red {shape} and a blue {shape}" for shape in SHAPES), "a green fox", "a green fox"]
+    index = CaptionIndex.of([Row(image=image, caption=caption) for caption in captions])
+    asked = [said.text for said in index.sample(100)]
+    assert [text.split()[2] for text in asked] == [*SHAPES, "fox"]
+    assert {text.split()[1] for text in asked} == {"red", "blue", "green"}
+    assert [said.text for said in index.sample(3)] == asked[:3]
+
+
+@dataclass(frozen=True)
+class Mixed(World):
+    """Pictures of one to three things, each lending the picture its direction; those of several lean to `busy`, as
+    all texts do that are not of this world's words: what an unrelated caption is nearest to is a crowded picture.
+
+    Attributes:
+        busy: how far they lean, beside 1.
+    """
+
+    busy: float = 0.5
+
+    def _vector(self, words: str, salt: str, noise: float):
+        named = words.split(" and a ")
+        total = sum(World._vector(self, name, f"{salt} {name}", noise) for name in named)
+        if len(named) > 1 or not set(words.split()) & set(SHAPES):
+            total = total / np.linalg.norm(total) + self.busy * self.planted("busy")
+        return (total / np.linalg.norm(total)).astype(np.float32)
+
+
+def mixed_pictures(chance, size):
+    held = chance.sample(EVERYTHING, 700)
+    return [" and a ".join(chance.sample(held, chance.choices((1, 2, 3), (6, 3, 1))[0])) for _ in range(size)]
+
+
+@pytest.mark.parametrize("busy", [0.5, 1.0])
+@pytest.mark.parametrize("size", [50, 500])
+async def test_crowded_pictures_do_not_speak_for_the_library(world, size, busy):
+    mixed, chance = Mixed(world.planted, own=0.2, busy=busy), Random(size)
+    shown = mixed_pictures(chance, size)
+    rows, vectors = mixed.library(shown)
+    threshold = await calibrate(rows, vectors, mixed)
+    named = [picture.split(" and a ") for picture in shown]
+    present = await mixed.best([chance.choice(things) for things in named][:300], vectors)
+    absent = await mixed.best(near_misses([thing for things in named for thing in things], 200), vectors)
+
+    def strain(cosine):
+        return max((present < cosine).mean() / 0.10, (absent >= cosine).mean() / 0.05)
+
+    assert threshold.basis == "captions"
+    assert threshold.cosine >= threshold.floor or threshold.own[25] < threshold.floor
+    assert strain(threshold.cosine) <= 2 * min(map(strain, np.linspace(0, 1, 201)))
+    assert (absent < threshold.cosine).mean() >= 0.9
+
+
+async def test_the_floor_holds_where_crowded_pictures_draw_unrelated_captions(world):
+    mixed = Mixed(world.planted, own=0.6, busy=0.6)
+    threshold = await calibrate(*mixed.library(mixed_pictures(Random(50), 50)), mixed)
+    assert threshold.basis == "captions"
+    assert threshold.cosine == threshold.floor
+    assert threshold.accepted >= 0.75
 
 
 def test_the_floor_forgives_a_bank_that_is_not_all_unrelated():
