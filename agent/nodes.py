@@ -268,20 +268,18 @@ class Nodes:
         return max(0, limit - len(state.get("subjects") or []))
 
     async def _part(self, image: ImageRef) -> ImagePart:
-        return ImagePart(data=await self.blobs.get(image.sha256), media_type=image.media_type)
+        data, media_type = await self.blobs.for_models(image.sha256)
+        return ImagePart(data=data, media_type=media_type)
 
     async def _subjects(self, state: RunState) -> list[ImagePart]:
         return [await self._sent(reference) for reference in subjects_of(state)]
 
     async def _sent(self, reference: UsedReference) -> ImagePart:
-        sha = reference.image.sha256
-        if reference.role == "subject" or self.library is None:
-            data = await self.blobs.get(sha)
-        else:
-            data = await self.library.image_bytes(sha)
+        keeper = self.library if self.library and reference.role == "reference" else self.blobs
+        data, media_type = await keeper.for_models(reference.image.sha256)
         return ImagePart(
             data=data,
-            media_type=reference.image.media_type,
+            media_type=media_type,
             role=reference.role,
             concept=reference.concept,
             caption=reference.caption,

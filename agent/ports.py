@@ -368,6 +368,14 @@ class ReferenceLibrary(Protocol):
         """
         ...
 
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...
+
 
 class BlobStore(Protocol):
     """Image bytes, kept once under their SHA-256."""
@@ -382,6 +390,14 @@ class BlobStore(Protocol):
 
     async def get(self, sha256: str) -> bytes:
         """The bytes, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
             BlobError: missing or damaged.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.types import ImageRef
-from imagerag.store.imaging import inspect
+from imagerag.store.imaging import for_models, inspect
 
 
 class FileBlobStore:
@@ -46,6 +46,14 @@ class FileBlobStore:
             BlobError: missing or damaged; names the hash and the path.
         """
         return await asyncio.to_thread(self._get, sha256)
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        return await asyncio.to_thread(for_models, await self.get(sha256))
 
     def _put(self, data: bytes) -> ImageRef:
         image = inspect(data)

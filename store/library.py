@@ -166,6 +166,16 @@ class Library:
         verify(data, sha256, where=f"library {self.name!r}")
         return data
 
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        from imagerag.store.imaging import for_models
+
+        return await asyncio.to_thread(for_models, await self.image_bytes(sha256))
+
     async def thumbnail(self, sha256: str) -> bytes:
         """A WebP of one of its images, at most 256 pixels on the longer side.
 

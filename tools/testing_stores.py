@@ -116,6 +116,11 @@ class MemoryBlobs:
             raise BlobError(f"there is no image {sha256}")
         return self.data[sha256]
 
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The bytes as they were put, and their media type."""
+        data = await self.get(sha256)
+        return data, describe_image(data).media_type
+
 
 def describe_image(data: bytes) -> ImageRef:
     """The `ImageRef` of encoded bytes.
@@ -221,6 +226,10 @@ class ScriptedLibrary:
         """
         self.calls.append(Asked("image_bytes", {"sha256": sha256}))
         return await self.blobs.get(sha256)
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The bytes as they were planted, and their media type."""
+        return await self.blobs.for_models(sha256)
 
     def _ranked(self, similarity: Callable[[_Planted], float], k: int, wanted: Filter) -> list[Hit]:
         allowed = [planted for planted in self._planted.values() if _passes(planted.hit, wanted)]

@@ -20,10 +20,10 @@ from imagerag.agent.errors import (
     RefusalError,
     SpecError,
 )
+from imagerag.agent.idempotency import idempotent
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.generators.account import Account
-from imagerag.agent.idempotency import idempotent
 from imagerag.tools.judges.vlm import VlmJudge, vlm_judge
 from imagerag.tools.judges.vlm_chat import Turn
 from imagerag.tools.judges.vlm_openai import OpenAIChat

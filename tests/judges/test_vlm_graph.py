@@ -74,6 +74,9 @@ class SmallLibrary:
     async def image_bytes(self, sha: str) -> bytes:
         return next(data for data in self.pictures if sha256(data).hexdigest() == sha)
 
+    async def for_models(self, sha: str) -> tuple[bytes, str]:
+        return await self.image_bytes(sha), "image/png"
+
 
 def hit(data: bytes, similarity: float, n: int, caption: str = "") -> Hit:
     image = ImageRef(sha256=sha256(data).hexdigest(), media_type="image/png", width=40, height=40)

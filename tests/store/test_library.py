@@ -243,3 +243,23 @@ async def test_with_an_index_as_without(library, put, planted, monkeypatch, wher
     assert (await library.search("red", k=1, filter=Filter(where=where)))[0].similarity == pytest.approx(1, abs=1e-5)
     await library.tidy()
     assert (await library.search("red", k=1, filter=Filter(where=where)))[0].similarity == pytest.approx(1, abs=1e-5)
+
+
+async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_its_own_bytes(library, tmp_path):
+    import io
+
+    from PIL import Image
+
+    from imagerag.store.ingest import index
+
+    lying = Image.new("RGB", (40, 20), "red")
+    exif = lying.getexif()
+    exif[0x0112] = 6
+    lying.save(tmp_path / "phone.jpg", exif=exif)
+    Image.new("P", (12, 8), 3).save(tmp_path / "old.gif")
+    await index([tmp_path], library)
+    rows = {row.title: row for row in await library.rows()}
+    data, media_type = await library.for_models(rows["phone"].id)
+    assert (media_type, Image.open(io.BytesIO(data)).size) == ("image/png", (20, 40))
+    assert await library.image_bytes(rows["phone"].id) == (tmp_path / "phone.jpg").read_bytes()
+    assert (await library.for_models(rows["old"].id))[1] == "image/png"
