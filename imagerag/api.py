@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
@@ -214,6 +215,19 @@ class ImageRAG(Libraries):
     ) -> "list[RunEntry]":
         """The runs made so far, newest first."""
         return await self.wiring.runs.list(limit, outcome=outcome, text=text)
+
+    async def save(self, record: "RunRecord", path: str | Path) -> "RunRecord":
+        """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.
+
+        Returns:
+            The record, its image's path now that file.
+
+        Raises:
+            UsageError: the file cannot be written, or its suffix is of another format than the picture.
+        """
+        from imagerag.export import export
+
+        return await export(record, self.wiring.blobs, Path(path))
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image of a run, verified against their hash."""
