@@ -30,8 +30,8 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
         "embedder": "open_clip:ViT-B-32-quickgelu/openai",
     },
 }
-"""`sketch` is embedded: offline, no key, a toy world with real parts. `openai` costs money. `local` fetches weights once,
-needs the extras `diffusers` and `transformers`, and wants a GPU."""
+"""`sketch` is embedded: offline, no key, a toy world with real parts. `openai` costs money. `local` fetches weights
+once, needs the extras `diffusers` and `transformers`, and wants a GPU."""
 
 KEY: Final = "OPENAI_API_KEY"
 

@@ -39,9 +39,7 @@ def test_the_threshold_itself_passes_and_off_lets_all_pass() -> None:
 
 
 def test_one_reference_a_caption_until_the_generator_is_full() -> None:
-    decided, chosen = shortlist(
-        [search("x", "a", "b"), search("y", "c"), search("z", "d")], [], room=2, by_hand=False
-    )
+    decided, chosen = shortlist([search("x", "a", "b"), search("y", "c"), search("z", "d")], [], room=2, by_hand=False)
     assert decisions(decided) == [["taken", "reserve"], ["taken"], ["reserve"]]
     assert [(ref.image, ref.concept) for ref in chosen] == [(image("a"), "x"), (image("c"), "y")]
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import BackendError, RefusalError, SpecError, UsageError
+from imagerag.agent.idempotency import idempotent
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import Size, Variation
-from imagerag.agent.idempotency import idempotent
 from imagerag.tools.generators.models import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages, nearest_ratio
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages

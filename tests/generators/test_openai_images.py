@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, RefusalError, SpecError, UsageError
+from imagerag.agent.idempotency import idempotent
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import Size, Variation
-from imagerag.agent.idempotency import idempotent
 from imagerag.tools.generators.models import MODELS, UNKNOWN, ImageModel, model_facts
 from imagerag.tools.generators.openai_images import LOCALAI, OPENROUTER, OpenAIImages
 from imagerag.tools.loopback import Fault, Loopback, Reply, tiny_png
