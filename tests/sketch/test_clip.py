@@ -61,6 +61,7 @@ def test_a_threshold_tells_there_from_not_there(clip: Clip) -> None:
 def test_the_record_of_the_training_is_there() -> None:
     record = json.loads((FOLDER / "training.json").read_text())
     assert {"settings", "steps", "seconds", "metrics"} <= set(record)
+    assert "/" not in json.dumps(record["settings"])  # no path of the machine it was trained on
 
 
 def test_the_truth_table_agrees_with_the_families() -> None:

@@ -198,7 +198,7 @@ class _Run:
         metrics = evaluate.measure(clip, sizes=sizes, captions=captions)
         scale = self.log_scale.exp().item()
         record = {
-            "settings": asdict(self.settings), "steps": step + 1, "seconds": round(spent * 60), "sigmoid_scale": scale,
+            "settings": _told(self.settings), "steps": step + 1, "seconds": round(spent * 60), "sigmoid_scale": scale,
             "even_odds_cosine": -self.bias.item() / scale, "metrics": metrics,
         }  # fmt: skip
         if self.earlier:
@@ -207,6 +207,11 @@ class _Run:
         print(f"{spent:6.1f} min  saved at step {step}: {json.dumps(metrics)}", flush=True)
         self.next_save = self.minutes + self.settings.every
         return record
+
+
+def _told(settings: Settings) -> dict[str, Any]:
+    """The settings that shape a training; where its files lie on some machine does not."""
+    return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start")}
 
 
 def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Path) -> None:
