@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from langgraph.runtime import Runtime
 
 from imagerag.agent import journal as journals
-from imagerag.agent.errors import BudgetExceededError, JudgeReplyError
+from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal
 from imagerag.agent.ports import Reading
@@ -103,7 +103,11 @@ class Calls:
             call = self._priced(call, content)
             entry = await self._ask(call, asked, ask)
         self.made.append(_answered(call, entry, reused=entry.run_id != self.run_id))
-        return journals.decode(entry, kind)
+        try:
+            return journals.decode(entry, kind)
+        except (JudgeReplyError, RefusalError) as error:
+            carrying(self.made, error)  # it was answered, and is to be in the record though it ends the run
+            raise
 
     async def make_readable(
         self,

@@ -18,6 +18,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.evals.bench_embedder import embedder
 from imagerag.evals.bench_graph import graph
+from imagerag.evals.bench_provider import provider
 from imagerag.evals.bench_runs import first_run, sketch_runs, start
 from imagerag.evals.timing import Bench, Row
 
@@ -27,6 +28,7 @@ SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[Row]]], int]]]
     "first": (first_run, 3),
     "start": (start, 10),
     "embedder": (embedder, 5),
+    "provider": (provider, 2),
 }
 """What there is to measure, and how often by default."""
 

@@ -165,9 +165,7 @@ def _summed(roles: list[RoleEstimate], knobs: Knobs, generator: ImageGenerator, 
         elif not priced:
             notes.append("with --max-cost-usd no call is made to a backend whose price is not known")
     if unpriced:
-        notes.append(
-            "the most a call can cost is not known: add it to prices.toml (imagerag doctor says where)"
-        )
+        notes.append("the most a call can cost is not known: add it to prices.toml (imagerag doctor says where)")
     return Estimate(
         calls_usual=usual,
         calls_at_most=calls,

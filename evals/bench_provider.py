@@ -1,0 +1,191 @@
+"""What a provider's answers of one second make of a run: fused beside stepwise judging, and many runs at once.
+
+The provider is the loopback, in a process of its own as a real one would be. Its pictures lack two points of three,
+always, so that every round that may be is made.
+"""
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final, Literal
+
+from imagerag.agent.record import RunRecord
+from imagerag.agent.types import Knobs, Setup
+from imagerag.evals.timing import Row, in_turns, row
+from imagerag.graphs.runner import Runner
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.home import Home
+from imagerag.tools.generators.account import Account
+from imagerag.tools.generators.models import ImageModel
+from imagerag.tools.generators.openai_images import OpenAIImages
+from imagerag.tools.judges.vlm import VlmJudge
+from imagerag.tools.judges.vlm_openai import OpenAIChat
+from imagerag.tools.loopback import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing import ScriptedLibrary
+
+Mode = Literal["fused", "stepwise"]
+
+ANSWER_S: Final = 1.0
+"""How long the provider takes for each answer."""
+AT_ONCE: Final = 64
+ROUNDS: Final = 2
+POINTS: Final = ("a red star", "a blue bolt", "ink on paper")
+JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
+SHELF: Final = 12
+"""Pictures in the library; any search finds them."""
+
+_numbers: Final = itertools.count()
+
+
+async def provider(repeats: int) -> list[Row]:
+    """A round of fused and of stepwise judging in calls and wall time; the wall time of one run and of many at once."""
+    with serving() as url, TemporaryDirectory(prefix="imagerag-bench-") as folder:
+        runner = stage(Path(folder), url)
+        await warm(runner)
+        # A round is hardly ever off by more than a hundredth: half as many do.
+        return [*await modes(runner, max(1, repeats // 2)), *await crowd(runner, repeats)]
+
+
+async def modes(runner: Runner, repeats: int) -> list[Row]:
+    """One round each: judged, searched, drawn, judged again; without the round's drawing it is judging alone."""
+    times: dict[Mode, list[float]] = {"fused": [], "stepwise": []}
+    calls: dict[Mode, float] = {}
+    for _ in range(repeats):
+        for mode, spent in times.items():
+            began, record = await watched(runner, mode)
+            spent += [after - before for before, after in itertools.pairwise(began)]
+            # The first picture was judged before the first round; equals are compared after the last one.
+            judging = sum(count for role, count in record.calls.items() if role in JUDGING)
+            calls[mode] = (judging - 1) / ROUNDS
+    fused = calls["fused"]
+    noted = {mode: f"{count:g} VLM calls ({count / fused:g} x fused) and a drawing" for mode, count in calls.items()}
+    return [
+        row("provider", "a round, fused", times["fused"], note=noted["fused"]),
+        row(
+            "provider",
+            "a round, stepwise",
+            times["stepwise"],
+            against=("fused", times["fused"]),
+            note=noted["stepwise"],
+        ),
+        judging_alone(times),
+    ]
+
+
+def judging_alone(times: dict[Mode, list[float]]) -> Row:
+    """How much longer stepwise judging takes, drawing left out: what a round takes beside its picture."""
+    fused, stepwise = (1000 * (median(times[mode]) - ANSWER_S) for mode in ("fused", "stepwise"))
+    return Row(
+        section="provider",
+        name="judging a round, stepwise",
+        value=stepwise,
+        unit="ms",
+        n=len(times["stepwise"]),
+        ratio=stepwise / fused,
+        against="fused",
+        note=f"the round less its drawing of {ANSWER_S:g} s",
+    )
+
+
+async def crowd(runner: Runner, repeats: int) -> list[Row]:
+    """One run, and many at once in this process."""
+
+    asked: set[int] = set()
+
+    async def one() -> None:
+        _, record = await watched(runner, "fused")
+        asked.add(sum(record.calls.values()))
+
+    async def many() -> None:
+        await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+
+    times = await in_turns({"one": one, "many": many}, repeats, warm=0)
+    note = f"{max(asked)} answers of {ANSWER_S:g} s"
+    return [
+        row("provider", "one run", times["one"], note=note),
+        row("provider", f"{AT_ONCE} runs at once", times["many"], against=("one run", times["one"]), note="target 1.2"),
+    ]
+
+
+async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
+    """When each picture of a run was judged, and its record."""
+    judged, record = [], None
+    async for event in runner.start(f"picture {next(_numbers)}", setup(mode)):
+        if event.node == "critique":
+            judged.append(time.perf_counter())
+        record = event.record or record
+    assert record is not None, "a run's last event carries its record"
+    assert len(record.attempts) == ROUNDS + 1, f"{record.outcome}: {record.reason}"
+    return judged, record
+
+
+async def warm(runner: Runner) -> None:
+    """One picture, for the imports and new databases that come with a first run."""
+    async for _ in runner.start(f"picture {next(_numbers)}", setup("fused", rounds=0)):
+        pass
+
+
+def setup(mode: Mode, rounds: int = ROUNDS) -> Setup:
+    """The same run in either mode."""
+    knobs = Knobs(max_rounds=rounds, judge_mode=mode, max_references=2)
+    return Setup(generator="provider", judge="provider", library="provider", knobs=knobs)
+
+
+def stage(home: Path, url: str) -> Runner:
+    """A runner whose generator and judge are the provider at `url`."""
+    wiring, library = Wiring(Home(home)), ScriptedLibrary(elsewhere=0.6)
+    for number in range(SHELF):
+        library.plant(f"picture {number}")
+    generator = OpenAIImages("loopback", base_url=url, api_key="none", facts=ImageModel(max_references=2))
+    wiring.use("generator", "provider", generator)
+    wiring.use("judge", "provider", VlmJudge(chat=OpenAIChat(model="loopback", account=Account(url, "none"))))
+    wiring.use("library", "provider", library)
+    return Runner(wiring=wiring)
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The provider's address, for as long as it serves in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send("enough")
+        process.join()
+
+
+def serve(pipe: Connection) -> None:
+    """Serve until told that it is enough; the address is the first thing said."""
+    with Loopback(answer, latency_s=ANSWER_S) as server:
+        pipe.send(server.base_url)
+        pipe.recv()
+
+
+def answer(request: Recorded) -> Reply:
+    """A picture, or whatever the judge is asked for: the first point is met, the others are not."""
+    if request.asks == "image":
+        return Reply(images=(tiny_png(request.digest),))
+    if "better" in (request.schema or {}).get("properties", ()):
+        return Reply(text=json.dumps({"reason": "", "better": "second"}))
+    if request.schema:
+        points = [
+            {"number": n, "requirement": text, "kind": "content", "evidence": "", "met": n == 1, "caption": text}
+            for n, text in enumerate(POINTS, start=1)
+        ]
+        return Reply(text=json.dumps({"checks": points}))
+    if "yes or no" in request.prompt:
+        return Reply(text="No.")
+    lines = [f"content: {text}" for text in POINTS[1:]]
+    captions = [f"{n}. A detailed picture of {text}." for n, text in enumerate(POINTS[1:], start=1)]
+    return Reply(text="\n".join(lines if '"content:' in request.prompt else captions))
