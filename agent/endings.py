@@ -1,7 +1,10 @@
 """How a run ends: the outcome and its reason, the best attempt, and what an error means."""
 
+from ast import literal_eval
 from collections.abc import Sequence
+from inspect import isclass
 
+from imagerag.agent import errors
 from imagerag.agent.errors import (
     BackendError,
     BudgetExceededError,
@@ -80,6 +83,21 @@ def ending_for(error: BaseException, node: str) -> Ending:
         return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
     told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
     return Ending(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)
+
+
+def revived(error: BaseException | str) -> BaseException:
+    """The error that a node raised. A run that was killed before `give_up` kept only its repr, all LangGraph stores."""
+    if isinstance(error, BaseException):
+        return error
+    name, _, arguments = error.partition("(")
+    kind = getattr(errors, name, None)
+    try:
+        message = literal_eval(f"({arguments}")
+        if isclass(kind) and issubclass(kind, ImageRAGError) and isinstance(message, str):
+            return kind(message)
+    except (ValueError, SyntaxError, TypeError):
+        pass  # no error of ours, or one that is made of more than its message
+    return RuntimeError(error)
 
 
 def _rounds(count: int) -> str:

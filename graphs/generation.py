@@ -4,17 +4,15 @@ draw → look → name what is missing → find it in the user's own pictures �
 retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in `agent/routing.py`.
 """
 
-from ast import literal_eval
-from inspect import isclass
 from typing import Final, Literal
 
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy
 
-from imagerag.agent import errors, routing
+from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
-from imagerag.agent.endings import ending_for
+from imagerag.agent.endings import ending_for, revived
 from imagerag.agent.errors import BackendError
 from imagerag.agent.journal import Journal
 from imagerag.agent.nodes import Nodes
@@ -39,21 +37,6 @@ def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
     ending = state.get("ending") or ending_for(failure, error.node)
     update = {"ending": ending, "calls": calls_of(failure)}
     return Command(update=update, goto="finish" if error.node != "finish" else [])
-
-
-def revived(error: BaseException | str) -> BaseException:
-    """The error that a node raised. A run that was killed before `give_up` kept only its repr, all LangGraph stores."""
-    if isinstance(error, BaseException):
-        return error
-    name, _, arguments = error.partition("(")
-    kind = getattr(errors, name, None)
-    try:
-        message = literal_eval(f"({arguments}")
-    except (ValueError, SyntaxError):
-        message = None
-    if isclass(kind) and issubclass(kind, errors.ImageRAGError) and isinstance(message, str):
-        return kind(message)
-    return RuntimeError(error)
 
 
 def build_workflow(

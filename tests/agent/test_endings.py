@@ -83,3 +83,22 @@ def subclasses(kind: type[Exception]) -> set[type[Exception]]:
 def test_the_tree_in_the_docstring_names_every_error() -> None:
     named = set(errors.__doc__.replace("│", " ").replace("├──", " ").replace("└──", " ").split())
     assert {kind.__name__ for kind in subclasses(errors.ImageRAGError)} <= named
+
+
+@pytest.mark.parametrize("kind", sorted(subclasses(errors.ImageRAGError), key=lambda kind: kind.__name__))
+def test_an_error_that_only_its_repr_is_left_of_means_the_same(kind: type[errors.ImageRAGError]) -> None:
+    if kind is errors.MissingExtraError:
+        assert endings.revived("MissingExtraError('it needs a part')").args == ("MissingExtraError('it needs a part')",)
+        return
+    error = kind('it\'s "so"\n')
+    assert endings.revived(error) is error
+    again = endings.revived(repr(error))
+    assert type(again) is kind
+    assert endings.ending_for(again, "critique") == endings.ending_for(error, "critique")
+
+
+@pytest.mark.parametrize(
+    "text", ["KeyError('x')", "ImageRAGError(", "__import__('os')", "", "BackendError(1)", "Any('x')"]
+)
+def test_anything_else_is_kept_as_words(text: str) -> None:
+    assert endings.revived(text).args == (text,)
