@@ -28,6 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## run the whole method offline on the embedded sketch world, into demo/
 	@echo "running the demo: no key, no GPU, no download"
 	@$(BIN)/imagerag demo --out demo
+	@echo "here, imagerag is $(BIN)/imagerag"
 
 test: $(INSTALLED) ## run every test (docs-check and the wheel's among them)
 	@echo "running the tests"
