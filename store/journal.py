@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.journal import Asked, Entry, distance
-from imagerag.store.sqlite import BUSY_S, ensure, patiently
+from imagerag.store.sqlite import BUSY_S, appearing, patiently
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -54,11 +54,10 @@ class StoreJournal:
 async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     """Open the journal at `path`, creating the file when there is none."""
 
-    async def make(file: Path) -> None:
-        async with _open_store(file):
-            pass
-
-    await ensure(path, make)
+    with appearing(path) as fresh:
+        if fresh is not None:
+            async with _open_store(fresh):
+                pass
     async with _open_store(path) as store:
         yield StoreJournal(store)
 

@@ -6,7 +6,7 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,10 +15,10 @@ from pydantic import AwareDatetime, Field
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
+from imagerag.store.sqlite import BUSY_S, appearing
 
 RunStatus = Literal["running", "interrupted", "ended"]
 
-_BUSY_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT,
@@ -99,15 +99,13 @@ class RunList:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=_BUSY_S)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
-            with connection:
-                yield connection
-        finally:
-            connection.close()
+        with appearing(self.path) as fresh:
+            if fresh is not None:
+                with closing(sqlite3.connect(fresh)) as connection:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.executescript(_SCHEMA)
+        with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection, connection:
+            yield connection
 
     def _upsert(self, entry: RunEntry) -> None:
         row = (

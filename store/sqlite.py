@@ -6,7 +6,8 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,20 +17,23 @@ BUSY_S: Final = 30.0
 T = TypeVar("T")
 
 
-async def ensure(path: Path, make: Callable[[Path], Awaitable[None]]) -> None:
+@contextmanager
+def appearing(path: Path) -> Iterator[Path | None]:
     """Make the file at `path` when there is none: it appears with all its tables or not at all.
 
-    Making tables in place is not safe: of two openers of a new file one finds half of the other's tables.
+    Making tables in place is not safe: of two openers of a new file one finds half of the other's tables, and switching
+    a file to WAL fails at once while another has it open.
 
-    Args:
-        make: makes the tables in a file that does not exist yet, and closes it.
+    Yields:
+        A file that does not exist yet, to be made and closed; None when there is nothing to make.
     """
     if path.exists():
+        yield None
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         fresh = Path(folder) / path.name
-        await make(fresh)
+        yield fresh
         try:
             os.link(fresh, path)
         except FileExistsError:
