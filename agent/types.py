@@ -291,9 +291,6 @@ class Ending(Value):
     at: str | None = None
 
 
-Metadata = Mapping[str, Scalar]
-
-
 class Subject(Value):
     """One of the user's own images, to be in the picture (personalised generation)."""
 

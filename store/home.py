@@ -45,11 +45,6 @@ class Home:
         return self.root / "images"
 
     @property
-    def reports(self) -> Path:
-        """Where run reports are written when the caller names no file."""
-        return self.root / "reports"
-
-    @property
     def checkpoints(self) -> Path:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"

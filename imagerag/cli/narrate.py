@@ -19,8 +19,6 @@ from imagerag.cli.view import accent, bold, columns, cosine, dim, short
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.settings import Settings
 
-Teller = Callable[[RunEvent], Iterator[str]]
-
 
 def opening(settings: Settings, source: str | None = None) -> str:
     """Which preset is in use and where that was said, and what it stands for."""
