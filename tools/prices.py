@@ -28,6 +28,8 @@ TELLS_COST: Final = frozenset({"openrouter.ai"})
 """Hosts whose usage says what was billed, in US dollars."""
 
 MILLION: Final = 1_000_000
+PARTIAL_TOKENS: Final = 100
+"""Image tokens that one unfinished picture of a stream costs beside the picture itself (OpenAI's image guide)."""
 
 
 class Row(BaseModel):
@@ -137,7 +139,8 @@ class ModelPrice:
 
         rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
         told = self.complete and None not in rates
-        return Tariff(known=told or self.tells_cost, most=most)
+        partial_usd = PARTIAL_TOKENS * (row.image_out or 0.0) / MILLION if draws else 0.0
+        return Tariff(known=told or self.tells_cost, most=most, partial_usd=partial_usd)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> Reach:
     if not found:
         return Reach(identity=identity, reachable=True, detail="answers, but lists no models")
     # A spec without a model names the provider's default, which its identity tells.
-    model = spec.model or identity.partition(":")[2].partition("@")[0]
+    model = spec.model or identity.partition(":")[2].partition("@")[0].partition("?")[0]
     if model in found:
         return Reach(identity=identity, reachable=True, listed=True, detail="answers, and has the model")
     some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")

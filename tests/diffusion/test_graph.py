@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 from tiny_pipelines import SIZE
 
+from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import ImageGenerator, Judge
 from imagerag.agent.types import Knobs, Outcome
 from imagerag.graphs.generation import build_workflow, can_help
@@ -32,7 +33,9 @@ def library() -> ScriptedLibrary:
 
 async def run(generator: ImageGenerator, judge: Judge, library: ScriptedLibrary, **knobs: Any) -> dict[str, Any]:
     retry = RetryPolicy(max_attempts=2, initial_interval=0.01, retry_on=can_help)
-    workflow = build_workflow(generator=generator, judge=judge, library=library, blobs=MemoryBlobs(), retry=retry)
+    workflow = build_workflow(
+        Nodes(generator=generator, judge=judge, library=library, blobs=MemoryBlobs()), retry=retry
+    )
     context = Knobs(max_rounds=2, size=SIZE, **knobs)
     graph, config = workflow.compile(checkpointer=InMemorySaver()), RunnableConfig(configurable={"thread_id": "1"})
     await graph.ainvoke({"prompt": PROMPT}, config, context=context)

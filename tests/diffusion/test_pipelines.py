@@ -13,6 +13,7 @@ from tiny_pipelines import SIZE, WEIGHTS
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
+from imagerag.agent.progress import Watcher, watched
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.diffusion.pipeline import DiffusersGenerator
 from imagerag.tools.testing import picture
@@ -131,25 +132,26 @@ async def test_steps_are_told_and_a_pipeline_is_loaded_once(make: Make, monkeypa
     monkeypatch.setattr(diffusers.OmniGenPipeline, "from_pretrained", classmethod(counted))
     told: list[tuple[int, int]] = []
     options: dict[str, Any] = {"steps": 3, "load": {"low_cpu_mem_usage": False}}
-    one = make("omnigen", on_step=lambda *step: told.append(step), **options)
-    two = make("omnigen", **options)
-    first, second = await asyncio.gather(draw(one, []), draw(two, []))
+    one, two = make("omnigen", **options), make("omnigen", **options)
+    with watched(Watcher(step=lambda *step: told.append(step))):
+        seen = asyncio.create_task(draw(one, []))
+    first, second = await asyncio.gather(seen, draw(two, []))
     assert first.data == second.data
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert told == [(1, 3), (2, 3), (3, 3)]
     assert len(loads) == 1
 
 
 async def test_a_cancelled_call_stops_at_its_next_step_and_the_next_call_draws(make: Make) -> None:
     told: list[int] = []
     generator = make("flux2-klein", steps=60)
-    task = asyncio.create_task(draw(generator, []))
 
     def on_step(done: int, total: int) -> None:
         told.append(done)
         if done == 2:
             task.cancel()
 
-    generator.on_step = on_step
+    with watched(Watcher(step=on_step)):
+        task = asyncio.create_task(draw(generator, []))
     with pytest.raises(asyncio.CancelledError):
         await task
     after = make("flux2-klein")

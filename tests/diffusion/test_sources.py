@@ -107,12 +107,12 @@ def test_any_pipeline_by_its_class(tmp_path: Path, kind: str, references: int, n
     ("diffusers:nothing-like-it", "no directory"),
     ("diffusers:/not/here", "no directory"),
     ("diffusers:nobody=/not/here", "no directory"),
-    ("diffusers:omnigen?stepz=3", "no setting 'stepz'"),
-    ("diffusers:omnigen?steps=many", "steps must be a int"),
-    ("diffusers:omnigen?steps=0", "steps must be 1 or more"),
+    ("diffusers:omnigen?stepz=3", "no option 'stepz'"),
+    ("diffusers:omnigen?steps=many", "steps must be a whole number"),
+    ("diffusers:omnigen?steps=0", "steps must be a whole number, 1 or more"),
     ("diffusers:omnigen?scale=0.5", "no IP-Adapter"),
     ("diffusers:flux-kontext?max_references=2", "takes one reference"),
-    ("diffusers:omnigen?max_references=-1", "0 or more"),
+    ("diffusers:omnigen?max_references=-1", "from 0 to 16"),
     ("diffusers:omnigen?offload=yes", "none, model or sequential"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused_with_what_can(spec: str, told: str) -> None:

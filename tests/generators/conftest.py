@@ -1,9 +1,11 @@
 """One loopback provider per test, and pictures to send it."""
 
+import io
 from collections.abc import Iterator
 
 import openai
 import pytest
+from PIL import Image
 
 from imagerag.agent.ports import ImagePart
 from imagerag.tools.loopback import Loopback, tiny_png
@@ -30,6 +32,21 @@ def server() -> Iterator[Loopback]:
 def key() -> str:
     """A key that must be seen nowhere."""
     return KEY
+
+
+def hole(width: int = 64, height: int = 64) -> bytes:
+    """A mask: transparent in its upper left quarter, opaque elsewhere."""
+    picture = Image.new("RGBA", (width, height), "white")
+    picture.paste((0, 0, 0, 0), (0, 0, width // 2, height // 2))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def mask() -> bytes:
+    """A mask as large as the pictures of these tests."""
+    return hole()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from langgraph.types import RetryPolicy
 
+from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import ImageGenerator
 from imagerag.agent.types import Knobs, Outcome
 from imagerag.graphs.generation import build_workflow, can_help
@@ -32,10 +33,7 @@ async def run(
     generator: ImageGenerator, judge: ScriptedJudge, library: ScriptedLibrary, prompt: str = PROMPT
 ) -> dict[str, Any]:
     graph = build_workflow(
-        generator=generator,
-        judge=judge,
-        library=library,
-        blobs=MemoryBlobs(),
+        Nodes(generator=generator, judge=judge, library=library, blobs=MemoryBlobs()),
         retry=RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=can_help),
     ).compile()
     state: dict[str, Any] = await graph.ainvoke({"prompt": prompt}, context=Knobs(max_rounds=2))

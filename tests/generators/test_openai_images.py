@@ -9,6 +9,7 @@ import pytest
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, RefusalError, SpecError, UsageError
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.ports import ImageGenerator, ImagePart
+from imagerag.agent.progress import Watcher, watched
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators.models import MODELS, UNKNOWN, ImageModel, model_facts
 from imagerag.tools.generators.openai_images import LOCALAI, OPENROUTER, OpenAIImages
@@ -36,8 +37,11 @@ async def test_without_references_an_image_is_generated(server: Loopback) -> Non
     }  # fmt: skip
 
 
-async def test_with_references_one_is_edited_in_the_order_given(server: Loopback, references: list[ImagePart]) -> None:
-    generator = images(server, "gpt-image-1.5", input_fidelity="high", moderation="low", mask=tiny_png("mask"))
+async def test_with_references_one_is_edited_in_the_order_given(
+    server: Loopback, references: list[ImagePart], mask: bytes
+) -> None:
+    generator = images(server, "gpt-image-1.5", input_fidelity="high", moderation="low")
+    references[0] = replace(references[0], mask=mask)
     await generator.generate("a cat", references, variation=FIRST, size=None)
     request = server.requests[0]
     assert request.endpoint == "images.edit"
@@ -47,7 +51,7 @@ async def test_with_references_one_is_edited_in_the_order_given(server: Loopback
     assert sent == [
         ("image[]", "image-1.png", "image/png", references[0].data),
         ("image[]", "image-2.png", "image/png", references[1].data),
-        ("mask", "mask.png", "image/png", tiny_png("mask")),
+        ("mask", "mask.png", "image/png", mask),
     ]
 
 
@@ -70,6 +74,8 @@ async def test_sixteen_references_are_taken_and_not_one_more(server: Loopback, r
         ("a cat", Size(width=3840, height=2176), {}, "3840x2160"),
         ("a cat", None, {"media_type": "image/gif"}, "not image/gif"),
         ("a cat", None, {"data": bytes(50 * 2**20)}, "below 50 MB"),
+        ("a cat", None, {"mask": b"\xff\xd8 a jpeg"}, "PNG below 4 MB"),
+        ("a cat", None, {"mask": b"\x89PNG" + bytes(4 * 2**20)}, "PNG below 4 MB"),
     ],
 )
 async def test_what_the_service_would_refuse_is_not_sent(
@@ -77,6 +83,19 @@ async def test_what_the_service_would_refuse_is_not_sent(
 ) -> None:
     with pytest.raises(UsageError, match=told):
         await images(server).generate(prompt, [replace(references[0], **part)], variation=FIRST, size=size)
+    assert server.count() == 0
+
+
+async def test_a_mask_goes_with_the_first_image_and_to_those_who_take_one(
+    server: Loopback, references: list[ImagePart], mask: bytes
+) -> None:
+    masked = [replace(part, mask=mask) for part in references]
+    assert (images(server).takes_mask, images(server, "some/model").takes_mask) == (True, False)
+    with pytest.raises(UsageError, match="for the first image only"):
+        await images(server).generate("a cat", masked, variation=FIRST, size=None)
+    for takes_none in (images(server, "some/model"), images(server, json_references=LOCALAI)):
+        with pytest.raises(UsageError, match="takes no mask"):
+            await takes_none.generate("a cat", masked[:1], variation=FIRST, size=None)
     assert server.count() == 0
 
 
@@ -95,8 +114,6 @@ async def test_fixed_sizes_are_declared_and_kept_to(server: Loopback) -> None:
         ("gpt-image-1-mini", {"input_fidelity": "high"}),
         ("gpt-image-2", {"quality": "max"}),
         ("gpt-image-2", {"background": "transparent", "output_format": "jpeg"}),
-        ("gpt-image-2", {"mask": b"\xff\xd8 a jpeg"}),
-        ("gpt-image-2", {"partial_images": 4}),
     ],
 )
 def test_an_option_the_model_does_not_take_is_refused_at_once(model: str, options: dict[str, Any]) -> None:
@@ -181,20 +198,26 @@ async def test_partial_images_are_progress(server: Loopback, references: list[Im
         "images.edit" if references_sent else "images.generate", Reply(images=(tiny_png("x"),), partials=partials)
     )
     prices: list[dict[str, Any]] = []
-    generator = images(
-        server, on_partial=lambda data, n: seen.append((data, n)), price=lambda _, usage: prices.append(dict(usage))
-    )
-    made = await generator.generate("a cat", references[:references_sent], variation=FIRST, size=None)
+    generator = images(server, price=lambda _, usage: prices.append(dict(usage)))
+
+    async def partial(data: bytes, number: int) -> None:
+        seen.append((data, number))
+
+    with watched(Watcher(partial_images=2, partial=partial)):
+        made = await generator.generate("a cat", references[:references_sent], variation=FIRST, size=None)
     assert made.data == tiny_png("x")
+    assert made.usage == {"text_in": 10, "image_in": 40, "any_out": 100}
+    assert server.requests[0].body["partial_images"] in (2, "2")
     assert seen == [(partials[0], 0), (partials[1], 1)]
     assert prices[0]["total_tokens"] == 150
 
 
 async def test_a_failing_progress_bar_loses_no_picture(server: Loopback, caplog: pytest.LogCaptureFixture) -> None:
-    def fails(data: bytes, number: int) -> None:
+    async def fails(data: bytes, number: int) -> None:
         raise RuntimeError("no terminal")
 
-    made = await images(server, on_partial=fails).generate("a cat", [], variation=FIRST, size=None)
+    with watched(Watcher(partial_images=1, partial=fails)):
+        made = await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert made.data == tiny_png("a cat")
     assert "no terminal" in caplog.text
 
@@ -204,16 +227,22 @@ async def test_a_failing_progress_bar_loses_no_picture(server: Loopback, caplog:
 )
 async def test_a_broken_stream_may_be_asked_for_again(server: Loopback, kind: Any) -> None:
     server.enqueue("images.generate", Fault(kind))
-    generator = images(server, on_partial=lambda data, number: None)
-    with pytest.raises(BackendError) as failed:
-        await generator.generate("a cat", [], variation=FIRST, size=None)
+    with pytest.raises(BackendError) as failed, watched(Watcher(partial_images=2)):
+        await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert failed.value.retryable
 
 
 async def test_a_refused_stream_is_a_refusal(server: Loopback) -> None:
     server.enqueue("images.generate", Fault("refusal"))
-    with pytest.raises(RefusalError, match="violence"):
-        await images(server, on_partial=lambda data, number: None).generate("a cat", [], variation=FIRST, size=None)
+    with pytest.raises(RefusalError, match="violence"), watched(Watcher(partial_images=2)):
+        await images(server).generate("a cat", [], variation=FIRST, size=None)
+
+
+async def test_partial_images_are_asked_for_only_where_they_are_wanted_and_streamed(server: Loopback) -> None:
+    await images(server).generate("a cat", [], variation=FIRST, size=None)
+    with watched(Watcher(partial_images=2)):
+        await images(server, "some/model").generate("a cat", [], variation=FIRST, size=None)
+    assert [request.body.get("stream") for request in server.requests] == [None, None]
 
 
 async def test_a_call_costs_what_its_price_says(server: Loopback) -> None:

@@ -14,12 +14,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 from PIL import Image
 
+from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Filter, GeneratedImage, Hit, ImagePart, ReferenceTemplate
 from imagerag.agent.types import ImageRef, Knobs, Outcome, Size, Variation
 from imagerag.graphs.generation import build_workflow, can_help
 from imagerag.store.blobs import FileBlobStore
 from imagerag.tools.generators.account import Account
-from imagerag.tools.judges.rerank import Bm25Reranker, VlmReranker, bm25, words
 from imagerag.tools.judges.vlm import VlmJudge
 from imagerag.tools.judges.vlm_openai import OpenAIChat
 from imagerag.tools.loopback import Fault, Loopback, Reply
@@ -109,10 +109,7 @@ async def run(
     generator = ScriptedGenerator()
     library = SmallLibrary([png((0, 200, n)) for n in range(6)])
     graph = build_workflow(
-        generator=generator,
-        judge=vlm(server),
-        library=library,
-        blobs=FileBlobStore(tmp_path),
+        Nodes(generator=generator, judge=vlm(server), library=library, blobs=FileBlobStore(tmp_path)),
         retry=RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=can_help),
     ).compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
@@ -188,28 +185,3 @@ async def test_every_failure_of_the_judge_ends_by_name_with_the_picture_kept(
     state, _, _ = await run(server, tmp_path, "fused")
     assert (state["ending"].outcome, state["best"], server.count()) == (outcome, 0, requests)
     assert KEY not in str(state)
-
-
-async def test_rerankers_order_what_a_search_found(server: Loopback) -> None:
-    texts = ["a blue hat", "", "a red hat, red felt", "a red car"]
-    hits = [hit(png((n, n, n)), 0.5, n, caption) for n, caption in enumerate(texts)]
-    images = [ImagePart(data=png((n, n, n)), media_type="image/png") for n in range(4)]
-    assert await Bm25Reranker().rerank("Red hat", hits) == [2, 0, 3, 1]
-    assert await Bm25Reranker().rerank("", hits) == [0, 1, 2, 3]
-    assert await Bm25Reranker().rerank("x", []) == []
-    server.enqueue("chat", Reply(text='{"reason": "", "ranking": [3]}'), Reply(text="the one with the hat"))
-    reranker = VlmReranker(vlm(server))
-    assert await reranker.rerank("red hat", hits, images) == [2]
-    assert await reranker.rerank("red hat", hits, images) == [0, 1, 2, 3]
-    assert await reranker.rerank("red hat", [], []) == []
-    with pytest.raises(ValueError, match="1 images for 4 hits"):
-        await reranker.rerank("red hat", hits, images[:1])
-
-
-def test_bm25_counts_rare_words_more_and_long_texts_less() -> None:
-    assert words("Ein rotes帽子!") == ["ein", "rotes", "帽", "子"]
-    rare, common, long, none = bm25(
-        ["rare", "common"],
-        [["rare", "x"], ["common", "x"], ["common", "x", "x", "x", "x"], ["x"]],
-    )
-    assert rare > common > long > none == 0

@@ -147,7 +147,8 @@ async def test_judges_step_down_question_by_question() -> None:
     assert (await cascade.compare("p", PART, PART)).answered_by == "two:b"
     missing = await cascade.missing_concepts("p", PART, verdict=critique.verdict, variation=Variation())
     assert missing.answered_by == "one:a"
-    assert await cascade.choose("q", [PART, PART]) == [0, 1]
+    ranked = await cascade.choose("q", [PART, PART])
+    assert (ranked.order, ranked.answered_by) == ((0, 1), "one:a")
 
 
 async def test_words_that_cannot_be_read_are_an_answer() -> None:

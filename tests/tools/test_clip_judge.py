@@ -179,8 +179,8 @@ async def test_the_better_of_two_is_found_in_both_orders(judge: ClipJudge) -> No
 
 async def test_candidates_are_ranked(judge: ClipJudge) -> None:
     images = [scene("green"), scene("red", "green"), scene("red")]
-    assert list(await judge.choose("a red thing", images)) == [2, 1, 0]
-    assert list(await judge.choose("a red thing", [])) == []
+    assert (await judge.choose("a red thing", images)).order == (2, 1, 0)
+    assert (await judge.choose("a red thing", [])).order == ()
 
 
 async def test_a_broken_image_is_wrong_use(judge: ClipJudge) -> None:

@@ -12,20 +12,28 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.progress import current_watcher
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.diffusion import pictures, sources
-from imagerag.tools.diffusion.devices import Offload, free, is_out_of_memory, out_of_memory, seeded, worker
+from imagerag.tools.diffusion.devices import DTYPES, Offload, free, is_out_of_memory, out_of_memory, seeded, worker
 from imagerag.tools.diffusion.loading import SMALLER, Loaded, load, ready
 from imagerag.tools.diffusion.models import BUILT_IN, FAMILIES, Family
 from imagerag.tools.diffusion.words import unread, with_tags
-from imagerag.tools.specs import BackendSpec
+from imagerag.tools.options import Choice, Number, Reader
+from imagerag.tools.specs import BackendSpec, with_options
 
 OnStep = Callable[[int, int], None]
-"""Progress: steps done, and how many there are."""
+"""Steps done, and how many there are."""
 
-SETTINGS: Final = {
-    "device": str, "dtype": str, "guidance": float, "max_references": int, "offload": str, "scale": float, "steps": int,
-}  # fmt: skip
+SETTINGS: Final[Mapping[str, Reader]] = {
+    "device": str,
+    "dtype": Choice(*DTYPES),
+    "guidance": Number(float, least=0),
+    "max_references": Number(int, least=0, most=16),
+    "offload": Choice("none", "model", "sequential"),
+    "scale": Number(float, least=0, most=1),
+    "steps": Number(int, least=1),
+}
 """What may follow the `?` of a spec."""
 
 _log = logging.getLogger(__name__)
@@ -35,7 +43,8 @@ class DiffusersGenerator:
     """Draws with a diffusers pipeline, loaded when the first picture is wanted and kept for the process.
 
     All work with weights is done by one thread of the process, one picture after the other. A call that is cancelled
-    stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was.
+    stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was. Whoever looks
+    on (`agent/progress.py`) is told of every step.
 
     Args:
         model: what follows `diffusers:`, see `sources`; settings after a `?` are those below.
@@ -49,7 +58,6 @@ class DiffusersGenerator:
         call: further arguments of each call, for instance `{"negative_prompt": "blurry"}`.
         load: further arguments of `from_pretrained`, for instance `{"variant": "fp16"}`.
         template: how references are put into words; by default the family's.
-        on_step: progress; called in the event loop that asked.
 
     Raises:
         MissingExtraError: diffusers is not installed.
@@ -76,7 +84,6 @@ class DiffusersGenerator:
         call: Mapping[str, Any] | None = None,
         load: Mapping[str, Any] | None = None,
         template: ReferenceTemplate | None = None,
-        on_step: OnStep | None = None,
     ) -> None:
         if find_spec("diffusers") is None:
             raise MissingExtraError(f"diffusers:{model}", "diffusers")
@@ -86,7 +93,6 @@ class DiffusersGenerator:
         self._steps, self._guidance, self._scale = steps, guidance, scale
         self._call, self._options = dict(call or {}), dict(load or {})
         self._max_references, self._template = max_references, template
-        self.on_step = on_step
         self._check()
 
     @classmethod
@@ -96,13 +102,13 @@ class DiffusersGenerator:
         Raises:
             SpecError: no model, an address, or what the constructor raises.
         """
+        given = spec.settings(SETTINGS)
         if not spec.model:
             known = ", ".join(sorted(FAMILIES))
             raise SpecError(f"{str(spec)!r} names no model: write diffusers:FAMILY, one of {known}, or diffusers:/DIR")
         if spec.base_url:
             raise SpecError(f"{str(spec)!r}: diffusers runs here and takes no address")
-        model, settings = sources.settings(spec.model, SETTINGS)
-        return cls(model, **settings)
+        return cls(spec.model, **given)
 
     @cached_property
     def identity(self) -> str:
@@ -117,8 +123,7 @@ class DiffusersGenerator:
         elif source.name and family != BUILT_IN.get(source.name):
             digests["row"] = _digest(repr(family))
         given = {"dtype": self._dtype, "guidance": self._guidance, "scale": self._scale, "steps": self._steps} | digests
-        told = "&".join(f"{name}={value}" for name, value in sorted(given.items()) if value is not None)
-        return f"diffusers:{named}" + (f"?{told}" if told else "")
+        return with_options(f"diffusers:{named}", dict(sorted(given.items())))
 
     @property
     def max_references(self) -> int:
@@ -160,13 +165,13 @@ class DiffusersGenerator:
             raise UsageError(
                 f"{self.identity}: {len(references)} images were to be sent; it takes {self.max_references}"
             )
-        loop, stop = asyncio.get_running_loop(), Event()
+        loop, stop, watcher = asyncio.get_running_loop(), Event(), current_watcher()
 
         def stepped(done: int, total: int) -> None:
             if stop.is_set():
                 raise _StoppedError
-            if self.on_step is not None:
-                loop.call_soon_threadsafe(self.on_step, done, total)
+            if done:
+                loop.call_soon_threadsafe(watcher.step, done, total)
 
         try:
             return await loop.run_in_executor(worker(), self._draw, prompt, references, variation, size, stepped)

@@ -5,7 +5,7 @@
     FAMILY=/DIR+/ADAPTER          and another IP-Adapter
     ORG/NAME, /DIR                any pipeline; how it takes references is read from its class
 
-Settings follow a `?`: `flux-kontext?steps=8&dtype=float32&offload=model`.
+Settings follow a `?`: `flux-kontext?steps=8&dtype=float32&offload=model` (`pipeline.SETTINGS`).
 """
 
 import json
@@ -15,7 +15,6 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
 from imagerag.tools.diffusion.models import FAMILIES, Family
@@ -175,24 +174,3 @@ def short(repo: str) -> str:
     if not (path.is_dir() or repo.startswith(("/", ".", "~"))):
         return repo
     return f"{path.resolve().name}~{sha256(str(path.resolve()).encode()).hexdigest()[:6]}"
-
-
-def settings(model: str, known: Mapping[str, type]) -> tuple[str, dict[str, Any]]:
-    """Split a spec's model from the settings after its `?`.
-
-    Args:
-        known: setting → type of its value.
-
-    Raises:
-        SpecError: a setting that does not exist, or a value of the wrong type.
-    """
-    bare, _, query = model.partition("?")
-    read: dict[str, Any] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise SpecError(f"{model!r}: there is no setting {name!r}; there is: {', '.join(sorted(known))}")
-        try:
-            read[name] = known[name](text)
-        except ValueError as error:
-            raise SpecError(f"{model!r}: {name} must be a {known[name].__name__}, not {text!r}") from error
-    return bare, read

@@ -6,8 +6,8 @@ asks for as little as possible.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ReferenceTemplate
@@ -15,11 +15,22 @@ from imagerag.agent.types import Size
 
 MAX_PROMPT: Final = 32_000
 MAX_IMAGE_BYTES: Final = 50 * 1024 * 1024 - 1
+MAX_MASK_BYTES: Final = 4 * 1024 * 1024 - 1
+
+BACKGROUNDS: Final = ("transparent", "opaque", "auto")
+FORMATS: Final = ("png", "jpeg", "webp")
+FIDELITIES: Final = ("high", "low")
+MODERATIONS: Final = ("low", "auto")
 
 EDIT_TEMPLATE: Final = ReferenceTemplate(
     whole=(
         "The images sent along show how things look:\n{items}\n\n"
         "Do not edit them. Draw one new picture, and let what they show look the same in it: {prompt}"
+    ),
+    masked=(
+        "The images sent along show how things look:\n{items}\n\n"
+        "Edit the first image, only where its mask is transparent, and let what the others show look the same in it: "
+        "{prompt}"
     ),
     item="Image {n}: {caption}",
     joiner="\n",
@@ -38,6 +49,7 @@ class ImageModel:
         qualities: values of `quality`; empty when it has no such parameter.
         input_fidelity: values of `input_fidelity`, for edits only.
         transparent: whether `background` may be transparent.
+        masks: whether an edit can be kept to the transparent pixels of a mask.
         streams: whether partial images can be streamed.
         response_format: sent where not None. OpenAI's own models refuse it, other servers answer with a URL without it.
         seed: whether a `seed` is taken, and the same one gives the same picture.
@@ -49,6 +61,7 @@ class ImageModel:
     qualities: frozenset[str] = frozenset()
     input_fidelity: frozenset[str] = frozenset()
     transparent: bool = False
+    masks: bool = False
     streams: bool = False
     response_format: Literal["b64_json", "url"] | None = "b64_json"
     seed: bool = False
@@ -74,28 +87,23 @@ _LEVELS: Final = frozenset({"low", "medium", "high", "auto"})
 UNKNOWN: Final = ImageModel()
 """For models nobody described: one reference, base64 answers asked for, nothing else assumed."""
 
+_OPENAI: Final = ImageModel(
+    max_references=16,
+    response_format=None,
+    any_size=True,
+    qualities=_LEVELS,
+    transparent=True,
+    masks=True,
+    streams=True,
+)
+
 MODELS: Final[dict[str, ImageModel]] = {
-    "gpt-image-1-mini": ImageModel(
-        max_references=16, streams=True, response_format=None, sizes=_THREE_SIZES, qualities=_LEVELS,
-        input_fidelity=frozenset({"low"}), transparent=True,
-    ),
-    "gpt-image-1.5": ImageModel(
-        max_references=16, streams=True, response_format=None, sizes=_THREE_SIZES, qualities=_LEVELS,
-        input_fidelity=frozenset({"low", "high"}), transparent=True,
-    ),
-    "chatgpt-image": ImageModel(
-        max_references=16, streams=True, response_format=None, sizes=_THREE_SIZES, qualities=_LEVELS, transparent=True,
-    ),
-    "gpt-image-2": ImageModel(
-        max_references=16, streams=True, response_format=None, any_size=True, qualities=_LEVELS, transparent=True,
-    ),
-    "gpt-image-2.5": ImageModel(
-        max_references=16, streams=True, response_format=None, any_size=True, qualities=_LEVELS | {"xhigh", "max"},
-        transparent=True,
-    ),
-    "gpt-image-2.6": ImageModel(
-        max_references=16, streams=True, response_format=None, any_size=True, qualities=_LEVELS, transparent=True,
-    ),
+    "gpt-image-1-mini": replace(_OPENAI, any_size=False, sizes=_THREE_SIZES, input_fidelity=frozenset({"low"})),
+    "gpt-image-1.5": replace(_OPENAI, any_size=False, sizes=_THREE_SIZES, input_fidelity=frozenset({"low", "high"})),
+    "chatgpt-image": replace(_OPENAI, any_size=False, sizes=_THREE_SIZES),
+    "gpt-image-2": _OPENAI,
+    "gpt-image-2.5": replace(_OPENAI, qualities=_LEVELS | {"xhigh", "max"}),
+    "gpt-image-2.6": _OPENAI,
     "gemini-2.5-flash-image": ImageModel(max_references=3),
     "gemini-3-pro-image": ImageModel(max_references=14),
     "gemini-3.1-flash-image": ImageModel(max_references=14),
@@ -104,7 +112,7 @@ MODELS: Final[dict[str, ImageModel]] = {
     "qwen-image-edit": ImageModel(max_references=4),
     "hunyuanimage-3": ImageModel(max_references=3),
     "omnigen": ImageModel(max_references=3),
-}  # fmt: skip
+}
 """Model facts by the beginning of the model's own name (without `openai/` and the like), lower case; the longest that
 fits counts. Add to it, or hand an `ImageModel` to an adapter."""
 
@@ -114,6 +122,23 @@ def model_facts(name: str, table: Mapping[str, ImageModel] = MODELS) -> ImageMod
     bare = name.rpartition("/")[2].lower()
     fitting = [known for known in table if bare.startswith(known)]
     return table[max(fitting, key=len)] if fitting else UNKNOWN
+
+
+def check_options(who: str, facts: ImageModel, options: Mapping[str, Any]) -> None:
+    """Refuse options that a model is known not to take.
+
+    Raises:
+        UsageError: one of them, with what the model does take.
+    """
+    if facts.response_format is not None:
+        return  # what a model that is not in the table takes is its user's to know
+    for name, values in {"quality": facts.qualities, "input_fidelity": facts.input_fidelity}.items():
+        if options.get(name) is not None and options[name] not in values:
+            told = f"it takes {', '.join(sorted(values))}" if values else "it has no such setting"
+            raise UsageError(f"{who}: {name}={options[name]!r} cannot be: {told}")
+    opaque = not facts.transparent or options.get("output_format") == "jpeg"
+    if opaque and options.get("background") == "transparent":
+        raise UsageError(f"{who} draws no transparent background" + " as JPEG" * facts.transparent)
 
 
 def check_request(who: str, facts: ImageModel, prompt: str, images: int, size: Size | None) -> None:

@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate, Tariff
+from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import TIMEOUT_S, Account
+from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import check_error_field, guarded, is_refusal_reason, refusal, unreadable
-from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, check_request, model_facts
-from imagerag.tools.generators.pricing import Price, cost_of, price_of, tariff_of
+from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
+from imagerag.tools.generators.models import check_request
+from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
 from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
 from imagerag.tools.generators.words import no_image
+from imagerag.tools.options import Reader, Words
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
@@ -26,19 +28,21 @@ _MARKDOWN: Final = re.compile(r"!\[[^\]]*\]\(\s*(<?)(?P<url>data:image/[^)\s>]+|
 _BARE: Final = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+")
 
 
-class OpenAIChatImages:
+MODALITIES: Final = ("image", "text")
+
+OPTIONS: Final[Mapping[str, Reader]] = {**HOSTED_OPTIONS, "modalities": Words(*MODALITIES), "image_config": bool}
+"""What may follow the `?` of a spec, as `OpenAIChatImages` takes it: `modalities=image`, `image_config=true`, …"""
+
+
+class OpenAIChatImages(HostedGenerator):
     """`openai-chat:MODEL@URL`: references go as image parts of one user message, the picture comes in the answer.
 
     Args:
-        base_url: default OpenAI's own, or OPENAI_BASE_URL.
-        api_key: default the service's own variable (see `account.py`).
-        facts: what the model takes; default what `models.py` knows about its name.
         modalities: what the answer may consist of; models that only draw want `("image",)`. Empty sends none.
         image_config: whether a size is put as an aspect ratio in `image_config`; default at OpenRouter only. Where it
             is not, no size can be asked for.
         extra_body: further fields of the request.
-        timeout_s: how long one answer may take, in seconds.
-        price: makes `cost_usd` of the usage that the service reports.
+        hosting: where it is, and what is known of it (see `Hosting`).
     """
 
     honours_seed = False
@@ -47,50 +51,29 @@ class OpenAIChatImages:
         self,
         model: str,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        facts: ImageModel | None = None,
-        modalities: Sequence[str] = ("image", "text"),
+        modalities: Sequence[str] = MODALITIES,
         image_config: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
-        timeout_s: float = TIMEOUT_S,
-        price: Price | None = None,
-        template: ReferenceTemplate = EDIT_TEMPLATE,
+        **hosting: Unpack[Hosting],
     ) -> None:
-        self._account, self._model = Account.of(base_url, api_key), model
-        self._facts = facts or model_facts(model)
-        self.identity = self._account.named("openai-chat", model)
-        self.template = template
         self._modalities, self._extra = list(modalities), dict(extra_body or {})
+        asked = None if self._modalities == list(MODALITIES) else " ".join(self._modalities) or "none"
+        told = {"modalities": asked, "image_config": image_config, "extra": digest(self._extra)}
+        super().__init__("openai-chat", model, hosting, told=told)
         self._image_config = self._account.host == "openrouter.ai" if image_config is None else image_config
-        self._timeout_s, self._price = timeout_s, price
 
     @classmethod
     def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIChatImages":
-        """`openai-chat:MODEL[@URL]`.
+        """`openai-chat:MODEL[?OPTIONS][@URL]`; the options are in `OPTIONS`.
 
         Raises:
-            SpecError: no model named; there is no default.
+            SpecError: no model named (there is no default), or an option that cannot be.
         """
+        given = spec.settings(OPTIONS)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
         price = price_of(prices, spec.model, Account.of(spec.base_url))
-        return cls(spec.model, base_url=spec.base_url, price=price)
-
-    @property
-    def tariff(self) -> Tariff:
-        """What is known of its prices before a call."""
-        return tariff_of(self._price, draws=True)
-
-    @property
-    def max_references(self) -> int:
-        """How many images go with a prompt."""
-        return self._facts.max_references
-
-    @property
-    def sizes(self) -> tuple[Size, ...] | None:
-        """The only sizes the model draws, where it has such."""
-        return self._facts.sizes
+        return cls(spec.model, base_url=spec.base_url, price=price, facts=described(spec.model, given), **given)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
@@ -144,7 +127,7 @@ class OpenAIChatImages:
         data = decoded(url, self.identity) if is_data_url(url) else await self._fetch(url)
         whole, media_type = await checked(data, self.identity)
         cost = cost_of(self._price, self._model, answer.usage)
-        return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost)
+        return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost, usage=usage_of(answer.usage))
 
     async def _fetch(self, url: str) -> bytes:
         return await fetched(url, self._account.base_url, self.identity, self._timeout_s)

@@ -1,19 +1,32 @@
 """Images over OpenAI's Images API, at OpenAI and at every server that speaks it."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate, Tariff
+from imagerag.agent.ports import GeneratedImage, ImagePart, Tariff
+from imagerag.agent.progress import Watcher, current_watcher
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import TIMEOUT_S, Account
+from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import check_error_field, guarded, redact, unreadable
-from imagerag.tools.generators.models import EDIT_TEMPLATE, MAX_IMAGE_BYTES, ImageModel, check_request, model_facts
-from imagerag.tools.generators.pricing import Price, cost_of, price_of, tariff_of
-from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
+from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
+from imagerag.tools.generators.json_references import LOCALAI, OPENROUTER, JsonReferences
+from imagerag.tools.generators.models import (
+    BACKGROUNDS,
+    FIDELITIES,
+    FORMATS,
+    MAX_IMAGE_BYTES,
+    MAX_MASK_BYTES,
+    MODERATIONS,
+    check_options,
+    check_request,
+    model_facts,
+)
+from imagerag.tools.generators.pricing import cost_of, price_of, tariff_of, usage_of
+from imagerag.tools.generators.results import checked, decoded, fetched, is_data_url
+from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
@@ -22,60 +35,42 @@ if TYPE_CHECKING:
     from imagerag.tools.prices import Prices
 
 DEFAULT_MODEL: Final = "gpt-image-2.6-flare"
+LOCALAI_URL: Final = "http://localhost:8080/v1"
 MEDIA_TYPES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
-MAX_MASK_BYTES: Final = 4 * 1024 * 1024 - 1
 
-OnPartial = Callable[[bytes, int], None]
-"""Called with an unfinished picture and its number, from 0. It runs in the task that called `generate`."""
+OPTIONS: Final[Mapping[str, Reader]] = {
+    **HOSTED_OPTIONS,
+    "quality": str,
+    "background": Choice(*BACKGROUNDS),
+    "output_format": Choice(*FORMATS),
+    "input_fidelity": Choice(*FIDELITIES),
+    "moderation": Choice(*MODERATIONS),
+    "response_format": Choice("b64_json", "url"),
+    "masks": bool,
+    "seed": bool,
+    "streams": bool,
+}
+"""What may follow the `?` of a spec: `quality=high&background=transparent`.
+
+The last four say what a server takes that `models.py` does not describe: a `mask`, a `seed`, partial images as a
+stream, and the form of answer to ask it for."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class JsonReferences:
-    """How a server without an edits endpoint takes references.
-
-    Attributes:
-        field: the JSON field with the list of them.
-        path: the endpoint.
-        form: bare base64, a data URL, or the `image_url` part of a chat message.
-    """
-
-    field: str
-    path: str = "/images/generations"
-    form: Literal["base64", "data_url", "image_url"] = "base64"
-
-    def value(self, part: ImagePart) -> Any:
-        """One reference in its form."""
-        url = data_url(part.data, part.media_type)
-        if self.form == "image_url":
-            return {"type": "image_url", "image_url": {"url": url}}
-        return url if self.form == "data_url" else url.partition(",")[2]
-
-
-LOCALAI: Final = JsonReferences("ref_images")
-OPENROUTER: Final = JsonReferences("input_references", path="/images", form="image_url")
-
-
-class OpenAIImages:
+class OpenAIImages(HostedGenerator):
     """`openai:MODEL[@URL]`: `images.generate` without references, `images.edit` with them.
 
     Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
-    References go in the order given; the graph puts the user's own subjects first, and a mask applies to the first.
+    References go in the order given; the graph puts the user's own subjects first, and the first one's mask is sent
+    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/progress.py`).
 
     Args:
-        base_url: default OpenAI's own, or OPENAI_BASE_URL.
-        api_key: default OPENAI_API_KEY, or the service's own variable (see `account.py`).
-        facts: what the model takes; default what `models.py` knows about its name.
-        json_references: send references inside JSON instead of as an edit.
+        json_references: send references inside JSON instead of as an edit; there is no place for a mask then.
         quality, background, output_format, input_fidelity, moderation: OpenAI's, sent only where they apply
             (`input_fidelity` with references, `moderation` without).
-        mask: PNG whose transparent pixels say where the first image may change; sent with references only.
         extra_body: further fields for other servers, for instance `{"guidance_scale": 4}`.
-        timeout_s: how long one answer may take, in seconds.
-        on_partial: progress; where the model streams, unfinished pictures go here. They cost extra tokens.
-        partial_images: how many of them, 1 to 3.
-        price: makes `cost_usd` of the usage that the service reports.
+        hosting: where it is, and what is known of it (see `Hosting`).
 
     Raises:
         UsageError: an option that this model does not take.
@@ -85,56 +80,55 @@ class OpenAIImages:
         self,
         model: str = DEFAULT_MODEL,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        facts: ImageModel | None = None,
         json_references: JsonReferences | None = None,
         quality: str | None = None,
         background: Literal["transparent", "opaque", "auto"] | None = None,
         output_format: Literal["png", "jpeg", "webp"] | None = None,
         input_fidelity: Literal["high", "low"] | None = None,
         moderation: Literal["low", "auto"] | None = None,
-        mask: bytes | None = None,
         extra_body: Mapping[str, Any] | None = None,
-        timeout_s: float = TIMEOUT_S,
-        on_partial: OnPartial | None = None,
-        partial_images: int = 2,
-        price: Price | None = None,
-        template: ReferenceTemplate = EDIT_TEMPLATE,
         provider: str = "openai",
+        **hosting: Unpack[Hosting],
     ) -> None:
-        self._account, self._model = Account.of(base_url, api_key), model
-        self._facts = facts or model_facts(model)
-        self.identity = self._account.named(provider, model)
-        self.template = template
-        self._json, self._mask = json_references, mask
+        self._json, self._extra = json_references, dict(extra_body or {})
         self._shared = _given(quality=quality, background=background, output_format=output_format)
         self._drawing, self._editing = _given(moderation=moderation), _given(input_fidelity=input_fidelity)
-        self._extra = dict(extra_body or {})
-        self._timeout_s, self._price = timeout_s, price
-        self._on_partial, self._partial_images = on_partial, partial_images
-        self._check_options()
+        facts = hosting.get("facts")
+        seeded = True if facts and facts.seed and not model_facts(model).seed else None
+        told = self._shared | self._editing | self._drawing | {"seed": seeded, "extra": digest(self._extra)}
+        super().__init__(provider, model, hosting, told=told)
+        check_options(self.identity, self._facts, self._shared | self._editing)
 
     @classmethod
     def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
-        """`openai:MODEL[@URL]`; at OpenRouter, with its own endpoint."""
-        account, model = Account.of(spec.base_url), spec.model or DEFAULT_MODEL
-        special = OPENROUTER if account.host == "openrouter.ai" else None
-        price = price_of(prices, model, account)
-        return cls(model, base_url=spec.base_url, json_references=special, price=price)
+        """`openai[:MODEL][?OPTIONS][@URL]`, the options in `OPTIONS`; at OpenRouter, with its own endpoint.
+
+        Raises:
+            SpecError: an option that cannot be.
+        """
+        special = OPENROUTER if Account.of(spec.base_url).host == "openrouter.ai" else None
+        return cls._made(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
 
     @classmethod
     def localai(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIImages":
-        """`localai:MODEL[@URL]`: LocalAI has no edits endpoint and takes references in a JSON field.
+        """`localai:MODEL[?OPTIONS][@URL]`: LocalAI has no edits endpoint and takes references in a JSON field.
 
         Raises:
-            SpecError: no model named; there is no default.
+            SpecError: no model named (there is no default), or an option that cannot be.
         """
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write localai:MODEL@URL")
-        url = spec.base_url or "http://localhost:8080/v1"
-        price = price_of(prices, spec.model, Account.of(url))
-        return cls(spec.model, base_url=url, json_references=LOCALAI, price=price, provider="localai")
+        return cls._made(spec, spec.model, spec.base_url or LOCALAI_URL, LOCALAI, "localai", prices)
+
+    @classmethod
+    def _made(
+        cls, spec: BackendSpec, model: str, url: str | None, how: JsonReferences | None, provider: str,
+        prices: "Prices | None",
+    ) -> "OpenAIImages":  # fmt: skip
+        given = spec.settings(OPTIONS)
+        facts = described(model, given, "response_format", "masks", "seed", "streams")
+        price = price_of(prices, model, Account.of(url))
+        return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
 
     @property
     def tariff(self) -> Tariff:
@@ -142,14 +136,9 @@ class OpenAIImages:
         return tariff_of(self._price, draws=True, quality=self._shared.get("quality"))
 
     @property
-    def max_references(self) -> int:
-        """How many images go with a prompt."""
-        return self._facts.max_references
-
-    @property
-    def sizes(self) -> tuple[Size, ...] | None:
-        """The only sizes the model draws, where it has such."""
-        return self._facts.sizes
+    def takes_mask(self) -> bool:
+        """Whether an edit can be kept to the transparent pixels of a mask."""
+        return self._facts.masks and self._json is None
 
     @property
     def honours_seed(self) -> bool:
@@ -167,8 +156,9 @@ class OpenAIImages:
             BackendError: no usable picture came.
         """
         check_request(self.identity, self._facts, prompt, len(references), size)
-        for part in references:
+        for number, part in enumerate(references):
             self._check_image(part)
+            self._check_mask(part, number)
         params = self._params(prompt, size, variation)
         ask = self._ask(params, references)
         return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
@@ -181,9 +171,11 @@ class OpenAIImages:
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
-        streams = self._on_partial is not None and self._facts.streams
+        watcher = current_watcher()
+        # What LocalAI and OpenRouter do with a stream is not known; their answers come whole.
+        streams = watcher.partial_images > 0 and self._facts.streams and self._json is None
         if streams:
-            params |= {"stream": True, "partial_images": self._partial_images}
+            params |= {"stream": True, "partial_images": watcher.partial_images}
         async with self._account.client(self.identity, self._timeout_s) as client:
             if references and self._json:
                 answer = await self._post(client, self._json, params, references)
@@ -191,7 +183,7 @@ class OpenAIImages:
                 answer = await client.images.edit(**params, **self._edit(references))
             else:
                 answer = await client.images.generate(**params, **self._drawing)
-            return await (self._watched(answer) if streams else self._read(answer))
+            return await (self._watched(answer, watcher) if streams else self._read(answer))
 
     def _edit(self, references: Sequence[ImagePart]) -> dict[str, Any]:
         """What only an edit has. The file's type must be said: bare bytes go as octet-stream, which is refused."""
@@ -199,7 +191,8 @@ class OpenAIImages:
             (f"image-{n}.{MEDIA_TYPES[part.media_type]}", part.data, part.media_type)
             for n, part in enumerate(references, start=1)
         ]
-        mask = _given(mask=("mask.png", self._mask, "image/png") if self._mask else None)
+        hole = references[0].mask
+        mask = _given(mask=("mask.png", hole, "image/png") if hole else None)
         return {"image": files, **self._editing, **mask}
 
     async def _post(
@@ -236,29 +229,30 @@ class OpenAIImages:
             return decoded(url, self.identity)
         return await fetched(url, self._account.base_url, self.identity, self._timeout_s)
 
-    async def _watched(self, events: Any) -> GeneratedImage:
-        """The final picture of a stream; unfinished ones go to the hook."""
+    async def _watched(self, events: Any, watcher: Watcher) -> GeneratedImage:
+        """The final picture of a stream; unfinished ones go to whoever looks on."""
         final = None
         async for event in events:
             if event.type.endswith(".partial_image"):
-                self._show(event)
+                await self._show(event, watcher)
             elif event.type.endswith(".completed"):
                 final = event
         if final is None:
             raise unreadable(self.identity, "a stream that ended before its picture was finished")
         return await self._image(decoded(final.b64_json, self.identity), final.usage, None)
 
-    def _show(self, event: Any) -> None:
+    async def _show(self, event: Any, watcher: Watcher) -> None:
         try:
-            if self._on_partial is not None:
-                self._on_partial(decoded(event.b64_json, self.identity), event.partial_image_index)
+            await watcher.partial(decoded(event.b64_json, self.identity), event.partial_image_index)
         except Exception as error:  # a picture that is paid for is not lost to its progress bar
             _log.warning("progress of %s could not be shown: %s", self.identity, redact(str(error)))
 
     async def _image(self, data: bytes, usage: object, revised_prompt: str | None) -> GeneratedImage:
         whole, media_type = await checked(data, self.identity)
         cost = cost_of(self._price, self._model, usage)
-        return GeneratedImage(data=whole, media_type=media_type, revised_prompt=revised_prompt, cost_usd=cost)
+        return GeneratedImage(
+            data=whole, media_type=media_type, revised_prompt=revised_prompt, cost_usd=cost, usage=usage_of(usage)
+        )
 
     def _check_image(self, part: ImagePart) -> None:
         if part.media_type not in MEDIA_TYPES:
@@ -266,22 +260,13 @@ class OpenAIImages:
         if len(part.data) > MAX_IMAGE_BYTES:
             raise UsageError(f"{self.identity} takes images below 50 MB; one has {len(part.data) / 2**20:.0f} MB")
 
-    def _check_options(self) -> None:
-        facts, options = self._facts, self._shared | self._editing
-        allowed = {"quality": facts.qualities, "input_fidelity": facts.input_fidelity}
-        # What a model that is not in the table takes is its user's to know.
-        described = facts.response_format is None
-        for name, values in allowed.items():
-            if described and name in options and options[name] not in values:
-                told = f"it takes {', '.join(sorted(values))}" if values else "it has no such setting"
-                raise UsageError(f"{self.identity}: {name}={options[name]!r} cannot be: {told}")
-        opaque = not facts.transparent or options.get("output_format") == "jpeg"
-        if described and opaque and options.get("background") == "transparent":
-            raise UsageError(f"{self.identity} draws no transparent background" + " as JPEG" * facts.transparent)
-        if self._mask is not None and (len(self._mask) > MAX_MASK_BYTES or not self._mask.startswith(b"\x89PNG")):
+    def _check_mask(self, part: ImagePart, number: int) -> None:
+        if part.mask is None:
+            return
+        if not self.takes_mask or number:
+            raise UsageError(f"{self.identity} takes {'a mask for the first image only' if number else 'no mask'}")
+        if len(part.mask) > MAX_MASK_BYTES or not part.mask.startswith(b"\x89PNG"):
             raise UsageError(f"{self.identity}: the mask must be a PNG below 4 MB")
-        if not 1 <= self._partial_images <= 3:
-            raise UsageError(f"{self.identity}: partial_images must be 1, 2 or 3")
 
 
 def _given(**values: Any) -> dict[str, Any]:

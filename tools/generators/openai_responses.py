@@ -1,18 +1,20 @@
 """Images from the `image_generation` tool of the Responses API, through langchain-openai's ChatOpenAI."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from imagerag.agent.errors import SpecError
-from imagerag.agent.ports import GeneratedImage, ImagePart, ReferenceTemplate, Tariff
+from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import TIMEOUT_S, Account, connections_for
+from imagerag.tools.generators.account import Account, connections_for
 from imagerag.tools.generators.failures import guarded, refusal, unreadable
-from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, check_request, model_facts
-from imagerag.tools.generators.pricing import Price, cost_of, price_of, tariff_of
+from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described
+from imagerag.tools.generators.models import BACKGROUNDS, FIDELITIES, FORMATS, MODERATIONS, check_options, check_request
+from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
 from imagerag.tools.generators.results import checked, data_url, decoded
 from imagerag.tools.generators.words import no_image
+from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
@@ -25,20 +27,31 @@ if TYPE_CHECKING:
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-2.6-flare"
 
 
-class OpenAIResponsesImages:
+TOOL_OPTIONS: Final[Mapping[str, Reader]] = {
+    "quality": str,
+    "background": Choice(*BACKGROUNDS),
+    "output_format": Choice(*FORMATS),
+    "input_fidelity": Choice(*FIDELITIES),
+    "moderation": Choice(*MODERATIONS),
+}
+OPTIONS: Final[Mapping[str, Reader]] = {**HOSTED_OPTIONS, **TOOL_OPTIONS, "image_model": str}
+"""What may follow the `?` of a spec: `image_model=gpt-image-2&quality=high`. Those of the tool go to the tool."""
+
+
+class OpenAIResponsesImages(HostedGenerator):
     """`openai-responses:MODEL[@URL]`: a language model that is told to draw, and may reword the prompt first.
 
-    What it reworded it to is kept as `revised_prompt`.
+    What it reworded it to is kept as `revised_prompt`. `cost_usd` is of the language model's tokens, which are all that
+    the service reports.
 
     Args:
         model: the language model that calls the tool.
         image_model: what the tool draws with. Named always: the service's own default moves.
         tool: further options of the tool, for instance `{"quality": "high"}`.
-        base_url: default OpenAI's own, or OPENAI_BASE_URL.
-        api_key: default OPENAI_API_KEY.
-        facts: what the image model takes; default what `models.py` knows about its name.
-        timeout_s: how long one answer may take, in seconds.
-        price: makes `cost_usd` of the usage that the service reports (the language model's tokens).
+        hosting: where it is, and what is known of it (see `Hosting`).
+
+    Raises:
+        UsageError: an option that the image model does not take.
     """
 
     honours_seed = False
@@ -49,47 +62,28 @@ class OpenAIResponsesImages:
         *,
         image_model: str = DEFAULT_IMAGE_MODEL,
         tool: Mapping[str, Any] | None = None,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        facts: ImageModel | None = None,
-        timeout_s: float = TIMEOUT_S,
-        price: Price | None = None,
-        template: ReferenceTemplate = EDIT_TEMPLATE,
+        **hosting: Unpack[Hosting],
     ) -> None:
-        self._account, self._model = Account.of(base_url, api_key), model
         self._tool = {"type": "image_generation", "model": image_model, **(tool or {})}
-        self._facts = facts or model_facts(image_model)
-        self.identity = self._account.named("openai-responses", model)
-        self.template = template
-        self._timeout_s, self._price = timeout_s, price
+        told = {"image_model": None if image_model == DEFAULT_IMAGE_MODEL else image_model, **(tool or {})}
+        super().__init__("openai-responses", model, hosting, draws=image_model, told=told)
+        check_options(self.identity, self._facts, tool or {})
 
     @classmethod
     def from_spec(cls, spec: BackendSpec, *, prices: "Prices | None" = None) -> "OpenAIResponsesImages":
-        """`openai-responses:MODEL[@URL]`.
+        """`openai-responses:MODEL[?OPTIONS][@URL]`; the options are in `OPTIONS`.
 
         Raises:
-            SpecError: no model named; there is no default.
+            SpecError: no model named (there is no default), or an option that cannot be.
         """
+        given = spec.settings(OPTIONS)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
         # The usage told is the language model's: what its image tool counted is billed beside it.
         price = price_of(prices, spec.model, Account.of(spec.base_url), complete=False)
-        return cls(spec.model, base_url=spec.base_url, price=price)
-
-    @property
-    def tariff(self) -> Tariff:
-        """What is known of its prices before a call."""
-        return tariff_of(self._price, draws=True)
-
-    @property
-    def max_references(self) -> int:
-        """How many images go with a prompt."""
-        return self._facts.max_references
-
-    @property
-    def sizes(self) -> tuple[Size, ...] | None:
-        """The only sizes the image model draws, where it has such."""
-        return self._facts.sizes
+        tool = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
+        facts = described(given.get("image_model", DEFAULT_IMAGE_MODEL), given)
+        return cls(spec.model, base_url=spec.base_url, price=price, facts=facts, tool=tool, **given)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
@@ -159,4 +153,5 @@ class OpenAIResponsesImages:
         data, media_type = await checked(decoded(image["base64"], self.identity), self.identity)
         revised = (image.get("extras") or {}).get("revised_prompt")
         cost = cost_of(self._price, self._model, message.usage_metadata)
-        return GeneratedImage(data=data, media_type=media_type, revised_prompt=revised, cost_usd=cost)
+        usage = usage_of(message.usage_metadata)
+        return GeneratedImage(data=data, media_type=media_type, revised_prompt=revised, cost_usd=cost, usage=usage)

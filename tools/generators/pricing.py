@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Tariff
 from imagerag.agent.types import Size
+from imagerag.tools.usage import tokens_of
 
 if TYPE_CHECKING:
     from imagerag.tools.generators.account import Account
@@ -20,11 +21,20 @@ completions `prompt_tokens`, `completion_tokens`; OpenRouter adds `cost`. A stre
 
 def cost_of(price: Price | None, model: str, usage: object) -> float | None:
     """What a call cost, as far as the service told its usage and `price` knows what that costs."""
-    if price is None or usage is None:
-        return None
+    told = _mapping(usage)
+    return price(model, told) if price is not None and told is not None else None
+
+
+def usage_of(usage: object) -> dict[str, int]:
+    """Tokens by kind, as the service counted them, without kinds it counted none of; empty when it did not count."""
+    tokens = tokens_of(_mapping(usage) or {}) or {}
+    return {kind: count for kind, count in tokens.items() if count}
+
+
+def _mapping(usage: object) -> Mapping[str, Any] | None:
     dump = getattr(usage, "model_dump", None)
     told = dump(exclude_none=True) if callable(dump) else usage
-    return price(model, told) if isinstance(told, Mapping) else None
+    return told if isinstance(told, Mapping) else None
 
 
 def price_of(prices: "Prices | None", model: str, account: "Account", *, complete: bool = True) -> Price | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.ports import FREE as FREE_OF_CHARGE
-from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference
+from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference, Ranking
 from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges import alternatives
 from imagerag.tools.judges.checklist import DETERMINERS, checklist
@@ -161,13 +161,15 @@ class ClipJudge:
             return Preference(better="neither", raw=raw, cost_usd=FREE)
         return Preference(better="first" if one > other else "second", raw=raw, cost_usd=FREE)
 
-    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
         """All of the images, the most similar to the query first."""
         if not images:
-            return []
+            return Ranking(order=(), cost_usd=FREE)
         text = (await self._embedder.embed_texts([query]))[0]
         cosines = (await self._embedder.embed_images([image.data for image in images])) @ text
-        return [int(index) for index in (-cosines).argsort(kind="stable")]
+        order = tuple(int(index) for index in (-cosines).argsort(kind="stable"))
+        raw = ", ".join(f"{float(cosines[index]):.4f}" for index in order)
+        return Ranking(order=order, raw=raw, cost_usd=FREE)
 
     async def _rate(self, prompt: str, data: bytes) -> float:
         asked = tuple(self._split(prompt))

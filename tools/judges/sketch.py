@@ -7,6 +7,7 @@ from imagerag.agent.ports import Embedder
 from imagerag.agent.types import Requirement
 from imagerag.tools.judges.checklist import split_style
 from imagerag.tools.judges.clip import ClipJudge
+from imagerag.tools.sketch.borrowing import untangle
 from imagerag.tools.sketch.language import Mention, parse
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
@@ -34,6 +35,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
 
 def checklist(prompt: str) -> tuple[Requirement, ...]:
     """The things a prompt mentions in canonical words, then its style; at least one unless the prompt is blank."""
+    prompt = untangle(prompt)[0]
     background = parse(prompt).background
     rest, styles = split_style(prompt)
     grounds = [article(f"{background} background")] if background else []

@@ -7,25 +7,23 @@ ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, SpecError
-from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference, Tariff
+from imagerag.agent.allowance import allowed
+from imagerag.agent.errors import BackendError, JudgeReplyError
+from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference, Ranking, Tariff
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
-from imagerag.tools.generators.pricing import price_of, tariff_of, times
+from imagerag.tools.generators.pricing import tariff_of, times
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
 from imagerag.tools.judges.vlm_images import contact_sheets, scaled
 from imagerag.tools.judges.vlm_picking import PREFERENCE, RANKING, read_preference, read_ranking
-
-if TYPE_CHECKING:
-    from imagerag.tools.prices import Prices
-    from imagerag.tools.specs import BackendSpec
+from imagerag.tools.judges.vlm_turns import NEXT_ANSWER, decided, joined, listed, system, user
+from imagerag.tools.specs import with_options
 
 LONGEST_SIDE: Final = 1024
 SHEET_SIDE: Final = 1536
-_NEXT_ANSWER: Final = "\n---\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,8 @@ class VlmJudge:
     Attributes:
         chat: the model.
         longest_side: pictures are scaled down to this many pixels on their longer side.
-        votes: after a no, so many answers are asked for in all, and the majority counts; a tie stays a no.
+        votes: after a no, so many answers are asked for in all, and the majority counts; a tie stays a no. Fewer are
+            asked for where the run may make no more calls.
     """
 
     chat: Chat
@@ -44,8 +43,10 @@ class VlmJudge:
 
     @property
     def identity(self) -> str:
-        """The model's."""
-        return self.chat.identity
+        """The model's, and how it is asked where that is not the usual way."""
+        votes = self.votes if self.votes != 1 else None
+        side = self.longest_side if self.longest_side != LONGEST_SIDE else None
+        return with_options(self.chat.identity, {"votes": votes, "longest_side": side})
 
     @property
     def tariff(self) -> Tariff:
@@ -101,7 +102,7 @@ class VlmJudge:
             JudgeReplyError: the answer is no list of concepts.
         """
         shown = await self._shown(prompt, image, subjects)
-        turns = [*_decided(shown, verdict), _user(prompts.list_missing(variation.wording))]
+        turns = [*decided(shown, verdict), user(prompts.list_missing(variation.wording))]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         return Missing(concepts=reading.concepts(reply.text), raw=reply.text, **told(reply))
 
@@ -130,10 +131,10 @@ class VlmJudge:
         if not concepts:
             return Captions()
         words = prompts.caption_words(max_tokens)
-        before = [_system(), _user(prompts.asked_for(prompt))]
+        before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
-            before = _listed(_decided(await self._shown(prompt, image, subjects), verdict), concepts)
-        turns = _joined([*before, _user(prompts.write_captions(concepts, words=words, wording=variation.wording))])
+            before = listed(decided(await self._shown(prompt, image, subjects), verdict), concepts)
+        turns = joined([*before, user(prompts.write_captions(concepts, words=words, wording=variation.wording))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = reading.captions(reply.text, len(concepts))
         return Captions(captions=found, raw=reply.text, **told(reply))
@@ -147,13 +148,13 @@ class VlmJudge:
             JudgeReplyError: the answer names neither of them.
         """
         one, two = await self._scaled(first), await self._scaled(second)
-        question = _user(
+        question = user(
             prompts.asked_for(prompt), "The first picture:", one, "The second picture:", two, prompts.compare()
         )
-        reply = await self.chat.ask([_system(), question], schema=PREFERENCE, variation=Variation())
+        reply = await self.chat.ask([system(), question], schema=PREFERENCE, variation=Variation())
         return Preference(better=read_preference(reply.text), raw=reply.text, **told(reply))
 
-    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
         """Ask which candidates fit a search, by their numbers on contact sheets.
 
         Raises:
@@ -162,17 +163,17 @@ class VlmJudge:
             JudgeReplyError: the answer names no numbers, or one that no candidate has.
         """
         if not images:
-            return []
+            return Ranking(order=())
         sheets = await asyncio.to_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
         question = prompts.choose(query, [image.caption for image in images], sheets=len(sheets))
-        reply = await self.chat.ask([_system(), _user(*sheets, question)], schema=RANKING, variation=Variation())
-        return read_ranking(reply.text, len(images))
+        reply = await self.chat.ask([system(), user(*sheets, question)], schema=RANKING, variation=Variation())
+        return Ranking(order=tuple(read_ranking(reply.text, len(images))), raw=reply.text, **told(reply))
 
     async def _fused(
         self, shown: list[Turn], requirements: Sequence[Requirement], words: int, variation: Variation
     ) -> Critique:
         def turns(checklist: Sequence[Requirement], wording: int) -> list[Turn]:
-            return _joined([*shown, _user(prompts.fused(checklist, words=words, wording=wording))])
+            return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording))])
 
         replies = [await self.chat.ask(turns(requirements, variation.wording), schema=CRITIQUE, variation=variation)]
         answers = [read_critique(replies[0].text, requirements)]
@@ -182,15 +183,15 @@ class VlmJudge:
             replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
             answers.append(read_critique(replies[-1].text, checklist))
 
-        if not all(check.met for check in answers[0].checks):
-            await self._vote(again, lambda: settled(answers, self.votes), variation)
-        raw = _NEXT_ANSWER.join(reply.text for reply in replies)
+        votes = 1 if all(check.met for check in answers[0].checks) else allowed(self.votes)
+        asked = await self._vote(again, votes, lambda: settled(answers, votes), variation)
+        raw = NEXT_ANSWER.join(reply.text for reply in replies)
         verdict = verdict_of(majority(answers), raw)
-        return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies))
+        return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies, requests=asked))
 
     async def _decide(self, shown: list[Turn], variation: Variation) -> Critique:
         def turns(wording: int) -> list[Turn]:
-            return _joined([*shown, _user(prompts.decide(wording))])
+            return joined([*shown, user(prompts.decide(wording))])
 
         replies: list[Reply] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
         answers = [reading.verdict(replies[0].text)]
@@ -199,32 +200,37 @@ class VlmJudge:
             replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
             answers.append(reading.verdict(replies[-1].text))
 
-        def decided() -> bool:
-            yes, left = sum(answers), self.votes - len(answers)
-            return 2 * yes > self.votes or 2 * (yes + left) <= self.votes
+        votes = 1 if answers[0] else allowed(self.votes)
 
-        if not answers[0]:
-            await self._vote(again, decided, variation)
+        def certain() -> bool:
+            yes, left = sum(answers), votes - len(answers)
+            return 2 * yes > votes or 2 * (yes + left) <= votes
+
+        asked = await self._vote(again, votes, certain, variation)
         aligned = 2 * sum(answers) > len(answers)
-        raw = _NEXT_ANSWER.join(reply.text for reply in replies)
+        raw = NEXT_ANSWER.join(reply.text for reply in replies)
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
         reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
         verdict = Verdict(aligned=aligned, reason=reason, raw=raw)
-        return Critique(verdict=verdict, raw=raw, **told(*replies))
+        return Critique(verdict=verdict, raw=raw, **told(*replies, requests=asked))
 
     async def _vote(
-        self, again: Callable[[Variation], Awaitable[None]], done: Callable[[], bool], first: Variation
-    ) -> None:
-        """Ask until the majority is certain. A vote that cannot be had is not counted: the answers so far were paid."""
-        for nth in range(1, self.votes):
+        self, again: Callable[[Variation], Awaitable[None]], votes: int, done: Callable[[], bool], first: Variation
+    ) -> int:
+        """Ask until the majority is certain, and say how often was asked in all.
+
+        A vote that cannot be had does not count for either side: the answers so far were paid.
+        """
+        for nth in range(1, votes):
             if done():
-                return
+                return nth
             seed = (first.seed or 0) + nth
             other = first.model_copy(update={"seed": seed, "wording": first.wording + nth})
             try:
                 await again(other)
             except (JudgeReplyError, BackendError):
                 continue
+        return votes
 
     async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[Turn]:
         """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
@@ -235,71 +241,7 @@ class VlmJudge:
         if subjects:
             parts.append("The last picture, to be judged:")
         parts.append(await self._scaled(image))
-        return [_system(), _user(*parts)]
+        return [system(), user(*parts)]
 
     async def _scaled(self, image: ImagePart) -> Picture:
         return await asyncio.to_thread(scaled, image.data, self.longest_side)
-
-
-def vlm_judge(
-    spec: "BackendSpec",
-    *,
-    votes: int = 1,
-    longest_side: int = LONGEST_SIDE,
-    detail: str | None = None,
-    prices: "Prices | None" = None,
-) -> VlmJudge:
-    """`openai:MODEL[@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
-
-    Raises:
-        SpecError: no model is named.
-    """
-    from imagerag.tools.generators.account import Account
-    from imagerag.tools.judges.vlm_openai import OpenAIChat
-
-    if not spec.model:
-        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
-    account = Account.of(spec.base_url)
-    chat = OpenAIChat(model=spec.model, account=account, detail=detail, price=price_of(prices, spec.model, account))
-    return VlmJudge(chat=chat, votes=votes, longest_side=longest_side)
-
-
-def _system() -> Turn:
-    return Turn("system", (prompts.SYSTEM,))
-
-
-def _user(*parts: str | Picture) -> Turn:
-    return Turn("user", parts)
-
-
-def _decided(shown: list[Turn], verdict: Verdict) -> list[Turn]:
-    """The conversation up to the verdict."""
-    return [*_joined([*shown, _user(prompts.decide(0))]), Turn("assistant", (_said(verdict),))]
-
-
-def _listed(decided: list[Turn], concepts: Sequence[Concept]) -> list[Turn]:
-    """The conversation up to the list of what is missing."""
-    listed = "\n".join(f"{concept.kind}: {concept.text}" for concept in concepts)
-    return [*decided, _user(prompts.list_missing(0)), Turn("assistant", (listed,))]
-
-
-def _said(verdict: Verdict) -> str:
-    """The model's own yes or no; after votes, the answer that the majority agreed with."""
-    for raw in verdict.raw.split(_NEXT_ANSWER):
-        try:
-            if not verdict.checks and reading.verdict(raw) is verdict.aligned:
-                return raw
-        except (JudgeReplyError, RefusalError):
-            continue
-    return "Yes." if verdict.aligned else "No."
-
-
-def _joined(turns: Sequence[Turn]) -> list[Turn]:
-    """Turns that alternate, as some models' chat templates demand: what follows a user's turn joins it."""
-    joined: list[Turn] = []
-    for turn in turns:
-        if joined and joined[-1].role == turn.role:
-            joined[-1] = Turn(turn.role, (*joined[-1].parts, *turn.parts))
-        else:
-            joined.append(turn)
-    return joined

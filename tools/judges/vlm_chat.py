@@ -105,11 +105,15 @@ class Told(TypedDict):
 
     cost_usd: float | None
     usage: Mapping[str, int]
+    requests: int
     variation: Variation
 
 
-def told(*replies: Reply) -> Told:
+def told(*replies: Reply, requests: int | None = None) -> Told:
     """What replies cost and used together (US dollars; None when one price is not known), and how the first was asked.
+
+    Args:
+        requests: how often was asked for them, where that was more than there are replies.
 
     Raises:
         IndexError: no replies.
@@ -119,4 +123,5 @@ def told(*replies: Reply) -> Told:
     for reply in replies:
         usage.update(reply.usage)
     cost = None if None in costs else sum(cost for cost in costs if cost is not None)
-    return {"cost_usd": cost, "usage": dict(usage), "variation": replies[0].variation}
+    asked = len(replies) if requests is None else requests
+    return {"cost_usd": cost, "usage": dict(usage), "requests": asked, "variation": replies[0].variation}

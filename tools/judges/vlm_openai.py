@@ -28,6 +28,7 @@ from imagerag.tools.generators.failures import is_refusal_reason, refusal
 from imagerag.tools.generators.pricing import Price, cost_of
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_failures import failure_of, refused_option
+from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
@@ -48,14 +49,18 @@ class OpenAIChat:
         account: where it is served, and the key.
         timeout_s: for a whole answer, in seconds.
         detail: "low", "high" or "auto" for services that know it; None leaves it out.
+        temperature: what is asked with where a question does not say; None leaves it to the model.
+        max_tokens: how long an answer may be; None leaves it to the service.
         price: makes `cost_usd` of the usage that the service reports.
-        refused: options that this model turned out to refuse: "temperature", "seed", "json_schema", "tool".
+        refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool".
     """
 
     model: str
     account: Account = field(default_factory=Account.of)
     timeout_s: float = TIMEOUT_S
     detail: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
     price: Price | None = field(default=None, repr=False)
     refused: set[str] = field(default_factory=set)
     _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, ChatOpenAI]" = field(
@@ -64,11 +69,9 @@ class OpenAIChat:
 
     @property
     def identity(self) -> str:
-        """`openai:MODEL`, with the address where it is not OpenAI's own (never with what could be a secret in it)."""
-        if self.account.official:
-            return f"openai:{self.model}"
-        scheme, _, place = self.account.base_url.partition("://")
-        return f"openai:{self.model}@{scheme}://{place.rpartition('@')[2].partition('?')[0]}"
+        """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
+        told = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        return with_options(self.account.named("openai", self.model), told)
 
     @property
     def honours(self) -> frozenset[Lever]:
@@ -116,17 +119,23 @@ class OpenAIChat:
 
     def _options(self, schema: Schema | None, variation: Variation) -> dict[str, Any]:
         options: dict[str, Any] = {}
-        if variation.temperature is not None:
-            options["temperature"] = variation.temperature
+        temperature = self.temperature if variation.temperature is None else variation.temperature
+        if temperature is not None and "temperature" not in self.refused:
+            options["temperature"] = temperature
         if variation.seed is not None and "seed" not in self.refused:
             options["seed"] = variation.seed
+        # ChatOpenAI would send the new name to every server; some read the old one only.
+        name = "max_completion_tokens" if self.account.official else "max_tokens"
+        body: dict[str, Any] = {name: self.max_tokens} if self.max_tokens else {}
+        if body:
+            options["extra_body"] = body
         if schema is None:
             return options
         if "json_schema" not in self.refused:
             form = {"name": schema.name, "strict": True, "schema": schema.json_schema}
             # As an ordinary option ChatOpenAI would hand it to the SDK's `parse`, which raises on answers that were
             # cut off or filtered, before we can read them.
-            options["extra_body"] = {"response_format": {"type": "json_schema", "json_schema": form}}
+            options["extra_body"] = body | {"response_format": {"type": "json_schema", "json_schema": form}}
         elif "tool" not in self.refused:
             function = {"name": schema.name, "strict": True, "parameters": schema.json_schema}
             options["tools"] = [{"type": "function", "function": function}]
@@ -250,19 +259,27 @@ def _pixels(pictures: Mapping[str, Picture]) -> Iterator[None]:
 def _chat_openai() -> "type[ChatOpenAI]":
     """ChatOpenAI that is handed pictures by their hash and puts the bytes in only as the request leaves.
 
-    So callbacks, tracers and caches see hashes, not pixels.
+    So callbacks, tracers and caches see hashes, not pixels. The contents are in their final form already, and bypass
+    what LangChain and the SDK do to each part of them: together that takes longer than all else about a call.
     """
     from langchain_openai import ChatOpenAI
 
     class HashedChatOpenAI(ChatOpenAI):
         def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-            payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
-            for message in payload["messages"]:
-                if isinstance(message.get("content"), list):
-                    message["content"] = [_with_bytes(part) for part in message["content"]]
-            return payload
+            messages = self._convert_input(input_).to_messages()
+            bare = [message.model_copy(update={"content": ""}) for message in messages]
+            payload: dict[str, Any] = super()._get_request_payload(bare, stop=stop, **kwargs)
+            final = [
+                {**sent, "content": _final(message.content)}
+                for sent, message in zip(payload["messages"], messages, strict=True)
+            ]
+            return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
 
     return HashedChatOpenAI
+
+
+def _final(content: Any) -> Any:
+    return [_with_bytes(part) for part in content] if isinstance(content, list) else content
 
 
 def _with_bytes(part: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraErr
 from imagerag.agent.ports import FREE, Embedder, Lever, Tariff
 from imagerag.agent.types import Variation
 from imagerag.tools.diffusion.devices import (
+    DTYPES,
     choose_device,
     choose_dtype,
     free,
@@ -28,15 +29,20 @@ from imagerag.tools.diffusion.devices import (
     seeded,
     worker,
 )
-from imagerag.tools.diffusion.sources import is_here, settings, short
-from imagerag.tools.judges.vlm import LONGEST_SIDE, VlmJudge
+from imagerag.tools.diffusion.sources import is_here, short
+from imagerag.tools.judges.vlm import VlmJudge
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm_spec import JUDGE_OPTIONS
+from imagerag.tools.options import Choice, Number, Reader
+from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
     from imagerag.tools.specs import BackendSpec
 
 MAX_NEW_TOKENS: Final = 1024
-SETTINGS: Final = {"device": str, "dtype": str, "longest_side": int, "max_new_tokens": int, "votes": int}
+SETTINGS: Final[Mapping[str, Reader]] = {
+    **JUDGE_OPTIONS, "device": str, "dtype": Choice(*DTYPES), "max_new_tokens": Number(int, least=1),
+}  # fmt: skip
 """What may follow the `?` of a spec."""
 
 _SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
@@ -86,10 +92,8 @@ class TransformersChat:
     @property
     def identity(self) -> str:
         """`transformers:MODEL`, a directory by its name, and what changes the answers."""
-        given = {"dtype": self.dtype, "max_new_tokens": self.max_new_tokens}
-        usual = {None, MAX_NEW_TOKENS}
-        told = "&".join(f"{name}={value}" for name, value in given.items() if value not in usual)
-        return f"transformers:{short(self.model)}" + (f"?{told}" if told else "")
+        length = self.max_new_tokens if self.max_new_tokens != MAX_NEW_TOKENS else None
+        return with_options(f"transformers:{short(self.model)}", {"dtype": self.dtype, "max_new_tokens": length})
 
     def ready(self) -> str:
         """Where it would compute, and whether its weights are here: nothing is loaded and nothing fetched.
@@ -184,28 +188,25 @@ class TransformersJudge(VlmJudge):
         return self.chat.ready()
 
 
-def transformers_judge(
-    spec: "BackendSpec", *, embedder: Embedder | None = None, votes: int = 1, longest_side: int = LONGEST_SIDE
-) -> TransformersJudge:
-    """`transformers:MODEL` or `transformers:/DIR`, with settings after a `?`: a judge in this process.
+def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None) -> TransformersJudge:
+    """`transformers:MODEL` or `transformers:/DIR`, with `SETTINGS` after a `?`: a judge in this process.
 
     Args:
         embedder: ignored; this judge looks through its own eyes.
-        votes, longest_side: see `VlmJudge`; the spec's settings come first.
 
     Raises:
         SpecError: no model, an address, or a setting that does not exist.
         MissingExtraError: transformers is not installed.
     """
+    given = spec.settings(SETTINGS)
     if not spec.model:
         raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:ORG/NAME or {spec.provider}:/DIR")
     if spec.base_url:
         raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is openai:MODEL@URL")
     if find_spec("transformers") is None:
         raise MissingExtraError(str(spec), "transformers")
-    model, given = settings(spec.model, SETTINGS)
-    votes, longest_side = given.pop("votes", votes), given.pop("longest_side", longest_side)
-    return TransformersJudge(chat=TransformersChat(model=model, **given), votes=votes, longest_side=longest_side)
+    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
+    return TransformersJudge(chat=TransformersChat(model=spec.model, **given), **own)
 
 
 def unload() -> None:

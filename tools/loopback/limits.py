@@ -94,10 +94,30 @@ def _check_pictures(images: Any, param: str, kinds: frozenset[str]) -> Rejection
 
 
 def _check_mask(images: tuple[SentImage, ...]) -> Rejection | None:
+    pictures = [image for image in images if image.name != "mask"]
     for mask in (image for image in images if image.name == "mask"):
         if mask.media_type != "image/png" or len(mask.data) >= MAX_MASK_BYTES:
             return Rejection("mask: a PNG smaller than 4 MB is required", "invalid_image_file", "mask")
+        size = _png_size(mask.data)
+        if size is None or not _png_transparent(mask.data):
+            return Rejection("mask: a PNG with an alpha channel is required", "invalid_image_file", "mask")
+        first = _png_size(pictures[0].data) if pictures else None
+        if first is not None and first != size:
+            words = "mask: must have the same dimensions as the first image"
+            return Rejection(words, "invalid_image_file", "mask")
     return None
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) in pixels; None for other formats, which are not looked into."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 33:
+        return None
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _png_transparent(data: bytes) -> bool:
+    """Whether a PNG has transparency: by its colour type, or in a chunk of its own before its pixels."""
+    return data[25] in (4, 6) or b"tRNS" in data.partition(b"IDAT")[0]
 
 
 def _check_gpt_image(request: Recorded) -> Rejection | None:

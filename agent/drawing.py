@@ -1,0 +1,80 @@
+"""One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imagerag.agent.calls import Calls
+from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
+from imagerag.agent.progress import Watcher, watched
+from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
+
+_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draughtsman:
+    """Asks the generator for one picture, and tells how far it is.
+
+    Attributes:
+        node: on whose behalf.
+        part: gets a reference's bytes.
+        tell: takes what is to be seen of it meanwhile: the node, and its `Progress`.
+    """
+
+    generator: ImageGenerator
+    blobs: BlobStore
+    knobs: Knobs
+    node: str
+    part: Callable[[UsedReference], Awaitable[ImagePart]]
+    tell: Callable[[Mapping[str, Any]], None]
+
+    async def draw(self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation) -> Drawn:
+        """Draw, unless the journal has the picture.
+
+        Raises:
+            RefusalError, BackendError: as the generator raises them.
+            BudgetExceededError, ReplayMissError: as `Calls.make` raises them.
+        """
+
+        async def ask() -> Drawn:
+            parts = [await self.part(reference) for reference in references]
+            with watched(self._watcher()):
+                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
+            image = await self._keep(drawn.data)
+            kept = {name: getattr(drawn, name) for name in _KEPT}
+            return Drawn(image=image, **kept)
+
+        content = self._content(prompt, references)
+        return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
+
+    def _content(self, prompt: str, references: Sequence[UsedReference]) -> dict[str, Any]:
+        """What decides the picture. A mask is named only where there is one: calls of before have no such word."""
+        masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
+        return {
+            "prompt": prompt,
+            "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
+            "size": str(self.knobs.size) if self.knobs.size else None,
+        } | ({"masks": masks} if masks else {})
+
+    def _watcher(self) -> Watcher:
+        wanted = self.knobs.partial_images
+
+        async def partial(data: bytes, number: int) -> None:
+            self._tell(Progress(step=number + 1, of=wanted, image=await self.blobs.put(data)))
+
+        return Watcher(
+            partial_images=wanted,
+            step=lambda done, total: self._tell(Progress(step=done, of=total)),
+            partial=partial,
+        )
+
+    def _tell(self, progress: Progress) -> None:
+        self.tell({"node": self.node, "progress": progress.model_dump(mode="json")})
+
+    async def _keep(self, data: bytes) -> ImageRef:
+        try:
+            return await self.blobs.put(data)
+        except UsageError as error:
+            raise BackendError(f"{self.generator.identity} gave back no image: {error}") from error

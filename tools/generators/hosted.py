@@ -1,0 +1,94 @@
+"""What every generator behind one of OpenAI's protocols shares: its account, what its model takes, what it costs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any, Final, TypedDict
+
+from imagerag.agent.ports import ReferenceTemplate, Tariff
+from imagerag.agent.types import Size
+from imagerag.tools.generators.account import TIMEOUT_S, Account
+from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, model_facts
+from imagerag.tools.generators.pricing import Price, tariff_of
+from imagerag.tools.options import Number, Reader
+from imagerag.tools.specs import with_options
+
+
+class Hosting(TypedDict, total=False):
+    """Arguments that all these generators take.
+
+    Attributes:
+        base_url: default OpenAI's own, or OPENAI_BASE_URL.
+        api_key: default OPENAI_API_KEY, or the service's own variable (see `account.py`).
+        facts: what the model that draws takes; default what `models.py` knows about its name.
+        timeout_s: how long one answer may take, in seconds.
+        price: makes `cost_usd` of the usage that the service reports.
+        template: how references are put into words.
+    """
+
+    base_url: str | None
+    api_key: str | None
+    facts: ImageModel | None
+    timeout_s: float
+    price: Price | None
+    template: ReferenceTemplate
+
+
+HOSTED_OPTIONS: Final[Mapping[str, Reader]] = {
+    "timeout_s": Number(float, least=0.1),
+    "max_references": Number(int, least=0, most=16),
+}
+"""Options of their specs that all these generators have. `max_references` says what a model takes that nobody
+described in `models.py`, or sets less."""
+
+
+class HostedGenerator:
+    """The base of `openai`, `openai-chat` and `openai-responses`.
+
+    Args:
+        provider, model: what is asked.
+        draws: the model that draws, where `model` is another.
+        told: what else changes the pictures, for the identity; None is left out.
+        hosting: see `Hosting`.
+    """
+
+    def __init__(
+        self, provider: str, model: str, hosting: Hosting, *, draws: str = "", told: Mapping[str, object] | None = None
+    ) -> None:
+        self._account = Account.of(hosting.get("base_url"), hosting.get("api_key"))
+        self._model = model
+        self._facts = hosting.get("facts") or model_facts(draws or model)
+        self._timeout_s = hosting.get("timeout_s", TIMEOUT_S)
+        self._price = hosting.get("price")
+        self.identity = with_options(self._account.named(provider, model), told or {})
+        self.template = hosting.get("template", EDIT_TEMPLATE)
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of its prices before a call."""
+        return tariff_of(self._price, draws=True)
+
+    @property
+    def max_references(self) -> int:
+        """How many images go with a prompt."""
+        return self._facts.max_references
+
+    @property
+    def sizes(self) -> tuple[Size, ...] | None:
+        """The only sizes the model draws, where it has such."""
+        return self._facts.sizes
+
+
+def described(model: str, given: dict[str, Any], *names: str) -> ImageModel:
+    """What a model takes, as a spec's options describe it; those options are taken out of `given`.
+
+    Args:
+        names: fields of `ImageModel` that are options here, beside `max_references`.
+    """
+    facts = {name: given.pop(name) for name in ("max_references", *names) if name in given}
+    return replace(model_facts(model), **facts)
+
+
+def digest(fields: Mapping[str, Any]) -> str | None:
+    """A few letters that tell further fields of a request apart; None when there are none."""
+    return sha256(repr(sorted(fields.items())).encode()).hexdigest()[:8] if fields else None

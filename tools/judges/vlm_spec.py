@@ -1,0 +1,48 @@
+"""From `openai:MODEL[?OPTIONS][@URL]` to a judge."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import SpecError
+from imagerag.tools.generators.account import Account
+from imagerag.tools.generators.pricing import price_of
+from imagerag.tools.judges.vlm import VlmJudge
+from imagerag.tools.judges.vlm_openai import OpenAIChat
+from imagerag.tools.options import Choice, Number, Reader, Words
+
+if TYPE_CHECKING:
+    from imagerag.tools.prices import Prices
+    from imagerag.tools.specs import BackendSpec
+
+JUDGE_OPTIONS: Final[Mapping[str, Reader]] = {
+    "longest_side": Number(int, least=64, most=8192),
+    "votes": Number(int, least=1, most=15),
+}
+"""Options of every judge that is a vision-language model."""
+
+OPTIONS: Final[Mapping[str, Reader]] = {
+    **JUDGE_OPTIONS,
+    "detail": Choice("low", "high", "auto"),
+    "max_tokens": Number(int, least=1),
+    "refuses": Words("temperature", "seed", "json_schema", "tool"),
+    "temperature": Number(float, least=0, most=2),
+    "timeout_s": Number(float, least=0.1),
+}
+"""What may follow the `?` of a spec: `openai:qwen3-vl?votes=3&longest_side=768&temperature=0@URL`.
+
+`refuses` saves the first request that would find out what a server does not take: `refuses=temperature+json_schema`."""
+
+
+def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:
+    """`openai:MODEL[?OPTIONS][@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
+
+    Raises:
+        SpecError: no model is named, or an option that cannot be; what there is, is in `OPTIONS`.
+    """
+    given = spec.settings(OPTIONS)
+    if not spec.model:
+        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
+    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
+    account, refused = Account.of(spec.base_url), set(given.pop("refuses", ()))
+    price = price_of(prices, spec.model, account)
+    return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)

@@ -1,0 +1,132 @@
+"""How the options of a backend spec are read: from text to the value an adapter takes.
+
+An adapter keeps one table of them, option → reader, and hands it to `BackendSpec.settings`:
+
+```python
+OPTIONS = {"quality": Choice("low", "high"), "timeout_s": Number(float, least=0.1), "organisation": str}
+```
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from imagerag.agent.errors import SpecError
+
+
+class Kind(Protocol):
+    """Reads one kind of value.
+
+    Attributes:
+        wanted: what a value must be, in words that follow "must be".
+    """
+
+    @property
+    def wanted(self) -> str: ...
+
+    def read(self, text: str) -> Any:
+        """The value.
+
+        Raises:
+            ValueError: the text is none.
+        """
+        ...
+
+
+Reader = type[str] | type[int] | type[float] | type[bool] | Kind
+"""A plain type will do where every value of it can be."""
+
+
+class Choice:
+    """One of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    @property
+    def wanted(self) -> str:
+        """The words."""
+        return " or ".join(filter(None, [", ".join(self.words[:-1]), self.words[-1]]))
+
+    def read(self, text: str) -> str:
+        """The word itself."""
+        if text not in self.words:
+            raise ValueError(text)
+        return text
+
+
+class Words:
+    """Some of a few words, joined by `+`: `temperature+seed`."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    @property
+    def wanted(self) -> str:
+        """The words, and how they are joined."""
+        return f"one or more of {', '.join(self.words)}, joined by +"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        """The words in the order given."""
+        said = tuple(text.replace("+", " ").split())
+        if not said or not set(said) <= set(self.words):
+            raise ValueError(text)
+        return said
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from `least` to `most`."""
+
+    kind: type[int] | type[float]
+    least: float
+    most: float = float("inf")
+
+    @property
+    def wanted(self) -> str:
+        """The kind of number, and its range."""
+        limit = f"from {self.least:g} to {self.most:g}" if self.most < float("inf") else f"{self.least:g} or more"
+        return f"{_NAMES[self.kind]}, {limit}"
+
+    def read(self, text: str) -> float:
+        """The number."""
+        value = self.kind(text)
+        if not (self.least <= value <= self.most and abs(value) < float("inf")):
+            raise ValueError(text)
+        return value
+
+
+_NAMES: Final[Mapping[type, str]] = {
+    str: "text", int: "a whole number", float: "a number", bool: "true or false",
+}  # fmt: skip
+
+
+def read_option(spec: str, name: str, text: str, known: Mapping[str, Reader]) -> Any:
+    """The value of one option.
+
+    Args:
+        spec: where it stands, for the message.
+        known: option → how its value is read.
+
+    Raises:
+        SpecError: no such option, or a value it cannot have.
+    """
+    if not known:
+        raise SpecError(f"{spec!r}: it takes no options, and so no {name!r}")
+    if name not in known:
+        raise SpecError(f"{spec!r}: there is no option {name!r}; there is: {', '.join(sorted(known))}")
+    reader = known[name]
+    wanted, read = (_NAMES[reader], _PLAIN[reader]) if isinstance(reader, type) else (reader.wanted, reader.read)
+    try:
+        return read(text)
+    except ValueError as error:
+        raise SpecError(f"{spec!r}: {name} must be {wanted}; not {text!r}") from error
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+_PLAIN: Final[Mapping[type, Callable[[str], Any]]] = {str: str, int: int, float: float, bool: _truth}
