@@ -62,7 +62,7 @@ def shortlist(
     decided: list[Search] = []
     for search in searches:
         used = ledgers.used_for(ledger, search.query.concept)
-        wanted = 1 if search.query.by == "caption" else room
+        wanted = room if search.query.by == "prompt" else 1
         candidates: list[Candidate] = []
         for candidate in search.candidates:
             free = min(wanted, room)

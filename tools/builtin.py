@@ -61,8 +61,8 @@ def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judg
 
 
 def openai_judge(spec: BackendSpec, *, embedder: Embedder | None = None, prices: Prices | None = None) -> Judge:
-    """`openai:MODEL[@URL]`: a vision-language model behind any server that speaks the protocol."""
-    from imagerag.tools.judges.vlm import vlm_judge
+    """`openai:MODEL[?OPTIONS][@URL]`: a vision-language model behind any server that speaks the protocol."""
+    from imagerag.tools.judges.vlm_spec import vlm_judge
 
     return vlm_judge(spec, prices=prices)
 
@@ -74,10 +74,12 @@ def _names_a_provider(model: str) -> bool:
 
 
 def _plain(spec: BackendSpec) -> None:
+    spec.settings({})
     if spec.model or spec.base_url:
         raise SpecError(f"{str(spec)!r}: {spec.provider!r} has one model only: write {spec.provider!r}")
 
 
 def _no_address(spec: BackendSpec) -> None:
+    spec.settings({})
     if spec.base_url:
         raise SpecError(f"{str(spec)!r}: {spec.provider!r} runs here and takes no address")

@@ -6,10 +6,11 @@ that cannot be read, are answers: they are not carried to the next backend. `on-
 refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from imagerag.agent.answering.values import Answered, Answerer, Exchange, Finding, Source
 from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, RefusalError, SpecError
 from imagerag.agent.ports import (
     Captions,
@@ -21,9 +22,11 @@ from imagerag.agent.ports import (
     Lever,
     Missing,
     Preference,
+    Ranking,
     Reading,
     ReferenceTemplate,
     Tariff,
+    takes_mask,
 )
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
@@ -34,7 +37,7 @@ ON_REFUSAL: Final = "on-refusal"
 AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}")
 """A cascade is handed the user's own words: each member has its own way of putting references into them."""
 
-Member = TypeVar("Member", bound=ImageGenerator | Judge)
+Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
 Answer = TypeVar("Answer")
 Told = TypeVar("Told", bound=GeneratedImage | Reading)
 
@@ -56,7 +59,8 @@ class _Cascade(Generic[Member]):
             prices = [tariff.most(prompt, images, size) for tariff in tariffs]
             return None if None in prices else sum(price for price in prices if price is not None)
 
-        return Tariff(known=all(tariff.known for tariff in tariffs), most=most)
+        partial_usd = sum(tariff.partial_usd for tariff in tariffs)
+        return Tariff(known=all(tariff.known for tariff in tariffs), most=most, partial_usd=partial_usd)
 
     async def _first(self, ask: Callable[[Member], Awaitable[Answer]]) -> tuple[Answer, Member, tuple[str, ...]]:
         """The first answer there is, who gave it, and why those before did not.
@@ -123,6 +127,11 @@ class CascadeGenerator(_Cascade[ImageGenerator]):
     def honours_seed(self) -> bool:
         """Whether all do."""
         return all(member.honours_seed for member in self.members)
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether all do."""
+        return all(takes_mask(member) for member in self.members)
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
@@ -208,13 +217,52 @@ class CascadeJudge(_Cascade[Judge]):
         """As the first that answers prefers."""
         return _signed(*await self._first(lambda judge: judge.compare(prompt, first, second)))
 
-    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
         """As the first that answers ranks."""
-        ranked, _, _ = await self._first(lambda judge: judge.choose(query, images))
-        return ranked
+        return _signed(*await self._first(lambda judge: judge.choose(query, images)))
 
 
-def _signed(answer: Told, member: ImageGenerator | Judge, steps: tuple[str, ...]) -> Told:
+class CascadeAnswerer(_Cascade[Answerer]):
+    """Answers with the first answerer that does. It is handed pictures when one of them looks.
+
+    Args:
+        members: at least one, the preferred first.
+        on_refusal: whether a refusal steps down, too.
+
+    Raises:
+        SpecError: no member.
+    """
+
+    @property
+    def looks(self) -> bool:
+        """Whether one of them wants the pixels."""
+        return any(member.looks for member in self.members)
+
+    @property
+    def synonyms(self) -> Mapping[str, str]:
+        """Those of all of them, the preferred one's first."""
+        return {word: meant for member in reversed(self.members) for word, meant in member.synonyms.items()}
+
+    async def answer(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        *,
+        finding: Finding | None,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+    ) -> Answered:
+        """As the first that answers says."""
+        asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
+        return _signed(*await self._first(lambda member: member.answer(question, sources, **asked)))
+
+    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+        """As the first that answers says."""
+        asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
+        return _signed(*await self._first(lambda member: member.answer_without(question, **asked)))
+
+
+def _signed(answer: Told, member: ImageGenerator | Judge | Answerer, steps: tuple[str, ...]) -> Told:
     """The answer with who gave it; a cascade inside this one has said so itself."""
     by = answer.answered_by or member.identity
     return replace(answer, answered_by=by, steps_down=(*steps, *answer.steps_down))

@@ -1,9 +1,10 @@
 """From a backend spec to the adapter it names.
 
 Built-in providers are listed here by the place of their factory, so that nothing heavy is imported before it is used.
-Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges` and
-`imagerag.embedders`: a factory takes a `BackendSpec` (a judge's also `embedder=`) and returns the adapter. Several
-specs with commas between them make a cascade of generators or of judges (`cascade.py`).
+Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
+`imagerag.embedders`, `imagerag.answerers` and `imagerag.rerankers`: a factory takes a `BackendSpec` (a judge's also
+`embedder=`, a reranker's also `judge=`) and returns the adapter. Several specs with commas between them make a cascade
+of generators, judges or answerers (`cascade.py`).
 """
 
 import os
@@ -14,14 +15,15 @@ from importlib.metadata import entry_points
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import SpecError
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge, Reranker
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
     from imagerag.tools.prices import Prices
 
-Role = Literal["generator", "judge", "embedder"]
+Role = Literal["generator", "judge", "embedder", "answerer", "reranker"]
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
@@ -42,12 +44,26 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "open_clip": "imagerag.tools.builtin:open_clip_embedder",
         "sketch": "imagerag.tools.builtin:sketch_embedder",
     },
+    "answerer": {
+        "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
+        "metadata": "imagerag.tools.answerers.metadata:metadata_answerer",
+        "openai": "imagerag.tools.answerers.vlm:vlm_answerer",
+        "sketch": "imagerag.tools.answerers.metadata:metadata_answerer",
+        "transformers": "imagerag.tools.answerers.vlm:vlm_answerer",
+    },
+    "reranker": {
+        "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
+        "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
+    },
 }
 
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
     "generator": frozenset({"localai", "openai", "openai-chat", "openai-responses"}),
     "judge": frozenset({"openai"}),
+    "embedder": frozenset(),
+    "answerer": frozenset({"openai", "transformers"}),
+    "reranker": frozenset({"vlm"}),
 }
 """The built-in providers whose factories take `prices=`: those that may cost money."""
 
@@ -91,6 +107,50 @@ def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, pri
     return CascadeJudge(made, on_refusal=on_refusal)
 
 
+def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Answerer:
+    """The answerer a spec names; a cascade, when it names several.
+
+    Args:
+        prices: what calls cost; default the packaged table and the user's own.
+
+    Raises:
+        SpecError: no such provider, or a model it does not have.
+    """
+    specs, on_refusal = _several(spec)
+    made: list[Answerer] = [_factory(one, "answerer")(one, **_priced(one, "answerer", prices)) for one in specs]
+    if len(made) == 1:
+        return made[0]
+    from imagerag.tools.cascade import CascadeAnswerer
+
+    return CascadeAnswerer(made, on_refusal=on_refusal)
+
+
+def answerer_for(judge: str) -> str:
+    """The answerer that goes with a judge: the very same model where it can answer, else `metadata`.
+
+    Raises:
+        SpecError: `judge` is no spec.
+    """
+    specs, _ = _several(judge)
+    can = providers("answerer")
+    return judge if all(one.provider in can for one in specs) else "metadata"
+
+
+def make_reranker(spec: str | BackendSpec, *, judge: Judge, prices: "Prices | None" = None) -> Reranker:
+    """The reranker a spec names.
+
+    Args:
+        judge: the run's, which `vlm` asks; others may ignore it.
+        prices: what calls cost; default the packaged table and the user's own.
+
+    Raises:
+        SpecError: no such provider, several of them, or a model it does not have.
+    """
+    one = spec if isinstance(spec, BackendSpec) else BackendSpec.parse(spec)
+    reranker: Reranker = _factory(one, "reranker")(one, judge=judge, **_priced(one, "reranker", prices))
+    return reranker
+
+
 def make_embedder(spec: str | BackendSpec) -> Embedder:
     """The embedder a spec names; the same spec gives the same object, so that weights are in memory once.
 
@@ -98,6 +158,13 @@ def make_embedder(spec: str | BackendSpec) -> Embedder:
         SpecError: no such provider, or a model it does not have.
     """
     return _embedder(_single(spec))
+
+
+def new_embedder(spec: str | BackendSpec) -> Embedder:
+    """The embedder a spec names, as an object of its own: what it has encoded for others does not reach it."""
+    one = _single(spec)
+    embedder: Embedder = _factory(one, "embedder")(one)
+    return embedder
 
 
 @lru_cache(maxsize=8)

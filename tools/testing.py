@@ -18,6 +18,7 @@ from imagerag.agent.ports import (
     Lever,
     Missing,
     Preference,
+    Ranking,
     ReferenceTemplate,
 )
 from imagerag.agent.types import Check, Concept, Requirement, Size, Variation, Verdict
@@ -135,6 +136,7 @@ class ScriptedJudge(_Script):
         self._naming: deque[Any] = deque()
         self._captions: deque[Any] = deque()
         self._preferences: deque[Any] = deque()
+        self._rankings: deque[Any] = deque()
         self._lacking: tuple[str, ...] = ()
 
     def enqueue(self, *judgements: Judgement) -> None:
@@ -152,6 +154,10 @@ class ScriptedJudge(_Script):
     def enqueue_preferences(self, *answers: Literal["first", "second", "neither"] | BaseException) -> None:
         """Add the next answers of `compare`."""
         self._preferences.extend(answers)
+
+    def enqueue_rankings(self, *answers: Sequence[int] | BaseException) -> None:
+        """Add the next answers of `choose`: indices, best first."""
+        self._rankings.extend(answers)
 
     async def critique(
         self,
@@ -221,10 +227,11 @@ class ScriptedJudge(_Script):
         await self._called("compare", prompt=prompt, first=first, second=second)
         return Preference(better=self._next(self._preferences, "compare") if self._preferences else "neither")
 
-    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
-        """All of them, in their order."""
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
+        """The next of its script, else all of them in their order."""
         await self._called("choose", query=query, images=images)
-        return list(range(len(images)))
+        order = self._next(self._rankings, "choose") if self._rankings else range(len(images))
+        return Ranking(order=tuple(order), raw=", ".join(map(str, order)))
 
 
 def _critique(

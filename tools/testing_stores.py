@@ -218,6 +218,14 @@ class ScriptedLibrary:
         own = hashlib.sha256(image).hexdigest()
         return self._ranked(lambda planted: 1.0 if planted.hit.image.sha256 == own else self.elsewhere, k, filter)
 
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Hit], int]:
+        """At most `limit` of the planted pictures that a filter lets through, by id, and how many there are in all."""
+        self.calls.append(Asked("listed", {"filter": filter, "limit": limit}))
+        allowed = sorted(
+            (p.hit for p in self._planted.values() if _passes(p.hit, filter)), key=lambda h: h.image.sha256
+        )
+        return allowed[:limit], len(allowed)
+
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of one of its images.
 
@@ -243,4 +251,5 @@ def _passes(hit: Hit, wanted: Filter) -> bool:
         and set(wanted.tags) <= set(hit.tags)
         and (not wanted.licences or hit.licence in wanted.licences)
         and hit.image.sha256 not in wanted.exclude
+        and (not wanted.only or hit.image.sha256 in wanted.only)
     )

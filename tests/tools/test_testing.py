@@ -105,7 +105,7 @@ async def test_stepwise_names_in_later_calls() -> None:
     assert (await judge.captions("p", [], max_tokens=9, variation=FIRST)).captions == ("a brown dog",)
     assert (await judge.compare("p", IMAGE, IMAGE)).better == "second"
     assert (await judge.compare("p", IMAGE, IMAGE)).better == "neither"
-    assert list(await judge.choose("q", [IMAGE, IMAGE])) == [0, 1]
+    assert (await judge.choose("q", [IMAGE, IMAGE])).order == (0, 1)
 
 
 async def test_a_judge_may_follow_a_rule_and_take_its_time() -> None:

@@ -4,7 +4,16 @@ import io
 
 from PIL import Image, ImageColor
 
-from imagerag.agent.ports import FREE, Captions, Critique, GeneratedImage, Missing, Preference, ReferenceTemplate
+from imagerag.agent.ports import (
+    FREE,
+    Captions,
+    Critique,
+    GeneratedImage,
+    Missing,
+    Preference,
+    Ranking,
+    ReferenceTemplate,
+)
 from imagerag.agent.types import Concept, Verdict
 
 
@@ -40,4 +49,4 @@ class PlainJudge:
         return Preference(better="neither", cost_usd=0.0)
 
     async def choose(self, query, images):
-        return range(len(images))
+        return Ranking(order=tuple(range(len(images))), cost_usd=0.0)

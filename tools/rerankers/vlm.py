@@ -1,0 +1,62 @@
+"""A reranker that lets a judge pick from numbered contact sheets. One call per search."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imagerag.agent.ports import Hit, ImagePart, Judge, Ranking, Tariff
+from imagerag.agent.spending import tariff_of
+
+if TYPE_CHECKING:
+    from imagerag.tools.prices import Prices
+    from imagerag.tools.specs import BackendSpec
+
+
+@dataclass(frozen=True)
+class VlmReranker:
+    """Asks a judge which candidates fit; those it does not name are left out.
+
+    Source: ImageRAG, section 5 (reranking with a VLM, which changed nothing significant there).
+    """
+
+    judge: Judge
+    looks = True
+
+    @property
+    def identity(self) -> str:
+        """`vlm:` and the judge's."""
+        return f"vlm:{self.judge.identity}"
+
+    @property
+    def members(self) -> tuple[Judge, ...]:
+        """The judges that can be asked: several, where it is a cascade."""
+        members: tuple[Judge, ...] = getattr(self.judge, "members", (self.judge,))
+        return members
+
+    @property
+    def tariff(self) -> Tariff:
+        """The judge's."""
+        return tariff_of(self.judge)
+
+    async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
+        """What the judge picks, best first.
+
+        Raises:
+            RefusalError, BackendError, JudgeReplyError: as the judge.
+            ValueError: not as many images as hits.
+        """
+        if len(hits) != len(images):
+            raise ValueError(f"{len(images)} images for {len(hits)} hits")
+        return await self.judge.choose(query, images) if hits else Ranking(order=())
+
+
+def vlm_reranker(spec: "BackendSpec", *, judge: Judge, prices: "Prices | None" = None) -> VlmReranker:
+    """`vlm`: the run's own judge picks; `vlm:PROVIDER:MODEL[@URL]`: another one does.
+
+    Raises:
+        SpecError: no such judge.
+    """
+    from imagerag.tools.registry import make_judge
+
+    other = str(spec).partition(":")[2]
+    return VlmReranker(make_judge(other, prices=prices) if other else judge)
