@@ -1,0 +1,174 @@
+"""Retrieval for answering: what is similar to the question, what the metadata says, and what was just spoken of."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from imagerag.agent.answering.lookup import look_up
+from imagerag.agent.answering.question import content_of
+from imagerag.agent.answering.values import (
+    MAX_CITATIONS,
+    MAX_ROWS,
+    Answerer,
+    By,
+    Described,
+    Exchange,
+    Finding,
+    Found,
+    Listing,
+)
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.types import Knobs
+
+DEPTH: Final = 100
+"""How many of the nearest pictures are known by their similarity; `Knobs.candidates` of them can be sources for it."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was found: accepted pictures first, numbered from 1, then those that are not similar enough."""
+
+    sources: tuple[Found, ...]
+    finding: Finding | None
+    threshold: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Finds sources for one question.
+
+    A picture is accepted when its similarity reaches the threshold, when a look-up in the metadata of the whole library
+    names it, or when the answer before spoke of it. A look-up is made in libraries of up to `MAX_ROWS` pictures that
+    can list them.
+    """
+
+    library: ReferenceLibrary
+    answerer: Answerer
+    knobs: Knobs
+
+    async def gather(self, question: str, earlier: Sequence[Exchange]) -> Gathered:
+        """Find sources; `earlier` are the thread's questions to the same library, oldest first."""
+        notes: list[str] = []
+        rows = await self._rows(notes)
+        hits = await self._hits(question, earlier[-1].question if earlier else None, notes)
+        threshold = self._threshold() if hits else None
+        similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
+        finding = await self._look_up(question, rows, earlier, similar) if rows is not None else None
+        named = {row.image.sha256: row for row in rows or ()}
+        named_ids = finding.ids if finding else ()
+        similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
+        nearest = hits[: self.knobs.candidates]
+        near = [hit for hit in nearest if threshold is None or similar[hit.image.sha256] >= threshold]
+        found = self._accepted(near, named, finding, earlier, similar)
+        taken = {one.image.sha256 for one in found}
+        rest = [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
+        numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(found, start=1)]
+        return Gathered((*numbered, *rest), finding, threshold, tuple(notes))
+
+    def _accepted(
+        self,
+        near: Sequence[Hit],
+        rows: Mapping[str, Described],
+        finding: Finding | None,
+        earlier: Sequence[Exchange],
+        similar: Mapping[str, float],
+    ) -> list[Found]:
+        """Accepted pictures, the most telling first.
+
+        A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
+        """
+        looks = self.answerer.looks
+        room = self.knobs.candidates if looks else max(self.knobs.candidates, MAX_CITATIONS)
+        spoken = [one for one in (earlier[-1].sources if earlier and looks else ()) if self._still_there(one, rows)]
+        carried = [one.model_copy(update={"number": None, "by": "earlier"}) for one in spoken[: max(1, room // 2)]]
+        looked_up = [_found(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows]
+        nearest = [_found(hit, similar, "similarity") for hit in near]
+        sure = finding is not None and (finding.clear or not looks)
+        ordered = [*carried, *looked_up, *nearest] if sure else [*carried, *nearest, *looked_up]
+        distinct: dict[str, Found] = {}
+        for one in ordered:
+            distinct.setdefault(one.image.sha256, one)
+        return list(distinct.values())[:room]
+
+    def _still_there(self, one: Found, rows: Mapping[str, Described]) -> bool:
+        """Whether a picture is still in the library and passes this question's filters, as far as that can be told."""
+        knobs = self.knobs
+        return one.image.sha256 in rows if rows else not (knobs.where or knobs.tags or knobs.licences)
+
+    async def _rows(self, notes: list[str]) -> Sequence[Described] | None:
+        if not isinstance(self.library, Listing):
+            return None
+        rows, total = await self.library.listed(filter=self._filter(), limit=MAX_ROWS)
+        if total <= MAX_ROWS:
+            return rows
+        notes.append(
+            f"{total} pictures are too many to look the answer up in their metadata ({MAX_ROWS} at most): similarity "
+            "alone was used; narrow it with --where, --tag or --licence"
+        )
+        return None
+
+    async def _hits(self, question: str, before: str | None, notes: list[str]) -> list[Hit]:
+        """The nearest pictures, best first.
+
+        Encoders know captions, not questions: it is searched with the words that say something, too. A follow-up is
+        searched with the question before it.
+        """
+        text = self._fitting(question)
+        if len(text.split()) < len(question.split()):
+            notes.append(f"the question is longer than the encoder reads: it was searched with “{text[:200]}”")
+        texts = [text, *([bare] if (bare := content_of(text)) not in ("", text) else [])]
+        if before and self.library.count_tokens(both := f"{before} {question}") <= self.library.context_length:
+            texts.append(both)
+        best: dict[str, Hit] = {}
+        for one in texts:
+            for hit in await self.library.search(one, k=max(DEPTH, self.knobs.candidates), filter=self._filter()):
+                known = best.get(hit.image.sha256)
+                if known is None or hit.similarity > known.similarity:
+                    best[hit.image.sha256] = hit
+        return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))
+
+    async def _similarities(self, question: str, ids: Sequence[str]) -> dict[str, float]:
+        """The similarity of pictures that are not among the nearest."""
+        if not ids:
+            return {}
+        only = replace(self._filter(), only=frozenset(ids))
+        hits = await self.library.search(self._fitting(question), k=len(ids), filter=only)
+        return {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
+
+    async def _look_up(
+        self, question: str, rows: Sequence[Described], earlier: Sequence[Exchange], similar: Mapping[str, float]
+    ) -> Finding:
+        last = earlier[-1] if earlier else None
+        return await asyncio.to_thread(
+            look_up,
+            question,
+            rows,
+            synonyms=self.answerer.synonyms,
+            similarity=similar,
+            before=last.question if last else None,
+            spoken_of=[one.image.sha256 for one in last.sources] if last else (),
+        )
+
+    def _fitting(self, text: str) -> str:
+        """As many of a text's first words as the library's encoder reads, one at least."""
+        words = text.split()
+        low, high = 1, len(words)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = self.library.count_tokens(" ".join(words[:middle])) <= self.library.context_length
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return " ".join(words[:low])
+
+    def _filter(self) -> Filter:
+        return Filter(where=self.knobs.where, tags=self.knobs.tags, licences=self.knobs.licences)
+
+    def _threshold(self) -> float | None:
+        if self.knobs.threshold == "off":
+            return None
+        return self.library.threshold if self.knobs.threshold == "auto" else self.knobs.threshold
+
+
+def _found(row: Described, similar: Mapping[str, float], by: By) -> Found:
+    return Found.of(row, similarity=similar.get(row.image.sha256), by=by)

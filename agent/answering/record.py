@@ -1,0 +1,201 @@
+"""An answered question as one document, `imagerag.answer/1`: a pure function of the thread's state."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.answering.values import AnswerOutcome, AskEnding, By, Found, Reply
+from imagerag.agent.types import Call, Scalar
+
+
+class CitedSource(BaseModel):
+    """A picture that supports a part of the answer.
+
+    Attributes:
+        number: the source's number, as the answer writes it in brackets.
+        similarity: cosine with the question; None when its metadata found it, far from the nearest.
+        supports: what of the answer it supports, in the answerer's words.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+    id: str
+    title: str
+    similarity: float | None
+    licence: str
+    supports: str
+
+
+class RetrievedSource(BaseModel):
+    """A picture that was looked at for the question.
+
+    Attributes:
+        number: None when it was not accepted, and so was not shown to the answerer.
+        by: similarity to the question, its metadata, or an earlier answer of the thread.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int | None
+    id: str
+    similarity: float | None
+    accepted: bool
+    by: By
+    title: str
+    caption: str
+    metadata: dict[str, Scalar]
+    tags: list[str]
+    source: str
+    author: str
+    licence: str
+
+
+class WithoutRetrieval(BaseModel):
+    """What the same model says without the library; `answer` is empty when it said nothing, and `reason` says why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str
+    reason: str = ""
+
+
+class AnswerRecord(BaseModel):
+    """A question and what became of it. Images by hash, never as bytes; every text is of bounded length.
+
+    Attributes:
+        thread_id: what a follow-up question is asked under.
+        turn: which question of the thread it is, from 1.
+        held: whether the library holds the answer.
+        lookup: what a search of the library's metadata gave, in words; empty where none was made.
+        threshold: the cosine a picture had to reach; None when it was off, or nothing was found.
+        notes: what was left out of the model's answer, cut, or not to be had.
+        calls: how often each model role was called.
+        cost_usd: None when the price of any call is not known.
+        next_steps: what to do now, ready to be shown.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.answer/1"] = Field(default="imagerag.answer/1", alias="schema")
+    thread_id: str
+    turn: int
+    question: str
+    outcome: AnswerOutcome
+    answer: str
+    held: bool
+    reason: str = ""
+    error: str | None = None
+    citations: list[CitedSource] = Field(default_factory=list)
+    retrieved: list[RetrievedSource] = Field(default_factory=list)
+    lookup: str = ""
+    without_retrieval: WithoutRetrieval | None = None
+    library: str | None = None
+    answerer: str = ""
+    threshold: float | None = None
+    notes: list[str] = Field(default_factory=list)
+    calls: dict[str, int] = Field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    unpriced: list[str] = Field(default_factory=list)
+    started_at: str | None = None
+    elapsed_s: float = 0.0
+    next_steps: list[str] = Field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON-able data, its schema's name first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
+    """The record of the question that a thread's state is about.
+
+    Args:
+        thread_id: the thread, as the caller named it.
+        state: the values of its newest checkpoint; the question has ended.
+    """
+    ending: AskEnding = state["ending"]
+    reply: Reply = state.get("reply") or Reply()
+    without: Reply | None = state.get("without")
+    calls: list[Call] = state.get("calls") or []
+    sources: list[Found] = state.get("sources") or []
+    numbered = {found.number: found for found in sources if found.number}
+    costs = [call.cost_usd for call in calls if call.error is None]
+    record = AnswerRecord(
+        thread_id=thread_id,
+        turn=len(state.get("earlier") or []),
+        question=state["question"],
+        outcome=ending.outcome,
+        answer=reply.text,
+        held=ending.outcome is AnswerOutcome.ANSWERED,
+        reason=ending.reason,
+        error=ending.error,
+        citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
+        retrieved=[_retrieved(found) for found in sources],
+        lookup=state.get("lookup") or "",
+        without_retrieval=WithoutRetrieval(answer=without.text, reason=without.reason) if without else None,
+        library=state.get("library"),
+        answerer=state.get("answerer") or "",
+        threshold=state.get("threshold"),
+        notes=[*(state.get("notes") or []), *reply.notes],
+        calls=dict(Counter(call.role for call in calls)),
+        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 6),
+        unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
+        started_at=state.get("started_at"),
+        elapsed_s=_elapsed(state.get("started_at"), ending.at),
+    )
+    return record.model_copy(update={"next_steps": next_steps(record)})
+
+
+def next_steps(record: AnswerRecord) -> list[str]:
+    """What a person or an assistant would do now."""
+    again = f"ask on with --thread {record.thread_id}"
+    library = record.library or "NAME"
+    return {
+        AnswerOutcome.ANSWERED: [again],
+        AnswerOutcome.NOT_HELD: [
+            f"add pictures that show it or metadata that says it: imagerag index FILE --library {library}",
+            "let less similar pictures in with --threshold off, or a lower cosine",
+        ],
+        AnswerOutcome.UNREADABLE: ["ask again in other words, or with another model: --answerer SPEC"],
+        AnswerOutcome.REFUSED: ["change the question: asking the same again does not help"],
+        AnswerOutcome.BUDGET_EXHAUSTED: ["allow more with --max-cost-usd, --max-calls or --deadline-s"],
+        AnswerOutcome.UNAVAILABLE: ["see what is reachable: imagerag doctor; or take another model: --answerer SPEC"],
+        AnswerOutcome.FAILED: [],
+    }[record.outcome]
+
+
+def _cited(found: Found, number: int, supports: str) -> CitedSource:
+    return CitedSource(
+        number=number,
+        id=found.image.sha256,
+        title=found.title,
+        similarity=found.similarity,
+        licence=found.licence,
+        supports=supports,
+    )
+
+
+def _retrieved(found: Found) -> RetrievedSource:
+    return RetrievedSource(
+        number=found.number,
+        id=found.image.sha256,
+        similarity=found.similarity,
+        accepted=found.number is not None,
+        by=found.by,
+        title=found.title,
+        caption=found.caption,
+        metadata=dict(found.metadata),
+        tags=list(found.tags),
+        source=found.source,
+        author=found.author,
+        licence=found.licence,
+    )
+
+
+def _elapsed(started_at: str | None, ended_at: str | None) -> float:
+    if not (started_at and ended_at):
+        return 0.0
+    return round((datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds(), 3)

@@ -1,0 +1,286 @@
+"""What answering from pictures is made of: sources, answers with citations, and the port that answers.
+
+The values here go through checkpoints and the journal: frozen, and without pixels. `Source` and `Answered` pass between
+a node and an adapter; only `Source` holds bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal, Protocol, runtime_checkable
+
+from pydantic import Field
+
+from imagerag.agent.ports import Filter, ImagePart, Reading
+from imagerag.agent.types import ImageRef, Scalar, Sha256, Similarity, Value, Variation
+
+MAX_ANSWER: Final = 2_000
+"""Characters of an answer; what is longer is cut, and ends in an ellipsis."""
+MAX_SUPPORT: Final = 300
+MAX_CITATIONS: Final = 20
+MAX_ROWS: Final = 10_000
+"""Pictures of a library whose metadata is read for one question; a larger one has to be narrowed by filters first."""
+_MAX_TITLE, _MAX_TEXT, _MAX_VALUE, _MAX_KEYS = 120, 500, 200, 24
+
+
+class AnswerOutcome(StrEnum):
+    """How a question ended."""
+
+    ANSWERED = "answered"
+    NOT_HELD = "not_held"
+    UNREADABLE = "unreadable"
+    REFUSED = "refused"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
+By = Literal["similarity", "metadata", "earlier"]
+"""Why a picture is a source: its similarity to the question; what its metadata says; an earlier answer of the thread
+spoke of it."""
+
+
+class Described(Protocol):
+    """What a library knows of one picture; a hit of a search is one."""
+
+    @property
+    def image(self) -> ImageRef: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def caption(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def metadata(self) -> Mapping[str, Scalar]: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def author(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A library that can list what it knows of its pictures. One that cannot is asked by similarity alone."""
+
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Described], int]:
+        """At most `limit` of the pictures that a filter lets through, sorted by id, and how many there are in all."""
+        ...
+
+
+class Found(Value):
+    """A picture that was retrieved for a question.
+
+    Attributes:
+        number: what citations call it, from 1; None when it was not accepted.
+        similarity: cosine with the question; None when its metadata found it, far from the nearest.
+        by: why it was looked at.
+    """
+
+    number: int | None = Field(default=None, ge=1)
+    image: ImageRef
+    similarity: Similarity | None = None
+    by: By = "similarity"
+    title: str = ""
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Scalar] = Field(default_factory=dict)
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+
+    @classmethod
+    def of(cls, row: Described, *, similarity: float | None, by: By) -> "Found":
+        """From what a library knows, texts cut to a bounded length: nobody's metadata floods an answer."""
+        metadata = {short(key, _MAX_TITLE): _bounded(value) for key, value in list(row.metadata.items())[:_MAX_KEYS]}
+        return cls(
+            image=row.image,
+            similarity=similarity,
+            by=by,
+            title=short(row.title, _MAX_TITLE),
+            caption=short(row.caption, _MAX_TEXT),
+            tags=tuple(short(tag, _MAX_TITLE) for tag in row.tags[:_MAX_KEYS]),
+            metadata=metadata,
+            source=short(row.source, _MAX_TEXT),
+            author=short(row.author, _MAX_TITLE),
+            licence=short(row.licence, _MAX_TITLE),
+        )
+
+
+class Part(Value):
+    """What one side of an "or" came to: its words, how many pictures fit, and the first of them."""
+
+    words: str
+    matched: int
+    id: Sha256 | None = None
+
+
+class Finding(Value):
+    """What a library's metadata says to a question, found without a model.
+
+    Attributes:
+        kind: what the question asks for; "unknown" when that could not be made out.
+        rows: how many pictures were looked at.
+        matched: how many of them fit.
+        condition: what they had to fit, in words; empty for all.
+        key: the number that orders them, or is averaged or summed.
+        direction: which end of that order comes first.
+        asked: the keys whose values are wanted.
+        ids: the fitting ones, first ones first, `MAX_CITATIONS` at most.
+        wanted: how many of the first ones of an order are asked for.
+        leading: how many of `ids` those are, with what ties with the last of them.
+        number: an average or a total.
+        values: the distinct values of a key, with how often each occurs.
+        parts: each side of an "or" by itself.
+        unknown: words of the question that nothing in the library's metadata says.
+        notes: what should be known about how this was found.
+    """
+
+    kind: Literal["best", "value", "count", "list", "distinct", "average", "total", "unknown"] = "unknown"
+    rows: int = 0
+    matched: int = 0
+    condition: str = ""
+    key: str = ""
+    direction: Literal["highest", "lowest", ""] = ""
+    asked: tuple[str, ...] = ()
+    ids: tuple[Sha256, ...] = ()
+    wanted: int = 1
+    leading: int = 0
+    number: float | None = None
+    values: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def clear(self) -> bool:
+        """Whether the question was understood to its last word."""
+        return self.kind != "unknown" and not self.unknown
+
+
+class Citation(Value):
+    """A source's number, and what of the answer it supports."""
+
+    source: int = Field(ge=1)
+    supports: str = ""
+
+
+class Exchange(Value):
+    """An earlier question of a thread, its answer, and the pictures it spoke of."""
+
+    question: str
+    answer: str
+    outcome: AnswerOutcome
+    library: str | None = None
+    sources: tuple[Found, ...] = ()
+
+
+class Reply(Value):
+    """An answer as the state keeps it; `reason` says why there is none."""
+
+    text: str = ""
+    cited: tuple[Citation, ...] = ()
+    held: bool = False
+    notes: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class AskEnding(Value):
+    """How and why a question ended; `error` is the class of the error that ended it, `at` an ISO 8601 time."""
+
+    outcome: AnswerOutcome
+    reason: str = ""
+    error: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A retrieved picture as it is handed to an answerer. All texts are what somebody wrote: data, never instructions.
+
+    Attributes:
+        number: what a citation calls it, from 1.
+        image: the pixels; None for an answerer that does not look.
+        similarity: cosine with the question, where that is known.
+    """
+
+    number: int
+    id: str
+    image: ImagePart | None = None
+    title: str = ""
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    author: str = ""
+    licence: str = ""
+    similarity: float | None = None
+    by: By = "similarity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered(Reading):
+    """An answer.
+
+    Attributes:
+        cited: which source supports what.
+        held: whether the sources hold the answer.
+        notes: what was wrong with the model's answer and was left out.
+    """
+
+    text: str
+    cited: tuple[Citation, ...] = ()
+    held: bool = True
+    notes: tuple[str, ...] = ()
+
+
+class Answerer(Protocol):
+    """Answers questions from retrieved pictures and their metadata, and from nothing else.
+
+    Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
+
+    Attributes:
+        identity: `provider:model`.
+        looks: whether it wants the pixels; one that does not is handed more sources.
+        synonyms: words → the word that a library's metadata has for it, for looking things up.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def looks(self) -> bool: ...
+    @property
+    def synonyms(self) -> Mapping[str, str]: ...
+
+    async def answer(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        *,
+        finding: Finding | None,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+    ) -> Answered:
+        """Answer from `sources` alone; `finding` is what a look-up in the library's metadata gave, where one was made.
+
+        `earlier` are the thread's last questions and answers, oldest first.
+        """
+        ...
+
+    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+        """Answer without any source, for comparison."""
+        ...
+
+
+STATE_TYPES: Final = (AnswerOutcome, Found, Part, Finding, Citation, Exchange, Reply, AskEnding)
+"""What of this a checkpoint may hold."""
+
+
+def short(text: str, limit: int) -> str:
+    """At most `limit` characters of a text; one that was cut ends in an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def _bounded(value: Scalar) -> Scalar:
+    return short(value, _MAX_VALUE) if isinstance(value, str) else value

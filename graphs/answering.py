@@ -1,0 +1,72 @@
+"""The answering graph: ask a library, and get an answer that says which picture supports what.
+
+retrieve → answer → (the same without the library, to compare) → finish. Nodes are in `agent/answering.py`. A thread is
+a conversation: its checkpoint keeps the questions before this one.
+"""
+
+from typing import Literal
+
+from langgraph.errors import NodeError
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, RetryPolicy
+
+from imagerag.agent.answering.nodes import (
+    AnsweringNodes,
+    AskInput,
+    AskState,
+    after_answer,
+    after_retrieval,
+    ending_of,
+)
+from imagerag.agent.answering.values import MAX_SUPPORT, Answerer, Reply, short
+from imagerag.agent.calls import calls_of
+from imagerag.agent.endings import revived
+from imagerag.agent.journal import Journal
+from imagerag.agent.ports import ReferenceLibrary
+from imagerag.agent.types import Knobs
+from imagerag.graphs.generation import RETRY
+
+Workflow = StateGraph[AskState, Knobs, AskInput, AskState]
+
+
+def give_up(state: AskState, error: NodeError) -> Command[Literal["finish"]]:
+    """A node failed for good: the question ends by name; a comparison that failed takes nothing from the answer."""
+    failure = revived(error.error)
+    calls = [*(state.get("calls") or []), *calls_of(failure)]
+    if error.node == "answer_without":
+        return Command(
+            update={"without": Reply(reason=short(str(failure), MAX_SUPPORT)), "calls": calls}, goto="finish"
+        )
+    ending = state.get("ending") or ending_of(failure, error.node)
+    ending = ending.model_copy(update={"reason": short(ending.reason, MAX_SUPPORT)})
+    return Command(update={"ending": ending, "calls": calls}, goto="finish" if error.node != "finish" else [])
+
+
+def build_answering(
+    *,
+    answerer: Answerer,
+    library: ReferenceLibrary | None,
+    journal: Journal | None = None,
+    retry: RetryPolicy = RETRY,
+) -> Workflow:
+    """The uncompiled graph, bound to its ports.
+
+    Args:
+        library: what is asked; None holds nothing.
+        journal: where answers of models are kept, so that none is paid for twice; None keeps none.
+        retry: how often and how patiently a failing backend is asked again.
+    """
+    nodes = AnsweringNodes(answerer=answerer, library=library, journal=journal)
+    return (
+        StateGraph(AskState, Knobs, input_schema=AskInput, output_schema=AskState)
+        .set_node_defaults(retry_policy=retry, error_handler=give_up)
+        .add_node("retrieve", nodes.retrieve)
+        .add_node("answer", nodes.answer)
+        .add_node("answer_without", nodes.answer_without)
+        .add_node("finish", nodes.finish)
+        .add_edge(START, "retrieve")
+        .add_conditional_edges("retrieve", after_retrieval, ["answer", "answer_without", "finish"])
+        .add_conditional_edges("answer", after_answer, ["answer_without", "finish"])
+        .add_edge("answer_without", "finish")
+        .add_edge("finish", END)
+    )

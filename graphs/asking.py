@@ -1,0 +1,121 @@
+"""Asking a library: a question in, a record out, follow-ups by thread."""
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+
+from imagerag.agent.answering.nodes import AskInput, AskState, fresh
+from imagerag.agent.answering.record import AnswerRecord, answer_record
+from imagerag.agent.answering.values import STATE_TYPES
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Knobs
+from imagerag.graphs.answering import build_answering
+from imagerag.graphs.runner import new_run_id
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.checkpoints import open_checkpointer
+from imagerag.store.shared import Shared
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+MAX_QUESTION: Final = 4_000
+"""Characters."""
+
+Graph = CompiledStateGraph[AskState, Knobs, AskInput, AskState]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Answers questions against one home directory.
+
+    Attributes:
+        wiring: how specs become ports.
+    """
+
+    wiring: Wiring
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        answerer: str,
+        library: str | None,
+        knobs: Knobs,
+        compare: bool = False,
+        thread: str | None = None,
+        deadline_s: float | None = None,
+    ) -> AnswerRecord:
+        """Ask one question.
+
+        Args:
+            answerer: spec of what answers.
+            library: what is asked.
+            knobs: `candidates`, `threshold`, filters, `journal` and budgets are heeded.
+            compare: ask the same without the library, too.
+            thread: the conversation that it goes on with; a new one when None.
+
+        Raises:
+            UsageError: a question or thread that cannot be, an unknown library or answerer.
+        """
+        text, thread_id = checked_question(question), checked_thread(thread) or new_run_id()
+        if deadline_s is not None:
+            if deadline_s <= 0:
+                raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
+            knobs = knobs.model_copy(update={"deadline_at": time.time() + deadline_s})
+        config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
+        async with self._graph(answerer, library) as (graph, identity):
+            started = datetime.now(UTC).isoformat(timespec="milliseconds")
+            given = fresh(text, compare=compare, library=library, answerer=identity, started_at=started)
+            # What this call gives back, and not the thread's newest checkpoint: another question may have come since.
+            state = await graph.ainvoke(given, config, context=knobs, durability="sync")
+        return answer_record(thread_id, state)
+
+    @asynccontextmanager
+    async def _graph(self, spec: str, library: str | None) -> AsyncIterator[tuple[Graph, str]]:
+        answerer = self.wiring.answerer(spec)
+        opened = await self.wiring.library(library) if library else None
+        async with self._conversations.use() as saver, self.wiring.journal() as journal:
+            workflow = build_answering(answerer=answerer, library=opened, journal=journal)
+            try:
+                yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
+            finally:
+                # A question that is cancelled between a write and its commit must not keep the file locked for others.
+                await saver.conn.commit()
+
+    @cached_property
+    def _conversations(self) -> "Shared[AsyncSqliteSaver]":
+        return Shared(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))
+
+
+def checked_question(question: str) -> str:
+    """The question, when it can be asked at all.
+
+    Raises:
+        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
+    """
+    if not re.search(r"\w", question):
+        raise UsageError("the question is empty: say what you want to know")
+    if len(question) > MAX_QUESTION:
+        raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
+    if "\0" in question or any("\ud800" <= letter <= "\udfff" for letter in question):
+        raise UsageError("the question holds a NUL byte or half a character (a lone surrogate)")
+    return question.strip()
+
+
+def checked_thread(thread: str | None) -> str | None:
+    """A thread's id, when it can be one.
+
+    Raises:
+        UsageError: empty, too long, or with anything but letters, digits, - and _.
+    """
+    if thread is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", thread):
+        raise UsageError(f"a thread's id is 1 to 100 letters, digits, - and _; not {thread[:60]!r}")
+    return thread

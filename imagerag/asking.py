@@ -1,0 +1,117 @@
+"""The Python front door to answers: ask a library, and get an answer that cites its pictures."""
+
+import asyncio
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.inputs import make_knobs, run_sync
+from imagerag.libraries import Libraries
+
+if TYPE_CHECKING:
+    from imagerag.agent.answering.record import AnswerRecord
+    from imagerag.graphs.asking import Asker
+
+
+class Asking(Libraries):
+    """What can be asked of libraries; the part of `ImageRAG` that needs no generator."""
+
+    @cached_property
+    def asker(self) -> "Asker":
+        """What runs the answering graph; for those who need more than this class offers."""
+        from imagerag.graphs.asking import Asker
+
+        return Asker(wiring=self.wiring)
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        library: str | None = None,
+        thread: str | None = None,
+        compare: bool = False,
+        k: int = 8,
+        where: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
+        licences: Sequence[str] = (),
+        threshold: float | Literal["auto", "off"] = "auto",
+        journal: Literal["record", "reuse", "replay"] = "record",
+        max_calls: int | None = None,
+        max_cost_usd: float | None = None,
+        deadline_s: float | None = None,
+    ) -> "AnswerRecord":
+        """Answer a question from a library's pictures and their metadata, and from nothing else.
+
+        Args:
+            question: what to ask, at most 4,000 characters.
+            library: which one, when not the one this object was made with.
+            thread: the `thread_id` of an earlier answer, to ask on; or an id of one's own. A new one when None.
+            compare: let the same model answer without the library, too.
+            k: pictures taken for their similarity to the question, 1 to 100.
+            where: metadata a picture must have; tags and licences likewise.
+            threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one.
+            journal: "reuse" takes answers that were paid for before; "replay" makes no call at all.
+            max_calls: model calls at most.
+            max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
+            deadline_s: seconds at most.
+
+        Returns:
+            The record: `outcome`, `answer`, `citations`, everything that was `retrieved`, and what it cost. Beside
+            what is similar, the metadata of the whole library is looked through (up to 10,000 pictures), for "the
+            cheapest" need not look like the question.
+
+        Raises:
+            UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
+        """
+        name = library or self.settings.library
+        if not name:
+            raise UsageError("say which library: --library NAME")
+        knobs = make_knobs(
+            candidates=k,
+            threshold=threshold,
+            where=dict(where or {}),
+            tags=tuple(tags),
+            licences=tuple(licences),
+            journal=journal,
+            max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
+        )
+        return await self.asker.ask(
+            question,
+            answerer=self.answerer_spec,
+            library=name,
+            knobs=knobs,
+            compare=compare,
+            thread=thread,
+            deadline_s=deadline_s,
+        )
+
+    def ask_sync(self, question: str, **options: Any) -> "AnswerRecord":
+        """`ask`, for programs without an event loop. Works inside one too (a notebook), in a thread of its own."""
+        return run_sync(self.ask(question, **options))
+
+    @property
+    def answerer_spec(self) -> str:
+        """What answers: the `answerer` that was set, else the judge where it can, else `metadata`."""
+        from imagerag.tools.registry import answerer_for
+
+        return self.settings.answerer or answerer_for(self.settings.judge)
+
+    async def answer_sheet(self, record: "AnswerRecord") -> bytes:
+        """One picture (PNG) of what was retrieved for a question, with similarities and what was cited."""
+        from imagerag.answer_sheet import answer_sheet
+
+        pictures: dict[str, bytes] = {}
+        with suppress(ImageRAGError):  # removed since: the sheet shows empty frames
+            library = await self.wiring.library(record.library) if record.library else None
+            for one in record.retrieved if library else ():
+                with suppress(ImageRAGError):
+                    assert library is not None
+                    pictures[one.id] = await library.image_bytes(one.id)
+        sheet = await asyncio.to_thread(answer_sheet, record.as_json(), pictures.__getitem__)
+        out = io.BytesIO()
+        await asyncio.to_thread(sheet.save, out, "PNG")
+        return out.getvalue()

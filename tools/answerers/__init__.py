@@ -1,0 +1,1 @@
+"""Answerers: from metadata without a model, or from pictures with a vision-language model."""

@@ -1,0 +1,230 @@
+"""An answerer without a model: it says what a look-up in the library's metadata found, and nothing else.
+
+It looks at no pixels and knows no language beyond `agent/question.py`. What it does not understand it says, and names
+what was found all the same; it does not guess.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.answering.values import MAX_CITATIONS, Answered, Citation, Exchange, Finding, Part, Source
+from imagerag.agent.answering.vocabulary import written
+from imagerag.agent.ports import FREE, Embedder, Tariff
+from imagerag.agent.types import Variation
+
+if TYPE_CHECKING:
+    from imagerag.tools.specs import BackendSpec
+
+NAMED: Final = MAX_CITATIONS
+"""Pictures named in one answer; of more it is said how many there are."""
+_EXAMPLES: Final = 5
+"""Pictures named where only their number was asked for, or nothing that was understood."""
+
+
+@dataclass(frozen=True)
+class MetadataAnswerer:
+    """Answers from metadata alone: filters, orders, counts, averages, values."""
+
+    identity: str = "metadata"
+    looks: bool = False
+    tariff: Tariff = FREE
+
+    @cached_property
+    def synonyms(self) -> Mapping[str, str]:
+        """`circular` for circle, `violet` for purple: the sketch world's other words, which are plain English."""
+        from imagerag.tools.sketch.language import meanings
+
+        return meanings()
+
+    async def answer(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        *,
+        finding: Finding | None,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+    ) -> Answered:
+        """Put the finding into words; every picture that is named is cited."""
+        return _Answer(sources, finding).worded()
+
+    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+        """Nothing: without a library there is no metadata."""
+        note = "this answerer has no model: without the library it knows nothing"
+        return Answered(text="", held=False, notes=(note,), cost_usd=0.0)
+
+
+def metadata_answerer(spec: "BackendSpec", *, embedder: Embedder | None = None) -> MetadataAnswerer:
+    """`metadata`, and what stands for it beside the key-free judges: `sketch`, `clip`, `clip:NAME/TAG`.
+
+    Raises:
+        SpecError: an option; it has none.
+    """
+    spec.settings({})
+    return MetadataAnswerer()
+
+
+class _Answer:
+    """One answer being worded."""
+
+    def __init__(self, sources: Sequence[Source], finding: Finding | None) -> None:
+        self.sources = {source.id: source for source in sources}
+        self.listed = list(sources)
+        self.finding = finding or Finding()
+        self.cited: dict[int, str] = {}
+
+    def worded(self) -> Answered:
+        """The whole answer."""
+        finding = self.finding
+        if not finding.clear:
+            text, held = self._unclear(), False
+        elif not finding.matched:
+            text, held = self._none(), False
+        else:
+            text, held = _WORDINGS[finding.kind](self), True
+        notes = f" ({'; '.join(finding.notes)})" if finding.notes else ""
+        cited = tuple(Citation(source=number, supports=words) for number, words in self.cited.items())
+        return Answered(text=text + notes, cited=cited, held=held, cost_usd=0.0)
+
+    def best(self) -> str:
+        """The first of an order, with what ties with it, and the first of each side of an "or"."""
+        finding = self.finding
+        first = [self.sources[sha] for sha in finding.ids[: finding.leading] if sha in self.sources]
+        if not first:
+            return f"None of the {finding.matched} that fit has a {finding.key}."
+        named = self._named(first, lambda source: self._valued(source, (finding.key, *finding.asked)))
+        if finding.wanted > 1:
+            unnamed = finding.leading - len(first)
+            more = f" and {unnamed} more" if unnamed > 0 else ""
+            ties = f" ({finding.leading}, for the last of them are equal)" if finding.leading > finding.wanted else ""
+            few = f" (there are no {finding.wanted})" if finding.leading < finding.wanted else ""
+            of = f"The {finding.direction} {finding.key}s of {self._all()}"
+            text = f"{of}{few}: {named}{more}{ties}."
+        else:
+            tied = f" ({finding.leading} share it)" if finding.leading > 1 else ""
+            text = f"The {finding.direction} {finding.key} of {self._all()} is that of {named}{tied}."
+        sides = [self._side(part) for part in finding.parts]
+        return " ".join([text, *(side for side in sides if side)])
+
+    def value(self) -> str:
+        """What is asked of each picture that fits."""
+        finding = self.finding
+        shown = self._shown()
+        lacking = [key for key in finding.asked if not any(_value(source, key) for source in shown)]
+        if lacking == list(finding.asked):
+            return f"{self._named(shown, lambda s: '')}: the library does not say the {' or '.join(lacking)}."
+        told = "; ".join(self._name(source, self._valued(source, finding.asked), ": {}") for source in shown)
+        return f"{told}{self._more()}."
+
+    def count(self) -> str:
+        """How many fit, side by side where there is a choice."""
+        finding = self.finding
+        text = self._all(every="the library holds ")
+        if len(finding.parts) > 1:
+            text += " (" + ", ".join(f"{part.matched} with {part.words}" for part in finding.parts) + ")"
+        return f"{text[:1].upper()}{text[1:]}, {self._examples()}."
+
+    def listing(self) -> str:
+        """What fits; a few of them with what is written about them."""
+        finding = self.finding
+        shown = self._shown()
+        told = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
+        text = self._all(every="the library holds ")
+        return f"{text[:1].upper()}{text[1:]}: {self._named(shown, told)}{self._more()}."
+
+    def distinct(self) -> str:
+        """The values of a key."""
+        return f"The library has these values of {self.finding.asked[0]}: {', '.join(self.finding.values)}."
+
+    def computed(self) -> str:
+        """An average or a total."""
+        finding = self.finding
+        for source in self._shown():
+            self._cite(source, self._valued(source, (finding.key,)))
+        number = written(finding.number) if finding.number is not None else "not known"
+        return f"The {finding.kind} {finding.key} of {self._all()} is {number}."
+
+    def _unclear(self) -> str:
+        finding = self.finding
+        if finding.unknown:
+            words = ", ".join(f"“{word}”" for word in finding.unknown[:8])
+            text = f"I do not understand the whole question: nothing in the library's metadata says {words}."
+        else:
+            text = "I do not understand the question: I can filter, order, count and average by the metadata."
+        if finding.ids and finding.condition:
+            return f"{text} Without that, it is {self._all()}, {self._examples()}."
+        near = self.listed[:_EXAMPLES]
+        return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
+
+    def _none(self) -> str:
+        finding = self.finding
+        text = f"The library holds nothing like that: of {finding.rows} pictures none has {finding.condition}."
+        near = [source for source in self.listed if source.by == "similarity"][:3]
+        return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
+
+    def _side(self, part: Part) -> str:
+        if part.id is None:
+            return f"Nothing has {part.words}."
+        source = self.sources.get(part.id)
+        if source is None:
+            return ""
+        named = self._named([source], lambda s: self._valued(s, (self.finding.key,)))
+        return f"With {part.words} ({part.matched}) it is {named}."
+
+    def _shown(self) -> "list[Source]":
+        return [self.sources[sha] for sha in self.finding.ids if sha in self.sources][:NAMED]
+
+    def _all(self, *, every: str = "all ") -> str:
+        """`3 pictures with colour red`."""
+        finding = self.finding
+        what = f"{finding.matched} {'picture' if finding.matched == 1 else 'pictures'}"
+        return f"{what} with {finding.condition}" if finding.condition else f"{every}{what}"
+
+    def _examples(self) -> str:
+        shown = self._shown()[:_EXAMPLES]
+        some = "for instance " if self.finding.matched > len(shown) else "namely "
+        return some + self._named(shown, lambda source: "")
+
+    def _more(self) -> str:
+        more = self.finding.matched - len(self._shown())
+        return f" and {more} more" if more > 0 else ""
+
+    def _named(self, sources: "Iterable[Source]", told: Callable[[Source], str]) -> str:
+        return ", ".join(self._name(source, told(source)) for source in sources)
+
+    def _name(self, source: Source, told: str, form: str = " ({})") -> str:
+        self._cite(source, told)
+        name = source.title or str(source.metadata.get("name") or "") or source.caption[:60] or source.id[:12]
+        return f"{name} [{source.number}]" + (form.format(told) if told else "")
+
+    def _cite(self, source: Source, supports: str) -> None:
+        if not self.cited.get(source.number):
+            self.cited[source.number] = supports or self.finding.condition or source.caption
+
+    def _valued(self, source: Source, keys: Iterable[str]) -> str:
+        return ", ".join(f"{key} {_value(source, key) or 'not said'}" for key in keys)
+
+
+_WORDINGS: Final[Mapping[str, Callable[[_Answer], str]]] = {
+    "best": _Answer.best,
+    "value": _Answer.value,
+    "count": _Answer.count,
+    "list": _Answer.listing,
+    "distinct": _Answer.distinct,
+    "average": _Answer.computed,
+    "total": _Answer.computed,
+}
+
+
+def _value(source: Source, key: str) -> str:
+    if key in source.metadata:
+        return written(source.metadata[key])
+    return {
+        "licence": source.licence,
+        "author": source.author,
+        "title": source.title,
+        "caption": source.caption,
+        "tags": ", ".join(source.tags),
+    }.get(key, "")

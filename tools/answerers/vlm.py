@@ -1,0 +1,120 @@
+"""An answerer that is a vision-language model: it is shown the retrieved pictures and what is written about them.
+
+It asks through the same `Chat` as the judge of that spec, so any model that can judge can answer. Prompts are in
+`prompts.py`, how answers are read in `reading.py`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imagerag.agent.answering.values import Answered, Exchange, Finding, Source
+from imagerag.agent.errors import JudgeReplyError, SpecError
+from imagerag.agent.ports import Embedder, Tariff
+from imagerag.agent.types import Variation
+from imagerag.tools.answerers import prompts
+from imagerag.tools.answerers.reading import ANSWER, read_answer
+from imagerag.tools.generators.pricing import tariff_of
+from imagerag.tools.judges.vlm import LONGEST_SIDE, VlmJudge
+from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn, told
+from imagerag.tools.judges.vlm_images import scaled
+from imagerag.tools.judges.vlm_words import check_refusal, clean
+
+if TYPE_CHECKING:
+    from imagerag.tools.prices import Prices
+    from imagerag.tools.specs import BackendSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class VlmAnswerer:
+    """Answers by asking a vision-language model, once per question.
+
+    Attributes:
+        chat: the model.
+        longest_side: pictures are scaled down to this many pixels on their longer side.
+    """
+
+    chat: Chat
+    longest_side: int = LONGEST_SIDE
+    looks: bool = True
+
+    @property
+    def identity(self) -> str:
+        """The model's."""
+        return self.chat.identity
+
+    @property
+    def synonyms(self) -> Mapping[str, str]:
+        """None: what the look-up does not understand the model does."""
+        return {}
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of the model's prices before a call."""
+        return tariff_of(getattr(self.chat, "price", None), draws=False)
+
+    async def answer(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        *,
+        finding: Finding | None,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+    ) -> Answered:
+        """Show the sources, ask, and read the answer with its citations.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer could not be read, or nothing supports it.
+        """
+        parts: list[str | Picture] = []
+        for source in sources:
+            parts.append(prompts.source_text(source))
+            if source.image is not None:
+                parts.append(await asyncio.to_thread(scaled, source.image.data, self.longest_side))
+        parts.append(
+            prompts.question(question, finding=finding, earlier=earlier, sources=sources, wording=variation.wording)
+        )
+        turns = [Turn("system", (prompts.SYSTEM,)), Turn("user", tuple(parts))]
+        reply = await self.chat.ask(turns, schema=ANSWER, variation=variation)
+        said = read_answer(reply.text, len(sources))
+        return Answered(text=said.text, cited=said.cited, held=said.held, raw=reply.text, **told(reply))
+
+    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+        """Ask the same without any source.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: it answered with nothing.
+        """
+        turns = [
+            Turn("system", (prompts.PLAIN_SYSTEM,)),
+            Turn("user", (prompts.plain_question(question, earlier),)),
+        ]
+        reply = await self.chat.ask(turns, schema=None, variation=variation)
+        text = clean(reply.text)
+        check_refusal(text)
+        if not text:
+            raise JudgeReplyError("the answer is empty", raw=reply.text)
+        return Answered(text=text, held=False, raw=reply.text, **told(reply))
+
+
+def vlm_answerer(
+    spec: "BackendSpec", *, embedder: Embedder | None = None, prices: "Prices | None" = None
+) -> VlmAnswerer:
+    """The answerer of a spec whose judge is a vision-language model: `openai:MODEL[@URL]`, `transformers:MODEL`.
+
+    Raises:
+        SpecError: no model is named, or an option that the judge does not have.
+        MissingExtraError: what the judge needs is not installed.
+    """
+    from imagerag.tools.registry import make_judge
+
+    judge = make_judge(spec, prices=prices)
+    if not isinstance(judge, VlmJudge):
+        raise SpecError(f"{str(spec)!r} does not answer questions; 'metadata' does without a model")
+    return VlmAnswerer(chat=judge.chat, longest_side=judge.longest_side)

@@ -1,0 +1,1 @@
+../../imagerag/answer_sheet.py

@@ -1,0 +1,1 @@
+../../imagerag/asking.py
