@@ -253,3 +253,9 @@ class _Reader:
         """Close the last mention and return all of them."""
         self._close()
         return tuple(self.mentions)
+
+
+def meanings() -> dict[str, str]:
+    """Every other word for a word of the world, and that word: `circular` → `circle`, `polka dots` → `dotted`."""
+    own = {*SHAPES, *COLOURS, *PATTERNS}
+    return {form: word for form, (_, word) in _LEXICON.items() if form not in own}

@@ -2,7 +2,9 @@
 
 It knows every colour and background but only some shapes and patterns. For a word it does not know it guesses, and
 does not say so, as generators do. A reference's subject is cut out of the reference's pixels and put in the place of
-the concept it stands for; metadata, captions and file names of a reference never decide what it looks like.
+the concept it stands for; metadata, captions and file names of a reference never decide what it looks like. Where the
+prompt wants one thing after another (`a heart in the pattern of a teal ringed hexagon`), it takes from the reference's
+pixels what the two share: outline, pattern, or all but the colour.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.tools.sketch.borrowing import Borrowing, after, untangle
 from imagerag.tools.sketch.cutout import cut_subjects
 from imagerag.tools.sketch.draw import INK, backdrop, stamp
 from imagerag.tools.sketch.language import Mention, parse
@@ -47,7 +50,12 @@ class PaintReference:
 
 @dataclass(slots=True)
 class _Spot:
-    """A place on the canvas, what is asked for there, and the cut-out that will fill it."""
+    """A place on the canvas, what is asked for there, and the cut-out that will fill it.
+
+    Attributes:
+        after: what it is to look like, where the prompt says so (`like the blue star but red`).
+        model: the cut-out of that.
+    """
 
     mention: Mention
     x: float
@@ -55,6 +63,8 @@ class _Spot:
     radius: float
     subject: bool = False
     cutout: Image.Image | None = None
+    after: Borrowing | None = None
+    model: Image.Image | None = None
 
 
 def paint(
@@ -67,9 +77,13 @@ def paint(
     """
     from PIL import Image
 
-    prompt = scene_prompt(prompt)
+    prompt, borrowings = untangle(scene_prompt(prompt))
     reading = parse(prompt)
     spots = _spots(prompt, reading.mentions, references, seed)
+    for borrowing in borrowings:
+        at = _find_mention(borrowing.target, [spot.mention for spot in spots])
+        if at is not None:
+            spots[at].after = borrowing
     for reference in sorted(references, key=lambda given: given.role != "subject"):
         _apply(reference, spots)
     scale = 2 if max(size) <= 1024 else 1
@@ -104,9 +118,10 @@ def _spots(prompt: str, mentions: tuple[Mention, ...], references: Sequence[Pain
 
 def _apply(reference: PaintReference, spots: list[_Spot]) -> None:
     """Cut the reference's subjects out and share them among the mentions its concept speaks of."""
-    cutouts = _cut(reference.data)
+    cutouts = _lend(reference, _cut(reference.data), spots)
     open_spots: list[_Spot] = []
-    for mention in parse(reference.concept).mentions or (Mention(text=reference.concept.lower()),):
+    concept = untangle(reference.concept)[0]
+    for mention in parse(concept).mentions or (Mention(text=concept.lower()),):
         free = [spot for spot in spots if spot.cutout is None and not spot.subject and spot not in open_spots]
         at = _find_mention(mention, [spot.mention for spot in free])
         spot = free[at] if at is not None else _own_place(reference, spots)
@@ -118,6 +133,27 @@ def _apply(reference: PaintReference, spots: list[_Spot]) -> None:
         spot.cutout = cutout
         open_spots.remove(spot)
         cutouts.remove(cutout)
+
+
+def _lend(reference: PaintReference, cutouts: list[Image.Image], spots: list[_Spot]) -> list[Image.Image]:
+    """Give cut-outs that show the model of a borrowing to its place; the others are given back.
+
+    Words decide only what the picture was sought for. Whether it shows the model is decided by colour: a picture of the
+    thing as it is to come out is no model.
+    """
+    left = list(cutouts)
+    for spot in (spot for spot in spots if spot.after and spot.model is None):
+        assert spot.after is not None
+        target, model = spot.after.target, spot.after.model
+        said = parse(untangle(reference.concept)[0]).mentions
+        if not any(max(_agreement(each, target), _agreement(each, model)) > 0 for each in said):
+            continue
+        shares = [(_share(cutout, model.colour), _share(cutout, target.colour), cutout) for cutout in left]
+        shown = [(share, cutout) for share, other, cutout in shares if share >= max(other, 0.2)]
+        if shown:
+            spot.model = max(shown, key=lambda pair: pair[0])[1]
+            left = [cutout for cutout in left if cutout is not spot.model]
+    return left
 
 
 def _own_place(reference: PaintReference, spots: list[_Spot]) -> _Spot | None:
@@ -161,15 +197,22 @@ def _cut(data: bytes) -> list[Image.Image]:
 
 def _fit(cutout: Image.Image, mention: Mention) -> float:
     """How much of a cut-out has the colour asked for, in [0, 1]; in a tie the unknown goes first."""
-    import numpy as np
-
     unknown = mention.shape not in KNOWN_SHAPES or mention.pattern not in (None, *KNOWN_PATTERNS)
     if mention.colour is None:
         return 0.01 * unknown
+    return round(_share(cutout, mention.colour), 1) + 0.01 * unknown
+
+
+def _share(cutout: Image.Image, colour: str | None) -> float:
+    """How much of a cut-out has that colour, in [0, 1]; all of it where none is asked for."""
+    import numpy as np
+
+    if colour is None:
+        return 1.0
     pixels = np.asarray(cutout, dtype=np.float32)
     inside = pixels[..., 3] > 0
-    near = np.linalg.norm(pixels[..., :3] - np.array(INK[mention.colour]), axis=2) < 60
-    return round(float((near & inside).sum() / inside.sum()), 1) + 0.01 * unknown
+    near = np.linalg.norm(pixels[..., :3] - np.array(INK[colour]), axis=2) < 60
+    return float((near & inside).sum() / inside.sum())
 
 
 def _put(canvas: Image.Image, spot: _Spot, rng: Random) -> None:
@@ -179,16 +222,26 @@ def _put(canvas: Image.Image, spot: _Spot, rng: Random) -> None:
     left, top = (canvas.width - side) // 2, (canvas.height - side) // 2
     guess = _imagine(rng, spot.mention)
     rotation, shade = rng.uniform(-12, 12), rng.uniform(0.4, 0.6)
-    if spot.cutout is not None:
-        reach = 2 * spot.radius * side / max(spot.cutout.size)
-        size = (max(1, round(spot.cutout.width * reach)), max(1, round(spot.cutout.height * reach)))
-        tile = spot.cutout.resize(size, Image.Resampling.LANCZOS)
+    cutout = spot.cutout
+    if spot.after is not None and spot.model is not None:
+        cloth = Thing("square", guess.colour, guess.pattern)
+        shape, own = (_alone(Placed(thing, 0.5, 0.5, 0.4, rotation, 0.06, shade)) for thing in (guess, cloth))
+        cutout = after(spot.model, spot.after, cutout or shape, own)
+    if cutout is not None:
+        reach = 2 * spot.radius * side / max(cutout.size)
+        size = (max(1, round(cutout.width * reach)), max(1, round(cutout.height * reach)))
+        tile = cutout.resize(size, Image.Resampling.LANCZOS)
         corner = round(spot.x * side - size[0] / 2), round(spot.y * side - size[1] / 2)
     elif spot.subject:
         return  # the user's own thing could not be cut out; anything else in its place would be a lie
     else:
         tile, corner = stamp(Placed(guess, spot.x, spot.y, spot.radius, rotation, 0.06, shade), side)
     canvas.paste(tile, (left + corner[0], top + corner[1]), tile)
+
+
+def _alone(place: Placed) -> Image.Image:
+    tile = stamp(place, 320)[0]
+    return tile.crop(tile.getbbox())
 
 
 def _imagine(rng: Random, mention: Mention) -> Thing:

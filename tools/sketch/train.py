@@ -49,6 +49,8 @@ class Settings:
         threads: Torch threads and drawing processes.
         pool: A `.npz` to keep the drawings in, or to take them from.
         start: A folder of an earlier run to go on from; its weights are taken, its optimiser is not.
+        config: The open_clip configuration to train; by default the embedded one.
+        precision: "bf16", or "fp32", which is many times faster where the processor does not compute in bf16 itself.
     """
 
     out: str
@@ -62,13 +64,20 @@ class Settings:
     threads: int = 2
     pool: str = ""
     start: str = ""
+    config: str = ""
+    precision: str = "bf16"
+
+    @property
+    def config_file(self) -> Path:
+        """Which configuration is trained."""
+        return Path(self.config) if self.config else CONFIG
 
 
 def train(settings: Settings) -> dict[str, Any]:
     """Train, save, and return what `training.json` holds."""
     import torch
 
-    config = json.loads(CONFIG.read_text())
+    config = json.loads(settings.config_file.read_text())
     pool = _pool(settings, config["model_cfg"])
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
@@ -150,7 +159,7 @@ class _Run:
         # Which words belong together is learned from the contrast; an absolute scale too early teaches bags of words.
         share = 0.5 if self.earlier else 0.5 * min(1.0, max(0.03, (progress - 0.08) / 0.3))
         self.model.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.precision == "bf16"):
             images = self.model.encode_image(batch.pixels)
             texts = self.model.encode_text(batch.tokens)
         unit = torch.nn.functional.normalize
@@ -192,8 +201,8 @@ class _Run:
         out.mkdir(parents=True, exist_ok=True)
         spent = self.minutes
         _write_weights(self.average.state_dict(), self.seen, out / "open_clip_model.safetensors")
-        if out.resolve() != CONFIG.parent.resolve():
-            shutil.copy(CONFIG, out)
+        if out.resolve() != self.settings.config_file.parent.resolve():
+            shutil.copy(self.settings.config_file, out / CONFIG.name)
         clip = evaluate.load(str(out))
         metrics = evaluate.measure(clip, sizes=sizes, captions=captions)
         scale = self.log_scale.exp().item()
@@ -211,7 +220,7 @@ class _Run:
 
 def _told(settings: Settings) -> dict[str, Any]:
     """The settings that shape a training; where its files lie on some machine does not."""
-    return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start")}
+    return {name: value for name, value in asdict(settings).items() if name not in ("out", "pool", "start", "config")}
 
 
 def _write_weights(state: dict[str, torch.Tensor], seen: torch.Tensor, path: Path) -> None:
