@@ -49,6 +49,15 @@ class Home:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"
 
+    def lock(self, run_id: str) -> Path:
+        """The file that is locked while a run is made."""
+        return self.root / "running" / run_id
+
+    @property
+    def conversations(self) -> Path:
+        """LangGraph's checkpoints of the threads of questions (SQLite)."""
+        return self.root / "questions.sqlite"
+
     @property
     def store(self) -> Path:
         """LangGraph's store, which holds the journal (SQLite)."""

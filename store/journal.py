@@ -1,13 +1,15 @@
 """The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.journal import Asked, Entry, distance
+from imagerag.agent.journal import Asked, Entry, Lost, distance
+from imagerag.store.shared import Shared
 from imagerag.store.sqlite import BUSY_S, appearing, patiently
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ RUNS: Final = "journal"
 
 ANSWERS: Final = ("answers",)
 """Namespace of the newest entry under each key, whichever run paid for it."""
+
+LOST: Final = "lost"
+"""Namespace of a run's calls that were not answered: (LOST, run id)."""
+
+_PAGE: Final = 1000
 
 _NEAREST: Final = 200
 """How many entries are looked at to say what differs."""
@@ -42,6 +49,28 @@ class StoreJournal:
         for namespace in ((RUNS, entry.run_id), ANSWERS):
             await patiently(partial(self._store.aput, namespace, key, value))
 
+    async def keep_lost(self, lost: Lost) -> None:
+        """Keep that a call was made and lost; it is committed when this returns."""
+        key, value = uuid.uuid4().hex, lost.model_dump(mode="json")
+        await patiently(lambda: self._store.aput((LOST, lost.run_id), key, value))
+
+    async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
+        """Everything a run was answered, and what it lost, each in the order of time."""
+        entries = [Entry.model_validate(value) for value in await self._all((RUNS, run_id))]
+        lost = [Lost.model_validate(value) for value in await self._all((LOST, run_id))]
+        return sorted(entries, key=lambda entry: entry.at), sorted(lost, key=lambda one: one.at)
+
+    async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
+        # A store may take a namespace for a prefix of characters, and so give the values of other runs too.
+        own = {"run_id": namespace[1]}
+        found: list[dict[str, Any]] = []
+        while True:
+            search = partial(self._store.asearch, namespace, filter=own, limit=_PAGE, offset=len(found))
+            page = await patiently(search)
+            found += [item.value for item in page]
+            if len(page) < _PAGE:
+                return found
+
     async def similar(self, asked: Asked) -> Entry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
         items = await patiently(lambda: self._store.asearch(ANSWERS, limit=_NEAREST))
@@ -50,16 +79,56 @@ class StoreJournal:
         return min(alike, key=lambda entry: distance(asked, entry.asked), default=None)
 
 
+class SharedJournal:
+    """Implements `Journal` on the one that the runs of an event loop share, whichever loop it is asked in."""
+
+    def __init__(self, shared: Shared[StoreJournal]) -> None:
+        self._shared = shared
+
+    async def find(self, key: str, *, run_id: str | None) -> Entry | None:
+        """The entry under a key: of that run, or the newest of any run when `run_id` is None."""
+        async with self._shared.use() as journal:
+            return await journal.find(key, run_id=run_id)
+
+    async def keep(self, entry: Entry) -> None:
+        """Keep an entry under its key; it is durable when this returns."""
+        async with self._shared.use() as journal:
+            await journal.keep(entry)
+
+    async def keep_lost(self, lost: Lost) -> None:
+        """Keep that a call was made and lost; it is durable when this returns."""
+        async with self._shared.use() as journal:
+            await journal.keep_lost(lost)
+
+    async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
+        """Everything a run was answered, and what it lost, each in the order of time."""
+        async with self._shared.use() as journal:
+            return await journal.of_run(run_id)
+
+    async def similar(self, asked: Asked) -> Entry | None:
+        """The kept entry of the same role whose request differs least, of the most recent ones."""
+        async with self._shared.use() as journal:
+            return await journal.similar(asked)
+
+
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     """Open the journal at `path`, creating the file when there is none."""
 
-    with appearing(path) as fresh:
-        if fresh is not None:
-            async with _open_store(fresh):
-                pass
+    if not path.exists():
+        await asyncio.to_thread(_make, path)  # makes folders and files, which is not for an event loop
     async with _open_store(path) as store:
         yield StoreJournal(store)
+
+
+def _make(path: Path) -> None:
+    async def made(fresh: Path) -> None:
+        async with _open_store(fresh):
+            pass
+
+    with appearing(path) as fresh:
+        if fresh is not None:
+            asyncio.run(made(fresh))
 
 
 @asynccontextmanager

@@ -197,6 +197,10 @@ class Library:
         found = await self._records(list(form.ROW_COLUMNS), ids)
         return sorted((form.from_record(record) for record in found), key=lambda row: row.id)
 
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Row], int]:
+        """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
+        return await self._read(lambda: searching.listed(self._table, filter, limit))
+
     async def get(self, id: str) -> Row | None:
         """What it knows of one image; None when it does not hold it."""
         return next(iter(await self.rows([id])), None)

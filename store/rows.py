@@ -191,6 +191,8 @@ def condition(filter: Filter) -> Any | None:
         terms.append(among("licence", filter.licences))
     if filter.exclude:
         terms.append(~among("id", filter.exclude))
+    if filter.only:
+        terms.append(among("id", filter.only))
     whole = None
     for term in terms:
         whole = term if whole is None else whole & term

@@ -26,11 +26,30 @@ CREATE TABLE IF NOT EXISTS runs (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
 """
-_COLUMNS = "run_id, created, updated, status, outcome, prompt, library, score"
+_LATER = {"cost_usd": "REAL", "calls": "INTEGER"}
+"""Columns that files of earlier versions lack."""
+_COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *_LATER))
+
+
+_FILTERS = {
+    "outcome": "outcome = :outcome",
+    "text": "instr(folded, :text) > 0",
+    "status": "status = :status",
+    "library": "library = :library",
+    "since": "created >= :since",
+    "until": "created < :until",
+    "min_cost": "cost_usd >= :min_cost",
+    "max_cost": "cost_usd <= :max_cost",
+}
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _stamp(moment: datetime) -> str:
+    """Times as they are kept: in one zone and one width, so that they sort as text."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class RunEntry(Value):
@@ -40,6 +59,8 @@ class RunEntry(Value):
         created: when the run was first recorded; a later entry for the same run does not change it.
         outcome: None until the run has ended.
         score: of the best attempt, in [0, 1]; None when there is none.
+        cost_usd: None when the price of a call is not known, or nobody noted it yet.
+        calls: model calls; None when nobody noted them yet.
     """
 
     run_id: str = Field(min_length=1)
@@ -48,6 +69,8 @@ class RunEntry(Value):
     outcome: Outcome | None = None
     library: str | None = None
     score: float | None = None
+    cost_usd: float | None = None
+    calls: int | None = None
     created: AwareDatetime = Field(default_factory=_now)
     updated: AwareDatetime = Field(default_factory=_now)
 
@@ -71,9 +94,20 @@ class RunList:
         outcome: Outcome | None = None,
         library: str | None = None,
         score: float | None = None,
+        cost_usd: float | None = None,
+        calls: int | None = None,
     ) -> RunEntry:
         """Add a run, or replace what is known of it: all but when it was created."""
-        entry = RunEntry(run_id=run_id, prompt=prompt, status=status, outcome=outcome, library=library, score=score)
+        entry = RunEntry(
+            run_id=run_id,
+            prompt=prompt,
+            status=status,
+            outcome=outcome,
+            library=library,
+            score=score,
+            cost_usd=cost_usd,
+            calls=calls,
+        )
         await asyncio.to_thread(self._upsert, entry)
         return entry
 
@@ -86,7 +120,17 @@ class RunList:
         return await asyncio.to_thread(self._get, run_id)
 
     async def list(
-        self, limit: int | None = 50, *, outcome: Outcome | str | None = None, text: str | None = None
+        self,
+        limit: int | None = 50,
+        *,
+        outcome: Outcome | str | None = None,
+        text: str | None = None,
+        status: RunStatus | None = None,
+        library: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        min_cost: float | None = None,
+        max_cost: float | None = None,
     ) -> "_Entries":
         """Runs, newest first.
 
@@ -94,8 +138,23 @@ class RunList:
             limit: at most so many; None for all.
             outcome: only runs that ended so.
             text: only runs whose prompt contains it, whatever the case.
+            status: only runs that stand so.
+            library: only runs with this library.
+            since: only runs that began then or later; `until`: before then. A time without a zone is local.
+            min_cost: only runs that cost as much, in US dollars; `max_cost`: no more. A run whose cost is not known is
+                in neither.
         """
-        return await asyncio.to_thread(self._list, limit, outcome, text)
+        wanted = {
+            "outcome": outcome,
+            "text": text.casefold() if text else None,
+            "status": status,
+            "library": library,
+            "since": _stamp(since) if since else None,
+            "until": _stamp(until) if until else None,
+            "min_cost": min_cost,
+            "max_cost": max_cost,
+        }
+        return await asyncio.to_thread(self._list, limit, wanted)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -105,26 +164,30 @@ class RunList:
                     connection.execute("PRAGMA journal_mode=WAL")
                     connection.executescript(_SCHEMA)
         with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection, connection:
+            _brought_up(connection)
             yield connection
 
     def _upsert(self, entry: RunEntry) -> None:
         row = (
             entry.run_id,
-            entry.created.astimezone(UTC).isoformat(timespec="microseconds"),
-            entry.updated.astimezone(UTC).isoformat(timespec="microseconds"),
+            _stamp(entry.created),
+            _stamp(entry.updated),
             entry.status,
             entry.outcome,
             entry.prompt,
             entry.library,
             entry.score,
+            entry.cost_usd,
+            entry.calls,
             entry.prompt.casefold(),
         )
         with self._connect() as connection:
             connection.execute(
-                f"INSERT INTO runs ({_COLUMNS}, folded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                f"INSERT INTO runs ({_COLUMNS}, folded) VALUES ({', '.join('?' * len(row))}) "
                 "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
                 "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
-                "score = excluded.score, folded = excluded.folded",
+                "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
+                "folded = excluded.folded",
                 row,
             )
 
@@ -137,19 +200,16 @@ class RunList:
             return found[0]
         if run_id and found:
             raise UnknownRunError(f"several runs begin with {run_id!r}: {', '.join(run.run_id for run in found)}")
-        recent = ", ".join(run.run_id for run in self._list(5, None, None))
+        recent = ", ".join(run.run_id for run in self._list(5, {}))
         known = f"the most recent are {recent}; `imagerag runs` lists all" if recent else "there are none yet"
         raise UnknownRunError(f"no run {run_id!r}: {known}")
 
-    def _list(self, limit: int | None, outcome: str | None, text: str | None) -> "_Entries":
+    def _list(self, limit: int | None, wanted: Mapping[str, object]) -> "_Entries":
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        clause = " AND ".join(_FILTERS[name] for name in asked) or "1"
         return self._select(
-            "WHERE (:outcome IS NULL OR outcome = :outcome) AND (:text IS NULL OR instr(folded, :text) > 0) "
-            "ORDER BY created DESC, run_id LIMIT :limit",
-            {
-                "outcome": outcome,
-                "text": text.casefold() if text else None,
-                "limit": -1 if limit is None else max(limit, 0),
-            },
+            f"WHERE {clause} ORDER BY created DESC, run_id LIMIT :limit",
+            {**asked, "limit": -1 if limit is None else max(limit, 0)},
         )
 
     def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
@@ -159,3 +219,15 @@ class RunList:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM runs {clause}", values).fetchall()
         names = _COLUMNS.split(", ")
         return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _brought_up(connection: sqlite3.Connection) -> None:
+    """Give a file of an earlier version the columns it lacks. Two processes may do so at once."""
+    present = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+    for name, kind in _LATER.items():
+        if name not in present:
+            try:
+                connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
+            except sqlite3.OperationalError as error:
+                if "duplicate column" not in str(error):
+                    raise

@@ -7,7 +7,7 @@ distances are far off unless refined, so no bound is ever put on them.
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
-from imagerag.store.rows import ROW_COLUMNS, condition, from_record
+from imagerag.store.rows import ROW_COLUMNS, Row, condition, from_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,15 @@ def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter:
     distinct = {hit.image.sha256: hit for hit in (*near, *worded)}
     best = sorted(distinct, key=lambda sha256: (-score[sha256], -distinct[sha256].similarity, sha256))
     return [distinct[sha256] for sha256 in best[:k]]
+
+
+def listed(table: Any, filter: Filter, limit: int) -> tuple[list[Row], int]:
+    """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
+    where = condition(filter)
+    total = int(table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows)
+    query = table.search().select(list(ROW_COLUMNS)).limit(limit)
+    found = (query if where is None else query.where(where)).to_arrow().to_pylist()
+    return sorted((from_record(record) for record in found), key=lambda row: row.id), total
 
 
 def build_indexes(table: Any) -> None:

@@ -1,6 +1,9 @@
 """The list of runs."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -60,3 +63,44 @@ async def test_many_writers(runs):
     lists = [RunList(runs.path) for _ in range(4)]
     await asyncio.gather(*(lists[n % 4].upsert(f"run-{n % 25}", prompt=f"p{n}", status="running") for n in range(100)))
     assert len(await runs.list(None)) == 25
+
+
+async def test_filters_by_library_time_cost_and_standing(runs):
+    await runs.upsert(
+        "dear", prompt="a", status="ended", outcome=Outcome.ALIGNED, library="shop", cost_usd=2.5, calls=9
+    )
+    await runs.upsert("free", prompt="b", status="ended", outcome=Outcome.FAILED, library="home", cost_usd=0.0, calls=1)
+    await runs.upsert("unknown", prompt="c", status="running", library="shop")
+    now = datetime.now(UTC)
+
+    async def ids(**wanted):
+        return {run.run_id for run in await runs.list(None, **wanted)}
+
+    assert await ids(library="shop") == {"dear", "unknown"}
+    assert await ids(min_cost=0.01) == {"dear"}
+    assert await ids(max_cost=1) == {"free"}
+    assert await ids(status="running") == {"unknown"}
+    assert await ids(since=now - timedelta(hours=1)) == {"dear", "free", "unknown"}
+    assert await ids(since=now + timedelta(hours=1)) == set()
+    assert await ids(until=now.astimezone(timezone(timedelta(hours=5))) + timedelta(seconds=5), library="home") == {
+        "free"
+    }
+    assert await ids(until=now - timedelta(hours=1)) == set()
+    assert (await runs.get("dear")).calls == 9
+
+
+async def test_a_file_of_an_earlier_version_is_brought_up(runs):
+    runs.path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(runs.path)) as old, old:
+        old.execute(
+            "CREATE TABLE runs (run_id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, status TEXT NOT "
+            "NULL, outcome TEXT, prompt TEXT NOT NULL, library TEXT, score REAL, folded TEXT NOT NULL) WITHOUT ROWID"
+        )
+        moment = "2026-01-02T03:04:05.000000+00:00"
+        row = ("old", moment, moment, "ended", "aligned", "a cat", None, 1.0, "a cat")
+        old.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    both = [RunList(runs.path) for _ in range(4)]
+    lists = await asyncio.gather(*(each.list() for each in both))
+    assert [(run.run_id, run.cost_usd) for run in lists[0]] == [("old", None)]
+    await runs.upsert("old", prompt="a cat", status="ended", outcome=Outcome.ALIGNED, cost_usd=0.5)
+    assert [run.cost_usd for run in await runs.list(min_cost=0.1)] == [0.5]

@@ -188,3 +188,22 @@ async def test_a_run_killed_between_a_failure_and_its_ending_still_ends_by_name(
         assert server.count() == 1
     assert record.outcome is outcome
     assert words in record.reason
+    # What the dead process asked is in the record all the same: once, and as what it was.
+    (call,) = record.call_log
+    assert (call.role, call.answered, call.round) == ("generate", fault == "refusal", 0)
+    assert words in (call.error or "")
+
+
+async def test_a_run_killed_after_its_last_try_tells_of_every_try(storm: Any, tmp_path: Path) -> None:
+    """A drawing that was answered, and a judge that failed three times: all of it in another process, then nothing."""
+    with Loopback(storm.answer) as server:
+        server.enqueue("chat", *[Fault("error_500")] * 3)
+        arguments = [str(Path(__file__).parent), str(tmp_path), server.base_url, "tried"]
+        script = [sys.executable, "-c", textwrap.dedent(GIVING_UP), *arguments]
+        child = await asyncio.to_thread(subprocess.run, script, capture_output=True, text=True, check=False)
+        assert child.returncode == -9, child.stderr
+        record = await storm.last(storm.make_runner(tmp_path, server.base_url).resume("tried"))
+        assert server.count() == 4
+    assert record.outcome is Outcome.JUDGE_UNAVAILABLE
+    told = [(call.role, call.answered) for call in record.call_log]
+    assert told == [("generate", True), *[("judge.critique", False)] * 3]

@@ -1,0 +1,67 @@
+"""Who is at a run: a lock that the operating system lets go of, however its holder ends."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imagerag.agent.errors import RunStateError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is held, as nothing was before
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def held(path: Path, run_id: str) -> Iterator[None]:
+    """Hold a run while it is made, so that no other process, and nobody else in this one, makes it too.
+
+    The lock is the kernel's: a process that is killed lets go of it at once.
+
+    Args:
+        path: the lock's file; it is gone when nobody holds it.
+
+    Raises:
+        RunStateError: somebody holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    file = _locked(path)
+    if file is None:
+        raise RunStateError(f"run {run_id} is being made right now: imagerag show {run_id} --watch follows it")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody is at the run."""
+    if fcntl is None or not path.exists():
+        return False
+    file = _locked(path, create=False)
+    if file is not None:
+        os.close(file)
+    return file is None and path.exists()
+
+
+def _locked(path: Path, *, create: bool = True) -> int | None:
+    """The open file, locked; None when another holds it (or, without `create`, when there is none)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return None
+        # Whoever held it before may have removed the file between the two calls: then this is no lock on the path.
+        if os.fstat(file).st_nlink:
+            return file
+        os.close(file)

@@ -1,0 +1,65 @@
+"""What the runs of one event loop share while any of them needs it: opened by the first, closed after the last.
+
+Connections belong to the loop they were opened in, and a program may have many loops, one after another or in several
+threads. Closing with the last user instead of at the program's end leaves no thread and no open file behind, whenever
+that end comes.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Held(Generic[T]):
+    users: int = 0
+    gate: asyncio.Lock = field(default_factory=asyncio.Lock)
+    opened: AbstractAsyncContextManager[T] | None = None
+    value: T | None = None
+
+
+class Shared(Generic[T]):
+    """One thing per event loop, for any number of users at once.
+
+    Args:
+        open: makes the context manager that opens it, and closes it.
+    """
+
+    def __init__(self, open: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._open = open
+        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, _Held[T]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[T]:
+        """The thing, open for as long as the block lasts."""
+        with self._lock:
+            held = self._held.setdefault(asyncio.get_running_loop(), _Held())
+        held.users += 1
+        try:
+            async with held.gate:
+                if held.opened is None:
+                    opening = self._open()
+                    held.value = await opening.__aenter__()
+                    held.opened = opening
+            assert held.value is not None, "it was opened just now, and this user keeps it open"
+            yield held.value
+        finally:
+            held.users -= 1
+            if not held.users:
+                await self._close(held)
+
+    @staticmethod
+    async def _close(held: _Held[T]) -> None:
+        async with held.gate:
+            # Whoever came while this waited keeps it open.
+            if held.users or held.opened is None:
+                return
+            opened, held.opened, held.value = held.opened, None, None
+            await opened.__aexit__(None, None, None)

@@ -1,0 +1,20 @@
+"""The small pictures of a library, without the encoder that searches it: for pages and lists."""
+
+from collections.abc import Collection
+
+from imagerag.agent.errors import LibraryError, UnknownLibraryError
+from imagerag.store import rows as form
+from imagerag.store.home import Home
+from imagerag.store.tables import LANCE_ERRORS, open_table
+
+
+def thumbnails(home: Home, library: str, ids: Collection[str]) -> dict[str, bytes]:
+    """The thumbnails (WebP) of these images, by SHA-256; those that are not to be had any more are left out."""
+    if not ids:
+        return {}
+    try:
+        table = open_table(home, library)
+        found = table.search().where(form.among("id", ids)).select(["id", "thumbnail"]).limit(len(ids)).to_list()
+    except (LibraryError, UnknownLibraryError, *LANCE_ERRORS):
+        return {}
+    return {row["id"]: row["thumbnail"] for row in found}
