@@ -2,21 +2,25 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
-
-from langgraph.runtime import Runtime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent import journal as journals
+from imagerag.agent.allowance import allowing
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError
 from imagerag.agent.idempotency import idempotent
-from imagerag.agent.journal import Asked, Entry, Journal
+from imagerag.agent.journal import Asked, Entry, Journal, Lost
 from imagerag.agent.ports import Reading
-from imagerag.agent.spending import Tariffs, most_of, tariff_for, why_not
-from imagerag.agent.state import RunState, coming_round
+from imagerag.agent.spending import Tariffs, most_of, taken_elsewhere, tariff_for, why_not
+from imagerag.agent.state import RunState, SearchTask, coming_round
+from imagerag.agent.tracing import model_call
 from imagerag.agent.types import Call, Knobs, Variation
+
+if TYPE_CHECKING:
+    from langgraph.runtime import Runtime  # lists of runs read records, and are to load no langgraph
 
 Answer = TypeVar("Answer", bound=Reading)
 Failure = TypeVar("Failure", bound=Exception)
@@ -51,8 +55,16 @@ class Calls:
     made: list[Call] = field(default_factory=list)
 
     @classmethod
+    def of_search(
+        cls, state: SearchTask, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+    ) -> "Calls":
+        """The calls of one of a round's searches, which is not handed the run's state."""
+        calls = cls.of(RunState(calls=[]), runtime, journal, failed, tariffs)  # type: ignore[typeddict-item]
+        return replace(calls, round=state["round"], before=taken_elsewhere(state, runtime.context))
+
+    @classmethod
     def of(
-        cls, state: RunState, runtime: Runtime[Knobs], journal: Journal | None, failed: Failed, tariffs: Tariffs
+        cls, state: RunState, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
     ) -> "Calls":
         """The calls of a node that was handed `state`."""
         info = runtime.execution_info
@@ -145,9 +157,11 @@ class Calls:
         answer, failure = None, None
         try:
             # The run is in the key: another run that asks the same pays for itself.
-            with idempotent(f"{self.run_id}-{asked.key}"):
+            with idempotent(f"{self.run_id}-{asked.key}"), allowing(self._requests_left()):
                 async with clock:
-                    answer = await ask()
+                    with model_call(call) as answered:
+                        answer = await ask()
+                        answered(answer)
         except Exception as error:
             failure = journals.failure_of(error)
             if failure is None:
@@ -155,6 +169,7 @@ class Calls:
                 wait = getattr(error, "retry_after_s", None)
                 lost = {"elapsed_s": took, "error": told, "answered": False, "retry_after_s": wait}
                 self.made.append(call.model_copy(update=lost))
+                await self._keep_lost()
                 if clock.expired():
                     raise self._over("the deadline came during a call") from None
                 self.failed[self.task] = self.made
@@ -163,15 +178,31 @@ class Calls:
         entry = Entry(
             run_id=self.run_id,
             asked=asked,
+            round=self.round,
             answer=journals.encode(answer) if answer is not None else None,
             failure=failure,
             elapsed_s=time.monotonic() - began,
             cost_usd=answer.cost_usd if answer is not None else None,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            at=_now(),
         )
         if self.journal is not None:
             await self.journal.keep(entry)
         return entry
+
+    async def left_out(self) -> list[Call]:
+        """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
+        if self.journal is None:
+            return []
+        entries, lost = await self.journal.of_run(self.run_id)
+        known = self._all()
+        answered = Counter(call.request for call in known if call.answered)
+        found = [(e.at, _recovered(e)) for e in entries if e.asked.nth >= answered[e.asked.request]]
+        found += [(one.at, one.call) for one in lost if one.call not in known]
+        return [call for _, call in sorted(found, key=lambda pair: pair[0])]
+
+    async def _keep_lost(self) -> None:
+        if self.journal is not None:
+            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=_now()))
 
     async def _wait_as_told(self) -> None:
         """Wait as long as the service asked for when it turned the last call down, but not into the deadline."""
@@ -190,23 +221,48 @@ class Calls:
         if limit is None:
             return call
         tariff = tariff_for(call.role, self.tariffs)
-        most = most_of(tariff, content, self.knobs.size)
+        partial_images = self.knobs.partial_images if call.role == "generate" else 0
+        most = most_of(tariff, content, self.knobs.size, partial_images)
         if why := why_not(call.role, call.backend, self._all(), tariff, most, limit):
             raise self._over(why)
         return call.model_copy(update={"most_usd": most})
 
     def _check_budget(self) -> float | None:
         """Seconds left until the deadline; None when there is none."""
-        limit = self.knobs.max_calls
-        if limit is not None and sum(not call.reused for call in self._all()) >= limit:
-            raise self._over(f"the run may make {limit} model calls, and has made them")
-        left = self.knobs.deadline_at - time.time() if self.knobs.deadline_at is not None else None
+        left = self._requests_left()
         if left is not None and left <= 0:
+            raise self._over(f"the run may make {self.knobs.max_calls} model calls, and has made them")
+        until = self.knobs.deadline_at
+        seconds = until - time.time() if until is not None else None
+        if seconds is not None and seconds <= 0:
             raise self._over("the deadline has come")
-        return left
+        return seconds
+
+    def _requests_left(self) -> int | None:
+        """How many requests the run may still make; None when it may make any number. What was reused is none."""
+        limit = self.knobs.max_calls
+        return None if limit is None else limit - sum(call.requests for call in self._all() if not call.reused)
 
     def _over(self, message: str) -> BudgetExceededError:
         return carrying(self.made, BudgetExceededError(message))
+
+
+def _recovered(entry: Entry) -> Call:
+    asked = entry.asked
+    varied = Variation.model_validate(asked.content.get("variation") or {})
+    call = Call(
+        role=asked.role,
+        backend=asked.backend,
+        round=entry.round,
+        variation=varied,
+        request=asked.request,
+        elapsed_s=entry.elapsed_s,
+    )
+    return _answered(call, entry, reused=False)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _answered(call: Call, entry: Entry, *, reused: bool) -> Call:
@@ -218,6 +274,7 @@ def _answered(call: Call, entry: Entry, *, reused: bool) -> Call:
             "elapsed_s": entry.elapsed_s,
             "cost_usd": 0.0 if reused else entry.cost_usd,
             "usage": answer.get("usage") or {},
+            "requests": answer.get("requests", 1),
             "variation": Variation.model_validate(answer.get("variation") or call.variation),
             "raw": entry.raw,
             "error": entry.error,

@@ -42,6 +42,11 @@ class CaptionWriter:
         shorter = await self._ask([c for c in concepts if not self._fits(captions.get(c.text) or c.text)])
         return [self._query(c, captions.get(c.text) or "", shorter.get(c.text) or "") for c in concepts]
 
+    def without(self, concepts: Sequence[Concept]) -> list[Query]:
+        """A query per concept that searches with the concept's own words, cut where the encoder reads fewer."""
+        cut = [self._query(concept, concept.text, "") for concept in concepts]
+        return [query.model_copy(update={"by": "concept"}) for query in cut]
+
     async def _ask(self, concepts: Sequence[Concept]) -> dict[str, str]:
         if not concepts:
             return {}

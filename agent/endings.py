@@ -79,7 +79,9 @@ def ending_for(error: BaseException, node: str) -> Ending:
         return Ending(outcome=Outcome.REFUSED, reason=message)
     if isinstance(error, BudgetExceededError):
         return Ending(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
-    if isinstance(error, JudgeReplyError | BackendError) and node in JUDGING:
+    # What `Calls` puts into an error; a search that fails without having asked a model is no judge's failure.
+    asked = node in JUDGING or [call.role for call in error.__dict__.get("calls", [])][-1:] == ["rerank"]
+    if isinstance(error, JudgeReplyError | BackendError) and asked:
         return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
     told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
     return Ending(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)

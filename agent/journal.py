@@ -7,13 +7,13 @@ kept is the answer, or that the model refused or could not be read: that was pai
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError
-from imagerag.agent.types import Value
+from imagerag.agent.types import Call, Value
 
 Answer = TypeVar("Answer")
 
@@ -59,10 +59,12 @@ class Entry(Value):
         elapsed_s: how long the model took.
         cost_usd: None when the price is not known.
         at: ISO 8601 time.
+        round: the round it belongs to.
     """
 
     run_id: str
     asked: Asked
+    round: int = 0
     answer: Mapping[str, Any] | None
     failure: Mapping[str, str] | None = None
     elapsed_s: float
@@ -80,6 +82,18 @@ class Entry(Value):
         return self.failure["message"] if self.failure else None
 
 
+class Lost(Value):
+    """A call whose answer never arrived: nothing to use again, but it was made, and belongs in the run's record.
+
+    Attributes:
+        at: ISO 8601 time.
+    """
+
+    run_id: str
+    call: Call
+    at: str
+
+
 class Journal(Protocol):
     """Where answered calls are kept."""
 
@@ -89,6 +103,14 @@ class Journal(Protocol):
 
     async def keep(self, entry: Entry) -> None:
         """Keep an entry under its key; it is durable when this returns."""
+        ...
+
+    async def keep_lost(self, lost: Lost) -> None:
+        """Keep that a call was made and lost."""
+        ...
+
+    async def of_run(self, run_id: str) -> tuple[Sequence[Entry], Sequence[Lost]]:
+        """Everything a run was answered, and what it lost."""
         ...
 
     async def similar(self, asked: Asked) -> Entry | None:

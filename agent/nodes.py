@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, Self, cast
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
@@ -10,12 +11,12 @@ from langgraph.types import interrupt
 from imagerag.agent import endings, ledger
 from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
-from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, UsageError
+from imagerag.agent.drawing import Draughtsman
+from imagerag.agent.errors import ImageRAGError, JudgeReplyError
 from imagerag.agent.journal import Journal
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
-    Drawn,
     Filter,
     ImageGenerator,
     ImagePart,
@@ -23,16 +24,16 @@ from imagerag.agent.ports import (
     Missing,
     Preference,
     ReferenceLibrary,
+    Reranker,
 )
 from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.reranking import SecondLook
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
 from imagerag.agent.selection import Selection, offer
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
 from imagerag.agent.spending import tariffs_of
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
-from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, UsedReference, Variation, Verdict
-
-_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
+from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, Subject, UsedReference, Variation, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class Nodes:
 
     Attributes:
         library: None means that nothing is ever found.
+        reranker: what orders the candidates that passed; None leaves them by similarity.
         journal: None keeps no answers: a run that is killed pays again for the node it was in.
         failed: what failing tries of a node called, until the try that succeeds takes it over.
     """
@@ -49,21 +51,33 @@ class Nodes:
     judge: Judge
     library: ReferenceLibrary | None
     blobs: BlobStore
+    reranker: Reranker | None = None
     journal: Journal | None = None
     failed: Failed = field(default_factory=dict)
+
+    @classmethod
+    def unbound(cls) -> Self:
+        """Nodes without ports, for a look at the graph or at a run's state; none of them can work."""
+        nothing = cast(Any, None)
+        return cls(generator=nothing, judge=nothing, library=None, blobs=nothing)
 
     async def generate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
-            return await self._draw(state, runtime, subjects_of(state))
+            return await self._draw("generate", state, runtime, always_sent(state))
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
     async def critique(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
-        """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique."""
+        """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique.
+
+        A picture that a run goes on from brings its verdict along, and is not judged again.
+        """
         attempts, mode = state["attempts"], runtime.context.judge_mode
         attempt, calls = attempts[-1], self._calls(state, runtime)
+        if attempt.verdict is not None:
+            return {}
         calls.round = attempt.round
         image = await self._part(attempt.image)
         subjects = await self._subjects(state)
@@ -112,6 +126,8 @@ class Nodes:
         attempt = state["attempts"][-1]
         verdict, tried = attempt.verdict, state["concept_tries"]
         assert verdict is not None, "routing sends only judged attempts here"
+        if runtime.context.retrieve_by == "prompt":
+            return {"concepts": [], "concept_tries": len(TEMPERATURES)}  # nobody has to be asked what to search for
         if verdict.missing:
             return {"concepts": list(verdict.missing)}
         calls = self._calls(state, runtime)
@@ -139,7 +155,7 @@ class Nodes:
         }
 
     async def write_captions(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
-        """Write one caption per missing concept, each within what the library's encoder reads."""
+        """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls = self._calls(state, runtime)
         attempt = state["attempts"][-1]
         writer = CaptionWriter(
@@ -152,18 +168,27 @@ class Nodes:
             verdict=attempt.verdict,
             subjects=await self._subjects(state),
         )
-        queries = await writer.queries(state["concepts"])
+        by_caption = runtime.context.retrieve_by == "caption"
+        queries = await writer.queries(state["concepts"]) if by_caption else writer.without(state["concepts"])
         return {"queries": queries, "calls": calls.made}
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
         knobs, query = runtime.context, state["query"]
-        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences)
+        passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
+        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences, exclude=passed_over)
         hits = await self.library.search(query.text, k=knobs.candidates, filter=wanted) if self.library else []
         # An empty library has no threshold to ask for, and needs none.
         threshold = self._threshold(knobs) if hits else None
         candidates = candidates_of(hits, threshold=threshold, near_duplicate=knobs.near_duplicate)
-        return {"searches": [Search(round=state["round"], query=query, candidates=candidates, threshold=threshold)]}
+        search = Search(round=state["round"], query=query, candidates=candidates, threshold=threshold)
+        if self.reranker is None or self.library is None:
+            return {"searches": [search]}
+        tariffs = tariffs_of(self.generator, self.judge, self.reranker)
+        calls = Calls.of_search(state, runtime, self.journal, self.failed, tariffs)
+        place, _ = state.get("place") or (0, 1)
+        second = SecondLook(reranker=self.reranker, library=self.library, calls=calls)
+        return {"searches": [await second.ranked(search, hits, place=place)], "calls": calls.made}
 
     async def shortlist(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
@@ -180,14 +205,15 @@ class Nodes:
         return {"searches": decided, "chosen": chosen}
 
     async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
-        """Draw with references: the user's subjects, then those for what is missing, then those that helped before."""
+        """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
         chosen = state["chosen"][:room]
         entries = state.get("ledger") or []
-        fresh = {reference.image.sha256 for reference in chosen}
-        kept = [reference for reference in ledger.helpful(entries) if reference.image.sha256 not in fresh]
-        references = [*subjects_of(state), *chosen, *kept[: room - len(chosen)]]
-        drawn = await self._draw(state, runtime, references)
+        sent = [*always_sent(state), *chosen]
+        known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
+        kept = [reference for reference in ledger.helpful(entries) if reference.image.sha256 not in known]
+        references = [*sent, *kept[: room - len(chosen)]]
+        drawn = await self._draw("regenerate", state, runtime, references)
         drawn["ledger"] = ledger.send(entries, chosen, coming_round(state))
         return drawn
 
@@ -195,6 +221,8 @@ class Nodes:
         """Pick the best attempt and name the outcome."""
         ending = state.get("ending") or endings.ending(state, runtime.context, room=self._room(state, runtime.context))
         calls = self._calls(state, runtime)
+        if state.get("ending"):
+            calls.made += await calls.left_out()
         equals = endings.best_attempts(state.get("attempts") or [])
         best = equals[0] if equals else None
         for rival in equals[1:] if ending.outcome in endings.JUDGED else ():
@@ -203,24 +231,21 @@ class Nodes:
         ending = ending.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="milliseconds")})
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
 
-    async def _draw(self, state: RunState, runtime: Runtime[Knobs], references: list[UsedReference]) -> RunUpdate:
+    async def _draw(
+        self, node: str, state: RunState, runtime: Runtime[Knobs], references: list[UsedReference]
+    ) -> RunUpdate:
         calls, attempts, knobs = self._calls(state, runtime), state.get("attempts") or [], runtime.context
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
         variation = Variation(seed=knobs.seed)
-
-        async def draw() -> Drawn:
-            parts = [await self._sent(reference) for reference in references]
-            drawn = await self.generator.generate(prompt, parts, variation=variation, size=knobs.size)
-            image = await self._keep(drawn.data)
-            kept = {name: getattr(drawn, name) for name in _KEPT}
-            return Drawn(image=image, **kept)
-
-        content = {
-            "prompt": prompt,
-            "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
-            "size": str(knobs.size) if knobs.size else None,
-        }
-        drawn = await calls.make("generate", self.generator.identity, Drawn, content, draw, variation)
+        draughtsman = Draughtsman(
+            generator=self.generator,
+            blobs=self.blobs,
+            knobs=knobs,
+            node=node,
+            part=self._sent,
+            tell=runtime.stream_writer,
+        )
+        drawn = await draughtsman.draw(calls, prompt, references, variation)
         attempt = Attempt(
             index=len(attempts),
             round=coming_round(state),
@@ -247,12 +272,6 @@ class Nodes:
         except ImageRAGError:
             return False
 
-    async def _keep(self, data: bytes) -> ImageRef:
-        try:
-            return await self.blobs.put(data)
-        except UsageError as error:
-            raise BackendError(f"{self.generator.identity} gave back no image: {error}") from error
-
     def _calls(self, state: RunState, runtime: Runtime[Knobs]) -> Calls:
         return Calls.of(state, runtime, self.journal, self.failed, tariffs_of(self.generator, self.judge))
 
@@ -263,9 +282,9 @@ class Nodes:
         return self.library.threshold if knobs.threshold == "auto" else knobs.threshold
 
     def _room(self, state: RunState, knobs: Knobs) -> int:
-        """How many references the generator takes beside the user's subjects."""
+        """How many references the generator takes beside those that are always sent."""
         limit = min(knobs.max_references or self.generator.max_references, self.generator.max_references)
-        return max(0, limit - len(state.get("subjects") or []))
+        return max(0, limit - len(always_sent(state)))
 
     async def _part(self, image: ImageRef) -> ImagePart:
         data, media_type = await self.blobs.for_models(image.sha256)
@@ -283,15 +302,21 @@ class Nodes:
             role=reference.role,
             concept=reference.concept,
             caption=reference.caption,
+            mask=await self.blobs.get(reference.mask.sha256) if reference.mask else None,
         )
 
 
 def subjects_of(state: RunState) -> list[UsedReference]:
-    """The user's own images, as references that are always sent."""
+    """The user's own images, as references that are always sent; over HTTP they come as plain JSON."""
     return [
-        UsedReference(image=subject.image, role="subject", choice="given", concept=subject.name)
-        for subject in state.get("subjects") or []
+        UsedReference(image=subject.image, mask=subject.mask, role="subject", choice="given", concept=subject.name)
+        for subject in map(Subject.model_validate, state.get("subjects") or [])
     ]
+
+
+def always_sent(state: RunState) -> list[UsedReference]:
+    """What goes with every drawing: the user's own images, and the references that were pinned."""
+    return [*subjects_of(state), *(state.get("pinned") or [])]
 
 
 def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:

@@ -28,6 +28,7 @@ class ImagePart:
         role: "subject" is the user's own image, "reference" came from the library.
         concept: what it stands for in the prompt.
         caption: the detailed description it was found by.
+        mask: a PNG of the same size; the picture is edited, and only where this is transparent.
     """
 
     data: bytes = field(repr=False)
@@ -35,6 +36,7 @@ class ImagePart:
     role: Literal["subject", "reference"] = "reference"
     concept: str = ""
     caption: str = ""
+    mask: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,11 @@ class Tariff:
     Attributes:
         known: whether its calls will tell what they cost.
         most: (prompt in bytes, images sent, size) → US dollars that one call can cost at most; None when not known.
+        partial_usd: what one unfinished picture can cost beside, where they were asked for.
     """
 
     known: bool = False
+    partial_usd: float = 0.0
     most: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
 
 
@@ -82,17 +86,26 @@ class ReferenceTemplate:
 
     Attributes:
         whole: with {items} and {prompt}.
+        masked: instead of `whole` where the first image is edited within a mask; empty is `whole`.
         item: with {caption} and {n} (1-based position among all images sent).
         joiner: between items.
     """
 
     whole: str = "According to these images of {items}, generate {prompt}"
+    masked: str = ""
     item: str = "{caption}"
     joiner: str = ", "
 
 
+def takes_mask(generator: object) -> bool:
+    """Whether a generator takes a mask with its first image; one that does not say takes none."""
+    return bool(getattr(generator, "takes_mask", False))
+
+
 class ImageGenerator(Protocol):
-    """Draws.
+    """Draws. What it can tell meanwhile goes to the watcher of `progress.py`.
+
+    Two attributes are optional: `tariff` (see `Tariff`), and `takes_mask`, whether the first image may have a mask.
 
     Attributes:
         identity: `provider:model`, stable; part of every record.
@@ -133,6 +146,7 @@ class Reading:
         raw: its own words, where it used words.
         cost_usd: what it cost; None when the price is not known.
         usage: tokens by kind, as the service counted them.
+        requests: how often the model was asked for it, votes included.
         variation: what was really asked with, where the model refused what was wanted.
         answered_by: identity of the backend that answered, where it is another than was asked (a cascade).
         steps_down: why each backend asked before it did not.
@@ -141,6 +155,7 @@ class Reading:
     raw: str = ""
     cost_usd: float | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
+    requests: int = 1
     variation: Variation | None = None
     answered_by: str = ""
     steps_down: tuple[str, ...] = ()
@@ -182,6 +197,13 @@ class Preference(Reading):
     """Which of two images fits the prompt better: "first", "second" or "neither" (a tie)."""
 
     better: Literal["first", "second", "neither"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking(Reading):
+    """Which candidates fit, best first: indices into what was asked about; those left out do not fit."""
+
+    order: tuple[int, ...]
 
 
 class Judge(Protocol):
@@ -249,8 +271,8 @@ class Judge(Protocol):
         """Say which of two images fits the prompt better."""
         ...
 
-    async def choose(self, query: str, images: Sequence[ImagePart]) -> Sequence[int]:
-        """Rank candidate references for `query`, best first: indices into `images`; those left out do not fit."""
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
+        """Rank candidate references for `query`, by their pixels and captions."""
         ...
 
 
@@ -308,12 +330,14 @@ class Filter:
         tags: all must be present.
         licences: one of them must be the licence; empty allows every licence.
         exclude: ids never returned.
+        only: ids that may be returned; empty allows all.
     """
 
     where: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     exclude: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,6 +397,33 @@ class ReferenceLibrary(Protocol):
 
         Raises:
             BlobError: missing or damaged.
+        """
+        ...
+
+
+class Reranker(Protocol):
+    """Puts what a search found into a better order. Off by default: it changed little (ImageRAG, section 5).
+
+    Attributes:
+        identity: `provider` or `provider:model`.
+        looks: whether it wants pixels and asks a model; its calls are then journalled and counted, as every model's.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def looks(self) -> bool: ...
+
+    async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
+        """Rank `hits` for `query`.
+
+        Args:
+            images: the pixels of `hits`, in the same order; empty for a reranker that does not look.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model that was asked did not answer.
+            JudgeReplyError: its answer could not be read.
         """
         ...
 

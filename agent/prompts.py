@@ -19,7 +19,8 @@ def reference_prompt(
         return prompt
     # Braces in a caption or a prompt are the user's: str.format never reads the values it inserts.
     items = template.joiner.join(template.item.format(caption=_words(reference), n=n) for n, reference in named)
-    return template.whole.format(items=items, prompt=prompt)
+    whole = template.masked if template.masked and sent[0].mask is not None else template.whole
+    return whole.format(items=items, prompt=prompt)
 
 
 def _words(reference: UsedReference | ImagePart) -> str:

@@ -15,6 +15,7 @@ from imagerag.agent.types import (
     Ending,
     ImageRef,
     LedgerEntry,
+    Lineage,
     Outcome,
     Requirement,
     Search,
@@ -40,10 +41,12 @@ class RunRecord(BaseModel):
         image: the best attempt's.
         unresolved: what the best attempt still lacks, in few words.
         references: what the best attempt was drawn with.
-        calls: how often each model role was called.
+        calls: how often a model was asked in each role, every vote of a judge counted.
         cost_usd: None when the price of any call is not known.
         unpriced: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
+        continues: the run it started from, when it did.
+        excluded: library images it was told never to use, by SHA-256; `pinned` those it was told to send every time.
         question: what the run waits to be told, while it is interrupted.
     """
 
@@ -71,12 +74,36 @@ class RunRecord(BaseModel):
     started_at: str | None = None
     elapsed_s: float = 0.0
     setup: Setup | None = None
+    continues: Lineage | None = None
+    excluded: list[str] = Field(default_factory=list)
+    pinned: list[UsedReference] = Field(default_factory=list)
     next_steps: list[str] = Field(default_factory=list)
     question: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The document as JSON-able data, its schema's name first."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def canonical(self) -> "RunRecord":
+        """The same run without what names it, dates it, or says who paid for it, and without calls that were lost.
+
+        A replay in which nothing was changed has the canonical record of the run it does again.
+        """
+        calls = [call.canonical() for call in self.call_log if call.answered]
+        plain = self.model_copy(
+            update={
+                "run_id": "run",
+                "started_at": None,
+                "elapsed_s": 0.0,
+                "continues": None,
+                "setup": self.setup.canonical() if self.setup else None,
+                "call_log": calls,
+                "calls": _asked(calls),
+                "cost_usd": 0.0,
+                "unpriced": [],
+            }
+        )
+        return plain.model_copy(update={"next_steps": next_steps(plain)})
 
 
 def run_record(
@@ -109,13 +136,16 @@ def run_record(
         searches=state.get("searches") or [],
         unresolved=missing_words(best.verdict) if best else [],
         references=list(best.references) if best else [],
-        calls=dict(Counter(call.role for call in calls)),
+        calls=_asked(calls),
         call_log=calls,
         cost_usd=_cost(calls),
         unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending, calls),
         setup=state.get("setup"),
+        continues=state.get("continues"),
+        excluded=state.get("excluded") or [],
+        pinned=state.get("pinned") or [],
         question=question,
     )
     return record.model_copy(update={"next_steps": next_steps(record)})
@@ -154,6 +184,13 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
         return attempts[index]
     best = best_attempts(attempts)
     return best[0] if best else None
+
+
+def _asked(calls: list[Call]) -> dict[str, int]:
+    asked: Counter[str] = Counter()
+    for call in calls:
+        asked[call.role] += call.requests
+    return dict(asked)
 
 
 def _cost(calls: list[Call]) -> float | None:

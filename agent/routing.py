@@ -1,11 +1,13 @@
 """Where a run goes next: pure functions of the state and the knobs, and nothing else."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from imagerag.agent.schedule import TEMPERATURES
+from imagerag.agent.spending import spent
 from imagerag.agent.state import RunState, coming_round, coming_searches, newest
 from imagerag.agent.types import Concept, Knobs, Query
 
@@ -37,7 +39,7 @@ def after_extraction(state: RunState) -> Literal["write_captions", "extract_conc
 
 def after_captions(state: RunState) -> Sends:
     """One search per caption, in parallel."""
-    return [_search(state, query) for query in state["queries"]]
+    return _searches(state, state["queries"])
 
 
 def after_shortlist(
@@ -66,7 +68,7 @@ def empty_handed(state: RunState) -> Literal["generate", "finish"]:
 def with_prompt(state: RunState) -> Sends:
     """A search with the prompt itself."""
     query = Query(concept=Concept(text=state["prompt"]), text=state["prompt"], by="prompt")
-    return [_search(state, query)]
+    return _searches(state, [query])
 
 
 def is_offered(state: RunState) -> bool:
@@ -79,5 +81,13 @@ def searched_with_prompt(state: RunState) -> bool:
     return any(search.query.text == state["prompt"] for search in coming_searches(state))
 
 
-def _search(state: RunState, query: Query) -> Send:
-    return Send("retrieve", {"query": query, "round": coming_round(state)})
+def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
+    passed_over = [*(state.get("excluded") or []), *(pin.image.sha256 for pin in state.get("pinned") or [])]
+    calls = state.get("calls") or []
+    shared = {
+        "round": coming_round(state),
+        "passed_over": passed_over,
+        "made": sum(call.requests for call in calls if not call.reused),
+        "spent_usd": spent(calls),
+    }
+    return [Send("retrieve", {"query": query, "place": [n, len(queries)], **shared}) for n, query in enumerate(queries)]

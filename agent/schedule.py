@@ -30,12 +30,12 @@ def tries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
     return bool(honours) and tried < len(TEMPERATURES)
 
 
-def step_ceiling(knobs: Knobs) -> int:
+def step_ceiling(knobs: Knobs, *, own: int = 0) -> int:
     """The most graph steps a run with these knobs can take: its recursion limit.
 
     A round is at most: extraction tries, captions, retrieve, shortlist, retrieve with the prompt, shortlist, select,
     regenerate, critique. Before the first: one such retrieval (`start="retrieve"`), generate and critique; after
-    the last, one more search that finds nothing, and finish.
+    the last, one more search that finds nothing, and finish. Each of the user's `own` nodes may work beside every one.
     """
     searching = len(TEMPERATURES) + 1 + 2 + 2 + 1
-    return searching + 2 + knobs.max_rounds * (searching + 2) + searching + 1
+    return (searching + 2 + knobs.max_rounds * (searching + 2) + searching + 1) * (1 + own)

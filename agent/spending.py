@@ -8,8 +8,9 @@ spend without knowing, and its limit would mean nothing.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from imagerag.agent.ports import ImageGenerator, Judge, Tariff
-from imagerag.agent.types import Call, Size
+from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
+from imagerag.agent.state import SearchTask
+from imagerag.agent.types import Call, Knobs, Size
 
 _ROUNDING: Final = 1e-9
 _WORDING: Final = 400
@@ -17,7 +18,7 @@ _WORDING: Final = 400
 _PER_IMAGE: Final = 40
 
 Tariffs = Mapping[str, Tariff]
-"""By the first part of a call's role: "generate", "judge"."""
+"""By the first part of a call's role: "generate", "judge", "rerank"."""
 
 
 def tariff_of(port: object) -> Tariff:
@@ -26,9 +27,9 @@ def tariff_of(port: object) -> Tariff:
     return tariff if isinstance(tariff, Tariff) else Tariff()
 
 
-def tariffs_of(generator: ImageGenerator, judge: Judge) -> Tariffs:
-    """The tariffs of a run's two backends."""
-    return {"generate": tariff_of(generator), "judge": tariff_of(judge)}
+def tariffs_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
+    """The tariffs of a run's backends."""
+    return {"generate": tariff_of(generator), "judge": tariff_of(judge), "rerank": tariff_of(reranker)}
 
 
 def tariff_for(role: str, tariffs: Tariffs) -> Tariff:
@@ -36,19 +37,27 @@ def tariff_for(role: str, tariffs: Tariffs) -> Tariff:
     return tariffs.get(role.partition(".")[0], Tariff())
 
 
-def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None) -> float | None:
+def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, partial_images: int = 0) -> float | None:
     """US dollars that a call can cost at most; None when that is not known.
 
     Args:
         content: what the call is asked with, images by hash.
+        partial_images: unfinished pictures that are asked for.
     """
     images = content.get("images")
     sent = len(images) if images is not None else 1 + len(content.get("subjects") or [])
+    sent += len(content.get("masks") or [])
     text = len(str(content.get("prompt", "")).encode())
     for image in images or []:
         if isinstance(image, list):
             text += _PER_IMAGE + sum(len(str(words).encode()) for words in image[2:])
-    return tariff.most(text + (_WORDING if sent else 0), sent, size)
+    return most_with(tariff, text + (_WORDING if sent else 0), sent, size, partial_images)
+
+
+def most_with(tariff: Tariff, prompt: int, images: int, size: Size | None, partial_images: int) -> float | None:
+    """`tariff.most`, with unfinished pictures."""
+    most = tariff.most(prompt, images, size)
+    return None if most is None else most + partial_images * tariff.partial_usd
 
 
 def spent(calls: Sequence[Call]) -> float:
@@ -58,6 +67,23 @@ def spent(calls: Sequence[Call]) -> float:
     could have cost, else at the dearest of its kind.
     """
     return sum(_booked(call, calls) for call in calls)
+
+
+def taken_elsewhere(task: SearchTask, knobs: Knobs) -> list[Call]:
+    """Stand-ins for what one of a round's searches may not spend: what is gone, and the shares of the others.
+
+    The searches run at once and know nothing of each other. Each has an equal share of the calls and of the money that
+    are left, so together they never exceed the budget; one that spends nothing leaves its share to later steps.
+    """
+    place, count = task.get("place") or (0, 1)
+    made, usd = task.get("made", 0), task.get("spent_usd", 0.0)
+    if knobs.max_calls is not None:
+        left = max(0, knobs.max_calls - made)
+        made += left - (left // count + (place < left % count))
+    if knobs.max_cost_usd is not None:
+        usd += max(0.0, knobs.max_cost_usd - usd) * (count - 1) / count
+    blank = Call(role="elsewhere", backend="", elapsed_s=0, cost_usd=0.0)
+    return [blank.model_copy(update={"cost_usd": usd}), *[blank] * (made - 1)] if made else []
 
 
 def dearest(role: str, calls: Sequence[Call]) -> float | None:

@@ -1,7 +1,9 @@
 """The state of a run: JSON scalars, lists and frozen values. No bytes, no tuples at channel level."""
 
 import operator
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, NotRequired
+
+from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
 
 from imagerag.agent.types import (
     Attempt,
@@ -10,6 +12,7 @@ from imagerag.agent.types import (
     Ending,
     ImageRef,
     LedgerEntry,
+    Lineage,
     Query,
     Requirement,
     Search,
@@ -33,7 +36,9 @@ def keep_known(old: Ending | None, new: Ending | None) -> Ending | None:
 class RunInput(TypedDict):
     """What a run is asked for.
 
-    `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time.
+    `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time;
+    `continues` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
+    used (`excluded`), and references that go with every drawing (`pinned`).
     """
 
     prompt: str
@@ -41,6 +46,9 @@ class RunInput(TypedDict):
     initial_image: NotRequired[ImageRef | None]
     setup: NotRequired[Setup | None]
     started_at: NotRequired[str]
+    continues: NotRequired[Lineage | None]
+    excluded: NotRequired[list[str]]
+    pinned: NotRequired[list[UsedReference]]
 
 
 class RunOutput(TypedDict):
@@ -90,10 +98,22 @@ class RunUpdate(TypedDict, total=False):
 
 
 class SearchTask(TypedDict):
-    """One search of a round's fan-out."""
+    """One search of a round's fan-out.
+
+    Attributes:
+        passed_over: the library images (SHA-256) it is not to find.
+        place: which of the round's searches it is, from 0, and of how many: they run at once, and share what is left
+            of the run's budget.
+        made: model calls the run had made before them.
+        spent_usd: what those cost.
+    """
 
     query: Query
     round: int
+    passed_over: list[str]
+    place: NotRequired[list[int]]
+    made: NotRequired[int]
+    spent_usd: NotRequired[float]
 
 
 def newest(state: RunState) -> Attempt | None:

@@ -131,9 +131,11 @@ class UsedReference(Value):
         concept: what it stands for in the prompt; for a subject, what the user called it.
         similarity: cosine with the caption it was found by; None for a subject image.
         choice: how it came to be sent.
+        mask: for a subject that is edited: a PNG whose transparent pixels say where it may change.
     """
 
     image: ImageRef
+    mask: ImageRef | None = None
     role: Literal["reference", "subject"] = "reference"
     choice: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
     concept: str = ""
@@ -174,10 +176,11 @@ Decision = Literal[
     "already_used",
     "near_duplicate",
     "rejected_by_hand",
+    "rejected_by_reranker",
 ]
 """Why a candidate was or was not taken: sent; put before a human; passed but the generator's limit was reached;
 under the threshold; in an earlier round it did not help; (nearly) the same picture as one already taken; the human
-chose others."""
+chose others; it passed, and the reranker found that it does not fit."""
 
 
 class Candidate(Value):
@@ -203,13 +206,13 @@ class Query(Value):
 
     Attributes:
         text: what is encoded and searched with.
-        by: whether a caption is searched with, or the prompt itself.
+        by: whether a caption is searched with, the concept's own words, or the prompt itself.
         note: what had to be done to the text, for instance that it was shortened to fit the encoder.
     """
 
     concept: Concept
     text: str
-    by: Literal["caption", "prompt"] = "caption"
+    by: Literal["caption", "concept", "prompt"] = "caption"
     note: str = ""
 
 
@@ -218,12 +221,16 @@ class Search(Value):
 
     Attributes:
         threshold: the cosine a candidate had to reach; None when the threshold is off.
+        reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
+        note: why a reranker did not give the order.
     """
 
     round: int
     query: Query
     candidates: tuple[Candidate, ...] = ()
     threshold: float | None = None
+    reranker: str = ""
+    note: str = ""
 
 
 class LedgerEntry(Value):
@@ -257,6 +264,7 @@ class Call(Value):
         answered: False when no answer arrived (an error on the way).
         retry_after_s: how long the service then asked to wait, in seconds.
         reused: the answer came from another run's journal and cost nothing.
+        requests: how often a model was asked for this one answer: more than once where a judge voted.
         note: why backends asked before this one did not answer (a cascade).
     """
 
@@ -274,7 +282,26 @@ class Call(Value):
     answered: bool = True
     retry_after_s: float | None = None
     reused: bool = False
+    requests: int = Field(default=1, ge=1)
     note: str = ""
+
+    def canonical(self) -> "Call":
+        """The same whoever paid for it."""
+        return self.model_copy(update={"reused": False, "cost_usd": 0.0, "most_usd": None})
+
+
+class Progress(Value):
+    """How far a drawing is: steps of a pipeline in this process, or unfinished pictures of a service.
+
+    Attributes:
+        step: which of them, 1 the first.
+        of: how many there are; 0 when that is not known.
+        image: the unfinished picture, where there is one.
+    """
+
+    step: int = Field(ge=0)
+    of: int = Field(default=0, ge=0)
+    image: ImageRef | None = None
 
 
 class Ending(Value):
@@ -292,10 +319,26 @@ class Ending(Value):
 
 
 class Subject(Value):
-    """One of the user's own images, to be in the picture (personalised generation)."""
+    """One of the user's own images, to be in the picture (personalised generation), or to be edited within a mask.
+
+    Attributes:
+        mask: a PNG of the image's size; where it is transparent, the image may change. For generators that take one.
+    """
 
     image: ImageRef
     name: str = ""
+    mask: ImageRef | None = None
+
+
+class Lineage(Value):
+    """Which run another one starts from.
+
+    Attributes:
+        step: after which of its steps; None when it goes on from that run's end.
+    """
+
+    run_id: str
+    step: int | None = Field(default=None, ge=0)
 
 
 class Knobs(Value):
@@ -309,15 +352,18 @@ class Knobs(Value):
         near_duplicate: cosine between two images from which one of them is passed over.
         judge_mode: "fused" asks one structured question, "stepwise" the paper's three.
         start: "draft" draws first; "retrieve" looks for references for the prompt first, then draws.
+        retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
+            words, or the prompt (ImageRAG's ablation, table 6).
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.
+        partial_images: unfinished pictures to be shown while one is drawn, where the generator can; they cost tokens.
         where: metadata a reference must have.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have; empty allows all.
         journal: "record" keeps every answer and uses this run's own again after a crash; "reuse" uses other runs' too;
             "replay" makes no call at all, and fails where nothing was recorded.
-        max_calls: model calls (generator and judge) at most.
+        max_calls: requests to models (generator and judge) at most; each vote of a judge is one.
         max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
         deadline_at: when to stop, in seconds since the epoch.
     """
@@ -329,9 +375,11 @@ class Knobs(Value):
     near_duplicate: float = Field(default=0.97, ge=0, le=1.001)
     judge_mode: Literal["fused", "stepwise"] = "fused"
     start: Literal["draft", "retrieve"] = "draft"
+    retrieve_by: Literal["caption", "concept", "prompt"] = "caption"
     select: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
     size: Size | None = None
+    partial_images: int = Field(default=0, ge=0, le=3)
     where: Mapping[str, str] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
@@ -345,11 +393,17 @@ class Setup(Value):
     """What a run was made with: enough to make it again, or to resume it elsewhere.
 
     Attributes:
+        reranker: what puts candidates that passed into another order; None leaves them by similarity.
         deadline_s: seconds each start or resume of the run may take.
     """
 
     generator: str
     judge: str
     library: str | None = None
+    reranker: str | None = None
     knobs: Knobs = Knobs()
     deadline_s: float | None = Field(default=None, gt=0)
+
+    def canonical(self) -> "Setup":
+        """The same without what decides who pays: whose recorded answers are used, and which may be asked for."""
+        return self.model_copy(update={"knobs": self.knobs.model_copy(update={"journal": "record"})})

@@ -5,15 +5,18 @@ asked for again, and every try of a step that fails on the way. `usual` is what 
 while every model answers at once.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.ports import ImageGenerator, Judge
+from imagerag.agent.ports import ImageGenerator, Judge, Reranker
+from imagerag.agent.reranking import LOOKED_AT
 from imagerag.agent.schedule import TEMPERATURES
-from imagerag.agent.spending import tariff_of
+from imagerag.agent.spending import most_with, tariff_of
 from imagerag.agent.types import Knobs, Setup
 from imagerag.graphs.generation import RETRY
+from imagerag.graphs.masks import check_takes_mask
 from imagerag.graphs.wiring import Wiring
 
 CAPTION_BYTES = 1000
@@ -28,6 +31,7 @@ class RoleEstimate(BaseModel):
 
     Attributes:
         backend: its identity.
+        votes: requests that one call can make of the backend that answers it.
         usual: calls when every model answers at once and all rounds are used.
         at_most: calls that no run exceeds.
         requests_at_most: what services may be asked: each call can go to all backends of a cascade, and take votes.
@@ -39,6 +43,7 @@ class RoleEstimate(BaseModel):
 
     role: str
     backend: str
+    votes: int
     usual: int
     at_most: int
     requests_at_most: int
@@ -50,7 +55,7 @@ class Estimate(BaseModel):
     """What a run can come to.
 
     Attributes:
-        calls_at_most: with `max_calls`, never more than that.
+        calls_at_most: votes counted; with `max_calls`, never more than that.
         usd_at_most: None when the most that a call can cost is not known; `unpriced` says whose.
         priced: whether the costs of all calls will be known once they are made.
         notes: what the numbers do not say.
@@ -73,19 +78,23 @@ def estimate(
     *,
     generator: ImageGenerator,
     judge: Judge,
+    reranker: Reranker | None = None,
     library: bool = True,
     prompt: str = "",
     subjects: int = 0,
     initial_image: bool = False,
+    mask: bool = False,
     tries: int = RETRY.max_attempts,
 ) -> Estimate:
     """What a run with these knobs and backends can come to. Nothing is asked and nothing is spent.
 
     Args:
+        reranker: what orders the candidates that passed, if there is one; it makes calls only when it looks.
         library: whether there is one; without it nothing is ever redrawn.
         prompt: the user's words, for the estimate in money.
         subjects: how many images of the user's own are sent along.
         initial_image: whether the first image is handed in instead of drawn.
+        mask: whether the first subject has one; it is sent like an image.
         tries: how often a step that fails is tried.
     """
     room = max(0, min(knobs.max_references or generator.max_references, generator.max_references) - subjects)
@@ -98,41 +107,62 @@ def estimate(
     text = len(prompt.encode())
     roles = [
         _role(generator, "generate", drawings, drawings * tries, knobs, text + (subjects + room) * CAPTION_BYTES,
-              subjects + room if redraws else subjects),
+              mask + subjects + (room if redraws else 0)),
         _role(judge, "judge.critique", looks, looks * (READABLE + again), knobs, text, shown),
         _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, knobs, text, shown),
         _role(judge, "judge.captions", searches * stepwise, searches * (2 * READABLE + again), knobs, text, shown),
         _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
     ]  # fmt: skip
-    return _summed(roles, knobs, generator, judge)
+    backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
+    if reranker is not None and reranker.looks and library:
+        ahead = knobs.start == "retrieve" and not initial_image
+        most = (searches * (LOOKED_AT + 1) + ahead) * tries  # the searches by caption, and one with the prompt itself
+        sent = text + (knobs.candidates + 1) * CAPTION_BYTES
+        roles.append(_role(reranker, "rerank", searches + ahead, most, knobs, sent, knobs.candidates))
+        backends.append(reranker)
+    return _summed(roles, knobs, backends)
 
 
 async def estimate_setup(
-    wiring: Wiring, setup: Setup, *, prompt: str = "", subjects: int = 0, initial_image: bool = False
+    wiring: Wiring,
+    setup: Setup,
+    *,
+    prompt: str = "",
+    subjects: int = 0,
+    initial_image: bool = False,
+    mask: bool = False,
 ) -> Estimate:
     """What a run with this setup can come to.
 
     Raises:
         SpecError: a backend that there is not.
+        UsageError: a mask, and a generator that takes none.
     """
+    generator = wiring.generator(setup.generator)
+    if mask:
+        check_takes_mask(generator)
     return estimate(
         setup.knobs,
-        generator=wiring.generator(setup.generator),
+        generator=generator,
         judge=wiring.judge(setup.judge),
+        reranker=wiring.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         library=setup.library is not None,
         prompt=prompt,
         subjects=subjects,
         initial_image=initial_image,
+        mask=mask,
     )
 
 
 def _role(
-    port: ImageGenerator | Judge, role: str, usual: int, at_most: int, knobs: Knobs, text: int, images: int
+    port: ImageGenerator | Judge | Reranker, role: str, usual: int, at_most: int, knobs: Knobs, text: int, images: int
 ) -> RoleEstimate:
-    each = tariff_of(port).most(text, images, knobs.size) if at_most else 0.0
+    partial_images = knobs.partial_images if role == "generate" else 0
+    each = most_with(tariff_of(port), text, images, knobs.size, partial_images) if at_most else 0.0
     return RoleEstimate(
         role=role,
         backend=port.identity,
+        votes=_votes(port, role),
         usual=usual,
         at_most=at_most,
         requests_at_most=at_most * _requests(port, role),
@@ -143,18 +173,21 @@ def _role(
 
 def _requests(port: object, role: str) -> int:
     """What one call can ask of services: all members of a cascade, and every vote of a judge."""
-    members = getattr(port, "members", None)
-    if members is not None:
-        return sum(_requests(member, role) for member in members)
-    return int(getattr(port, "votes", 1)) if role == "judge.critique" else 1
+    return sum(_votes(member, role) for member in getattr(port, "members", (port,)))
 
 
-def _summed(roles: list[RoleEstimate], knobs: Knobs, generator: ImageGenerator, judge: Judge) -> Estimate:
-    calls, usual = sum(role.at_most for role in roles), sum(role.usual for role in roles)
+def _votes(port: object, role: str) -> int:
+    """What one call can ask of the backend that answers it."""
+    members = getattr(port, "members", (port,))
+    return max(int(getattr(member, "votes", 1)) for member in members) if role == "judge.critique" else 1
+
+
+def _summed(roles: list[RoleEstimate], knobs: Knobs, backends: Sequence[object]) -> Estimate:
+    calls, usual = sum(role.at_most * role.votes for role in roles), sum(role.usual for role in roles)
     asked = [role for role in roles if role.at_most]
     unpriced = sorted({role.backend for role in asked if role.usd_at_most is None})
     usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 6)
-    priced = all(tariff_of(port).known for port in (generator, judge))
+    priced = all(tariff_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]
     if knobs.max_calls is not None and knobs.max_calls < calls:
         calls, usual = knobs.max_calls, min(usual, knobs.max_calls)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from imagerag.agent.record import RunRecord
 from imagerag.agent.state import RunUpdate
+from imagerag.agent.types import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,18 +16,20 @@ class RunEvent:
     """One thing that happened in a run, as it happened.
 
     Attributes:
-        kind: the run started, a node finished, it waits for a human, or it ended.
+        kind: the run started, a node is at work ("progress") or finished ("step"), it waits for a human, or it ended.
         sequence: counts the events of this start or resume, from 0.
-        node: which node finished, for a step; "give_up" when one failed for good.
+        node: which node finished, for a step; "give_up" when one failed for good. For progress: which one draws.
         update: what the node changed.
+        progress: how far its drawing is. Generators that cannot tell give none; nor does an answer of the journal.
         record: the whole run so far, when it waits or has ended.
     """
 
     run_id: str
     sequence: int
-    kind: Literal["started", "step", "waiting", "ended"]
+    kind: Literal["started", "progress", "step", "waiting", "ended"]
     node: str = ""
     update: RunUpdate = field(default_factory=lambda: RunUpdate())
+    progress: Progress | None = None
     record: RunRecord | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -38,6 +41,7 @@ class RunEvent:
             "kind": self.kind,
             "node": self.node,
             "update": plain(cast("Mapping[str, Any]", self.update)),
+            "progress": plain(self.progress),
             "record": self.record.as_json() if self.record else None,
         }
 

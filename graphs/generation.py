@@ -14,10 +14,9 @@ from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for, revived
 from imagerag.agent.errors import BackendError
-from imagerag.agent.journal import Journal
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import BlobStore, ImageGenerator, Judge, ReferenceLibrary
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask
+from imagerag.agent.tracing import traced
 from imagerag.agent.types import Knobs
 
 Workflow = StateGraph[RunState, Knobs, RunInput, RunOutput]
@@ -34,40 +33,31 @@ RETRY: Final = RetryPolicy(max_attempts=3, initial_interval=0.5, backoff_factor=
 def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
     """A node failed for good: the attempts so far are kept, and the run ends by name instead of with an exception."""
     failure = revived(error.error)
-    ending = state.get("ending") or ending_for(failure, error.node)
-    update = {"ending": ending, "calls": calls_of(failure)}
-    return Command(update=update, goto="finish" if error.node != "finish" else [])
+    finished = "best" in state  # a node of the user's own may come after `finish`
+    ending = None if finished else state.get("ending")
+    update = {"ending": ending or ending_for(failure, error.node), "calls": calls_of(failure)}
+    return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")
 
 
-def build_workflow(
-    *,
-    generator: ImageGenerator,
-    judge: Judge,
-    library: ReferenceLibrary | None,
-    blobs: BlobStore,
-    journal: Journal | None = None,
-    retry: RetryPolicy = RETRY,
-) -> Workflow:
-    """The uncompiled graph, bound to its ports.
+def build_workflow(nodes: Nodes, *, retry: RetryPolicy = RETRY) -> Workflow:
+    """The uncompiled graph of these nodes: add to it what is your own, then compile it.
 
     Args:
-        library: where references come from; None means that none is ever found.
-        journal: where answers of models are kept, so that none is paid for twice; None keeps none.
+        nodes: the nodes, bound to their ports; a subclass of `Nodes` does a step in its own way.
         retry: how often and how patiently a failing backend is asked again.
     """
-    nodes = Nodes(generator=generator, judge=judge, library=library, blobs=blobs, journal=journal)
     return (
         StateGraph(RunState, Knobs, input_schema=RunInput, output_schema=RunOutput)
         .set_node_defaults(retry_policy=retry, error_handler=give_up)  # type: ignore[arg-type]  # LangGraph injects error
-        .add_node("generate", nodes.generate)
-        .add_node("critique", nodes.critique)
-        .add_node("extract_concepts", nodes.extract_concepts)
-        .add_node("write_captions", nodes.write_captions)
-        .add_node("retrieve", nodes.retrieve, input_schema=SearchTask)
-        .add_node("shortlist", nodes.shortlist)
-        .add_node("select", nodes.select)
-        .add_node("regenerate", nodes.regenerate)
-        .add_node("finish", nodes.finish)
+        .add_node("generate", traced(nodes.generate))
+        .add_node("critique", traced(nodes.critique))
+        .add_node("extract_concepts", traced(nodes.extract_concepts))
+        .add_node("write_captions", traced(nodes.write_captions))
+        .add_node("retrieve", traced(nodes.retrieve), input_schema=SearchTask)
+        .add_node("shortlist", traced(nodes.shortlist))
+        .add_node("select", traced(nodes.select))
+        .add_node("regenerate", traced(nodes.regenerate))
+        .add_node("finish", traced(nodes.finish))
         .add_conditional_edges(START, routing.after_start, ["generate", "retrieve"])
         .add_edge("generate", "critique")
         .add_conditional_edges("critique", routing.after_critique, ["extract_concepts", "finish"])

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from langgraph.types import Interrupt, StateSnapshot
 
 from imagerag.agent.errors import UnknownRunError
-from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.wiring import Wiring
 
 
@@ -41,10 +40,10 @@ async def read_standing(wiring: Wiring, run_id: str) -> Standing:
     Raises:
         UnknownRunError: no run of that id has made a step.
     """
-    nothing = cast(Any, None)
-    workflow = build_workflow(generator=nothing, judge=nothing, library=None, blobs=wiring.blobs)
     async with wiring.checkpoints() as saver:
-        snapshot = await workflow.compile(checkpointer=saver).aget_state({"configurable": {"thread_id": run_id}})
+        snapshot = (
+            await wiring.workflow().compile(checkpointer=saver).aget_state({"configurable": {"thread_id": run_id}})
+        )
     if not snapshot.values:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
     return Standing.of(run_id, snapshot)

@@ -4,28 +4,33 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph.state import CompiledStateGraph
+from langgraph.graph import START
 from langgraph.types import Command, Durability
 
 from imagerag.agent.endings import best_attempts
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord, run_record
 from imagerag.agent.schedule import step_ceiling
-from imagerag.agent.state import RunInput, RunOutput, RunState
+from imagerag.agent.state import RunInput
+from imagerag.agent.tracing import RunSpan
 from imagerag.agent.types import Ending, ImageRef, Knobs, Outcome, Setup, Subject
+from imagerag.graphs.compiled import Compiled, Graph
 from imagerag.graphs.events import RunEvent
-from imagerag.graphs.generation import build_workflow
+from imagerag.graphs.following import steps
+from imagerag.graphs.forking import Replay, fork
+from imagerag.graphs.masks import check_masks
 from imagerag.graphs.reading import Standing, read_standing
+from imagerag.graphs.steering import Seed, Steering, continuation, steered
 from imagerag.graphs.wiring import Wiring
-
-Graph = CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]
+from imagerag.store.locks import held
 
 MAX_PROMPT = 32_000
 """Characters: what the Images API takes."""
@@ -38,10 +43,12 @@ class Runner:
     Attributes:
         wiring: how a setup becomes ports, and where runs are kept.
         durability: "sync" keeps every step before the next begins; "exit" keeps one checkpoint, for evaluations.
+        left_open: a run that is left early can be resumed, as after a crash, instead of ending cancelled.
     """
 
     wiring: Wiring
     durability: Durability = "sync"
+    left_open: bool = False
 
     async def start(
         self,
@@ -55,15 +62,19 @@ class Runner:
         """Start a run and follow it to its end, or to where it waits for a human. Leaving off early cancels it.
 
         Raises:
-            UsageError: an empty or over-long prompt, a run id that cannot be one, or a setup that cannot be.
+            UsageError: an empty or over-long prompt, a run id that cannot be one, a setup that cannot be, or a mask
+                that the generator does not take.
+            RunStateError: there is a run of that id already.
         """
+        if any(subject.mask for subject in subjects):
+            check_masks(self.wiring.generator(setup.generator), subjects)
         given: RunInput = {
             "prompt": checked_prompt(prompt),
             "subjects": list(subjects),
             "initial_image": initial_image,
-            "setup": setup,
         }
-        follow = self._follow(checked_id(run_id) or new_run_id(), given, setup, given["prompt"])
+        seed = Seed(after=START, values=given)
+        follow = self._follow(checked_id(run_id) or new_run_id(), seed, setup, given["prompt"])
         async with aclosing(follow) as events:
             async for event in events:
                 yield event
@@ -84,8 +95,54 @@ class Runner:
         setup: Setup | None = standing.values.get("setup")
         if setup is None:
             raise UnknownRunError(f"run {run_id} has nothing to resume from: it was stopped before its first step")
-        given = answer_to(standing, choose)
-        async with aclosing(self._follow(run_id, given, setup, standing.values["prompt"])) as events:
+        answer = answer_to(standing, choose)
+        async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
+            async for event in events:
+                yield event
+
+    async def go_on(self, run_id: str, steering: Steering, *, new_id: str | None = None) -> AsyncGenerator[RunEvent]:
+        """Start a run that goes on from where another one ended.
+
+        Args:
+            run_id: the run that ended.
+            steering: what is to be different.
+            new_id: an id of one's own for the new run.
+
+        Raises:
+            UnknownRunError: no such run.
+            RunStateError: it has not ended, or there is nothing to do that was not done.
+            UsageError: an image that is not known, or more references than may be sent.
+        """
+        standing = await read_standing(self.wiring, run_id)
+        record, setup = run_record(run_id, standing.values, question=standing.question), standing.values.get("setup")
+        if record.outcome is None or setup is None:
+            how = "--choose 1,2" if standing.question else "first"
+            raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
+        prompt = checked_prompt(steering.prompt or record.prompt)
+        setup = steered(setup, steering)
+        parts, subjects = await self.wiring.parts(setup), standing.values.get("subjects") or []
+        limit = min(setup.knobs.max_references or parts.generator.max_references, parts.generator.max_references)
+        seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
+        async with aclosing(self._follow(checked_id(new_id) or new_run_id(), seed, setup, prompt)) as events:
+            async for event in events:
+                yield event
+
+    async def replay(self, run_id: str, replay: Replay, *, new_id: str | None = None) -> AsyncGenerator[RunEvent]:
+        """Do a run again from one of its steps, as a run of its own, with something changed or nothing.
+
+        Args:
+            run_id: the run; it stays as it was.
+            replay: from which step, and what is to be different.
+            new_id: an id of one's own for the new run.
+
+        Raises:
+            UnknownRunError: no such run.
+            UsageError: no such step, or a change that cannot be.
+        """
+        record = await self.record(run_id)
+        prompt, named = checked_prompt(replay.prompt or record.prompt), checked_id(new_id) or new_run_id()
+        setup = await fork(self.wiring, record, replay, named)
+        async with aclosing(self._follow(named, None, setup, prompt)) as events:
             async for event in events:
                 yield event
 
@@ -98,73 +155,66 @@ class Runner:
         return self._record(await read_standing(self.wiring, run_id))
 
     async def _follow(
-        self, run_id: str, given: RunInput | Command[Any] | None, setup: Setup, prompt: str
+        self, run_id: str, given: Seed | Command[Any] | None, setup: Setup, prompt: str
     ) -> AsyncGenerator[RunEvent]:
         config: RunnableConfig = {
             "configurable": {"thread_id": run_id},
-            "recursion_limit": step_ceiling(setup.knobs),
+            "recursion_limit": step_ceiling(setup.knobs, own=self.wiring.extension.own_steps),
         }
-        async with self._graph(setup) as graph:
+        record: RunRecord | None = None
+        async with self._graph(run_id, setup) as graph:
+            if isinstance(given, Seed) and (await graph.aget_state(config)).values:
+                raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             await self.wiring.runs.upsert(run_id, status="running", prompt=prompt, library=setup.library)
-            yield RunEvent(run_id=run_id, sequence=0, kind="started")
-            if isinstance(given, dict):  # the clock starts when the models are there
-                given["started_at"] = _now()
-            sequence = 0
+            sequence, span = 0, RunSpan(run_id, setup)
             try:
-                async with aclosing(self._steps(graph, given, config, setup)) as steps:
-                    async for node, update in steps:
+                yield RunEvent(run_id=run_id, sequence=0, kind="started")
+                first = await _sown(graph, config, given, setup) if isinstance(given, Seed) else given
+                follow = steps(graph, first, config, knobs=with_deadline(setup), durability=self.durability)
+                async with aclosing(follow) as events:
+                    async for told in events:
                         sequence += 1
-                        yield RunEvent(run_id=run_id, sequence=sequence, kind="step", node=node, update=update)
+                        yield RunEvent(run_id=run_id, sequence=sequence, **told)
             except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
-                await asyncio.shield(self._cancel(graph, config, run_id))
+                if not self.left_open:
+                    record = await asyncio.shield(self._cancel(graph, config, run_id, prompt))
                 raise
-            snapshot = await graph.aget_state(config)
-        record = self._record(Standing.of(run_id, snapshot))
+            else:
+                record = self._record(Standing.of(run_id, await graph.aget_state(config)))
+            finally:
+                span.end(record)
         await self._note(record)
         yield RunEvent(
             run_id=run_id, sequence=sequence + 1, kind="ended" if record.outcome else "waiting", record=record
         )
 
-    async def _steps(
-        self, graph: Graph, given: RunInput | Command[Any] | None, config: RunnableConfig, setup: Setup
-    ) -> AsyncGenerator[tuple[str, Any]]:
-        """(node, update) as each node finishes. A search's undecided candidates are part of the shortlist's step."""
-        stream = graph.astream(
-            given,
-            config,
-            context=with_deadline(setup),
-            stream_mode=["updates"],
-            durability=self.durability,
-            version="v2",
-        )
-        async for chunk in stream:
-            for node, update in cast("Mapping[str, Any]", chunk["data"]).items():
-                if not node.startswith("__interrupt"):
-                    yield ("give_up" if "error_handler" in node else node), update or {}
+    @cached_property
+    def _compiled(self) -> Compiled:
+        return Compiled(self.wiring)
 
     @asynccontextmanager
-    async def _graph(self, setup: Setup) -> AsyncIterator[Graph]:
+    async def _graph(self, run_id: str, setup: Setup) -> AsyncIterator[Graph]:
+        """The graph, to make one run with; nobody else makes that run meanwhile."""
         parts = await self.wiring.parts(setup)
-        async with self.wiring.checkpoints() as saver, self.wiring.journal() as journal:
-            workflow = build_workflow(
-                generator=parts.generator,
-                judge=parts.judge,
-                library=parts.library,
-                blobs=self.wiring.blobs,
-                journal=journal,
-            )
-            yield workflow.compile(checkpointer=saver, name="imagerag")
+        with held(self.wiring.home.lock(run_id), run_id):
+            # The journal stays open beside the checkpoints, so that not every call opens it.
+            async with self.wiring.checkpoints() as saver, self.wiring.journal():
+                yield self._compiled.graph(parts, saver)
 
-    async def _cancel(self, graph: Graph, config: RunnableConfig, run_id: str) -> None:
-        """End the run as cancelled, keeping what it has."""
+    async def _cancel(self, graph: Graph, config: RunnableConfig, run_id: str, prompt: str) -> RunRecord | None:
+        """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
         values = (await graph.aget_state(config)).values
+        if not values:
+            await self.wiring.runs.upsert(run_id, status="ended", prompt=prompt, outcome=Outcome.CANCELLED)
         if not values or values.get("ending"):
-            return
+            return None
         best = best_attempts(values.get("attempts") or [])
         ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=_now())
         update = {"ending": ending, "best": best[0].index if best else None}
         await graph.aupdate_state(config, update, as_node="finish")
-        await self._note(run_record(run_id, {**values, **update}))
+        record = run_record(run_id, {**values, **update})
+        await self._note(record)
+        return record
 
     async def _note(self, record: RunRecord) -> None:
         await self.wiring.runs.upsert(
@@ -174,6 +224,8 @@ class Runner:
             outcome=record.outcome,
             library=record.setup.library if record.setup else None,
             score=_score(record),
+            cost_usd=record.cost_usd,
+            calls=sum(record.calls.values()),
         )
 
     def _record(self, standing: Standing) -> RunRecord:
@@ -182,6 +234,15 @@ class Runner:
             return record
         path = str(self.wiring.blobs.path(record.image.sha256))
         return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
+
+
+async def _sown(graph: Graph, config: RunnableConfig, seed: Seed, setup: Setup) -> RunInput | None:
+    """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
+    values = {**seed.values, "setup": setup, "started_at": _now()}
+    if seed.after == START:
+        return cast(RunInput, values)
+    await graph.aupdate_state(config, values, as_node=seed.after)
+    return None
 
 
 def answer_to(standing: Standing, choose: Sequence[str | int] | None) -> Command[Any] | None:

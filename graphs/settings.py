@@ -44,8 +44,10 @@ class Settings(BaseModel):
         preset: the bundle that fills what is not set.
         generator: backend spec, `provider:model[@base_url]`.
         judge: backend spec.
+        answerer: backend spec; None is the judge, or `metadata` where that cannot answer.
         embedder: encoder spec for libraries that are made new; one that exists knows its own.
         library: the library references come from.
+        reranker: what puts candidates that passed into another order; None leaves them by similarity.
         source: where the preset came from, to be said aloud.
         origins: where each setting that has a value came from, by its name.
     """
@@ -56,8 +58,10 @@ class Settings(BaseModel):
     preset: str
     generator: str
     judge: str
+    answerer: str | None = None
     embedder: str
     library: str | None = None
+    reranker: str | None = None
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
 

@@ -2,30 +2,36 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
+from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary
+from imagerag.agent.journal import Journal
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
+from imagerag.graphs.extending import Extension
+from imagerag.graphs.generation import Workflow
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
-from imagerag.store.journal import StoreJournal, open_journal
+from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library import Library, remove
 from imagerag.store.passport import read_passport
 from imagerag.store.runs import RunList
+from imagerag.store.shared import Shared
 from imagerag.tools.prices import Prices
-from imagerag.tools.registry import make_embedder, make_generator, make_judge
+from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 Made = TypeVar("Made")
+Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,7 @@ class Parts:
     generator: ImageGenerator
     judge: Judge
     library: ReferenceLibrary | None
+    reranker: Reranker | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Wiring:
     home: Home
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _opened: dict[str, Library] = field(default_factory=dict, repr=False)
+    _extensions: list[Extension] = field(default_factory=lambda: [Extension()], repr=False)
 
     @cached_property
     def blobs(self) -> FileBlobStore:
@@ -68,18 +77,53 @@ class Wiring:
         """
         return Prices.load(self.home.root)
 
-    def use(self, role: Literal["generator", "judge", "embedder", "library"], name: str, part: object) -> None:
+    def use(self, role: Use, name: str, part: object) -> None:
         """Put a part of one's own under a spec (or a library under a name), for the runs of this process."""
         with self._lock:
             self._made[role, name] = part
 
-    def checkpoints(self) -> "AbstractAsyncContextManager[AsyncSqliteSaver]":
-        """The checkpoints, opened for one start or resume."""
-        return open_checkpointer(self.home.checkpoints)
+    @property
+    def extension(self) -> Extension:
+        """How graphs are made; runs that begin from now on use it."""
+        return self._extensions[-1]
 
-    def journal(self) -> "AbstractAsyncContextManager[StoreJournal]":
-        """The journal, opened for one start or resume."""
-        return open_journal(self.home.store)
+    def extend(self, extension: Extension) -> None:
+        """Make graphs in another way from now on, in this process."""
+        self._extensions[:] = [extension]
+
+    def workflow(self, parts: Parts | None = None, journal: Journal | None = None) -> Workflow:
+        """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
+        made = self.extension
+        if parts is None:
+            return made.workflow(made.nodes.unbound())
+        return made.workflow(made.nodes(**vars(parts), blobs=self.blobs, journal=journal))
+
+    @asynccontextmanager
+    async def checkpoints(self) -> AsyncIterator["AsyncSqliteSaver"]:
+        """The checkpoints, open for one start or resume, and shared with the others of this event loop."""
+        async with self._checkpoints.use() as saver:
+            try:
+                yield saver
+            finally:
+                # A run that is cancelled between a write and its commit must not keep the file locked for others.
+                await saver.conn.commit()
+
+    def journal(self) -> AbstractAsyncContextManager[StoreJournal]:
+        """The journal, open for one start or resume, and shared with the others of this event loop."""
+        return self._journal.use()
+
+    @cached_property
+    def answers(self) -> SharedJournal:
+        """The journal for those that outlive an event loop, as compiled graphs do."""
+        return SharedJournal(self._journal)
+
+    @cached_property
+    def _checkpoints(self) -> "Shared[AsyncSqliteSaver]":
+        return Shared(partial(open_checkpointer, self.home.checkpoints))
+
+    @cached_property
+    def _journal(self) -> Shared[StoreJournal]:
+        return Shared(partial(open_journal, self.home.store))
 
     def generator(self, spec: str) -> ImageGenerator:
         """The generator of that spec.
@@ -97,6 +141,30 @@ class Wiring:
         """
         return self._once("judge", spec, partial(make_judge, prices=self.prices))
 
+    def answerer(self, spec: str) -> Answerer:
+        """The answerer of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("answerer", spec, partial(make_answerer, prices=self.prices))
+
+    def reranker(self, spec: str, judge: str) -> Reranker:
+        """The reranker of that spec, for runs whose judge is `judge`.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        with self._lock:
+            own = self._made.get(("reranker", spec))
+        if own is not None:
+            return cast(Reranker, own)
+
+        def make(_: str) -> Reranker:
+            return make_reranker(spec, judge=self.judge(judge), prices=self.prices)
+
+        return self._once("reranker", f"{spec} of {judge}", make)
+
     def embedder(self, spec: str) -> Embedder:
         """The encoder of that spec; its weights are loaded when it is first used.
 
@@ -113,7 +181,14 @@ class Wiring:
         """
         with self._lock:
             own = self._made.get(("library", name))
-        return cast(ReferenceLibrary, own) if own is not None else await self.open_library(name)
+        if own is not None:
+            return cast(ReferenceLibrary, own)
+        opened = await self.open_library(name)
+        with self._lock:
+            # The same object for the same library: graphs are kept by the parts they are bound to.
+            if name not in self._opened or self._opened[name].passport != opened.passport:
+                self._opened[name] = opened
+            return self._opened[name]
 
     async def open_library(self, name: str) -> Library:
         """Open a library with the encoder it was made with.
@@ -143,16 +218,24 @@ class Wiring:
     async def parts(self, setup: Setup) -> Parts:
         """The ports that a setup names."""
         library = await self.library(setup.library) if setup.library else None
-        return Parts(generator=self.generator(setup.generator), judge=self.judge(setup.judge), library=library)
+        return Parts(
+            generator=self.generator(setup.generator),
+            judge=self.judge(setup.judge),
+            library=library,
+            reranker=self.reranker(setup.reranker, setup.judge) if setup.reranker else None,
+        )
 
     async def _build_sketch_library(self) -> Library:
         from imagerag.store.ingest import index
         from imagerag.tools.sketch.catalogue import write_catalogue
 
         library = await Library.create_or_open(self.home, BUILT_IN_LIBRARY, self.embedder("sketch"))
-        with TemporaryDirectory() as folder:
-            manifest = await asyncio.to_thread(write_catalogue, folder)
-            await index([folder], library, manifest=manifest)
+        folder = await asyncio.to_thread(TemporaryDirectory)
+        try:
+            manifest = await asyncio.to_thread(write_catalogue, folder.name)
+            await index([folder.name], library, manifest=manifest)
+        finally:
+            await asyncio.to_thread(folder.cleanup)
         return library
 
     def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:

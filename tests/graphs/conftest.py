@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 
 from imagerag.agent.journal import Journal
+from imagerag.agent.nodes import Nodes
 from imagerag.agent.record import RunRecord, run_record
 from imagerag.agent.schedule import step_ceiling
 from imagerag.agent.types import Knobs
@@ -40,14 +41,10 @@ class Bench:
         """Run to the end. `options` are knobs, or further input: subjects, initial_image."""
         given = {name: options.pop(name) for name in ("subjects", "initial_image") if name in options}
         knobs = Knobs(**options)
-        graph = build_workflow(
-            generator=self.generator,
-            judge=self.judge,
-            library=self.library,
-            blobs=self.blobs,
-            journal=self.journal,
-            retry=NO_WAIT,
-        ).compile(checkpointer=self.saver)
+        nodes = Nodes(
+            generator=self.generator, judge=self.judge, library=self.library, blobs=self.blobs, journal=self.journal
+        )
+        graph = build_workflow(nodes, retry=NO_WAIT).compile(checkpointer=self.saver)
         config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": step_ceiling(knobs)}
         stream = graph.astream(
             {"prompt": prompt, **given}, config, context=knobs, stream_mode=["updates"], version="v2"

@@ -15,6 +15,7 @@ from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRun
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
 from imagerag.graphs.runner import MAX_PROMPT
+from imagerag.store.locks import is_held
 
 CAPTION = "a detailed picture of a heart"
 
@@ -238,3 +239,63 @@ async def test_no_image_is_in_a_checkpoint(stage):
         assert len(content) < 400_000
         assert big[1000:1100] not in content
         assert b"iVBORw0KGgo" not in content
+
+
+async def test_an_id_that_is_taken_is_refused_and_the_run_stays_as_it_was(stage):
+    stage.judge.enqueue([])
+    first = await last(stage.runner.start("a heart", setup(), run_id="mine"))
+    with pytest.raises(RunStateError, match="there is a run mine already"):
+        await last(stage.runner.start("a star", setup(), run_id="mine"))
+    assert await stage.runner.record("mine") == first
+    assert [entry.prompt for entry in await stage.runner.wiring.runs.list()] == ["a heart"]
+
+
+async def test_a_run_is_made_by_one_at_a_time(stage):
+    stage.library.plant(CAPTION)
+    stage.judge.enqueue(["a heart"], [])
+    run = stage.runner.start("a heart", setup(), run_id="mine")
+    async for event in run:
+        if event.node == "critique":
+            break
+    with pytest.raises(RunStateError, match="being made right now"):
+        await last(stage.runner.resume("mine"))
+    assert (await last(run)).outcome is Outcome.ALIGNED
+    assert len(stage.generator.calls) == 2
+    assert not list((stage.runner.wiring.home.root / "running").iterdir())
+
+
+async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_killed_is(tmp_path, make_stage):
+    stage = make_stage(tmp_path / "home")
+    stage.judge.enqueue([])
+    run = stage.runner.start("a heart", setup(), run_id="theirs")
+    async for event in run:
+        if event.kind == "step":
+            break
+    # The run is half made; a process of its own now holds it, as if it made it.
+    lock = stage.runner.wiring.home.lock("theirs")
+    stage.runner.__dict__["left_open"] = True
+    await run.aclose()
+    code = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); "
+        "time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    try:
+        holder.stdout.readline()
+        assert is_held(lock)
+        with pytest.raises(RunStateError, match="being made right now"):
+            await last(stage.runner.resume("theirs"))
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert not is_held(lock)
+    assert (await last(stage.runner.resume("theirs"))).outcome is Outcome.ALIGNED
+
+
+async def test_a_run_that_is_cancelled_before_its_first_step_is_listed_as_cancelled(stage):
+    run = stage.runner.start("a heart", setup(), run_id="early")
+    await anext(run)
+    await run.aclose()
+    entries = await stage.runner.wiring.runs.list()
+    assert [(entry.run_id, entry.status, entry.outcome) for entry in entries] == [("early", "ended", "cancelled")]

@@ -1,0 +1,101 @@
+"""The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
+
+A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: Knobs`) as JSON, all optional. Backends and
+library are the settings' (`IMAGERAG_*`, `imagerag.toml`). The server keeps the threads; images and the journal stay in
+the home folder. Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes
+into `initial_image`, or into `subjects[].image`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.nodes import Nodes
+from imagerag.agent.types import Setup
+from imagerag.graphs.generation import Workflow, build_workflow
+from imagerag.graphs.settings import Settings, resolve
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.home import Home
+from imagerag.store.imaging import MAX_BYTES, inspect
+
+if TYPE_CHECKING:
+    from langgraph_sdk.runtime import ServerRuntime
+
+
+@asynccontextmanager
+async def graph(runtime: "ServerRuntime[Any]") -> AsyncIterator[Workflow]:
+    """The uncompiled graph, for one run; for a look at its shape or at a thread, without its parts.
+
+    Nothing is loaded when this module is imported: models and libraries come with the first run, off the event loop.
+    """
+    if runtime.execution_runtime is None:
+        yield build_workflow(Nodes.unbound())
+        return
+    settings, wiring = await asyncio.to_thread(_configured)
+    setup = Setup(generator=settings.generator, judge=settings.judge, library=settings.library)
+    parts = await wiring.parts(setup)
+    async with wiring.journal() as journal:
+        yield wiring.workflow(parts, journal)
+
+
+async def get_image(request: Request) -> Response:
+    """The bytes of an image of a run or of the library, verified against their hash."""
+    digest = request.path_params["sha256"]
+    settings, wiring = await asyncio.to_thread(_configured)
+    data: bytes | None = None
+    with suppress(ImageRAGError):
+        data = await wiring.blobs.get(digest)
+    if data is None and settings.library:
+        with suppress(ImageRAGError):
+            library = await wiring.open_library(settings.library)
+            data = await library.image_bytes(digest)
+    if data is None:
+        return _refused("BlobError", f"there is no image {digest[:64]!r}", 404)
+    image = await asyncio.to_thread(inspect, data)
+    # An image never runs as a page, whatever its bytes are taken for; and one hash is one picture for ever.
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(data, media_type=image.media_type, headers=headers)
+
+
+async def post_image(request: Request) -> Response:
+    """Keep an image, sent as the body of the request, and say what it is: an `ImageRef`."""
+    _, wiring = await asyncio.to_thread(_configured)
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BYTES:
+            return _refused("UsageError", f"at most {MAX_BYTES // 2**20} MB are read", 413)
+    try:
+        image = await wiring.blobs.put(bytes(data))
+    except UsageError as error:
+        return _refused("UsageError", str(error), 400)
+    return JSONResponse(image.model_dump(), 201)
+
+
+def _refused(error: str, message: str, status: int) -> Response:
+    return JSONResponse({"error": error, "message": message}, status)
+
+
+app: Final = Starlette(
+    routes=[
+        Route("/images", post_image, methods=["POST"]),
+        Route("/images/{sha256}", get_image, methods=["GET"]),
+    ]
+)
+
+
+@cache
+def _configured() -> tuple[Settings, Wiring]:
+    settings = resolve()
+    wiring = Wiring(Home.find(settings.home))
+    for made in (wiring.blobs, wiring.prices):  # read from files, so now rather than on the event loop
+        assert made is not None
+    return settings, wiring

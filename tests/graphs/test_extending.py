@@ -1,0 +1,134 @@
+"""Users' own nodes: in the path, in the record, in the list of steps; and what their failures do."""
+
+import pytest
+
+from imagerag.agent.nodes import Nodes
+from imagerag.agent.schedule import step_ceiling
+from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.api import ImageRAG
+from imagerag.graphs.extending import Extension
+from imagerag.graphs.generation import build_workflow
+from imagerag.graphs.history import steps
+
+SETUP = Setup(generator="scripted", judge="scripted", library="scripted")
+
+
+async def last(events):
+    async for event in events:
+        kept = event
+    return kept.record
+
+
+async def ran(stage, *judgements, **knobs):
+    stage.judge.enqueue(*judgements)
+    return await last(stage.runner.start("a heart", SETUP.model_copy(update={"knobs": Knobs(**knobs)})))
+
+
+def after(node, step, name="own"):
+    return lambda nodes: build_workflow(nodes).add_node(name, step).add_edge(node, name)
+
+
+async def test_a_step_after_the_last_is_in_the_history(stage):
+    async def own(state):
+        return {"attempts": [one.model_copy(update={"prompt": "signed"}) for one in state["attempts"]]}
+
+    stage.runner.wiring.extend(Extension(workflow=after("finish", own)))
+    record = await ran(stage, [])
+    assert record.outcome is Outcome.ALIGNED
+    assert [one.prompt for one in record.attempts] == ["signed"]
+    assert [step.node for step in await steps(stage.runner.wiring, record.run_id)][-2:] == ["finish", "own"]
+
+
+async def test_a_step_after_the_last_that_fails_ends_the_run_failed_and_keeps_the_picture(stage):
+    calls = []
+
+    async def own(state):
+        calls.append(1)
+        raise ValueError("no ink")
+
+    stage.runner.wiring.extend(Extension(workflow=after("finish", own)))
+    record = await ran(stage, [])
+    assert (record.outcome, len(calls)) == (Outcome.FAILED, 1)
+    assert "no ink" in record.reason
+    assert record.image is not None
+
+
+async def test_a_step_beside_the_others_that_fails_ends_the_run_through_finish(stage):
+    async def own(state):
+        raise ValueError("no light")
+
+    stage.runner.wiring.extend(Extension(workflow=after("generate", own)))
+    record = await ran(stage, [])
+    assert record.outcome is Outcome.FAILED
+    assert "no light" in record.reason
+
+
+async def test_a_node_is_overridden_and_the_rest_is_as_it_was(stage):
+    class Shouting(Nodes):
+        async def generate(self, state, runtime):
+            return await super().generate({**state, "prompt": state["prompt"].upper()}, runtime)
+
+    stage.runner.wiring.extend(Extension(nodes=Shouting))
+    record = await ran(stage, [])
+    assert record.attempts[0].prompt == "A HEART"
+    assert record.prompt == "a heart"
+
+
+async def test_graphs_that_were_made_before_are_not_used_after(stage):
+    before = await ran(stage, [])
+
+    class Silent(Nodes):
+        async def generate(self, state, runtime):
+            return await super().generate({**state, "prompt": "…"}, runtime)
+
+    stage.runner.wiring.extend(Extension(nodes=Silent))
+    assert (await ran(stage, [])).attempts[0].prompt == "…" != before.attempts[0].prompt
+
+
+async def test_own_steps_in_every_round_stay_below_the_recursion_limit(stage):
+    """A chain of ten steps between drawing and judging, in the longest run there is."""
+
+    async def nothing(state):
+        return {}
+
+    def workflow(nodes):
+        graph = build_workflow(nodes)
+        graph.edges.discard(("regenerate", "critique"))
+        chain = ["regenerate", *(f"own{n}" for n in range(10))]
+        for name, following in zip(chain, [*chain[1:], "critique"], strict=True):
+            if name != "regenerate":
+                graph.add_node(name, nothing)
+        for name, following in zip(chain, [*chain[1:], "critique"], strict=True):
+            graph.add_edge(name, following)
+        return graph
+
+    wanted = Extension(workflow=workflow)
+    assert wanted.own_steps == 10
+    stage.runner.wiring.extend(wanted)
+    for n in range(20):
+        stage.library.plant(f"a detailed picture of thing {n}")
+    record = await ran(stage, *[[f"thing {n}"] for n in range(21)], max_rounds=20)
+    assert record.outcome is Outcome.BEST_EFFORT
+    assert len(record.attempts) == 21
+    assert step_ceiling(Knobs(max_rounds=20), own=10) > step_ceiling(Knobs(max_rounds=20))
+
+
+async def test_the_front_door_extends_and_gives_its_graph(tmp_path):
+    class Mine(Nodes):
+        pass
+
+    async def own(state):
+        return {}
+
+    rag = ImageRAG(preset="sketch", library="", home=tmp_path)
+    rag.extend(nodes=Mine)
+    rag.extend(workflow=after("finish", own, "signature"))
+    assert rag.wiring.extension.nodes is Mine
+    assert rag.wiring.extension.own_steps == 1
+    assert "signature" in (await rag.workflow()).nodes
+
+
+def test_nodes_without_ports_are_for_looking_only():
+    assert Nodes.unbound().library is None
+    with pytest.raises(AttributeError):
+        _ = Nodes.unbound().judge.identity

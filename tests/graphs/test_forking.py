@@ -1,0 +1,140 @@
+"""Doing a run again from one of its steps: unchanged it costs nothing and gives the same."""
+
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.record import RunRecord
+from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.graphs.forking import Replay
+from imagerag.graphs.history import steps
+
+CAPTION = "a detailed picture of a heart"
+
+
+async def last(events: Any) -> RunRecord:
+    return [event async for event in events][-1].record
+
+
+async def ran(stage: Any, *judgements: Any, **knobs: Any) -> RunRecord:
+    stage.judge.enqueue(*judgements)
+    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+    return await last(stage.runner.start("a heart", setup, run_id="first"))
+
+
+def told(record: RunRecord) -> dict[str, Any]:
+    """What a run did, without what names it, dates it, or says who paid."""
+    document = record.as_json()
+    for name in ("run_id", "continues", "started_at", "elapsed_s", "setup", "cost_usd", "unpriced"):
+        document.pop(name)
+    for call in document["call_log"]:
+        del call["reused"], call["cost_usd"]
+    return document
+
+
+def made(stage: Any) -> int:
+    return len(stage.generator.calls) + len(stage.judge.calls)
+
+
+@pytest.fixture
+async def two_rounds(stage: Any) -> Any:
+    for similarity in (0.9, 0.8):
+        stage.library.plant(CAPTION, similarity=similarity)
+    return stage, await ran(stage, ["a heart"], ["a heart"], [])
+
+
+async def test_from_every_step_with_nothing_changed_it_makes_no_call_and_gives_the_same(two_rounds):
+    stage, first = two_rounds
+    before, listed = made(stage), await steps(stage.runner.wiring, "first")
+    assert len(listed) > 10
+    for step in listed:
+        record = await last(stage.runner.replay("first", Replay(step=step.index), new_id=f"again{step.index}"))
+        assert told(record) == told(first), step.node
+        assert (record.continues.run_id, record.continues.step) == ("first", max(step.index, 1))
+        assert record.cost_usd == 0
+        again = [one.node for one in await steps(stage.runner.wiring, f"again{step.index}")]
+        at = max(step.index, 1)
+        assert [node for node in again if node != "update"] == [one.node for one in listed]
+        assert again.index("update") <= at
+    assert made(stage) == before
+    assert await stage.runner.record("first") == first
+
+
+async def test_another_threshold_is_another_way_from_there(two_rounds):
+    stage, first = two_rounds
+    retrieve = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "retrieve")
+    record = await last(stage.runner.replay("first", Replay(step=retrieve, changes={"threshold": 0.95})))
+    assert (first.outcome, record.outcome) == (Outcome.ALIGNED, Outcome.NO_USABLE_REFERENCE)
+    assert record.setup.knobs.threshold == 0.95
+
+
+async def test_another_seed_is_drawn_and_judged_anew(two_rounds):
+    stage, _ = two_rounds
+    before = made(stage)
+    redraw = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "regenerate")
+    stage.judge.enqueue([])
+    record = await last(stage.runner.replay("first", Replay(step=redraw, changes={"seed": 7})))
+    assert made(stage) == before + 2
+    assert [attempt.variation.seed for attempt in record.attempts] == [0, 7]
+
+
+async def test_another_prompt_gets_a_checklist_of_its_own(two_rounds):
+    stage, first = two_rounds
+    stage.judge.enqueue([])
+    record = await last(stage.runner.replay("first", Replay(step=2, prompt="a star")))
+    assert (record.prompt, record.outcome, len(record.attempts)) == ("a star", Outcome.ALIGNED, 1)
+    assert record.requirements != first.requirements
+
+
+async def test_references_can_be_put_in_by_hand(two_rounds):
+    stage, _ = two_rounds
+    other = stage.library.plant("a heart", similarity=0.3)
+    listed = await steps(stage.runner.wiring, "first")
+    redraw = next(step.index for step in listed if step.node == "regenerate")
+    stage.judge.enqueue([])
+    record = await last(stage.runner.replay("first", Replay(step=redraw, references=[other.sha256])))
+    assert [(ref.image, ref.choice) for ref in record.attempts[1].references] == [(other, "by_hand")]
+
+
+async def test_fresh_asks_the_models_again(two_rounds):
+    stage, _ = two_rounds
+    before = made(stage)
+    stage.judge.enqueue(["a heart"], [])
+    await last(stage.runner.replay("first", Replay(step=1, fresh=True)))
+    assert made(stage) > before + 2
+
+
+async def test_a_run_that_waited_can_be_chosen_for_anew(stage):
+    first = stage.library.plant(CAPTION, similarity=0.9)
+    second = stage.library.plant(CAPTION, similarity=0.8)
+    await ran(stage, ["a heart"], select=True)
+    stage.judge.enqueue([])
+    one = await last(stage.runner.resume("first", choose=[1]))
+    assert [ref.image for ref in one.references] == [first]
+    select = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "select")
+    waiting = await last(stage.runner.replay("first", Replay(step=select), new_id="other"))
+    assert waiting.status == "interrupted"
+    stage.judge.enqueue([])
+    two = await last(stage.runner.resume("other", choose=[2]))
+    assert [ref.image for ref in two.references] == [second]
+
+
+@pytest.mark.parametrize(
+    ("replay", "message"),
+    [
+        ({"step": 99}, "there is no step 99"),
+        ({"step": -1}, "there is no step -1"),
+        ({"step": 2, "references": ["0" * 64]}, "references are for a regenerate"),
+        ({"step": 1, "changes": {"speed": 1}}, "nothing in a run is called speed"),
+        ({"step": 1, "changes": {"max_rounds": 99}}, "max_rounds"),
+        ({"step": 1, "prompt": "\0"}, "NUL"),
+    ],
+)
+async def test_what_cannot_be_is_refused(two_rounds, replay, message):
+    stage, _ = two_rounds
+    before = made(stage)
+    with pytest.raises(UsageError, match=message):
+        await last(stage.runner.replay("first", Replay(**replay)))
+    assert made(stage) == before
+    assert len(await stage.runner.wiring.runs.list()) == 1

@@ -1,0 +1,176 @@
+"""Going on from where a run ended: more rounds, other references, another prompt."""
+
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
+from imagerag.agent.record import RunRecord
+from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.graphs.steering import Steering
+
+CAPTION = "a detailed picture of a heart"
+
+
+async def last(events: Any) -> RunRecord:
+    return [event async for event in events][-1].record
+
+
+async def ran(stage: Any, *judgements: Any, **knobs: Any) -> RunRecord:
+    stage.judge.enqueue(*judgements)
+    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+    return await last(stage.runner.start("a heart", setup, run_id="first"))
+
+
+async def gone_on(stage: Any, *judgements: Any, **steering: Any) -> RunRecord:
+    stage.judge.enqueue(*judgements)
+    return await last(stage.runner.go_on("first", Steering(**steering), new_id="second"))
+
+
+def asked(part: Any, method: str) -> int:
+    return sum(call.method == method for call in part.calls)
+
+
+async def test_more_rounds_go_on_without_drawing_or_judging_again(stage):
+    used = stage.library.plant(CAPTION, similarity=0.9)
+    spare = stage.library.plant(CAPTION, similarity=0.8)
+    first = await ran(stage, ["a heart"], ["a heart"], max_rounds=1)
+    assert first.outcome is Outcome.BEST_EFFORT
+    drawn, judged = asked(stage.generator, "generate"), asked(stage.judge, "critique")
+    record = await gone_on(stage, [], more_rounds=1)
+    assert record.outcome is Outcome.ALIGNED
+    assert record.continues.run_id == "first"
+    assert (asked(stage.generator, "generate"), asked(stage.judge, "critique")) == (drawn + 1, judged + 1)
+    assert record.attempts[0].image == first.attempts[first.best_attempt].image
+    # What did not help in the first run is not sent again in the second.
+    assert [ref.image for ref in record.references] == [spare] != [used]
+    assert record.requirements == first.requirements
+
+
+async def test_the_run_that_ended_stays_as_it_was(stage):
+    stage.library.plant(CAPTION)
+    await ran(stage, ["a heart"], ["a heart"], max_rounds=1)
+    before = await stage.runner.record("first")
+    await gone_on(stage, [], prompt="a red heart")
+    assert await stage.runner.record("first") == before
+
+
+async def test_a_reference_that_is_not_wanted_goes_with_every_picture_it_made(stage):
+    unwanted = stage.library.plant(CAPTION, similarity=0.9)
+    other = stage.library.plant(CAPTION, similarity=0.8)
+    first = await ran(stage, ["a heart"], [])
+    assert (first.outcome, [ref.image for ref in first.references]) == (Outcome.ALIGNED, [unwanted])
+    record = await gone_on(stage, [], without=[1])
+    assert record.attempts[0].image == first.attempts[0].image
+    assert [ref.image for ref in record.references] == [other]
+    assert record.excluded == [unwanted.sha256]
+    stage.judge.enqueue([])
+    third = await last(stage.runner.go_on("second", Steering(prompt="two hearts"), new_id="third"))
+    assert third.excluded == [unwanted.sha256]
+
+
+async def test_a_run_whose_every_picture_used_it_draws_anew(stage):
+    unwanted = stage.library.plant("a heart", similarity=0.9)
+    other = stage.library.plant("a heart", similarity=0.8)
+    first = await ran(stage, [], start="retrieve", max_references=1)
+    assert [ref.image for ref in first.references] == [unwanted]
+    record = await gone_on(stage, [], without=[unwanted.sha256[:8]])
+    assert [ref.image for ref in record.references] == [other]
+    assert record.outcome is Outcome.ALIGNED
+
+
+async def test_a_reference_that_is_kept_goes_with_every_drawing(stage):
+    kept = stage.library.plant(CAPTION, similarity=0.9)
+    fresh = stage.library.plant("a detailed picture of a star", similarity=0.9)
+    await ran(stage, ["a heart"], [])
+    record = await gone_on(stage, ["a star"], [], prompt="a heart and a star", keep=[1])
+    assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[kept], [kept, fresh]]
+    assert [pin.image for pin in record.pinned] == [kept]
+
+
+async def test_what_is_to_be_used_is_drawn_with_next_even_when_the_judge_was_content(stage):
+    stage.library.plant(CAPTION, similarity=0.9)
+    wanted = stage.library.plant("a heart", similarity=0.4, title="Mine")
+    await ran(stage, [])
+    record = await gone_on(stage, [], use=[wanted.sha256])
+    assert asked(stage.generator, "generate") == 2
+    assert [(ref.image, ref.choice, ref.title) for ref in record.attempts[-1].references] == [
+        (wanted, "by_hand", "Mine")
+    ]
+
+
+async def test_another_prompt_is_drawn_at_once_with_the_references_of_the_picture_before(stage):
+    heart = stage.library.plant(CAPTION)
+    star = stage.library.plant("a detailed picture of a star")
+    first = await ran(stage, ["a heart"], [])
+    record = await gone_on(stage, ["a star"], [], prompt="a heart and a star")
+    assert record.prompt == "a heart and a star"
+    assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[heart], [star, heart]]
+    assert record.requirements != first.requirements
+    assert record.outcome is Outcome.ALIGNED
+
+
+async def test_another_prompt_without_references_begins_as_every_run_does(stage):
+    await ran(stage, [])
+    record = await gone_on(stage, [], prompt="a star")
+    assert (record.outcome, len(record.attempts), asked(stage.generator, "generate")) == (Outcome.ALIGNED, 1, 2)
+
+
+async def test_another_prompt_with_references_to_use_draws_at_once(stage):
+    wanted = stage.library.plant("a star", similarity=0.4)
+    await ran(stage, [])
+    record = await gone_on(stage, [], prompt="a star", use=[wanted.sha256])
+    assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[wanted]]
+
+
+async def test_what_may_be_spent_can_be_set_anew(stage):
+    stage.library.plant(CAPTION)
+    await ran(stage, ["a heart"], max_calls=2)
+    record = await gone_on(stage, [], max_calls=4)
+    assert (record.outcome, record.setup.knobs.max_calls) == (Outcome.ALIGNED, 4)
+
+
+async def test_an_unread_verdict_is_asked_for_again(stage):
+    first = await ran(stage, ConnectionError("gone"))
+    assert first.outcome is not Outcome.ALIGNED
+    record = await gone_on(stage, [])
+    assert (record.outcome, asked(stage.generator, "generate")) == (Outcome.ALIGNED, 1)
+
+
+@pytest.mark.parametrize(
+    ("steering", "told"),
+    [
+        ({}, "aligned already"),
+        ({"without": [7]}, "lists 1"),
+        ({"keep": ["zzzzzzz"]}, "no id of an image"),
+        ({"use": ["0" * 64]}, "not in library"),
+        ({"use": [1]}, "lists 1"),
+        ({"keep": [1], "without": [1]}, "both wanted and not wanted"),
+        ({"prompt": "\0"}, "NUL"),
+        ({"more_rounds": 99, "prompt": "x"}, "max_rounds"),
+    ],
+)
+async def test_what_cannot_be_is_refused_before_anything_is_spent(stage, steering, told):
+    stage.library.plant(CAPTION)
+    await ran(stage, ["a heart"], [])
+    calls = len(stage.generator.calls) + len(stage.judge.calls)
+    with pytest.raises(UsageError, match=told):
+        await gone_on(stage, **steering)
+    assert len(stage.generator.calls) + len(stage.judge.calls) == calls
+    with pytest.raises(UnknownRunError):
+        await stage.runner.record("second")
+
+
+async def test_a_run_that_waits_is_answered_first(stage):
+    stage.library.plant(CAPTION)
+    await ran(stage, ["a heart"], select=True)
+    with pytest.raises(RunStateError, match="--choose"):
+        await gone_on(stage)
+
+
+async def test_more_than_the_generator_takes_is_refused(make_stage, tmp_path):
+    stage = make_stage(tmp_path / "home", max_references=1)
+    first, second = (stage.library.plant("a heart", similarity=s) for s in (0.9, 0.8))
+    await ran(stage, [])
+    with pytest.raises(UsageError, match="at most 1"):
+        await gone_on(stage, use=[first.sha256, second.sha256])
