@@ -1,0 +1,77 @@
+"""What a search, an answer and a look are told as, within the same ceiling."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from imagerag.agent.answering.values import AnswerOutcome
+from imagerag.chat.reports import AnswerReport, Picture, ReferenceReport, SearchReport
+from imagerag.chat.telling import FOREIGN, cost_words, named
+from imagerag.chat.words import fitted, line, number, quoted
+from imagerag.cli.view import count
+
+
+def tell_search(found: SearchReport) -> str:
+    """The hits of a search, best first, and what to do with them."""
+    if not found.hits:
+        return (
+            f"Nothing found in library {quoted(found.library, 60)}: it is empty, or the filters leave nothing.\n"
+            "Next: search with fewer filters, or tell the user that the library has no such picture."
+        )
+    limit = "" if found.threshold is None else f"; a run uses by itself what reaches {number(found.threshold, 3)}"
+    of = f"{count(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
+    head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
+    if found.note:
+        head.append(f"Note: {line(found.note, 200)}")
+    tail = ["Next: view_image to look at one; continue_run(run_id, use=[id]) to draw with it."]
+    return fitted(head, [_hit(hit, room=70 if len(found.hits) <= 8 else 42) for hit in found.hits], tail, more="more")
+
+
+def _hit(hit: ReferenceReport, *, room: int) -> str:
+    mark = {True: " usable", False: " too far", None: ""}[hit.accepted]
+    similarity = number(hit.similarity or 0, 3)
+    return f" {hit.number}. {hit.uri} {similarity}{mark} {named(hit.title or hit.caption, hit.licence, room=room)}"
+
+
+ANSWERS: Final[Mapping[AnswerOutcome, tuple[str, str]]] = {
+    AnswerOutcome.ANSWERED: ("the pictures hold this", "for a follow-up question pass thread."),
+    AnswerOutcome.NOT_HELD: (
+        "the library's pictures do not hold the answer",
+        "say so to the user and do not guess; other words, passed with thread, may find more.",
+    ),
+    AnswerOutcome.UNREADABLE: ("the model gave no readable answer", "ask once more, in other words."),
+    AnswerOutcome.REFUSED: ("a model declined for reasons of content policy", "tell the user; do not ask the same."),
+    AnswerOutcome.BUDGET_EXHAUSTED: ("the allowed calls, money or time are spent", "tell the user."),
+    AnswerOutcome.UNAVAILABLE: ("the model that answers could not be reached", "tell the user; later may work."),
+    AnswerOutcome.FAILED: ("an error ended it", "try once more, then tell the user the reason."),
+}
+"""What each outcome of a question means, and what to do now."""
+
+
+def tell_answer(found: AnswerReport) -> str:
+    """An answer with what supports it; that the pictures do not hold it is said first."""
+    meaning, then = ANSWERS[found.outcome]
+    head = [f"{found.outcome}: {meaning}."]
+    if found.answer:
+        head.append(f"Answer: {quoted(found.answer, 800)}")
+    if found.reason and found.reason != found.answer:
+        head.append(f"Reason: {quoted(found.reason, 200)}")
+    if found.without_library is not None:
+        head.append(f"Without the library the model says: {quoted(found.without_library, 250)}")
+    if found.citations:
+        head.append(f"Supported by ({FOREIGN}):")
+    cost = f"Cost: {cost_words(found.cost_usd, found.unpriced)} ({count(found.calls, 'model call')})"
+    tail = [cost, f"thread: {found.thread_id}", f"Next: {then}"]
+    return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
+
+
+def _cited(cited: ReferenceReport) -> str:
+    what = f" for {quoted(cited.supports, 80)}" if cited.supports else ""
+    return f" [{cited.number}] {cited.uri}{what}: {named(cited.title, cited.licence)}"
+
+
+def tell_picture(picture: Picture) -> str:
+    """A picture by its id, size and file."""
+    lines = [f"{picture.uri}, {picture.width}x{picture.height}, {line(picture.media_type, 40)}"]
+    if picture.path and picture.path == line(picture.path, 1_000):
+        lines.append(f"File: {picture.path}")
+    return "\n".join(lines)
