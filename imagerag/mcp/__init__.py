@@ -1,0 +1,1 @@
+"""The front door for assistants and editors that speak MCP: `imagerag mcp`."""

@@ -1,0 +1,60 @@
+"""Pictures as resources: `image://{sha256}` gives the bytes, and what they are."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp_types import InputRequiredResult
+
+from imagerag.agent.errors import BlobError
+
+_KINDS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp"}
+
+
+class ImageServer(MCPServer[None]):
+    """A server whose resources are pictures: each is told with its own media type, not with the template's."""
+
+    async def read_resource(
+        self, uri: Any, context: Context[None, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """The bytes of a picture."""
+        found = await super().read_resource(uri, context)
+        if isinstance(found, InputRequiredResult):
+            return found
+        return [
+            ReadResourceContents(content=each.content, mime_type=media_type(each.content), meta=each.meta)
+            if isinstance(each.content, bytes)
+            else each
+            for each in found
+        ]
+
+
+def serve_images(server: MCPServer[None], get: Callable[[str], Awaitable[bytes]]) -> None:
+    """Offer pictures by their SHA-256.
+
+    Args:
+        get: the bytes of a picture; raises `BlobError` when there is none.
+    """
+
+    @server.resource(
+        "image://{sha256}",
+        name="image",
+        title="A picture of a run or of a library",
+        description="The bytes of a picture, by the SHA-256 that answers name it by.",
+        mime_type="image/*",
+    )
+    async def image(sha256: str) -> bytes:
+        try:
+            return await get(sha256)
+        except BlobError as error:
+            raise ResourceNotFoundError(str(error)) from error
+
+
+def media_type(data: bytes) -> str:
+    """What a picture is, by its first bytes."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _KINDS.items() if data.startswith(start)), "image/tiff")

@@ -1,0 +1,191 @@
+"""A provider on this machine, a server over real HTTP on a port of its own, and the SDK's own client, of either
+protocol generation."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mcp_types
+import pytest
+from mcp import Client
+from PIL import Image
+
+from imagerag import ImageRAG
+from imagerag.chat.answers import Ceilings
+from imagerag.chat.service import ChatService
+from imagerag.inputs_policy import InputPolicy
+from imagerag.mcp.http import HttpOptions, address_of, bound, listener, make_app
+from imagerag.mcp.server import Limits, Serving
+from imagerag.tools.generators.account import Account
+from imagerag.tools.generators.models import ImageModel
+from imagerag.tools.generators.openai_images import OpenAIImages
+from imagerag.tools.judges.vlm import VlmJudge
+from imagerag.tools.judges.vlm_openai import OpenAIChat
+from imagerag.tools.loopback import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing import ScriptedLibrary
+
+MODES = ("legacy", "2026-07-28")
+KEY = "sk-mcp-0123456789abcdefSECRET"
+WANTED = "a blue star"
+REDRAWN = tiny_png("redrawn with references")
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Whether pictures of one colour show the same. Judges get JPEGs in a size of their own, so bytes differ."""
+    pixels: list[Any] = [Image.open(io.BytesIO(data)).convert("RGB").getpixel((0, 0)) for data in (one, other)]
+    return all(abs(a - b) < 4 for a, b in zip(*pixels, strict=True))
+
+
+@dataclass
+class Provider:
+    """Draws one picture without references and another with them; only the other has everything in it.
+
+    Attributes:
+        delay_s: seconds before each picture.
+    """
+
+    delay_s: float = 0.0
+
+    def __call__(self, request: Recorded) -> Reply:
+        if request.asks == "image":
+            picture = REDRAWN if request.endpoint == "images.edit" else tiny_png(request.prompt)
+            return Reply(images=(picture,), delay_s=self.delay_s)
+        if "better" in (request.schema or {}).get("properties", {}):
+            return Reply(text='{"reason": "", "better": "second"}')
+        met = any(alike(image.data, REDRAWN) for image in request.images)
+        check = {"number": 1, "requirement": WANTED, "kind": "content", "evidence": "", "met": met, "caption": WANTED}
+        return Reply(text=json.dumps({"checks": [check]}))
+
+
+@dataclass
+class Place:
+    """Everything on one machine: a home, a provider, a library, and servers over them.
+
+    Attributes:
+        serving: the newest server.
+        url: where it listens.
+    """
+
+    home: Path
+    provider: Provider
+    loopback: Loopback
+    library: ScriptedLibrary = field(default_factory=lambda: ScriptedLibrary(elsewhere=0.1))
+    serving: Serving | None = None
+    url: str = ""
+
+    def rag(self) -> ImageRAG:
+        rag = ImageRAG(generator="loop", judge="loop", library="loop", home=self.home)
+        facts = ImageModel(max_references=4)
+        draws = OpenAIImages("loop", base_url=self.loopback.base_url, api_key=KEY, facts=facts, timeout_s=30)
+        looks = VlmJudge(chat=OpenAIChat(model="loop", account=Account(self.loopback.base_url, KEY), timeout_s=30))
+        rag.wiring.use("generator", "loop", draws)
+        rag.wiring.use("judge", "loop", looks)
+        rag.wiring.use("library", "loop", self.library)
+        return rag
+
+    def make(self, *, inputs: InputPolicy | None = None, ceilings: Ceilings | None = None, **limits: Any) -> Serving:
+        service = ChatService(self.rag(), inputs=inputs or InputPolicy(), ceilings=ceilings)
+        return Serving(service=service, limits=Limits(**limits))
+
+    @asynccontextmanager
+    async def listening(
+        self, *, token: str | None = None, inputs: InputPolicy | None = None, **limits: Any
+    ) -> AsyncIterator[str]:
+        """A server on a free port; stopped at the end, its runs with it."""
+        serving, options = self.make(inputs=inputs, **limits), HttpOptions(port=0, token=token)
+        app = make_app(serving.build(), options, lambda session: serving.desk.jobs.leave(session))
+        server, socket = listener(app), bound(options)
+        task = asyncio.create_task(server.serve(sockets=[socket]))
+        while not server.started:
+            assert not task.done(), task.exception()
+            await asyncio.sleep(0.005)
+        self.serving, self.url = serving, address_of(socket)
+        try:
+            yield self.url
+        finally:
+            server.should_exit = True
+            await task
+
+    async def until(self, true: Callable[[], Any], why: str) -> None:
+        """Wait for something that other tasks bring about."""
+        async with asyncio.timeout(10):
+            while not true():
+                await asyncio.sleep(0.01)
+        assert true(), why
+
+    async def quiet(self) -> int:
+        """How many requests the provider had, once it has had no more for a while."""
+        seen = -1
+        while seen != self.loopback.count():
+            seen = self.loopback.count()
+            await asyncio.sleep(0.4)
+        return seen
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    provider = Provider()
+    with Loopback(provider) as loopback:
+        place = Place(tmp_path / "home", provider, loopback)
+        place.library.plant(WANTED, tiny_png("one"), similarity=0.9, title="Star One")
+        place.library.plant({WANTED: 0.8}, tiny_png("two"), title="Star Two", licence="CC-BY-4.0")
+        yield place
+    assert loopback.errors == []
+
+
+@dataclass
+class Human:
+    """Answers forms.
+
+    Attributes:
+        says: what is written into the form, one answer after the other; None declines.
+        asked: the questions.
+    """
+
+    says: list[str | None] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, _: Any, params: Any) -> mcp_types.ElicitResult:
+        self.asked.append(params.message)
+        said = self.says.pop(0)
+        if said is None:
+            return mcp_types.ElicitResult(action="decline")
+        return mcp_types.ElicitResult(action="accept", content={"numbers": said})
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def connect(mode: str) -> Connect:
+    """Connects the SDK's client, of the generation under test, to an address."""
+
+    def made(url: str, human: Human | None = None) -> Client:
+        return Client(url, mode=mode, elicitation_callback=human)
+
+    return made
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The tools of this file, for test modules, which cannot import it."""
+
+    human = Human
+    wanted = WANTED
+    redrawn = REDRAWN
+    key = KEY
+
+
+@pytest.fixture
+def kit() -> Kit:
+    return Kit()

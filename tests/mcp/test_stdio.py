@@ -1,0 +1,155 @@
+"""`imagerag mcp` as editors start it: a process of its own, spoken to over stdin and stdout."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+from imagerag import ImageRAG
+from imagerag.agent.types import Outcome
+
+HELD = "a red solid heart and a blue split crescent on a mint background"
+"""What the sketch painter cannot draw without the library."""
+
+
+def started(home: Path, *options: str) -> StdioServerParameters:
+    environment = {**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none", "OMP_NUM_THREADS": "1"}
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "imagerag", "mcp", *options], env=environment, cwd=str(home)
+    )
+
+
+def over_loopback(place: Any) -> list[str]:
+    """Options for backends that are asked over HTTP, and no library: nothing large is loaded."""
+    at = place.loopback.base_url
+    return ["--preset", "openai", "--generator", f"localai:m@{at}", "--judge", f"openai:m@{at}"]
+
+
+async def test_the_embedded_world_with_a_human_in_it(tmp_path: Path, mode: str, kit: Any) -> None:
+    human, heard = kit.human(["1"]), list[str]()
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    server = started(tmp_path, "--preset", "sketch")
+    async with Client(server, mode=mode, elicitation_callback=human) as client:
+        assert client.protocol_version == ("2025-11-25" if mode == "legacy" else mode)
+        drawn = await client.call_tool("generate_image", {"prompt": HELD, "select": True}, progress_callback=hear)
+        assert drawn.structured_content["outcome"] == "aligned"
+        picture = (await client.read_resource(drawn.structured_content["image"]["uri"])).contents[0]
+        assert picture.mime_type == "image/png"
+        started_ = await client.call_tool("start_image", {"prompt": HELD})
+        done = await client.call_tool("run_result", {"run_id": started_.structured_content["run_id"], "wait_s": 50})
+        assert done.structured_content["outcome"] == "aligned"
+        wrong = await client.call_tool("generate_image", {"promt": HELD})
+        assert wrong.is_error
+    assert "licence" in human.asked[0]
+    assert "searched the library" in heard
+
+
+async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode: str) -> None:
+    place.provider.delay_s = 0.5
+    async with Client(started(tmp_path, *over_loopback(place)), mode=mode) as client:
+        call = asyncio.create_task(client.call_tool("generate_image", {"prompt": "a boat"}))
+        await client.call_tool("start_image", {"prompt": "a ship"})
+        async with asyncio.timeout(60):
+            while place.loopback.count() < 2:
+                await asyncio.sleep(0.02)
+        call.cancel()
+    assert await place.quiet() == 2
+    assert {run.outcome for run in await ImageRAG(home=tmp_path).runs()} == {Outcome.CANCELLED}
+
+
+async def test_what_is_no_message_at_all_is_survived(place: Any, tmp_path: Path) -> None:
+    given = started(tmp_path, *over_loopback(place))
+    process = await asyncio.create_subprocess_exec(
+        given.command,
+        *given.args,
+        env=given.env,
+        cwd=given.cwd,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin
+    assert process.stdout
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "0"}}
+    call: dict[str, Any] = {"jsonrpc": "2.0", "id": 2, "method": "tools/call"}
+    lines = [
+        b"\xff\xfe\0garbage",
+        b'{"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "\\ud800"}}',
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode(),
+        json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}).encode(),
+        json.dumps({**call, "params": {"name": "generate_image", "arguments": {"prompt": "x" * 100_000}}}).encode(),
+    ]
+    process.stdin.write(b"\n".join(lines) + b"\n")
+    answers: dict[int, Any] = {}
+    async with asyncio.timeout(60):
+        while 2 not in answers:
+            message = json.loads(await process.stdout.readline())
+            answers[message.get("id")] = message
+    assert "100,000 characters are too many" in answers[2]["result"]["content"][0]["text"]
+    process.stdin.close()
+    async with asyncio.timeout(30):
+        assert await process.wait() == 0
+
+
+async def test_a_client_that_is_killed_leaves_nothing_spending(place: Any, tmp_path: Path) -> None:
+    place.provider.delay_s = 0.5
+    given = started(tmp_path, *over_loopback(place))
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([given.command, *given.args], env=given.env, cwd=given.cwd, **pipes) as process:
+        assert process.stdin
+        assert process.stdout
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "0"}}
+        call = {"name": "generate_image", "arguments": {"prompt": "a boat"}, "_meta": {"progressToken": 1}}
+        for message in (
+            {"id": 1, "method": "initialize", "params": hello},
+            {"method": "notifications/initialized"},
+            {"id": 2, "method": "tools/call", "params": call},
+        ):
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        process.stdin.flush()
+        async with asyncio.timeout(60):
+            while not place.loopback.count():
+                await asyncio.sleep(0.02)
+        process.stdout.close()  # both ends at once, as when a process dies: what the server writes fails as well
+        process.stdin.close()
+        await asyncio.to_thread(process.wait, 30)
+    assert await place.quiet() == 1
+    assert [run.outcome for run in await ImageRAG(home=tmp_path).runs()] == [Outcome.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--http", "--host", "0.0.0.0"], "needs a token"),
+        (["--root", "/no/such/folder"], "no such folder"),
+        (["--preset", "none"], "no preset"),
+    ],
+)
+def test_what_cannot_be_served_is_told_before_anything_is(options: list[str], said: str) -> None:
+    from click.testing import CliRunner
+
+    from imagerag.cli import main
+
+    result = CliRunner().invoke(main, ["mcp", *options])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from imagerag.cli import main
+
+    monkeypatch.setitem(sys.modules, "mcp.server", None)
+    result = CliRunner().invoke(main, ["mcp"])
+    assert result.exit_code == 2
+    assert "pip install 'imagerag[mcp]'" in result.stderr

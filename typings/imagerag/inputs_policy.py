@@ -1,0 +1,1 @@
+../../imagerag/inputs_policy.py
