@@ -1,0 +1,358 @@
+"""Many prompts, a few at a time: every line gets a result, and nothing is made or paid for twice.
+
+The id of a run follows from the batch and from its line, so that a batch whose process was killed finds its half-made
+runs again; what models had answered by then is in the journal.
+"""
+
+import asyncio
+import copy
+import json
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import BudgetExceededError, UnknownRunError, UsageError
+from imagerag.agent.types import Outcome
+from imagerag.batch_files import BatchFolder, BatchImage, BatchResult, Started, Status
+from imagerag.batch_input import FILES, OPTIONS, Item, items
+from imagerag.export import SUFFIXES
+
+if TYPE_CHECKING:
+    from imagerag.agent.record import RunRecord
+    from imagerag.api import ImageRAG
+
+Source = str | Path | Iterable[str | Mapping[str, Any]]
+
+MOST_AT_ONCE: Final = 64
+_PER_RUN: Final = OPTIONS - FILES - {"max_cost_usd"} | {"max_run_cost_usd"}
+
+
+@dataclass
+class Purse:
+    """What a batch may spend. A run is begun only when the most it can cost is left beside what others may still cost.
+
+    Attributes:
+        limit: US dollars; None is no limit.
+        spent: by runs that have ended.
+        held: what runs that are under way may cost, by the id of their line.
+    """
+
+    limit: float | None
+    spent: float = 0.0
+    held: dict[str, float] = field(default_factory=dict)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def hold(self, name: str, most: float) -> None:
+        """Wait until there is room for `most` US dollars, and keep it.
+
+        Raises:
+            BudgetExceededError: there will be none.
+        """
+        async with self.changed:
+            while self.limit is not None and self.spent + sum(self.held.values()) + most > self.limit + 1e-9:
+                if not self.held:
+                    raise BudgetExceededError(
+                        f"the batch may spend ${self.limit:g} and has spent ${self.spent:.4f}; the next run, "
+                        f"{name}, can cost ${most:.4f}: go on with a larger --max-cost-usd, and --resume"
+                    )
+                await self.changed.wait()
+            self.held[name] = most
+
+    async def pay(self, name: str, cost: float | None) -> float:
+        """Book what a run cost; the most it could have, where that is not known. Gives what was booked."""
+        async with self.changed:
+            held = self.held.pop(name, 0.0)
+            booked = held if cost is None else cost
+            self.spent += booked
+            self.changed.notify_all()
+        return booked
+
+
+@dataclass
+class Batch:
+    """One batch, started or resumed.
+
+    Args:
+        rag: what makes the runs.
+        source: a file (`.jsonl`, `.csv`, `.txt`), or prompts and objects.
+        out: its folder: `results.jsonl`, and a picture with its sidecar per line.
+        options: for all lines that do not say otherwise, as `ImageRAG.generate` takes them; `max_run_cost_usd` is the
+            `max_cost_usd` of each.
+        resume: go on with the batch in `out`, if there is one, with what it was started with.
+        retry_failed: on going on, run lines that failed once more.
+        concurrency: runs at once, 1 to 64.
+        max_cost_usd: US dollars that the whole batch may spend.
+
+    Attributes:
+        total: lines, once that is known.
+        counts: results by status, those of earlier starts included.
+        outcomes: results by outcome.
+        earlier: how many results were there before.
+        unpriced: whether the cost of any run is not known.
+        stopped: why it ended before its last line; empty when it did not.
+    """
+
+    rag: "ImageRAG"
+    source: Source
+    out: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
+    retry_failed: bool = False
+    concurrency: int = 4
+    max_cost_usd: float | None = None
+
+    total: int | None = field(default=None, init=False)
+    counts: Counter[Status] = field(default_factory=Counter, init=False)
+    outcomes: Counter[str] = field(default_factory=Counter, init=False)
+    earlier: int = field(default=0, init=False)
+    unpriced: bool = field(default=False, init=False)
+    stopped: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.concurrency <= MOST_AT_ONCE:
+            raise UsageError(f"concurrency: 1 to {MOST_AT_ONCE} runs at once, not {self.concurrency}")
+        if self.max_cost_usd is not None and not self.max_cost_usd >= 0:
+            raise UsageError(f"max_cost_usd: 0 or more US dollars, not {self.max_cost_usd}")
+        unknown = sorted(set(self.options) - _PER_RUN)
+        if unknown:
+            raise UsageError(f"a batch knows no {', '.join(unknown)}; there are {', '.join(sorted(_PER_RUN))}")
+        self.folder = BatchFolder(Path(self.out).expanduser())
+        self._purse = Purse(self.max_cost_usd)
+        # Leaving off early is to be like a crash: the runs under way can be resumed, and are not ended.
+        runner = replace(self.rag.runner, left_open=True)
+        self._rag = copy.copy(self.rag)
+        self._rag.__dict__["runner"] = runner
+        self._before: dict[str, BatchResult] = {}
+
+    @property
+    def spent_usd(self) -> float:
+        """What all runs that ended have cost, as far as that is known."""
+        return self._purse.spent
+
+    async def run(self) -> AsyncGenerator[BatchResult]:
+        """Run what is left to run; each result, in the order in which they come, once it is on the disk.
+
+        Raises:
+            UsageError: an input, a folder or an option that cannot be; nothing has been run then.
+            BudgetExceededError: the budget does not allow the next run; raised after all results.
+        """
+        started = await asyncio.to_thread(self.folder.started)
+        if started is not None and not self.resume:
+            raise UsageError(f"there is a batch in {self.folder.path}: go on with --resume, or name another folder")
+        self._started = Started(_name(), self._settings({})) if started is None else self._agreed(started)
+        await self._check_setup()
+        done = {result.id: result for result in self.folder.read() if not self._again(result)} if started else {}
+        await asyncio.to_thread(self._check_items, done)
+        with self.folder.alone():
+            if started is None:
+                self.folder.start(self._started)
+            self._before = self.folder.repair(self._dropped())
+            self._purse.spent += sum(old.booked_usd for old in self._before.values())
+            for result in done.values():
+                self._count(result)
+            self.earlier = len(done)
+            async with aclosing(self._results(frozenset(done))) as results:
+                async for result in results:
+                    yield result
+        if self.stopped:
+            raise BudgetExceededError(self.stopped)
+
+    async def _results(self, done: frozenset[str]) -> AsyncGenerator[BatchResult]:
+        """Results of a bounded pool of workers that share the input."""
+        left = (item for item in items(self.source) if item.id not in done)
+        ready: asyncio.Queue[BatchResult | BaseException | None] = asyncio.Queue(self.concurrency)
+        workers = [asyncio.create_task(self._work(left, ready)) for _ in range(self.concurrency)]
+        try:
+            for _ in workers:
+                while (result := await ready.get()) is not None:
+                    if isinstance(result, BaseException):
+                        raise result
+                    yield result
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, left: Iterator[Item], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
+        try:
+            while not self.stopped and (item := next(left, None)) is not None:
+                result = await self._one(item)
+                if result is not None:
+                    await asyncio.shield(asyncio.to_thread(self.folder.append, result))
+                    self._count(result, paid=True)
+                    await ready.put(result)
+        except Exception as error:
+            await ready.put(error)
+        await ready.put(None)
+
+    async def _one(self, item: Item) -> BatchResult | None:
+        """Run one line; None when the budget has no room for it."""
+        result = BatchResult(id=item.id, index=item.index, input="", prompt=item.prompt, status="invalid")
+        try:
+            digest = await asyncio.to_thread(item.digest, self._started.settings)
+            result = result.model_copy(update={"input": digest})
+            if item.problem:
+                raise UsageError(item.problem)
+            options = self._options(item)
+            await self._purse.hold(item.id, await self._most(item.prompt, options))
+        except BudgetExceededError as error:
+            self.stopped = str(error)
+            return None
+        except UsageError as error:
+            return result.model_copy(update={"reason": str(error), "error": type(error).__name__})
+        cost, booked = None, 0.0
+        try:
+            result = await self._drawn(item, options, result)
+            cost = result.cost_usd
+        except Exception as error:  # one line's, whatever it is: the others go on
+            update = {"reason": str(error) or repr(error), "error": type(error).__name__}
+            status: Status = "invalid" if isinstance(error, UsageError) else "failed"
+            cost = 0.0 if status == "invalid" else None
+            result = result.model_copy(update={**update, "status": status, "cost_usd": cost})
+        finally:
+            booked = await self._purse.pay(item.id, cost)
+        before = self._before.get(item.id)
+        if before is None or before.status == "invalid":
+            return result.model_copy(update={"booked_usd": booked})
+        costs = (before.cost_usd, result.cost_usd)
+        total = None if None in costs else sum(cost or 0.0 for cost in costs)
+        return result.model_copy(update={"cost_usd": total, "booked_usd": before.booked_usd + booked})
+
+    async def _drawn(self, item: Item, options: Mapping[str, Any], result: BatchResult) -> BatchResult:
+        before = self._before.get(item.id)
+        tries = before.tries + 1 if before is not None and before.status == "failed" else 1
+        run_id = f"{self._started.name}-{result.input[:16]}" + (f"-{tries}" if tries > 1 else "")
+        result = result.model_copy(update={"tries": tries})
+        record = await self._run(item.prompt, options, run_id)
+        image = None
+        if record.image is not None:
+            file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
+            await self._rag.save(record, self.folder.path / file)
+            image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
+        return result.told(record, image)
+
+    async def _run(self, prompt: str, options: Mapping[str, Any], run_id: str) -> "RunRecord":
+        """The record of a run that is found as it stands, gone on with, or begun."""
+        try:
+            record = await self._rag.runner.record(run_id)
+            return record if record.outcome else await self._rag.resume(run_id)
+        except UnknownRunError:
+            return await self._rag.generate(prompt, run_id=run_id, **options)
+
+    def _options(self, item: Item) -> dict[str, Any]:
+        """What a run is made with: the line's options before the batch's."""
+        shared = dict(self._started.settings["options"])
+        limit = shared.pop("max_run_cost_usd", None)
+        library = self._started.settings["library"]
+        own = {"max_cost_usd": limit} if limit is not None else {}
+        told = {"library": library, **shared, **own, **item.options}
+        return {name: value for name, value in told.items() if value is not None}
+
+    async def _most(self, prompt: str, options: Mapping[str, Any]) -> float:
+        """US dollars that a run can cost at most; only reckoned where there is a budget."""
+        estimate = await self._rag.estimate(prompt, **options)  # refuses here what cannot be run
+        if self.max_cost_usd is None:
+            return 0.0
+        most = estimate.usd_at_most
+        own = options.get("max_cost_usd")
+        if own is not None:
+            most = float(own) if most is None else min(most, float(own))
+        if most is None:
+            raise UsageError(
+                f"the most a run can cost is not known ({', '.join(estimate.unpriced)}), so a budget for the batch "
+                "cannot be kept: give --max-run-cost-usd too, or add the price to prices.toml (imagerag doctor)"
+            )
+        return most
+
+    def _settings(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in self.options.items() if value is not None and name != "library"}
+        return {
+            "generator": self.rag.settings.generator,
+            "judge": self.rag.settings.judge,
+            "library": self.options.get("library") or self.rag.settings.library,
+            "options": {**kept, **_plain(given)},
+        }
+
+    def _agreed(self, started: Started) -> Started:
+        """What the batch was started with, when it is not contradicted.
+
+        Raises:
+            UsageError: it is.
+        """
+        now = self._settings(started.settings["options"])
+        before, after = ({**s, **s["options"], "options": None} for s in (started.settings, now))
+        differs = [name for name in after if before.get(name) != after[name]]
+        if differs:
+            told = "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
+            raise UsageError(
+                f"the batch in {self.folder.path} was started with {told}: leave that, or name another folder"
+            )
+        return started
+
+    async def _check_setup(self) -> None:
+        """Refuse now what no line could be run with.
+
+        Raises:
+            UsageError: a backend, a library or an option that there is not.
+        """
+        options = self._options(Item(0, "", "anything"))
+        await self._rag.estimate("anything", **options)
+        if library := options.get("library"):
+            await self.rag.wiring.library(library)
+
+    def _check_items(self, done: Mapping[str, BatchResult]) -> None:
+        """Go through the input once before anything is run, where it can be gone through twice.
+
+        Raises:
+            UsageError: an id comes twice, or a line that has a result is not what it was.
+        """
+        if not isinstance(self.source, str | Path | Sequence):
+            return
+        self.total = 0
+        for item in items(self.source):
+            self.total += 1
+            old = done.get(item.id)
+            if old is not None and item.digest(self._started.settings) != old.input:
+                raise UsageError(
+                    f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r}): give it "
+                    "an id of its own, put the old one back, or start in another folder"
+                )
+        if not self.total:
+            raise UsageError("there is not one prompt in it")
+
+    def _dropped(self) -> tuple[Status, ...]:
+        """Results that are made anew: a line that could not be read may have been mended, and costs nothing."""
+        return ("invalid", "failed") if self.retry_failed else ("invalid",)
+
+    def _again(self, result: BatchResult) -> bool:
+        return result.status in self._dropped()
+
+    def _count(self, result: BatchResult, *, paid: bool = False) -> None:
+        self.counts[result.status] += 1
+        self.outcomes[str(result.outcome or Outcome.FAILED) if result.status != "invalid" else "invalid"] += 1
+        self.unpriced = self.unpriced or result.cost_usd is None
+        if not paid:
+            self._purse.spent += result.booked_usd
+
+
+def _name() -> str:
+    return f"batch-{uuid.uuid4().hex[:8]}"
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they come back from JSON."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(options))
+    except TypeError as error:
+        raise UsageError(f"an option of a batch has to be plain data: {error}") from error
+    return plain
+
+
+def started_with(out: str | Path) -> dict[str, Any]:
+    """Backends, library and options that the batch in `out` was started with; empty when there is none."""
+    started = BatchFolder(Path(out).expanduser()).started()
+    return started.settings if started else {}

@@ -1,0 +1,194 @@
+"""`imagerag batch`."""
+
+import asyncio
+import shlex
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imagerag.agent.errors import BudgetExceededError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.failures import STOPPED
+from imagerag.cli.narrate import opening
+from imagerag.cli.options import (
+    filter_options,
+    json_option,
+    library_option,
+    pass_globals,
+    quiet_option,
+    threshold_of,
+)
+from imagerag.cli.story import OUTCOMES
+from imagerag.cli.view import accent, bold, clean, columns, count, dim, say, say_all, say_json, short, table
+
+if TYPE_CHECKING:
+    from imagerag.batch_files import BatchResult
+    from imagerag.batching import Batch
+
+TECHNICAL, BUDGET = 1, 5
+
+
+@click.command("batch")
+@click.argument("prompts", metavar="FILE")
+@click.option("--out", required=True, metavar="DIR", help="Where results.jsonl and the pictures go.")
+@click.option("--concurrency", type=int, default=4, metavar="N", help="Runs at once, 1 to 64.")
+@click.option("--resume", is_flag=True, help="Go on with the batch in DIR, with what it was started with.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: run lines that failed once more.")
+@click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most for the whole batch.")
+@click.option("--max-run-cost-usd", type=float, metavar="X", help="US dollars at most for each run.")
+@click.option("--max-calls", type=int, metavar="N", help="Model calls at most for each run.")
+@click.option("--deadline-s", type=float, metavar="S", help="Seconds at most for each run.")
+@library_option
+@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
+@click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), help="Ask once, or step by step.")
+@click.option("--start", type=click.Choice(["draft", "retrieve"]), help="Draw first, or retrieve first.")
+@click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
+@click.option("--max-references", type=int, metavar="N", help="Pictures sent with a prompt at most, 1 to 16.")
+@click.option(
+    "--threshold",
+    metavar="auto|off|COSINE",
+    callback=lambda ctx, param, value: None if value is None else threshold_of(ctx, param, value),
+    help="Cosine a reference must reach.",
+)
+@click.option("--candidates", type=int, metavar="K", help="Pictures looked at per search, 1 to 100.")
+@filter_options
+@click.option("--seed", type=int, metavar="N", help="Where the generator honours one.")
+@click.option("--size", metavar="WxH", help="Size of the pictures in pixels.")
+@click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), help="Use answers of other runs too.")
+@json_option
+@quiet_option
+@pass_globals
+def batch_command(
+    globals_: Globals,
+    /,
+    prompts: str,
+    out: str,
+    concurrency: int,
+    resume: bool,
+    retry_failed: bool,
+    max_cost_usd: float | None,
+    preset: str | None,
+    generator: str | None,
+    judge: str | None,
+    library: str | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Run every prompt of FILE, a few at a time.
+
+    FILE is JSON lines (a string, or an object with prompt and what else generate takes: id, seed, size, library,
+    initial_image, subjects, …), CSV with such columns, or plain text with a prompt per line. Files in it are relative
+    to FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
+
+    Nothing is done or paid twice: a batch that was stopped, or killed, goes on with --resume.
+
+    Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run; 5 the batch's
+    budget is spent.
+    """
+    from imagerag.batching import Batch, started_with
+
+    kept = started_with(out) if resume else {}
+    rag = ImageRAG(
+        preset=preset,
+        generator=generator or (None if preset else kept.get("generator")),
+        judge=judge or (None if preset else kept.get("judge")),
+        library=library or kept.get("library"),
+        home=globals_.home,
+    )
+    given = {name: value for name, value in options.items() if value not in (None, (), {})}
+    batch = Batch(
+        rag,
+        prompts,
+        Path(out),
+        options=given,
+        resume=resume,
+        retry_failed=retry_failed,
+        concurrency=concurrency,
+        max_cost_usd=max_cost_usd,
+    )
+    if not quiet:
+        say(opening(rag.settings), err=True)
+    began, code = time.monotonic(), 0
+    try:
+        asyncio.run(_follow(batch, quiet))
+    except BudgetExceededError as error:
+        say(f"imagerag: {clean(str(error))}", err=True)
+        code = BUDGET
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say_how_to_go_on(batch, prompts, out)
+        code = STOPPED
+    failed = batch.counts["failed"] + batch.counts["invalid"]
+    code = code or (TECHNICAL if failed else 0)
+    summary = _summary(batch, time.monotonic() - began, code)
+    say_json(summary) if as_json else say_all(_lines(batch, prompts, out))
+    return code
+
+
+async def _follow(batch: "Batch", quiet: bool) -> None:
+    told = 0
+    async with aclosing(batch.run()) as results:
+        async for result in results:
+            told += 1
+            if not quiet:
+                say(_progress(batch, batch.earlier + told, result), err=True)
+
+
+def _progress(batch: "Batch", done: int, result: "BatchResult") -> str:
+    """`[12/100] cat  ✓ aligned`."""
+    place = dim(f"[{done:,}/{batch.total:,}]" if batch.total else f"[{done:,}]")
+    told = _standing(result)
+    room = max(20, columns() - 40)
+    rest = "" if result.outcome == "aligned" else dim(short(result.reason, room))
+    return f"  {place} {result.id}  {told}  {rest}".rstrip()
+
+
+def _standing(result: "BatchResult") -> str:
+    if result.outcome is None:
+        return bold("✗ cannot be run" if result.status == "invalid" else "✗ failed")
+    return accent("✓ aligned") if result.outcome == "aligned" else f"✗ {OUTCOMES[result.outcome]}"
+
+
+def _summary(batch: "Batch", elapsed_s: float, code: int) -> dict[str, Any]:
+    """`imagerag.batch-summary/1`."""
+    return {
+        "schema": "imagerag.batch-summary/1",
+        "results": str(batch.folder.results),
+        "total": batch.total,
+        "left": (batch.total or 0) - sum(batch.counts.values()),
+        "earlier": batch.earlier,
+        "status": {status: batch.counts[status] for status in ("done", "failed", "invalid")},
+        "outcomes": dict(batch.outcomes),
+        "cost_usd": None if batch.unpriced else round(batch.spent_usd, 6),
+        "elapsed_s": round(elapsed_s, 3),
+        "stopped": batch.stopped or ("stopped with Ctrl-C" if code == STOPPED else ""),
+    }
+
+
+def _lines(batch: "Batch", prompts: str, out: str) -> list[str]:
+    """The summary, for people."""
+    done = sum(batch.counts.values())
+    before = f", {batch.earlier:,} of them before" if batch.earlier else ""
+    rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
+    cost = "not known" if batch.unpriced else f"${batch.spent_usd:.4f}"
+    lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
+    lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]
+    if batch.counts["failed"]:
+        again = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume", "--retry-failed"])
+        lines.append(f"  {dim('next')}     {accent(again)}")
+    return lines
+
+
+def _word(outcome: str) -> str:
+    return next((told for known, told in OUTCOMES.items() if known == outcome), "cannot be run as they are")
+
+
+def _say_how_to_go_on(batch: "Batch", prompts: str, out: str) -> None:
+    going_on = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume"])
+    say(f"imagerag: stopped; nothing is lost. To go on: {going_on}", err=True)

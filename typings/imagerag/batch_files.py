@@ -1,0 +1,1 @@
+../../imagerag/batch_files.py
