@@ -1,0 +1,89 @@
+"""`imagerag report`: runs as pages to read."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.runs import named
+from imagerag.cli.view import count, say, say_json
+
+if TYPE_CHECKING:
+    from imagerag.store.runs import RunEntry
+
+FOLDER = "imagerag-reports"
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, metavar="RUN…")
+@click.option("--all", "every", is_flag=True, help="Every run there is, and an index over them.")
+@click.option("--out", metavar="FILE|DIR", help="Where to: a page for one run, a folder for several.")
+@json_option
+@pass_globals
+def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out: str | None, as_json: bool) -> int:
+    """Write RUN as one page: rounds, checklists, similarities, what was not used and why, cost, every step.
+
+    The page needs no network and no script. Several runs, or --all, become a folder with an index. The start of a run's
+    id is enough, or "last".
+    """
+    if bool(runs) == every:
+        raise click.UsageError("name a run, several, or --all: imagerag runs lists them")
+    rag = ImageRAG(home=globals_.home)
+    target = Path(out).expanduser() if out else None
+    if len(runs) == 1 and not (target and target.is_dir()):
+        return _one(rag, named(rag, runs[0]), target, as_json)
+    if target is not None and target.suffix.lower() in (".html", ".htm"):
+        raise UsageError(f"--out {out}: several runs become several pages; name a folder")
+    return _several(rag, runs, target or Path(FOLDER), as_json)
+
+
+def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
+    from imagerag.report.making import write_report
+
+    if file is not None and file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--out {file}: a report's file ends in .html (or name a folder that exists)")
+    record = asyncio.run(rag.record(run))
+    file = writable(file or Path(f"{record.run_id}.html"))
+    asyncio.run(write_report(rag, record, file))
+    if as_json:
+        say_json({"schema": "imagerag.report/1", "run_id": record.run_id, "path": str(file)})
+    else:
+        say(f"report: {file}")
+    return 0
+
+
+def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) -> int:
+    from imagerag.report.making import write_reports
+
+    async def chosen() -> "list[RunEntry]":
+        if not runs:
+            return await rag.runs(None)
+        return [await rag.wiring.runs.get(run) for run in dict.fromkeys(runs)]
+
+    runs = tuple(named(rag, run) for run in runs)
+    entries = asyncio.run(chosen())
+    index = asyncio.run(write_reports(rag, entries, writable(folder / "index.html").parent))
+    if as_json:
+        paths = {entry.run_id: str(folder / f"{entry.run_id}.html") for entry in entries}
+        say_json({"schema": "imagerag.reports/1", "index": str(index), "reports": paths})
+    else:
+        say(f"{count(len(entries), 'report')}: {index}")
+    return 0
+
+
+def writable(file: Path) -> Path:
+    """The file, when it can be written.
+
+    Raises:
+        UsageError: the folder it would be in, or the first above it, is not one to write to.
+    """
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
+    return file

@@ -1,0 +1,97 @@
+"""Getting together what a report is made of, and writing it where it is wanted."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.record import RunRecord
+
+if TYPE_CHECKING:
+    from imagerag.api import ImageRAG
+    from imagerag.store.runs import RunEntry
+
+
+async def report_of(rag: "ImageRAG", record: RunRecord) -> str:
+    """A run's report, as HTML."""
+    from imagerag.graphs.history import steps
+    from imagerag.report.page import report
+
+    pictures, history = await pictures_of(rag, record), await steps(rag.wiring, record.run_id)
+    return await asyncio.to_thread(report, record, history, pictures.__getitem__)
+
+
+async def pictures_of(rag: "ImageRAG", record: RunRecord) -> dict[str, bytes]:
+    """The run's own pictures, and the library's as thumbnails: no encoder has to be loaded for those."""
+    from imagerag.store.thumbnails import thumbnails
+
+    sent = [ref.image.sha256 for attempt in record.attempts for ref in attempt.references]
+    own = {*(attempt.image.sha256 for attempt in record.attempts), *sent}
+    found: dict[str, bytes] = {}
+    for sha256 in own:
+        with suppress(BlobError):
+            found[sha256] = await rag.image_bytes(sha256)
+    seen = {candidate.image.sha256 for search in record.searches for candidate in search.candidates}
+    if record.setup is not None and record.setup.library:
+        lacking = (seen | own) - found.keys()
+        found |= await asyncio.to_thread(thumbnails, rag.wiring.home, record.setup.library, lacking)
+    return found
+
+
+async def write_report(rag: "ImageRAG", record: RunRecord, file: Path) -> None:
+    """Write a run's report to a file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    await asyncio.to_thread(write_file, file, await report_of(rag, record))
+
+
+async def write_reports(rag: "ImageRAG", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+    """Write a report of each of these runs, and an `index.html` over them that leads to each.
+
+    A run of which nothing was kept is in the index without a report.
+
+    Returns:
+        The index's file.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    from imagerag.agent.errors import UnknownRunError
+    from imagerag.report.index import Line, index
+
+    lines: list[Line] = []
+    for entry in entries:
+        try:
+            record = await rag.record(entry.run_id)
+        except UnknownRunError:
+            lines.append(Line(entry))
+            continue
+        await write_report(rag, record, folder / f"{entry.run_id}.html")
+        thumbnail = None
+        if record.image is not None:
+            with suppress(BlobError):
+                thumbnail = await rag.image_bytes(record.image.sha256)
+        lines.append(Line(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
+    page = folder / "index.html"
+    await asyncio.to_thread(write_file, page, index(lines))
+    return page
+
+
+def _small(data: bytes | None) -> str | None:
+    """A picture as the index shows it; kept as text, so that a thousand runs fit in memory."""
+    from imagerag.report.pictures import reduced
+
+    return reduced(data, 260) if data else None
+
+
+def write_file(file: Path, page: str) -> None:
+    from imagerag.store.blobs import write_atomically
+
+    try:
+        write_atomically(file, page.encode())
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

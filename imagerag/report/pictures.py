@@ -1,0 +1,81 @@
+"""A run's pictures inside the page: reduced, as JPEG, as data URIs."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Final
+
+from imagerag.agent.errors import BlobError
+from imagerag.agent.types import ImageRef
+from imagerag.report.markup import Html, tag
+
+Load = Callable[[str], bytes]
+"""Gives an image's bytes for its SHA-256."""
+
+LARGE: Final = 560
+SMALL: Final = 96
+"""Pixels of the longer side."""
+
+ROOM: Final = 3_600_000
+"""Bytes that all pictures of one page may take; those that come later are left out."""
+
+
+@dataclass
+class Gallery:
+    """Makes `img` elements. An image that cannot be had is an empty frame that says so."""
+
+    load: Load
+    room: int = ROOM
+    _made: dict[tuple[str, int], str | None] = field(default_factory=dict)
+
+    def large(self, image: ImageRef, told: str) -> Html:
+        """A picture to look at; `told` is what a reader who cannot see it hears."""
+        return self._element(image, LARGE, told)
+
+    def small(self, image: ImageRef, told: str) -> Html:
+        """A picture to recognise."""
+        return self._element(image, SMALL, told)
+
+    def _element(self, image: ImageRef, side: int, told: str) -> Html:
+        source = self._source(image.sha256, side)
+        if source is None:
+            return tag("span", tag("span", "picture not available"), class_="gone", role="img", aria_label=told)
+        shape = {"width": str(image.width), "height": str(image.height)}
+        return tag("img", src=source, alt=told, title=told, decoding="async", **shape)
+
+    def _source(self, sha256: str, side: int) -> str | None:
+        key = (sha256, side)
+        if key not in self._made:
+            self._made[key] = self._reduced(sha256, side)
+        source = self._made[key]
+        if source is None or len(source) > self.room:
+            return None
+        self.room -= len(source)
+        return source
+
+    def _reduced(self, sha256: str, side: int) -> str | None:
+        try:
+            return reduced(self.load(sha256), side)
+        except (BlobError, LookupError):
+            return None
+
+
+def reduced(data: bytes, side: int) -> str | None:
+    """A picture as a data URI, its longer side `side` pixels at most; None for what is no picture."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(BytesIO(data)) as opened:
+            opened.draft("RGB", (side, side))
+            picture = ImageOps.exif_transpose(opened)
+            picture.thumbnail((side, side), reducing_gap=2.0)
+    except (OSError, Image.DecompressionBombError):
+        return None
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255)), layer)
+    out = BytesIO()
+    # Full colour resolution for what is looked at: drawings have hard edges between colours.
+    picture.convert("RGB").save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

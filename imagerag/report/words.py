@@ -1,0 +1,237 @@
+"""What the parts of a run are called, and what each step did, in words. Used by the report and by `imagerag show`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.endings import missing_words
+from imagerag.agent.record import RunRecord
+from imagerag.agent.types import Attempt, Call, Candidate, Outcome, Search, Verdict
+
+if TYPE_CHECKING:
+    from imagerag.graphs.history import Change, Step
+
+    Changes = Mapping[str, Change]
+
+OUTCOMES: Final[Mapping[Outcome, tuple[str, str]]] = {
+    Outcome.ALIGNED: ("aligned", "good"),
+    Outcome.BEST_EFFORT: ("best effort", "warn"),
+    Outcome.NO_USABLE_REFERENCE: ("no usable reference", "warn"),
+    Outcome.BUDGET_EXHAUSTED: ("budget spent", "warn"),
+    Outcome.REFUSED: ("refused", "bad"),
+    Outcome.FAILED: ("failed", "bad"),
+    Outcome.JUDGE_UNAVAILABLE: ("judge unavailable", "calm"),
+    Outcome.CANCELLED: ("cancelled", "calm"),
+}
+"""What an outcome is called, and its tone."""
+
+DECISIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "taken": ("taken", "sent to the generator"),
+    "offered": ("offered", "put before you to choose"),
+    "reserve": ("reserve", "passed, but there was a better one"),
+    "below_threshold": ("too low", "under the threshold"),
+    "already_used": ("used before", "was sent in an earlier round and did not help"),
+    "near_duplicate": ("twin", "nearly the same picture as one already found"),
+    "rejected_by_hand": ("declined", "passed, but others were chosen"),
+    "rejected_by_reranker": ("unfit", "passed, but the reranker found that it does not fit"),
+}
+"""What a decision on a candidate is called, and why it was made."""
+
+NODES: Final[Mapping[str, str]] = {
+    "input": "was asked for",
+    "state": "kept without its steps",
+    "generate": "draw",
+    "critique": "judge",
+    "extract_concepts": "name what is missing",
+    "write_captions": "write captions",
+    "retrieve": "search",
+    "shortlist": "decide",
+    "select": "choose by hand",
+    "regenerate": "redraw",
+    "finish": "finish",
+    "cancel": "cancel",
+    "update": "changed by hand",
+}
+
+
+def outcome_of(record: RunRecord) -> tuple[str, str]:
+    """How a run stands in a few words, and the tone."""
+    if record.outcome is not None:
+        return OUTCOMES[record.outcome]
+    return ("waits for a choice", "warn") if record.status == "interrupted" else ("not finished", "calm")
+
+
+def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
+    """What was decided about a candidate, and why."""
+    if candidate.decision is None:
+        return "found", "nothing was decided about it yet"
+    word, why = DECISIONS.get(candidate.decision, (candidate.decision.replace("_", " "), ""))
+    if candidate.decision == "below_threshold" and threshold is not None:
+        why = f"{threshold - candidate.similarity:.3f} under the threshold"
+    return word, why
+
+
+def money(cost: float | None) -> str:
+    """US dollars; what is not known is not zero."""
+    if cost is None:
+        return "price not known"
+    return "free" if not cost else f"${cost:.2f}" if cost >= 0.1 else f"${cost:.4f}"
+
+
+def seconds(elapsed: float) -> str:
+    """`12 ms`, `3.4 s`, `2 min 05 s`."""
+    if elapsed < 0.995:
+        return f"{1000 * elapsed:.0f} ms"
+    return f"{elapsed:.1f} s" if elapsed < 100 else f"{elapsed // 60:.0f} min {elapsed % 60:02.0f} s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 picture`, `2 pictures`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def score_of(verdict: Verdict | None) -> str:
+    """`2 of 3 met`, or what there is instead of a score."""
+    if verdict is None:
+        return "not judged"
+    if verdict.status == "abstained":
+        return "no readable answer"
+    if verdict.checks:
+        return f"{sum(check.met for check in verdict.checks)} of {len(verdict.checks)} met"
+    return "aligned" if verdict.aligned else "not aligned"
+
+
+def lever_of(calls: Sequence[Call]) -> str:
+    """What a step's calls turned to get another answer: the temperature, or seed and wording; and which try it was."""
+    parts = []
+    for call in calls:
+        varied = call.variation
+        if varied.lever == "temperature" and varied.temperature is not None:
+            parts.append(f"temperature {varied.temperature:.2f}")
+        elif varied.lever == "seed_and_wording":
+            parts.append(f"seed {varied.seed}" if varied.seed is not None else f"wording {varied.wording + 1}")
+    return ", ".join(dict.fromkeys(parts))
+
+
+def try_of(step: "Step") -> int:
+    """Which try of its node a step's last call was, from 1; 0 for a step without a call."""
+    return step.calls[-1].variation.attempt + 1 if step.calls else 0
+
+
+def told(step: "Step") -> str:
+    """What a step did, on one line."""
+    if step.status == "pending":
+        return "not finished: here the run stands"
+    if step.status == "waiting":
+        return "waits for you to choose"
+    if step.status == "failed":
+        ending = step.changes.get("ending")
+        return ending.after.reason if ending and ending.after else step.error or "failed"
+    teller = _TOLD.get(step.node)
+    return (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
+
+
+_NOTHING: Final = {
+    "write_captions": "the captions were there already",
+    "extract_concepts": "the judge could name nothing",
+    "critique": "the judge's answer changed nothing",
+    "finish": "the run had its ending already",
+}
+
+
+def _drawn(changes: "Changes") -> str:
+    attempt = _newest(changes)
+    if attempt is None:
+        return ""
+    if attempt.origin == "handed_in":
+        return f"attempt {attempt.index}: the picture that was handed in"
+    if not attempt.references:
+        return f"attempt {attempt.index}, from the prompt alone"
+    return f"attempt {attempt.index}, with {counted(len(attempt.references), 'reference')}"
+
+
+def _judged(changes: "Changes") -> str:
+    attempt = _newest(changes)
+    if attempt is None:
+        return ""
+    missing = missing_words(attempt.verdict) if attempt.verdict and not attempt.verdict.aligned else []
+    return score_of(attempt.verdict) + (f"; missing: {'; '.join(missing)}" if missing else "")
+
+
+def _newest(changes: "Changes") -> Attempt | None:
+    attempts: list[Attempt] = changes["attempts"].after if "attempts" in changes else []
+    return attempts[-1] if attempts else None
+
+
+def _found(changes: "Changes") -> str:
+    return "; ".join(_search(search) for search in new_searches(changes))
+
+
+def _search(search: Search) -> str:
+    passed = sum(candidate.decision != "below_threshold" for candidate in search.candidates)
+    at = "no threshold" if search.threshold is None else f"threshold {search.threshold:.3f}"
+    for_what = "the prompt" if search.query.by == "prompt" else search.query.concept.text
+    return f"{for_what}: {counted(len(search.candidates), 'candidate')}, {passed} passed ({at})"
+
+
+def _decided(changes: "Changes") -> str:
+    chosen = changes["chosen"].after if "chosen" in changes else []
+    if chosen:
+        return "took " + ", ".join(
+            f"{ref.title or ref.image.sha256[:12]} ({ref.similarity or 0:.3f})" for ref in chosen
+        )
+    offered = sum(c.decision == "offered" for search in new_searches(changes) for c in search.candidates)
+    return f"{offered} to choose from" if offered else "nothing that was found is used"
+
+
+def new_searches(changes: "Changes") -> list[Search]:
+    """The searches that a step added or decided."""
+    if "searches" not in changes:
+        return []
+    known = changes["searches"].before or []
+    return [search for search in changes["searches"].after or [] if search not in known]
+
+
+_TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
+    "input": lambda changes: changes["prompt"].after if "prompt" in changes else "",
+    "generate": _drawn,
+    "regenerate": _drawn,
+    "critique": _judged,
+    "extract_concepts": lambda changes: "; ".join(concept.text for concept in _after(changes, "concepts")),
+    "write_captions": lambda changes: "; ".join(f"“{query.text}”" for query in _after(changes, "queries")),
+    "retrieve": _found,
+    "shortlist": _decided,
+    "select": _decided,
+    "finish": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
+    "cancel": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
+    "update": lambda changes: ", ".join(changes),
+}
+
+
+def _after(changes: "Changes", name: str) -> Sequence[Any]:
+    return (changes[name].after or []) if name in changes else []
+
+
+def score_in(step: "Step") -> str:
+    """The score that a step gave, as `2/3`; empty for a step that judged nothing."""
+    attempt = _newest(step.changes) if step.node == "critique" else None
+    if attempt is None or attempt.verdict is None:
+        return ""
+    verdict = attempt.verdict
+    if verdict.checks:
+        return f"{sum(check.met for check in verdict.checks)}/{len(verdict.checks)}"
+    return {True: "yes", False: "no"}.get(bool(verdict.aligned), "") if verdict.aligned is not None else "none"
+
+
+def missing_of(step: "Step") -> str:
+    """What a critique found missing."""
+    attempt = _newest(step.changes) if step.node == "critique" else None
+    verdict = attempt.verdict if attempt else None
+    return "; ".join(missing_words(verdict)) if verdict and not verdict.aligned else ""
+
+
+def passed_of(step: "Step") -> str:
+    """How many candidates a search had, and how many passed, as `1 of 8`."""
+    if step.node != "retrieve":
+        return ""
+    candidates = [c for search in new_searches(step.changes) for c in search.candidates]
+    return f"{sum(c.decision != 'below_threshold' for c in candidates)} of {len(candidates)}"
