@@ -18,14 +18,16 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Durability
 
 from imagerag.agent import ledger
+from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Filter, ImagePart, Judge
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.schedule import step_ceiling
 from imagerag.agent.shortlist import candidates_of, shortlist
 from imagerag.agent.types import ImageRef, Knobs, LedgerEntry, Query, Search, Setup, UsedReference, Variation
 from imagerag.evals.timing import Row, Work, in_turns, row
+from imagerag.graphs.compiled import Graph
 from imagerag.graphs.generation import build_workflow
-from imagerag.graphs.runner import Graph, Runner
+from imagerag.graphs.runner import Runner
 from imagerag.graphs.wiring import Parts, Wiring
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.home import Home
@@ -95,7 +97,7 @@ async def compiled(wiring: Wiring) -> AsyncIterator[Mapping[str, Graph]]:
         # Compiling adds the error handler's node, so each graph is built anew.
         bare, kept, journalled = (
             build_workflow(
-                generator=parts.generator, judge=parts.judge, library=parts.library, blobs=blobs, journal=keeps
+                Nodes(generator=parts.generator, judge=parts.judge, library=parts.library, blobs=blobs, journal=keeps)
             )
             for keeps in (None, None, journal)
         )

@@ -5,13 +5,22 @@ import asyncio
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.evaluation import list_command, merge_command, report_command, run_command
 from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.studies import answers_command, judge_command, study_command
 from imagerag.cli.view import dim, say, say_all, say_json
 
 
 @click.group("eval")
 def eval_command() -> None:
     """Measure how good it is."""
+
+
+_OTHERS = (
+    list_command, run_command, merge_command, report_command, judge_command, study_command, answers_command,
+)  # fmt: skip
+for _command in _OTHERS:
+    eval_command.add_command(_command)
 
 
 @eval_command.command("sketch")

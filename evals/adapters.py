@@ -1,0 +1,117 @@
+"""For other harnesses: one case in, one result out; LangSmith's target; and results as flat rows.
+
+`rows(folder)` gives what data frames and Hugging Face's `Dataset.from_list` take. For pytest there is
+`imagerag.evals.pytest_plugin`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imagerag.agent.types import Knobs, Setup
+from imagerag.evals.arms import Arm, parse_arms
+from imagerag.evals.evaluation import HOME
+from imagerag.evals.harness import Harness
+from imagerag.evals.ledger import RESULTS, Ledger
+from imagerag.evals.metrics.registry import MetricMaker
+from imagerag.evals.parts import wiring_for
+from imagerag.evals.plan import Plan
+from imagerag.evals.results import Result, read_results
+from imagerag.evals.suites.case import Case, Suite
+from imagerag.graphs.settings import resolve
+from imagerag.store.home import Home
+
+
+async def run_case(
+    case: Case | str,
+    *,
+    arm: Arm | str = "full",
+    metrics: Sequence[str] = ("work",),
+    folder: str | Path | None = None,
+    generator: str | None = None,
+    judge: str | None = None,
+    library: str | None = None,
+    preset: str | None = None,
+    home: str | Path | None = None,
+    journal: Any = "record",
+) -> Result:
+    """Answer one case with one arm, and measure it. A failure is a result with its status, never an exception.
+
+    The same case asked again in the same folder gives the same result from its journal, and pays nothing.
+
+    Args:
+        case: a case, or just a prompt.
+        arm: as `imagerag eval run --arms` takes them.
+        metrics: specs, as `imagerag eval list` names them.
+        folder: where pictures and the journal are kept; by default `evals` in the home.
+        generator, judge, library, preset, home: as everywhere.
+        journal: "replay" makes no call at all.
+
+    Raises:
+        UsageError: an arm, a metric or a backend that cannot be made.
+    """
+    settings = resolve(
+        generator=generator, judge=judge, library=library, preset=preset, home=str(home) if home else None
+    )
+    asked = case if isinstance(case, Case) else Case(id="case", prompt=case)
+    asked = asked.model_copy(update={"seeds": asked.seeds[:1]})
+    users = Home.find(settings.home)
+    setup = Setup(generator=settings.generator, judge=settings.judge, library=settings.library, knobs=Knobs())
+    chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
+    plan = Plan(suite=Suite(name="case", cases=(asked,)), arms=(chosen,), setup=setup, metrics=tuple(metrics))
+    where = Path(folder) if folder else users.root / "evals"
+    wiring = wiring_for(Home(where / HOME), users, {})
+    judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
+    made = MetricMaker(wiring, judges, Knobs(journal=journal)).all(metrics)
+    harness = Harness(plan, wiring, made, Ledger(where, plan.keys), journal=journal)
+    async with wiring.working():
+        await wiring.parts(chosen.of(setup, seed=0, journal=journal))
+        results, _ = await harness.case(asked)
+    return results[0]
+
+
+def run_case_sync(case: Case | str, **options: Any) -> Result:
+    """`run_case`, for programs without an event loop."""
+    return asyncio.run(run_case(case, **options))
+
+
+def rows(folder: str | Path) -> Iterator[Mapping[str, Any]]:
+    """The results of an evaluation as flat rows: what was asked, what became of it, each score, the picture's file."""
+    path = Path(folder)
+    for result in read_results(path / RESULTS):
+        yield flat(result, path / HOME / "blobs")
+
+
+def flat(result: Result, blobs: Path) -> dict[str, Any]:
+    """One result as a flat row."""
+    sha256 = result.image.sha256 if result.image else None
+    return {
+        "suite": result.suite["name"],
+        "case": result.case,
+        "arm": result.arm,
+        "seed": result.seed,
+        "prompt": result.prompt,
+        "status": result.status,
+        "outcome": str(result.outcome) if result.outcome else None,
+        "retrievals": result.retrievals,
+        "regenerations": result.regenerations,
+        "image": str(blobs / sha256[:2] / sha256[2:]) if sha256 else None,
+        **{f"score.{name}": value for name, value in result.scores.items()},
+    }
+
+
+def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
+    """A target for LangSmith's `aevaluate`: inputs with a `prompt` (and perhaps an `id`) to outputs with the answer.
+
+    Args:
+        options: as `run_case` takes them.
+    """
+
+    async def target(inputs: dict[str, Any]) -> dict[str, Any]:
+        case = Case(id=str(inputs.get("id") or "case"), prompt=str(inputs["prompt"]))
+        result = await run_case(case, **options)
+        told = result.model_dump(mode="json", include={"status", "outcome", "reason", "unresolved", "image", "scores"})
+        return {**told, "aligned": result.outcome == "aligned", "run_id": result.run_id}
+
+    return target

@@ -1,0 +1,257 @@
+"""How an arm answers a case: keep the picture, reword the prompt, run the graph, or a procedure of the user's own."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final
+
+from imagerag.agent.calls import Calls, calls_of
+from imagerag.agent.endings import best_attempts, ending_for
+from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
+from imagerag.agent.ports import Captions, Critique, Drawn, ImagePart, Reading
+from imagerag.agent.record import RunRecord, run_record
+from imagerag.agent.spending import tariffs_of
+from imagerag.agent.types import Attempt, Concept, Ending, ImageRef, Outcome, Requirement, Setup, Subject, Variation
+from imagerag.evals.arms import Arm
+from imagerag.evals.parts import EvalWiring
+from imagerag.evals.suites.case import Case
+from imagerag.graphs.runner import Runner
+
+TRIES: Final = 3
+WAIT_S: Final = 0.5
+"""As the graph tries its nodes."""
+
+NO_LIMIT: Final = 10**6
+
+
+@dataclass
+class Job:
+    """One case with one seed, and everything that an arm may work with.
+
+    Attributes:
+        setup: backends, library and knobs of this run.
+        run_id: what its calls are kept under in the journal: the same for the same arm, case and seed.
+        initial: the picture to start from; None when the arm draws its own.
+    """
+
+    case: Case
+    seed: int
+    setup: Setup
+    wiring: EvalWiring
+    run_id: str
+    initial: ImageRef | None = None
+    subjects: tuple[Subject, ...] = ()
+    calls: Calls | None = field(default=None, repr=False)
+
+    async def run(self, **knobs: Any) -> RunRecord:
+        """Run the generation graph from the initial picture, with some knobs set otherwise; its record.
+
+        A second run in one job needs a `run_id` of its own to pay for itself: give `run_id="…"`.
+        """
+        run_id = str(knobs.pop("run_id", self.run_id))
+        setup = self.setup.model_copy(update={"knobs": self.setup.knobs.model_copy(update=knobs)})
+        record = None
+        runner = Runner(wiring=self.wiring, durability="exit")
+        async for event in runner.start(
+            self.case.prompt, setup, subjects=self.subjects, initial_image=self.initial, run_id=run_id
+        ):
+            record = event.record or record
+        assert record is not None, "a run's last event carries its record"
+        return record
+
+    async def draw(self, prompt: str, *, round: int = 0) -> Attempt:
+        """Draw a picture without references, with the case's own pictures; through the journal."""
+        generator, calls = self.wiring.generator(self.setup.generator), self.booked()
+        variation, size = Variation(seed=self.seed), self.setup.knobs.size
+        calls.round = round
+
+        async def draw() -> Drawn:
+            parts = [await self._part(subject) for subject in self.subjects]
+            drawn = await generator.generate(prompt, parts, variation=variation, size=size)
+            image = await self.wiring.blobs.put(drawn.data)
+            told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "answered_by")}
+            return Drawn(image=image, **told, steps_down=drawn.steps_down)
+
+        content = {
+            "prompt": prompt,
+            "images": [["subject", subject.image.sha256, subject.name, ""] for subject in self.subjects],
+            "size": str(size) if size else None,
+        }
+        drawn = await patiently(lambda: calls.make("generate", generator.identity, Drawn, content, draw, variation))
+        return Attempt(
+            index=round,
+            round=round,
+            prompt=prompt,
+            image=drawn.image,
+            generator=drawn.answered_by or generator.identity,
+            variation=variation,
+            revised_prompt=drawn.revised_prompt,
+        )
+
+    async def critique(self, attempt: Attempt, requirements: Sequence[Requirement] = ()) -> Critique:
+        """The loop's judge on a picture, against the case's own prompt and its checklist; through the journal."""
+        judge, prompt, mode = self.wiring.judge(self.setup.judge), self.case.prompt, self.setup.knobs.judge_mode
+        content = {
+            "prompt": prompt,
+            "image": attempt.image.sha256,
+            "subjects": [subject.image.sha256 for subject in self.subjects],
+            "requirements": [requirement.model_dump() for requirement in requirements],
+            "mode": mode,
+        }
+        image, subjects = await self.picture(attempt.image), [await self._part(subject) for subject in self.subjects]
+
+        async def ask(variation: Variation) -> Critique:
+            return await judge.critique(
+                prompt, image, subjects=subjects, requirements=requirements, mode=mode, variation=variation
+            )
+
+        calls = self.booked()
+        calls.round = attempt.round
+        found: Critique = await patiently(
+            lambda: calls.make_readable("judge.critique", judge.identity, Critique, content, ask)
+        )
+        return found
+
+    async def reworded(self, attempt: Attempt) -> str:
+        """The prompt in other words: the case's own, else the judge's caption of a picture that shows all of it."""
+        if self.case.rephrased:
+            return self.case.rephrased
+        judge, prompt = self.wiring.judge(self.setup.judge), self.case.prompt
+        whole, image = [Concept(text=prompt)], await self.picture(attempt.image)
+        content = {"prompt": prompt, "image": attempt.image.sha256, "concepts": [prompt], "max_tokens": NO_LIMIT}
+
+        async def ask(variation: Variation) -> Captions:
+            return await judge.captions(prompt, whole, max_tokens=NO_LIMIT, variation=variation, image=image)
+
+        calls = self.booked()
+        answer = await patiently(lambda: calls.make_readable("judge.captions", judge.identity, Captions, content, ask))
+        return next((caption for caption in answer.captions if caption.strip()), prompt)
+
+    async def picture(self, image: ImageRef) -> ImagePart:
+        """A picture of the evaluation as models take it."""
+        data, media_type = await self.wiring.blobs.for_models(image.sha256)
+        return ImagePart(data=data, media_type=media_type)
+
+    async def _part(self, subject: Subject) -> ImagePart:
+        part = await self.picture(subject.image)
+        return ImagePart(data=part.data, media_type=part.media_type, role="subject", concept=subject.name)
+
+    def booked(self) -> Calls:
+        """What this job's own calls go through: budget, journal, record."""
+        if self.calls is None:
+            generator, judge = self.wiring.generator(self.setup.generator), self.wiring.judge(self.setup.judge)
+            self.calls = Calls(
+                knobs=self.setup.knobs,
+                journal=self.wiring.held_journal,
+                run_id=self.run_id,
+                task="",
+                before=[],
+                round=0,
+                failed={},
+                tariffs=tariffs_of(generator, judge),
+            )
+        return self.calls
+
+    def record(self, attempts: list[Attempt], ending: Ending) -> RunRecord:
+        """The record of a procedure that made its calls through this job."""
+        best = best_attempts(attempts)
+        made = self.calls.made if self.calls else []
+        state = {
+            "prompt": self.case.prompt,
+            "attempts": attempts,
+            "calls": made,
+            "ending": ending,
+            "best": best[0].index if best else None,
+            "setup": self.setup,
+        }
+        return run_record(self.run_id, state)
+
+
+async def patiently(ask: Callable[[], Awaitable[Reading | Any]]) -> Any:
+    """Ask again while a backend says that it can help, as often as the graph would."""
+    for tried in range(1, TRIES + 1):
+        try:
+            return await ask()
+        except BackendError as error:
+            if not error.retryable or tried == TRIES:
+                raise
+        await asyncio.sleep(WAIT_S * 4 ** (tried - 1))
+    raise AssertionError("the last try gave an answer or raised")
+
+
+async def keep(job: Job) -> RunRecord:
+    """The initial picture as it is: no search, no redrawing, nothing asked."""
+    assert job.initial is not None, "the harness has drawn it"
+    return job.record([_given(job)], Ending(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
+
+
+async def rephrase(job: Job) -> RunRecord:
+    """Judge the initial picture; where something is missing, redraw once from other words and no references."""
+    assert job.initial is not None, "the harness has drawn it"
+    attempts = [_given(job)]
+    try:
+        attempts = [await _judged(job, attempts[0])]
+        if attempts[0].verdict is not None and attempts[0].verdict.aligned is False:
+            asked = [check.requirement for check in attempts[0].verdict.checks]
+            attempts.append(await _judged(job, await job.draw(await job.reworded(attempts[0]), round=1), asked))
+    except Exception as error:
+        job.booked().made.extend(call for call in calls_of(error) if call not in job.booked().made)
+        node = "regenerate" if isinstance(error, BackendError) and attempts[0].verdict else "critique"
+        return job.record(attempts, ending_for(error, node))
+    aligned = attempts[-1].verdict is not None and attempts[-1].verdict.aligned is True
+    words = "the judge found everything the prompt asks for" if aligned else "still missing something after rewording"
+    outcome = Outcome.ALIGNED if aligned else Outcome.BEST_EFFORT
+    return job.record(attempts, Ending(outcome=outcome, reason=words))
+
+
+async def graph(job: Job) -> RunRecord:
+    """The product itself."""
+    return await job.run()
+
+
+def _given(job: Job) -> Attempt:
+    assert job.initial is not None, "only called where there is one"
+    return Attempt(index=0, round=0, prompt=job.case.prompt, image=job.initial, origin="handed_in")
+
+
+async def _judged(job: Job, attempt: Attempt, requirements: Sequence[Requirement] = ()) -> Attempt:
+    answer = await job.critique(attempt, requirements)
+    if answer.verdict.aligned is None:
+        raise JudgeReplyError(answer.verdict.reason or "the judge abstained", raw=answer.raw)
+    return attempt.model_copy(update={"verdict": answer.verdict})
+
+
+BUILT_IN: Final[dict[str, Callable[[Job], Awaitable[RunRecord]]]] = {"keep": keep, "rephrase": rephrase, "graph": graph}
+
+
+def procedure_of(arm: Arm) -> Callable[[Job], Awaitable[RunRecord]]:
+    """What an arm does.
+
+    A procedure of one's own is `async def arm(job: Job)` and gives back a run's record, or the bytes of a picture.
+
+    Raises:
+        UsageError: it cannot be imported, or is not async.
+    """
+    if arm.procedure in BUILT_IN:
+        return BUILT_IN[arm.procedure]
+    module, _, name = arm.procedure.partition(":")
+    try:
+        own = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"arm {arm.name!r}: cannot import {arm.procedure}: {error}") from error
+    if not inspect.iscoroutinefunction(own):
+        raise UsageError(f"arm {arm.name!r}: {arm.procedure} has to be `async def {name}(job)`")
+
+    async def answer(job: Job) -> RunRecord:
+        given = await own(job)
+        if isinstance(given, RunRecord):
+            return given
+        if not isinstance(given, bytes):
+            raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of a picture")
+        image = await job.wiring.blobs.put(given)
+        drawn = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
+        return job.record([drawn], Ending(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
+
+    return answer

@@ -1,0 +1,195 @@
+"""A study with people: blind pairs on one page that works offline, and what their answers come to.
+
+Each pair shows two arms' pictures for one prompt, without names and in random order, and asks three questions, as
+ImageRAG's study did: which fits the prompt better, which is of better quality, which one prefers overall. The page
+keeps the answers in the browser and hands them over as a JSON file, which `read_answers` reads back. Which side was
+which arm is in the key, a file that raters do not get.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.inference import fleiss_kappa, sign_flip
+from imagerag.evals.reports.gallery import script_json, thumbnail
+from imagerag.evals.results import Result
+from imagerag.evals.statistics import Proportion
+
+QUESTIONS: Final[Mapping[str, str]] = {
+    "alignment": "Which picture fits the text better?",
+    "quality": "Which picture is of better quality?",
+    "overall": "Which picture do you prefer overall?",
+}
+CHOICES: Final = ("left", "right", "same")
+SIDE: Final = 512
+PAGE: Final = Path(__file__).parent / "reports" / "study.html"
+SCHEMA: Final = "imagerag.study-answers/1"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures to choose between.
+
+    Attributes:
+        id: tells nothing about what is shown.
+        left, right: arms.
+    """
+
+    id: str
+    case: str
+    seed: int
+    prompt: str
+    left: str
+    right: str
+    images: tuple[str, str]
+
+
+def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50, seed: int = 0) -> list[Pair]:
+    """Blind pairs of two arms, in random order; cases in which both show the same picture are left out.
+
+    Raises:
+        UsageError: no case has two different pictures.
+    """
+    shown: dict[tuple[str, int], dict[str, Result]] = defaultdict(dict)
+    for result in results:
+        if result.arm in (arm, base) and result.image is not None and result.status != "technical":
+            shown[result.case, result.seed][result.arm] = result
+    rng = Random(f"imagerag.study/{seed}/{arm}/{base}")
+    found = []
+    for (case, number), both in shown.items():
+        one, other = both.get(arm), both.get(base)
+        if one is None or other is None or one.image == other.image:
+            continue
+        left, right = rng.sample((one, other), 2)
+        assert left.image is not None, "only those with a picture are here"
+        assert right.image is not None, "only those with a picture are here"
+        images = (left.image.sha256, right.image.sha256)
+        found.append(Pair(f"{rng.getrandbits(40):010x}", case, number, one.prompt, left.arm, right.arm, images))
+    if not found:
+        raise UsageError(f"there is no case in which {arm!r} and {base!r} show different pictures")
+    return rng.sample(found, min(limit, len(found)))
+
+
+def study_page(pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str) -> str:
+    """The page for raters: pictures inside, nothing fetched, nothing that names an arm.
+
+    Raises:
+        UsageError: a picture is lost.
+    """
+    shown: list[dict[str, Any]] = []
+    for pair in pairs:
+        data = [picture(sha256) for sha256 in pair.images]
+        if None in data:
+            raise UsageError(f"a picture of {pair.case} is lost: run the evaluation again")
+        images = [thumbnail(one, SIDE) for one in data if one is not None]
+        shown.append({"id": pair.id, "prompt": pair.prompt, "left": images[0], "right": images[1]})
+    content = {"title": title, "schema": SCHEMA, "questions": QUESTIONS, "pairs": shown}
+    return PAGE.read_text(encoding="utf-8").replace("/*DATA*/", script_json(content))
+
+
+def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
+    """Which side is which arm; to be kept from the raters."""
+    return {
+        "schema": "imagerag.study-key/1",
+        "arm": arm,
+        "base": base,
+        "pairs": {pair.id: {"case": pair.case, "seed": pair.seed, "left": pair.left} for pair in pairs},
+    }
+
+
+def write_study(
+    folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
+    limit: int = 50, seed: int = 0,
+) -> tuple[Path, Path]:  # fmt: skip
+    """Write `study.html` for the raters and `study-key.json` for oneself."""
+    pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
+    page, key = folder / "study.html", folder / "study-key.json"
+    page.write_text(study_page(pairs, picture, "Which picture?"), encoding="utf-8")
+    key.write_text(json.dumps(key_of(pairs, arm, base), indent=1) + "\n", encoding="utf-8")
+    return page, key
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What raters prefer, for one question.
+
+    Attributes:
+        value: share of the votes for the arm, a "same" being half a vote; `low` and `high` its 95 % Wilson interval
+            over the votes that were not "same".
+        p: two-sided sign-flip test of "no preference" over the pairs, votes of one pair averaged first.
+        kappa: Fleiss' kappa over pairs that several people rated; NaN where there are none.
+    """
+
+    question: str
+    arm: int
+    base: int
+    same: int
+    value: float
+    low: float
+    high: float
+    p: float
+    kappa: float
+    raters: int
+    pairs: int
+
+
+def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preference]:
+    """What the raters' files come to; of several files by one rater the newest answer to a pair counts.
+
+    Raises:
+        UsageError: a file that is none of ours, or for another study.
+    """
+    votes: dict[str, dict[tuple[str, str], str]] = {question: {} for question in QUESTIONS}
+    for file in files:
+        rater, answers = _read(file)
+        for pair, given in answers.items():
+            if pair not in key["pairs"]:
+                raise UsageError(f"{file} answers pair {pair!r}, which is not in this study's key")
+            for question, choice in given.items():
+                if question not in QUESTIONS or choice not in CHOICES:
+                    raise UsageError(f"{file}: {choice!r} to {question!r} is no answer")
+                votes[question][rater, pair] = _for_whom(choice, key["pairs"][pair]["left"], key["arm"])
+    return [_preference(question, given) for question, given in votes.items()]
+
+
+def _read(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+        if read["schema"] != SCHEMA:
+            raise UsageError(f"{file} is {read['schema']!r}, not {SCHEMA!r}")
+        return str(read["rater"]), read["answers"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} holds no answers of a study: {error}") from error
+
+
+def _for_whom(choice: str, left: str, arm: str) -> str:
+    if choice == "same":
+        return "same"
+    return "arm" if (choice == "left") == (left == arm) else "base"
+
+
+def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> Preference:
+    counts = {name: sum(vote == name for vote in votes.values()) for name in ("arm", "base", "same")}
+    by_pair: dict[str, list[str]] = defaultdict(list)
+    for (_, pair), vote in sorted(votes.items()):
+        by_pair[pair].append(vote)
+    sign = {"arm": 1.0, "base": -1.0, "same": 0.0}
+    lean = [sum(sign[vote] for vote in given) / len(given) for given in by_pair.values()]
+    low, high = Proportion(counts["arm"], counts["arm"] + counts["base"]).wilson()
+    total = sum(counts.values())
+    return Preference(
+        question=question,
+        **counts,
+        value=(counts["arm"] + counts["same"] / 2) / total if total else float("nan"),
+        low=low,
+        high=high,
+        p=sign_flip(lean),
+        kappa=fleiss_kappa([[given.count(name) for name in sign] for given in by_pair.values()]),
+        raters=len({rater for rater, _ in votes}),
+        pairs=len(by_pair),
+    )

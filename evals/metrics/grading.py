@@ -1,0 +1,195 @@
+"""Scores by a model that reads and looks: the probability of a yes (VQAScore), and marks (GPTScore, DreamBench++).
+
+The model that grades is never the judge of the loop: a loop that is graded by its own judge is graded on how well it
+pleases it.
+
+VQAScore: Lin et al., "Evaluating Text-to-Visual Generation with Image-to-Text Generation" (2024). Marks from 0 to 4:
+Peng et al., "DreamBench++" (2024). The wording is our own.
+"""
+
+import math
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imagerag.agent.calls import Calls
+from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
+from imagerag.agent.ports import Reading
+from imagerag.agent.types import Knobs, Variation
+from imagerag.evals.answering import patiently
+from imagerag.evals.metrics.base import DIGITS, Sample
+from imagerag.evals.parts import EvalWiring
+from imagerag.evals.results import Score
+from imagerag.store.imaging import for_models
+from imagerag.tools.generators.account import Account
+from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn
+from imagerag.tools.specs import BackendSpec
+
+ASK: Final = 'Does this picture show "{prompt}"? Answer with one word: Yes or No.'
+GRADE: Final = """You grade how well a picture shows what was asked for. Asked for was: "{prompt}"
+
+Look for every thing that was asked for, for its properties (shape, colour, pattern, number, material), for how the
+things stand to each other, and for the style. How well the picture is made does not count.
+
+0: nothing of it is there
+1: little of it
+2: about half
+3: nearly all, one property is off
+4: all of it
+
+Say in one or two sentences what is there and what is not. Then write on a line of its own: Score: N"""
+MARK: Final = re.compile(r"score\W{0,4}\s*([0-4])(?!\d)", re.IGNORECASE)
+TIMEOUT_S: Final = 120.0
+TOP: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odds(Reading):
+    """How probable a yes is, of yes and no, in [0, 1]."""
+
+    yes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words(Reading):
+    """A grader's words, in `raw`."""
+
+
+@dataclass
+class _Grader:
+    """What both kinds of grading share: who grades, and that it is not who judged.
+
+    Raises:
+        UsageError: the grader is a judge of the loop.
+    """
+
+    spec: str
+    grader: str
+    wiring: EvalWiring
+    judges: frozenset[str]
+    knobs: Knobs = field(default_factory=Knobs)
+    needs_image = True
+
+    def __post_init__(self) -> None:
+        bare = BackendSpec.parse(self.grader)
+        for judge in self.judges:
+            for one in BackendSpec.parse_all(judge):
+                if (one.provider, one.model, one.base_url) == (bare.provider, bare.model, bare.base_url):
+                    raise UsageError(
+                        f"{self.spec}: {self.grader} is the judge of the loop; a loop is not graded by its own judge: "
+                        "name another model"
+                    )
+
+    def _calls(self, sample: Sample) -> Calls:
+        setup = self.wiring
+        return Calls(
+            knobs=self.knobs,
+            journal=setup.held_journal,
+            run_id=graded_id(sample.result.run_id),
+            task="",
+            before=[],
+            round=0,
+            failed={},
+            tariffs={},
+        )
+
+    async def _shown(self, sample: Sample) -> Picture:
+        assert sample.image is not None, "it needs one"
+        data, media_type = for_models(sample.image)
+        return Picture(data, media_type)
+
+
+def graded_id(run_id: str) -> str:
+    """What the calls that grade a run's answer are kept under in the journal."""
+    return f"{run_id}-graded"
+
+
+class VqaScore(_Grader):
+    """`vqa:openai:MODEL[@URL]`: P(yes) to "does this picture show …?", from the first token's log probabilities."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one = BackendSpec.parse(self.grader)
+        if one.provider != "openai":
+            raise UsageError(f"{self.spec}: log probabilities come from openai:MODEL[@URL] only")
+        self._model, self._account = one.model, Account.of(one.base_url)
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """The probability, in [0, 1]."""
+        picture = await self._shown(sample)
+        words = ASK.format(prompt=sample.case.prompt)
+        identity, content = self._account.named("openai", self._model), {"prompt": words, "image": picture.sha256}
+        calls = self._calls(sample)
+        ask = lambda: self._ask(identity, words, picture)  # noqa: E731
+        odds = await patiently(lambda: calls.make("grade.vqa", identity, Odds, content, ask))
+        return {self.spec: round(odds.yes, DIGITS)}
+
+    async def _ask(self, identity: str, words: str, picture: Picture) -> Odds:
+        import openai
+
+        url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}"
+        parts: list[Any] = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": words}]
+        async with self._account.client(identity, TIMEOUT_S) as client:
+            try:
+                answer = await client.chat.completions.create(
+                    model=self._model,
+                    messages=[{"role": "user", "content": parts}],
+                    max_tokens=1,
+                    temperature=0,
+                    logprobs=True,
+                    top_logprobs=TOP,
+                )
+            except openai.APIConnectionError as error:
+                raise BackendError(f"{identity} could not be reached: {error}", retryable=True) from None
+            except openai.APIStatusError as error:
+                again = error.status_code == 429 or error.status_code >= 500
+                raise BackendError(f"{identity} answered {error.status_code}", retryable=again) from None
+        return Odds(yes=chance_of_yes(identity, answer.choices[0]), raw=answer.choices[0].message.content or "")
+
+
+def chance_of_yes(identity: str, choice: Any) -> float:
+    """P(yes) / (P(yes) + P(no)) over the first token's alternatives, whatever their case and spaces.
+
+    Raises:
+        JudgeReplyError: no log probabilities, or neither word among them.
+    """
+    given = choice.logprobs.content if choice.logprobs else None
+    if not given:
+        raise JudgeReplyError(f"{identity} gives no log probabilities", raw=choice.message.content or "")
+    odds = {"yes": 0.0, "no": 0.0}
+    for token in given[0].top_logprobs or given[:1]:
+        word = token.token.strip().strip(".,!\"'").lower()
+        if word in odds:
+            odds[word] += math.exp(token.logprob)
+    if not sum(odds.values()):
+        raise JudgeReplyError(f"{identity} said neither yes nor no", raw=choice.message.content or "")
+    return odds["yes"] / sum(odds.values())
+
+
+class GradeScore(_Grader):
+    """`grade:JUDGE`: marks from 0 to 4 by a vision-language model, given as a share of 4."""
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """In [0, 1]."""
+        chat = getattr(self.wiring.judge(self.grader), "chat", None)
+        if chat is None:
+            raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
+        picture = await self._shown(sample)
+        turns = [Turn("user", (picture, GRADE.format(prompt=sample.case.prompt)))]
+        content = {"prompt": turns[0].parts[1], "image": picture.sha256}
+        calls = self._calls(sample)
+
+        async def ask(variation: Variation) -> Words:
+            return await _marked(chat, turns, variation)
+
+        answer = await patiently(lambda: calls.make_readable("grade.marks", chat.identity, Words, content, ask))
+        return {self.spec: int(MARK.findall(answer.raw)[-1]) / 4}
+
+
+async def _marked(chat: Chat, turns: list[Turn], variation: Variation) -> Words:
+    reply = await chat.ask(turns, schema=None, variation=variation)
+    if not MARK.search(reply.text):
+        raise JudgeReplyError(f"{chat.identity} gave no mark", raw=reply.text)
+    return Words(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)

@@ -1,0 +1,107 @@
+"""From a metric's spec to the metric: `NAME` or `NAME:WITH`."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Embedder
+from imagerag.agent.types import Knobs
+from imagerag.evals.metrics.base import Metric
+from imagerag.evals.metrics.encoders import EYE, Diversity, Eyes, ImageScore, RightScore, TextScore, TimmEncoder
+from imagerag.evals.metrics.grading import GradeScore, VqaScore
+from imagerag.evals.metrics.retrieval import RetrievalScore
+from imagerag.evals.metrics.work import WorkScore
+from imagerag.evals.parts import EvalWiring, Steady
+
+KINDS: Final[Mapping[str, str]] = {
+    "text": "cosine of prompt and picture: text:eye, text:ViT-B-32/laion2b_s34b_b79k, text:ViT-B-16-SigLIP/webli",
+    "right": "whether the prompt fits better than its near misses: right:eye",
+    "image": "cosine with pictures of the real thing: image:eye, image:ViT-B-32/laion2b_s34b_b79k",
+    "dino": "the same through a timm model: dino:vit_base_patch16_224.dino",
+    "diversity": "how unlike the pictures of a case's seeds are: diversity:eye",
+    "vqa": "probability that a model says yes: vqa:openai:MODEL",
+    "grade": "a model's marks from 0 to 4: grade:openai:MODEL; never the judge of the loop",
+    "retrieval": "recall, MRR and nDCG of the searches, where the case names what would help",
+    "work": "calls, cost, searches, redrawings",
+}
+
+SKETCH: Final = ("text:eye", "right:eye", "image:eye", "retrieval", "work")
+GENERAL: Final = ("retrieval", "work")
+
+
+@dataclass
+class MetricMaker:
+    """Makes metrics that share their encoders.
+
+    Attributes:
+        judges: the judge specs of the arms: none of them may grade.
+        knobs: what graders' calls are made under: the journal's mode.
+    """
+
+    wiring: EvalWiring
+    judges: frozenset[str] = frozenset()
+    knobs: Knobs = field(default_factory=Knobs)
+    _encoders: dict[str, Any] = field(default_factory=dict)
+    _eyes: dict[str, Eyes] = field(default_factory=dict)
+
+    def all(self, specs: Iterable[str]) -> list[Metric]:
+        """The metrics of these specs.
+
+        Raises:
+            UsageError: no such metric, or a grader that is a judge of the loop.
+        """
+        return [self.one(spec.strip()) for spec in specs]
+
+    def one(self, spec: str) -> Metric:
+        """The metric of one spec."""
+        name, _, given = spec.partition(":")
+        known: dict[str, Callable[[], Metric]] = {
+            "text": lambda: TextScore(spec, self._embedder(given), self._seeing(given)),
+            "right": lambda: RightScore(spec, self._embedder(given), self._seeing(given)),
+            "image": lambda: ImageScore(spec, self._embedder(given), self._seeing(given)),
+            "diversity": lambda: Diversity(spec, self._embedder(given), self._seeing(given)),
+            "dino": lambda: ImageScore(spec, self._timm(given), self._seeing(f"timm:{given}")),
+            "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs),
+            "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs),
+            "retrieval": RetrievalScore,
+            "work": WorkScore,
+        }
+        made = known.get(name)
+        if made is None or (not given and name not in ("retrieval", "work")):
+            there = "\n".join(f"  {kind:10} {told}" for kind, told in KINDS.items())
+            raise UsageError(f"no metric {spec!r}; there are:\n{there}")
+        return made()
+
+    def _embedder(self, spec: str) -> Embedder:
+        if spec not in self._encoders:
+            self._encoders[spec] = eye() if spec == "eye" else self.wiring.embedder(_full(spec))
+        found: Embedder = self._encoders[spec]
+        return found
+
+    def _timm(self, spec: str) -> TimmEncoder:
+        found: TimmEncoder = self._encoders.setdefault(f"timm:{spec}", TimmEncoder(spec))
+        return found
+
+    def _seeing(self, spec: str) -> Eyes:
+        encoder = self._timm(spec.removeprefix("timm:")) if spec.startswith("timm:") else self._embedder(spec)
+        return self._eyes.setdefault(spec, Eyes(encoder))
+
+
+def eye() -> Embedder:
+    """The sketch world's second encoder: of another seed and architecture than the one that retrieves and judges."""
+    from imagerag.tools.embedders.openclip import OpenClipEmbedder
+
+    return Steady(OpenClipEmbedder(f"local-dir:{EYE}", spec="eye"))
+
+
+def _full(spec: str) -> str:
+    """An embedder spec; a bare `NAME/TAG` is open_clip's."""
+    from imagerag.tools.registry import providers
+
+    return spec if spec.partition(":")[0].lower() in providers("embedder") else f"open_clip:{spec}"
+
+
+def default_metrics(suite: str) -> Sequence[str]:
+    """What is measured unless something is asked for."""
+    return SKETCH if suite == "sketch" else GENERAL

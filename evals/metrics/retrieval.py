@@ -1,0 +1,86 @@
+"""Whether the library's searches found what would help, where the case says what that is: recall, MRR, nDCG."""
+
+import re
+from collections.abc import Mapping, Sequence, Set
+from math import log2
+from pathlib import PurePath
+from typing import Final
+
+from imagerag.agent.types import Candidate
+from imagerag.evals.metrics.base import DIGITS, Sample
+from imagerag.evals.results import Score
+from imagerag.store.library import Library
+from imagerag.store.rows import Row
+
+KEYS: Final = ("label", "class", "species", "category")
+"""Metadata that names what a picture shows."""
+
+
+class RetrievalScore:
+    """`retrieval`: over the labels that the case names.
+
+    A picture shows a label when its caption, a tag, its class in the metadata or the folder it came from says so, case
+    and punctuation aside. For each label the best of the run's searches counts.
+
+    Scores: `retrieval.recall@1` and `@k` (share of the labels with a hit), `retrieval.mrr`, `retrieval.ndcg`, and
+    `retrieval.used`: share of the labels for which a right picture was sent to the generator.
+    """
+
+    spec = "retrieval"
+    needs_image = False
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """Nothing for an arm that did not search, and for a case that names no labels."""
+        labels, searches = sample.case.truth.labels, sample.result.searches
+        if not labels or not searches:
+            return {}
+        names = await names_of(sample)
+        ranks = [min(rank_of(label, search.candidates, names) for search in searches) for label in labels]
+        found = [rank for rank in ranks if rank < float("inf")]
+        sent = {
+            reference.image.sha256
+            for attempt in sample.result.attempts
+            for reference in attempt.references
+            if reference.role == "reference"
+        }
+        right = [any(folded(label) in names.get(sha256, ()) for sha256 in sent) for label in labels]
+        scores = {
+            "retrieval.recall@1": sum(rank == 1 for rank in ranks) / len(labels),
+            "retrieval.recall@k": len(found) / len(labels),
+            "retrieval.mrr": sum(1 / rank for rank in found) / len(labels),
+            "retrieval.ndcg": sum(1 / log2(1 + rank) for rank in found) / len(labels),
+            "retrieval.used": sum(right) / len(labels),
+        }
+        return {name: round(value, DIGITS) for name, value in scores.items()}
+
+
+def rank_of(label: str, candidates: Sequence[Candidate], names: Mapping[str, Set[str]]) -> float:
+    """The place of the first candidate that shows a label, from 1; infinite when none does."""
+    wanted = folded(label)
+    places = (at for at, one in enumerate(candidates, start=1) if wanted in names[one.image.sha256])
+    return float(next(places, float("inf")))
+
+
+async def names_of(sample: Sample) -> dict[str, frozenset[str]]:
+    """What each candidate says it shows: in the run's record, and in its library's row where that can be opened."""
+    candidates = {c.image.sha256: c for search in sample.result.searches for c in search.candidates}
+    name = sample.result.setup.library
+    library = await sample.wiring.library(name) if name else None
+    rows = {row.id: row for row in await library.rows(sorted(candidates))} if isinstance(library, Library) else {}
+    return {sha256: _names(candidate, rows.get(sha256)) for sha256, candidate in candidates.items()}
+
+
+def _names(candidate: Candidate, row: Row | None) -> frozenset[str]:
+    said = [candidate.caption, candidate.title]
+    if candidate.source:
+        said.append(PurePath(candidate.source).parent.name)
+    if row is not None:
+        said += [*row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
+    return frozenset(folded(text) for text in said if text)
+
+
+def folded(text: str) -> str:
+    """A name without case, punctuation, leading numbers (as in `001.Black_footed_Albatross`) or article."""
+    bare = re.sub(r"^\d+[._]\s*", "", text.casefold())
+    words = re.findall(r"\w+", bare.replace("_", " "))
+    return " ".join(words[1:] if words[:1] in (["a"], ["an"], ["the"]) else words)

@@ -1,0 +1,94 @@
+"""Which plots an evaluation gives: library size against score (ImageRAG, figure 16), similarity against gain, cost
+against score."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from imagerag.evals.plan import Plan
+from imagerag.evals.reports.plots import Plot, Point
+from imagerag.evals.reports.tables import quality
+from imagerag.evals.results import Result
+from imagerag.evals.summary import Tally
+
+MOST: Final = 2000
+"""Points of a cloud: more tell no more."""
+
+
+def main_score(summary: Mapping[str, Any]) -> str | None:
+    """The score that plots show."""
+    named = quality(summary)
+    wanted = ("right", "text", "vqa", "grade", "image", "dino")
+    ranked = [name for kind in wanted for name in named if name.startswith(f"{kind}:")]
+    return next(iter([*ranked, *named]), None)
+
+
+def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -> dict[str, Plot]:
+    """File name → plot; those there is something for."""
+    score = main_score(summary)
+    if score is None:
+        return {}
+    tally = Tally()
+    for result in results:
+        tally.add(result)
+    made = {
+        "library-size.svg": library_size(plan, summary, score),
+        "similarity-gain.svg": similarity_gain(tally, summary, score),
+        "cost-score.svg": cost_score(summary, score),
+    }
+    return {name: plot for name, plot in made.items() if plot is not None}
+
+
+def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
+    """Score against the size of the library, for arms that differ in nothing else; the first arm as a dashed line."""
+    found = summary["metrics"][score]["arms"]
+    groups: dict[str, list[Point]] = {}
+    for arm in plan.arms:
+        recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, journal="record").library or "")
+        told = found.get(arm.name)
+        if arm.procedure != "graph" or recipe is None or not told or told["value"] is None:
+            continue
+        name = "+".join(part for part in arm.name.split("+") if not part.startswith("library="))
+        groups.setdefault(f"{name}" + (" (irrelevant)" if recipe.kind == "irrelevant" else ""), []).append(
+            Point(recipe.size, told["value"], told["stderr"] or 0.0, f"{arm.name}: {told['value']:.3f}")
+        )
+    if max((len(points) for points in groups.values()), default=0) < 2:
+        return None
+    base = found.get(summary["base"])
+    dashed = (summary["base"], base["value"]) if base and base["value"] is not None else None
+    return Plot("Library size", "pictures in the library", score, groups, base=dashed, joined=True, logarithmic=True)
+
+
+def similarity_gain(tally: Tally, summary: Mapping[str, Any], score: str) -> Plot | None:
+    """What each case gained over the first arm, against how similar its references were."""
+    table = tally.table()[score]
+    first = table.get(summary["base"], {})
+    clouds: dict[str, list[Point]] = {}
+    for arm, cases in table.items():
+        both = [case for case in sorted(cases) if case in first and (arm, case) in tally.similarity]
+        points = [Point(_mean(tally.similarity[arm, c]), cases[c] - first[c], 0.0, f"{arm}, {c}") for c in both]
+        if arm != summary["base"] and len(points) > 1:
+            clouds[arm] = points[:: max(1, len(points) // MOST)]
+    if not clouds:
+        return None
+    return Plot("Similarity and gain", "mean similarity of the references", f"{score} − {summary['base']}", clouds,
+                base=("no gain", 0.0))  # fmt: skip
+
+
+def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
+    """Score against what an answer cost: US dollars where prices are known and not nothing, else model calls."""
+    found = summary["metrics"][score]["arms"]
+    for name, label in (("cost_usd", "US dollars per answer"), ("calls", "model calls per answer")):
+        costs = summary["metrics"].get(name, {}).get("arms", {})
+        known = {arm: told for arm, told in costs.items() if told["value"] is not None and found.get(arm)}
+        if known and any(told["value"] for told in known.values()):
+            series = {
+                arm: [Point(told["value"], found[arm]["value"], found[arm]["stderr"] or 0.0)]
+                for arm, told in known.items()
+                if found[arm]["value"] is not None
+            }
+            return Plot("Cost and score", label, score, series, named=True) if len(series) > 1 else None
+    return None
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

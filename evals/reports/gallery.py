@@ -1,0 +1,98 @@
+"""The gallery: one HTML page with every case, all arms side by side; needs no network and no other file.
+
+Pictures are small WebP copies inside of the page, each once, however many arms show it. Everything that came from
+models, captions or files is escaped, and the page's own script never makes markup from it.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.evals.results import Result
+
+SIDE: Final = 160
+PAGE: Final = Path(__file__).with_name("gallery.html")
+MOST: Final = 400
+"""Cases on the page: more, and a browser no longer likes it. The report says how many were left out."""
+
+
+def gallery(
+    summary: Mapping[str, Any], results: Iterable[Result], picture: Callable[[str], bytes | None], plots: Iterable[str]
+) -> str:
+    """The page.
+
+    Args:
+        results: in order, the arms of a case and seed one after the other.
+        picture: the bytes of an image of the evaluation or its library; None where it is lost.
+        plots: SVG elements.
+    """
+    pictures: dict[str, str] = {}
+    rows: list[dict[str, Any]] = []
+    left_out = 0
+    for (case, seed), group in groupby(results, key=lambda result: (result.case, result.seed)):
+        if len(rows) == MOST:
+            left_out += 1
+            continue
+        row = [_answer(result, picture, pictures) for result in group]
+        asked = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
+        rows.append({**asked, "answers": [{k: v for k, v in one.items() if k not in asked} for one in row]})
+    data = {"suite": summary["suite"], "arms": list(summary["arms"]), "rows": rows, "leftOut": left_out}
+    return (
+        PAGE.read_text(encoding="utf-8")
+        .replace("/*DATA*/", script_json(data))
+        .replace("/*PICTURES*/", script_json(pictures))
+        .replace("<!--PLOTS-->", "\n".join(f"<figure>{plot}</figure>" for plot in plots))
+    )
+
+
+def _answer(result: Result, picture: Callable[[str], bytes | None], pictures: dict[str, str]) -> dict[str, Any]:
+    best = result.attempts[result.best_attempt] if result.best_attempt is not None else None
+    return {
+        "prompt": result.prompt,
+        "tags": list(result.tags),
+        "arm": result.arm,
+        "status": result.status,
+        "reason": result.reason,
+        "image": _small(result.image.sha256 if result.image else None, picture, pictures),
+        "scores": {name: value for name, value in result.scores.items() if value is not None},
+        "redrawn": result.regenerations,
+        "references": [
+            {"image": _small(r.image.sha256, picture, pictures), "similarity": r.similarity, "for": r.concept}
+            for r in (best.references if best else ())
+        ],
+    }
+
+
+def _small(sha256: str | None, picture: Callable[[str], bytes | None], pictures: dict[str, str]) -> str | None:
+    """The key of a picture's small copy."""
+    if sha256 is None:
+        return None
+    key = sha256[:12]
+    if key not in pictures:
+        data = picture(sha256)
+        if data is None:
+            return None
+        pictures[key] = thumbnail(data)
+    return key
+
+
+def thumbnail(data: bytes, side: int = SIDE) -> str:
+    """A small WebP of a picture as a data URL."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        small = image.convert("RGB")
+        small.thumbnail((side, side))
+        out = io.BytesIO()
+        small.save(out, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand inside of a script element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,0 +1,185 @@
+"""Tables of an evaluation, in Markdown, LaTeX and for the terminal, laid out like those of ImageRAG.
+
+| table | as in the paper |
+|---|---|
+| scores | 1 to 3: a row per arm, a column per score, mean ± standard error, the best in bold |
+| differences | ours: every arm against the first, interval, p corrected |
+| ablation | 6: the arms in the order given |
+| endings | ours: how cases ended, failures counted apart |
+| by tag | 4, 5: the scores split by what kind of case it was |
+| work | 7, 8: what an answer took |
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+WORK: Final = ("calls", "cost_usd", "searches", "redrawn", "kept_initial", "loop_aligned")
+SEARCHES: Final = "retrieval."
+DIGITS: Final = 3
+
+Rows = list[list[str]]
+
+
+def scores(summary: Mapping[str, Any], *, bold: str = "**{}**", plus: str = "±") -> Rows:
+    """A row per arm: mean ± standard error of each score, the best of a column marked."""
+    return _scored(summary, quality(summary), bold, plus)
+
+
+def quality(summary: Mapping[str, Any]) -> list[str]:
+    """The metrics that say how good an answer is, and not what was done for it."""
+    return [name for name in summary["metrics"] if name not in WORK and not name.startswith(SEARCHES)]
+
+
+def searches(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Rows:
+    """The same for what the library's searches found."""
+    there = [name for name in summary["metrics"] if name.startswith(SEARCHES)]
+    return _scored(summary, there, bold, "±", searched=True) if there else []
+
+
+def _scored(
+    summary: Mapping[str, Any], metrics: Sequence[str], bold: str, plus: str, *, searched: bool = False
+) -> Rows:
+    rows = [["arm", *(name.removeprefix(SEARCHES) for name in metrics), "n", "failed"]]
+    best = {name: _best(summary, name) for name in metrics}
+    for arm, told in summary["arms"].items():
+        cells = []
+        if searched and not any(arm in summary["metrics"][name]["arms"] for name in metrics):
+            continue
+        for name in metrics:
+            found = summary["metrics"][name]["arms"].get(arm)
+            text = _value(found, plus)
+            cells.append(bold.format(text) if found and found["value"] == best[name] is not None else text)
+        rows.append([arm, *cells, str(told["n"]), str(told["statuses"]["technical"])])
+    return rows
+
+
+def _best(summary: Mapping[str, Any], name: str) -> float | None:
+    values = [found["value"] for found in summary["metrics"][name]["arms"].values() if found["value"] is not None]
+    return max(values) if len(set(values)) > 1 else None
+
+
+def _value(found: Mapping[str, Any] | None, plus: str = "±") -> str:
+    if not found or found["value"] is None:
+        return "–"
+    spread = f" {plus} {found['stderr']:.{DIGITS}f}" if found["stderr"] is not None else ""
+    return f"{found['value']:.{DIGITS}f}{spread}"
+
+
+def differences(summary: Mapping[str, Any]) -> Rows:
+    """A row per score and arm: the mean paired difference from the first arm, its interval, and p."""
+    rows = [["score", "arm", f"− {summary['base']}", "95 % interval", "p (Holm)", "better / same / worse", "pairs"]]
+    for name, arms in summary["differences"].items():
+        if name not in quality(summary):
+            continue
+        for arm, found in arms.items():
+            if found["mean"] is None:
+                continue
+            p = found["p_holm"]
+            told = "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+            interval = f"[{found['low']:+.{DIGITS}f}, {found['high']:+.{DIGITS}f}]"
+            signs = f"{found['better']} / {found['same']} / {found['worse']}"
+            pairs = f"{found['n']}" + (f" ({found['unpaired']} without)" if found["unpaired"] else "")
+            rows.append([name, arm, f"{found['mean']:+.{DIGITS}f}", interval, told, signs, pairs])
+    return rows
+
+
+def endings(summary: Mapping[str, Any]) -> Rows:
+    """A row per arm: how its cases ended. Every case is in here, also those that broke."""
+    names = list(next(iter(summary["arms"].values()))["statuses"])
+    rows = [["arm", "n", *(name.replace("_", " ") for name in names)]]
+    for arm, told in summary["arms"].items():
+        rows.append([arm, str(told["n"]), *(str(told["statuses"][name]) for name in names)])
+    return rows
+
+
+def work(summary: Mapping[str, Any]) -> Rows:
+    """A row per arm: calls, cost, searches and redrawings per answer."""
+    there = [name for name in WORK if name in summary["metrics"]]
+    rows = [["arm", *(name.replace("_", " ") for name in there)]]
+    rows += [[arm, *(_value(summary["metrics"][name]["arms"].get(arm)) for name in there)] for arm in summary["arms"]]
+    return rows if there else []
+
+
+def by_tag(summary: Mapping[str, Any], metric: str) -> Rows:
+    """A row per tag, a column per arm: the mean of one score."""
+    arms = list(summary["arms"])
+    rows = [[metric, "cases", *arms]]
+    for tag, told in summary["by_tag"].items():
+        found = told["metrics"].get(metric, {})
+        if found:
+            rows.append([tag, str(told["cases"]), *(_value(found.get(arm)) for arm in arms)])
+    return rows if len(rows) > 1 else []
+
+
+def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[tuple[str, Rows]]:
+    """(title, rows) of every table there is something for."""
+    yield "Scores, mean ± standard error", scores(summary, bold=bold)
+    compared = differences(summary)
+    if len(compared) > 1:
+        yield f"Against {summary['base']}, case by case", compared
+    yield "How cases ended", endings(summary)
+    for name in quality(summary):
+        if rows := by_tag(summary, name):
+            yield f"{name}, by kind of case", rows
+    if rows := searches(summary, bold=bold):
+        yield "What the searches found", rows
+    if rows := work(summary):
+        yield "What an answer took", rows
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The whole report as Markdown."""
+    suite = summary["suite"]
+    told = (
+        f"{summary['cases']} cases, {summary['results']} results. Suite `{suite['hash'][:16]}`. "
+        "Shares count every answer, also those that broke; means are over the answers that have a score. Intervals are "
+        "bootstrap, p is a sign-flip permutation test corrected by Holm over the arms. Cases are the units."
+    )
+    lines = [f"# {suite['name']} {suite['version']}", "", told]
+    for title, rows in all_tables(summary):
+        lines += ["", f"## {title}", "", _row(rows[0]), _row(["---"] + ["---:"] * (len(rows[0]) - 1))]
+        lines += [_row(row) for row in rows[1:]]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def latex(summary: Mapping[str, Any]) -> str:
+    """Every table as a LaTeX `table` with booktabs' rules."""
+    parts = ["% Needs \\usepackage{booktabs}"]
+    for title, rows in all_tables(summary, bold="\x02{}\x03"):
+        columns = "l" + "r" * (len(rows[0]) - 1)
+        body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
+        parts += [
+            r"\begin{table}", r"\centering", rf"\caption{{{_escaped(title)}}}", rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
+        ]  # fmt: skip
+    return "\n".join(parts)
+
+
+_SPECIAL: Final = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "−": "$-$", "<": "$<$",
+    "≥": r"$\geq$", "\x02": r"\textbf{", "\x03": "}",
+}  # fmt: skip
+
+
+def _escaped(text: str) -> str:
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+
+
+def terminal(summary: Mapping[str, Any]) -> list[str]:
+    """Scores, differences and endings as aligned lines."""
+    lines: list[str] = []
+    for title, rows in list(all_tables(summary, bold="{}"))[:3]:
+        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+        lines += [title, *(_aligned(row, widths) for row in rows)]
+        lines.append("")
+    return lines
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = zip(row, widths, strict=True)
+    return "  ".join(["  " + first[0].ljust(first[1]), *(cell.rjust(wide) for cell, wide in rest)])

@@ -1,0 +1,64 @@
+"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, plots, the gallery."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.ledger import RESULTS
+from imagerag.evals.plan import Plan
+from imagerag.evals.reports.figures import figures
+from imagerag.evals.reports.gallery import gallery
+from imagerag.evals.reports.tables import latex, markdown
+from imagerag.evals.results import read_results
+from imagerag.evals.summary import SUMMARY
+from imagerag.store.blobs import write_atomically
+
+Pictures = Callable[[str], bytes | None]
+
+
+def read_summary(folder: Path) -> Mapping[str, Any]:
+    """The summary in a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        read: Mapping[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{folder} holds no finished evaluation: there is no {SUMMARY} in it") from error
+    return read
+
+
+def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
+    """Write the reports; which files.
+
+    Args:
+        picture: the bytes of an image by its SHA-256; by default those that the evaluation keeps itself, which leaves
+            out the library's own.
+    """
+    summary, plan = read_summary(folder), Plan.read(folder)
+    plots = {name: plot.svg() for name, plot in figures(plan, summary, read_results(folder / RESULTS)).items()}
+    text = markdown(summary)
+    if plots:
+        text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
+    page = gallery(summary, read_results(folder / RESULTS), picture or kept_pictures(folder), plots.values())
+    made = {"report.md": text, "tables.tex": latex(summary), "gallery.html": page}
+    made |= {f"plots/{name}": svg for name, svg in plots.items()}
+    for name, content in made.items():
+        write_atomically(folder / name, content.encode())
+    return [folder / name for name in made]
+
+
+def kept_pictures(folder: Path) -> Pictures:
+    """The pictures that an evaluation keeps in its own home."""
+    blobs = folder / "home" / "blobs"
+
+    def read(sha256: str) -> bytes | None:
+        try:
+            return (blobs / sha256[:2] / sha256[2:]).read_bytes()
+        except OSError:
+            return None
+
+    return read

@@ -1,0 +1,160 @@
+"""A case and a suite of them: plain values, versioned, and known by the hash of what they hold."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.errors import UsageError
+
+
+class Plain(BaseModel):
+    """Base of what evaluations read and write: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Picture(Plain):
+    """A picture file that belongs to a case, with the hash of its bytes.
+
+    Attributes:
+        path: where it lies on this machine; not part of the suite's hash.
+        name: what it is called, for a subject.
+    """
+
+    path: str
+    sha256: str
+    name: str = ""
+
+    @classmethod
+    def of(cls, path: str | Path, name: str = "") -> "Picture":
+        """The picture in a file.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        try:
+            data = Path(path).expanduser().read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read the picture {str(path)!r}: {error.strerror or error}") from error
+        return cls(path=str(Path(path).expanduser().absolute()), sha256=hashlib.sha256(data).hexdigest(), name=name)
+
+
+class Truth(Plain):
+    """What is known to be right, where something is. Nothing of it is ever shown to a generator or a judge.
+
+    Attributes:
+        labels: what the library pictures that would help show: one group of names for each thing that is missing.
+        wrong: near misses: prompts that the right picture must fit less well than the case's own.
+        images: pictures of the real thing, to compare the generated one with.
+        data: whatever else the suite knows.
+    """
+
+    labels: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    images: tuple[Picture, ...] = ()
+    data: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Case(Plain):
+    """One thing to be asked for.
+
+    Attributes:
+        id: unique in its suite; letters, digits and `/ . _ -`.
+        prompt: what to draw.
+        initial: the picture that all arms start from; None has it drawn, once for all arms.
+        subjects: the user's own pictures that are to be in it (personalised generation).
+        rephrased: the prompt in other words, for the arm that only rewords; None lets the judge find them.
+        seeds: one run of every arm for each.
+        tags: what the results can be split by.
+    """
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/._-]{0,119}$")
+    prompt: str = Field(min_length=1)
+    initial: Picture | None = None
+    subjects: tuple[Picture, ...] = ()
+    rephrased: str | None = None
+    truth: Truth = Truth()
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    tags: tuple[str, ...] = ()
+
+
+class LibraryRecipe(Plain):
+    """A library that a suite makes for itself.
+
+    Attributes:
+        kind: what draws it, see `imagerag.evals.suites.stock`.
+        size: how many pictures.
+        seed: decides them.
+    """
+
+    kind: Literal["rare", "irrelevant"]
+    size: int = Field(ge=1)
+    seed: int = 0
+
+
+class Suite(Plain):
+    """Cases under one name.
+
+    Attributes:
+        version: changes when the suite's makers change what a case means.
+        libraries: what it makes for itself, by name; the first is what arms use unless they say otherwise.
+    """
+
+    name: str
+    version: str = "1"
+    cases: tuple[Case, ...]
+    libraries: Mapping[str, LibraryRecipe] = Field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over all that decides what is asked: never over where files lie."""
+        content = self.model_dump(mode="json")
+        for case in content["cases"]:
+            for picture in _pictures(case):
+                del picture["path"]
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def told(self) -> dict[str, str]:
+        """How results name it."""
+        return {"name": self.name, "version": self.version, "hash": self.hash}
+
+    def checked(self) -> "Suite":
+        """The suite, when it can be run.
+
+        Raises:
+            UsageError: no case, or two of the same id.
+        """
+        seen: set[str] = set()
+        double = next((case.id for case in self.cases if case.id in seen or seen.add(case.id)), None)  # type: ignore[func-returns-value]
+        if not self.cases:
+            raise UsageError(f"the suite {self.name} has no case")
+        if double is not None:
+            raise UsageError(f"the suite {self.name} has two cases {double!r}")
+        return self
+
+    def only(self, *, limit: int | None = None, tags: tuple[str, ...] = (), seeds: int | None = None) -> "Suite":
+        """Fewer cases, or more seeds of each.
+
+        Args:
+            limit: the first so many.
+            tags: those that have all of them.
+            seeds: so many seeds per case, counted up from its first.
+        """
+        cases = [case for case in self.cases if set(tags) <= set(case.tags)][:limit]
+        if seeds is not None:
+            cases = [
+                case.model_copy(update={"seeds": tuple(case.seeds[0] + n for n in range(seeds))}) for case in cases
+            ]
+        return self.model_copy(update={"cases": tuple(cases)}).checked()
+
+
+def _pictures(case: dict[str, Any]) -> list[dict[str, Any]]:
+    initial = [case["initial"]] if case["initial"] else []
+    return [*initial, *case["subjects"], *case["truth"]["images"]]

@@ -1,0 +1,97 @@
+"""Class lists as suites: one prompt for each name of a data set that the user has on disk, or of any list.
+
+Read as they are: a text file of names (also CUB's `classes.txt`, Aircraft's `variants.txt`, ImageNet's
+`LOC_synset_mapping.txt`), a JSON table from label to name (Flowers' `cat_to_name.json`), or a folder with a folder of
+pictures per class (CUB, iNaturalist, Dogs, Cars, ImageNet). With pictures at hand, some of each class become what the
+generated picture is compared with (CLIP-I, DINO); those are left out of a library at your own discretion.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.suites.case import Case, Picture, Suite, Truth
+
+TEMPLATE: Final = "a photo of a {name}"
+PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+REAL: Final = 3
+"""Pictures of a class that stand for the real thing."""
+
+_LEADING: Final = re.compile(r"^\d+[._]\s*")
+_WORDNET: Final = re.compile(r"^n\d{8}[\s-]*")
+
+
+def class_suite(path: str | Path, *, template: str = TEMPLATE, seed: int = 0, real: int = REAL) -> Suite:
+    """One case per class.
+
+    Args:
+        path: a list, a table, or a folder with a folder per class.
+        template: the prompt, with `{name}`.
+        seed: which pictures of a class stand for the real thing, and the first seed of every case.
+
+    Raises:
+        UsageError: nothing there that names classes.
+    """
+    source = Path(path).expanduser()
+    if "{name}" not in template:
+        raise UsageError(f"the template {template!r} has no {{name}} in it")
+    if source.is_dir():
+        named = [(folder.name, _some(folder, real, seed)) for folder in sorted(source.iterdir()) if folder.is_dir()]
+    else:
+        named = [(line, ()) for line in _lines(source)]
+    found = {name: pictures for label, pictures in named if (name := class_name(label))}
+    if not found:
+        raise UsageError(f"{source} names no class: give a list of names, or a folder with a folder for each class")
+    cases = [_case(at, name, pictures, template, seed) for at, (name, pictures) in enumerate(found.items())]
+    return Suite(name=f"classes-{_slug(source.stem) or 'list'}", cases=tuple(cases)).checked()
+
+
+def class_name(label: str) -> str:
+    """A label as one would say it: `001.Black_footed_Albatross`, `n02085620-Chihuahua`, `n01440764 tench, Tinca tinca`.
+
+    iNaturalist's folders (`00001_Animalia_Chordata_…_Genus_species`) give the last two words.
+    """
+    taxonomy = re.fullmatch(r"\d{5}_(?:[A-Z][\w-]*_){5,6}([A-Z][\w-]*)_([a-z][\w-]*)", label.strip())
+    if taxonomy:
+        return " ".join(taxonomy.groups())
+    bare = _WORDNET.sub("", re.sub(r"^\d+\s+(?=\d+\.)", "", label.strip()))
+    bare = _LEADING.sub("", bare).split(",")[0]
+    return " ".join(bare.replace("_", " ").split())
+
+
+def _case(at: int, name: str, pictures: tuple[Picture, ...], template: str, seed: int) -> Case:
+    prompt = template.format(name=name)
+    if name[:1].lower() in "aeiou":
+        prompt = prompt.replace(f" a {name}", f" an {name}")
+    return Case(
+        id=f"{at:04}-{_slug(name)}"[:120].rstrip("-"),
+        prompt=prompt,
+        truth=Truth(labels=(name,), images=pictures),
+        seeds=(seed,),
+    )
+
+
+def _some(folder: Path, count: int, seed: int) -> tuple[Picture, ...]:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    chosen = random.Random(f"{seed}/{folder.name}").sample(files, min(count, len(files)))
+    return tuple(Picture.of(file) for file in sorted(chosen))
+
+
+def _lines(source: Path) -> Iterable[str]:
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the class names in {source}: {error}") from error
+    if source.suffix.lower() == ".json":
+        read = json.loads(text)
+        names = read.values() if isinstance(read, dict) else read
+        return [str(name) for name in names]
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

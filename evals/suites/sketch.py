@@ -1,0 +1,127 @@
+"""The sketch world as a suite: rare concepts only, graded by difficulty, with the library that would help.
+
+A thing is *rare* when the painter does not know its shape or its pattern and has to guess. Every case asks for at
+least one, so that an initial picture is right by luck alone. Levels, from easy to hard:
+
+1. `one`: one rare thing by itself
+2. `with_known`: one rare thing beside one that the painter knows
+3. `on_background`: one rare thing, and a background
+4. `two`: two rare things that share no word
+5. `alike`: two rare things that differ in a single word, so that either is a near miss of the other
+6. `crowded`: two rare things and a known one, as many as the painter can draw
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.drawing import WORDS, chance, said
+from imagerag.evals.suites.case import Case, LibraryRecipe, Suite, Truth
+from imagerag.tools.sketch.painter import KNOWN_PATTERNS, KNOWN_SHAPES
+from imagerag.tools.sketch.phrases import Claim, say, wish
+from imagerag.tools.sketch.world import BACKGROUNDS, Thing, all_things, describe
+
+VERSION: Final = "1"
+CASES: Final = 360
+LEVELS: Final = ("one", "with_known", "on_background", "two", "alike", "crowded")
+SIZES: Final = (50, 200)
+"""Pictures in the smaller libraries; the whole one holds every rare thing once."""
+
+Scene = tuple[tuple[Thing, ...], str | None]
+
+
+def rare(thing: Thing) -> bool:
+    """Whether the painter has to guess."""
+    return thing.shape not in KNOWN_SHAPES or thing.pattern not in KNOWN_PATTERNS
+
+
+def sketch_suite(cases: int = CASES, seed: int = 0) -> Suite:
+    """The suite: `cases` in equal parts of every level, each with a seed of its own.
+
+    Libraries: `sketch-rare` (every rare thing, 864 pictures), `sketch-rare-50` and `-200` (random parts of it), and
+    `sketch-irrelevant` (200 pictures of what the painter knows already: nothing in it helps).
+
+    Raises:
+        UsageError: fewer than one case per level.
+    """
+    if cases < len(LEVELS):
+        raise UsageError(f"the sketch suite has {len(LEVELS)} levels, so at least as many cases; not {cases}")
+    things = all_things()
+    pool = [thing for thing in things if rare(thing)]
+    known = [thing for thing in things if not rare(thing)]
+    made = [_case(level, at, seed, pool, known) for at in range(cases) for level in [LEVELS[at % len(LEVELS)]]]
+    libraries = {"sketch-rare": LibraryRecipe(kind="rare", size=len(pool), seed=seed)}
+    libraries |= {f"sketch-rare-{size}": LibraryRecipe(kind="rare", size=size, seed=seed) for size in SIZES}
+    libraries["sketch-irrelevant"] = LibraryRecipe(kind="irrelevant", size=200, seed=seed)
+    return Suite(name="sketch", version=VERSION, cases=tuple(made), libraries=libraries)
+
+
+def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence[Thing]) -> Case:
+    rng = chance(seed, "suite", level, at)
+    things, background = _SCENES[level](rng, pool, known)
+    unknown = tuple(thing for thing in things if rare(thing))
+    return Case(
+        id=f"{level}/{at:04}",
+        prompt=said(things, background),
+        rephrased=say(rng, Claim(tuple(wish(thing) for thing in things), background)),
+        truth=Truth(
+            labels=tuple(describe(thing) for thing in unknown),
+            wrong=tuple(said(other, background) for other in near_misses(things)),
+            data={"things": [[thing.shape, thing.colour, thing.pattern] for thing in things], "background": background},
+        ),
+        seeds=(at,),
+        tags=(level, f"level:{LEVELS.index(level) + 1}", f"things:{len(things)}", f"rare:{len(unknown)}"),
+    )
+
+
+def near_misses(things: Sequence[Thing]) -> list[tuple[Thing, ...]]:
+    """The scene with one word of one of its rare things exchanged for each other word of its kind."""
+    return [
+        (*things[:at], replace(thing, **{name: word}), *things[at + 1 :])
+        for at, thing in enumerate(things)
+        if rare(thing)
+        for name, words in WORDS.items()
+        for word in words
+        if word != getattr(thing, name)
+    ]
+
+
+def _one(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+    return (rng.choice(pool),), None
+
+
+def _with_known(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+    return tuple(rng.sample((rng.choice(pool), rng.choice(known)), 2)), None
+
+
+def _on_background(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+    return (rng.choice(pool),), rng.choice(BACKGROUNDS)
+
+
+def _two(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+    one = rng.choice(pool)
+    others = [thing for thing in pool if all(getattr(thing, name) != getattr(one, name) for name in WORDS)]
+    return (one, rng.choice(others)), None
+
+
+def _alike(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+    one = rng.choice(pool)
+    alike = [thing for thing in pool if sum(getattr(thing, name) != getattr(one, name) for name in WORDS) == 1]
+    return (one, rng.choice(alike)), None
+
+
+def _crowded(rng: Random, pool: Sequence[Thing], known: Sequence[Thing]) -> Scene:
+    (one, two), _ = _two(rng, pool, known)
+    return tuple(rng.sample((one, two, rng.choice(known)), 3)), None
+
+
+_SCENES: Final[dict[str, Callable[[Random, Sequence[Thing], Sequence[Thing]], Scene]]] = {
+    "one": _one,
+    "with_known": _with_known,
+    "on_background": _on_background,
+    "two": _two,
+    "alike": _alike,
+    "crowded": _crowded,
+}

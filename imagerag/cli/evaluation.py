@@ -1,0 +1,193 @@
+"""`imagerag eval run`, `merge`, `report`, `list`: evaluations of one's own, from the command line."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table
+
+if TYPE_CHECKING:
+    from imagerag.evals.evaluation import Options, Replay
+    from imagerag.evals.harness import Report
+    from imagerag.evals.plan import Plan
+
+BUDGET_SPENT = 5
+
+
+@click.command("run")
+@click.argument("suite")
+@click.option("--arms", default="base,rephrase,prompt,concept,full", show_default=True, help="What to compare.")
+@click.option("--arms-file", metavar="TOML", help="A file with arms of your own.")
+@click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
+@click.option("--metrics", metavar="M,…", help="What to measure; imagerag eval list says what there is.")
+@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
+@click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]")
+@click.option("--library", metavar="NAME", help="Where references come from; the suite's own where it makes one.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N cases.")
+@click.option("--tag", "tags", multiple=True, metavar="T", help="Only cases that have all of these tags.")
+@click.option("--seeds", type=click.IntRange(1), metavar="N", help="N seeds for every case.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Decides the cases of suites that are made up.")
+@click.option("--template", default="a photo of a {name}", metavar="T", help="The prompt of class lists.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="Cases at a time.")
+@click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th case, from the I-th on.")
+@click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), default="record",
+              help="replay: again without any call, and compare.")  # fmt: skip
+@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
+@click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
+@click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke.")
+@json_option
+@quiet_option
+@pass_globals
+def run_command(
+    globals_: Globals, /, suite: str, out: str, journal: str, as_json: bool, quiet: bool, **given: Any
+) -> int:
+    """Run SUITE with every arm, from the same first picture of each case; measure, and compare with the first arm.
+
+    SUITE is sketch, classes:PATH, prompts:FILE or runs. Killed or stopped, the same command goes on where it was.
+    DIR gets results.jsonl, timings.jsonl, summary.json and the report; pictures and the journal are in DIR/home.
+    """
+    from imagerag.evals.evaluation import replay_evaluation, run_evaluation
+
+    folder, rag = Path(out).expanduser(), _rag(globals_, given)
+    options = _options(rag, given, journal, quiet)
+    if journal == "replay":
+        return _tell_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
+    plan = asyncio.run(_plan(rag, suite, given))
+    began = time.monotonic()
+    report = asyncio.run(run_evaluation(folder, plan, options))
+    return _tell_run(folder, report, time.monotonic() - began, as_json)
+
+
+def _rag(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
+    names = ("preset", "generator", "judge")
+    return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
+
+
+def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "Options":
+    from imagerag.evals.evaluation import Options
+
+    def tell(done: int, total: int, what: str) -> None:
+        if not quiet:
+            say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
+
+    names = ("concurrency", "max_calls", "max_cost_usd", "retry_failed")
+    return Options(users=rag.wiring.home, journal=journal, tell=tell, **{name: given[name] for name in names})
+
+
+async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
+    from imagerag.evals.arms import parse_arms
+    from imagerag.evals.evaluation import setup_for
+    from imagerag.evals.metrics.registry import default_metrics
+    from imagerag.evals.plan import Plan, Shard
+    from imagerag.evals.suites.registry import find_suite
+
+    suite = await find_suite(spec, rag.wiring, template=given["template"], seed=given["seed"])
+    suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
+    settings, own = rag.settings, next(iter(suite.libraries), None)
+    sketch = suite.name == "sketch"
+    metrics = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
+    return Plan(
+        suite=suite,
+        arms=parse_arms(given["arms"], given["arms_file"]),
+        setup=setup_for(
+            given["generator"] or ("sketch" if sketch else settings.generator),
+            given["judge"] or ("sketch" if sketch else settings.judge),
+            given["library"] or own or settings.library,
+        ),
+        metrics=tuple(metrics),
+        shard=Shard.parse(given["shard"]),
+    )
+
+
+def _tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
+    if not report.whole:
+        say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
+        say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
+        if as_json:
+            say_json({"schema": "imagerag.eval-run/1", "done": report.done, "total": report.total,
+                      "stopped": report.stopped})  # fmt: skip
+        return BUDGET_SPENT if "broke" not in report.stopped else 1
+    _tell_summary(folder, as_json)
+    if not as_json:
+        say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {took:.0f} s; in {folder}"))
+    return 0
+
+
+def _tell_summary(folder: Path, as_json: bool) -> None:
+    from imagerag.evals.reports.tables import terminal
+    from imagerag.evals.reports.writing import read_summary, write_reports
+
+    write_reports(folder)
+    summary = read_summary(folder)
+    if as_json:
+        say_json(summary)
+    else:
+        say_all(terminal(summary))
+
+
+def _tell_replay(replay: "Replay", as_json: bool) -> int:
+    if as_json:
+        say_json({"schema": "imagerag.eval-replay/1", "results": replay.report.total, "identical": replay.identical,
+                  "differs": replay.differs, "carried": replay.carried})  # fmt: skip
+        return 0 if replay.identical else 1
+    carried = f"; {count(replay.carried, 'broken result')} taken over as recorded" if replay.carried else ""
+    if replay.identical:
+        say(f"replayed {count(replay.report.total, 'result')} without a call: every byte is the same{carried}")
+        return 0
+    say(f"replayed, and not the same: the first that differs is {replay.differs}{carried}")
+    return 1
+
+
+@click.command("merge")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR…")
+@click.option("--out", required=True, metavar="DIR", help="Where the whole goes.")
+@json_option
+@pass_globals
+def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_json: bool) -> int:
+    """Put the shards of one evaluation together."""
+    from imagerag.evals.evaluation import merge_evaluations
+
+    target = Path(out).expanduser()
+    report = asyncio.run(merge_evaluations([Path(folder).expanduser() for folder in folders], target))
+    _tell_summary(target, as_json)
+    if not as_json:
+        say(dim(f"{count(report.total, 'result')} of {count(len(folders), 'shard')}, in {target}"))
+    return 0
+
+
+@click.command("report")
+@click.argument("folder", metavar="DIR")
+@json_option
+@pass_globals
+def report_command(globals_: Globals, /, folder: str, as_json: bool) -> int:
+    """Write the tables, plots and gallery of a finished evaluation again, and show what it came to."""
+    path = Path(folder).expanduser()
+    if not (path / "summary.json").is_file():
+        raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
+    _tell_summary(path, as_json)
+    return 0
+
+
+@click.command("list")
+def list_command() -> int:
+    """What can be asked, compared and measured."""
+    from imagerag.evals.arms import BUILT_IN
+    from imagerag.evals.metrics.registry import KINDS as METRICS
+    from imagerag.evals.suites.registry import KINDS as SUITES
+
+    say(accent("suites"))
+    say_all(table([[name, told] for name, told in SUITES.items()]))
+    say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any knob, or module:function"))
+    say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
+    say(accent("metrics"))
+    say_all(table([[name, told] for name, told in METRICS.items()]))
+    return 0

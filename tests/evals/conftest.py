@@ -1,0 +1,89 @@
+"""Evaluations on fakes: a painter, a judge and a library that answer at once, and always the same."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.types import Setup
+from imagerag.evals.arms import parse_arms
+from imagerag.evals.harness import Harness, Report
+from imagerag.evals.ledger import Ledger
+from imagerag.evals.metrics.base import Metric
+from imagerag.evals.metrics.retrieval import RetrievalScore
+from imagerag.evals.metrics.work import WorkScore
+from imagerag.evals.parts import EvalWiring
+from imagerag.evals.plan import Plan, Shard
+from imagerag.evals.results import Result
+from imagerag.evals.suites.case import Case, Suite, Truth
+from imagerag.store.home import Home
+from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+
+Rule = Callable[[str, ImagePart], Any]
+
+
+@dataclass
+class Fakes:
+    """Everything an evaluation needs, in a folder."""
+
+    folder: Path
+    rule: Rule | None = None
+    generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
+    judge: Any = None
+    library: Any = None
+    journals: str = "home"
+
+    @staticmethod
+    def suite(count: int = 4, **given: Any) -> Suite:
+        """Cases that ask for `thing 0`, `thing 1`, …"""
+        cases = [
+            Case(id=f"c{at}", prompt=f"a thing {at}", rephrased=f"thing number {at}", tags=(f"odd:{at % 2}",),
+                 truth=Truth(labels=(f"thing {at}",)), **given)
+            for at in range(count)
+        ]  # fmt: skip
+        return Suite(name="fakes", cases=tuple(cases))
+
+    @staticmethod
+    def judged(prompt: str, image: ImagePart) -> Sequence[str]:
+        """What a draft lacks is its thing; with a reference or other words in it the picture is another one."""
+        drafts = {picture(f"{prompt}//{seed}") for seed in range(10)}
+        return [prompt] if image.data in drafts else []
+
+    def wiring(self) -> EvalWiring:
+        made = EvalWiring(Home(self.folder / self.journals))
+        made.use("generator", "fake", self.generator)
+        self.judge = self.judge or ScriptedJudge(self.rule or self.judged)
+        made.use("judge", "fake", self.judge)
+        if self.library is None:
+            self.library = ScriptedLibrary()
+            for at in range(40):
+                words = f"thing {at}"
+                self.library.plant({f"a thing {at}": 0.9, f"a detailed picture of a thing {at}": 0.9}, title=words)
+        made.use("library", "fake", self.library)
+        return made
+
+    def plan(self, suite: Suite | None = None, arms: str = "base,rephrase,full", shard: str = "1/1") -> Plan:
+        return Plan(
+            suite=suite or self.suite(),
+            arms=parse_arms(arms),
+            setup=Setup(generator="fake", judge="fake", library="fake"),
+            metrics=("retrieval", "work"),
+            shard=Shard.parse(shard),
+        )
+
+    def harness(self, plan: Plan, out: str = "out", metrics: Sequence[Metric] = (), **options: Any) -> Harness:
+        measured: list[Metric] = [*metrics] or [RetrievalScore(), WorkScore()]
+        return Harness(plan, self.wiring(), measured, Ledger(self.folder / out, plan.keys), **options)
+
+    async def run(self, plan: Plan | None = None, **options: Any) -> tuple[Report, list[Result]]:
+        harness = self.harness(plan or self.plan(), **options)
+        report = await harness.run()
+        return report, list(harness.ledger.read())
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Fakes:
+    return Fakes(tmp_path)

@@ -1,0 +1,89 @@
+"""`imagerag eval` as its user types it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.cli import main
+from imagerag.tools.testing import picture
+
+WRONG = (["--arms", "nothing"], ["--metrics", "nothing"], ["--shard", "4/3"], ["--template", "x", "--tag", "none"])
+
+
+@pytest.fixture
+def imagerag(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run
+
+
+def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> None:
+    (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\na teal checkered crescent\n")
+    out = tmp_path / "out"
+    asked = ["eval", "run", str(tmp_path / "set.txt"), "--out", str(out), "--preset", "sketch"]
+    asked += ["--arms", "base,rephrase", "--metrics", "work"]
+    code, told, progress = imagerag(*asked, "--max-calls", "1", "--concurrency", "1")
+    assert (code, told) == (5, "")
+    assert "stopped after 2 of 6 results" in progress
+    code, told, _ = imagerag(*asked)
+    assert code == 0
+    assert "How cases ended" in told
+    assert {"results.jsonl", "summary.json", "report.md", "tables.tex", "gallery.html"} <= {
+        f.name for f in out.iterdir()
+    }
+    code, told, _ = imagerag(*asked, "--journal", "replay")
+    assert (code, told.startswith("replayed 6 results without a call")) == (0, True)
+    code, told, _ = imagerag("eval", "report", str(out), "--json")
+    assert json.loads(told)["schema"] == "imagerag.eval-summary/1"
+    code, _, told = imagerag(*asked, "--limit", "1")
+    assert (code, "another evaluation" in told) == (2, True)
+
+
+def test_what_there_is_and_what_there_is_not(imagerag: Any, tmp_path: Path) -> None:
+    code, told, _ = imagerag("eval", "list")
+    assert code == 0
+    assert all(word in told for word in ("sketch", "rephrase", "retrieval"))
+    for wrong in (
+        ["nothing"],
+        ["sketch:6", "--arms", "nothing"],
+        ["sketch:6", "--metrics", "nothing"],
+        ["sketch:6", "--shard", "4/3"],
+    ):
+        code, _, told = imagerag("eval", "run", *wrong, "--out", str(tmp_path / "x"))
+        assert code == 2, told
+    assert imagerag("eval", "report", str(tmp_path / "y"))[0] == 2
+
+
+def test_a_study_and_a_judge(imagerag: Any, tmp_path: Path) -> None:
+    (tmp_path / "set.txt").write_text("a teal checkered crescent\n")
+    (tmp_path / "arms.toml").write_text('[arms.other]\nrun = "imagerag_test_arm:draw"\n')
+    module = type(sys)("imagerag_test_arm")
+
+    async def draw(job: Any) -> bytes:
+        return picture("mine")
+
+    module.draw = draw  # type: ignore[attr-defined]
+    sys.modules["imagerag_test_arm"] = module
+    out = tmp_path / "out"
+    arms = ["--arms", "base,other", "--arms-file", str(tmp_path / "arms.toml")]
+    assert (
+        imagerag("eval", "run", str(tmp_path / "set.txt"), *arms, "--out", str(out), "--preset", "sketch", "-q")[0] == 0
+    )
+    assert imagerag("eval", "study", str(out), "--arm", "other")[0] == 0
+    key = json.loads((out / "study-key.json").read_text())
+    given = {pair: dict.fromkeys(("alignment", "quality", "overall"), "left") for pair in key["pairs"]}
+    (tmp_path / "a.json").write_text(json.dumps({"schema": "imagerag.study-answers/1", "rater": "a", "answers": given}))
+    code, told, _ = imagerag("eval", "answers", str(out), str(tmp_path / "a.json"), "--json")
+    assert code == 0
+    assert [q["question"] for q in json.loads(told)["questions"]] == ["alignment", "quality", "overall"]
+    code, told, _ = imagerag("eval", "judge", "--preset", "sketch", "--classes", "3", "--json")
+    assert [kind["prompts"] for kind in json.loads(told)["kinds"]] == [3, 6, 6]

@@ -1,0 +1,263 @@
+"""Metrics: tiny models with random weights through their real loading code, graders over real HTTP."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imagerag.agent.errors import JudgeReplyError, UsageError
+from imagerag.agent.types import Candidate, Concept, ImageRef, Knobs, Query, Search, Setup, UsedReference
+from imagerag.evals.drawing import Picture as Drawing
+from imagerag.evals.drawing import chance
+from imagerag.evals.harness import measured
+from imagerag.evals.metrics.base import AcrossSeeds, Sample
+from imagerag.evals.metrics.grading import chance_of_yes
+from imagerag.evals.metrics.registry import KINDS, MetricMaker, eye
+from imagerag.evals.metrics.retrieval import folded
+from imagerag.evals.parts import EvalWiring, Steady
+from imagerag.evals.results import Initial, Result
+from imagerag.evals.suites.case import Case, Picture, Truth
+from imagerag.evals.suites.sketch import near_misses
+from imagerag.store.home import Home
+from imagerag.tools.loopback import Loopback, Reply
+from imagerag.tools.registry import make_embedder, new_embedder
+from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
+from imagerag.tools.testing import describe_image, picture
+
+
+def sample(folder: Path, case: Case, image: bytes | None, **given: Any) -> Sample:
+    reference = describe_image(image) if image else None
+    result = Result(
+        suite={"name": "s", "version": "1", "hash": "0"}, case=case.id, arm="full", arm_hash="0", seed=0,
+        prompt=case.prompt, setup=Setup(generator="fake", judge="fake"), run_id="ev-1", status="answered",
+        outcome=None, initial=Initial(), image=reference, **given,
+    )  # fmt: skip
+    return Sample(case=case, result=result, wiring=EvalWiring(Home(folder)), image=image)
+
+
+async def scores(metric: str, given: Sample, **maker: Any) -> dict[str, Any]:
+    made = MetricMaker(given.wiring, **maker).one(metric)
+    return dict((await measured(given, [made])).scores)
+
+
+# -- encoders ------------------------------------------------------------------------------------------------------
+
+BOLT = Thing("bolt", "red", "ringed")
+
+
+def drawn(*things: Thing, at: int = 0) -> bytes:
+    return Drawing.of(random_scene(chance(0, "metric", at), things), 128).data
+
+
+async def test_text_scores_are_the_encoders_cosine(tmp_path: Path) -> None:
+    case = Case(id="c", prompt="a red ringed bolt")
+    embedder = make_embedder("sketch")
+    expected = (await embedder.embed_texts([case.prompt]))[0] @ (await embedder.embed_images([drawn(BOLT)]))[0]
+    found = await scores("text:sketch", sample(tmp_path, case, drawn(BOLT)))
+    assert found == {"text:sketch": pytest.approx(float(expected), abs=1e-5)}
+
+
+async def test_a_prompt_that_the_encoder_cannot_read_whole_is_not_scored(tmp_path: Path) -> None:
+    given = sample(tmp_path, Case(id="c", prompt="a red circle and " * 40), drawn(BOLT))
+    made = await measured(given, [MetricMaker(given.wiring).one("text:sketch")])
+    assert made.scores == {"text:sketch": None}
+    assert "longer" in made.unscored["text:sketch"]
+
+
+async def test_right_means_righter_than_every_near_miss(tmp_path: Path) -> None:
+    wrong = tuple(describe(other) for (other,) in near_misses([BOLT]))
+    case = Case(id="c", prompt=describe(BOLT), truth=Truth(wrong=wrong))
+    assert await scores("right:sketch", sample(tmp_path, case, drawn(BOLT))) == {"right:sketch": True}
+    other = drawn(Thing("bolt", "blue", "ringed"))
+    assert await scores("right:sketch", sample(tmp_path, case, other)) == {"right:sketch": False}
+    bare = Case(id="c", prompt=describe(BOLT))
+    assert await scores("right:sketch", sample(tmp_path, bare, drawn(BOLT))) == {"right:sketch": None}
+
+
+async def test_pictures_of_the_real_thing_are_files_or_fresh_drawings(tmp_path: Path) -> None:
+    file = tmp_path / "real.png"
+    file.write_bytes(drawn(BOLT, at=1))
+    case = Case(id="c", prompt="p", truth=Truth(images=(Picture.of(file),)))
+    embedder = make_embedder("sketch")
+    one, other = await embedder.embed_images([drawn(BOLT), file.read_bytes()])
+    found = await scores("image:sketch", sample(tmp_path, case, drawn(BOLT)))
+    assert found["image:sketch"] == pytest.approx(float(one @ other), abs=1e-5)
+    world = Case(id="w", prompt="p", truth=Truth(data={"things": [["bolt", "red", "ringed"]], "background": None}))
+    same = (await scores("image:sketch", sample(tmp_path, world, drawn(BOLT))))["image:sketch"]
+    unlike = await scores("image:sketch", sample(tmp_path, world, drawn(Thing("oval", "teal", "solid"))))
+    assert same > unlike["image:sketch"] + 0.2
+    nothing = Case(id="c", prompt="p")
+    assert await scores("image:sketch", sample(tmp_path, nothing, drawn(BOLT))) == {"image:sketch": None}
+
+
+async def test_diversity_is_of_a_cases_seeds(tmp_path: Path) -> None:
+    case = Case(id="c", prompt="p", seeds=(0, 1))
+    metric = MetricMaker(EvalWiring(Home(tmp_path))).one("diversity:sketch")
+    assert isinstance(metric, AcrossSeeds)
+    same = [sample(tmp_path, case, drawn(BOLT))] * 2
+    assert (await metric.across(same))["diversity:sketch"] == pytest.approx(0, abs=1e-5)
+    two = [sample(tmp_path, case, drawn(BOLT)), sample(tmp_path, case, drawn(Thing("oval", "teal", "solid")))]
+    assert float((await metric.across(two))["diversity:sketch"] or 0) > 0.3
+    assert await metric.across([two[0], sample(tmp_path, case, None)]) == {"diversity:sketch": None}
+
+
+async def test_a_dino_like_model_of_timm_is_loaded_from_a_file(tmp_path: Path) -> None:
+    import timm
+    import torch
+
+    name = "test_vit.r160_in1k"
+    torch.manual_seed(0)
+    weights = tmp_path / "tiny.pth"
+    torch.save(timm.create_model(name, pretrained=False, num_classes=0).state_dict(), weights)
+    (tmp_path / "real.png").write_bytes(drawn(BOLT))
+    case = Case(id="c", prompt="p", truth=Truth(images=(Picture.of(tmp_path / "real.png"),)))
+    spec = f"dino:{name}={weights}"
+    assert (await scores(spec, sample(tmp_path, case, drawn(BOLT))))[spec] == pytest.approx(1, abs=1e-5)
+    other = await scores(spec, sample(tmp_path, case, drawn(Thing("oval", "teal", "solid"))))
+    assert other[spec] < 0.9999
+    made = await measured(
+        sample(tmp_path, case, drawn(BOLT)), [MetricMaker(EvalWiring(Home(tmp_path))).one("dino:no_such")]
+    )
+    assert "dino:NAME=FILE" in made.unscored["dino:no_such"]
+
+
+async def test_a_failure_is_no_zero(tmp_path: Path) -> None:
+    given = sample(tmp_path, Case(id="c", prompt="p"), None)
+    made = await measured(given, [MetricMaker(given.wiring).one("text:sketch")])
+    assert made.scores == {"text:sketch": None}
+    assert "no picture" in made.unscored["text:sketch"]
+
+
+def test_every_kind_of_metric_can_be_made_and_nothing_else(tmp_path: Path) -> None:
+    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    withs = {"retrieval": "", "work": "", "vqa": ":openai:x", "grade": ":openai:x", "dino": ":any"}
+    for kind in KINDS:
+        assert maker.one(f"{kind}{withs.get(kind, ':sketch')}").spec.startswith(kind)
+    for wrong in ("nothing", "text", "vqa:sketch"):
+        with pytest.raises(UsageError):
+            maker.one(wrong)
+
+
+# -- the second encoder --------------------------------------------------------------------------------------------
+
+
+async def test_the_second_encoder_tells_things_apart_and_is_not_the_first() -> None:
+    embedder = eye()
+    assert embedder.identity != make_embedder("sketch").identity
+    things = chance(0, "eye").sample(all_things(), 60)
+    images = await embedder.embed_images([drawn(thing, at=n) for n, thing in enumerate(things)])
+    texts = await embedder.embed_texts([describe(thing) for thing in things])
+    hits = (texts @ images.T).argmax(axis=1) == np.arange(len(things))
+    assert hits.mean() > 0.8
+
+
+async def test_a_steady_encoder_gives_the_same_bits_whatever_is_asked_beside_it() -> None:
+    texts = [describe(thing) for thing in all_things()[:9]]
+    together = await Steady(new_embedder("sketch")).embed_texts(texts)
+    alone = Steady(new_embedder("sketch"))
+    one_by_one = np.concatenate([await alone.embed_texts([text]) for text in reversed(texts)])[::-1]
+    assert (together == one_by_one).all()
+    assert (await alone.embed_texts([])).shape == (0, 128)
+    small = Steady(new_embedder("sketch"), keep=2)
+    assert (await small.embed_texts(texts) == together).all()
+
+
+# -- graders -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with Loopback() as loopback:
+        yield loopback
+    assert loopback.errors == []
+
+
+async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: Loopback, tmp_path: Path) -> None:
+    server.enqueue("chat", Reply(text="Yes", odds={"Yes": 0.6, " yes": 0.1, "No": 0.3}))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    spec = f"vqa:openai:m@{server.base_url}"
+    async with given.wiring.working():
+        assert await scores(spec, given) == {spec: pytest.approx(0.7, abs=1e-6)}
+        assert await scores(spec, given, knobs=Knobs(journal="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
+    assert server.count("chat") == 1
+
+
+async def test_a_server_without_log_probabilities_or_none_at_all_is_said(tmp_path: Path) -> None:
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    with Loopback(refuses=("logprobs",)) as refusing:
+        spec = f"vqa:openai:m@{refusing.base_url}"
+        async with given.wiring.working():
+            made = await measured(given, [MetricMaker(given.wiring).one(spec)])
+    assert made.scores == {spec: None}
+    assert "400" in made.unscored[spec]
+
+
+async def test_marks_are_read_and_asked_for_once_more(server: Loopback, tmp_path: Path) -> None:
+    server.enqueue("chat", Reply(text="It is lovely."), Reply(text="A cat is there, it is blue.\n\n**Score: 3**"))
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    spec = f"grade:openai:m@{server.base_url}"
+    async with given.wiring.working():
+        assert await scores(spec, given) == {spec: 0.75}
+    assert server.count("chat") == 2
+    async with given.wiring.working():
+        made = await measured(given, [MetricMaker(given.wiring).one("grade:sketch")])
+    assert "gives no marks" in made.unscored["grade:sketch"]
+
+
+def logprobs(**odds: float) -> Any:
+    class Made:
+        def __init__(self, **given: Any) -> None:
+            self.__dict__.update(given)
+
+    tokens = [Made(token=word, logprob=math.log(p)) for word, p in odds.items()]
+    return Made(logprobs=Made(content=[Made(top_logprobs=tokens)]), message=Made(content="Yes"))
+
+
+def test_the_chance_of_a_yes_is_of_yes_and_no() -> None:
+    assert chance_of_yes("m", logprobs(Yes=0.5, yes=0.1, No=0.2, Perhaps=0.2)) == pytest.approx(0.75)
+    with pytest.raises(JudgeReplyError, match="neither"):
+        chance_of_yes("m", logprobs(Perhaps=1.0))
+    bare = logprobs(Yes=1.0)
+    bare.logprobs = None
+    with pytest.raises(JudgeReplyError, match="no log probabilities"):
+        chance_of_yes("m", bare)
+
+
+@pytest.mark.parametrize("metric", ["vqa", "grade"])
+def test_the_judge_of_the_loop_does_not_grade(tmp_path: Path, metric: str) -> None:
+    judges = frozenset({"openai:gpt-x", "sketch"})
+    maker = MetricMaker(EvalWiring(Home(tmp_path)), judges)
+    with pytest.raises(UsageError, match="not graded by its own judge"):
+        maker.one(f"{metric}:openai:gpt-x")
+    assert maker.one(f"{metric}:openai:gpt-y")
+
+
+# -- retrieval -----------------------------------------------------------------------------------------------------
+
+
+def ref(name: str) -> ImageRef:
+    return describe_image(picture(name))
+
+
+async def test_retrieval_is_scored_by_what_pictures_say_of_themselves(tmp_path: Path) -> None:
+    def found(*captions: str, text: str) -> Search:
+        candidates = tuple(Candidate(image=ref(c), similarity=0.5, caption=c) for c in captions)
+        return Search(round=1, query=Query(concept=Concept(text=text), text=text), candidates=candidates)
+
+    searches = (found("a cat", "A Dog.", "a cow", text="dog"), found("a bird", "a fish", text="owl"))
+    used = UsedReference(image=ref("A Dog."), concept="dog")
+    attempt = {"index": 1, "round": 1, "prompt": "p", "image": ref("x"), "references": (used,)}
+    case = Case(id="c", prompt="p", truth=Truth(labels=("dog", "owl")))
+    given = sample(tmp_path, case, picture("x"), searches=searches, attempts=(attempt,))
+    assert await scores("retrieval", given) == {
+        "retrieval.recall@1": 0.0,
+        "retrieval.recall@k": 0.5,
+        "retrieval.mrr": 0.25,
+        "retrieval.ndcg": pytest.approx(1 / math.log2(3) / 2, abs=1e-6),
+        "retrieval.used": 0.5,
+    }
+    assert await scores("retrieval", sample(tmp_path, case, picture("x"))) == {}
+    assert folded("001.Black_footed_Albatross") == folded("a black footed albatross!") != folded("707-320")
