@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from imagerag.agent.answering.record import AnswerRecord
+    from imagerag.agent.answering.values import AnswerOutcome
     from imagerag.agent.errors import (
         EmbeddingMismatchError,
         ImageRAGError,
@@ -18,15 +20,22 @@ if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
     from imagerag.agent.types import Attempt, Outcome, Verdict
     from imagerag.api import ImageRAG
+    from imagerag.chat.answers import Ceilings
+    from imagerag.chat.langchain_tools import as_tools
     from imagerag.graphs.events import RunEvent
+    from imagerag.inputs_policy import InputPolicy
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnswerOutcome": "imagerag.agent.answering.values",
+    "AnswerRecord": "imagerag.agent.answering.record",
     "Attempt": "imagerag.agent.types",
+    "Ceilings": "imagerag.chat.answers",
     "EmbeddingMismatchError": "imagerag.agent.errors",
     "ImageRAG": "imagerag.api",
     "ImageRAGError": "imagerag.agent.errors",
+    "InputPolicy": "imagerag.inputs_policy",
     "Outcome": "imagerag.agent.types",
     "RunEvent": "imagerag.graphs.events",
     "RunRecord": "imagerag.agent.record",
@@ -35,13 +44,18 @@ _HOMES = {
     "UnknownRunError": "imagerag.agent.errors",
     "UsageError": "imagerag.agent.errors",
     "Verdict": "imagerag.agent.types",
+    "as_tools": "imagerag.chat.langchain_tools",
 }
 
 __all__ = [
+    "AnswerOutcome",
+    "AnswerRecord",
     "Attempt",
+    "Ceilings",
     "EmbeddingMismatchError",
     "ImageRAG",
     "ImageRAGError",
+    "InputPolicy",
     "Outcome",
     "RunEvent",
     "RunRecord",
@@ -51,6 +65,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
+    "as_tools",
 ]
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,26 +11,31 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
 from imagerag.agent.types import ImageRef, Knobs, Setup, Subject
-from imagerag.inputs import Image, make_knobs, parse_size, read_image, run_sync, told
-from imagerag.libraries import Libraries
+from imagerag.going_on import GoingOn, last_record
+from imagerag.inputs import Image, make_knobs, named_images, parse_size, read_image, read_mask, run_sync, told
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
+    from imagerag.batch_files import BatchResult
+    from imagerag.batching import Source
     from imagerag.graphs.estimate import Estimate
     from imagerag.graphs.events import RunEvent
-    from imagerag.graphs.runner import Runner
+    from imagerag.graphs.history import Step
     from imagerag.store.runs import RunEntry
 
 
-class ImageRAG(Libraries):
+class ImageRAG(GoingOn):
     """Draws what was asked for, looks at it, finds what is missing in the user's own pictures, and draws again.
 
     Args:
         preset: a bundle of backends that belong together; "sketch" is embedded and offline.
         generator: spec of what draws, `provider:model[@base_url]`.
         judge: spec of what looks.
+        answerer: spec of what answers questions; by default the judge.
         embedder: spec of the encoder for new libraries; a library that exists knows its own.
         library: name of the library references come from.
+        reranker: spec of what puts candidates that passed into another order: "vlm" (the judge picks), "bm25" (the
+            words of captions, titles and tags). None, the default, leaves them by similarity.
         home: folder for libraries, images and runs.
 
     What is not given comes from the environment (`IMAGERAG_PRESET`, `IMAGERAG_LIBRARY`, …), then `imagerag.toml`,
@@ -40,13 +44,6 @@ class ImageRAG(Libraries):
     Raises:
         UsageError: an unknown preset or setting.
     """
-
-    @cached_property
-    def runner(self) -> "Runner":
-        """What runs the graph; for those who need more than this class offers."""
-        from imagerag.graphs.runner import Runner
-
-        return Runner(wiring=self.wiring)
 
     async def generate(self, prompt: str, **options: Any) -> "RunRecord":
         """Draw, judge, retrieve and redraw until the judge agrees or the rounds are spent.
@@ -62,7 +59,7 @@ class ImageRAG(Libraries):
         Raises:
             UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
         """
-        return await _last(self.stream(prompt, **options))
+        return await last_record(self.stream(prompt, **options))
 
     def generate_sync(self, prompt: str, **options: Any) -> "RunRecord":
         """`generate`, for programs without an event loop. Works inside one too (a notebook), in a thread of its own."""
@@ -74,6 +71,7 @@ class ImageRAG(Libraries):
         *,
         library: str | None = None,
         subjects: Sequence[Image | tuple[str, Image]] = (),
+        mask: Image | None = None,
         initial_image: Image | None = None,
         max_rounds: int = 3,
         max_references: int | None = None,
@@ -84,6 +82,7 @@ class ImageRAG(Libraries):
         select: bool = False,
         seed: int = 0,
         size: str | tuple[int, int] | None = None,
+        partial_images: int = 0,
         where: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
@@ -99,6 +98,8 @@ class ImageRAG(Libraries):
             prompt: what to draw.
             library: where references come from, when not the one this object was made with.
             subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the picture.
+            mask: a PNG as large as the first subject, below 4 MB: that picture is edited, and only where the mask is
+                transparent. For generators that take one.
             initial_image: an image to start from instead of drawing the first.
             max_rounds: redrawings at most, 0 to 20.
             max_references: images sent with the prompt at most, subjects included, 1 to 16.
@@ -109,6 +110,8 @@ class ImageRAG(Libraries):
             select: wait for a human to choose among the references that passed.
             seed: where the generator honours one.
             size: "WxH" or a pair, in pixels.
+            partial_images: unfinished pictures to be told of ("progress" events) while one is drawn, 0 to 3, where the
+                generator can; they cost tokens.
             where: metadata a reference must have; tags and licences likewise.
             journal: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where
                 nothing was recorded.
@@ -130,6 +133,7 @@ class ImageRAG(Libraries):
             select=select,
             seed=seed,
             size=parse_size(size),
+            partial_images=partial_images,
             where=dict(where or {}),
             tags=tuple(tags),
             licences=tuple(licences),
@@ -138,8 +142,11 @@ class ImageRAG(Libraries):
             max_cost_usd=max_cost_usd,
         )
         setup = self._setup(library, knobs, deadline_s)
-        given = [item if isinstance(item, tuple) else ("", item) for item in subjects]
+        given = named_images(subjects)
+        hole = await asyncio.to_thread(read_mask, mask, given) if mask is not None else None
         kept = [Subject(image=await self._keep(image), name=name) for name, image in given]
+        if hole is not None:
+            kept[0] = kept[0].model_copy(update={"mask": await self._keep(hole)})
         initial = await self._keep(initial_image) if initial_image is not None else None
         run = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
         async with aclosing(run) as events:
@@ -152,6 +159,7 @@ class ImageRAG(Libraries):
         *,
         library: str | None = None,
         subjects: Sequence[Image | tuple[str, Image]] = (),
+        mask: Image | None = None,
         initial_image: Image | None = None,
         size: str | tuple[int, int] | None = None,
         deadline_s: float | None = None,
@@ -169,6 +177,8 @@ class ImageRAG(Libraries):
         from imagerag.graphs.estimate import estimate_setup
         from imagerag.graphs.runner import checked_prompt
 
+        if mask is not None:
+            await asyncio.to_thread(read_mask, mask, named_images(subjects))
         given = {name: value for name, value in options.items() if value is not None and name != "run_id"}
         setup = self._setup(library, make_knobs(size=parse_size(size), **given), deadline_s)
         return await estimate_setup(
@@ -177,44 +187,74 @@ class ImageRAG(Libraries):
             prompt=checked_prompt(prompt),
             subjects=len(subjects),
             initial_image=initial_image is not None,
+            mask=mask is not None,
         )
 
-    async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
-        """Continue a run that was killed, or answer one that waits for a choice.
+    async def batch(
+        self,
+        source: "Source",
+        out: str | Path,
+        *,
+        resume: bool = False,
+        retry_failed: bool = False,
+        concurrency: int = 4,
+        max_cost_usd: float | None = None,
+        **options: Any,
+    ) -> AsyncGenerator["BatchResult"]:
+        """Run many prompts, a few at a time; each result once it is on the disk, in the order in which they come.
 
         Args:
-            run_id: the run's id, or the start of it.
-            choose: the references to use, by number or id; an empty list takes none.
+            source: a file (`.jsonl`, `.csv`, `.txt`), or prompts and mappings (`id`, `prompt`, options of `generate`).
+            out: the batch's folder: `results.jsonl`, and a picture with its sidecar for every line.
+            resume: go on with the batch in `out`, if there is one; what has a result is left as it is.
+            retry_failed: on going on, run lines that failed once more.
+            concurrency: runs at once, 1 to 64.
+            max_cost_usd: US dollars at most for the whole batch.
+            options: for all lines that do not say otherwise, as `generate` takes them; `max_run_cost_usd` for each run.
+
+        Leaving the loop early leaves the batch to be resumed.
 
         Raises:
-            UnknownRunError: no such run.
-            RunStateError: it has ended, or waits for a choice and got none.
+            UsageError: an input, a folder or an option that cannot be; nothing was run then.
+            BudgetExceededError: the budget does not allow the next run; after all results.
         """
-        return await _last(self.stream_resume(run_id, choose=choose))
+        from imagerag.batching import Batch
 
-    def resume_sync(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
-        """`resume`, for programs without an event loop."""
-        return run_sync(self.resume(run_id, choose=choose))
+        batch = Batch(
+            self,
+            source,
+            Path(out),
+            options=options,
+            resume=resume,
+            retry_failed=retry_failed,
+            concurrency=concurrency,
+            max_cost_usd=max_cost_usd,
+        )
+        async with aclosing(batch.run()) as results:
+            async for result in results:
+                yield result
 
-    async def stream_resume(
-        self, run_id: str, *, choose: Sequence[str | int] | None = None
-    ) -> AsyncGenerator["RunEvent"]:
-        """`resume`, event by event."""
-        entry = await self.wiring.runs.get(run_id)
-        async with aclosing(self.runner.resume(entry.run_id, choose=choose)) as events:
-            async for event in events:
-                yield event
+    def batch_sync(self, source: "Source", out: str | Path, **options: Any) -> "list[BatchResult]":
+        """`batch`, for programs without an event loop: all results at once."""
 
-    async def record(self, run_id: str) -> "RunRecord":
-        """The record of a run, wherever it stands. The start of its id is enough."""
-        entry = await self.wiring.runs.get(run_id)
-        return await self.runner.record(entry.run_id)
+        async def all_of_it() -> "list[BatchResult]":
+            return [result async for result in self.batch(source, out, **options)]
+
+        return run_sync(all_of_it())
 
     async def runs(
-        self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None
+        self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None, **filters: Any
     ) -> "list[RunEntry]":
-        """The runs made so far, newest first."""
-        return await self.wiring.runs.list(limit, outcome=outcome, text=text)
+        """The runs made so far, newest first.
+
+        Args:
+            limit: at most so many; None for all.
+            outcome: only those that ended so.
+            text: only those whose prompt contains it.
+            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.runs.RunList.list` takes
+                them.
+        """
+        return await self.wiring.runs.list(limit, outcome=outcome, text=text, **filters)
 
     async def save(self, record: "RunRecord", path: str | Path) -> "RunRecord":
         """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.
@@ -250,12 +290,27 @@ class ImageRAG(Libraries):
                     found[image.sha256] = await library.image_bytes(image.sha256)
         return found
 
+    async def steps(self, run: "RunRecord | str") -> "list[Step]":
+        """What a run did, step by step: node, what it changed, calls, time."""
+        from imagerag.graphs.history import steps
+
+        entry = run if not isinstance(run, str) else await self.wiring.runs.get(run)
+        return await steps(self.wiring, entry.run_id)
+
+    async def report(self, run: "RunRecord | str") -> str:
+        """One self-contained HTML page that tells a whole run; `run` is its record, its id, or the start of that."""
+        from imagerag.report.making import report_of
+
+        return await report_of(self, await self.record(run) if isinstance(run, str) else run)
+
     async def contact_sheet(self, record: "RunRecord") -> bytes:
-        """One picture (PNG) that tells a whole run."""
+        """One picture (PNG) that tells a whole run; of a run that waits for a choice, what it offers, numbered."""
+        from imagerag.choices_sheet import choices_sheet
         from imagerag.sheet import contact_sheet
 
         pictures = await self.pictures(record)
-        sheet = await asyncio.to_thread(contact_sheet, record.as_json(), pictures.__getitem__)
+        draw, document = (choices_sheet, record.question) if record.question else (contact_sheet, record.as_json())
+        sheet = await asyncio.to_thread(draw, document, pictures.__getitem__)
         out = io.BytesIO()
         await asyncio.to_thread(sheet.save, out, "PNG")
         return out.getvalue()
@@ -266,6 +321,7 @@ class ImageRAG(Libraries):
                 generator=self.settings.generator,
                 judge=self.settings.judge,
                 library=library or self.settings.library,
+                reranker=self.settings.reranker or None,
                 knobs=knobs,
                 deadline_s=deadline_s,
             )
@@ -274,11 +330,3 @@ class ImageRAG(Libraries):
 
     async def _keep(self, image: Image) -> ImageRef:
         return await self.wiring.blobs.put(await asyncio.to_thread(read_image, image))
-
-
-async def _last(events: AsyncIterator["RunEvent"]) -> "RunRecord":
-    record = None
-    async for event in events:
-        record = event.record or record
-    assert record is not None, "a run's last event carries its record"
-    return record

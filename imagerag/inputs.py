@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +54,26 @@ def read_image(image: Image) -> bytes:
         return Path(image).expanduser().read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
+
+
+def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[str, Image]]:
+    """(name, image) of each; those without a name have an empty one."""
+    return [item if isinstance(item, tuple) else ("", item) for item in images]
+
+
+def read_mask(mask: Image, subjects: Sequence[tuple[str, Image]]) -> bytes:
+    """The bytes of a mask that fits the first subject.
+
+    Raises:
+        UsageError: no subject, no such file, or no mask for it.
+    """
+    from imagerag.store.masks import check_mask
+
+    if not subjects:
+        raise UsageError("a mask says where a subject may be edited: name the subject too (--subject FILE)")
+    data = read_image(mask)
+    check_mask(data, read_image(subjects[0][1]))
+    return data
 
 
 def run_sync(answer: Awaitable[Answer]) -> Answer:

@@ -27,16 +27,20 @@ class Libraries:
         preset: str | None = None,
         generator: str | None = None,
         judge: str | None = None,
+        answerer: str | None = None,
         embedder: str | None = None,
         library: str | None = None,
+        reranker: str | None = None,
         home: str | Path | None = None,
     ) -> None:
         self.settings: Settings = resolve(
             preset=preset,
             generator=generator,
             judge=judge,
+            answerer=answerer,
             embedder=embedder,
             library=library,
+            reranker=reranker,
             home=str(home) if home is not None else None,
         )
 

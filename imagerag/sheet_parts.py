@@ -39,6 +39,7 @@ _DECISIONS = {
     "already_used": "used",
     "near_duplicate": "twin",
     "rejected_by_hand": "declined",
+    "rejected_by_reranker": "unfit",
 }
 
 

@@ -18,13 +18,19 @@ from imagerag import __version__
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo", "Run the whole method offline, in a toy world with real parts."),
     "generate": ("generate", "Draw, judge, retrieve from your pictures, and redraw."),
+    "batch": ("batch", "Run many prompts, a few at a time; nothing is done or paid twice."),
     "index": ("index", "Put pictures into a library."),
     "search": ("search", "Look into a library with words or a picture."),
+    "ask": ("ask", "Ask a library a question; the answer cites its pictures."),
     "library": ("library", "List, describe, calibrate and remove libraries."),
     "runs": ("runs", "List the runs made so far."),
     "show": ("runs", "Tell what a run did, step by step."),
+    "report": ("report", "Write a run as one page to read: what, why, what not, and what it cost."),
     "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
+    "continue": ("go_on", "Go on from where a run ended: more rounds, other references, another prompt."),
+    "replay": ("replay", "Do a run again from one of its steps, with something changed."),
     "eval": ("evaluate", "Measure how good it is."),
+    "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
     "doctor": ("doctor", "Say what is configured, what answers, and whether the judge can be trusted."),
 }
 """Command → (module it lives in, what it does). The help reads this table and imports no command."""

@@ -1,9 +1,10 @@
 """Choosing references by hand, in a terminal."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -11,9 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.api import ImageRAG
 from imagerag.cli.view import accent, bold, cosine, count, dim, say, say_all, short, table
-
-TILE: Final = 220
-PER_ROW: Final = 4
+from imagerag.store.blobs import write_atomically
 
 
 def asker(rag: ImageRAG) -> Callable[[RunRecord], list[str]]:
@@ -22,10 +21,10 @@ def asker(rag: ImageRAG) -> Callable[[RunRecord], list[str]]:
     def ask(record: RunRecord) -> list[str]:
         question = record.question or {}
         offered: Sequence[Mapping[str, Any]] = question.get("candidates") or []
-        overview = _overview(rag, record, offered)
+        overview = _overview(rag, record)
         say_all(question_lines(question), err=True)
         say(f"  {dim('to look at them:')} {overview}", err=True)
-        return [str(offered[number - 1]["id"]) for number in _read_numbers(len(offered))]
+        return [str(offered[number - 1]["id"]) for number in _read_numbers(len(offered), int(question["limit"]))]
 
     return ask
 
@@ -61,40 +60,21 @@ def parse_choice(text: str) -> list[str]:
     return chosen
 
 
-def _read_numbers(offered: int) -> list[int]:
+def _read_numbers(offered: int, limit: int) -> list[int]:
     while True:
         answer = click.prompt("which ones (1,2 or none)", default="1", err=True)
-        try:
-            numbers = [int(part) for part in parse_choice(answer)]
-        except ValueError:  # UsageError is one
-            numbers = [0]
-        if all(1 <= number <= offered for number in numbers):
-            return list(dict.fromkeys(numbers))
-        say(f"  numbers from 1 to {offered} between commas, or none", err=True)
+        problem, numbers = f"numbers from 1 to {offered} between commas, or none", []
+        with contextlib.suppress(ValueError):  # UsageError is one
+            numbers = list(dict.fromkeys(int(part) for part in parse_choice(answer)))
+            if all(1 <= number <= offered for number in numbers):
+                if len(numbers) <= limit:
+                    return numbers
+                problem = f"{len(numbers)} are too many: at most {limit} can be sent"
+        say(f"  {problem}", err=True)
 
 
-def _overview(rag: ImageRAG, record: RunRecord, offered: Sequence[Mapping[str, Any]]) -> Path:
+def _overview(rag: ImageRAG, record: RunRecord) -> Path:
     """One picture with every offered reference, numbered as in the question."""
-    pictures = asyncio.run(rag.pictures(record))
     file = rag.wiring.home.images / f"{record.run_id}-choices.png"
-    _draw([(str(o["number"]), pictures.get(str(o["id"]))) for o in offered], file)
+    write_atomically(file, asyncio.run(rag.contact_sheet(record)))
     return file
-
-
-def _draw(numbered: Sequence[tuple[str, bytes | None]], file: Path) -> None:
-    import io
-
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
-
-    rows = -(-len(numbered) // PER_ROW)
-    page = Image.new("RGB", (min(len(numbered), PER_ROW) * TILE, rows * TILE), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(28)
-    for place, (number, data) in enumerate(numbered):
-        corner = (place % PER_ROW * TILE, place // PER_ROW * TILE)
-        if data is not None:
-            picture = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-            page.paste(ImageOps.pad(picture, (TILE - 16, TILE - 16), color="white"), (corner[0] + 8, corner[1] + 8))
-        pen.rectangle((*corner, corner[0] + 24 + 14 * len(number), corner[1] + 40), fill="black")
-        pen.text((corner[0] + 12, corner[1] + 3), number, fill="white", font=font)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    page.save(file)

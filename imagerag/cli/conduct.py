@@ -18,6 +18,7 @@ from imagerag.cli.failures import STOPPED, exit_code
 from imagerag.cli.narrate import briefly
 from imagerag.cli.options import Mode
 from imagerag.cli.story import summary
+from imagerag.cli.ticker import Ticker
 from imagerag.cli.view import count, say, say_all, say_json
 from imagerag.export import SUFFIXES, export
 from imagerag.graphs.events import RunEvent
@@ -65,13 +66,16 @@ def conduct(delivery: Delivery, events: AsyncIterator[RunEvent]) -> int:
 
 
 async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRecord:
-    record = None
+    record, ticker = None, Ticker(delivery.rag.wiring.blobs.path)
     async for event in events:
         delivery.run_id = event.run_id
         if event.record:
             record = await deliver(delivery, event.record)
             event = replace(event, record=record)
-        if delivery.progress:
+        if delivery.progress and event.kind == "progress":
+            ticker.show(event)
+        elif delivery.progress:
+            ticker.clear()
             say_all(delivery.tell(event), err=True)
         if delivery.mode == "events":
             _print_event(event)
@@ -92,6 +96,8 @@ def _print_event(event: RunEvent) -> None:
 async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
     """Write the picture, its sidecar and the contact sheet, once the run has ended."""
     if record.outcome is None:
+        if delivery.sheet is not None and record.question:
+            await write_sheet(delivery.rag, record, delivery.sheet)
         return record
     home = delivery.rag.wiring.home
     out = delivery.out or home.images / record.run_id

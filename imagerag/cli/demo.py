@@ -19,6 +19,7 @@ from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.story import summary
 from imagerag.cli.view import bold, dim, say, say_all, say_json, table
 from imagerag.export import SUFFIXES, export
+from imagerag.report.making import write_report
 from imagerag.store.blobs import write_atomically
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
@@ -40,7 +41,7 @@ def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> in
     """Run the whole method offline: no key, no GPU, no download.
 
     Draws a prompt that holds something the painter does not know, and shows how it is found and drawn. Writes
-    initial.png, final.png, sheet.png and run.json.
+    initial.png, final.png, sheet.png, report.html and run.json.
     """
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
@@ -87,6 +88,7 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
     record = await export(record, rag.wiring.blobs, folder / f"final{suffix}")
     write_atomically(folder / f"initial{suffix}", await rag.image_bytes(record.attempts[0].image.sha256))
     await write_sheet(rag, record, folder / "sheet.png")
+    await write_report(rag, record, folder / "report.html")
     write_atomically(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
     return record
 
@@ -99,6 +101,7 @@ def whats_next(record: RunRecord, folder: Path) -> list[str]:
             ("initial.png", "what the painter made of the prompt alone"),
             ("final.png", "the result; beside it final.png.json says whose pictures are in it"),
             ("sheet.png", "the whole run in one picture"),
+            ("report.html", "the whole run to read: open it in a browser"),
             ("run.json", "the same for programs"),
         ]
         lines += ["files", *table([[str(folder / name), dim(told)] for name, told in files]), ""]

@@ -39,6 +39,9 @@ READ_AT_MOST = 1_000_000
 @click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
 @click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
 @click.option(
+    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
+)
+@click.option(
     "--judge-mode", type=click.Choice(["fused", "stepwise"]), default="fused", help="Ask once, or step by step."
 )
 @click.option(
@@ -48,6 +51,7 @@ READ_AT_MOST = 1_000_000
 @click.option(
     "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
 )
+@click.option("--mask", metavar="FILE", help="Edit the first subject only where this PNG of its size is transparent.")
 @click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
 @threshold_option
@@ -56,6 +60,9 @@ READ_AT_MOST = 1_000_000
 @click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")
 @click.option("--size", metavar="WxH", help="Size of the picture in pixels.")
+@click.option(
+    "--partial-images", type=int, default=0, metavar="N", help="Unfinished pictures to show meanwhile, 0 to 3."
+)
 @click.option(
     "--journal",
     type=click.Choice(["record", "reuse", "replay"]),
@@ -80,6 +87,7 @@ def generate_command(
     preset: str | None,
     generator: str | None,
     judge: str | None,
+    reranker: str | None,
     subjects: tuple[str, ...],
     where: dict[str, str],
     out: str | None,
@@ -99,9 +107,18 @@ def generate_command(
     mode = mode_of(as_json, events)
     files = checked_out(out, sheet)
     text = read_prompt() if prompt == "-" else prompt
-    rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
+    rag = ImageRAG(
+        preset=preset,
+        generator=generator,
+        judge=judge,
+        reranker=reranker,
+        library=library,
+        home=globals_.home,
+    )
     if dry_run:
-        return tell_estimate(rag, text, as_json, subjects=subjects, where=where, **options)
+        return tell_estimate(
+            rag, text, as_json, subjects=[named(subject) for subject in subjects], where=where, **options
+        )
     ask = asker(rag) if options["select"] and mode == "human" and someone_is_there() else None
     delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask)
     if not quiet:

@@ -1,8 +1,10 @@
 """Flags that several commands share, and what may be written after them."""
 
 import math
+import re
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
@@ -32,6 +34,22 @@ def threshold_of(ctx: click.Context, param: click.Parameter, value: str) -> floa
     if not -1 <= cosine <= 1:
         raise click.BadParameter(f"{value!r} is no threshold: auto, off, or a cosine from -1 to 1", ctx, param)
     return cosine
+
+
+def moment_of(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """A day, a time, or how long ago (`90min`, `12h`, `3d`); what has no zone is local."""
+    if value is None:
+        return None
+    ago = re.fullmatch(r"(\d{1,6})\s*(min|h|d|w)", value.strip())
+    try:
+        if ago:
+            return datetime.now(UTC) - timedelta(minutes=int(ago[1]) * _MINUTES[ago[2]])
+        return datetime.fromisoformat(value.strip()).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise click.BadParameter(f"{value!r} is no time: 2026-11-30, 2026-11-30T18:00, 12h, 3d", ctx, param) from None
+
+
+_MINUTES: Final = {"min": 1, "h": 60, "d": 60 * 24, "w": 60 * 24 * 7}
 
 
 def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

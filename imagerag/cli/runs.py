@@ -1,8 +1,9 @@
 """`imagerag runs`, `show` and `resume`."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,33 +16,52 @@ from imagerag.cli.options import (
     events_option,
     json_option,
     mode_of,
+    moment_of,
     out_option,
     pass_globals,
     quiet_option,
     sheet_option,
 )
-from imagerag.cli.story import OUTCOMES, story
+from imagerag.cli.steps import raw_lines, standing_lines, step_lines, watch
+from imagerag.cli.story import OUTCOMES, opening, story, summary
 from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
+from imagerag.report.words import money
 
 if TYPE_CHECKING:
+    from imagerag.agent.record import RunRecord
     from imagerag.store.runs import RunEntry
+
+STANDINGS: Final = {"unfinished": "running", "waiting": "interrupted"}
+"""What stands in the place of an outcome while there is none, and what the list calls it."""
 
 
 @click.command("runs")
 @click.option("-n", "limit", type=click.IntRange(1), default=20, metavar="N", help="How many, newest first.")
-@click.option("--outcome", type=click.Choice([outcome.value for outcome in Outcome]), help="Only those that ended so.")
+@click.option(
+    "--outcome",
+    type=click.Choice([*(outcome.value for outcome in Outcome), *STANDINGS]),
+    help="Only those that ended, or stand, so.",
+)
 @click.option("--text", metavar="T", help="Only those whose prompt contains it.")
+@click.option("--library", metavar="NAME", help="Only those with this library.")
+@click.option("--since", callback=moment_of, metavar="WHEN", help="Begun since: 2026-11-30, 2026-11-30T18:00, 3d, 12h.")
+@click.option("--until", callback=moment_of, metavar="WHEN", help="Begun before that.")
+@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost as much.")
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost no more.")
 @json_option
 @pass_globals
-def runs_command(globals_: Globals, /, limit: int, outcome: str | None, text: str | None, as_json: bool) -> int:
+def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
     """List the runs made so far."""
-    entries = asyncio.run(ImageRAG(home=globals_.home).runs(limit, outcome=outcome, text=text))
+    wanted = {name: value for name, value in filters.items() if value is not None}
+    if outcome is not None:
+        wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
+    entries = asyncio.run(ImageRAG(home=globals_.home).runs(limit, **wanted))
     if as_json:
         say_json({"schema": "imagerag.runs/1", "runs": [entry.model_dump(mode="json") for entry in entries]})
     elif entries:
-        say_all(table([_row(entry) for entry in entries], right={1, 3}))
+        say_all(table([_row(entry) for entry in entries], right={1, 3, 4}))
     else:
-        say("no runs like that" if outcome or text else "no runs yet: imagerag demo")
+        say("no runs like that" if wanted else "no runs yet: imagerag demo")
     return 0
 
 
@@ -52,6 +72,7 @@ def _row(entry: "RunEntry") -> list[str]:
         dim(ago(entry.created)),
         standing(entry),
         score,
+        dim(money(entry.cost_usd)) if entry.cost_usd else "",
         short(entry.prompt, max(20, columns() - 66)),
     ]
 
@@ -76,24 +97,51 @@ def ago(moment: datetime) -> str:
 
 @click.command("show")
 @click.argument("run")
+@click.option("--rounds", is_flag=True, help="Round by round instead: every check and every candidate.")
+@click.option("--raw", is_flag=True, help="What the models said, in their own words.")
+@click.option("--watch", "follow", is_flag=True, help="Follow a run that another process makes, until it ends.")
 @sheet_option
 @json_option
 @pass_globals
-def show_command(globals_: Globals, /, run: str, sheet: str | None, as_json: bool) -> int:
-    """Tell what RUN did, step by step. The start of its id is enough."""
+def show_command(
+    globals_: Globals, /, run: str, rounds: bool, raw: bool, follow: bool, sheet: str | None, as_json: bool
+) -> int:
+    """Tell what RUN did, a line for each step. The start of its id is enough, or "last".
+
+    A step's number is what `imagerag replay RUN --from STEP` takes. "try" counts how often the step was asked for its
+    answer, and "lever" is what was turned to get another one; "found" is how many candidates passed the threshold.
+    """
     rag = ImageRAG(home=globals_.home)
     _, file = checked_out(None, sheet)
-    record = asyncio.run(rag.record(run))
+    record = asyncio.run(rag.record(named(rag, run)))
+    if follow:
+        _follow(rag, record)
+        record = asyncio.run(rag.record(record.run_id))
     if as_json:
         say_json(record.as_json())
+    elif raw:
+        say_all(raw_lines(asyncio.run(rag.steps(record))))
     else:
-        say_all(story(record))
+        say_all(story(record) if rounds else _told(rag, record, followed=follow))
         if record.question:
             say_all(question_lines(record.question))
     if file is not None:
         asyncio.run(write_sheet(rag, record, file))
         say(f"contact sheet: {file}", err=True)
     return 0
+
+
+def _told(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
+    if followed:
+        return ["", *summary(record, told=True)]
+    steps = asyncio.run(rag.steps(record))
+    return [*opening(record), "", *step_lines(steps), "", *standing_lines(steps), *summary(record, told=True)]
+
+
+def _follow(rag: ImageRAG, record: "RunRecord") -> None:
+    say_all([*opening(record), ""])
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(watch(rag, record.run_id))
 
 
 @click.command("resume")
@@ -118,11 +166,17 @@ def resume_command(
 ) -> int:
     """Continue RUN where it was stopped, or tell one that waits which references to use.
 
-    The start of its id is enough. Nothing that was drawn or judged before is done again.
+    The start of its id is enough, or "last". Nothing that was drawn or judged before is done again.
     """
     mode = mode_of(as_json, events)
     files = checked_out(out, sheet)
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
     delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1])
-    return conduct(delivery, rag.stream_resume(run, choose=chosen))
+    return conduct(delivery, rag.stream_resume(named(rag, run), choose=chosen))
+
+
+def named(rag: ImageRAG, run: str) -> str:
+    """The run someone speaks of: `last` is the one that was begun last."""
+    newest = asyncio.run(rag.runs(1)) if run == "last" else []
+    return newest[0].run_id if newest else run

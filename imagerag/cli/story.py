@@ -15,6 +15,7 @@ DECISIONS: Final[dict[Decision | None, str]] = {
     "already_used": "did not help before",
     "near_duplicate": "same picture as one above",
     "rejected_by_hand": "passed, not chosen",
+    "rejected_by_reranker": "passed, does not fit",
     None: "found",
 }
 
@@ -113,6 +114,10 @@ def search_lines(search: Search) -> list[str]:
         lines.append(f"  {dim('caption')}    “{short(search.query.text, columns() - 18)}”")
     if search.query.note:
         lines.append(f"  {dim('note')}       {short(search.query.note, columns() - 16)}")
+    if search.note:
+        lines.append(f"  {dim('note')}       {short(search.note, columns() - 16)}")
+    if search.reranker:
+        lines.append(f"  {dim('order')}      by {short(search.reranker, columns() - 19)}")
     limit = "off: anything passes" if search.threshold is None else f"cosine ≥ {cosine(search.threshold)}"
     lines.append(f"  {dim('threshold')}  {limit}")
     if not search.candidates:
@@ -171,13 +176,20 @@ def _spent(record: RunRecord) -> str:
     return f"{count(calls, 'model call')}, {record.elapsed_s:.1f} s, {cost}"
 
 
-def story(record: RunRecord) -> list[str]:
-    """A whole run, round by round."""
+def opening(record: RunRecord) -> list[str]:
+    """What a run was asked for, and what it was made with."""
     lines = [bold(short(record.prompt, 3 * columns()))]
     if record.setup:
         setup = record.setup
         made = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"
+        made += f" · reranker {setup.reranker}" if setup.reranker else ""
         lines.append(dim(short(made, columns())))
+    return lines
+
+
+def story(record: RunRecord) -> list[str]:
+    """A whole run, round by round."""
+    lines = opening(record)
     for number in sorted({a.round for a in record.attempts} | {s.round for s in record.searches}):
         lines += ["", dim("first" if number == 0 else f"round {number} of {_rounds(record)}")]
         for search in (search for search in record.searches if search.round == number):

@@ -53,7 +53,9 @@ def printable(text: str, encoding: str) -> str:
 
 def clean(text: str) -> str:
     """Foreign text on one line: a caption that holds escape sequences must not move the cursor."""
-    return " ".join("".join(map(_harmless, text)).split())
+    if not (text.isascii() and text.isprintable()):  # letter by letter is slow for lists of thousands
+        text = "".join(map(_harmless, text))
+    return " ".join(text.split())
 
 
 def _harmless(letter: str) -> str:
@@ -70,6 +72,9 @@ def short(text: str, limit: int) -> str:
     text = clean(text)
     if width(text) <= limit:
         return text
+    text = text[: 4 * limit]  # the rest would be taken off letter by letter, which takes minutes for a long prompt
+    if text.isascii():
+        return text[: limit - 1].rstrip() + "…"
     while width(text) > limit - 1:
         text = text[:-1]
     return text.rstrip() + "…"
@@ -85,7 +90,8 @@ def tail(path: str, limit: int) -> str:
 
 def width(text: str) -> int:
     """Columns that a text takes, styles left out."""
-    return sum(_columns(letter) for letter in click.unstyle(text))
+    plain = click.unstyle(text) if "\x1b" in text else text
+    return len(plain) if plain.isascii() else sum(map(_columns, plain))
 
 
 def _columns(letter: str) -> int:

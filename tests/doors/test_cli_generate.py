@@ -136,7 +136,8 @@ def test_runs_are_listed_filtered_and_shown(imagerag: Imagerag, tmp_path: Path) 
     assert len(imagerag("runs", "--text", "HEXAGON").stdout.splitlines()) == 1
     shown = imagerag("show", run, "--sheet", tmp_path / "sheet.png")
     assert KNOWN in shown.stdout
-    assert "attempt 0, drawn from the prompt alone" in shown.stdout
+    assert "attempt 0, from the prompt alone" in shown.stdout
+    assert "attempt 0, drawn from the prompt alone" in imagerag("show", run, "--rounds").stdout
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
     assert document(imagerag("show", run[:-2], "--json"))["run_id"] == run
     assert imagerag("resume", run).exit_code == 2
@@ -238,7 +239,7 @@ class TestDemo:
         assert result.stdout.startswith("preset sketch")
         for word in ("✗", "✓", "caption", "threshold", "taken", "below the threshold", "✓ aligned", "try next"):
             assert word in result.stdout
-        names = {"initial.png", "final.png", "final.png.json", "sheet.png", "run.json"}
+        names = {"initial.png", "final.png", "final.png.json", "sheet.png", "report.html", "run.json"}
         assert {path.name for path in (tmp_path / "demo").iterdir()} == names
         run = json.loads((tmp_path / "demo" / "run.json").read_text())
         assert RunRecord.model_validate(run).outcome == "aligned"

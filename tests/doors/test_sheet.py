@@ -74,6 +74,7 @@ def candidates(count: int) -> list[Candidate]:
         "reserve",
         "already_used",
         "rejected_by_hand",
+        "rejected_by_reranker",
         "offered",
         None,
         *["below_threshold"] * 10,

@@ -1,0 +1,141 @@
+"""`imagerag diff`."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.report import writable
+from imagerag.cli.runs import named
+from imagerag.cli.view import accent, bold, columns, dim, say, say_all, say_json, short, table
+from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
+from imagerag.comparing.wording import lone, pair, place, related, shown, standing, steps_of, verdict_of
+from imagerag.report.words import counted, money, seconds
+
+DIFFERENT = 1
+"""What `--exit-code` answers for runs that differ, as `diff` and `git diff` do."""
+
+
+@click.command("diff")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--out", metavar="FILE", help="Also write it as one page (HTML), pictures side by side.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ, for scripts.")
+@json_option
+@pass_globals
+def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_code: bool, as_json: bool) -> int:
+    """Compare runs A and B: what differed, the first divergence first.
+
+    For a run and its replay, or for any two. The start of an id is enough, or "last". Who paid, dates and ids are no
+    difference. It exits with 0 whether they differ or not; --exit-code says so with 1.
+    """
+    rag = ImageRAG(home=globals_.home)
+    file = _page(out)
+    found = asyncio.run(_compared(rag, named(rag, a), named(rag, b), file))
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say_all(_lines(found))
+    if file is not None:
+        say(f"page: {file}", err=as_json)
+    return DIFFERENT if exit_code and not found.same else 0
+
+
+async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff:
+    from imagerag.comparing.making import compare, write_page
+
+    records = await rag.record(a), await rag.record(b)
+    found = await compare(rag, *records)
+    if file is not None:
+        await write_page(rag, found, *records, file)
+    return found
+
+
+def _page(out: str | None) -> Path | None:
+    if out is None:
+        return None
+    file = Path(out).expanduser()
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--out {out}: the page's file ends in .html")
+    return writable(file)
+
+
+def _lines(found: RunDiff) -> list[str]:
+    """The comparison for a terminal."""
+    lines = [*_sides(found.a, found.b), dim(related(found)), "", bold(verdict_of(found))]
+    if found.setup:
+        lines += ["", accent("asked for, and made with"), *_differences(found.setup)]
+    for number, divergence in enumerate(found.divergences):
+        title = "first divergence" if number == 0 else "then"
+        lines += ["", f"{accent(title)}: {bold(steps_of(divergence))}, {place(divergence)}", *_divergence(divergence)]
+    if found.result:
+        lines += ["", accent("in the end"), *_differences(found.result)]
+    if max(len(found.a.attempts), len(found.b.attempts)):
+        lines += ["", accent("pictures"), *_pictures(found)]
+    return lines
+
+
+def _sides(a: Side, b: Side) -> list[str]:
+    rows = [
+        [
+            bold(name),
+            side.run_id,
+            standing(side),
+            "" if side.score is None else f"{100 * side.score:.0f} %",
+            counted(side.calls, "call"),
+            money(side.cost_usd),
+            seconds(side.elapsed_s),
+        ]
+        for name, side in (("A", a), ("B", b))
+    ]
+    lines = table(rows, right={3, 4, 5, 6}, indent=0)
+    prompts = [a.prompt] if a.prompt == b.prompt else [a.prompt, b.prompt]
+    return [*(f"{dim('prompt')}  {short(prompt, columns() - 8)}" for prompt in prompts), *lines]
+
+
+def _differences(differences: Sequence[Difference]) -> list[str]:
+    """A line each where both sides fit beside each other, else one below the other."""
+    rows = [(short(difference.what, 24), *pair(difference)) for difference in differences]
+    wide = max((len(what) for what, *_ in rows), default=0)
+    room = (columns() - wide - 9) // 2
+    lines: list[str] = []
+    for what, a, b in rows:
+        head = f"  {dim(what.ljust(wide))}  "
+        if len(a) <= room and len(b) <= room:
+            lines.append(f"{head}{short(a, room)} {dim('→')} {short(b, room)}")
+        else:
+            full = columns() - wide - 8
+            lines += [f"{head}{dim('A')} {short(a, 2 * full)}", f"  {' ' * wide}  {dim('B')} {short(b, 2 * full)}"]
+    return lines
+
+
+def _divergence(divergence: Divergence) -> list[str]:
+    if divergence.a is None or divergence.b is None:
+        return [f"  {short(lone(divergence), 2 * columns())}"]
+    lines = []
+    for word, differences in (("asked", divergence.asked), ("answered", divergence.answered)):
+        if differences:
+            lines += [f"  {dim(word)}", *(f"  {line}" for line in _differences(differences))]
+    if not divergence.asked:
+        lines = [dim("  asked the same"), *lines]
+    return lines
+
+
+def _pictures(found: RunDiff) -> list[str]:
+    rows = []
+    for index, (a, b) in enumerate(zip_longest(found.a.attempts, found.b.attempts)):
+        told = "the same" if a == b else "another" if a and b else f"only {'A' if a else 'B'} has it"
+        rows.append([f"attempt {index}", *(_name(sha, side) for sha, side in ((a, found.a), (b, found.b))), dim(told)])
+    return table(rows)
+
+
+def _name(sha256: str | None, side: Side) -> str:
+    if sha256 is None:
+        return "-"
+    return f"{shown(sha256)} {accent('result')}" if sha256 == side.image else shown(sha256)

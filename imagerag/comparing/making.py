@@ -1,0 +1,38 @@
+"""Getting together what two runs are compared by, and writing the page."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagerag.agent.record import RunRecord
+from imagerag.comparing.values import RunDiff
+from imagerag.report.making import pictures_of, write_file
+
+if TYPE_CHECKING:
+    from imagerag.api import ImageRAG
+
+
+async def compare(rag: "ImageRAG", a: RunRecord, b: RunRecord) -> RunDiff:
+    """How two runs differ, from their records and their steps."""
+    from imagerag.comparing.diff import diff
+    from imagerag.graphs.history import steps
+
+    histories = [await steps(rag.wiring, record.run_id) for record in (a, b)]
+    return diff(a, b, *histories)
+
+
+async def page_of(rag: "ImageRAG", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
+    """The comparison as one self-contained HTML page."""
+    from imagerag.comparing.page import page
+
+    pictures = {**await pictures_of(rag, a), **await pictures_of(rag, b)}
+    return await asyncio.to_thread(page, found, a, b, pictures.__getitem__)
+
+
+async def write_page(rag: "ImageRAG", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
+    """Write the page to a file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    await asyncio.to_thread(write_file, file, await page_of(rag, found, a, b))

@@ -1,0 +1,122 @@
+"""What a comparison of two runs says, as one document: `imagerag.diff/1`."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.types import Outcome
+
+Relation = Literal["unrelated", "replay", "continuation", "same_run"]
+
+
+class Part(BaseModel):
+    """Base of what a comparison is made of: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Difference(Part):
+    """One thing in which two runs differ.
+
+    Attributes:
+        what: in a word or two, for instance "prompt", "seed", "picture".
+        a: JSON-able; None where there is nothing. Images by their SHA-256, lists of references as lists.
+        b: likewise.
+    """
+
+    what: str
+    a: Any = None
+    b: Any = None
+
+
+class Place(Part):
+    """A step of one of the runs.
+
+    Attributes:
+        step: its number, as `imagerag show` counts.
+        told: what it did, on one line.
+    """
+
+    step: int
+    told: str = ""
+
+
+class Divergence(Part):
+    """A step that the runs did differently, or that only one of them did.
+
+    Attributes:
+        round: the round it belongs to.
+        asked: in what they were asked differently: prompt, references, seed, judge, threshold, …
+        answered: in what the answers, or what was decided, differ.
+    """
+
+    node: str
+    round: int
+    a: Place | None = None
+    b: Place | None = None
+    asked: tuple[Difference, ...] = ()
+    answered: tuple[Difference, ...] = ()
+
+
+class Side(Part):
+    """One of the runs, in short.
+
+    Attributes:
+        image: SHA-256 of its result.
+        score: of its best attempt.
+        attempts: SHA-256 of each picture, oldest first.
+    """
+
+    run_id: str
+    prompt: str
+    status: str
+    outcome: Outcome | None = None
+    reason: str = ""
+    image: str | None = None
+    score: float | None = None
+    attempts: tuple[str, ...] = ()
+    calls: int = 0
+    cost_usd: float | None = None
+    elapsed_s: float = 0.0
+
+
+class RunDiff(Part):
+    """How two runs differ, first divergence first.
+
+    Attributes:
+        relation: what B is to A, or A to B: `descendant` is then the younger of them.
+        since: for a replay, the step of the older run that was the first to be done again.
+        setup: in what they were asked for something else, or made with something else.
+        divergences: the steps that differ, in order; the first is where they part.
+        shared: how many steps they did alike before that.
+        result: in what their ends differ: outcome, picture, score, what is missing. Time and money are not among these:
+            a replay that changes nothing costs nothing, and is the same run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.diff/1"] = Field(default="imagerag.diff/1", alias="schema")
+    a: Side
+    b: Side
+    relation: Relation = "unrelated"
+    descendant: Literal["a", "b"] | None = None
+    since: int | None = None
+    setup: tuple[Difference, ...] = ()
+    shared: int = 0
+    divergences: tuple[Divergence, ...] = ()
+    result: tuple[Difference, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether they were asked for the same, did the same, and ended the same."""
+        return not (self.setup or self.divergences or self.result)
+
+    @property
+    def first(self) -> Divergence | None:
+        """Where they part."""
+        return self.divergences[0] if self.divergences else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON-able data, its schema's name first."""
+        document = self.model_dump(mode="json", by_alias=True)
+        return {"schema": document.pop("schema"), "same": self.same, **document}

@@ -1,0 +1,97 @@
+"""How differences are put into words, for the terminal and for the page."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
+from imagerag.report.words import NODES, counted
+
+_HASH: Final = re.compile(r"^[0-9a-f]{64}$")
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it; pictures and requests by the start of their hash."""
+    if value is None or value == "" or value == []:
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(shown, value))
+    text = str(value)
+    return text[:12] if _HASH.match(text) else text
+
+
+def pair(difference: Difference) -> tuple[str, str]:
+    """Both sides of a difference. Of two lists only what the other lacks, and how much they share."""
+    a, b = difference.a, difference.b
+    if not (isinstance(a, list) and isinstance(b, list)):
+        return shown(a), shown(b)
+    shared = [item for item in a if item in b]
+    if len(shared) == len(a) == len(b):
+        return shown(a), f"{shown(b)} (another order)"
+    return _own(a, b, len(shared)), _own(b, a, len(shared))
+
+
+def _own(mine: Sequence[Any], other: Sequence[Any], shared: int) -> str:
+    own = [item for item in mine if item not in other]
+    if not shared:
+        return shown(own)
+    return f"{shown(own)}, and {shared} that both have" if own else f"only the {shared} that both have"
+
+
+def place(divergence: Divergence) -> str:
+    """Where runs part: the node, its round, and its step in either run."""
+    name = NODES.get(divergence.node, divergence.node)
+    node = f"{divergence.node} ({name})" if name != divergence.node else name
+    at = "first drawing" if divergence.round == 0 else f"round {divergence.round}"
+    return f"{node}, {at}"
+
+
+def steps_of(divergence: Divergence) -> str:
+    """`step 7`, `step 7 of A, 8 of B`, `step 7 of A only`."""
+    a, b = divergence.a, divergence.b
+    if a and b:
+        return f"step {a.step}" if a.step == b.step else f"step {a.step} of A, {b.step} of B"
+    return f"step {a.step} of A only" if a else f"step {b.step} of B only" if b else ""
+
+
+def lone(divergence: Divergence) -> str:
+    """What the only run that did a step did in it."""
+    own = divergence.a or divergence.b
+    return own.told if own else ""
+
+
+def related(found: RunDiff) -> str:
+    """What the runs are to each other."""
+    if found.relation == "same_run":
+        return "A and B are one run."
+    if found.relation == "unrelated":
+        return "Neither comes from the other."
+    younger, older = ("B", "A") if found.descendant == "b" else ("A", "B")
+    if found.relation == "continuation":
+        return f"{younger} goes on from where {older} ended."
+    return f"{younger} is a replay of {older}, done again from step {found.since}."
+
+
+def verdict_of(found: RunDiff) -> str:
+    """Whether they are the same, in a sentence."""
+    if found.same:
+        return f"They are the same: {counted(found.shared, 'step')} alike, and the same end."
+    if found.first is None and not found.setup:
+        return "They did the same, and ended differently." if found.shared else "They ended differently."
+    if found.first is None:
+        return "They were asked for different things, and did the same."
+    alike = f"{counted(found.shared, 'step')} alike, then" if found.shared else "From the first step on,"
+    return f"{alike} they part at {place(found.first)}."
+
+
+def standing(side: Side) -> str:
+    """How a run stands."""
+    if side.outcome is not None:
+        return side.outcome.value.replace("_", " ")
+    return "waits for a choice" if side.status == "interrupted" else "not finished"

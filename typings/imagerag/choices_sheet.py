@@ -1,0 +1,1 @@
+../../imagerag/choices_sheet.py

@@ -1,0 +1,1 @@
+../../imagerag/going_on.py
