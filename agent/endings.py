@@ -52,17 +52,19 @@ def missing_words(verdict: Verdict | None, state: RunState | None = None) -> lis
 
 
 def best_attempts(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The attempts no other beats, oldest first: one, unless scores cannot tell them apart.
+    """The attempts no other beats, oldest first: one, unless there are no scores to tell them apart.
 
-    An aligned attempt beats any other. Otherwise the highest score wins; attempts that were never judged come last,
-    and a bare no has no score. Of attempts with the very same image only the oldest is kept.
+    An aligned attempt beats any other. Otherwise the highest score wins, and of equal scores the oldest: a redrawing
+    that meets no more of the prompt has no claim to take its place. Attempts that were never judged come last. Only bare
+    noes, which have no score, are left to be compared; of those with the very same image only the oldest is kept.
     """
     if not attempts:
         return []
     top = max(_rank(attempt) for attempt in attempts)
     different = {a.image.sha256: a for a in reversed(attempts) if _rank(a) == top}
     best = sorted(different.values(), key=lambda attempt: attempt.index)
-    return best if top[0] == 1 else best[:1]
+    bare = top[0] == 1 and all(attempt.verdict and attempt.verdict.score is None for attempt in best)
+    return best if bare else best[:1]
 
 
 def _rank(attempt: Attempt) -> tuple[int, float]:

@@ -153,17 +153,17 @@ def run_record(
 
 def next_steps(record: RunRecord) -> list[str]:
     """What a person or an assistant would do now, most useful first."""
-    resume = f"imagerag resume {record.run_id}"
+    resume, go_on = f"imagerag resume {record.run_id}", f"imagerag continue {record.run_id}"
     if record.status == "interrupted":
         return [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
     if record.outcome is None:
         return [f"the run is unfinished: {resume}"]
     return {
         Outcome.ALIGNED: [],
-        Outcome.BEST_EFFORT: ["allow more rounds with --max-rounds", _add(record)],
+        Outcome.BEST_EFFORT: [f"allow more rounds: {go_on} --more-rounds 3", _add(record)],
         Outcome.NO_USABLE_REFERENCE: [_add(record), "or accept the best attempt as it is"],
         Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
-        Outcome.BUDGET_EXHAUSTED: ["allow more with --max-calls, --max-cost-usd or --deadline-s"],
+        Outcome.BUDGET_EXHAUSTED: [f"allow more: {go_on} with --max-calls, --max-cost-usd or --deadline-s"],
         Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
         Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
         Outcome.CANCELLED: [],

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -23,6 +24,9 @@ from imagerag.tools.specs import BackendSpec
 EXTRAS: Final = {
     "diffusers": "drawing with models in this process",
     "transformers": "judging with models in this process",
+    "mcp": "serving assistants and editors (imagerag mcp)",
+    "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
+    "opentelemetry": "spans and metrics; the extra is called otel",
 }
 """Optional parts, by the module that shows whether they are there."""
 
@@ -117,7 +121,10 @@ async def diagnose(
         timeout_s: how long a server may take to list its models, in seconds.
     """
     libraries = await asyncio.to_thread(_libraries, wiring)
-    backends = [await _backend(role, spec, wiring, probe=probe, timeout_s=timeout_s) for role, spec in _specs(settings)]
+    backends = [
+        await _backend(role, spec, settings, wiring, probe=probe, timeout_s=timeout_s)
+        for role, spec in _specs(settings)
+    ]
     return Diagnosis(
         home=str(wiring.home.root),
         settings=[
@@ -138,7 +145,7 @@ def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
     """What probing will call and can cost, one line per backend, to be said before it is done."""
     told = []
     for role, spec in _specs(settings):
-        if role == "embedder":
+        if role not in ("generator", "judge"):
             continue
         try:
             part = wiring.generator(spec) if role == "generator" else wiring.judge(spec)
@@ -157,6 +164,10 @@ def _specs(settings: Settings) -> list[tuple[Role, str]]:
     named: list[tuple[Role, str]] = [
         ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
     ]  # fmt: skip
+    if settings.answerer:
+        named.append(("answerer", settings.answerer))
+    if settings.reranker:
+        named.append(("reranker", settings.reranker))
     found: list[tuple[Role, str]] = []
     for role, text in named:
         try:
@@ -166,14 +177,23 @@ def _specs(settings: Settings) -> list[tuple[Role, str]]:
     return found
 
 
-async def _backend(role: Role, spec: str, wiring: Wiring, *, probe: bool, timeout_s: float) -> BackendState:
+async def _backend(
+    role: Role, spec: str, settings: Settings, wiring: Wiring, *, probe: bool, timeout_s: float
+) -> BackendState:
+    make: dict[Role, Callable[[str], Any]] = {
+        "generator": wiring.generator,
+        "judge": wiring.judge,
+        "embedder": wiring.embedder,
+        "answerer": wiring.answerer,
+        "reranker": lambda named: wiring.reranker(named, settings.judge),
+    }
     try:
-        found = await reach(BackendSpec.parse(spec), role, timeout_s=timeout_s)
-        part: Any = {"generator": wiring.generator, "judge": wiring.judge, "embedder": wiring.embedder}[role](spec)
+        part = make[role](spec)
+        found = await reach(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
     except ImageRAGError as error:
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = tariff_of(part)
-    free = role == "embedder" or (tariff.known and tariff.most(1, 1, None) == 0)
+    free = role == "embedder" or spec == "bm25" or (tariff.known and tariff.most(1, 1, None) == 0)
     state = BackendState(
         role=role,
         spec=spec,
@@ -183,7 +203,7 @@ async def _backend(role: Role, spec: str, wiring: Wiring, *, probe: bool, timeou
         price="free" if free else "known" if tariff.known else "unknown",
         detail=found.detail,
     )
-    if probe and role != "embedder":
+    if probe and role in ("generator", "judge"):
         state.probe = await _probed(role, part)
     return state
 

@@ -34,14 +34,15 @@ class Reach:
     detail: str = ""
 
 
-async def reach(spec: BackendSpec, role: Role, *, timeout_s: float = TIMEOUT_S) -> Reach:
+async def reach(spec: BackendSpec, role: Role, *, part: Any = None, timeout_s: float = TIMEOUT_S) -> Reach:
     """Look whether the backend of a spec is there. Never raises what the backend does wrong.
 
     Args:
+        part: what the spec names, where it was made already (a reranker is made of a judge, too).
         timeout_s: how long a server may take to list its models, in seconds.
     """
     try:
-        found = _made(spec, role).identity
+        found = (part or _made(spec, role)).identity
     except ImageRAGError as error:
         return Reach(reachable=False, detail=str(error))
     if isinstance(found, EmbedderIdentity):

@@ -28,12 +28,17 @@ def test_the_highest_score_wins_not_the_last() -> None:
     assert indices(attempt(0, 0.5), attempt(1, 0.8), attempt(2, 0.3)) == [1]
 
 
-def test_equal_scores_are_all_kept_for_a_comparison_oldest_first() -> None:
-    assert indices(attempt(0, 0.5), attempt(1, 0.5)) == [0, 1]
+def test_of_equal_scores_the_oldest_stays() -> None:
+    assert indices(attempt(0, 0.5), attempt(1, 0.5), attempt(2, 0.5)) == [0]
+    assert indices(attempt(0, None), attempt(1, 0.0)) == [0]
+
+
+def test_bare_noes_are_left_to_be_compared_oldest_first() -> None:
+    assert indices(attempt(0, None), attempt(1, None)) == [0, 1]
 
 
 def test_an_attempt_with_the_same_picture_is_no_rival() -> None:
-    assert indices(attempt(0, 0.5, picture="a"), attempt(1, 0.5, picture="a")) == [0]
+    assert indices(attempt(0, None, picture="a"), attempt(1, None, picture="a")) == [0]
 
 
 def test_an_unjudged_attempt_never_beats_a_judged_one_and_an_aligned_one_beats_all() -> None:
