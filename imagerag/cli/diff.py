@@ -99,9 +99,9 @@ def _sides(a: Side, b: Side) -> list[str]:
     return [*(f"{dim('prompt')}  {short(prompt, columns() - 8)}" for prompt in prompts), *lines]
 
 
-def _differences(differences: Sequence[Difference]) -> list[str]:
+def _differences(listed: Sequence[Difference]) -> list[str]:
     """A line each where both sides fit beside each other, else one below the other."""
-    rows = [(short(difference.what, 24), *pair(difference)) for difference in differences]
+    rows = [(short(difference.what, 24), *pair(difference)) for difference in listed]
     wide = max((len(what) for what, *_ in rows), default=0)
     room = (columns() - wide - 9) // 2
     lines: list[str] = []
@@ -119,10 +119,10 @@ def _divergence(divergence: Divergence) -> list[str]:
     if divergence.a is None or divergence.b is None:
         return [f"  {short(lone(divergence), 2 * columns())}"]
     lines = []
-    for word, differences in (("asked", divergence.asked), ("answered", divergence.answered)):
-        if differences:
-            lines += [f"  {dim(word)}", *(f"  {line}" for line in _differences(differences))]
-    if not divergence.asked:
+    for word, listed in (("asked", divergence.asked), ("answered", divergence.answered)):
+        if listed:
+            lines += [f"  {dim(word)}", *(f"  {line}" for line in _differences(listed))]
+    if divergence.asked_alike:
         lines = [dim("  asked the same"), *lines]
     return lines
 

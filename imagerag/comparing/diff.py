@@ -1,14 +1,14 @@
 """How two runs differ: a pure function of their records and their steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Literal
 
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Attempt, Knobs
-from imagerag.comparing.facts import Done, Facts, done, reference_name
+from imagerag.agent.types import Attempt
+from imagerag.comparing.asked import Facts, asked_for, differences
+from imagerag.comparing.facts import Done, done
 from imagerag.comparing.values import Difference, Divergence, Place, Relation, RunDiff, Side
-from imagerag.graphs.events import plain
 from imagerag.graphs.history import Step
 
 
@@ -29,10 +29,10 @@ def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequ
         relation=relation,
         descendant=descendant,
         since=since,
-        setup=tuple(_differences(_asked_for(a), _asked_for(b))),
+        setup=tuple(differences(asked_for(a), asked_for(b))),
         shared=shared,
         divergences=tuple(divergences),
-        result=tuple(_differences(_result(a), _result(b))),
+        result=tuple(differences(_result(a), _result(b))),
     )
 
 
@@ -51,8 +51,8 @@ def _divergences(a: Sequence[Done], b: Sequence[Done]) -> tuple[list[Divergence]
 
 def _paired(a: Sequence[Done], b: Sequence[Done]) -> Iterator[tuple[Done | None, Done | None]]:
     """Steps that belong beside each other: the same node in the same round. One that only one run did stands alone."""
-    names = [[(step.round, step.node) for step in steps] for steps in (a, b)]
-    for kind, i, to_i, j, to_j in SequenceMatcher(None, *names, autojunk=False).get_opcodes():
+    mine, others = ([(step.round, step.node) for step in steps] for steps in (a, b))
+    for kind, i, to_i, j, to_j in SequenceMatcher(None, mine, others, autojunk=False).get_opcodes():
         if kind == "equal":
             yield from zip(a[i:to_i], b[j:to_j], strict=True)
         else:
@@ -66,9 +66,10 @@ def _divergence(a: Done | None, b: Done | None) -> Divergence | None:
     asked: list[Difference] = []
     answered: list[Difference] = []
     if a and b:
-        answered = _telling(_differences(a.answered, b.answered), ("words",))
-        if a.answered.get("standing") == b.answered.get("standing"):  # of a step that is not done, little was kept
-            asked = _telling(_differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
+        answered = _telling(differences(a.answered, b.answered), ("words",))
+        if a.asked and b.asked and a.answered.get("standing") == b.answered.get("standing"):
+            # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
+            asked = _telling(differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
         if not asked and not answered:
             return None
     return Divergence(
@@ -77,47 +78,16 @@ def _divergence(a: Done | None, b: Done | None) -> Divergence | None:
         a=Place(step=a.index, told=a.told) if a else None,
         b=Place(step=b.index, told=b.told) if b else None,
         asked=tuple(asked),
+        asked_alike=bool(a and b and a.asked and not asked),
         answered=tuple(answered),
     )
 
 
-def _telling(differences: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
+def _telling(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
     """Differences without the dull ones, which say nothing more where another can be read; the first of those else."""
-    found = list(differences)
+    found = list(listed)
     readable = [difference for difference in found if difference.what not in dull]
     return readable or sorted(found, key=lambda difference: dull.index(difference.what))[:1]
-
-
-def _differences(a: Facts, b: Facts) -> Iterator[Difference]:
-    for name in dict.fromkeys((*a, *b)):
-        one, other = a.get(name), b.get(name)
-        if one == other:
-            continue
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            parts = {key: (one.get(key), other.get(key)) for key in dict.fromkeys((*one, *other))}
-            yield from (Difference(what=f"{name}: {key}", a=x, b=y) for key, (x, y) in parts.items() if x != y)
-        else:
-            yield Difference(what=name, a=one, b=other)
-
-
-def _asked_for(record: RunRecord) -> Facts:
-    """What a run was asked for and made with; not who pays."""
-    asked: Facts = {"prompt": record.prompt}
-    first = record.attempts[0] if record.attempts else None
-    if first is not None and first.origin == "handed_in":
-        asked["picture to start from"] = first.image.sha256
-    subjects = [ref for ref in first.references if ref.role == "subject"] if first else []
-    asked |= {"subjects": [subject.image.sha256 for subject in subjects]}
-    asked |= {"never to be used": record.excluded, "always sent": [reference_name(pin) for pin in record.pinned]}
-    if record.setup is not None:
-        setup = plain(record.setup.canonical())
-        asked |= _renamed(setup.pop("knobs")) | setup
-    return {name: value for name, value in asked.items() if value not in (None, [], {}, "")}
-
-
-def _renamed(knobs: Mapping[str, Any]) -> Facts:
-    """Knobs by their names, all of them that there are today."""
-    return {name: knobs.get(name) for name in Knobs.model_fields if name != "deadline_at"}
 
 
 def _result(record: RunRecord) -> Facts:
@@ -154,12 +124,13 @@ def _score(record: RunRecord) -> float | None:
     return best.verdict.score if best and best.verdict else None
 
 
-def _related(a: RunRecord, b: RunRecord) -> "tuple[Relation, Any, int | None]":
+def _related(a: RunRecord, b: RunRecord) -> tuple[Relation, Literal["a", "b"] | None, int | None]:
     """What they are to each other, which of them is the younger, and from which step it was done again."""
     if a.run_id == b.run_id:
         return "same_run", None, None
-    for name, younger, older in (("b", b, a), ("a", a, b)):
-        lineage = younger.continues
-        if lineage is not None and lineage.run_id == older.run_id:
-            return ("continuation" if lineage.step is None else "replay"), name, lineage.step
-    return "unrelated", None, None
+    younger: Literal["a", "b"] = "b" if b.continues and b.continues.run_id == a.run_id else "a"
+    record, older = (b, a) if younger == "b" else (a, b)
+    if record.continues is None or record.continues.run_id != older.run_id:
+        return "unrelated", None, None
+    step = record.continues.step
+    return ("continuation" if step is None else "replay"), younger, step

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from imagerag.agent.endings import missing_words
 from imagerag.agent.state import upsert_searches
-from imagerag.agent.types import Attempt, Call, Candidate, Knobs, Search, Setup, UsedReference
+from imagerag.agent.types import Attempt, Call, Candidate, Knobs, Search, Setup
+from imagerag.comparing.asked import Facts, reference_name
+from imagerag.comparing.wording import ENDS
 from imagerag.graphs.events import plain
 from imagerag.graphs.history import Step
 from imagerag.report.words import told
 
 Values = Mapping[str, Any]
-Facts = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def _with_states(steps: Sequence[Step], setup: Setup | None) -> Iterator[tuple[S
 
 def _round(step: Step, before: Values) -> int:
     attempts: list[Attempt] = before.get("attempts") or []
-    if not attempts:
+    if not attempts or step.node in ENDS:
         return 0
     return attempts[-1].round + (step.node in COMING)
 
@@ -81,13 +82,10 @@ def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
     made = {name: change.after for name, change in step.changes.items()}
     teller = _TELLERS.get(step.node, _other)
     asked, answered = teller(before, made, step.calls) if step.status == "done" else ({}, {})
-    setup = before.get("setup")
     asked |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
     asked |= {"request": [call.request for call in step.calls if call.request]}
     answered |= {"words": [call.raw for call in step.calls if call.raw]}
     answered |= {"error": step.error, "standing": None if step.status == "done" else step.status}
-    if step.node in ("critique", "extract_concepts", "write_captions") and isinstance(setup, Setup):
-        asked |= {"judge": setup.judge}
     return _full(asked), _full(answered)
 
 
@@ -119,11 +117,13 @@ def _judged(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts,
         "prompt": before.get("prompt"),
         "picture shown": shown[-1].image.sha256 if shown else None,
         "checklist": [requirement.text for requirement in before.get("requirements") or []],
+        "judge": setup.judge if isinstance(setup := before.get("setup"), Setup) else None,
         "judge mode": _knobs(before).judge_mode,
     }
-    verdict = attempts[-1].verdict if attempts else None
+    verdict = (attempts or shown)[-1].verdict if attempts or shown else None
     if verdict is None:
         return asked, {}
+    asked = asked if attempts else {}  # it brought its verdict along, and was not judged again
     return asked, {
         "verdict": "no readable answer"
         if verdict.status == "abstained"
@@ -163,14 +163,15 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
     candidates = [candidate for search in found for candidate in search.candidates]
     return asked, {
         "found": [f"{candidate_name(c)} {c.similarity:.3f}" for c in candidates],
-        "passed": [candidate_name(c) for c in candidates if c.passed],
+        "passed": [candidate_name(c) for c in candidates if c.decision != "below_threshold"],
     }
 
 
 def _decided(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
     known: list[Search] = before.get("searches") or []
     fresh = [search for search in made.get("searches") or [] if search not in known]
-    decisions = {candidate_name(c): c.decision for search in fresh for c in search.candidates}
+    passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
+    decisions = {candidate_name(c): (c.decision or "found").replace("_", " ") for c in passed}
     return {}, {"taken": [reference_name(r) for r in made.get("chosen") or []], "decisions": decisions}
 
 
@@ -203,12 +204,6 @@ _TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[Call]], tuple[Fa
 def _knobs(values: Values) -> Knobs:
     setup = values.get("setup")
     return setup.knobs if isinstance(setup, Setup) else Knobs()
-
-
-def reference_name(reference: UsedReference) -> str:
-    """What a reference is called: its title, or the start of its id; and what it stands for."""
-    name = reference.title or reference.image.sha256[:12]
-    return f"{name} for {reference.concept}" if reference.concept else name
 
 
 def candidate_name(candidate: Candidate) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from imagerag.agent.types import Outcome
 
@@ -45,8 +45,9 @@ class Divergence(Part):
     """A step that the runs did differently, or that only one of them did.
 
     Attributes:
-        round: the round it belongs to.
+        round: the round it belongs to; 0 for the end.
         asked: in what they were asked differently: prompt, references, seed, judge, threshold, …
+        asked_alike: both were asked, and for the very same.
         answered: in what the answers, or what was decided, differ.
     """
 
@@ -55,6 +56,7 @@ class Divergence(Part):
     a: Place | None = None
     b: Place | None = None
     asked: tuple[Difference, ...] = ()
+    asked_alike: bool = False
     answered: tuple[Difference, ...] = ()
 
 
@@ -106,6 +108,7 @@ class RunDiff(Part):
     divergences: tuple[Divergence, ...] = ()
     result: tuple[Difference, ...] = ()
 
+    @computed_field  # type: ignore[prop-decorator]  # a property that is part of the document
     @property
     def same(self) -> bool:
         """Whether they were asked for the same, did the same, and ended the same."""

@@ -7,6 +7,9 @@ from typing import Any, Final
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
 from imagerag.report.words import NODES, counted
 
+ENDS: Final = frozenset({"finish", "cancel"})
+"""Nodes that belong to no round."""
+
 _HASH: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -17,7 +20,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.4g}"
     if isinstance(value, dict):
         return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
@@ -29,6 +32,8 @@ def shown(value: Any) -> str:
 def pair(difference: Difference) -> tuple[str, str]:
     """Both sides of a difference. Of two lists only what the other lacks, and how much they share."""
     a, b = difference.a, difference.b
+    if difference.what in ("outcome", "status"):
+        return shown(a).replace("_", " "), shown(b).replace("_", " ")
     if not (isinstance(a, list) and isinstance(b, list)):
         return shown(a), shown(b)
     shared = [item for item in a if item in b]
@@ -48,6 +53,8 @@ def place(divergence: Divergence) -> str:
     """Where runs part: the node, its round, and its step in either run."""
     name = NODES.get(divergence.node, divergence.node)
     node = f"{divergence.node} ({name})" if name != divergence.node else name
+    if divergence.node in ENDS:
+        return node
     at = "first drawing" if divergence.round == 0 else f"round {divergence.round}"
     return f"{node}, {at}"
 
@@ -95,3 +102,16 @@ def standing(side: Side) -> str:
     if side.outcome is not None:
         return side.outcome.value.replace("_", " ")
     return "waits for a choice" if side.status == "interrupted" else "not finished"
+
+
+def ended(found: RunDiff) -> str:
+    """How both ended, in a sentence."""
+    if not found.result:
+        return f"No: {_end(found.a)}, with the same picture." if found.a.image else f"No: {_end(found.a)}."
+    a, b = _end(found.a), _end(found.b)
+    return f"A: {a}. B: {b}." if a != b else f"Both: {a}. See below in what they differ."
+
+
+def _end(side: Side) -> str:
+    score = "" if side.score is None else f", {100 * side.score:.0f} % of the checklist met"
+    return standing(side) + score
