@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint docs-check docs bench wheel clean
+.PHONY: help install demo test lint docs-check docs site bench wheel clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,10 @@ docs-check: $(INSTALLED) ## run what the documents show and compare their genera
 
 docs: $(INSTALLED) ## rewrite the generated parts of the documents
 	@IMAGERAG_DOCS_WRITE=1 $(BIN)/python -m pytest tests/docs -k generated
+
+site: $(INSTALLED) ## build the documentation site into build/site, offline
+	@echo "building the documentation into build/site"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 bench: $(INSTALLED) ## measure speed and quality on this machine
 	@$(BIN)/python -m imagerag.evals.bench
