@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent import journal as journals
+from imagerag.agent import logs
 from imagerag.agent.allowance import allowing
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError
 from imagerag.agent.idempotency import idempotent
@@ -42,6 +43,7 @@ class Calls:
         failed: what earlier tries of a node's task called, by task. A try that fails returns no update, yet what it
             called counts, and belongs in the record of the try that succeeds.
         tariffs: what is known of the backends' prices, for budgets in money.
+        again: the run that this one does again: its answers come first, and count as the calls they were.
     """
 
     knobs: Knobs
@@ -52,6 +54,7 @@ class Calls:
     round: int
     failed: Failed
     tariffs: Tariffs = field(default_factory=dict)
+    again: str | None = None
     made: list[Call] = field(default_factory=list)
 
     @classmethod
@@ -81,6 +84,7 @@ class Calls:
             round=coming_round(state),
             failed=failed,
             tariffs=tariffs,
+            again=lineage.run_id if (lineage := state.get("continues")) and lineage.step is not None else None,
             made=lost,
         )
 
@@ -115,6 +119,7 @@ class Calls:
             call = self._priced(call, content)
             entry = await self._ask(call, asked, ask)
         self.made.append(_answered(call, entry, reused=entry.run_id != self.run_id))
+        logs.answered(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
         except (JudgeReplyError, RefusalError) as error:
@@ -145,7 +150,9 @@ class Calls:
             return None
         entry = await self.journal.find(asked.key, run_id=self.run_id)
         if entry is None and self.knobs.journal != "record":
-            entry = await self.journal.find(asked.key, run_id=None)
+            if self.again and not (entry := await self.journal.find(asked.key, run_id=self.again)):
+                self._check_budget()  # where that run ended, this one does, whatever others were answered
+            entry = entry or await self.journal.find(asked.key, run_id=None)
         if entry is None and self.knobs.journal == "replay":
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
@@ -169,6 +176,7 @@ class Calls:
                 wait = getattr(error, "retry_after_s", None)
                 lost = {"elapsed_s": took, "error": told, "answered": False, "retry_after_s": wait}
                 self.made.append(call.model_copy(update=lost))
+                logs.lost(self.run_id, self.made[-1], error)
                 await self._keep_lost()
                 if clock.expired():
                     raise self._over("the deadline came during a call") from None
@@ -239,9 +247,13 @@ class Calls:
         return seconds
 
     def _requests_left(self) -> int | None:
-        """How many requests the run may still make; None when it may make any number. What was reused is none."""
+        """How many requests the run may still make; None when it may make any number. What was reused is none.
+
+        Except in a replay, which ends where the run it does again ended, and does not go on spending.
+        """
         limit = self.knobs.max_calls
-        return None if limit is None else limit - sum(call.requests for call in self._all() if not call.reused)
+        counted = (call.requests for call in self._all() if self.again or not call.reused)
+        return None if limit is None else limit - sum(counted)
 
     def _over(self, message: str) -> BudgetExceededError:
         return carrying(self.made, BudgetExceededError(message))

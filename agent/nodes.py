@@ -29,7 +29,7 @@ from imagerag.agent.ports import (
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.reranking import SecondLook
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
-from imagerag.agent.selection import Selection, offer
+from imagerag.agent.selection import Selection, objection, offer
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
 from imagerag.agent.spending import tariffs_of
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
@@ -199,9 +199,11 @@ class Nodes:
     async def select(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
         searches = coming_searches(state)
-        limit = self._room(state, runtime.context)
-        answer: Selection = interrupt(offer(state["prompt"], searches, limit), response_schema=Selection)
-        decided, chosen = choose_by_hand(searches, answer.chosen[:limit])
+        question = offer(state["prompt"], searches, self._room(state, runtime.context))
+        answer: Selection = interrupt(question, response_schema=Selection)
+        while problem := objection(question, answer.chosen):  # one who answers the graph itself, over HTTP, say
+            answer = interrupt({**question, "problem": problem}, response_schema=Selection)
+        decided, chosen = choose_by_hand(searches, answer.chosen)
         return {"searches": decided, "chosen": chosen}
 
     async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:

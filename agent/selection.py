@@ -1,6 +1,6 @@
 """What a human is asked when references are chosen by hand, and what may be answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,3 +34,12 @@ def offer(prompt: str, searches: Sequence[Search], limit: int) -> dict[str, Any]
     }
     numbered = [{"number": number, **candidate} for number, candidate in enumerate(offered.values(), start=1)]
     return {"kind": "choose_references", "prompt": prompt, "limit": limit, "candidates": numbered}
+
+
+def objection(question: Mapping[str, Any], chosen: Sequence[str]) -> str:
+    """Why a choice cannot be carried out as it is; empty when it can. Nothing of it is left out in silence."""
+    offered = {str(candidate["id"]) for candidate in question["candidates"]}
+    if unknown := [sha[:80] for sha in chosen if sha not in offered]:
+        return f"not offered: {', '.join(unknown[:4])}; there are 1 to {len(offered)}"
+    distinct, limit = len(set(chosen)), int(question["limit"])
+    return f"{distinct} are too many: at most {limit} can be sent with the prompt" if distinct > limit else ""

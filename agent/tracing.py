@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
+from imagerag.agent import logs
 from imagerag.agent.types import Attempt, Call, Knobs, Search, Setup
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class RunSpan:
 
     def __init__(self, run_id: str, setup: Setup) -> None:
         self._run_id = run_id
+        logs.started(run_id, setup)
         if INSTALLED:
             given = {
                 "gen_ai.operation.name": "invoke_workflow",
@@ -60,6 +62,7 @@ class RunSpan:
 
     def end(self, record: "RunRecord | None") -> None:
         """End it; with a record, say how the run stands, and count it once it has ended."""
+        logs.stopped(self._run_id, record)
         span = _runs.pop(self._run_id, None)
         if span is None:
             return

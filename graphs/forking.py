@@ -60,6 +60,7 @@ async def fork(wiring: Wiring, record: RunRecord, replay: Replay, new_id: str) -
     if record.setup is None or step.before is None:
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
     setup = changed(record.setup, replay)
+    parts = await wiring.parts(setup)  # before the clock starts: loading a model is not the run's time
     values: dict[str, Any] = {
         "setup": setup,
         "continues": Lineage(run_id=record.run_id, step=step.index),
@@ -68,7 +69,6 @@ async def fork(wiring: Wiring, record: RunRecord, replay: Replay, new_id: str) -
     if replay.prompt is not None and replay.prompt != record.prompt:
         values |= {"prompt": replay.prompt, "requirements": []}
     if replay.references is not None:
-        parts = await wiring.parts(setup)
         values["chosen"] = await references_named(replay.references, record, parts.library)
     async with wiring.checkpoints() as saver:
         await _copy(saver, record.run_id, step.before, new_id, values)

@@ -40,7 +40,8 @@ class Step:
         before: id of the checkpoint the node began from; replaying from this step forks it. None for the input.
         after: id of the checkpoint that holds what it did; None while there is none.
         at: when it was finished, ISO 8601; None while it is not.
-        elapsed_s: seconds from the checkpoint before to the one after; side by side, they share it.
+        elapsed_s: seconds from the checkpoint before to the one after; side by side, they share it. 0 for what was
+            done by hand: nobody counts how long that took.
         changes: what it changed, by channel. Images by hash.
         calls: the model calls it made, answers from the journal among them.
         next: the nodes that follow its superstep.
@@ -162,8 +163,9 @@ def _superstep(snapshot: StateSnapshot) -> int:
 
 def _first(chain: Sequence[StateSnapshot]) -> Step:
     """The input: what the run was asked for."""
-    if _source(chain[0]) == "loop":
-        after, node, given = chain[0], "state", dict(chain[0].values)
+    if _source(chain[0]) in ("loop", "update"):  # "update": a run that goes on from another begins with its state
+        node = "state" if _source(chain[0]) == "loop" else "input"
+        after, given = chain[0], dict(chain[0].values)
     else:
         after, node = chain[1] if chain[1:] else chain[0], "input"
         given = next((task.result for task in chain[0].tasks if isinstance(task.result, dict)), {})
@@ -218,7 +220,6 @@ def _by_hand(index: int, snapshot: StateSnapshot, after: StateSnapshot) -> list[
         before=_id(snapshot),
         after=_id(after),
         at=after.created_at,
-        elapsed_s=_seconds(snapshot, after),
         changes=changes,
         next=after.next,
     )

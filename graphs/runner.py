@@ -19,6 +19,7 @@ from imagerag.agent.endings import best_attempts
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord, run_record
 from imagerag.agent.schedule import step_ceiling
+from imagerag.agent.selection import objection
 from imagerag.agent.state import RunInput
 from imagerag.agent.tracing import RunSpan
 from imagerag.agent.types import Ending, ImageRef, Knobs, Outcome, Setup, Subject
@@ -123,7 +124,8 @@ class Runner:
         parts, subjects = await self.wiring.parts(setup), standing.values.get("subjects") or []
         limit = min(setup.knobs.max_references or parts.generator.max_references, parts.generator.max_references)
         seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
-        async with aclosing(self._follow(checked_id(new_id) or new_run_id(), seed, setup, prompt)) as events:
+        follow = self._follow(checked_id(new_id) or new_run_id(), seed, setup, prompt, continues=run_id)
+        async with aclosing(follow) as events:
             async for event in events:
                 yield event
 
@@ -142,7 +144,7 @@ class Runner:
         record = await self.record(run_id)
         prompt, named = checked_prompt(replay.prompt or record.prompt), checked_id(new_id) or new_run_id()
         setup = await fork(self.wiring, record, replay, named)
-        async with aclosing(self._follow(named, None, setup, prompt)) as events:
+        async with aclosing(self._follow(named, None, setup, prompt, continues=run_id)) as events:
             async for event in events:
                 yield event
 
@@ -155,7 +157,13 @@ class Runner:
         return self._record(await read_standing(self.wiring, run_id))
 
     async def _follow(
-        self, run_id: str, given: Seed | Command[Any] | None, setup: Setup, prompt: str
+        self,
+        run_id: str,
+        given: Seed | Command[Any] | None,
+        setup: Setup,
+        prompt: str,
+        *,
+        continues: str | None = None,
     ) -> AsyncGenerator[RunEvent]:
         config: RunnableConfig = {
             "configurable": {"thread_id": run_id},
@@ -165,7 +173,9 @@ class Runner:
         async with self._graph(run_id, setup) as graph:
             if isinstance(given, Seed) and (await graph.aget_state(config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
-            await self.wiring.runs.upsert(run_id, status="running", prompt=prompt, library=setup.library)
+            await self.wiring.runs.upsert(
+                run_id, status="running", prompt=prompt, library=setup.library, continues=continues
+            )
             sequence, span = 0, RunSpan(run_id, setup)
             try:
                 yield RunEvent(run_id=run_id, sequence=0, kind="started")
@@ -226,6 +236,7 @@ class Runner:
             score=_score(record),
             cost_usd=record.cost_usd,
             calls=sum(record.calls.values()),
+            continues=record.continues.run_id if record.continues else None,
         )
 
     def _record(self, standing: Standing) -> RunRecord:
@@ -259,10 +270,10 @@ def answer_to(standing: Standing, choose: Sequence[str | int] | None) -> Command
         )
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}
-    unknown = [str(choice) for choice in choose if str(choice) not in offered]
-    if unknown:
-        raise UsageError(f"not offered: {', '.join(unknown)}; there are 1 to {len(standing.question['candidates'])}")
-    return Command(resume={standing.interrupt_id: {"chosen": [offered[str(choice)] for choice in choose]}})
+    chosen = [offered.get(str(choice), str(choice)) for choice in choose]
+    if problem := objection(standing.question, chosen):
+        raise UsageError(problem)
+    return Command(resume={standing.interrupt_id: {"chosen": chosen}})
 
 
 def checked_prompt(prompt: str) -> str:

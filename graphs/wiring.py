@@ -14,8 +14,6 @@ from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError
 from imagerag.agent.journal import Journal
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
-from imagerag.graphs.extending import Extension
-from imagerag.graphs.generation import Workflow
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
@@ -29,6 +27,9 @@ from imagerag.tools.registry import make_answerer, make_embedder, make_generator
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    from imagerag.graphs.extending import Extension
+    from imagerag.graphs.generation import Workflow
 
 Made = TypeVar("Made")
 Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
@@ -56,7 +57,7 @@ class Wiring:
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
-    _extensions: list[Extension] = field(default_factory=lambda: [Extension()], repr=False)
+    _extensions: "list[Extension]" = field(default_factory=list, repr=False)
 
     @cached_property
     def blobs(self) -> FileBlobStore:
@@ -83,15 +84,19 @@ class Wiring:
             self._made[role, name] = part
 
     @property
-    def extension(self) -> Extension:
+    def extension(self) -> "Extension":
         """How graphs are made; runs that begin from now on use it."""
+        if not self._extensions:
+            from imagerag.graphs.extending import Extension  # the graph loads slowly, and few commands need it
+
+            self._extensions.append(Extension())
         return self._extensions[-1]
 
-    def extend(self, extension: Extension) -> None:
+    def extend(self, extension: "Extension") -> None:
         """Make graphs in another way from now on, in this process."""
         self._extensions[:] = [extension]
 
-    def workflow(self, parts: Parts | None = None, journal: Journal | None = None) -> Workflow:
+    def workflow(self, parts: Parts | None = None, journal: Journal | None = None) -> "Workflow":
         """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
         made = self.extension
         if parts is None:

@@ -126,7 +126,9 @@ class GoingOn(Asking):
             use: library images to draw with next, whatever the judge says is missing.
             prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
                 picture it goes on from.
-            max_calls, max_cost_usd, deadline_s: what the new run may spend, when not as before.
+            max_calls: what the new run may ask of models, when not as before.
+            max_cost_usd: what it may spend.
+            deadline_s: how long it may take.
             new_id: an id of one's own for the new run.
         """
         from imagerag.graphs.steering import Steering

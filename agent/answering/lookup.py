@@ -37,7 +37,7 @@ def look_up(
     """
     vocabulary = Vocabulary.of(rows)
     understood = read(question, vocabulary, synonyms or {})
-    if before is not None and _goes_on(understood):
+    if before is not None and (_goes_on(understood) or _turns(understood)):
         understood = _continued(understood, read(before, vocabulary, synonyms or {}), vocabulary)
     known = {entry.id for entry in vocabulary.entries}
     those = frozenset(spoken_of) & known if _looks_back(understood) else frozenset[str]()
@@ -71,6 +71,13 @@ def _goes_on(understood: Read) -> bool:
     return ask.continues and bool(understood.terms) and not own and not understood.asked
 
 
+def _turns(understood: Read) -> bool:
+    """Whether it asks for another end of what was asked before: "and the most expensive?"."""
+    ask, order = understood.ask, understood.ask.order
+    loose = not understood.terms and not understood.unknown
+    return bool(ask.continues and order and not order.compared and loose and not ask.those and not ask.it)
+
+
 def _looks_back(understood: Read) -> bool:
     ask = understood.ask
     loose = not understood.terms and not understood.unknown
@@ -83,6 +90,9 @@ def _continued(now: Read, before: Read, vocabulary: Vocabulary) -> Read:
     kept = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
     both = replace(now, clauses=tuple((*clause, *kept) for clause in now.clauses), terms=(*now.terms, *kept))
     chosen = both if any(both.fits(entry) for entry in vocabulary.entries) else now
+    if _turns(now):
+        ask = replace(now.ask, those=before.ask.those, continues=False, limits=now.ask.limits or before.ask.limits)
+        return replace(now, clauses=before.clauses, terms=before.terms, ask=ask)
     frame = replace(before.ask, those=False, it=False, continues=False)
     return replace(chosen, ask=frame, asked=before.asked)
 

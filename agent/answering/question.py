@@ -29,24 +29,11 @@ _SCALES: Final[Mapping[tuple[str, ...], tuple[str, str]]] = {
 }
 """Names of a number → the adjectives that mean much and little of it."""
 
-_COMPARED: Final = frozenset(("higher", "more", "greater", "larger", "bigger", "lower", "less", "fewer", "smaller"))
+_COMPARED: Final = frozenset("higher more greater larger bigger lower less fewer smaller".split())  # noqa: SIM905
 _HIGH: Final = frozenset(
-    (
-        "highest",
-        "most",
-        "maximum",
-        "max",
-        "greatest",
-        "largest",
-        "biggest",
-        "higher",
-        "more",
-        "greater",
-        "larger",
-        "bigger",
-    )
+    "highest most maximum max greatest largest biggest higher more greater larger bigger".split()  # noqa: SIM905
 )
-_LOW: Final = frozenset(("lowest", "least", "minimum", "min", "smallest", "lower", "less", "fewer", "smaller"))
+_LOW: Final = frozenset("lowest least minimum min smallest lower less fewer smaller".split())  # noqa: SIM905
 
 _STOP: Final = frozenset(
     """
@@ -73,7 +60,7 @@ _AUTHOR: Final = re.compile(r"\b(who (?:made|drew|took|painted|created|designed|
 _THOSE: Final = re.compile(r"\b(?:of|among|from|between) (?:those|these|them)\b|\bthose\b|\bthese\b")
 _IT: Final = re.compile(r"\b(it|its|they|them|their|both|that one|this one)\b")
 _AND_SO: Final = re.compile(r"^(?:and|or|but|what about|how about|then)\b")
-_NUMBERS: Final = "one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905, as above
+_NUMBERS: Final = "one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
 _NUMBER: Final = r"[$€£]?\s*(\d[\d,]*(?:\.\d+)?)"
 _LIMITS: Final = (
     (re.compile(rf"\bbetween {_NUMBER} and {_NUMBER}"), ">=", "<="),

@@ -1,9 +1,13 @@
 """The paths a run can take, node by node, and what it ends with."""
 
 import pytest
+from langgraph.types import Command
 
 from imagerag.agent.errors import AuthError, BackendError, JudgeReplyError, RateLimitedError, RefusalError
-from imagerag.agent.types import Outcome, Requirement, Subject, Verdict
+from imagerag.agent.nodes import Nodes
+from imagerag.agent.record import run_record
+from imagerag.agent.types import Knobs, Outcome, Requirement, Subject, Verdict
+from imagerag.graphs.generation import build_workflow
 from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
 CAPTION = "a detailed picture of a heart"
@@ -407,3 +411,24 @@ async def test_captions_of_the_wrong_number_do_not_shift_onto_other_concepts(ben
     bench.judge.enqueue_captions(["only one caption"])
     record = await bench.run(judge_mode="stepwise")
     assert [s.query.text for s in record.searches[:2]] == ["only one caption", "a star"]
+
+
+async def test_a_choice_that_cannot_be_is_asked_again(bench):
+    images = [bench.library.plant(CAPTION, similarity=0.9 - at / 10) for at in range(2)]
+    bench.judge.enqueue(["a heart"], [])
+    knobs = Knobs(select=True, max_references=1)
+    graph = build_workflow(
+        Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
+    ).compile(checkpointer=bench.saver)
+    config = {"configurable": {"thread_id": "ask"}, "recursion_limit": 50}
+    await graph.ainvoke({"prompt": "a heart"}, config, context=knobs)
+    for chosen, problem in (
+        ([i.sha256 for i in images], "2 are too many: at most 1"),
+        (["f" * 64], "not offered: fff"),
+    ):
+        await graph.ainvoke(Command(resume={"chosen": chosen}), config, context=knobs)
+        question = (await graph.aget_state(config)).interrupts[0].value
+        assert question["problem"].startswith(problem)
+    await graph.ainvoke(Command(resume={"chosen": [images[1].sha256]}), config, context=knobs)
+    record = run_record("ask", (await graph.aget_state(config)).values)
+    assert [(ref.image, ref.choice) for ref in record.references] == [(images[1], "by_hand")]

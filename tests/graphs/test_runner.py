@@ -73,6 +73,19 @@ async def test_a_run_that_asks_waits_and_goes_on_with_what_was_chosen(stage):
         await last(stage.runner.resume("ask", choose=[1]))
 
 
+async def test_more_than_can_be_sent_are_refused_and_the_run_goes_on_waiting(stage):
+    images = [stage.library.plant(CAPTION, similarity=0.9 - at / 10, title=f"Heart {at}") for at in range(3)]
+    stage.judge.enqueue(["a heart"], [])
+    waiting = await last(stage.runner.start("a heart", setup(select=True, max_references=2), run_id="ask"))
+    assert waiting.question["limit"] == 2
+    for many in ([1, 2, 3], [1, images[1].sha256, "3"]):
+        with pytest.raises(UsageError, match="3 are too many: at most 2 can be sent"):
+            await last(stage.runner.resume("ask", choose=many))
+    assert (await stage.runner.record("ask")).status == "interrupted"
+    record = await last(stage.runner.resume("ask", choose=[3, 1, images[2].sha256]))
+    assert [ref.image for ref in record.references] == [images[2], images[0]]
+
+
 async def test_choosing_none_is_an_answer(stage):
     stage.library.plant(CAPTION)
     stage.judge.enqueue(["a heart"])

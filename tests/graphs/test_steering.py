@@ -47,6 +47,17 @@ async def test_more_rounds_go_on_without_drawing_or_judging_again(stage):
     assert record.requirements == first.requirements
 
 
+async def test_an_aligned_picture_is_not_lost_to_a_wish_that_came_to_less(stage):
+    stage.library.plant(CAPTION)
+    wanted = stage.library.plant("another heart")
+    first = await ran(stage, [])
+    assert first.outcome is Outcome.ALIGNED
+    record = await gone_on(stage, ["a heart"], use=[wanted.sha256], more_rounds=1)
+    assert (record.outcome, record.best_attempt, len(record.attempts)) == (Outcome.ALIGNED, 0, 2)
+    assert record.reason.endswith("is the best, and aligned; what was drawn after it lacks a heart")
+    assert record.unresolved == []
+
+
 async def test_the_run_that_ended_stays_as_it_was(stage):
     stage.library.plant(CAPTION)
     await ran(stage, ["a heart"], ["a heart"], max_rounds=1)

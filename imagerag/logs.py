@@ -1,0 +1,51 @@
+"""The log on stderr, as lines of JSON: `IMAGERAG_LOG=info` (or debug) before any command."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_USUAL: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and whatever the line carries beside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{name: value for name, value in vars(record).items() if name not in _USUAL},
+        }
+        if record.exc_info and record.exc_info[0]:
+            told["exception"] = record.exc_info[0].__name__
+        return json.dumps(told, ensure_ascii=True, default=str)
+
+
+def log_to_stderr(level: str | None) -> None:
+    """Write imagerag's log to stderr from this level on; without a level, warnings alone, for people.
+
+    Raises:
+        UsageError: no such level.
+    """
+    log = logging.getLogger("imagerag")
+    for earlier in [one for one in log.handlers if one is logging.lastResort or isinstance(one.formatter, JsonLines)]:
+        log.removeHandler(earlier)
+    if not level:
+        log.setLevel(logging.NOTSET)
+        if logging.lastResort:
+            log.addHandler(logging.lastResort)
+        return
+    if level.lower() not in LEVELS:
+        raise UsageError(f"IMAGERAG_LOG={level[:40]}: the levels are {', '.join(LEVELS)}")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    log.addHandler(handler)
+    log.setLevel(LEVELS[level.lower()])
