@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
     "continue": ("go_on", "Go on from where a run ended: more rounds, other references, another prompt."),
     "replay": ("replay", "Do a run again from one of its steps, with something changed."),
+    "diff": ("diff", "Compare two runs: where they part, and what came of it."),
     "eval": ("evaluate", "Measure how good it is."),
     "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
     "doctor": ("doctor", "Say what is configured, what answers, and whether the judge can be trusted."),
@@ -96,5 +97,8 @@ def main(ctx: click.Context, home: str | None, debug: bool) -> None:
     1 any other error, 130 stopped with Ctrl-C.
     """
     ctx.obj = Globals(home)
+    from imagerag.logs import log_to_stderr
+
+    log_to_stderr(os.environ.get("IMAGERAG_LOG"))
     if os.environ.get("NO_COLOR"):
         ctx.color = False

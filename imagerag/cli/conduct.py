@@ -15,6 +15,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.api import ImageRAG
 from imagerag.cli.choose import question_lines
 from imagerag.cli.failures import STOPPED, exit_code
+from imagerag.cli.live import Live
 from imagerag.cli.narrate import briefly
 from imagerag.cli.options import Mode
 from imagerag.cli.story import summary
@@ -36,6 +37,7 @@ class Delivery:
         out: the picture's file; by default one in the home's `images` folder, named by the run.
         sheet: the contact sheet's file.
         ask: chooses among offered references, when someone is there to be asked.
+        live: shows the pictures among the progress lines, where the terminal can.
     """
 
     rag: ImageRAG
@@ -45,13 +47,22 @@ class Delivery:
     out: Path | None = None
     sheet: Path | None = None
     ask: Callable[[RunRecord], Sequence[str]] | None = None
+    live: Live | None = None
     run_id: str = field(default="", init=False)
 
 
-def conduct(delivery: Delivery, events: AsyncIterator[RunEvent]) -> int:
-    """Follow a run to its end, deliver what it gave, and give the exit code. Ctrl-C cancels the run."""
+def conduct(delivery: Delivery, events: AsyncIterator[RunEvent], *, waiting: RunRecord | None = None) -> int:
+    """Follow a run to its end, deliver what it gave, and give the exit code. Ctrl-C cancels the run.
+
+    Args:
+        waiting: a run that waits for a choice already; with someone to be asked, that comes before all events.
+    """
+    asks = waiting is not None and waiting.status == "interrupted" and delivery.ask is not None
     try:
-        record = asyncio.run(_follow(delivery, events))
+        if waiting is not None and asks:
+            record, delivery.run_id = waiting, waiting.run_id
+        else:
+            record = asyncio.run(_follow(delivery, events))
         while record.status == "interrupted" and delivery.ask is not None:
             # Asked outside of the event loop: inside it Ctrl-C would not end the question.
             chosen = delivery.ask(record)
@@ -72,15 +83,25 @@ async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRec
         if event.record:
             record = await deliver(delivery, event.record)
             event = replace(event, record=record)
-        if delivery.progress and event.kind == "progress":
-            ticker.show(event)
-        elif delivery.progress:
-            ticker.clear()
-            say_all(delivery.tell(event), err=True)
+        if delivery.progress:
+            await _tell(delivery, ticker, event)
         if delivery.mode == "events":
             _print_event(event)
     assert record is not None, "a run's last event carries its record"
     return record
+
+
+async def _tell(delivery: Delivery, ticker: Ticker, event: RunEvent) -> None:
+    if event.kind != "progress" or (event.progress and event.progress.image):
+        ticker.clear()
+    if delivery.live is not None and await delivery.live.show(event):
+        return
+    if event.kind == "progress":
+        ticker.show(event)
+    else:
+        say_all(delivery.tell(event), err=True)
+    if delivery.live is not None:
+        await delivery.live.add(event)
 
 
 def _print_event(event: RunEvent) -> None:

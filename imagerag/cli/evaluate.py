@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.checks import score_command, threshold_command
 from imagerag.cli.evaluation import list_command, merge_command, report_command, run_command
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.studies import answers_command, judge_command, study_command
@@ -17,7 +18,8 @@ def eval_command() -> None:
 
 
 _OTHERS = (
-    list_command, run_command, merge_command, report_command, judge_command, study_command, answers_command,
+    list_command, run_command, merge_command, report_command, score_command, threshold_command, judge_command,
+    study_command, answers_command,
 )  # fmt: skip
 for _command in _OTHERS:
     eval_command.add_command(_command)

@@ -116,13 +116,14 @@ def _tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int
             say_json({"schema": "imagerag.eval-run/1", "done": report.done, "total": report.total,
                       "stopped": report.stopped})  # fmt: skip
         return BUDGET_SPENT if "broke" not in report.stopped else 1
-    _tell_summary(folder, as_json)
+    tell_summary(folder, as_json)
     if not as_json:
         say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {took:.0f} s; in {folder}"))
     return 0
 
 
-def _tell_summary(folder: Path, as_json: bool) -> None:
+def tell_summary(folder: Path, as_json: bool) -> None:
+    """Write the reports of a finished evaluation, and show what it came to."""
     from imagerag.evals.reports.tables import terminal
     from imagerag.evals.reports.writing import read_summary, write_reports
 
@@ -158,7 +159,7 @@ def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_jso
 
     target = Path(out).expanduser()
     report = asyncio.run(merge_evaluations([Path(folder).expanduser() for folder in folders], target))
-    _tell_summary(target, as_json)
+    tell_summary(target, as_json)
     if not as_json:
         say(dim(f"{count(report.total, 'result')} of {count(len(folders), 'shard')}, in {target}"))
     return 0
@@ -173,7 +174,7 @@ def report_command(globals_: Globals, /, folder: str, as_json: bool) -> int:
     path = Path(folder).expanduser()
     if not (path / "summary.json").is_file():
         raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
-    _tell_summary(path, as_json)
+    tell_summary(path, as_json)
     return 0
 
 

@@ -11,12 +11,14 @@ from imagerag.cli import Globals
 from imagerag.cli.choose import asker
 from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
 from imagerag.cli.dry_run import tell_estimate
+from imagerag.cli.live import Live
 from imagerag.cli.narrate import first_time, opening
 from imagerag.cli.options import (
     events_option,
     filter_options,
     json_option,
     library_option,
+    live_option,
     mode_of,
     out_option,
     pass_globals,
@@ -77,6 +79,7 @@ READ_AT_MOST = 1_000_000
 @sheet_option
 @json_option
 @events_option
+@live_option
 @quiet_option
 @pass_globals
 def generate_command(
@@ -94,6 +97,7 @@ def generate_command(
     sheet: str | None,
     as_json: bool,
     events: bool,
+    live: str,
     quiet: bool,
     dry_run: bool,
     **options: Any,
@@ -120,7 +124,15 @@ def generate_command(
             rag, text, as_json, subjects=[named(subject) for subject in subjects], where=where, **options
         )
     ask = asker(rag) if options["select"] and mode == "human" and someone_is_there() else None
-    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask)
+    delivery = Delivery(
+        rag,
+        mode=mode,
+        progress=not quiet,
+        out=files[0],
+        sheet=files[1],
+        ask=ask,
+        live=Live.wanted(rag, live, library=library),
+    )
     if not quiet:
         say_all([opening(rag.settings), *first_time(rag)], err=True)
     return conduct(

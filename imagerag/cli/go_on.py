@@ -8,15 +8,18 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.choose import asker
 from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
+from imagerag.cli.live import Live
 from imagerag.cli.options import (
     events_option,
     json_option,
+    live_option,
     mode_of,
     out_option,
     pass_globals,
     quiet_option,
     sheet_option,
 )
+from imagerag.cli.runs import named
 
 
 @click.command("continue")
@@ -33,6 +36,7 @@ from imagerag.cli.options import (
 @sheet_option
 @json_option
 @events_option
+@live_option
 @quiet_option
 @pass_globals
 def continue_command(
@@ -43,6 +47,7 @@ def continue_command(
     sheet: str | None,
     as_json: bool,
     events: bool,
+    live: str,
     quiet: bool,
     **steering: Any,
 ) -> int:
@@ -56,5 +61,13 @@ def continue_command(
     files = checked_out(out, sheet)
     rag = ImageRAG(home=globals_.home)
     ask = asker(rag) if mode == "human" and someone_is_there() else None
-    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask)
-    return conduct(delivery, rag.stream_continue(run, **steering))
+    delivery = Delivery(
+        rag,
+        mode=mode,
+        progress=not quiet,
+        out=files[0],
+        sheet=files[1],
+        ask=ask,
+        live=Live.wanted(rag, live),
+    )
+    return conduct(delivery, rag.stream_continue(named(rag, run), **steering))

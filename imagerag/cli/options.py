@@ -20,6 +20,12 @@ library_option = click.option(
 out_option = click.option("--out", metavar="FILE", help="Where to write the picture and its sidecar FILE.json.")
 sheet_option = click.option("--sheet", metavar="FILE", help="Also write a contact sheet (PNG) of the whole run.")
 events_option = click.option("--events", is_flag=True, help="Print each step on stdout as a line of JSON.")
+live_option = click.option(
+    "--live",
+    type=click.Choice(["auto", "off", "kitty", "iterm", "blocks"]),
+    default="auto",
+    help="Show the pictures in the terminal: as it can (auto), not (off), or in this way.",
+)
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 

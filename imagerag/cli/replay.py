@@ -8,9 +8,11 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.choose import asker
 from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
+from imagerag.cli.live import Live
 from imagerag.cli.options import (
     events_option,
     json_option,
+    live_option,
     mode_of,
     out_option,
     pass_globals,
@@ -18,6 +20,7 @@ from imagerag.cli.options import (
     sheet_option,
     threshold_of,
 )
+from imagerag.cli.runs import named
 
 
 def _optional_threshold(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
@@ -43,13 +46,14 @@ def _optional_threshold(ctx: click.Context, param: click.Parameter, value: str |
 @click.option("--library", metavar="NAME", help="Another library.")
 @click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
-@click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
+@click.option("--max-calls", type=int, metavar="N", help="Model calls at most, with those before STEP.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
 @click.option("--fresh", is_flag=True, help="Ask the models anew instead of using what they answered before.")
 @out_option
 @sheet_option
 @json_option
 @events_option
+@live_option
 @quiet_option
 @pass_globals
 def replay_command(
@@ -62,18 +66,27 @@ def replay_command(
     sheet: str | None,
     as_json: bool,
     events: bool,
+    live: str,
     quiet: bool,
     **changes: Any,
 ) -> int:
     """Do RUN again from one of its steps, with something changed or nothing.
 
-    `imagerag show RUN` numbers the steps. RUN stays as it was: the replay is a run of its own, with the steps before
-    copied and those from STEP on done again. Models are asked only what they were not asked before.
+    RUN can be "last"; `imagerag show RUN` numbers the steps. It stays as it was: the replay is a run of its own, with
+    the steps before copied and those from STEP on done again. Models are asked only what they were not asked before.
     """
     mode = mode_of(as_json, events)
     files = checked_out(out, sheet)
-    named = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
+    wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     rag = ImageRAG(home=globals_.home)
     ask = asker(rag) if mode == "human" and someone_is_there() else None
-    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask)
-    return conduct(delivery, rag.stream_replay(run, step, references=named, **changes))
+    delivery = Delivery(
+        rag,
+        mode=mode,
+        progress=not quiet,
+        out=files[0],
+        sheet=files[1],
+        ask=ask,
+        live=Live.wanted(rag, live, library=changes["library"]),
+    )
+    return conduct(delivery, rag.stream_replay(named(rag, run), step, references=wanted, **changes))

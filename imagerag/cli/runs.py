@@ -10,11 +10,14 @@ import click
 from imagerag.agent.types import Outcome
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.choose import parse_choice, question_lines
-from imagerag.cli.conduct import Delivery, checked_out, conduct, write_sheet
+from imagerag.cli.choose import asker, parse_choice, question_lines
+from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there, write_sheet
+from imagerag.cli.lineage import lineage_lines
+from imagerag.cli.live import Live
 from imagerag.cli.options import (
     events_option,
     json_option,
+    live_option,
     mode_of,
     moment_of,
     out_option,
@@ -22,17 +25,22 @@ from imagerag.cli.options import (
     quiet_option,
     sheet_option,
 )
-from imagerag.cli.steps import raw_lines, standing_lines, step_lines, watch
+from imagerag.cli.steps import at_work, raw_lines, standing_lines, step_lines, watch
 from imagerag.cli.story import OUTCOMES, opening, story, summary
 from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
 from imagerag.report.words import money
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
+    from imagerag.graphs.history import Step
     from imagerag.store.runs import RunEntry
 
 STANDINGS: Final = {"unfinished": "running", "waiting": "interrupted"}
 """What stands in the place of an outcome while there is none, and what the list calls it."""
+
+
+MARK: Final = "↳"
+"""Marks a run that comes from another one: a replay, or one that goes on from it."""
 
 
 @click.command("runs")
@@ -51,7 +59,7 @@ STANDINGS: Final = {"unfinished": "running", "waiting": "interrupted"}
 @json_option
 @pass_globals
 def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
-    """List the runs made so far."""
+    """List the runs made so far, newest first. ↳ marks one that comes from another: a replay, or one that goes on."""
     wanted = {name: value for name, value in filters.items() if value is not None}
     if outcome is not None:
         wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
@@ -59,13 +67,14 @@ def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json:
     if as_json:
         say_json({"schema": "imagerag.runs/1", "runs": [entry.model_dump(mode="json") for entry in entries]})
     elif entries:
-        say_all(table([_row(entry) for entry in entries], right={1, 3, 4}))
+        room = max(20, columns() - 68)
+        say_all(table([_row(entry, room) for entry in entries], right={1, 3, 4}))
     else:
         say("no runs like that" if wanted else "no runs yet: imagerag demo")
     return 0
 
 
-def _row(entry: "RunEntry") -> list[str]:
+def _row(entry: "RunEntry", room: int) -> list[str]:
     score = "" if entry.score is None else f"{100 * entry.score:.0f} %"
     return [
         entry.run_id,
@@ -73,7 +82,8 @@ def _row(entry: "RunEntry") -> list[str]:
         standing(entry),
         score,
         dim(money(entry.cost_usd)) if entry.cost_usd else "",
-        short(entry.prompt, max(20, columns() - 66)),
+        accent(MARK) if entry.continues else "",
+        short(entry.prompt, room),
     ]
 
 
@@ -135,11 +145,29 @@ def _told(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
     if followed:
         return ["", *summary(record, told=True)]
     steps = asyncio.run(rag.steps(record))
-    return [*opening(record), "", *step_lines(steps), "", *standing_lines(steps), *summary(record, told=True)]
+    return [
+        *_opening(rag, record),
+        "",
+        *step_lines(steps),
+        "",
+        *_standing(rag, record, steps),
+        *summary(record, told=True),
+    ]
+
+
+def _standing(rag: ImageRAG, record: "RunRecord", steps: "list[Step]") -> list[str]:
+    return standing_lines(steps, made=at_work(rag, record.run_id))
+
+
+def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
+    """What it was asked for, where it comes from, and how it was steered."""
+    from imagerag.report.making import parent_of
+
+    return [*opening(record), *lineage_lines(record, asyncio.run(parent_of(rag, record)))]
 
 
 def _follow(rag: ImageRAG, record: "RunRecord") -> None:
-    say_all([*opening(record), ""])
+    say_all([*_opening(rag, record), ""])
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(watch(rag, record.run_id))
 
@@ -151,6 +179,7 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 @sheet_option
 @json_option
 @events_option
+@live_option
 @quiet_option
 @pass_globals
 def resume_command(
@@ -162,18 +191,24 @@ def resume_command(
     sheet: str | None,
     as_json: bool,
     events: bool,
+    live: str,
     quiet: bool,
 ) -> int:
     """Continue RUN where it was stopped, or tell one that waits which references to use.
 
-    The start of its id is enough, or "last". Nothing that was drawn or judged before is done again.
+    The start of its id is enough, or "last". Nothing that was drawn or judged before is done again. A run that waits
+    for a choice asks for it again, in a terminal and without --choose.
     """
     mode = mode_of(as_json, events)
     files = checked_out(out, sheet)
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
-    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1])
-    return conduct(delivery, rag.stream_resume(named(rag, run), choose=chosen))
+    ask = asker(rag) if mode == "human" and someone_is_there() else None
+    shown = Live.wanted(rag, live)
+    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask, live=shown)
+    name = named(rag, run)
+    waiting = asyncio.run(rag.record(name)) if ask and chosen is None else None
+    return conduct(delivery, rag.stream_resume(name, choose=chosen), waiting=waiting)
 
 
 def named(rag: ImageRAG, run: str) -> str:

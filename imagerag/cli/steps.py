@@ -63,22 +63,22 @@ def raw_lines(steps: "Sequence[Step]") -> list[str]:
 
 
 async def watch(rag: "ImageRAG", run_id: str) -> None:
-    """Print the steps of a run as another process makes them, until it ends, waits for a human, or stands still.
+    """Print the steps of a run as another process makes them, until it ends, waits for a human, or its process is gone.
 
-    The checkpoints are only read. A run whose process is gone looks like one that takes long, so it is followed until
-    Ctrl-C.
+    The checkpoints are only read.
     """
     from imagerag.graphs.history import steps
 
     shown, stood = 0, time.monotonic()
     while True:
+        made = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
         history = await steps(rag.wiring, run_id)
         done = [step for step in history if step.status in ("done", "failed")]
         if done[shown:]:
             say_all(step_lines(done)[shown + 1 :])
             shown, stood = len(done), time.monotonic()
         waiting = [step for step in history if step.status == "waiting"]
-        if waiting or (await rag.record(run_id)).outcome is not None:
+        if waiting or not made or (await rag.record(run_id)).outcome is not None:
             return
         at = [step.node for step in history if step.status == "pending"]
         _tell(f"… at {', '.join(dict.fromkeys(at))}, for {seconds(time.monotonic() - stood)}")
@@ -92,14 +92,23 @@ def _tell(text: str) -> None:
         sys.stderr.flush()
 
 
-def standing_lines(steps: "Sequence[Step]") -> list[str]:
-    """Where a run stands that has not ended: killed, or at work in another process."""
+def at_work(rag: "ImageRAG", run_id: str) -> bool:
+    """Whether some process makes the run right now."""
+    from imagerag.store.locks import is_held
+
+    return is_held(rag.wiring.home.lock(run_id))
+
+
+def standing_lines(steps: "Sequence[Step]", *, made: bool) -> list[str]:
+    """Where a run stands that has not ended: stopped, or `made` right now."""
     at = [step for step in steps if step.status == "pending"]
     if not at:
         return []
     since = next((step.at for step in reversed(steps) if step.at), None)
     nodes = ", ".join(dict.fromkeys(step.node for step in at))
+    how = "is being made:" if made else "was stopped:"
     return [
-        f"stands at step {at[0].index} ({nodes})" + (f", since {since[:19].replace('T', ' ')} UTC" if since else ""),
+        f"{how} stands at step {at[0].index} ({nodes})"
+        + (f", since {since[:19].replace('T', ' ')} UTC" if since else ""),
         "",
     ]

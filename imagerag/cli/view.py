@@ -5,13 +5,14 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import click
 
 PLAIN: Final = {
     "✓": "+", "✗": "x", "█": "#", "░": ".", "│": "|", "·": "-", "…": "...", "≥": ">=", "→": "->", "—": "-", "×": "x",
-    "“": '"', "”": '"',
+    "“": '"', "”": '"', "↳": "^",
 }  # fmt: skip
 """What stands for a mark where the output cannot show it."""
 
@@ -25,9 +26,9 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 
 def say_all(lines: Iterable[str], *, err: bool = False) -> None:
-    """Print lines."""
-    for line in lines:
-        say(line, err=err)
+    """Print lines, all at once: one by one, each is flushed."""
+    if told := list(lines):
+        say("\n".join(told), err=err)
 
 
 def say_json(document: Any, *, indent: int | None = 2) -> None:
@@ -91,7 +92,12 @@ def tail(path: str, limit: int) -> str:
 def width(text: str) -> int:
     """Columns that a text takes, styles left out."""
     plain = click.unstyle(text) if "\x1b" in text else text
-    return len(plain) if plain.isascii() else sum(map(_columns, plain))
+    return len(plain) if plain.isascii() else _measured(plain)
+
+
+@lru_cache(4096)  # letter by letter is slow, and a long list says the same few things in every row
+def _measured(text: str) -> int:
+    return sum(map(_columns, text))
 
 
 def _columns(letter: str) -> int:
@@ -108,15 +114,18 @@ def columns() -> int:
 def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), indent: int = 2) -> list[str]:
     """Rows as aligned lines; columns in `right` are aligned to the right, empty ones are left out."""
     used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
-    widths = {i: max(width(row[i]) for row in rows) for i in used}
-    return [
-        (" " * indent + "  ".join(_padded(row[i], widths[i], right=i in right) for i in used)).rstrip() for row in rows
-    ]
+    if not used:
+        return [""] * len(rows)
+    aligned = [_aligned([row[i] for row in rows], right=i in right) for i in used]
+    return [(" " * indent + "  ".join(cells)).rstrip() for cells in zip(*aligned, strict=True)]
 
 
-def _padded(cell: str, wide: int, *, right: bool) -> str:
-    space = " " * (wide - width(cell))
-    return space + cell if right else cell + space
+def _aligned(cells: Sequence[str], *, right: bool) -> list[str]:
+    """The cells of one column, all of the same width."""
+    widths = list(map(width, cells))
+    most = max(widths)
+    spaces = [" " * (most - wide) for wide in widths]
+    return [space + cell if right else cell + space for cell, space in zip(cells, spaces, strict=True)]
 
 
 def scale(values: Iterable[float]) -> float:

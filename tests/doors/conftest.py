@@ -1,6 +1,5 @@
 """The command line, run in this process, against a home that holds the built-in library."""
 
-import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from imagerag import ImageRAG
 from imagerag.cli import main
 
 KNOWN = "a blue striped square on a mint background"
@@ -23,13 +21,6 @@ ABSENT = "a black solid hexagon"
 """What neither the painter nor the library knows."""
 
 Imagerag = Callable[..., Result]
-
-
-@pytest.fixture(scope="session")
-def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("sketch-home")
-    asyncio.run(ImageRAG(home=home).open_library("sketch"))
-    return home
 
 
 @pytest.fixture

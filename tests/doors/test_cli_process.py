@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from imagerag.cli import main
 from tests.doors.conftest import HELD, KNOWN
 
 SLOW = """
@@ -47,8 +50,13 @@ def slow_run() -> "subprocess.Popen[str]":
     raise AssertionError(f"it ended with {running.wait()} and never drew again")
 
 
+def here(*arguments: str) -> Result:
+    """A command in this process, which has everything loaded."""
+    return CliRunner().invoke(main, list(arguments))
+
+
 def runs(home: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(imagerag("runs", "--json").stdout)["runs"]
+    found: list[dict[str, Any]] = json.loads(here("runs", "--json").stdout)["runs"]
     return found
 
 
@@ -58,10 +66,10 @@ def test_a_killed_run_is_finished_by_resume(home: Path) -> None:
     running.communicate()
     (entry,) = runs(home)
     assert entry["status"] == "running"
-    assert "not finished" in imagerag("show", entry["run_id"]).stdout
-    resumed = imagerag("resume", entry["run_id"], "--json")
+    assert "not finished" in here("show", entry["run_id"]).stdout
+    resumed = here("resume", entry["run_id"], "--json")
     record = json.loads(resumed.stdout)
-    assert (resumed.returncode, record["outcome"]) == (0, "aligned")
+    assert (resumed.exit_code, record["outcome"]) == (0, "aligned")
     assert [call["role"] for call in record["call_log"]].count("generate") == 2, "nothing is drawn twice"
     assert runs(home)[0]["outcome"] == "aligned"
 
@@ -111,23 +119,41 @@ def test_colour_in_a_terminal_unless_it_is_not_wanted(home: Path, no_color: str,
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo terminals")
 def test_references_are_chosen_in_a_terminal(home: Path) -> None:
+    """Ctrl-C at the question leaves the run waiting; `resume` asks again, and again where the answer cannot be."""
     leader, follower = os.openpty()
-    os.write(leader, b"99\n1\n")
+    terminal = {"stdin": follower, "stdout": subprocess.DEVNULL, "stderr": follower}
     command = [sys.executable, "-m", "imagerag", "generate", HELD, "--select", "--threshold", "off"]
-    with subprocess.Popen([*command, "--max-rounds", "1"], stdin=follower, stdout=subprocess.PIPE, stderr=follower):
-        pass
+    with subprocess.Popen([*command, "--max-rounds", "1"], **terminal) as running:
+        told = read_until(leader, "which ones")
+        running.send_signal(signal.SIGINT)
+    told += read_until(leader, "is left waiting")
+    assert (running.returncode, "Traceback" in told) == (130, False)
+    (entry,) = runs(home)
+    assert entry["status"] == "interrupted"
+    os.write(leader, b"99\n1\n")
+    with subprocess.Popen([sys.executable, "-m", "imagerag", "resume", "last"], **terminal) as running:
+        told = read_until(leader, "numbers from 1 to")
+    assert running.returncode == 0
     os.close(follower)
     os.close(leader)
-    (entry,) = runs(home)
-    record = json.loads(imagerag("show", entry["run_id"], "--json").stdout)
+    record = json.loads(here("show", entry["run_id"], "--json").stdout)
     assert [reference["choice"] for reference in record["attempts"][1]["references"]] == ["by_hand"]
     assert (home / "images" / f"{entry['run_id']}-choices.png").is_file()
 
 
+def read_until(terminal: int, words: str) -> str:
+    """What a terminal shows, up to some words at least."""
+    shown = b""
+    while words.encode() not in shown:
+        ready, _, _ = select.select([terminal], [], [], 60)
+        assert ready, shown.decode()
+        shown += os.read(terminal, 65536)
+    return shown.decode()
+
+
 def test_the_home_can_be_named(home: Path, tmp_path: Path) -> None:
-    assert (
-        json.loads(imagerag("--home", str(tmp_path / "other"), "library", "list", "--json").stdout)["libraries"] == []
-    )
+    found = json.loads(here("--home", str(tmp_path / "other"), "library", "list", "--json").stdout)
+    assert found["libraries"] == []
     assert not (tmp_path / "other").exists(), "looking makes nothing"
 
 
@@ -136,13 +162,13 @@ def test_version_and_help(home: Path) -> None:
     told = imagerag("--help").stdout
     for command in ("demo", "generate", "index", "search", "library", "runs", "show", "resume", "eval"):
         assert f"  {command} " in told
-        assert imagerag(command, "--help").returncode == 0
+        assert here(command, "--help").exit_code == 0
 
 
 def test_the_table_of_commands_is_complete_and_each_says_what_it_does() -> None:
     import click
 
-    from imagerag.cli import COMMANDS, main
+    from imagerag.cli import COMMANDS
 
     context = click.Context(main)
     for name in COMMANDS:
