@@ -3,6 +3,7 @@
 Names load when they are first used, so that `import imagerag` stays fast.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from imagerag.inputs_policy import InputPolicy
 
 __version__ = "0.1.0"
+
+logging.getLogger("imagerag").addHandler(logging.NullHandler())  # quiet until somebody listens
 
 _HOMES = {
     "AnswerOutcome": "imagerag.agent.answering.values",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
     from imagerag.batch_files import BatchResult
     from imagerag.batching import Source
+    from imagerag.comparing.values import RunDiff
     from imagerag.graphs.estimate import Estimate
     from imagerag.graphs.events import RunEvent
     from imagerag.graphs.history import Step
@@ -254,7 +255,12 @@ class ImageRAG(GoingOn):
             filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.runs.RunList.list` takes
                 them.
         """
-        return await self.wiring.runs.list(limit, outcome=outcome, text=text, **filters)
+        from imagerag.store.home import Home
+        from imagerag.store.runs import RunList
+
+        # Not by way of `wiring`: that loads the graph, and listing is to be quick.
+        listed = RunList(Home.find(self.settings.home).run_list)
+        return await listed.list(limit, outcome=outcome, text=text, **filters)
 
     async def save(self, record: "RunRecord", path: str | Path) -> "RunRecord":
         """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.
@@ -302,6 +308,22 @@ class ImageRAG(GoingOn):
         from imagerag.report.making import report_of
 
         return await report_of(self, await self.record(run) if isinstance(run, str) else run)
+
+    async def diff(self, a: "RunRecord | str", b: "RunRecord | str") -> "RunDiff":
+        """How two runs differ, the first divergence first: a run and its replay, or any two.
+
+        Args:
+            a: a run's record, its id, or the start of that; `b` likewise.
+
+        Returns:
+            `same`, `first` (where they part), `divergences`, `setup` and `result`; `as_json()` is `imagerag.diff/1`.
+
+        Raises:
+            UnknownRunError: no such run.
+        """
+        from imagerag.comparing.making import compare
+
+        return await compare(self, *[await self.record(run) if isinstance(run, str) else run for run in (a, b)])
 
     async def contact_sheet(self, record: "RunRecord") -> bytes:
         """One picture (PNG) that tells a whole run; of a run that waits for a choice, what it offers, numbered."""

@@ -1,16 +1,15 @@
 """Who is at a run: a lock that the operating system lets go of, however its holder ends."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from imagerag.agent.errors import RunStateError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: nothing is held, as nothing was before
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -25,7 +24,7 @@ def held(path: Path, run_id: str) -> Iterator[None]:
     Raises:
         RunStateError: somebody holds it.
     """
-    if fcntl is None:
+    if sys.platform == "win32":  # nothing is held there
         yield
         return
     file = _locked(path)
@@ -39,8 +38,10 @@ def held(path: Path, run_id: str) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody is at the run."""
-    if fcntl is None or not path.exists():
+    """Whether somebody is at the run; where there are no such locks, somebody may be."""
+    if sys.platform == "win32":
+        return True
+    if not path.exists():
         return False
     file = _locked(path, create=False)
     if file is not None:

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS runs (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
 """
-_LATER = {"cost_usd": "REAL", "calls": "INTEGER"}
+_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "continues": "TEXT"}
 """Columns that files of earlier versions lack."""
 _COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *_LATER))
 
@@ -61,6 +61,7 @@ class RunEntry(Value):
         score: of the best attempt, in [0, 1]; None when there is none.
         cost_usd: None when the price of a call is not known, or nobody noted it yet.
         calls: model calls; None when nobody noted them yet.
+        continues: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
     """
 
     run_id: str = Field(min_length=1)
@@ -71,6 +72,7 @@ class RunEntry(Value):
     score: float | None = None
     cost_usd: float | None = None
     calls: int | None = None
+    continues: str | None = None
     created: AwareDatetime = Field(default_factory=_now)
     updated: AwareDatetime = Field(default_factory=_now)
 
@@ -96,6 +98,7 @@ class RunList:
         score: float | None = None,
         cost_usd: float | None = None,
         calls: int | None = None,
+        continues: str | None = None,
     ) -> RunEntry:
         """Add a run, or replace what is known of it: all but when it was created."""
         entry = RunEntry(
@@ -107,6 +110,7 @@ class RunList:
             score=score,
             cost_usd=cost_usd,
             calls=calls,
+            continues=continues,
         )
         await asyncio.to_thread(self._upsert, entry)
         return entry
@@ -179,6 +183,7 @@ class RunList:
             entry.score,
             entry.cost_usd,
             entry.calls,
+            entry.continues,
             entry.prompt.casefold(),
         )
         with self._connect() as connection:
@@ -187,7 +192,7 @@ class RunList:
                 "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
                 "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
                 "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
-                "folded = excluded.folded",
+                "continues = COALESCE(excluded.continues, continues), folded = excluded.folded",
                 row,
             )
 

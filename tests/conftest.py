@@ -1,9 +1,23 @@
 """No test may spend money or touch the home of whoever runs it, whatever their environment says."""
 
+import asyncio
 import os
+from pathlib import Path
+
+import pytest
 
 for name in [name for name in os.environ if name.startswith("IMAGERAG_") or name.endswith("_API_KEY")]:
     if name != "IMAGERAG_DOCS_WRITE":  # how `make docs` asks for the documents to be rewritten
         del os.environ[name]
 os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that holds the built-in library, made once: copy it, and leave it as it is."""
+    from imagerag import ImageRAG
+
+    home = tmp_path_factory.mktemp("sketch-home")
+    asyncio.run(ImageRAG(preset="sketch", home=home).open_library("sketch"))
+    return home

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.errors import UsageError
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     import httpx2
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -58,6 +60,7 @@ class Fetcher:
         max_redirects: how often an answer may point elsewhere.
         allowed: which addresses may be connected to.
         resolve: how names become addresses.
+        tls: which certificates are trusted; those that are trusted everywhere when None.
     """
 
     max_bytes: int
@@ -65,6 +68,7 @@ class Fetcher:
     max_redirects: int = 3
     allowed: Callable[[Address], bool] = is_public
     resolve: Resolver = resolved
+    tls: "SSLContext | None" = None
 
     async def fetch(self, url: str) -> bytes:
         """The bytes behind a URL.
@@ -86,7 +90,10 @@ class Fetcher:
         import httpx2
 
         # trust_env: a proxy of the environment would resolve the name by itself, and go where it likes.
-        async with httpx2.AsyncClient(timeout=self.timeout_s, trust_env=False, follow_redirects=False) as client:
+        tls = True if self.tls is None else self.tls
+        async with httpx2.AsyncClient(
+            timeout=self.timeout_s, trust_env=False, follow_redirects=False, verify=tls
+        ) as client:
             for _ in range(self.max_redirects + 1):
                 request = await self._pinned(client, httpx2.URL(url))
                 response = await client.send(request, stream=True)

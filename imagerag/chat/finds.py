@@ -20,8 +20,8 @@ def tell_search(found: SearchReport) -> str:
     limit = "" if found.threshold is None else f"; a run uses by itself what reaches {number(found.threshold, 3)}"
     of = f"{count(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
     head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
-    if found.note:
-        head.append(f"Note: {line(found.note, 200)}")
+    if note := line(found.note, 200):
+        head.append(f"Note: {note}")
     tail = ["Next: view_image to look at one; continue_run(run_id, use=[id]) to draw with it."]
     return fitted(head, [_hit(hit, room=70 if len(found.hits) <= 8 else 42) for hit in found.hits], tail, more="more")
 

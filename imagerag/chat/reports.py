@@ -71,6 +71,9 @@ class RunReport(Value):
     outcome: Outcome | None
     reason: str = ""
     image: Picture | None = None
+    drawn_last: Annotated[
+        str | None, Field(description="image://SHA256 of the newest attempt, where an earlier one is better.")
+    ] = None
     references: tuple[ReferenceReport, ...] = ()
     unresolved: tuple[str, ...] = ()
     offered: Annotated[
@@ -133,13 +136,15 @@ def uri(sha256: str) -> str:
 def run_report(record: RunRecord) -> RunReport:
     """A run as data."""
     question = record.question if record.status == "interrupted" and record.question else {}
-    limit = question.get("limit")
+    limit, last = question.get("limit"), len(record.attempts) - 1
+    behind = record.best_attempt is not None and record.best_attempt < last
     return RunReport(
         run_id=line(record.run_id, SHORT),
         status=record.status,
         outcome=record.outcome,
         reason=line(record.reason, LONG),
         image=Picture.of(record.image, record.image.path) if record.image else None,
+        drawn_last=uri(record.attempts[last].image.sha256) if behind else None,
         references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
@@ -167,9 +172,9 @@ def search_report(library: str, threshold: float | None, hits: "Sequence[Hit]", 
             author=line(hit.author, SHORT),
             source=line(hit.source, SHORT),
         )
-        for at, hit in enumerate(hits, start=1)
+        for at, hit in enumerate(hits[:MOST], start=1)
     ]
-    return SearchReport(library=line(library, SHORT), threshold=threshold, hits=tuple(found), note=note)
+    return SearchReport(library=line(library, SHORT), threshold=threshold, hits=tuple(found), note=line(note, LONG))
 
 
 def _used(at: int, used: UsedReference) -> ReferenceReport:

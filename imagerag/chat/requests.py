@@ -275,6 +275,8 @@ def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -
         return "there is no such argument"
     if kind == "missing":
         return "it is needed"
+    if kind == "string_too_short":
+        return "it is too short" if given else "it is empty"
     if kind == "string_too_long" and isinstance(given, str):
         return f"{len(given):,} characters are too many; at most {context['max_length']:,}"
     if kind == "string_pattern_mismatch":

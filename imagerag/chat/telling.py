@@ -67,7 +67,7 @@ def _waiting(record: RunRecord) -> str:
     offered: Sequence[Mapping[str, Any]] = question.get("candidates") or []
     limit = line(str(question.get("limit", "")), 6)
     head = [
-        f"interrupted: {count(len(offered), 'reference')} passed; one has to choose (at most {limit} can be sent).",
+        f"interrupted: {count(len(offered), 'reference')} passed; it waits for a choice (at most {limit} can be sent).",
         *_picture(record),
         f"Offered ({FOREIGN}):",
     ]
@@ -109,18 +109,21 @@ def _picture(record: RunRecord) -> list[str]:
     if record.image is None:
         return ["Picture: none."]
     image = record.image
-    lines = [f"Picture: image://{image.sha256}, {image.width}x{image.height}{_score(record)}"]
+    lines = [f"Picture: image://{image.sha256}, {image.width}x{image.height}{_score(record, record.best_attempt)}"]
     # A path that was cut leads nowhere; the data beside this text holds it whole.
     if image.path and len(image.path) <= 300 and image.path == line(image.path, 300):
         lines.append(f"File: {image.path}")
+    last = len(record.attempts) - 1
+    if record.best_attempt is not None and record.best_attempt < last:  # one who asked for it may want to see it
+        lines.append(f"Drawn last, and not better: image://{record.attempts[last].image.sha256}{_score(record, last)}")
     return lines
 
 
-def _score(record: RunRecord) -> str:
-    if record.best_attempt is None or not 0 <= record.best_attempt < len(record.attempts):
+def _score(record: RunRecord, index: int | None) -> str:
+    if index is None or not 0 <= index < len(record.attempts):
         return ""
-    verdict = record.attempts[record.best_attempt].verdict
-    drawn = f"; attempt {record.best_attempt + 1} of {len(record.attempts)}"
+    verdict = record.attempts[index].verdict
+    drawn = f"; attempt {index + 1} of {len(record.attempts)}"
     if verdict is None or verdict.status == "abstained" or not verdict.checks:
         return drawn
     return f"{drawn}, {sum(check.met for check in verdict.checks)} of {len(verdict.checks)} requirements met"

@@ -71,7 +71,10 @@ def picks_of(answer: "ToolAnswer", given: str) -> list[str]:
     wrong = re.sub(r"[0-9,;\s]|and", "", given) or any(pick not in offered for pick in picks)
     if wrong or not picks:
         raise UsageError(f"{line(given, 40)!r} are not numbers from 1 to {len(offered)}, with commas, or 'none'")
-    return list(dict.fromkeys(picks))
+    distinct, limit = list(dict.fromkeys(picks)), answer.data.get("choose_at_most")
+    if limit is not None and len(distinct) > limit:
+        raise UsageError(f"{len(distinct)} are too many: at most {limit} can be sent with the prompt")
+    return distinct
 
 
 def question(answer: "ToolAnswer", problem: str = "") -> str:

@@ -104,7 +104,38 @@ def make_app(server: "MCPServer[None]", options: HttpOptions, left: Callable[[st
         max_sessions=MAX_SESSIONS,
     )
     noticing = Noticing(app, left)
-    return TokenGate(noticing, options.token) if options.token else noticing
+    return HangingUp(TokenGate(noticing, options.token) if options.token else noticing)
+
+
+class HangingUp:
+    """Closes the connection of whoever was answered before all was read: too large, or without the token.
+
+    The server would otherwise read on, and a body need not end.
+    """
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self._app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Pass a request on."""
+        sent = dict(scope.get("headers", ()))
+        coming = b"transfer-encoding" in sent or sent.get(b"content-length", b"0") != b"0"
+        if scope["type"] != "http" or not coming:
+            await self._app(scope, receive, send)
+            return
+
+        async def receiving() -> "Message":
+            nonlocal coming
+            message = await receive()
+            coming = coming and bool(message.get("more_body"))
+            return message
+
+        async def sending(message: "Message") -> None:
+            if message["type"] == "http.response.start" and coming:
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receiving, sending)
 
 
 class TokenGate:

@@ -154,16 +154,18 @@ class Jobs:
             if job.owner == owner and not job.keep:
                 job.cancel("the client left")
 
-    async def close(self, *, wait_for_kept: bool = False) -> None:
+    async def close(self, *, kept: Literal["cancel", "wait", "leave"] = "cancel") -> None:
         """Cancel everything, and wait until every ending is written down.
 
         Args:
-            wait_for_kept: let those that are to be kept come to their own end first.
+            kept: let those that are to be kept come to their own end first ("wait"), or leave them as they stand, to
+                be resumed: the process is about to end ("leave").
         """
         for job in self.active:
-            if not (wait_for_kept and job.keep):
+            if kept == "cancel" or not job.keep:
                 job.cancel("the server stopped")
-        tasks = [job._task for job in self._jobs.values() if job._task is not None]
+        left = {job for job in self.active if job.keep and kept == "leave"}
+        tasks = [job._task for job in self._jobs.values() if job._task is not None and job not in left]
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
         except asyncio.CancelledError:

@@ -1,11 +1,12 @@
 """Answers in MCP's terms: short text, structured data, links to pictures, and one small copy when it was asked for."""
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.chat.answers import ToolAnswer
 from imagerag.chat.reports import RunReport
+from imagerag.chat.words import line
 from imagerag.mcp.jobs import Job
 from imagerag.mcp.reports import JobReport
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
     from imagerag.chat.service import ChatService
 
-MAX_LINKS = 12
+MAX_LINKS: Final = 12
 """As many as a search can find."""
+
+MAX_RESULT: Final = 256_000
+"""Bytes of any answer as it goes over the wire: text, data, links and a small picture, in whatever script. In ASCII it
+is less than half."""
 
 
 async def reply(
@@ -38,8 +43,8 @@ async def reply(
 
     content: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
     for image in answer.images[:MAX_LINKS]:
-        link = f"image://{image.sha256}"
-        content.append(ResourceLink(type="resource_link", uri=link, name=image.sha256[:12], mime_type=image.media_type))
+        link, kind = f"image://{image.sha256}", line(image.media_type, 100)
+        content.append(ResourceLink(type="resource_link", uri=link, name=image.sha256[:12], mime_type=kind))
     if thumbnail and answer.images:
         try:
             small = await service.thumbnail(answer.images[0].sha256, side, library)

@@ -146,7 +146,7 @@ class Serving:
             # Shielded: where the client's end of the pipe broke, everything here is being cancelled already, again and
             # again, and the endings of its runs would not get written down.
             with CancelScope(shield=True):
-                await jobs.close(wait_for_kept=linger)
+                await jobs.close(kept="wait" if linger else "cancel")
                 await self._loading
 
     async def _image(self, sha256: str) -> bytes:
@@ -193,8 +193,9 @@ async def serve_stdio(serving: Serving) -> None:
     """Serve the one client at stdin and stdout until it closes them, or the process is told to stop."""
 
     async def leave() -> None:
+        # Clients that close stdin tell the process to stop soon afterwards: what is to be kept can then be resumed.
         if serving._desk is not None:
-            await serving.desk.jobs.close()
+            await serving.desk.jobs.close(kept="leave")
         os._exit(0)  # the thread that reads stdin cannot be woken, and would keep the process
 
     serving.linger = True

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.errors import BlobError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord
 
 if TYPE_CHECKING:
@@ -20,7 +20,18 @@ async def report_of(rag: "ImageRAG", record: RunRecord) -> str:
     from imagerag.report.page import report
 
     pictures, history = await pictures_of(rag, record), await steps(rag.wiring, record.run_id)
-    return await asyncio.to_thread(report, record, history, pictures.__getitem__)
+    parent = await parent_of(rag, record)
+    return await asyncio.to_thread(report, record, history, pictures.__getitem__, parent=parent)
+
+
+async def parent_of(rag: "ImageRAG", record: RunRecord) -> RunRecord | None:
+    """The run that a run comes from; None for one that comes from none, or from one that is not there any more."""
+    if record.continues is None:
+        return None
+    try:
+        return await rag.record(record.continues.run_id)
+    except UnknownRunError:
+        return None
 
 
 async def pictures_of(rag: "ImageRAG", record: RunRecord) -> dict[str, bytes]:
@@ -28,6 +39,7 @@ async def pictures_of(rag: "ImageRAG", record: RunRecord) -> dict[str, bytes]:
     from imagerag.store.thumbnails import thumbnails
 
     sent = [ref.image.sha256 for attempt in record.attempts for ref in attempt.references]
+    sent += [pin.image.sha256 for pin in record.pinned]
     own = {*(attempt.image.sha256 for attempt in record.attempts), *sent}
     found: dict[str, bytes] = {}
     for sha256 in own:
@@ -89,6 +101,11 @@ def _small(data: bytes | None) -> str | None:
 
 
 def write_file(file: Path, page: str) -> None:
+    """Write a page to a file, whole or not at all.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     from imagerag.store.blobs import write_atomically
 
     try:

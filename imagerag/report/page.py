@@ -7,6 +7,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.graphs.history import Step
 from imagerag.report import rounds, trace
 from imagerag.report.answers import answers, badge
+from imagerag.report.lineage import lineage
 from imagerag.report.markup import Child, Html, join, tag
 from imagerag.report.pictures import Gallery, Load
 from imagerag.report.words import counted, money, seconds
@@ -15,24 +16,26 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 """What the page may load: nothing. Should escaping ever fail, nothing that is smuggled in runs or calls home."""
 
 
-def report(record: RunRecord, steps: Sequence[Step], load: Load) -> str:
+def report(record: RunRecord, steps: Sequence[Step], load: Load, *, parent: RunRecord | None = None) -> str:
     """The page.
 
     Args:
         record: the run, wherever it stands.
         steps: its history; without any, the page has no steps and no times by node.
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
+        parent: the run it comes from, where it does and that is still there.
     """
     gallery = Gallery(load)
     body = (
         _head(record, steps),
-        _section("In short", tag("div", answers(record), _next(record), class_="short")),
-        _section("Round by round", rounds.attempts(record, gallery), rounds.matrix(record)),
-        _section("Looked for and found", rounds.searches(record, gallery)),
-        _section("Ledger", trace.ledger(record.concepts, gallery), lead="What became of each missing concept."),
-        _section("Time and cost", trace.costs(steps)),
-        _section("Steps", trace.history(steps) if steps else None, lead="Open one to see what it asked and changed."),
-        _section("Made with", trace.setup(record)),
+        section("In short", tag("div", answers(record), _next(record), class_="short")),
+        section("Where it comes from", lineage(record, parent, gallery)),
+        section("Round by round", rounds.attempts(record, gallery), rounds.matrix(record)),
+        section("Looked for and found", rounds.searches(record, gallery)),
+        section("Ledger", trace.ledger(record.concepts, gallery), lead="What became of each missing concept."),
+        section("Time and cost", trace.costs(steps)),
+        section("Steps", trace.history(steps) if steps else None, lead="Open one to see what it asked and changed."),
+        section("Made with", trace.setup(record)),
     )
     return document(f"{record.prompt[:80]} · imagerag", join(*body))
 
@@ -52,7 +55,8 @@ def document(title: str, body: Html) -> str:
     return f"<!doctype html>\n{tag('html', head, tag('body', tag('main', body)), lang='en')}\n"
 
 
-def _section(title: str, *parts: Html | None, lead: str = "") -> Html | None:
+def section(title: str, *parts: Html | None, lead: str = "") -> Html | None:
+    """A part of a page under its title; none where there is nothing to say."""
     if not any(parts):
         return None
     return tag("section", tag("h2", title), tag("p", lead, class_="lead") if lead else None, [p for p in parts if p])

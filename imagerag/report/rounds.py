@@ -17,25 +17,26 @@ def attempts(record: RunRecord, gallery: Gallery) -> Html:
     if not record.attempts:
         return tag("p", "No picture was drawn.", class_="nothing")
     few = {1: "attempts one", 2: "attempts few"}.get(len(record.attempts), "attempts")
-    return tag("div", [_attempt(record, attempt, gallery) for attempt in record.attempts], class_=few)
+    return tag("div", [attempt(record, one, gallery) for one in record.attempts], class_=few)
 
 
-def _attempt(record: RunRecord, attempt: Attempt, gallery: Gallery) -> Html:
-    best = attempt.index == record.best_attempt
-    first = "handed in" if attempt.origin == "handed_in" else "first drawing"
-    name = f"Round {attempt.round}" if attempt.round else first.capitalize()
+def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
+    """One picture of a run: its checklist, what it was drawn with, the prompt that was sent."""
+    best = made.index == record.best_attempt
+    first = "handed in" if made.origin == "handed_in" else "first drawing"
+    name = f"Round {made.round}" if made.round else first.capitalize()
     return tag(
         "article",
         tag(
             "header",
             tag("h3", name),
             tag("span", "result", class_="result") if best else None,
-            tag("span", score_of(attempt.verdict).removesuffix(" met"), class_="score"),
+            tag("span", score_of(made.verdict).removesuffix(" met"), class_="score"),
         ),
-        tag("figure", gallery.large(attempt.image, f"attempt {attempt.index}"), class_="picture"),
-        _sent_with(attempt.references, gallery),
-        checklist(attempt.verdict),
-        _folded_prompt(attempt, record.prompt),
+        tag("figure", gallery.large(made.image, f"attempt {made.index}"), class_="picture"),
+        _sent_with(made.references, gallery),
+        checklist(made.verdict),
+        _folded_prompt(made, record.prompt),
         class_="attempt best" if best else "attempt",
     )
 

@@ -203,8 +203,25 @@ _TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
     "select": _decided,
     "finish": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
     "cancel": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
-    "update": lambda changes: ", ".join(changes),
+    "update": lambda changes: _by_hand(changes) or "nothing: what follows is done again as it was",
 }
+
+
+def _by_hand(changes: "Changes") -> str:
+    """What a fork changed, beside where it comes from and who pays."""
+    from imagerag.comparing.asked import made_with
+
+    parts = []
+    for name in changes:
+        before, after = changes[name].before, changes[name].after
+        if name == "setup" and before is not None and after is not None:
+            old, new = made_with(before), made_with(after)
+            parts += [f"{what} {old.get(what)} → {new.get(what)}" for what in new if old.get(what) != new.get(what)]
+        elif name == "prompt":
+            parts.append(f"prompt “{after}”")
+        elif name not in ("started_at", "continues", "requirements"):
+            parts.append("references" if name == "chosen" else name)
+    return ", ".join(parts)
 
 
 def _after(changes: "Changes", name: str) -> Sequence[Any]:

@@ -1,6 +1,5 @@
 """The tools on fakes, and on the sketch world."""
 
-import asyncio
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,13 +47,6 @@ def make_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 def stage(make_stage: Callable[..., Stage]) -> Stage:
     """One whose first picture lacks a heart, and whose second is right."""
     return make_stage(["a heart"], [])
-
-
-@pytest.fixture(scope="session")
-def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("sketch-home")
-    asyncio.run(ImageRAG(preset="sketch", home=home).open_library("sketch"))
-    return home
 
 
 @pytest.fixture

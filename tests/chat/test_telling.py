@@ -125,6 +125,7 @@ def test_foreign_words_never_begin_a_line(record: RunRecord) -> None:
     ours = (
         "Reason: ",
         "Picture: ",
+        "Drawn last, and not better: ",
         "File: ",
         "Not found ",
         "References ",

@@ -11,6 +11,7 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Outcome, Setup
 from imagerag.evals import bench as bench_module
+from imagerag.evals import bench_report
 from imagerag.evals.bench import bench, main
 from imagerag.evals.bench_embedder import embedder
 from imagerag.evals.bench_graph import PROMPT, ROUNDS, InstantWiring, instant, plain_loop
@@ -49,6 +50,17 @@ async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp
     assert record.calls == {**plain, "generate": ROUNDS + 1}
     assert len(record.searches) == 2 * ROUNDS
     assert all(len(attempt.references) == 2 for attempt in record.attempts[1:])
+
+
+async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_of_ten_thousand(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    await bench_report._long_run(home)
+    runner = Runner(wiring=InstantWiring(home))
+    record = await runner.record(bench_report.RUN)
+    assert len({attempt.image.sha256 for attempt in record.attempts}) == bench_report.ATTEMPTS
+    assert record.attempts[0].image.width == bench_report.SIDE
+    bench_report._fill(home.run_list)
+    assert await bench_report._listed(home) > 0
 
 
 async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:

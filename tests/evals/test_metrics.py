@@ -12,7 +12,7 @@ from imagerag.agent.errors import JudgeReplyError, UsageError
 from imagerag.agent.types import Candidate, Concept, ImageRef, Knobs, Query, Search, Setup, UsedReference
 from imagerag.evals.drawing import Picture as Drawing
 from imagerag.evals.drawing import chance
-from imagerag.evals.harness import measured
+from imagerag.evals.scoring import measured
 from imagerag.evals.metrics.base import AcrossSeeds, Sample
 from imagerag.evals.metrics.grading import chance_of_yes
 from imagerag.evals.metrics.registry import KINDS, MetricMaker, eye

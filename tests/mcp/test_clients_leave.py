@@ -196,18 +196,43 @@ async def test_half_characters_and_nul_bytes_are_refused_and_harm_nothing(place:
     assert place.loopback.count() == 0
 
 
-async def test_a_body_without_an_end_is_cut_off(place: Any) -> None:
-    async def endless() -> Any:
-        while True:
-            yield b" " * (1 << 20)
+@pytest.mark.parametrize("token", [None, TOKEN])
+async def test_a_body_without_an_end_is_cut_off(place: Any, token: str | None) -> None:
+    """Too large it is with the token, too; without it not even a piece of it is taken."""
+    sent = 0
 
-    async with place.listening() as url, httpx2.AsyncClient() as client:
+    async def endless() -> Any:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b" " * (1 << 20)
+            await asyncio.sleep(0)  # the server is in this process
+
+    async with place.listening(token=token) as url, httpx2.AsyncClient() as client:
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         try:
-            answer = await client.post(url, content=endless(), headers=headers)
-            assert answer.status_code == 413
+            async with asyncio.timeout(30):
+                answer = await client.post(url, content=endless(), headers=headers)
+            assert answer.status_code == (413 if token is None else 401)
+            assert answer.headers["connection"] == "close"
         except httpx2.TransportError:
             pass  # it hung up before everything was sent
-        await asyncio.sleep(0)
+        assert sent < 100
         body, headers = call_of("run_status", {"run_id": "none"}, MODERN)
-        assert (await client.post(url, json=body, headers=headers)).status_code == 200
+        allowed = headers | ({"Authorization": f"Bearer {token}"} if token else {})
+        assert (await client.post(url, json=body, headers=allowed)).status_code == 200
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", MODERN])
+async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place: Any, version: str) -> None:
+    """It said nothing when it went, and its session, where it had one, is still there."""
+    place.provider.delay_s = 2
+    async with place.listening(lease_s=1) as url:
+        async with httpx2.AsyncClient() as client:
+            session = await opened(client, url) if version != MODERN else {}
+            body, headers = call_of("start_image", {"prompt": PROMPT}, version)
+            assert (await client.post(url, json=body, headers=headers | session)).status_code == 200
+        jobs = place.serving.desk.jobs
+        await place.until(lambda: not jobs.active, "the run has ended")
+        assert await place.quiet() <= 1
+        assert [(run.status, run.outcome) for run in await place.rag().runs()] == [("ended", Outcome.CANCELLED)]

@@ -5,6 +5,7 @@ import ipaddress
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -296,12 +297,17 @@ async def test_what_is_not_a_picture_is_refused(web: Any, fetcher: Fetcher, path
 
 
 async def test_a_server_that_says_nothing_is_given_up() -> None:
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     fetcher = Fetcher(max_bytes=100, timeout_s=0.2, allowed=lambda _: True)
     with pytest.raises(UsageError, match=r"did not answer in 0\.2 s|cannot be fetched"):
         await fetcher.fetch(f"http://127.0.0.1:{port}/a.png?token=secret")
     silent.close()
+    for writer in writers:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_a_message_holds_no_query(web: Any, fetcher: Fetcher) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,8 @@ def over_loopback(place: Any) -> list[str]:
     return ["--preset", "openai", "--generator", f"localai:m@{at}", "--judge", f"openai:m@{at}"]
 
 
-async def test_the_embedded_world_with_a_human_in_it(tmp_path: Path, mode: str, kit: Any) -> None:
+async def test_the_embedded_world_with_a_human_in_it(sketch_home: Path, tmp_path: Path, mode: str, kit: Any) -> None:
+    shutil.copytree(sketch_home, tmp_path, dirs_exist_ok=True)
     human, heard = kit.human(["1"]), list[str]()
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
@@ -65,6 +67,31 @@ async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode
         call.cancel()
     assert await place.quiet() == 2
     assert {run.outcome for run in await ImageRAG(home=tmp_path).runs()} == {Outcome.CANCELLED}
+
+
+async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path) -> None:
+    """As long as the client lets the server live. After that it stands still, and goes on where it was."""
+
+    async def begun(client: Client, prompt: str) -> str:
+        told = await client.call_tool("start_image", {"prompt": prompt, "keep": True, "max_rounds": 0})
+        async with asyncio.timeout(60):
+            while not any(prompt in request.prompt for request in place.loopback.requests):
+                await asyncio.sleep(0.02)
+        return str(told.structured_content["run_id"])
+
+    place.provider.delay_s = 30  # longer than a client waits before it kills
+    async with Client(started(tmp_path, *over_loopback(place))) as client:
+        cut = await begun(client, "a boat")
+    assert [(run.run_id, run.status) for run in await ImageRAG(home=tmp_path).runs()] == [(cut, "running")]
+    place.provider.delay_s = 0.3
+    async with Client(started(tmp_path, *over_loopback(place))) as client:
+        told = await client.call_tool("run_status", {"run_id": cut})
+        assert "continue_run(run_id) goes on" in told.content[0].text
+        resumed = await client.call_tool("continue_run", {"run_id": cut})
+        assert resumed.structured_content["outcome"] == "best_effort"
+        kept = await begun(client, "a ship")
+    runs = {run.run_id: run.outcome for run in await ImageRAG(home=tmp_path).runs()}
+    assert runs == {cut: Outcome.BEST_EFFORT, kept: Outcome.BEST_EFFORT}
 
 
 async def test_what_is_no_message_at_all_is_survived(place: Any, tmp_path: Path) -> None:

@@ -30,9 +30,10 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server with an empty home, which raises where anything blocks its event loop."""
+def server(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Iterator[str]:
+    """The address of a server, which raises where anything blocks its event loop."""
     folder, port = tmp_path_factory.mktemp("served"), free_port()
+    shutil.copytree(sketch_home, folder / "home")
     # The server keeps its threads beside the file it is given: not in the repository.
     config = json.loads((ROOT / "langgraph.json").read_text()) | {"dependencies": [str(ROOT)]}
     (folder / "langgraph.json").write_text(json.dumps(config))
@@ -123,7 +124,11 @@ def test_choosing_by_hand_on_a_thread(server: str) -> None:
     state = ask(f"{server}/threads/{thread}/state")
     assert (state["next"], state["values"]["prompt"]) == (["select"], "an orange split flower")
     best = question["candidates"][0]
-    resumed = {"assistant_id": "imagerag", "command": {"resume": {"chosen": [best["id"]]}}, "context": run["context"]}
+    resumed = {"assistant_id": "imagerag", "command": {"resume": {"chosen": ["f" * 64]}}, "context": run["context"]}
+    again = ask(f"{server}/threads/{thread}/runs/wait", resumed)["__interrupt__"][0]["value"]
+    assert again.pop("problem").startswith("not offered: ffff")
+    assert again == question
+    resumed["command"] = {"resume": {"chosen": [best["id"]]}}
     done = ask(f"{server}/threads/{thread}/runs/wait", resumed)
     assert done["ending"]["outcome"] == "aligned"
     history = ask(f"{server}/threads/{thread}/history", {"limit": 1})

@@ -25,9 +25,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def imagerag(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(site, home, "-m", "imagerag", *arguments)
+
+
+def python(site: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("IMAGERAG_")}
     env |= {"PYTHONPATH": str(site), "IMAGERAG_HOME": str(home)}
-    command = [sys.executable, "-m", "imagerag", *arguments]
+    command = [sys.executable, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd=home.parent, timeout=120)
 
 
@@ -53,6 +57,49 @@ def test_it_is_listed_and_can_be_part_of_a_cascade(installed: Path, tmp_path: Pa
         ("plain", True, "free"),
         ("sketch", True, "free"),
     ]
+
+
+ASKING = """
+import asyncio, json, sys
+from imagerag import ImageRAG
+from imagerag.agent.errors import SpecError
+from imagerag.tools.registry import make_answerer, make_generator, make_judge, make_reranker
+from imagerag.tools.testing import ScriptedLibrary
+
+async def main():
+    plain = {"generator": "plain:red", "judge": "plain:blue", "answerer": "plain:blue", "reranker": "plain:blue"}
+    rag = ImageRAG(preset="sketch", library="mine", home=sys.argv[1], **plain)
+    held = ScriptedLibrary(name="mine")
+    held.plant("a picture in blue", similarity=0.9, title="a red one")
+    held.plant({"a picture in blue": 0.8, "What is blue?": 0.9}, title="a blue one")
+    rag.wiring.use("library", "mine", held)
+    run = await rag.generate("a picture in blue", max_rounds=1, max_references=1)
+    answer = await rag.ask("What is blue?")
+    told = {"sent": [one.title for one in run.attempts[-1].references]}
+    told |= {"answer": answer.answer, "cited": [one.title for one in answer.citations], "by": answer.answerer}
+    told["refused"] = []
+    made = (make_generator, make_judge, make_answerer, lambda spec: make_reranker(spec, judge=None))
+    for make in made:
+        try:
+            make("plain:blue?size=3")
+        except SpecError as error:
+            told["refused"].append(str(error))
+    print(json.dumps(told))
+
+asyncio.run(main())
+"""
+
+
+def test_its_answerer_answers_its_reranker_ranks_and_none_takes_unknown_options(
+    installed: Path, tmp_path: Path
+) -> None:
+    done = python(installed, tmp_path / "home", "-c", ASKING, str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["sent"] == ["a blue one"], "less similar, but ranked first"
+    assert (told["answer"], told["cited"], told["by"]) == ("1 are blue", ["a blue one"], "plain:blue")
+    assert len(told["refused"]) == 4
+    assert all("plain:blue?size=3" in why and "size" in why for why in told["refused"])
 
 
 def test_it_is_as_short_as_the_documents_say() -> None:

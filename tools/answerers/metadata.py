@@ -99,8 +99,8 @@ class _Answer:
             unnamed = finding.leading - len(first)
             more = f" and {unnamed} more" if unnamed > 0 else ""
             ties = f" ({finding.leading}, for the last of them are equal)" if finding.leading > finding.wanted else ""
-            few = f" (there are no {finding.wanted})" if finding.leading < finding.wanted else ""
-            of = f"The {finding.direction} {finding.key}s of {self._all()}"
+            few = f" (there are only {finding.leading})" if finding.leading < finding.wanted else ""
+            of = f"The {finding.wanted} {finding.direction} in {finding.key} of {self._all()}"
             text = f"{of}{few}: {named}{more}{ties}."
         else:
             tied = f" ({finding.leading} share it)" if finding.leading > 1 else ""

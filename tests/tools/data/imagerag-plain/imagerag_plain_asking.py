@@ -1,0 +1,31 @@
+"""The same package's answerer and reranker: `plain:COLOUR` looks for its colour's name in the titles of pictures."""
+
+from imagerag.agent.answering.values import Answered, Citation
+from imagerag.agent.ports import FREE, Ranking
+
+
+class PlainAnswerer:
+    looks, synonyms, tariff = False, {}, FREE
+
+    def __init__(self, spec):
+        spec.settings({})
+        self.identity, self.colour = str(spec), spec.model or "red"
+
+    async def answer(self, question, sources, **asked):
+        cited = tuple(Citation(source=one.number, supports=one.title) for one in sources if self.colour in one.title)
+        return Answered(text=f"{len(cited)} are {self.colour}", cited=cited, held=bool(cited), cost_usd=0.0)
+
+    async def answer_without(self, question, **asked):
+        return Answered(text="", held=False, cost_usd=0.0)
+
+
+class PlainReranker:
+    looks, tariff = False, FREE
+
+    def __init__(self, spec, *, judge):
+        spec.settings({})
+        self.identity, self.colour = str(spec), spec.model or "red"
+
+    async def rerank(self, query, hits, images=()):
+        order = sorted(range(len(hits)), key=lambda at: self.colour not in hits[at].title)
+        return Ranking(order=tuple(order), cost_usd=0.0)
