@@ -35,10 +35,6 @@ def ending(state: RunState, knobs: Knobs, *, room: int) -> Ending:
     if verdict.aligned:
         return Ending(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
     lacking = "; ".join(missing_words(verdict, state)) or "the prompt as a whole"
-    best = best_attempts(state["attempts"])[0].verdict
-    if best and best.aligned:  # only a run that goes on from another draws after an aligned one
-        why = f"the picture it went on from is the best, and aligned; what was drawn after it lacks {lacking}"
-        return Ending(outcome=Outcome.ALIGNED, reason=why)
     if attempt.round >= knobs.max_rounds:
         return Ending(outcome=Outcome.BEST_EFFORT, reason=f"still missing after {_rounds(knobs.max_rounds)}: {lacking}")
     why = "nothing in the library passed" if room else "the generator takes no more images"

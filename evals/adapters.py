@@ -1,14 +1,14 @@
-"""For other harnesses: one case in, one result out; LangSmith's target; and results as flat rows.
+"""For other harnesses: one case in, one result out; LangSmith's target; results as flat rows or a Hugging Face dataset.
 
-`rows(folder)` gives what data frames and Hugging Face's `Dataset.from_list` take. For pytest there is
-`imagerag.evals.pytest_plugin`.
+For pytest there is `imagerag.evals.pytest_plugin`, for Inspect AI `imagerag.evals.inspecting`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.arms import Arm, parse_arms
 from imagerag.evals.evaluation import HOME
@@ -21,6 +21,9 @@ from imagerag.evals.results import Result, read_results
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.graphs.settings import resolve
 from imagerag.store.home import Home
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 async def run_case(
@@ -35,6 +38,7 @@ async def run_case(
     preset: str | None = None,
     home: str | Path | None = None,
     journal: Any = "record",
+    suite: Suite | None = None,
 ) -> Result:
     """Answer one case with one arm, and measure it. A failure is a result with its status, never an exception.
 
@@ -47,21 +51,24 @@ async def run_case(
         folder: where pictures and the journal are kept; by default `evals` in the home.
         generator, judge, library, preset, home: as everywhere.
         journal: "replay" makes no call at all.
+        suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
 
     Raises:
         UsageError: an arm, a metric or a backend that cannot be made.
     """
-    settings = resolve(
-        generator=generator, judge=judge, library=library, preset=preset, home=str(home) if home else None
-    )
+    given = None if suite and library in suite.libraries else library
+    settings = resolve(generator=generator, judge=judge, library=given, preset=preset, home=str(home) if home else None)
     asked = case if isinstance(case, Case) else Case(id="case", prompt=case)
     asked = asked.model_copy(update={"seeds": asked.seeds[:1]})
     users = Home.find(settings.home)
-    setup = Setup(generator=settings.generator, judge=settings.judge, library=settings.library, knobs=Knobs())
+    recipes = suite.libraries if suite else {}
+    named = library or next(iter(recipes), None) or settings.library
+    setup = Setup(generator=settings.generator, judge=settings.judge, library=named, knobs=Knobs())
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
-    plan = Plan(suite=Suite(name="case", cases=(asked,)), arms=(chosen,), setup=setup, metrics=tuple(metrics))
-    where = Path(folder) if folder else users.root / "evals"
-    wiring = wiring_for(Home(where / HOME), users, {})
+    whole = suite or Suite(name="case", cases=(asked,))
+    plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=tuple(metrics))
+    where = folder_of(folder, settings.home)
+    wiring = wiring_for(Home(where / HOME), users, recipes)
     judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
     made = MetricMaker(wiring, judges, Knobs(journal=journal)).all(metrics)
     harness = Harness(plan, wiring, made, Ledger(where, plan.keys), journal=journal)
@@ -69,6 +76,11 @@ async def run_case(
         await wiring.parts(chosen.of(setup, seed=0, journal=journal))
         results, _ = await harness.case(asked)
     return results[0]
+
+
+def folder_of(folder: str | Path | None, home: str | Path | None) -> Path:
+    """Where `run_case` keeps pictures and its journal."""
+    return Path(folder) if folder else Home.find(str(home) if home else None).root / "evals"
 
 
 def run_case_sync(case: Case | str, **options: Any) -> Result:
@@ -99,6 +111,26 @@ def flat(result: Result, blobs: Path) -> dict[str, Any]:
         "image": str(blobs / sha256[:2] / sha256[2:]) if sha256 else None,
         **{f"score.{name}": value for name, value in result.scores.items()},
     }
+
+
+def export_dataset(folder: str | Path) -> "Dataset":
+    """The results of an evaluation as a Hugging Face dataset: a row per answer, the picture itself among the columns.
+
+    Save it with `save_to_disk`, `to_parquet` or `push_to_hub`. A picture's bytes are read when a row is asked for.
+
+    Raises:
+        UsageError: `datasets` is not installed, or the folder holds no finished evaluation.
+    """
+    try:
+        from datasets import Dataset, Image
+    except ImportError as error:
+        raise UsageError("datasets is not installed: pip install 'imagerag[datasets]'") from error
+    found = [dict(row) for row in rows(folder)]
+    if not found:
+        raise UsageError(f"{folder} holds no results to export")
+    names = list(dict.fromkeys(name for row in found for name in row))
+    columns = {name: [row.get(name) for row in found] for name in names}
+    return Dataset.from_dict(columns).cast_column("image", Image())
 
 
 def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:

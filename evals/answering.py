@@ -17,7 +17,6 @@ from imagerag.agent.types import Attempt, Concept, Ending, ImageRef, Outcome, Re
 from imagerag.evals.arms import Arm
 from imagerag.evals.parts import EvalWiring
 from imagerag.evals.suites.case import Case
-from imagerag.graphs.runner import Runner
 
 TRIES: Final = 3
 WAIT_S: Final = 0.5
@@ -53,8 +52,7 @@ class Job:
         run_id = str(knobs.pop("run_id", self.run_id))
         setup = self.setup.model_copy(update={"knobs": self.setup.knobs.model_copy(update=knobs)})
         record = None
-        runner = Runner(wiring=self.wiring, durability="exit")
-        async for event in runner.start(
+        async for event in self.wiring.runner.start(
             self.case.prompt, setup, subjects=self.subjects, initial_image=self.initial, run_id=run_id
         ):
             record = event.record or record

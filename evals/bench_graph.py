@@ -19,7 +19,7 @@ from langgraph.types import Durability
 
 from imagerag.agent import ledger
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import Filter, ImagePart, Judge
+from imagerag.agent.ports import Filter, ImagePart
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.schedule import step_ceiling
 from imagerag.agent.shortlist import candidates_of, shortlist
@@ -145,16 +145,7 @@ async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
             searches.append(Search(round=number + 1, query=query, candidates=candidates, threshold=threshold))
         _, references = shortlist(searches, entries, room=parts.generator.max_references, by_hand=False)
         entries = ledger.send(entries, references, number + 1)
-    await _compare(parts.judge, blobs, drawn)
     return drawn
-
-
-async def _compare(judge: Judge, blobs: FileBlobStore, drawn: list[ImageRef]) -> None:
-    """All pictures score the same, so a run ends with comparing them; in both orders where a rival wins the first."""
-    first, *rivals = [_part(await blobs.get(image.sha256)) for image in drawn]
-    for rival in rivals:
-        if (await judge.compare(PROMPT, first, rival)).better == "second":
-            await judge.compare(PROMPT, rival, first)
 
 
 def _part(data: bytes) -> ImagePart:

@@ -11,13 +11,16 @@ from typing import Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.harness import Harness, Mode, Report, Tell
+from imagerag.evals.casework import Mode
+from imagerag.evals.harness import Harness, Report, Tell
+from imagerag.evals.ledger import FILES as LEDGER_FILES
 from imagerag.evals.ledger import RESULTS, TIMINGS, Ledger
 from imagerag.evals.metrics.grading import graded_id
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.parts import wiring_for
-from imagerag.evals.plan import Plan
+from imagerag.evals.plan import FILE, Plan
 from imagerag.evals.results import Result, lines_of, read_results
+from imagerag.evals.scoring import Scoring
 from imagerag.evals.summary import summarise, write_summary
 from imagerag.store.home import Home
 from imagerag.store.journal import open_journal
@@ -95,6 +98,43 @@ async def replay_evaluation(folder: Path, options: Options) -> Replay:
     _finish(target, plan, ledger)
     differs = _first_difference(recorded, target / RESULTS)
     return Replay(report, differs is None, differs, len(carried))
+
+
+async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: Options) -> int:
+    """Measure the pictures of a finished evaluation with other metrics, without drawing or judging anything anew.
+
+    Args:
+        folder: the evaluation; nothing in it changes but its journal, where graders' answers are kept.
+        target: where the results with the new scores, and only those, go; what was there is replaced.
+        specs: the metrics.
+
+    Returns:
+        How many results were measured.
+
+    Raises:
+        UsageError: the folder holds no finished evaluation, `target` is that folder, or there is no such metric.
+    """
+    plan, recorded = Plan.read(folder), folder / RESULTS
+    if not recorded.is_file():
+        raise UsageError(f"{folder} holds no finished evaluation: run it to its end first")
+    if target.resolve() == folder.resolve():
+        raise UsageError("the new scores need a folder of their own: what a run recorded is not rewritten")
+    for name in (FILE, *LEDGER_FILES):
+        (target / name).unlink(missing_ok=True)
+    measured = plan.model_copy(update={"metrics": tuple(specs)})
+    harness = _harness(folder, measured, options, Ledger(target, plan.keys), options.journal)
+    measured.keep(target)
+    cases = {case.id: case for case in plan.mine}
+    scoring, done = Scoring(harness.wiring, harness.metrics), 0
+    async with harness.wiring.working():
+        for name, group in groupby(read_results(recorded), key=lambda result: result.case):
+            scored = await scoring.scored(cases[name], list(group))
+            harness.ledger.add(scored, [])
+            done += len(scored)
+            options.tell(done, len(plan.keys), name)
+    await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
+    _finish(target, measured, harness.ledger)
+    return done
 
 
 def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal: Mode) -> Harness:

@@ -13,6 +13,7 @@ RESULTS: Final = "results.jsonl"
 TIMINGS: Final = "timings.jsonl"
 PARTIAL: Final = "results.partial.jsonl"
 PARTIAL_TIMES: Final = "timings.partial.jsonl"
+FILES: Final = (RESULTS, TIMINGS, PARTIAL, PARTIAL_TIMES)
 
 Key = tuple[str, int, str]
 
@@ -66,7 +67,10 @@ class Ledger:
         return self.has(self.keys)
 
     def add(self, results: Sequence[Result], times: Sequence[Mapping[str, Any]]) -> None:
-        """Append the results of a case; they are on the disk when this returns."""
+        """Append the results of a case; the system has them when this returns, so that no kill can lose them.
+
+        A power cut can: what is cut off then is answered again from the journal, which waits for the disk.
+        """
         lines = [(result.key, result.line()) for result in results]
         told = [((t["case"], t["seed"], t["arm"]), json.dumps(t, ensure_ascii=False)) for t in times]
         # The times first: a case counts as done by its results.
@@ -75,8 +79,6 @@ class Ledger:
                 at = opened.tell()
                 data = [f"{line}\n".encode() for _, line in rows]
                 opened.write(b"".join(data))
-                opened.flush()
-                os.fsync(opened.fileno())
             for (key, _), line in zip(rows, data, strict=True):
                 places[key] = (at, len(line))
                 at += len(line)

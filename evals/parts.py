@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from imagerag.graphs.runner import Runner
+
     Vectors = NDArray[np.float32]
 
 KEPT: Final = 20_000
@@ -103,6 +105,13 @@ class EvalWiring(Wiring):
     def runs(self) -> RunList:
         """A list that keeps nothing."""
         return NoRunList(self.home.run_list)
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """What all runs go through: it keeps the compiled graphs."""
+        from imagerag.graphs.runner import Runner
+
+        return Runner(wiring=self, durability="exit")
 
     def embedder(self, spec: str) -> Embedder:
         """A steady encoder of that spec."""

@@ -30,7 +30,7 @@ class Steering:
         more_rounds: redrawings at most, 0 to 20.
         without: references never to be used again; also by number, as the run's record lists its `references`.
         keep: references that go with every drawing; also by number.
-        use: library images to draw with next, whatever the judge says is missing.
+        use: library images to draw with now, whatever the judge says is missing.
         prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
             picture it goes on from.
         max_calls: model calls the new run may make; this and the next two are as they were where nothing is said.
@@ -107,14 +107,19 @@ def _anew(values: dict[str, Any], chosen: Sequence[UsedReference]) -> Seed:
 
 
 def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attempt, record: RunRecord) -> Seed:
-    """Go on from a picture: redraw it with what was chosen, else find out what it lacks."""
+    """Go on from a picture: draw with what was chosen, else find out what it lacks.
+
+    What somebody chose is what they want to see: the picture before is left to its own run, and not compared.
+    """
     verdict = base.verdict
     if verdict and verdict.aligned and not chosen:
         raise RunStateError(
             f"run {record.run_id} is aligned already: say what is to be different (another prompt, references to use, "
             "or not to use)"
         )
-    values |= {"attempts": [base.model_copy(update={"index": 0, "round": 0})]} | _round(chosen)
+    values |= _round(chosen)
+    if not chosen:
+        values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
     if verdict and verdict.aligned is not None:
         entries = [entry.model_copy(update={"first_missing": 0, "resolved": None}) for entry in record.concepts]
         known = ledger.observe(entries, verdict.missing, 0) if verdict.missing else entries

@@ -18,14 +18,12 @@ class Sample:
 
     Attributes:
         image: the bytes of the picture it gave; None where a run left none or broke.
-        initial: the bytes of the picture the case started from.
     """
 
     case: Case
     result: Result
     wiring: EvalWiring = field(repr=False)
     image: bytes | None = field(default=None, repr=False)
-    initial: bytes | None = field(default=None, repr=False)
 
 
 class Metric(Protocol):

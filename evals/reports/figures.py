@@ -22,6 +22,12 @@ def main_score(summary: Mapping[str, Any]) -> str | None:
     return next(iter([*ranked, *named]), None)
 
 
+def graded_score(summary: Mapping[str, Any]) -> str | None:
+    """The score that clouds show: one with more than two values, where there is one."""
+    numbers = {name: told for name, told in summary["metrics"].items() if told["kind"] == "score"}
+    return main_score({**summary, "metrics": numbers})
+
+
 def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -> dict[str, Plot]:
     """File name → plot; those there is something for."""
     score = main_score(summary)
@@ -32,7 +38,7 @@ def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -
         tally.add(result)
     made = {
         "library-size.svg": library_size(plan, summary, score),
-        "similarity-gain.svg": similarity_gain(tally, summary, score),
+        "similarity-gain.svg": similarity_gain(tally, summary, graded_score(summary) or score),
         "cost-score.svg": cost_score(summary, score),
     }
     return {name: plot for name, plot in made.items() if plot is not None}
@@ -86,7 +92,7 @@ def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
                 for arm, told in known.items()
                 if found[arm]["value"] is not None
             }
-            return Plot("Cost and score", label, score, series, named=True) if len(series) > 1 else None
+            return Plot("Cost and score", label, score, series) if len(series) > 1 else None
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 WIDTH: Final = 560
 HEIGHT: Final = 320
+LEGEND: Final = 18
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 52
 PALETTE: Final = ("#2a6fb0", "#c2571a", "#2f8f5b", "#8b4fb3", "#b23a48", "#6b7280")
 MARKS: Final = ("circle", "square", "diamond")
@@ -49,10 +50,12 @@ class Plot:
         """The plot as one SVG element."""
         points = [point for some in self.series.values() for point in some]
         xs, ys = _Axis.of([self._x(p.x) for p in points], LEFT, WIDTH - RIGHT), self._ys(points)
+        entries = self._entries()
+        height = HEIGHT + (LEGEND * (entries[-1][2] + 1) if entries else 0)
         parts = [
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-                f'height="{HEIGHT}" role="img" aria-label="{escape(self.title)}" font-size="12" '
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+                f'height="{height}" role="img" aria-label="{escape(self.title)}" font-size="12" '
                 'font-family="system-ui, sans-serif" '
                 'fill="currentColor" color="#444">'
             ),
@@ -117,7 +120,7 @@ class Plot:
                 low, high = ys.at(point.y - point.error), ys.at(point.y + point.error)
                 parts.append(f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" stroke-width="1.5"/>')
             told = escape(point.label or f"{name}: {point.x:g}, {point.y:.3f}")
-            parts.append(f"<g><title>{told}</title>{_mark(MARKS[number % len(MARKS)], x, y, colour)}</g>")
+            parts.append(f"<g><title>{told}</title>{_mark(_kind(number), x, y, colour)}</g>")
             if self.named:
                 end = x > WIDTH * 0.7
                 where = f'x="{x + (-8 if end else 8):.1f}" y="{y - 6:.1f}" text-anchor="{"end" if end else "start"}"'
@@ -125,15 +128,30 @@ class Plot:
         return parts
 
     def _legend(self) -> list[str]:
+        parts = []
+        for number, (name, x, row) in enumerate(self._entries()):
+            y = HEIGHT + row * LEGEND
+            parts.append(_mark(_kind(number), x, y, PALETTE[number % len(PALETTE)]))
+            parts.append(f'<text x="{x + 9}" y="{y + 4}" font-size="11">{escape(name)}</text>')
+        return parts
+
+    def _entries(self) -> list[tuple[str, int, int]]:
+        """What the legend below the plot says: name, pixels from the left, row."""
         if self.named or len(self.series) < 2:
             return []
-        parts, at = [], WIDTH - RIGHT
-        for number, name in reversed(list(enumerate(self.series))):
-            at -= 7 * len(name) + 22
-            colour = PALETTE[number % len(PALETTE)]
-            parts.append(f"{_mark(MARKS[number % len(MARKS)], at, 14, colour)}")
-            parts.append(f'<text x="{at + 9}" y="18" font-size="11">{escape(name)}</text>')
-        return parts
+        found, at, row = [], LEFT, 0
+        for name in self.series:
+            wide = 7 * len(name) + 26
+            if at > LEFT and at + wide > WIDTH:
+                at, row = LEFT, row + 1
+            found.append((name, at, row))
+            at += wide
+        return found
+
+
+def _kind(number: int) -> str:
+    """The mark of a series: no two have mark and colour in common before there are eighteen."""
+    return MARKS[(number + number // len(PALETTE)) % len(MARKS)]
 
 
 def _mark(kind: str, x: float, y: float, colour: str) -> str:

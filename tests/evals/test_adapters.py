@@ -1,12 +1,15 @@
 """Other harnesses: one case in, one result out, and failures that are no exceptions."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.adapters import langsmith_target, rows, run_case
+from imagerag.evals.adapters import export_dataset, langsmith_target, rows, run_case
 from imagerag.evals.pytest_plugin import NotJudgedError, assert_aligned  # noqa: F401
 from imagerag.evals.suites.case import Case
 from imagerag.tools.loopback import Loopback
@@ -72,3 +75,98 @@ async def test_rows_are_flat(tmp_path: Path, fakes: Any) -> None:
 def test_a_case_has_an_id_that_can_be_one() -> None:
     with pytest.raises(ValueError, match="id"):
         Case(id="../x", prompt="p")
+
+
+@pytest.mark.filterwarnings("ignore:'upload_results' parameter is in beta")
+async def test_langsmith_evaluates_offline(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from langsmith import Client, aevaluate
+    from langsmith.schemas import Example
+
+    monkeypatch.setenv("LANGSMITH_TRACING", "false")
+    now = datetime.now(UTC)
+    data = [
+        Example(id=uuid4(), dataset_id=uuid4(), inputs={"prompt": prompt}, created_at=now)
+        for prompt in (KNOWN, UNKNOWN)
+    ]
+
+    def aligned(outputs: dict[str, Any]) -> bool:
+        return bool(outputs["aligned"])
+
+    client = Client(api_url="http://127.0.0.1:9", api_key="none", info={}, tracing_sampling_rate=0.0)
+    found = await aevaluate(
+        langsmith_target(**world), data=data, evaluators=[aligned], client=client, upload_results=False
+    )
+    rows = [row async for row in found]
+    assert {r["example"].inputs["prompt"]: r["evaluation_results"]["results"][0].score for r in rows} == {
+        KNOWN: True,
+        UNKNOWN: False,
+    }
+
+
+async def test_results_are_a_hugging_face_dataset_with_its_pictures(tmp_path: Path, fakes: Any) -> None:
+    datasets = pytest.importorskip("datasets")
+    _, results = await fakes.run(fakes.plan(fakes.suite(2), arms="base,full"), out="out")
+    folder = tmp_path / "out"
+    (folder / "results.jsonl").write_text("".join(f"{result.line()}\n" for result in results))
+    (folder / "home").symlink_to(tmp_path / "home")
+    made = export_dataset(folder)
+    assert made["case"][:] == ["c0", "c0", "c1", "c1"]
+    assert made["score.searches"][:] == [0.0, 1.0, 0.0, 1.0]
+    made.save_to_disk(tmp_path / "saved")
+    again = datasets.load_from_disk(tmp_path / "saved")
+    assert again[1]["image"].size == made[1]["image"].size
+    assert again[1]["image"].size[0] > 0
+
+
+def test_nothing_to_export_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    (tmp_path / "results.jsonl").write_text("")
+    with pytest.raises(UsageError, match="no results"):
+        export_dataset(tmp_path)
+
+
+INSPECT = """
+import json, sys
+from pathlib import Path
+from inspect_ai import eval
+from imagerag.evals.inspecting import inspect_task
+from imagerag.evals.suites.case import Case, Suite
+
+known, unknown, home = sys.argv[1:]
+options = {"generator": "sketch", "judge": "sketch", "preset": "openai", "home": home, "folder": f"{home}/cases"}
+run = {"model": "none/none", "display": "none", "log_dir": f"{home}/logs"}
+suite = Suite(name="two", cases=(Case(id="known", prompt=known), Case(id="unknown", prompt=unknown)))
+(log,) = eval(inspect_task(suite, **options), **run)
+new = Suite(name="new", cases=(Case(id="new", prompt="a blue solid square"),))
+(broken,) = eval(inspect_task(new, **options, journal="replay"), **run)
+print(json.dumps({
+    "status": log.status,
+    "samples": {sample.id: sample.scores["imagerag"].model_dump() for sample in log.samples},
+    "metrics": {score.name: score.metrics["mean"].value for score in log.results.scores},
+    "pictures": [Path(sample.messages[-1].content[1].image).is_file() for sample in log.samples],
+    "broken": [broken.status, broken.samples[0].error.message],
+}))
+"""
+
+
+def test_inspect_runs_the_task_and_what_breaks_is_an_error(tmp_path: Path) -> None:
+    """In a process of its own: Inspect patches the event loop of the one it runs in."""
+    pytest.importorskip("inspect_ai")
+    asked = [sys.executable, "-c", INSPECT, KNOWN, UNKNOWN, str(tmp_path)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["status"] == "success"
+    assert {name: score["value"]["aligned"] for name, score in told["samples"].items()} == {
+        "known#0": 1.0,
+        "unknown#0": 0.0,
+    }
+    assert UNKNOWN in told["samples"]["unknown#0"]["explanation"]
+    assert told["metrics"]["aligned"] == 0.5
+    assert told["metrics"]["calls"] >= 2
+    assert told["pictures"] == [True, True]
+    assert told["broken"][0] == "error"
+    assert "ReplayMiss" in told["broken"][1] or "CaseFailedError" in told["broken"][1]

@@ -12,13 +12,13 @@ from imagerag.agent.errors import JudgeReplyError, UsageError
 from imagerag.agent.types import Candidate, Concept, ImageRef, Knobs, Query, Search, Setup, UsedReference
 from imagerag.evals.drawing import Picture as Drawing
 from imagerag.evals.drawing import chance
-from imagerag.evals.scoring import measured
 from imagerag.evals.metrics.base import AcrossSeeds, Sample
 from imagerag.evals.metrics.grading import chance_of_yes
 from imagerag.evals.metrics.registry import KINDS, MetricMaker, eye
 from imagerag.evals.metrics.retrieval import folded
 from imagerag.evals.parts import EvalWiring, Steady
 from imagerag.evals.results import Initial, Result
+from imagerag.evals.scoring import measured
 from imagerag.evals.suites.case import Case, Picture, Truth
 from imagerag.evals.suites.sketch import near_misses
 from imagerag.store.home import Home

@@ -1,0 +1,78 @@
+"""A library's own figures, new scores of pictures that are there, and that an irrelevant library does no harm."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Setup
+from imagerag.evals.arms import parse_arms
+from imagerag.evals.evaluation import Options, run_evaluation, score_evaluation
+from imagerag.evals.library_check import check_library
+from imagerag.evals.plan import Plan
+from imagerag.evals.results import read_results
+from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.evals.suites.sketch import sketch_suite
+from imagerag.evals.suites.stock import stocked
+from imagerag.evals.unrelated import UNRELATED
+from imagerag.store.home import Home
+from imagerag.store.null_captions import NULL_CAPTIONS
+from imagerag.tools.registry import make_embedder
+
+HARD = ("crowded/0137", "alike/0208", "one/0000")
+"""Two in which a circle passes for a hexagon, and one in which nothing passes."""
+
+
+async def test_a_library_is_asked_what_it_holds_and_what_it_does_not(tmp_path: Path) -> None:
+    made = await stocked(Home(tmp_path), "few", LibraryRecipe(kind="rare", size=40), make_embedder("sketch"))
+    found = await check_library(made, queries=30, unrelated=("a ship in a bottle", "a dotted circle"))
+    assert (found.images, found.captions) == (40, 30)
+    assert found.threshold.cosine == made.threshold
+    assert not found.threshold.held_out
+    assert found.threshold.accepted_own.n == 30
+    assert 0.5 < found.retrieval.ndcg_10 <= 1
+    assert found.retrieval.recall_1.value is not None
+    assert found.retrieval.recall_1.value <= found.retrieval.mrr <= 1
+    assert found.halves is not None
+    assert found.halves.held_out
+    await made.update([replace(row, caption="") for row in await made.rows()])
+    with pytest.raises(UsageError, match="no captions"):
+        await check_library(made)
+
+
+def test_the_unrelated_captions_are_not_those_that_calibration_uses() -> None:
+    assert not set(UNRELATED) & set(NULL_CAPTIONS)
+    assert len(set(UNRELATED)) == len(UNRELATED)
+
+
+async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(tmp_path: Path) -> None:
+    whole = sketch_suite(360)
+    cases = tuple(case for case in whole.cases if case.id in HARD)
+    plan = Plan(
+        suite=whole.model_copy(update={"cases": cases}),
+        arms=parse_arms("base,full+library=sketch-irrelevant"),
+        setup=Setup(generator="sketch", judge="sketch", library="sketch-irrelevant"),
+        metrics=("work",),
+    )
+    options = Options(users=Home(tmp_path / "users"), concurrency=1)
+    await run_evaluation(tmp_path / "out", plan, options)
+    recorded = (tmp_path / "out" / "results.jsonl").read_bytes()
+    for result in read_results(tmp_path / "out" / "results.jsonl"):
+        first, best = result.attempts[0], result.attempts[result.best_attempt or 0]
+        if result.image != result.initial.image:
+            scores: list[Any] = [attempt.verdict.score for attempt in (first, best) if attempt.verdict]
+            assert scores[0] < scores[1]
+
+    assert await score_evaluation(tmp_path / "out", tmp_path / "new", ["text:eye"], options) == 6
+    again = list(read_results(tmp_path / "new" / "results.jsonl"))
+    assert all(list(result.scores) == ["text:eye"] for result in again)
+    by_arm: dict[str, list[float]] = {}
+    for result in again:
+        by_arm.setdefault(result.arm, []).append(float(result.scores["text:eye"] or 0))
+    base, full = by_arm.values()
+    assert sum(full) / len(full) >= sum(base) / len(base) - 0.01
+    assert (tmp_path / "out" / "results.jsonl").read_bytes() == recorded
+    with pytest.raises(UsageError, match="folder of their own"):
+        await score_evaluation(tmp_path / "out", tmp_path / "out", ["work"], options)
