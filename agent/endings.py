@@ -55,8 +55,8 @@ def best_attempts(attempts: Sequence[Attempt]) -> list[Attempt]:
     """The attempts no other beats, oldest first: one, unless there are no scores to tell them apart.
 
     An aligned attempt beats any other. Otherwise the highest score wins, and of equal scores the oldest: a redrawing
-    that meets no more of the prompt has no claim to take its place. Attempts that were never judged come last. Only bare
-    noes, which have no score, are left to be compared; of those with the very same image only the oldest is kept.
+    that meets no more of the prompt has no claim to take its place. Attempts that were never judged come last. Only
+    bare noes, which have no score, are left to be compared; of those with the very same image only the oldest is kept.
     """
     if not attempts:
         return []
