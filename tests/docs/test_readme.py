@@ -1,7 +1,7 @@
 """The documents are run.
 
-`make docs-check` runs this folder. In every document, from top to bottom, in one empty desk and one empty
-`IMAGERAG_HOME`, without any key:
+`make docs-check` runs this folder. In every document, from top to bottom, in one empty desk and one
+`IMAGERAG_HOME` that holds only the built-in library, without any key:
 
 * a ```` ```python ```` block runs as a script of its own;
 * every `$ imagerag …` line of a ```` ```console ```` or ```` ```bash ```` block runs, and ends with 0;
@@ -16,6 +16,7 @@ rewrites the generated parts.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.docs.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -83,7 +86,8 @@ def scripts(document: str) -> list[tuple[Block, str]]:
 class Desk:
     """An empty working directory and an empty home, shared by the blocks of one document."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: "Warm | None" = None) -> None:
+        self.warm = warm
         self.folder = folder / "desk"
         self.folder.mkdir()
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("IMAGERAG_", "OPENAI_", "LANGSMITH_"))}
@@ -93,6 +97,9 @@ class Desk:
 
     def run(self, command: list[str]) -> tuple[int, str]:
         """The exit code, and everything the command said."""
+        warmed = self.warm.run(command, self.folder, self.environment) if self.warm else None
+        if warmed is not None:
+            return warmed
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -143,10 +150,19 @@ def regenerated(document: str, desk: Desk) -> str:
     return GENERATED.sub(lambda found: found[1] + generated(found[2], found[3], desk) + found[4], document)
 
 
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    """Where commands begin with torch imported already."""
+    started = Warm()
+    yield started
+    started.close()
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_a_document_shows_works(path: Path, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+def test_what_a_document_shows_works(path: Path, tmp_path: Path, sketch_home: Path, warm: Warm) -> None:
+    shutil.copytree(sketch_home, tmp_path / "home")
+    desk = Desk(tmp_path, warm)
     wrong = [line for block, source in scripts(path.read_text("utf-8")) for line in desk.play(block, source)]
     assert not wrong, "\n".join(wrong)
 

@@ -148,7 +148,7 @@ def test_killed_at_any_instant_and_resumed_it_is_the_same(recorded: Path, tmp_pa
     folder, kills = tmp_path / "killed", 0
     sketch_plan().keep(folder)
     chance = random.Random(4)
-    for _ in range(12):
+    for _ in range(2):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(folder)], env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
@@ -160,7 +160,7 @@ def test_killed_at_any_instant_and_resumed_it_is_the_same(recorded: Path, tmp_pa
             kills += 1
         if (folder / RESULTS).exists():
             break
-    if not (folder / RESULTS).exists():  # a machine too busy to get there in time: the last try is left alone
+    if not (folder / RESULTS).exists():  # the last go is left alone
         subprocess.run([sys.executable, "-c", KILLED, str(folder)], check=True)
     assert kills
     assert (folder / RESULTS).read_bytes() == (recorded / RESULTS).read_bytes()

@@ -29,9 +29,7 @@ async def test_a_run_is_steered_in_every_way(place: Any, connect: Any) -> None:
         first, second = [hit["uri"] for hit in found.structured_content["hits"]]
         both = await go_on(drawn, use=[first, second], more_rounds=1)
         assert sorted(titles(both)) == ["Star One", "Star Two"]
-        kept = await go_on(
-            more, keep=["1"], use=[second]
-        )  # what was asked for is what comes
+        kept = await go_on(more, keep=["1"], use=[second])  # what was asked for is what comes
         assert kept.structured_content["outcome"] == "aligned"
         assert sorted(titles(kept)) == ["Star One", "Star Two"]
         changed = await go_on(more, prompt="a ship under a blue star")
