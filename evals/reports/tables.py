@@ -1,17 +1,21 @@
-"""Tables of an evaluation, in Markdown, LaTeX and for the terminal, laid out like those of ImageRAG.
+"""Tables of an evaluation, in Markdown, LaTeX and for the terminal: all that was measured, arm by arm.
 
-| table | as in the paper |
+| table | |
 |---|---|
-| scores | 1 to 3: a row per arm, a column per score, mean ± standard error, the best in bold |
-| differences | ours: every arm against the first, interval, p corrected |
-| ablation | 6: the arms in the order given |
-| endings | ours: how cases ended, failures counted apart |
-| by tag | 4, 5: the scores split by what kind of case it was |
-| work | 7, 8: what an answer took |
+| scores | a row per arm, a column per score, mean ± standard error, the best in bold |
+| differences | every arm against the first, interval, p corrected |
+| endings | how cases ended, failures counted apart |
+| by tag | the scores split by what kind of case it was |
+| searches | what the library's searches found |
+| work | what an answer took |
+
+Those that are laid out as in the ImageRAG paper are made in `paper` and written here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+from imagerag.evals.reports.paper import Sheet
 
 WORK: Final = ("calls", "cost_usd", "searches", "redrawn", "kept_initial", "loop_aligned")
 SEARCHES: Final = "retrieval."
@@ -127,8 +131,8 @@ def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[
         yield "What an answer took", rows
 
 
-def markdown(summary: Mapping[str, Any]) -> str:
-    """The whole report as Markdown."""
+def markdown(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
+    """The whole report as Markdown, the paper's tables at its end."""
     suite = summary["suite"]
     told = (
         f"{summary['cases']} cases, {summary['results']} results. Suite `{suite['hash'][:16]}`. "
@@ -139,30 +143,68 @@ def markdown(summary: Mapping[str, Any]) -> str:
     for title, rows in all_tables(summary):
         lines += ["", f"## {title}", "", _row(rows[0]), _row(["---"] + ["---:"] * (len(rows[0]) - 1))]
         lines += [_row(row) for row in rows[1:]]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", markdown_sheets(paper)]).rstrip() + "\n"
+
+
+def markdown_sheets(sheets: Iterable[Sheet]) -> str:
+    """The paper's tables in Markdown, which has one line of headings: what stands above columns is put before each."""
+    lines: list[str] = []
+    for sheet in sheets:
+        above = [name for name, wide in sheet.groups for _ in range(wide)]
+        heads = ["", *(f"{group}: {name}" for group, name in zip(above, sheet.columns, strict=True))]
+        lines += [f"## {sheet.caption}", "", _row(heads), _row(["---"] + ["---:"] * len(above))]
+        lines += [*(_row(row) for row in sheet.marked("**{}**")), "", sheet.note, ""]
+    return "\n".join(lines)
 
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def latex(summary: Mapping[str, Any]) -> str:
-    """Every table as a LaTeX `table` with booktabs' rules."""
+def latex(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
+    """Every table as a LaTeX `table` with booktabs' rules, the paper's at the end."""
     parts = ["% Needs \\usepackage{booktabs}"]
     for title, rows in all_tables(summary, bold="\x02{}\x03"):
-        columns = "l" + "r" * (len(rows[0]) - 1)
-        body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
-        parts += [
-            r"\begin{table}", r"\centering", rf"\caption{{{_escaped(title)}}}", rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
-        ]  # fmt: skip
+        parts += _floating(title, len(rows[0]), [_line(rows[0]), r"\midrule", *map(_line, rows[1:])])
+    return "\n".join([*parts, latex_sheets(paper)])
+
+
+def latex_sheets(sheets: Iterable[Sheet]) -> str:
+    """The paper's tables in LaTeX: the data sets above their columns, a rule between the parts, the note below."""
+    parts: list[str] = []
+    for sheet in sheets:
+        groups, rules, at = [], [], 2
+        for name, wide in sheet.groups:
+            groups.append(rf"\multicolumn{{{wide}}}{{c}}{{{_escaped(name)}}}")
+            rules.append(rf"\cmidrule(lr){{{at}-{at + wide - 1}}}")
+            at += wide
+        lines = [f" & {' & '.join(groups)} \\\\", " ".join(rules), _line(["", *sheet.columns])]
+        part = None
+        for row, cells in zip(sheet.rows, sheet.marked("\x02{}\x03"), strict=True):
+            lines += [r"\midrule"] if row.part != part else []
+            lines.append(_line(cells))
+            part = row.part
+        parts += _floating(sheet.caption, len(sheet.columns) + 1, lines, sheet.note)
     return "\n".join(parts)
+
+
+def _floating(caption: str, columns: int, lines: Sequence[str], note: str = "") -> list[str]:
+    below = [r"\par\smallskip", rf"{{\footnotesize {_escaped(note)}}}"] if note else []
+    return [
+        r"\begin{table}", r"\centering", rf"\caption{{{_escaped(caption)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}", *below,
+        r"\end{table}", "",
+    ]  # fmt: skip
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(_escaped(cell) for cell in cells) + r" \\"
 
 
 _SPECIAL: Final = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "−": "$-$", "<": "$<$",
-    "≥": r"$\geq$", "\x02": r"\textbf{", "\x03": "}",
+    "≥": r"$\geq$", "↑": r"$\uparrow$", "\x02": r"\textbf{", "\x03": "}",
 }  # fmt: skip
 
 

@@ -1,7 +1,9 @@
-"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, plots, the gallery."""
+"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, plots, the gallery; and
+the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from imagerag.evals.ledger import RESULTS
 from imagerag.evals.plan import Plan
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
-from imagerag.evals.reports.tables import latex, markdown
+from imagerag.evals.reports.paper import Measured, sheets
+from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.results import read_results
 from imagerag.evals.summary import SUMMARY
 from imagerag.store.blobs import write_atomically
@@ -40,15 +43,37 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     """
     summary, plan = read_summary(folder), Plan.read(folder)
     plots = {name: plot.svg() for name, plot in figures(plan, summary, read_results(folder / RESULTS)).items()}
-    text = markdown(summary)
+    paper = sheets([Measured(plan.suite.name, plan, summary)])
+    text = markdown(summary, paper)
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
     page = gallery(summary, read_results(folder / RESULTS), picture or kept_pictures(folder), plots.values())
-    made = {"report.md": text, "tables.tex": latex(summary), "gallery.html": page}
+    made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     made |= {f"plots/{name}": svg for name, svg in plots.items()}
     for name, content in made.items():
         write_atomically(folder / name, content.encode())
     return [folder / name for name in made]
+
+
+def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
+    """Write the paper's tables with every evaluation as a data set; which files.
+
+    Raises:
+        UsageError: a folder holds no finished evaluation, or they fill no table.
+    """
+    read = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
+    names = Counter(plan.suite.name for _, plan, _ in read)
+    made = sheets([
+        Measured(f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary)
+        for folder, plan, summary in read
+    ])  # fmt: skip
+    if not made:
+        raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
+    target.mkdir(parents=True, exist_ok=True)
+    texts = {"paper.md": markdown_sheets(made), "paper.tex": f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}"}
+    for name, text in texts.items():
+        write_atomically(target / name, text.encode())
+    return [target / name for name in texts]
 
 
 def kept_pictures(folder: Path) -> Pictures:

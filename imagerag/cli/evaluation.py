@@ -166,15 +166,32 @@ def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_jso
 
 
 @click.command("report")
-@click.argument("folder", metavar="DIR")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR…")
+@click.option("--out", metavar="DIR", help="Write the ImageRAG paper's tables there, each evaluation a data set.")
 @json_option
 @pass_globals
-def report_command(globals_: Globals, /, folder: str, as_json: bool) -> int:
-    """Write the tables, plots and gallery of a finished evaluation again, and show what it came to."""
-    path = Path(folder).expanduser()
-    if not (path / "summary.json").is_file():
-        raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
-    tell_summary(path, as_json)
+def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None, as_json: bool) -> int:
+    """Write the tables, plots and gallery of a finished evaluation again, and show what it came to.
+
+    With --out, several evaluations fill the paper's tables together: paper.md and paper.tex.
+    """
+    paths = [Path(folder).expanduser() for folder in folders]
+    for path in paths:
+        if not (path / "summary.json").is_file():
+            raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
+    if out is not None:
+        return _tell_paper(paths, Path(out).expanduser(), as_json)
+    if len(paths) > 1:
+        raise UsageError("several evaluations are reported together in a folder of their own: --out DIR")
+    tell_summary(paths[0], as_json)
+    return 0
+
+
+def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
+    from imagerag.evals.reports.writing import write_paper
+
+    files = [str(file) for file in write_paper(paths, target)]
+    say_json(files) if as_json else say_all(files)
     return 0
 
 

@@ -11,7 +11,16 @@ from imagerag.tools.embedders.pixels import png
 from imagerag.tools.judges.sketch import checklist, near_misses, wording
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.draw import draw
-from imagerag.tools.sketch.world import COLOURS, PATTERNS, SHAPES, describe, listing, random_scene, random_thing
+from imagerag.tools.sketch.world import (
+    COLOURS,
+    PATTERNS,
+    SHAPES,
+    Thing,
+    describe,
+    listing,
+    random_scene,
+    random_thing,
+)
 
 CASES = 30
 SEED = 970_000
@@ -83,6 +92,24 @@ async def test_it_sees_what_is_there_and_names_what_is_not(kind: str) -> None:
     assert right >= 0.9 * total
     if kind != "there":
         assert named >= 0.9 * total
+
+
+async def test_circle_and_hexagon_are_told_apart() -> None:
+    judge, rng, taken, missed = make_judge("sketch"), Random(f"{SEED}/round"), 0, 0
+    for colour in COLOURS:
+        for shape, other in (("circle", "hexagon"), ("hexagon", "circle")):
+            thing = Thing(shape, colour, rng.choice(PATTERNS))
+            image = ImagePart(data=png(draw(random_scene(rng, (thing, random_thing(rng))))), media_type="image/png")
+            wrong = dataclasses.replace(thing, shape=other)
+            asked = [Requirement(text=describe(one)) for one in (thing, wrong)]
+            answer = await judge.critique(
+                "", image, subjects=[], requirements=asked, mode="fused", variation=Variation()
+            )
+            right, near = answer.verdict.checks
+            missed += not right.met
+            taken += near.met
+    assert taken <= 1
+    assert missed <= 1
 
 
 async def test_it_says_what_the_world_does_not_know() -> None:

@@ -16,6 +16,7 @@ from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges import alternatives
 from imagerag.tools.judges.checklist import DETERMINERS, checklist
 from imagerag.tools.judges.looking import Eye, Finding, Rivals
+from imagerag.tools.judges.views import AROUND
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,6 +56,7 @@ class ClipJudge:
         wording: how a requirement, or one of its rivals, is put to the encoder.
         split: makes the checklist of a prompt.
         regions: finds separate things as boxes; where it finds none, the picture is tiled.
+        around: what is kept around such a box, as a share of its longer side.
         whole: whether content is looked for in the whole picture, too.
         margin, slack, floor: cosines.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
@@ -71,6 +73,7 @@ class ClipJudge:
         wording: Callable[[Requirement], str] = photo_wording,
         split: Callable[[str], Sequence[Requirement]] = checklist,
         regions: "Regions" = border_regions,
+        around: float = AROUND,
         whole: bool = True,
         margin: float = 0.0,
         slack: float = 0.02,
@@ -84,6 +87,7 @@ class ClipJudge:
             others=others,
             wording=wording,
             regions=regions,
+            around=around,
             whole=whole,
             margin=margin,
             slack=slack,

@@ -52,6 +52,7 @@ class Eye:
     others: Rivals
     wording: Callable[[Requirement], str]
     regions: Regions
+    around: float
     whole: bool
     margin: float
     slack: float
@@ -63,7 +64,7 @@ class Eye:
         Raises:
             UsageError: the image cannot be read.
         """
-        seen = await asyncio.to_thread(views, data, self.regions)
+        seen = await asyncio.to_thread(views, data, self.regions, around=self.around)
         searches = [self._search(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
         pictures = await self.embedder.embed_images([view.data for view in seen])

@@ -15,6 +15,9 @@ Regions: TypeAlias = "Callable[[Image.Image], Sequence[Box]]"
 _SCALES: Final = ((2 / 3, 2), (1 / 2, 3))
 """Side of a tile as a share of the picture's, and how many fit along it; neighbours overlap by half."""
 
+AROUND: Final = 0.15
+"""What is kept around a region, as a share of its longer side, unless a judge says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -24,19 +27,19 @@ class View:
     data: bytes
 
 
-def views(data: bytes, regions: Regions, *, margin: float = 0.15) -> list[View]:
+def views(data: bytes, regions: Regions, *, around: float = AROUND) -> list[View]:
     """The whole picture first, then its parts: a square around each region, or overlapping tiles where there is none.
 
     Args:
         data: an encoded image.
         regions: finds separate things, as boxes; may find none.
-        margin: what is kept around a region, as a share of its longer side.
+        around: what is kept around a region, as a share of its longer side.
 
     Raises:
         UsageError: the image cannot be read.
     """
     image = open_rgb(data)
-    boxes = [_square(box, image.size, margin) for box in regions(image)] or tiles(image.size)
+    boxes = [_square(box, image.size, around) for box in regions(image)] or tiles(image.size)
     parts = [View(",".join(map(str, box)), png(image.crop(box))) for box in dict.fromkeys(boxes)]
     return [View("whole", png(image)), *parts]
 
@@ -54,10 +57,10 @@ def tiles(size: tuple[int, int]) -> list[Box]:
     return found
 
 
-def _square(box: Box, size: tuple[int, int], margin: float) -> Box:
+def _square(box: Box, size: tuple[int, int], around: float) -> Box:
     """A square around a box, inside the picture where that is possible."""
     left, top, right, bottom = box
-    side = min(round(max(right - left, bottom - top) * (1 + 2 * margin)), *size)
+    side = min(round(max(right - left, bottom - top) * (1 + 2 * around)), *size)
     side = max(side, 1)
     x = min(max((left + right - side) // 2, 0), size[0] - side)
     y = min(max((top + bottom - side) // 2, 0), size[1] - side)
