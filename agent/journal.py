@@ -98,11 +98,16 @@ class Journal(Protocol):
     """Where answered calls are kept."""
 
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
-        """The entry under a key: of that run, or the newest of any run when `run_id` is None."""
+        """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         ...
 
-    async def keep(self, entry: Entry) -> None:
-        """Keep an entry under its key; it is durable when this returns."""
+    async def keep(self, entry: Entry, *, used_by: str | None = None) -> None:
+        """Keep an entry under its key; it is durable when this returns.
+
+        Args:
+            used_by: a run that was given this answer though another one paid for it. It is kept for that run alone, and
+                is not one of the answers it paid for.
+        """
         ...
 
     async def keep_lost(self, lost: Lost) -> None:

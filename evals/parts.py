@@ -146,7 +146,7 @@ class EvalWiring(Wiring):
                     self.use("library", name, await (self.users or self).open_library(name))
         return cast(ReferenceLibrary, self._made["library", name])
 
-    def checkpoints(self) -> "AbstractAsyncContextManager[Any]":  # type: ignore[override]
+    def checkpoints(self) -> "AbstractAsyncContextManager[Any]":
         """A place that forgets a run as soon as it has ended."""
         from langgraph.checkpoint.memory import InMemorySaver
 

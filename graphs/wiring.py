@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from tempfile import TemporaryDirectory
@@ -26,10 +26,9 @@ from imagerag.tools.prices import Prices
 from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
     from imagerag.graphs.extending import Extension
     from imagerag.graphs.generation import Workflow
+    from imagerag.store.saver import GroupedSaver
 
 Made = TypeVar("Made")
 Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
@@ -103,15 +102,9 @@ class Wiring:
             return made.workflow(made.nodes.unbound())
         return made.workflow(made.nodes(**vars(parts), blobs=self.blobs, journal=journal))
 
-    @asynccontextmanager
-    async def checkpoints(self) -> AsyncIterator["AsyncSqliteSaver"]:
+    def checkpoints(self) -> AbstractAsyncContextManager["GroupedSaver"]:
         """The checkpoints, open for one start or resume, and shared with the others of this event loop."""
-        async with self._checkpoints.use() as saver:
-            try:
-                yield saver
-            finally:
-                # A run that is cancelled between a write and its commit must not keep the file locked for others.
-                await saver.conn.commit()
+        return self._checkpoints.use()
 
     def journal(self) -> AbstractAsyncContextManager[StoreJournal]:
         """The journal, open for one start or resume, and shared with the others of this event loop."""
@@ -123,7 +116,7 @@ class Wiring:
         return SharedJournal(self._journal)
 
     @cached_property
-    def _checkpoints(self) -> "Shared[AsyncSqliteSaver]":
+    def _checkpoints(self) -> "Shared[GroupedSaver]":
         return Shared(partial(open_checkpointer, self.home.checkpoints))
 
     @cached_property

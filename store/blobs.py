@@ -53,7 +53,7 @@ class FileBlobStore:
         Raises:
             BlobError: missing or damaged.
         """
-        return await asyncio.to_thread(for_models, await self.get(sha256))
+        return await asyncio.to_thread(lambda: for_models(self._get(sha256)))
 
     def _put(self, data: bytes) -> ImageRef:
         image = inspect(data)

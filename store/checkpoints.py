@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent import types
-from imagerag.store.sqlite import BUSY_S, patiently
+from imagerag.store.group_commit import open_grouped
+from imagerag.store.sqlite import patiently
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    from imagerag.store.saver import GroupedSaver
 
 
 def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
@@ -36,7 +38,7 @@ def serializer(extra: Iterable[type] = ()) -> "JsonPlusSerializer":
 
 
 @asynccontextmanager
-async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIterator["AsyncSqliteSaver"]:
+async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIterator["GroupedSaver"]:
     """Open the checkpoints at `path`, creating the file when there is none.
 
     Several processes may have it open: readers never wait (WAL), writers wait for each other for up to 30 s.
@@ -45,15 +47,9 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
         path: the SQLite file.
         extra: further types that the state may hold.
     """
-    import aiosqlite
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    from imagerag.store.saver import GroupedSaver
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    async with aiosqlite.connect(path, timeout=BUSY_S) as connection:
-        # FULL: a step costs seconds and money, the extra flush a fraction of a millisecond; with NORMAL a power
-        # cut could take back steps that were already acknowledged.
-        await patiently(lambda: connection.execute("PRAGMA journal_mode=WAL"))
-        await connection.execute("PRAGMA synchronous=FULL")
-        saver = AsyncSqliteSaver(connection, serde=serializer(extra))
-        await patiently(saver.setup)
+    async with open_grouped(path) as grouped:
+        saver = GroupedSaver(grouped, serializer(extra))
+        await patiently(saver.prepare)
         yield saver

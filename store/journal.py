@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.journal import Asked, Entry, Lost, distance
+from imagerag.store.group_commit import open_grouped
 from imagerag.store.shared import Shared
-from imagerag.store.sqlite import BUSY_S, appearing, patiently
+from imagerag.store.sqlite import patiently
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
-    from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 RUNS: Final = "journal"
 """Namespace of a run's own entries: (RUNS, run id)."""
@@ -38,16 +38,19 @@ class StoreJournal:
         self._store = store
 
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
-        """The entry under a key: of that run, or the newest of any run when `run_id` is None."""
+        """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         namespace = ANSWERS if run_id is None else (RUNS, run_id)
-        item = await patiently(lambda: self._store.aget(namespace, key))
+        item = await patiently(lambda: self._store.aget(namespace, key, refresh_ttl=False))
         return Entry.model_validate(item.value) if item else None
 
-    async def keep(self, entry: Entry) -> None:
-        """Keep an entry under its key, for its run and for all; both are committed when this returns."""
+    async def keep(self, entry: Entry, *, used_by: str | None = None) -> None:
+        """Keep an entry under its key, for its run and for all, or for a run that used it; committed on return."""
+        from langgraph.store.base import PutOp
+
         value, key = entry.model_dump(mode="json"), entry.asked.key
-        for namespace in ((RUNS, entry.run_id), ANSWERS):
-            await patiently(partial(self._store.aput, namespace, key, value))
+        namespaces = [(RUNS, used_by)] if used_by else [(RUNS, entry.run_id), ANSWERS]
+        puts = [PutOp(namespace, key, value) for namespace in namespaces]
+        await patiently(lambda: self._store.abatch(puts))
 
     async def keep_lost(self, lost: Lost) -> None:
         """Keep that a call was made and lost; it is committed when this returns."""
@@ -61,19 +64,20 @@ class StoreJournal:
         return sorted(entries, key=lambda entry: entry.at), sorted(lost, key=lambda one: one.at)
 
     async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
-        # A store may take a namespace for a prefix of characters, and so give the values of other runs too.
+        # Of a run's entries, not those it used that others paid for. And a store may take a namespace for a prefix of
+        # characters, and so give the values of other runs too.
         own = {"run_id": namespace[1]}
         found: list[dict[str, Any]] = []
         while True:
-            search = partial(self._store.asearch, namespace, filter=own, limit=_PAGE, offset=len(found))
-            page = await patiently(search)
+            search = partial(self._store.asearch, namespace, filter=own, limit=_PAGE, refresh_ttl=False)
+            page = await patiently(partial(search, offset=len(found)))
             found += [item.value for item in page]
             if len(page) < _PAGE:
                 return found
 
     async def similar(self, asked: Asked) -> Entry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
-        items = await patiently(lambda: self._store.asearch(ANSWERS, limit=_NEAREST))
+        items = await patiently(lambda: self._store.asearch(ANSWERS, limit=_NEAREST, refresh_ttl=False))
         kept = [Entry.model_validate(item.value) for item in items]
         alike = [entry for entry in kept if entry.asked.role == asked.role]
         return min(alike, key=lambda entry: distance(asked, entry.asked), default=None)
@@ -86,14 +90,14 @@ class SharedJournal:
         self._shared = shared
 
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
-        """The entry under a key: of that run, or the newest of any run when `run_id` is None."""
+        """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         async with self._shared.use() as journal:
             return await journal.find(key, run_id=run_id)
 
-    async def keep(self, entry: Entry) -> None:
-        """Keep an entry under its key; it is durable when this returns."""
+    async def keep(self, entry: Entry, *, used_by: str | None = None) -> None:
+        """Keep an entry under its key, for its run and for all, or for a run that used it; durable on return."""
         async with self._shared.use() as journal:
-            await journal.keep(entry)
+            await journal.keep(entry, used_by=used_by)
 
     async def keep_lost(self, lost: Lost) -> None:
         """Keep that a call was made and lost; it is durable when this returns."""
@@ -114,43 +118,11 @@ class SharedJournal:
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     """Open the journal at `path`, creating the file when there is none."""
+    from imagerag.store.grouped_store import GroupedStore, make_tables
 
     if not path.exists():
-        await asyncio.to_thread(_make, path)  # makes folders and files, which is not for an event loop
-    async with _open_store(path) as store:
+        await asyncio.to_thread(make_tables, path)  # makes folders and files, which is not for an event loop
+    async with open_grouped(path) as grouped:
+        store = GroupedStore(grouped)
+        await patiently(store.prepare)
         yield StoreJournal(store)
-
-
-def _make(path: Path) -> None:
-    async def made(fresh: Path) -> None:
-        async with _open_store(fresh):
-            pass
-
-    with appearing(path) as fresh:
-        if fresh is not None:
-            asyncio.run(made(fresh))
-
-
-@asynccontextmanager
-async def _open_store(path: Path) -> AsyncIterator["AsyncSqliteStore"]:
-    import aiosqlite
-    from langgraph.store.sqlite.aio import AsyncSqliteStore
-
-    async with aiosqlite.connect(path, isolation_level=None, timeout=BUSY_S) as connection:
-        await patiently(lambda: connection.execute("PRAGMA journal_mode=WAL"))
-        # An answer is money: it must survive a power cut once it is said to be kept.
-        await connection.execute("PRAGMA synchronous=FULL")
-        async with AsyncSqliteStore(connection) as store:
-            await patiently(store.setup)
-            try:
-                yield store
-            finally:
-                await _stop(store)
-
-
-async def _stop(store: "AsyncSqliteStore") -> None:
-    """End the store's queue task: closing the store leaves it pending, and a loop that ends then complains of it."""
-    task = store._task
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])

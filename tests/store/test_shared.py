@@ -1,7 +1,6 @@
 """One connection per event loop, for as long as anybody needs it."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -96,26 +95,4 @@ def test_each_event_loop_has_its_own(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     asyncio.run(work())
-    for thread in threading.enumerate():
-        if "worker" in thread.name:
-            thread.join(timeout=5)  # it has been told to stop, and is about to
-            assert not thread.is_alive()
-
-
-async def test_one_that_is_cancelled_in_the_middle_of_a_write_locks_nobody_out(tmp_path: Path) -> None:
-    wiring = Wiring(Home(tmp_path))
-    async with wiring.checkpoints() as other:
-
-        async def half() -> None:
-            async with wiring.checkpoints() as saver:
-                await saver.conn.execute("INSERT INTO writes VALUES ('t', '', 'c', 'k', '', 0, 'ch', 'null', x'')")
-                await asyncio.sleep(30)
-
-        task = asyncio.create_task(half())
-        while not other.conn.in_transaction:
-            await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        connection = sqlite3.connect(wiring.home.checkpoints, timeout=0.1)
-        connection.execute("BEGIN IMMEDIATE")  # another process writes, while this one is still there
-        connection.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "sqlite"]

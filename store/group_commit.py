@@ -1,0 +1,132 @@
+"""SQLite with group commit, in a thread of its own.
+
+A step of a run is kept before the next one begins, so every commit is flushed to the disk. Of many runs at once, those
+that wait while one commit is flushed share the next; and each crosses to the thread and back once, however many
+statements it takes.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from imagerag.store.sqlite import BUSY_S, patiently
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Job:
+    work: Callable[[], Any]
+    writes: bool
+    answer: "asyncio.Future[Any]"
+
+
+class GroupCommit:
+    """One SQLite connection, used from one event loop.
+
+    Work is done in the order it is asked for. Work that is cancelled while it waits is done all the same.
+
+    Args:
+        connection: without implicit transactions (`isolation_level=None`), and for use in another thread.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
+        self._thread.start()
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """What `work` gives; it uses the connection, and changes nothing."""
+        return await self._do(work, writes=False)
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """What `work` gives, once what it wrote is durable. It may be done twice, the first time being undone.
+
+        Raises:
+            Exception: whatever `work` or the commit raised; nothing of it was kept.
+        """
+        return await self._do(work, writes=True)
+
+    async def close(self) -> None:
+        """Do what was asked for, close the connection and end the thread."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def _do(self, work: Callable[[], T], *, writes: bool) -> T:
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Job(work, writes, answer))
+        return await answer
+
+    def _serve(self) -> None:
+        closing = False
+        while not closing:
+            jobs = [self._jobs.get()]
+            with suppress(Empty):
+                while True:
+                    jobs.append(self._jobs.get_nowait())
+            closing = None in jobs
+            asked = [job for job in jobs if job is not None]
+            done = list(zip(asked, self._together(asked), strict=True))
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_deliver, done)
+        self.connection.close()
+
+    def _together(self, jobs: list[_Job]) -> list[Any]:
+        """Do them in one transaction; when one of them fails, each in its own. A failure stands for its result."""
+        try:
+            if any(job.writes for job in jobs):
+                self.connection.execute("BEGIN IMMEDIATE")
+            results = [job.work() for job in jobs]
+            if self.connection.in_transaction:
+                self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            return [_Failed(error)] if len(jobs) == 1 else [result for job in jobs for result in self._together([job])]
+        return results
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: BaseException
+
+
+def _deliver(done: list[tuple[_Job, Any]]) -> None:
+    for job, result in done:
+        if job.answer.done():
+            continue  # whoever asked was cancelled
+        if isinstance(result, _Failed):
+            job.answer.set_exception(result.error)
+        else:
+            job.answer.set_result(result)
+
+
+@asynccontextmanager
+async def open_grouped(path: Path) -> AsyncIterator[GroupCommit]:
+    """Open the SQLite file at `path`, in WAL mode with every commit flushed.
+
+    Several processes may have it open: readers never wait, writers wait for each other for up to 30 s.
+    """
+    grouped = GroupCommit(await asyncio.to_thread(connect, path))
+    try:
+        # FULL: a step costs seconds and money, and an answer is paid for; with NORMAL a power cut could take back what
+        # was said to be kept.
+        await patiently(lambda: grouped.read(lambda: grouped.connection.execute("PRAGMA journal_mode=WAL")))
+        await grouped.read(lambda: grouped.connection.execute("PRAGMA synchronous=FULL"))
+        yield grouped
+    finally:
+        await asyncio.shield(grouped.close())
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for `GroupCommit`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)

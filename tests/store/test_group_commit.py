@@ -1,0 +1,142 @@
+"""SQLite with group commit: nothing is lost, nothing half done, and those who wait share a commit."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from imagerag.store.group_commit import GroupCommit, open_grouped
+
+
+@asynccontextmanager
+async def table(path: Path) -> AsyncIterator[GroupCommit]:
+    async with open_grouped(path) as grouped:
+        await grouped.write(lambda: grouped.connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
+        yield grouped
+
+
+def put(grouped: GroupCommit, number: int) -> "asyncio.Task[object]":
+    insert = "INSERT INTO t VALUES (?)"
+    return asyncio.ensure_future(grouped.write(lambda: grouped.connection.execute(insert, (number,)).rowcount))
+
+
+def kept(path: Path) -> list[int]:
+    """What another process would find."""
+    connection = sqlite3.connect(path)
+    found = [row[0] for row in connection.execute("SELECT n FROM t ORDER BY n")]
+    connection.close()
+    return found
+
+
+class Gate:
+    """Holds the thread back, so that what is asked for meanwhile has to wait."""
+
+    def __init__(self) -> None:
+        self.entered, self.opened = Event(), Event()
+
+    def work(self) -> None:
+        self.entered.set()
+        self.opened.wait(30)
+
+    async def held(self, grouped: GroupCommit) -> "asyncio.Task[None]":
+        task = asyncio.ensure_future(grouped.read(self.work))
+        await asyncio.to_thread(self.entered.wait, 30)
+        return task
+
+
+async def test_those_who_wait_share_one_commit_and_each_gets_its_own_answer(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        told: list[str] = []
+        grouped.connection.set_trace_callback(told.append)
+        gate = Gate()
+        held = await gate.held(grouped)
+        writes = [put(grouped, number) for number in range(50)]
+        count = asyncio.ensure_future(
+            grouped.read(lambda: grouped.connection.execute("SELECT count(*) FROM t").fetchone()[0])
+        )
+        await asyncio.sleep(0)
+        gate.opened.set()
+        assert await asyncio.gather(*writes) == [1] * 50
+        assert await count == 50
+        await held
+        assert told.count("COMMIT") == 1
+    assert kept(tmp_path / "db") == list(range(50))
+
+
+async def test_one_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        gate = Gate()
+        held = await gate.held(grouped)
+
+        def half() -> None:
+            grouped.connection.execute("INSERT INTO t VALUES (100)")
+            raise ValueError("and no more")
+
+        results = [put(grouped, 1), asyncio.ensure_future(grouped.write(half)), put(grouped, 1), put(grouped, 2)]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        first, second, third, fourth = await asyncio.gather(*results, return_exceptions=True)
+        await held
+        assert (first, fourth) == (1, 1)
+        assert isinstance(second, ValueError)
+        assert isinstance(third, sqlite3.IntegrityError)
+        assert not grouped.connection.in_transaction
+    assert kept(tmp_path / "db") == [1, 2]
+
+
+async def test_one_that_is_cancelled_locks_nobody_out(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        gate = Gate()
+        held = await gate.held(grouped)
+        write, other = put(grouped, 1), put(grouped, 2)
+        await asyncio.sleep(0)
+        write.cancel()
+        gate.opened.set()
+        assert await other == 1
+        await held
+        assert write.cancelled()
+        stranger = sqlite3.connect(tmp_path / "db", timeout=0.1)
+        stranger.execute("BEGIN IMMEDIATE")
+        stranger.close()
+
+
+async def test_what_was_asked_for_is_done_before_it_closes(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        writes = [put(grouped, number) for number in range(20)]
+        await asyncio.sleep(0)
+    assert kept(tmp_path / "db") == list(range(20))
+    await asyncio.gather(*writes)
+
+
+async def test_a_writer_waits_for_another_process(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        stranger = sqlite3.connect(tmp_path / "db", isolation_level=None)
+        stranger.execute("BEGIN IMMEDIATE")
+        waiting = put(grouped, 1)
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        stranger.execute("COMMIT")
+        stranger.close()
+        assert await waiting == 1
+
+
+def test_a_loop_that_ends_first_leaves_what_was_asked_for(tmp_path: Path) -> None:
+    left: list[GroupCommit] = []
+
+    async def leave() -> None:
+        opened = open_grouped(tmp_path / "db")
+        grouped = await opened.__aenter__()
+        left.append(grouped)
+        await grouped.write(lambda: grouped.connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
+        put(grouped, 1)
+        await asyncio.sleep(0)
+
+    asyncio.run(leave())
+    asyncio.run(left[0].close())
+    assert kept(tmp_path / "db") == [1]
+    with pytest.raises(sqlite3.ProgrammingError):
+        left[0].connection.execute("SELECT 1")
