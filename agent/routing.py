@@ -1,4 +1,7 @@
-"""Where a run goes next: pure functions of the state and the knobs, and nothing else."""
+"""Where a run goes next: pure functions of the state and the knobs, and nothing else.
+
+They are coroutines because LangGraph would send plain functions to a thread, for every decision.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,14 +17,14 @@ from imagerag.agent.types import Concept, Knobs, Query
 Sends = list[Send]
 
 
-def after_start(state: RunState, runtime: Runtime[Knobs]) -> Literal["generate"] | Sends:
+async def after_start(state: RunState, runtime: Runtime[Knobs]) -> Literal["generate"] | Sends:
     """Draw first, unless references were asked for first and no image was handed in."""
     if runtime.context.start == "retrieve" and state.get("initial_image") is None:
         return with_prompt(state)
     return "generate"
 
 
-def after_critique(state: RunState, runtime: Runtime[Knobs]) -> Literal["finish", "extract_concepts"]:
+async def after_critique(state: RunState, runtime: Runtime[Knobs]) -> Literal["finish", "extract_concepts"]:
     """Look for what is missing only when the judge said something is, and a round is left."""
     attempt = newest(state)
     verdict = attempt.verdict if attempt else None
@@ -30,19 +33,19 @@ def after_critique(state: RunState, runtime: Runtime[Knobs]) -> Literal["finish"
     return "extract_concepts" if attempt.round < runtime.context.max_rounds else "finish"
 
 
-def after_extraction(state: RunState) -> Literal["write_captions", "extract_concepts"] | Sends:
+async def after_extraction(state: RunState) -> Literal["write_captions", "extract_concepts"] | Sends:
     """Ask again, hotter, until something is named or the tries are spent; then search with the prompt itself."""
     if state["concepts"]:
         return "write_captions"
     return "extract_concepts" if state["concept_tries"] < len(TEMPERATURES) else with_prompt(state)
 
 
-def after_captions(state: RunState) -> Sends:
+async def after_captions(state: RunState) -> Sends:
     """One search per caption, in parallel."""
     return _searches(state, state["queries"])
 
 
-def after_shortlist(
+async def after_shortlist(
     state: RunState, runtime: Runtime[Knobs]
 ) -> Literal["select", "regenerate", "generate", "finish"] | Sends:
     """Draw with what passed, or let a human choose; if nothing passed, search with the prompt; then give up."""
@@ -55,7 +58,7 @@ def after_shortlist(
     return with_prompt(state) if not searched_with_prompt(state) else empty_handed(state)
 
 
-def after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
+async def after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
     """Draw with what the human chose; choosing nothing is an answer too."""
     return "regenerate" if state["chosen"] else empty_handed(state)
 
@@ -83,11 +86,13 @@ def searched_with_prompt(state: RunState) -> bool:
 
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
     passed_over = [*(state.get("excluded") or []), *(pin.image.sha256 for pin in state.get("pinned") or [])]
-    calls = state.get("calls") or []
+    calls, lineage = state.get("calls") or [], state.get("continues")
+    done_again = lineage is not None and lineage.done_again
     shared = {
         "round": coming_round(state),
         "passed_over": passed_over,
-        "made": sum(call.requests for call in calls if not call.reused),
+        "made": sum(call.requests for call in calls if done_again or not call.reused),
         "spent_usd": spent(calls),
+        "continues": lineage,
     }
     return [Send("retrieve", {"query": query, "place": [n, len(queries)], **shared}) for n, query in enumerate(queries)]

@@ -11,17 +11,19 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
 
+from imagerag.agent.ports import ImagePart
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.timing import Row, in_turns, row
+from imagerag.agent.types import Knobs, Setup, Variation
+from imagerag.evals.timing import Row, Work, in_turns, row
 from imagerag.graphs.runner import Runner
-from imagerag.graphs.wiring import Wiring
+from imagerag.graphs.wiring import Parts, Wiring
 from imagerag.store.home import Home
 from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.models import ImageModel
@@ -36,6 +38,7 @@ Mode = Literal["fused", "stepwise"]
 ANSWER_S: Final = 1.0
 """How long the provider takes for each answer."""
 AT_ONCE: Final = 64
+FEWER: Final = 16
 ROUNDS: Final = 2
 POINTS: Final = ("a red star", "a blue bolt", "ink on paper")
 JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
@@ -96,23 +99,51 @@ def judging_alone(times: dict[Mode, list[float]]) -> Row:
 
 
 async def crowd(runner: Runner, repeats: int) -> list[Row]:
-    """One run, and many at once in this process."""
+    """One run, and many at once in this process; and what of that the model calls take by themselves, without a graph.
+
+    All do the same at the same moment, so that what the processor has to do adds up: the clients of the services alone
+    make many take longer than one, the more the slower the processor is.
+    """
 
     asked: set[int] = set()
+    alone = f"{AT_ONCE} times the calls alone"
 
     async def one() -> None:
         _, record = await watched(runner, "fused")
         asked.add(sum(record.calls.values()))
 
-    async def many() -> None:
-        await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+    async def many(count: int) -> None:
+        await asyncio.gather(*(one() for _ in range(count)))
 
-    times = await in_turns({"one": one, "many": many}, repeats, warm=0)
-    note = f"{max(asked)} answers of {ANSWER_S:g} s"
+    async def bare() -> None:
+        parts = await runner.wiring.parts(setup("fused"))
+        await asyncio.gather(*(calls_alone(parts) for _ in range(AT_ONCE)))
+
+    few, crowded = f"{FEWER} runs at once", f"{AT_ONCE} runs at once"
+    work: dict[str, Work] = {"one run": one, few: partial(many, FEWER), crowded: partial(many, AT_ONCE), alone: bare}
+    times = await in_turns(work, repeats, warm=0)
+    notes = {
+        "one run": f"{max(asked)} answers of {ANSWER_S:g} s",
+        crowded: "target 1.2",
+        alone: "no graph, nothing kept",
+    }
+    base = ("one run", times["one run"])
     return [
-        row("provider", "one run", times["one"], note=note),
-        row("provider", f"{AT_ONCE} runs at once", times["many"], against=("one run", times["one"]), note="target 1.2"),
+        row("provider", name, spent, against=base if name != "one run" else None, note=notes.get(name, ""))
+        for name, spent in times.items()
     ]
+
+
+async def calls_alone(parts: Parts) -> None:
+    """The model calls of a run, and nothing else: draw, judge, and again with references."""
+    references: list[ImagePart] = []
+    for _ in range(ROUNDS + 1):
+        picture = await parts.generator.generate(
+            f"picture {next(_numbers)}", references, variation=Variation(), size=None
+        )
+        seen = ImagePart(data=picture.data, media_type="image/png")
+        await parts.judge.critique("a picture", seen, subjects=(), requirements=(), mode="fused", variation=Variation())
+        references = [seen, seen]
 
 
 async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
@@ -167,7 +198,7 @@ def serving() -> Iterator[str]:
 
 def serve(pipe: Connection) -> None:
     """Serve until told that it is enough; the address is the first thing said."""
-    with Loopback(answer, latency_s=ANSWER_S) as server:
+    with Loopback(answer, latency_s=ANSWER_S, keep_alive=True) as server:
         pipe.send(server.base_url)
         pipe.recv()
 

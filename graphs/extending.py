@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from imagerag.agent.nodes import Nodes
@@ -22,7 +23,7 @@ class Extension:
     nodes: type[Nodes] = Nodes
     workflow: Callable[[Nodes], Workflow] = build_workflow
 
-    @property
+    @cached_property
     def own_steps(self) -> int:
         """How many nodes it adds."""
         return len(self.workflow(self.nodes.unbound()).nodes.keys() - _OURS)

@@ -66,8 +66,8 @@ async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> Reach:
     account = Account.of(spec.base_url or (LOCALAI_URL if spec.provider == "localai" else None))
 
     async def models() -> list[str]:
-        async with account.client(identity, timeout_s) as client:
-            page = await client.models.list()
+        client = account.client(identity, timeout_s)
+        page = await client.models.list()
         listed = getattr(page, "data", None)
         return [str(getattr(model, "id", "")) for model in listed] if isinstance(listed, list) else []
 

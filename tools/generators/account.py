@@ -1,16 +1,13 @@
 """Where an OpenAI-like service is, and the key it wants."""
 
 import os
-import ssl
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from imagerag.agent.errors import AuthError
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
@@ -84,7 +81,7 @@ class Account:
         return "none"
 
     def client(self, who: str, timeout_s: float) -> "openai.AsyncOpenAI":
-        """A client for one call, to be closed after it: connections belong to the event loop they were made in.
+        """A client, not to be closed: the connections are the event loop's.
 
         It never retries by itself: retries are the graph's, where they can be seen.
 
@@ -93,22 +90,12 @@ class Account:
         """
         import openai
 
-        key, connections = self.sent_key(who), connections_for(timeout_s)
+        from imagerag.tools.connections import connections
+
         return openai.AsyncOpenAI(
-            api_key=key, base_url=self.base_url, max_retries=0, timeout=timeout_s, http_client=connections
+            api_key=self.sent_key(who),
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=timeout_s,
+            http_client=connections(),
         )
-
-
-def connections_for(timeout_s: float) -> "httpx2.AsyncClient":
-    """Connections for one call, to be closed after it."""
-    import openai
-
-    return openai.DefaultAsyncHttpxClient(verify=_trust(), timeout=timeout_s)
-
-
-@lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    """The trusted certificates, read once: reading them takes longer than everything else about a client."""
-    import httpx2
-
-    return httpx2.create_ssl_context()

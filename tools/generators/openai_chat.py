@@ -99,10 +99,10 @@ class OpenAIChatImages(HostedGenerator):
         if self._modalities:
             params["modalities"] = self._modalities
         extra = self._extra | ({"image_config": {"aspect_ratio": nearest_ratio(size)}} if size else {})
-        async with self._account.client(self.identity, self._timeout_s) as client:
-            answer = await client.chat.completions.create(
-                **params, extra_body=extra or None, extra_headers=idempotency.headers()
-            )
+        client = self._account.client(self.identity, self._timeout_s)
+        answer = await client.chat.completions.create(
+            **params, extra_body=extra or None, extra_headers=idempotency.headers()
+        )
         return await self._read(answer)
 
     async def _read(self, answer: Any) -> GeneratedImage:

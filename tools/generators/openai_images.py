@@ -176,14 +176,14 @@ class OpenAIImages(HostedGenerator):
         streams = watcher.partial_images > 0 and self._facts.streams and self._json is None
         if streams:
             params |= {"stream": True, "partial_images": watcher.partial_images}
-        async with self._account.client(self.identity, self._timeout_s) as client:
-            if references and self._json:
-                answer = await self._post(client, self._json, params, references)
-            elif references:
-                answer = await client.images.edit(**params, **self._edit(references))
-            else:
-                answer = await client.images.generate(**params, **self._drawing)
-            return await (self._watched(answer, watcher) if streams else self._read(answer))
+        client = self._account.client(self.identity, self._timeout_s)
+        if references and self._json:
+            answer = await self._post(client, self._json, params, references)
+        elif references:
+            answer = await client.images.edit(**params, **self._edit(references))
+        else:
+            answer = await client.images.generate(**params, **self._drawing)
+        return await (self._watched(answer, watcher) if streams else self._read(answer))
 
     def _edit(self, references: Sequence[ImagePart]) -> dict[str, Any]:
         """What only an edit has. The file's type must be said: bare bytes go as octet-stream, which is refused."""
@@ -232,11 +232,12 @@ class OpenAIImages(HostedGenerator):
     async def _watched(self, events: Any, watcher: Watcher) -> GeneratedImage:
         """The final picture of a stream; unfinished ones go to whoever looks on."""
         final = None
-        async for event in events:
-            if event.type.endswith(".partial_image"):
-                await self._show(event, watcher)
-            elif event.type.endswith(".completed"):
-                final = event
+        async with events:
+            async for event in events:
+                if event.type.endswith(".partial_image"):
+                    await self._show(event, watcher)
+                elif event.type.endswith(".completed"):
+                    final = event
         if final is None:
             raise unreadable(self.identity, "a stream that ended before its picture was finished")
         return await self._image(decoded(final.b64_json, self.identity), final.usage, None)

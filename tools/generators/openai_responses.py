@@ -7,7 +7,7 @@ from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import Account, connections_for
+from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import guarded, refusal, unreadable
 from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described
 from imagerag.tools.generators.models import BACKGROUNDS, FIDELITIES, FORMATS, MODERATIONS, check_options, check_request
@@ -18,7 +18,6 @@ from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
-    import httpx2
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import Runnable
 
@@ -109,10 +108,9 @@ class OpenAIResponsesImages(HostedGenerator):
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         tool = self._tool | ({"size": str(size)} if size else {})
         # Images must be in no trace: neither callbacks that are inherited nor LangSmith's own see this call.
-        async with connections_for(self._timeout_s) as connections:
-            asked = self._drawer(tool, key, connections).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
-            with tracing_context(enabled=False):
-                message = await self._readable(asked)
+        asked = self._drawer(tool, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
+        with tracing_context(enabled=False):
+            message = await self._readable(asked)
         return await self._read(message)
 
     async def _readable(self, asked: "Awaitable[AIMessage]") -> "AIMessage":
@@ -123,9 +121,11 @@ class OpenAIResponsesImages(HostedGenerator):
             stumbled = type(error).__name__
         raise unreadable(self.identity, f"something that is no Responses answer ({stumbled})")
 
-    def _drawer(self, tool: dict[str, Any], key: str, connections: "httpx2.AsyncClient") -> "Runnable[Any, AIMessage]":
+    def _drawer(self, tool: dict[str, Any], key: str) -> "Runnable[Any, AIMessage]":
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
+
+        from imagerag.tools.connections import connections
 
         model = ChatOpenAI(
             model=self._model,
@@ -135,7 +135,7 @@ class OpenAIResponsesImages(HostedGenerator):
             max_retries=0,
             timeout=self._timeout_s,
             disable_streaming=True,
-            http_async_client=connections,
+            http_async_client=connections(),
         )
         must = {"type": "image_generation"}
         drawer: Runnable[Any, AIMessage] = model.bind_tools([tool], tool_choice=must)

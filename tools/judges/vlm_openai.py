@@ -8,7 +8,6 @@ module works around was run against langchain-openai 1.7.3; it is told where it 
 import asyncio
 import json
 import re
-import ssl
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import ChatResult
+    from langchain_core.runnables import RunnableConfig
     from langchain_openai import ChatOpenAI
 
 TIMEOUT_S: Final = 120.0
@@ -144,12 +145,15 @@ class OpenAIChat:
 
     async def _invoke(self, turns: Sequence[Turn], options: Mapping[str, Any]) -> "AIMessage":
         pictures = {part.sha256: part for turn in turns for part in turn.parts if isinstance(part, Picture)}
-        client = self._client()
-        with _pixels(pictures):
-            async with asyncio.timeout(self.timeout_s):
-                return await client.ainvoke(
-                    self._messages(turns), **options, extra_headers=_idempotency(turns, options) or None
-                )
+        client, headers = self._client(), _idempotency(turns, options) or None
+        try:
+            with _pixels(pictures):
+                async with asyncio.timeout(self.timeout_s):
+                    named: RunnableConfig = {"run_name": self.identity}
+                    return await client.ainvoke(self._messages(turns), named, **options, extra_headers=headers)
+        except _UnansweredError as unanswered:
+            error = unanswered.error
+        raise error
 
     def _messages(self, turns: Sequence[Turn]) -> "list[BaseMessage]":
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -198,13 +202,11 @@ class OpenAIChat:
     def _new_client(self) -> "ChatOpenAI":
         import openai
 
+        from imagerag.tools.connections import connections, trust
+
         # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
         warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
         warnings.filterwarnings("ignore", message=r"Invalid schema for OpenAI's structured", append=False)
-        # No idle connections are kept: an answer takes seconds, and nothing is left open when a program ends.
-        usual = openai.DEFAULT_CONNECTION_LIMITS
-        limits = type(usual)(max_connections=usual.max_connections, max_keepalive_connections=0)
-        connection: dict[str, Any] = {"verify": _trust(), "timeout": self.timeout_s, "limits": limits}
         key: Any = self.account.sent_key(self.identity)
         return _chat_openai()(
             model=self.model,
@@ -215,17 +217,9 @@ class OpenAIChat:
             use_responses_api=False,
             cache=False,
             disable_streaming=True,
-            http_client=openai.DefaultHttpxClient(**connection),
-            http_async_client=openai.DefaultAsyncHttpxClient(**connection),
+            http_client=openai.DefaultHttpxClient(verify=trust()),  # never used; its own would read certificates anew
+            http_async_client=connections(),
         )
-
-
-@lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    """The trusted certificates, read once: that takes longer than all else about a client."""
-    import httpx2
-
-    return httpx2.create_ssl_context()
 
 
 @lru_cache(maxsize=64)
@@ -245,6 +239,14 @@ def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str,
     content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)
     digest = sha256(content.encode()).hexdigest()[:16]
     return {name: f"{key}-{digest}" for name, key in given.items()}
+
+
+class _UnansweredError(Exception):
+    """What tracers are told of an error: its class. Its words are a service's, and may quote the key or the request."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
 
 
 @contextmanager
@@ -274,6 +276,13 @@ def _chat_openai() -> "type[ChatOpenAI]":
                 for sent, message in zip(payload["messages"], messages, strict=True)
             ]
             return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
+
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> "ChatResult":
+            try:
+                return await super()._agenerate(*args, **kwargs)
+            except Exception as error:
+                lost = error
+            raise _UnansweredError(lost)  # outside of the handler, or it would carry the error as its context
 
     return HashedChatOpenAI
 

@@ -1,0 +1,45 @@
+"""HTTP connections to model services: one client for all calls of an event loop."""
+
+import asyncio
+import ssl
+from functools import lru_cache
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import httpx2
+import openai
+
+SENT_WHOLE: Final = 1 << 20
+"""Bytes of a request that are put together and sent at once; what is larger is not copied."""
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
+
+
+def connections() -> httpx2.AsyncClient:
+    """The client of the running event loop, not to be closed. Each request says its own timeout.
+
+    It keeps no idle connection: an answer takes seconds, and nothing is left open when a loop or a program ends.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        usual = openai.DEFAULT_CONNECTION_LIMITS
+        limits = type(usual)(max_connections=usual.max_connections, max_keepalive_connections=0)
+        transport = _SendingWhole(verify=trust(), limits=limits)
+        # The limits are for proxies, too: where the environment names one, the client makes a transport for it.
+        _clients[loop] = openai.DefaultAsyncHttpxClient(transport=transport, verify=trust(), limits=limits)
+    return _clients[loop]
+
+
+@lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """The trusted certificates, read once: reading them takes longer than everything else about a client."""
+    return httpx2.create_ssl_context()
+
+
+class _SendingWhole(httpx2.AsyncHTTPTransport):
+    """Sends a form of several files at once; part by part takes longer than all else about such a request."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if int(request.headers.get("content-length", SENT_WHOLE + 1)) <= SENT_WHOLE:
+            await request.aread()
+        return await super().handle_async_request(request)
