@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.agent import ledger as ledgers
 from imagerag.agent.ports import Hit
-from imagerag.agent.types import Candidate, Decision, LedgerEntry, Query, Search, UsedReference
+from imagerag.agent.types import Candidate, Decision, LedgerEntry, Search, UsedReference
 
 
 def candidates_of(hits: Sequence[Hit], *, threshold: float | None, near_duplicate: float) -> tuple[Candidate, ...]:
@@ -68,7 +68,7 @@ def shortlist(
             free = min(wanted, room)
             decision = candidate.decision or _decide(candidate, used, taken, by_hand=by_hand and room > 0, free=free)
             if decision == "taken":
-                taken[candidate.image.sha256] = reference_of(candidate, search.query)
+                taken[candidate.image.sha256] = reference_of(candidate, search.query.concept.text, search.query.text)
                 wanted, room = wanted - 1, room - 1
             candidates.append(candidate.model_copy(update={"decision": decision}))
         decided.append(search.model_copy(update={"candidates": tuple(candidates)}))
@@ -88,25 +88,25 @@ def _decide(
     return "taken" if free > 0 else "reserve"
 
 
-def reference_of(candidate: Candidate, query: Query, *, by_hand: bool = False) -> UsedReference:
-    """A candidate as a reference for the concept it was searched for."""
+def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand: bool = False) -> UsedReference:
+    """What a search found as a reference for `concept`."""
     return UsedReference(
-        image=candidate.image,
+        image=found.image,
         choice="by_hand" if by_hand else "retrieved",
-        concept=query.concept.text,
-        caption=query.text,
-        similarity=candidate.similarity,
-        title=candidate.title,
-        source=candidate.source,
-        author=candidate.author,
-        licence=candidate.licence,
+        concept=concept,
+        caption=caption,
+        similarity=found.similarity,
+        title=found.title,
+        source=found.source,
+        author=found.author,
+        licence=found.licence,
     )
 
 
 def choose_by_hand(searches: Sequence[Search], chosen: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
     """Carry out a human's choice among what was offered: `chosen` are SHA-256 ids, kept in the order given."""
     offered = {
-        candidate.image.sha256: reference_of(candidate, search.query, by_hand=True)
+        candidate.image.sha256: reference_of(candidate, search.query.concept.text, search.query.text, by_hand=True)
         for search in reversed(searches)
         for candidate in search.candidates
         if candidate.decision == "offered"

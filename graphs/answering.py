@@ -1,6 +1,6 @@
 """The answering graph: ask a library, and get an answer that says which picture supports what.
 
-retrieve → answer → (the same without the library, to compare) → finish. Nodes are in `agent/answering.py`. A thread is
+retrieve → answer → (the same without the library, to compare) → finish. Nodes are in `agent/answering/`. A thread is
 a conversation: its checkpoint keeps the questions before this one.
 """
 
@@ -12,12 +12,11 @@ from langgraph.types import Command, RetryPolicy
 
 from imagerag.agent.answering.nodes import (
     AnsweringNodes,
-    AskInput,
-    AskState,
     after_answer,
     after_retrieval,
     ending_of,
 )
+from imagerag.agent.answering.state import AskInput, AskState
 from imagerag.agent.answering.values import MAX_SUPPORT, Answerer, Reply, short
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import revived

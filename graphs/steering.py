@@ -16,6 +16,7 @@ from imagerag.agent.endings import best_attempts
 from imagerag.agent.errors import RunStateError, UsageError
 from imagerag.agent.ports import Filter, ReferenceLibrary
 from imagerag.agent.record import RunRecord
+from imagerag.agent.shortlist import reference_of
 from imagerag.agent.types import Attempt, Lineage, Setup, Subject, UsedReference
 
 SHORTEST_ID: Final = 6
@@ -219,14 +220,5 @@ async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibr
         for hit in await library.search(concept, k=len(ids), filter=Filter(only=frozenset(ids))):
             old = best.get(hit.image.sha256)
             if old is None or (old.similarity or -1) < hit.similarity:
-                best[hit.image.sha256] = UsedReference(
-                    image=hit.image,
-                    concept=concept,
-                    caption=hit.caption,
-                    similarity=hit.similarity,
-                    title=hit.title,
-                    source=hit.source,
-                    author=hit.author,
-                    licence=hit.licence,
-                )
+                best[hit.image.sha256] = reference_of(hit, concept, hit.caption)
     return best

@@ -1,28 +1,24 @@
 """The Python front door: `ImageRAG`."""
 
 import asyncio
-import io
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
+from imagerag.agent.errors import UsageError
 from imagerag.agent.types import ImageRef, Knobs, Setup, Subject
 from imagerag.going_on import GoingOn, last_record
 from imagerag.inputs import Image, make_knobs, named_images, parse_size, read_image, read_mask, run_sync, told
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
-    from imagerag.batch_files import BatchResult
-    from imagerag.batching import Source
-    from imagerag.comparing.values import RunDiff
+    from imagerag.batch.lines import Source
+    from imagerag.batch.results import BatchResult
     from imagerag.graphs.estimate import Estimate
     from imagerag.graphs.events import RunEvent
-    from imagerag.graphs.history import Step
-    from imagerag.store.runs import RunEntry
 
 
 class ImageRAG(GoingOn):
@@ -219,7 +215,7 @@ class ImageRAG(GoingOn):
             UsageError: an input, a folder or an option that cannot be; nothing was run then.
             BudgetExceededError: the budget does not allow the next run; after all results.
         """
-        from imagerag.batching import Batch
+        from imagerag.batch.running import Batch
 
         batch = Batch(
             self,
@@ -242,100 +238,6 @@ class ImageRAG(GoingOn):
             return [result async for result in self.batch(source, out, **options)]
 
         return run_sync(all_of_it())
-
-    async def runs(
-        self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None, **filters: Any
-    ) -> "list[RunEntry]":
-        """The runs made so far, newest first.
-
-        Args:
-            limit: at most so many; None for all.
-            outcome: only those that ended so.
-            text: only those whose prompt contains it.
-            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.runs.RunList.list` takes
-                them.
-        """
-        from imagerag.store.home import Home
-        from imagerag.store.runs import RunList
-
-        # Not by way of `wiring`: that loads the graph, and listing is to be quick.
-        listed = RunList(Home.find(self.settings.home).run_list)
-        return await listed.list(limit, outcome=outcome, text=text, **filters)
-
-    async def save(self, record: "RunRecord", path: str | Path) -> "RunRecord":
-        """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.
-
-        Returns:
-            The record, its image's path now that file.
-
-        Raises:
-            UsageError: the file cannot be written, or its suffix is of another format than the picture.
-        """
-        from imagerag.export import export
-
-        return await export(record, self.wiring.blobs, Path(path))
-
-    async def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of an image of a run, verified against their hash."""
-        return await self.wiring.blobs.get(sha256)
-
-    async def pictures(self, record: "RunRecord") -> dict[str, bytes]:
-        """The bytes of every picture a run speaks of, by SHA-256: attempts and candidates. Lost ones are left out."""
-        library = None
-        if record.searches and record.setup and record.setup.library:
-            with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own pictures are still there
-                library = await self.open_library(record.setup.library)
-        found: dict[str, bytes] = {}
-        offered = [candidate.image for search in record.searches for candidate in search.candidates]
-        sent = [reference.image for attempt in record.attempts for reference in attempt.references]
-        for image in [*(attempt.image for attempt in record.attempts), *sent, *offered]:
-            with suppress(BlobError):
-                found[image.sha256] = await self.image_bytes(image.sha256)
-            if image.sha256 not in found and library is not None:
-                with suppress(BlobError):
-                    found[image.sha256] = await library.image_bytes(image.sha256)
-        return found
-
-    async def steps(self, run: "RunRecord | str") -> "list[Step]":
-        """What a run did, step by step: node, what it changed, calls, time."""
-        from imagerag.graphs.history import steps
-
-        entry = run if not isinstance(run, str) else await self.wiring.runs.get(run)
-        return await steps(self.wiring, entry.run_id)
-
-    async def report(self, run: "RunRecord | str") -> str:
-        """One self-contained HTML page that tells a whole run; `run` is its record, its id, or the start of that."""
-        from imagerag.report.making import report_of
-
-        return await report_of(self, await self.record(run) if isinstance(run, str) else run)
-
-    async def diff(self, a: "RunRecord | str", b: "RunRecord | str") -> "RunDiff":
-        """How two runs differ, the first divergence first: a run and its replay, or any two.
-
-        Args:
-            a: a run's record, its id, or the start of that; `b` likewise.
-
-        Returns:
-            `same`, `first` (where they part), `divergences`, `setup` and `result`; `as_json()` is `imagerag.diff/1`.
-
-        Raises:
-            UnknownRunError: no such run.
-        """
-        from imagerag.comparing.making import compare
-
-        return await compare(self, *[await self.record(run) if isinstance(run, str) else run for run in (a, b)])
-
-    async def contact_sheet(self, record: "RunRecord") -> bytes:
-        """One picture (PNG) that tells a whole run; of a run that waits for a choice, what it offers, numbered."""
-        from imagerag.choices_sheet import choices_sheet
-        from imagerag.sheet import contact_sheet
-
-        pictures = await self.pictures(record)
-        draw, document = (choices_sheet, record.question) if record.question else (contact_sheet, record.as_json())
-        sheet = await asyncio.to_thread(draw, document, pictures.__getitem__)
-        out = io.BytesIO()
-        await asyncio.to_thread(sheet.save, out, "PNG")
-        return out.getvalue()
 
     def _setup(self, library: str | None, knobs: Knobs, deadline_s: float | None) -> Setup:
         try:

@@ -1,7 +1,6 @@
 """The Python front door to answers: ask a library, and get an answer that cites its pictures."""
 
 import asyncio
-import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -32,6 +31,7 @@ class Asking(Libraries):
         *,
         library: str | None = None,
         thread: str | None = None,
+        follow_up: bool = False,
         compare: bool = False,
         k: int = 8,
         where: Mapping[str, str] | None = None,
@@ -48,7 +48,9 @@ class Asking(Libraries):
         Args:
             question: what to ask, at most 4,000 characters.
             library: which one, when not the one this object was made with.
-            thread: the `thread_id` of an earlier answer, to ask on; or an id of one's own. A new one when None.
+            thread: the `thread_id` of an earlier answer, to ask on; or an id of one's own, which begins a thread where
+                there is none of that id (the record's `new_thread` says so). A new one when None.
+            follow_up: never begin a thread of a given id.
             compare: let the same model answer without the library, too.
             k: pictures taken for their similarity to the question, 1 to 100.
             where: metadata a picture must have; tags and licences likewise.
@@ -65,6 +67,7 @@ class Asking(Libraries):
 
         Raises:
             UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
+            UnknownThreadError: a `follow_up` in a thread that there is not.
         """
         name = library or self.settings.library
         if not name:
@@ -86,6 +89,7 @@ class Asking(Libraries):
             knobs=knobs,
             compare=compare,
             thread=thread,
+            follow_up=follow_up,
             deadline_s=deadline_s,
         )
 
@@ -102,7 +106,8 @@ class Asking(Libraries):
 
     async def answer_sheet(self, record: "AnswerRecord") -> bytes:
         """One picture (PNG) of what was retrieved for a question, with similarities and what was cited."""
-        from imagerag.answer_sheet import answer_sheet
+        from imagerag.sheets.answer import answer_sheet
+        from imagerag.sheets.page import png
 
         pictures: dict[str, bytes] = {}
         with suppress(ImageRAGError):  # removed since: the sheet shows empty frames
@@ -111,7 +116,4 @@ class Asking(Libraries):
                 with suppress(ImageRAGError):
                     assert library is not None
                     pictures[one.id] = await library.image_bytes(one.id)
-        sheet = await asyncio.to_thread(answer_sheet, record.as_json(), pictures.__getitem__)
-        out = io.BytesIO()
-        await asyncio.to_thread(sheet.save, out, "PNG")
-        return out.getvalue()
+        return await asyncio.to_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))

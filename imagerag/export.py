@@ -1,5 +1,6 @@
 """The result as files: the picture, and beside it `NAME.json`, which says where everything in it came from."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -32,11 +33,8 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path) -> RunRecor
     if path.suffix.lower().replace("jpeg", "jpg") != suffix:
         raise UsageError(f"the image is {record.image.media_type}: name the file {path.with_suffix(suffix)}")
     data = await blobs.get(record.image.sha256)
-    try:
-        write_atomically(path, data)
-        write_atomically(path.with_name(path.name + ".json"), json.dumps(sidecar(record), indent=2).encode())
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    await write_file(path, data)
+    await write_file(path.with_name(path.name + ".json"), json.dumps(sidecar(record), indent=2).encode())
     return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})
 
 
@@ -65,3 +63,15 @@ def sidecar(record: RunRecord) -> dict[str, Any]:
             for reference in record.references
         ],
     }
+
+
+async def write_file(file: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        await asyncio.to_thread(write_atomically, file, data)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

@@ -19,7 +19,7 @@ from imagerag.store.runs import RunEntry
 
 MODELS: Final[Mapping[str, str]] = {
     "answer": "imagerag.agent.answering.record:AnswerRecord",
-    "batch": "imagerag.batch_files:BatchResult",
+    "batch": "imagerag.batch.results:BatchResult",
     "batch-summary": "imagerag.formats:BatchSummary",
     "bench": "imagerag.evals.timing:Bench",
     "diff": "imagerag.comparing.values:RunDiff",

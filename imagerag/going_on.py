@@ -3,29 +3,20 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from imagerag.asking import Asking
 from imagerag.inputs import parse_size, run_sync
+from imagerag.runs import Runs
 
 if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
     from imagerag.agent.record import RunRecord
     from imagerag.graphs.events import RunEvent
     from imagerag.graphs.generation import Workflow
-    from imagerag.graphs.runner import Runner
 
 
-class GoingOn(Asking):
+class GoingOn(Runs):
     """What can be done with runs that were made."""
-
-    @cached_property
-    def runner(self) -> "Runner":
-        """What runs the graph; for those who need more than this class offers."""
-        from imagerag.graphs.runner import Runner
-
-        return Runner(wiring=self.wiring)
 
     def extend(
         self, *, nodes: "type[Nodes] | None" = None, workflow: "Callable[[Nodes], Workflow] | None" = None
@@ -201,11 +192,6 @@ class GoingOn(Asking):
         async with aclosing(self.runner.replay(entry.run_id, replay, new_id=new_id)) as events:
             async for event in events:
                 yield event
-
-    async def record(self, run_id: str) -> "RunRecord":
-        """The record of a run, wherever it stands. The start of its id is enough."""
-        entry = await self.wiring.runs.get(run_id)
-        return await self.runner.record(entry.run_id)
 
 
 async def last_record(events: AsyncIterator["RunEvent"]) -> "RunRecord":

@@ -77,13 +77,8 @@ def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    specs, on_refusal = _several(spec)
-    made: list[ImageGenerator] = [_factory(one, "generator")(one, **_priced(one, "generator", prices)) for one in specs]
-    if len(made) == 1:
-        return made[0]
-    from imagerag.tools.cascade import CascadeGenerator
-
-    return CascadeGenerator(made, on_refusal=on_refusal)
+    generator: ImageGenerator = _one_or_cascade("generator", spec, prices)
+    return generator
 
 
 def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, prices: "Prices | None" = None) -> Judge:
@@ -96,15 +91,8 @@ def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, pri
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    specs, on_refusal = _several(spec)
-    made: list[Judge] = [
-        _factory(one, "judge")(one, embedder=embedder, **_priced(one, "judge", prices)) for one in specs
-    ]
-    if len(made) == 1:
-        return made[0]
-    from imagerag.tools.cascade import CascadeJudge
-
-    return CascadeJudge(made, on_refusal=on_refusal)
+    judge: Judge = _one_or_cascade("judge", spec, prices, embedder=embedder)
+    return judge
 
 
 def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Answerer:
@@ -116,13 +104,8 @@ def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) ->
     Raises:
         SpecError: no such provider, or a model it does not have.
     """
-    specs, on_refusal = _several(spec)
-    made: list[Answerer] = [_factory(one, "answerer")(one, **_priced(one, "answerer", prices)) for one in specs]
-    if len(made) == 1:
-        return made[0]
-    from imagerag.tools.cascade import CascadeAnswerer
-
-    return CascadeAnswerer(made, on_refusal=on_refusal)
+    answerer: Answerer = _one_or_cascade("answerer", spec, prices)
+    return answerer
 
 
 def answerer_for(judge: str) -> str:
@@ -176,6 +159,20 @@ def _embedder(spec: BackendSpec) -> Embedder:
 def providers(role: Role) -> tuple[str, ...]:
     """Every provider there is for a role, sorted: the built-in ones and those of installed packages."""
     return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=f"imagerag.{role}s"))}))
+
+
+def _one_or_cascade(
+    role: Literal["generator", "judge", "answerer"], spec: str | BackendSpec, prices: "Prices | None", **bound: Any
+) -> Any:
+    """The adapter a spec names; a cascade, when it names several. `bound` goes to the factory of each."""
+    specs, on_refusal = _several(spec)
+    made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
+    if len(made) == 1:
+        return made[0]
+    from imagerag.tools.cascade import CascadeAnswerer, CascadeGenerator, CascadeJudge
+
+    cascades = {"generator": CascadeGenerator, "judge": CascadeJudge, "answerer": CascadeAnswerer}
+    return cascades[role](made, on_refusal=on_refusal)
 
 
 def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:

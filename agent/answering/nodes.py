@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Literal, TypedDict, cast
+from typing import Any, Final, Literal, cast
 
 from langgraph.runtime import Runtime
 
+from imagerag.agent import clock
 from imagerag.agent.answering.gathering import Gatherer
 from imagerag.agent.answering.lookup import told
+from imagerag.agent.answering.state import AskState, AskUpdate
 from imagerag.agent.answering.values import (
     MAX_ANSWER,
     MAX_CITATIONS,
@@ -20,7 +21,6 @@ from imagerag.agent.answering.values import (
     AskEnding,
     Citation,
     Exchange,
-    Finding,
     Found,
     Reply,
     Source,
@@ -32,80 +32,12 @@ from imagerag.agent.journal import Journal
 from imagerag.agent.ports import ImagePart, ReferenceLibrary
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.state import RunState
-from imagerag.agent.types import Call, Knobs
+from imagerag.agent.types import Knobs
 
 EARLIER: Final = 6
 """How many of a thread's last questions and answers an answerer is told."""
 KEPT: Final = 50
 """How many of them a thread keeps."""
-
-
-class AskInput(TypedDict):
-    """A question. Everything that the question before it left in the thread is set anew, except `earlier`."""
-
-    question: str
-    compare: bool
-    library: str | None
-    answerer: str
-    started_at: str
-    sources: list[Found]
-    finding: Finding | None
-    lookup: str
-    threshold: float | None
-    notes: list[str]
-    reply: Reply | None
-    without: Reply | None
-    ending: AskEnding | None
-    calls: list[Call]
-
-
-class AskState(AskInput):
-    """A thread: its current question, and those before it.
-
-    Attributes:
-        sources: what was retrieved, the accepted ones numbered and first.
-        earlier: questions that have ended, oldest first; the current one joins them at its end.
-        asked: how many questions the thread has had.
-    """
-
-    earlier: list[Exchange]
-    asked: int
-
-
-class AskUpdate(TypedDict, total=False):
-    """What a node may return."""
-
-    sources: list[Found]
-    finding: Finding | None
-    lookup: str
-    threshold: float | None
-    notes: list[str]
-    reply: Reply | None
-    without: Reply | None
-    ending: AskEnding | None
-    calls: list[Call]
-    earlier: list[Exchange]
-    asked: int
-
-
-def fresh(question: str, *, compare: bool, library: str | None, answerer: str, started_at: str) -> AskInput:
-    """The input of a question, with nothing left of the one before it."""
-    return AskInput(
-        question=question,
-        compare=compare,
-        library=library,
-        answerer=answerer,
-        started_at=started_at,
-        sources=[],
-        finding=None,
-        lookup="",
-        threshold=None,
-        notes=[],
-        reply=None,
-        without=None,
-        ending=None,
-        calls=[],
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +75,7 @@ class AnsweringNodes:
         calls, earlier = self._calls(state, runtime), _earlier(state)
         accepted = [found for found in state["sources"] if found.number]
         parts = {found.image.sha256: await self._part(found) for found in accepted} if self.answerer.looks else {}
-        sources = [_source(found, parts.get(found.image.sha256)) for found in accepted]
+        sources = [Source.of(found, parts.get(found.image.sha256)) for found in accepted]
         finding = state["finding"]
         content = {
             **_asked(state, earlier),
@@ -178,7 +110,7 @@ class AnsweringNodes:
 
     async def finish(self, state: AskState) -> AskUpdate:
         """Name the outcome, and let the thread remember question and answer."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = clock.now()
         ending = (state["ending"] or self._ending(state)).model_copy(update={"at": at})
         reply = state["reply"] or Reply()
         if ending.outcome is AnswerOutcome.NOT_HELD and not reply.text:
@@ -272,23 +204,6 @@ def _earlier(state: AskState) -> list[Exchange]:
 def _of_library(state: AskState) -> list[Exchange]:
     """The earlier questions about the library that is asked now."""
     return [one for one in _earlier(state) if one.library == state["library"]]
-
-
-def _source(found: Found, image: ImagePart | None) -> Source:
-    assert found.number is not None, "only accepted pictures are sources"
-    return Source(
-        number=found.number,
-        id=found.image.sha256,
-        image=image,
-        title=found.title,
-        caption=found.caption,
-        tags=found.tags,
-        metadata=found.metadata,
-        author=found.author,
-        licence=found.licence,
-        similarity=found.similarity,
-        by=found.by,
-    )
 
 
 def _bounded(answered: Answered, known: set[int]) -> Reply:

@@ -69,6 +69,7 @@ class AnswerRecord(BaseModel):
     Attributes:
         thread_id: what a follow-up question is asked under.
         turn: which question of the thread it is, from 1.
+        new_thread: whether it began the thread, and so followed up on nothing.
         held: whether the library holds the answer.
         lookup: what a search of the library's metadata gave, in words; empty where none was made.
         threshold: the cosine a picture had to reach; None when it was off, or nothing was found.
@@ -83,6 +84,7 @@ class AnswerRecord(BaseModel):
     schema_name: Literal["imagerag.answer/1"] = Field(default="imagerag.answer/1", alias="schema")
     thread_id: str
     turn: int
+    new_thread: bool = False
     question: str
     outcome: AnswerOutcome
     answer: str
@@ -123,9 +125,11 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     sources: list[Found] = state.get("sources") or []
     numbered = {found.number: found for found in sources if found.number}
     costs = [call.cost_usd for call in calls if call.error is None]
+    turn = max(len(state.get("earlier") or []), state.get("asked") or 0)
     record = AnswerRecord(
         thread_id=thread_id,
-        turn=len(state.get("earlier") or []),
+        turn=turn,
+        new_thread=turn == 1,
         question=state["question"],
         outcome=ending.outcome,
         answer=reply.text,

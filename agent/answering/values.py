@@ -218,6 +218,24 @@ class Source:
     similarity: float | None = None
     by: By = "similarity"
 
+    @classmethod
+    def of(cls, found: Found, image: ImagePart | None) -> "Source":
+        """An accepted picture, with its pixels for an answerer that looks."""
+        assert found.number is not None, "only accepted pictures are sources"
+        return cls(
+            number=found.number,
+            id=found.image.sha256,
+            image=image,
+            title=found.title,
+            caption=found.caption,
+            tags=found.tags,
+            metadata=found.metadata,
+            author=found.author,
+            licence=found.licence,
+            similarity=found.similarity,
+            by=found.by,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answered(Reading):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Embedder
@@ -37,6 +37,9 @@ class PictureEncoder(Protocol):
         ...
 
 
+Encoder = TypeVar("Encoder", bound=PictureEncoder)
+
+
 class Eyes:
     """An encoder with a memory, one picture at a time: what else is looked at never changes a vector."""
 
@@ -57,52 +60,43 @@ class Eyes:
         return self._kept[key]
 
 
-class TextScore:
-    """`text:ENCODER`: cosine of prompt and picture (CLIP-T; SigLIP with a SigLIP model)."""
+class Encoded(Generic[Encoder]):
+    """A metric that compares what an encoder makes of a picture."""
 
     needs_image = True
 
-    def __init__(self, spec: str, embedder: Embedder, eyes: Eyes) -> None:
-        self.spec, self._embedder, self._eyes = spec, embedder, eyes
-        self.embedder = embedder
+    def __init__(self, spec: str, embedder: Encoder, eyes: Eyes) -> None:
+        self.spec, self.embedder, self._eyes = spec, embedder, eyes
+
+
+class TextScore(Encoded[Embedder]):
+    """`text:ENCODER`: cosine of prompt and picture (CLIP-T; SigLIP with a SigLIP model)."""
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The cosine, in [-1, 1]."""
         assert sample.image is not None, "it needs one"
-        read = self._embedder.count_tokens(sample.case.prompt) <= self._embedder.context_length
+        read = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
         if not read:
-            raise UsageError(f"the prompt is longer than {self._embedder.identity.spec} reads")
-        text = (await self._embedder.embed_texts([sample.case.prompt]))[0]
+            raise UsageError(f"the prompt is longer than {self.embedder.identity.spec} reads")
+        text = (await self.embedder.embed_texts([sample.case.prompt]))[0]
         return {self.spec: round(float(text @ await self._eyes.see(sample.image)), DIGITS)}
 
 
-class RightScore:
+class RightScore(Encoded[Embedder]):
     """`right:ENCODER`: whether the picture fits the prompt better than every near miss that the case names."""
-
-    needs_image = True
-
-    def __init__(self, spec: str, embedder: Embedder, eyes: Eyes) -> None:
-        self.spec, self._embedder, self._eyes = spec, embedder, eyes
-        self.embedder = embedder
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """True or false; None where the case names no near miss."""
         assert sample.image is not None, "it needs one"
         if not sample.case.truth.wrong:
             return {self.spec: None}
-        texts = await self._embedder.embed_texts([sample.case.prompt, *sample.case.truth.wrong])
+        texts = await self.embedder.embed_texts([sample.case.prompt, *sample.case.truth.wrong])
         cosines = texts @ await self._eyes.see(sample.image)
         return {self.spec: bool(cosines[0] > cosines[1:].max())}
 
 
-class ImageScore:
+class ImageScore(Encoded[PictureEncoder]):
     """`image:ENCODER` (CLIP-I), `dino:MODEL`: mean cosine of the picture with those of the real thing."""
-
-    needs_image = True
-
-    def __init__(self, spec: str, encoder: PictureEncoder, eyes: Eyes) -> None:
-        self.spec, self._eyes = spec, eyes
-        self.embedder = encoder
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The mean cosine, in [-1, 1]; None where the case has no real picture."""
@@ -115,14 +109,8 @@ class ImageScore:
         return {self.spec: round(sum(cosines) / len(cosines), DIGITS)}
 
 
-class Diversity:
+class Diversity(Encoded[PictureEncoder]):
     """`diversity:ENCODER`: how unlike each other the pictures of a case's seeds are, 1 - mean pairwise cosine."""
-
-    needs_image = True
-
-    def __init__(self, spec: str, encoder: PictureEncoder, eyes: Eyes) -> None:
-        self.spec, self._eyes = spec, eyes
-        self.embedder = encoder
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """Nothing: one picture is not diverse."""

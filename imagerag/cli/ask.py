@@ -10,21 +10,22 @@ import click
 
 from imagerag.agent.answering.record import AnswerRecord
 from imagerag.agent.answering.values import AnswerOutcome
-from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.conduct import checked_out
+from imagerag.cli.files import sheet_of
 from imagerag.cli.generate import read_prompt
 from imagerag.cli.narrate import first_time
 from imagerag.cli.options import (
     filter_options,
     json_option,
     library_option,
+    limit_options,
     pass_globals,
     quiet_option,
     threshold_option,
 )
 from imagerag.cli.view import accent, bold, clean, columns, cosine, dim, say, say_all, say_json, short, table
+from imagerag.export import write_file
 
 EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     AnswerOutcome.ANSWERED: 0,
@@ -58,10 +59,8 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     default="record",
     help="Use answers that were paid for before (reuse), or nothing else (replay).",
 )
-@click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
-@click.option("--deadline-s", type=float, metavar="S", help="Seconds at most.")
-@click.option("--sheet", metavar="FILE", help="Also write a picture (PNG) of what was retrieved.")
+@limit_options
+@click.option("--sheet", callback=sheet_of, metavar="FILE", help="Also write a picture (PNG) of what was retrieved.")
 @json_option
 @quiet_option
 @pass_globals
@@ -73,7 +72,7 @@ def ask_command(
     preset: str | None,
     judge: str | None,
     answerer: str | None,
-    sheet: str | None,
+    sheet: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -84,7 +83,6 @@ def ask_command(
     read from stdin. Exit codes: 0 answered, 3 not held by the library, 4 refused, 5 budget spent, 1 no readable answer
     or none at all.
     """
-    file = checked_out(None, sheet)[1]
     text = read_prompt() if question == "-" else question
     rag = ImageRAG(preset=preset, judge=judge, answerer=answerer, library=library, home=globals_.home)
     if not quiet:
@@ -93,8 +91,8 @@ def ask_command(
 
     async def ask() -> AnswerRecord:
         record = await rag.ask(text, **options)
-        if file is not None:
-            await write_sheet(rag, record, file)
+        if sheet is not None:
+            await write_file(sheet, await rag.answer_sheet(record))
         return record
 
     record = asyncio.run(ask())
@@ -102,24 +100,9 @@ def ask_command(
         say_json(record.as_json())
     else:
         say_all(lines(record))
-        if file is not None:
-            say(f"  {dim('sheet')}  {file}")
+        if sheet is not None:
+            say(f"  {dim('sheet')}  {sheet}")
     return EXIT_CODES[record.outcome]
-
-
-async def write_sheet(rag: ImageRAG, record: AnswerRecord, file: Path) -> None:
-    """Write the sheet of an answer.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    from imagerag.store.blobs import write_atomically
-
-    data = await rag.answer_sheet(record)
-    try:
-        await asyncio.to_thread(write_atomically, file, data)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def lines(record: AnswerRecord) -> Iterator[str]:
@@ -152,7 +135,8 @@ def lines(record: AnswerRecord) -> Iterator[str]:
         yield from _wrapped(f"note: {note}", dim)
     accepted = sum(one.accepted for one in record.retrieved)
     money = "cost not known" if record.cost_usd is None else f"${record.cost_usd:.4f}" if record.cost_usd else ""
-    told = [f"{len(record.retrieved)} pictures looked at, {accepted} accepted", money, f"thread {record.thread_id}"]
+    thread = f"{'new ' if record.new_thread else ''}thread {record.thread_id}"
+    told = [f"{len(record.retrieved)} pictures looked at, {accepted} accepted", money, thread]
     yield dim(" · ".join(filter(None, told)))
     for step in record.next_steps:
         yield dim(f"  → {step}")

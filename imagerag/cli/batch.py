@@ -16,18 +16,20 @@ from imagerag.cli.failures import STOPPED
 from imagerag.cli.narrate import opening
 from imagerag.cli.options import (
     filter_options,
+    generator_option,
     json_option,
+    judge_option,
     library_option,
+    optional_threshold,
     pass_globals,
     quiet_option,
-    threshold_of,
 )
 from imagerag.cli.story import OUTCOMES
 from imagerag.cli.view import accent, bold, clean, columns, count, dim, say, say_all, say_json, short, table
 
 if TYPE_CHECKING:
-    from imagerag.batch_files import BatchResult
-    from imagerag.batching import Batch
+    from imagerag.batch.results import BatchResult
+    from imagerag.batch.running import Batch
 
 TECHNICAL, BUDGET = 1, 5
 
@@ -44,8 +46,8 @@ TECHNICAL, BUDGET = 1, 5
 @click.option("--deadline-s", type=float, metavar="S", help="Seconds at most for each run.")
 @library_option
 @click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
-@click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+@generator_option
+@judge_option
 @click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), help="Ask once, or step by step.")
 @click.option("--start", type=click.Choice(["draft", "retrieve"]), help="Draw first, or retrieve first.")
 @click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
@@ -53,7 +55,7 @@ TECHNICAL, BUDGET = 1, 5
 @click.option(
     "--threshold",
     metavar="auto|off|COSINE",
-    callback=lambda ctx, param, value: None if value is None else threshold_of(ctx, param, value),
+    callback=optional_threshold,
     help="Cosine a reference must reach.",
 )
 @click.option("--candidates", type=int, metavar="K", help="Pictures looked at per search, 1 to 100.")
@@ -92,7 +94,8 @@ def batch_command(
     Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run; 5 the batch's
     budget is spent.
     """
-    from imagerag.batching import Batch, started_with
+    from imagerag.batch.folder import started_with
+    from imagerag.batch.running import Batch
 
     kept = started_with(out) if resume else {}
     rag = ImageRAG(

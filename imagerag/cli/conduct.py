@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,17 +12,16 @@ import click
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.api import ImageRAG
-from imagerag.cli.choose import question_lines
+from imagerag.cli.choose import asker, question_lines
 from imagerag.cli.failures import STOPPED, exit_code
 from imagerag.cli.live import Live
 from imagerag.cli.narrate import briefly
-from imagerag.cli.options import Mode
+from imagerag.cli.options import Mode, Output
 from imagerag.cli.story import summary
 from imagerag.cli.ticker import Ticker
 from imagerag.cli.view import count, say, say_all, say_json
-from imagerag.export import SUFFIXES, export
+from imagerag.export import export, write_file
 from imagerag.graphs.events import RunEvent
-from imagerag.store.blobs import write_atomically
 
 
 @dataclass
@@ -49,6 +47,24 @@ class Delivery:
     ask: Callable[[RunRecord], Sequence[str]] | None = None
     live: Live | None = None
     run_id: str = field(default="", init=False)
+
+    @classmethod
+    def wanted(cls, rag: ImageRAG, output: Output, *, library: str | None = None, choosing: bool = True) -> "Delivery":
+        """What was asked for on the command line.
+
+        Args:
+            library: where the references that are shown come from, when not the one of the settings.
+            choosing: whether someone who is there is asked to choose.
+        """
+        return cls(
+            rag,
+            mode=output.mode,
+            progress=not output.quiet,
+            out=output.out,
+            sheet=output.sheet,
+            ask=asker(rag) if choosing and output.mode == "human" and _someone_is_there() else None,
+            live=Live.wanted(rag, output.live, library=library),
+        )
 
 
 def conduct(delivery: Delivery, events: AsyncIterator[RunEvent], *, waiting: RunRecord | None = None) -> int:
@@ -118,7 +134,7 @@ async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
     """Write the picture, its sidecar and the contact sheet, once the run has ended."""
     if record.outcome is None:
         if delivery.sheet is not None and record.question:
-            await write_sheet(delivery.rag, record, delivery.sheet)
+            await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
         return record
     home = delivery.rag.wiring.home
     out = delivery.out or home.images / record.run_id
@@ -127,44 +143,10 @@ async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
     try:
         record = await export(record, delivery.rag.wiring.blobs, out)
         if delivery.sheet is not None:
-            await write_sheet(delivery.rag, record, delivery.sheet)
+            await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
     except UsageError as error:
         raise UsageError(f"{error} The run itself is kept: imagerag show {record.run_id}") from error
     return record
-
-
-async def write_sheet(rag: ImageRAG, record: RunRecord, file: Path) -> None:
-    """Write a run's contact sheet.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    data = await rag.contact_sheet(record)
-    try:
-        await asyncio.to_thread(write_atomically, file, data)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
-
-
-def checked_out(out: str | None, sheet: str | None) -> tuple[Path | None, Path | None]:
-    """The files to write, refused now rather than when the run is over and paid for.
-
-    Raises:
-        UsageError: a suffix that no picture has, or a folder that cannot be written to.
-    """
-    files = [Path(name).expanduser() if name else None for name in (out, sheet)]
-    suffixes = {*SUFFIXES.values(), ".jpeg", ""}
-    if files[0] and not files[0].is_dir() and files[0].suffix.lower() not in suffixes:
-        raise UsageError(f"--out {out}: a picture's file ends in .png, .jpg, .webp or .gif")
-    if files[1] and files[1].suffix.lower() != ".png":
-        raise UsageError(f"--sheet {sheet}: a contact sheet's file ends in .png")
-    for file in files:
-        if file is None:
-            continue
-        above = next(folder for folder in file.absolute().parents if folder.exists())
-        if not above.is_dir() or not os.access(above, os.W_OK):
-            raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
-    return files[0], files[1]
 
 
 def _stopped(delivery: Delivery) -> int:
@@ -194,6 +176,6 @@ def _say_how_it_stands(delivery: Delivery) -> None:
     say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)
 
 
-def someone_is_there() -> bool:
+def _someone_is_there() -> bool:
     """Whether a question can be asked and read."""
     return sys.stdin.isatty() and sys.stderr.isatty()

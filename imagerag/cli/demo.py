@@ -12,15 +12,13 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.conduct import write_sheet
 from imagerag.cli.failures import STOPPED, exit_code
 from imagerag.cli.narrate import Fully, first_time, opening
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.story import summary
 from imagerag.cli.view import bold, dim, say, say_all, say_json, table
-from imagerag.export import SUFFIXES, export
+from imagerag.export import SUFFIXES, export, write_file
 from imagerag.report.making import write_report
-from imagerag.store.blobs import write_atomically
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
 """The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""
@@ -86,10 +84,10 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
         return record
     suffix = SUFFIXES[record.image.media_type]
     record = await export(record, rag.wiring.blobs, folder / f"final{suffix}")
-    write_atomically(folder / f"initial{suffix}", await rag.image_bytes(record.attempts[0].image.sha256))
-    await write_sheet(rag, record, folder / "sheet.png")
+    await write_file(folder / f"initial{suffix}", await rag.image_bytes(record.attempts[0].image.sha256))
+    await write_file(folder / "sheet.png", await rag.contact_sheet(record))
     await write_report(rag, record, folder / "report.html")
-    write_atomically(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
+    await write_file(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
     return record
 
 

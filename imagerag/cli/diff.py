@@ -10,8 +10,8 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.files import writable
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.report import writable
 from imagerag.cli.runs import named
 from imagerag.cli.view import accent, bold, columns, dim, say, say_all, say_json, short, table
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side

@@ -8,22 +8,18 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.choose import asker
-from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
+from imagerag.cli.conduct import Delivery, conduct
 from imagerag.cli.dry_run import tell_estimate
-from imagerag.cli.live import Live
 from imagerag.cli.narrate import first_time, opening
 from imagerag.cli.options import (
-    events_option,
+    Output,
     filter_options,
-    json_option,
+    generator_option,
+    judge_option,
     library_option,
-    live_option,
-    mode_of,
-    out_option,
+    limit_options,
+    output_options,
     pass_globals,
-    quiet_option,
-    sheet_option,
     threshold_option,
 )
 from imagerag.cli.view import say_all
@@ -38,8 +34,8 @@ READ_AT_MOST = 1_000_000
 @click.option(
     "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
 )
-@click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
-@click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+@generator_option
+@judge_option
 @click.option(
     "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
 )
@@ -71,16 +67,9 @@ READ_AT_MOST = 1_000_000
     default="record",
     help="Use answers of other runs too (reuse), or nothing else (replay).",
 )
-@click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
-@click.option("--deadline-s", type=float, metavar="S", help="Seconds at most.")
+@limit_options
 @click.option("--dry-run", is_flag=True, help="Say what it can come to in calls and money, and do nothing.")
-@out_option
-@sheet_option
-@json_option
-@events_option
-@live_option
-@quiet_option
+@output_options
 @pass_globals
 def generate_command(
     globals_: Globals,
@@ -92,13 +81,7 @@ def generate_command(
     judge: str | None,
     reranker: str | None,
     subjects: tuple[str, ...],
-    where: dict[str, str],
-    out: str | None,
-    sheet: str | None,
-    as_json: bool,
-    events: bool,
-    live: str,
-    quiet: bool,
+    output: Output,
     dry_run: bool,
     **options: Any,
 ) -> int:
@@ -108,8 +91,6 @@ def generate_command(
     run stops at the references that passed: in a terminal you choose there and then; otherwise it is left waiting
     (status "interrupted", exit code 0) until `imagerag resume RUN --choose 1,2`.
     """
-    mode = mode_of(as_json, events)
-    files = checked_out(out, sheet)
     text = read_prompt() if prompt == "-" else prompt
     rag = ImageRAG(
         preset=preset,
@@ -119,26 +100,13 @@ def generate_command(
         library=library,
         home=globals_.home,
     )
+    options["subjects"] = [named(subject) for subject in subjects]
     if dry_run:
-        return tell_estimate(
-            rag, text, as_json, subjects=[named(subject) for subject in subjects], where=where, **options
-        )
-    ask = asker(rag) if options["select"] and mode == "human" and someone_is_there() else None
-    delivery = Delivery(
-        rag,
-        mode=mode,
-        progress=not quiet,
-        out=files[0],
-        sheet=files[1],
-        ask=ask,
-        live=Live.wanted(rag, live, library=library),
-    )
-    if not quiet:
+        return tell_estimate(rag, text, output.mode == "json", **options)
+    delivery = Delivery.wanted(rag, output, library=library, choosing=options["select"])
+    if not output.quiet:
         say_all([opening(rag.settings), *first_time(rag)], err=True)
-    return conduct(
-        delivery,
-        rag.stream(text, subjects=[named(subject) for subject in subjects], where=where, **options),
-    )
+    return conduct(delivery, rag.stream(text, **options))
 
 
 def named(subject: str) -> tuple[str, str]:

@@ -6,19 +6,8 @@ import click
 
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.choose import asker
-from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
-from imagerag.cli.live import Live
-from imagerag.cli.options import (
-    events_option,
-    json_option,
-    live_option,
-    mode_of,
-    out_option,
-    pass_globals,
-    quiet_option,
-    sheet_option,
-)
+from imagerag.cli.conduct import Delivery, conduct
+from imagerag.cli.options import Output, limit_options, output_options, pass_globals
 from imagerag.cli.runs import named
 
 
@@ -29,26 +18,14 @@ from imagerag.cli.runs import named
 @click.option("--without", multiple=True, metavar="N|ID", help="A reference that is never to be used again.")
 @click.option("--keep", multiple=True, metavar="N|ID", help="A reference that is to go with every drawing.")
 @click.option("--use", multiple=True, metavar="ID", help="A library picture to draw with next.")
-@click.option("--max-calls", type=int, metavar="N", help="Model calls at most.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
-@click.option("--deadline-s", type=float, metavar="S", help="Seconds at most.")
-@out_option
-@sheet_option
-@json_option
-@events_option
-@live_option
-@quiet_option
+@limit_options
+@output_options
 @pass_globals
 def continue_command(
     globals_: Globals,
     /,
     run: str,
-    out: str | None,
-    sheet: str | None,
-    as_json: bool,
-    events: bool,
-    live: str,
-    quiet: bool,
+    output: Output,
     **steering: Any,
 ) -> int:
     """Go on from where RUN ended: more rounds, other references, another prompt.
@@ -57,17 +34,5 @@ def continue_command(
     out about it. References are named by number, as `imagerag show RUN` lists them, or by id (six characters are
     enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
     """
-    mode = mode_of(as_json, events)
-    files = checked_out(out, sheet)
     rag = ImageRAG(home=globals_.home)
-    ask = asker(rag) if mode == "human" and someone_is_there() else None
-    delivery = Delivery(
-        rag,
-        mode=mode,
-        progress=not quiet,
-        out=files[0],
-        sheet=files[1],
-        ask=ask,
-        live=Live.wanted(rag, live),
-    )
-    return conduct(delivery, rag.stream_continue(named(rag, run), **steering))
+    return conduct(Delivery.wanted(rag, output), rag.stream_continue(named(rag, run), **steering))

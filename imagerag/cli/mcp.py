@@ -9,7 +9,7 @@ import click
 from imagerag.agent.errors import MissingExtraError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.options import library_option, pass_globals
+from imagerag.cli.options import generator_option, judge_option, library_option, pass_globals
 
 
 @click.command("mcp")
@@ -34,8 +34,8 @@ from imagerag.cli.options import library_option, pass_globals
 @click.option("--allow-urls", is_flag=True, help="Pictures may also be handed in by public http(s) addresses.")
 @library_option
 @click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option("--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]")
-@click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+@generator_option
+@judge_option
 @click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Redrawings at most, of each run.")
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Model calls at most, of each run.")
 @click.option("--max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most, of each run.")

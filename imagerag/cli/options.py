@@ -1,14 +1,18 @@
 """Flags that several commands share, and what may be written after them."""
 
+import functools
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, cast
 
 import click
 
 from imagerag.cli import Globals
+from imagerag.cli.files import picture_of, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,14 +21,12 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on 
 library_option = click.option(
     "--library", metavar="NAME", help="The library references come from  [env: IMAGERAG_LIBRARY]"
 )
-out_option = click.option("--out", metavar="FILE", help="Where to write the picture and its sidecar FILE.json.")
-sheet_option = click.option("--sheet", metavar="FILE", help="Also write a contact sheet (PNG) of the whole run.")
-events_option = click.option("--events", is_flag=True, help="Print each step on stdout as a line of JSON.")
-live_option = click.option(
-    "--live",
-    type=click.Choice(["auto", "off", "kitty", "iterm", "blocks"]),
-    default="auto",
-    help="Show the pictures in the terminal: as it can (auto), not (off), or in this way.",
+generator_option = click.option(
+    "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
+)
+judge_option = click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+sheet_option = click.option(
+    "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
 )
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
@@ -80,6 +82,24 @@ def threshold_option(function: Function) -> Function:
     )(function)
 
 
+def optional_threshold(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
+    """A threshold instead of the one that holds otherwise."""
+    return None if value is None else threshold_of(ctx, param, value)
+
+
+def limit_options(function: Function) -> Function:
+    """`--max-calls`, `--max-cost-usd`, `--deadline-s`: what one run may come to."""
+    for option in (
+        click.option("--deadline-s", type=float, metavar="S", help="Seconds at most."),
+        click.option(
+            "--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known."
+        ),
+        click.option("--max-calls", type=int, metavar="N", help="Model calls at most."),
+    ):
+        function = option(function)
+    return function
+
+
 def filter_options(function: Function) -> Function:
     """`--where`, `--tag`, `--licence`: what may come out of the library."""
     for option in (
@@ -100,12 +120,50 @@ def filter_options(function: Function) -> Function:
 Mode = Literal["human", "json", "events"]
 
 
-def mode_of(as_json: bool, events: bool) -> Mode:
-    """What stdout is for.
+@dataclass(frozen=True)
+class Output:
+    """What was asked for on what a run tells and gives.
 
-    Raises:
-        UsageError: it cannot be for both.
+    Attributes:
+        mode: what stdout is for.
+        out: the picture's file, or a folder for it.
+        sheet: the contact sheet's file.
+        live: how pictures are shown in the terminal.
+        quiet: no progress on stderr.
     """
-    if as_json and events:
-        raise click.UsageError("--json prints one document, --events a line per step: take one of them")
-    return "json" if as_json else "events" if events else "human"
+
+    mode: Mode
+    out: Path | None
+    sheet: Path | None
+    live: str
+    quiet: bool
+
+
+def output_options(function: Function) -> Function:
+    """`--out`, `--sheet`, `--json`, `--events`, `--live`, `--quiet`; the command gets them as one `output`."""
+
+    @functools.wraps(function)
+    def with_output(*args: Any, as_json: bool, events: bool, **given: Any) -> Any:
+        if as_json and events:
+            raise click.UsageError("--json prints one document, --events a line per step: take one of them")
+        mode: Mode = "json" if as_json else "events" if events else "human"
+        output = Output(mode, *(given.pop(name) for name in ("out", "sheet", "live", "quiet")))
+        return function(*args, output=output, **given)
+
+    for option in (
+        quiet_option,
+        click.option(
+            "--live",
+            type=click.Choice(["auto", "off", "kitty", "iterm", "blocks"]),
+            default="auto",
+            help="Show the pictures in the terminal: as it can (auto), not (off), or in this way.",
+        ),
+        click.option("--events", is_flag=True, help="Print each step on stdout as a line of JSON."),
+        json_option,
+        sheet_option,
+        click.option(
+            "--out", callback=picture_of, metavar="FILE", help="Where to write the picture and its sidecar FILE.json."
+        ),
+    ):
+        with_output = option(with_output)
+    return cast(Function, with_output)

@@ -6,25 +6,9 @@ import click
 
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.choose import asker
-from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there
-from imagerag.cli.live import Live
-from imagerag.cli.options import (
-    events_option,
-    json_option,
-    live_option,
-    mode_of,
-    out_option,
-    pass_globals,
-    quiet_option,
-    sheet_option,
-    threshold_of,
-)
+from imagerag.cli.conduct import Delivery, conduct
+from imagerag.cli.options import Output, optional_threshold, output_options, pass_globals
 from imagerag.cli.runs import named
-
-
-def _optional_threshold(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
-    return None if value is None else threshold_of(ctx, param, value)
 
 
 @click.command("replay")
@@ -33,7 +17,7 @@ def _optional_threshold(ctx: click.Context, param: click.Parameter, value: str |
 @click.option("--prompt", metavar="TEXT", help="Another prompt; the judge makes a new checklist of it.")
 @click.option(
     "--threshold",
-    callback=_optional_threshold,
+    callback=optional_threshold,
     metavar="auto|off|COSINE",
     help="Another threshold; takes effect in a retrieve.",
 )
@@ -49,12 +33,7 @@ def _optional_threshold(ctx: click.Context, param: click.Parameter, value: str |
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most, with those before STEP.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
 @click.option("--fresh", is_flag=True, help="Ask the models anew instead of using what they answered before.")
-@out_option
-@sheet_option
-@json_option
-@events_option
-@live_option
-@quiet_option
+@output_options
 @pass_globals
 def replay_command(
     globals_: Globals,
@@ -62,12 +41,7 @@ def replay_command(
     run: str,
     step: int,
     references: str | None,
-    out: str | None,
-    sheet: str | None,
-    as_json: bool,
-    events: bool,
-    live: str,
-    quiet: bool,
+    output: Output,
     **changes: Any,
 ) -> int:
     """Do RUN again from one of its steps, with something changed or nothing.
@@ -75,18 +49,7 @@ def replay_command(
     RUN can be "last"; `imagerag show RUN` numbers the steps. It stays as it was: the replay is a run of its own, with
     the steps before copied and those from STEP on done again. Models are asked only what they were not asked before.
     """
-    mode = mode_of(as_json, events)
-    files = checked_out(out, sheet)
     wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     rag = ImageRAG(home=globals_.home)
-    ask = asker(rag) if mode == "human" and someone_is_there() else None
-    delivery = Delivery(
-        rag,
-        mode=mode,
-        progress=not quiet,
-        out=files[0],
-        sheet=files[1],
-        ask=ask,
-        live=Live.wanted(rag, live, library=changes["library"]),
-    )
+    delivery = Delivery.wanted(rag, output, library=changes["library"])
     return conduct(delivery, rag.stream_replay(named(rag, run), step, references=wanted, **changes))

@@ -1,7 +1,6 @@
 """`imagerag report`: runs as pages to read."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.files import writable
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.runs import named
 from imagerag.cli.view import count, say, say_json
@@ -75,15 +75,3 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
     else:
         say(f"{count(len(entries), 'report')}: {index}")
     return 0
-
-
-def writable(file: Path) -> Path:
-    """The file, when it can be written.
-
-    Raises:
-        UsageError: the folder it would be in, or the first above it, is not one to write to.
-    """
-    above = next(folder for folder in file.absolute().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
-    return file

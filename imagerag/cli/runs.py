@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -10,24 +11,14 @@ import click
 from imagerag.agent.types import Outcome
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.choose import asker, parse_choice, question_lines
-from imagerag.cli.conduct import Delivery, checked_out, conduct, someone_is_there, write_sheet
+from imagerag.cli.choose import parse_choice, question_lines
+from imagerag.cli.conduct import Delivery, conduct
 from imagerag.cli.lineage import lineage_lines
-from imagerag.cli.live import Live
-from imagerag.cli.options import (
-    events_option,
-    json_option,
-    live_option,
-    mode_of,
-    moment_of,
-    out_option,
-    pass_globals,
-    quiet_option,
-    sheet_option,
-)
+from imagerag.cli.options import Output, json_option, moment_of, output_options, pass_globals, sheet_option
 from imagerag.cli.steps import at_work, raw_lines, standing_lines, step_lines, watch
 from imagerag.cli.story import OUTCOMES, opening, story, summary
 from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
+from imagerag.export import write_file
 from imagerag.report.words import money
 
 if TYPE_CHECKING:
@@ -114,7 +105,7 @@ def ago(moment: datetime) -> str:
 @json_option
 @pass_globals
 def show_command(
-    globals_: Globals, /, run: str, rounds: bool, raw: bool, follow: bool, sheet: str | None, as_json: bool
+    globals_: Globals, /, run: str, rounds: bool, raw: bool, follow: bool, sheet: Path | None, as_json: bool
 ) -> int:
     """Tell what RUN did, a line for each step. The start of its id is enough, or "last".
 
@@ -122,7 +113,6 @@ def show_command(
     answer, and "lever" is what was turned to get another one; "found" is how many candidates passed the threshold.
     """
     rag = ImageRAG(home=globals_.home)
-    _, file = checked_out(None, sheet)
     record = asyncio.run(rag.record(named(rag, run)))
     if follow:
         _follow(rag, record)
@@ -135,10 +125,14 @@ def show_command(
         say_all(story(record) if rounds else _told(rag, record, followed=follow))
         if record.question:
             say_all(question_lines(record.question))
-    if file is not None:
-        asyncio.run(write_sheet(rag, record, file))
-        say(f"contact sheet: {file}", err=True)
+    if sheet is not None:
+        asyncio.run(_write_sheet(rag, record, sheet))
+        say(f"contact sheet: {sheet}", err=True)
     return 0
+
+
+async def _write_sheet(rag: ImageRAG, record: "RunRecord", file: Path) -> None:
+    await write_file(file, await rag.contact_sheet(record))
 
 
 def _told(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
@@ -175,39 +169,25 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 @click.command("resume")
 @click.argument("run")
 @click.option("--choose", metavar="1,2|none", help="For a run that waits: the references to use, best first.")
-@out_option
-@sheet_option
-@json_option
-@events_option
-@live_option
-@quiet_option
+@output_options
 @pass_globals
 def resume_command(
     globals_: Globals,
     /,
     run: str,
     choose: str | None,
-    out: str | None,
-    sheet: str | None,
-    as_json: bool,
-    events: bool,
-    live: str,
-    quiet: bool,
+    output: Output,
 ) -> int:
     """Continue RUN where it was stopped, or tell one that waits which references to use.
 
     The start of its id is enough, or "last". Nothing that was drawn or judged before is done again. A run that waits
     for a choice asks for it again, in a terminal and without --choose.
     """
-    mode = mode_of(as_json, events)
-    files = checked_out(out, sheet)
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
-    ask = asker(rag) if mode == "human" and someone_is_there() else None
-    shown = Live.wanted(rag, live)
-    delivery = Delivery(rag, mode=mode, progress=not quiet, out=files[0], sheet=files[1], ask=ask, live=shown)
+    delivery = Delivery.wanted(rag, output)
     name = named(rag, run)
-    waiting = asyncio.run(rag.record(name)) if ask and chosen is None else None
+    waiting = asyncio.run(rag.record(name)) if delivery.ask and chosen is None else None
     return conduct(delivery, rag.stream_resume(name, choose=chosen), waiting=waiting)
 
 

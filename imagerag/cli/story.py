@@ -6,6 +6,7 @@ from typing import Final
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Decision, Outcome, Query, Search, UsedReference, Verdict
 from imagerag.cli.view import accent, bar, bold, columns, cosine, count, dim, scale, short, table, tick
+from imagerag.report.words import score_of
 
 DECISIONS: Final[dict[Decision | None, str]] = {
     "taken": "taken",
@@ -57,13 +58,8 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
 
 def score_words(verdict: Verdict | None) -> str:
     """`2 of 3 met`, or what there is instead of a score."""
-    if verdict is None:
-        return "not judged"
-    if verdict.status == "abstained":
-        return "the judge gave no readable answer"
-    if verdict.checks:
-        return f"{sum(check.met for check in verdict.checks)} of {len(verdict.checks)} met"
-    return "aligned" if verdict.aligned else "not aligned"
+    told = score_of(verdict)
+    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
 
 
 def attempt_title(attempt: Attempt) -> str:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.record import RunRecord
 from imagerag.comparing.values import RunDiff
-from imagerag.report.making import pictures_of, write_file
+from imagerag.export import write_file
+from imagerag.report.making import pictures_of
 
 if TYPE_CHECKING:
-    from imagerag.api import ImageRAG
+    from imagerag.runs import Runs
 
 
-async def compare(rag: "ImageRAG", a: RunRecord, b: RunRecord) -> RunDiff:
+async def compare(rag: "Runs", a: RunRecord, b: RunRecord) -> RunDiff:
     """How two runs differ, from their records and their steps."""
     from imagerag.comparing.diff import diff
     from imagerag.graphs.history import steps
@@ -21,7 +22,7 @@ async def compare(rag: "ImageRAG", a: RunRecord, b: RunRecord) -> RunDiff:
     return diff(a, b, *histories)
 
 
-async def page_of(rag: "ImageRAG", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
+async def page_of(rag: "Runs", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
     """The comparison as one self-contained HTML page."""
     from imagerag.comparing.page import page
 
@@ -29,10 +30,10 @@ async def page_of(rag: "ImageRAG", found: RunDiff, a: RunRecord, b: RunRecord) -
     return await asyncio.to_thread(page, found, a, b, pictures.__getitem__)
 
 
-async def write_page(rag: "ImageRAG", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
+async def write_page(rag: "Runs", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
     """Write the page to a file.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    await asyncio.to_thread(write_file, file, await page_of(rag, found, a, b))
+    await write_file(file, (await page_of(rag, found, a, b)).encode())

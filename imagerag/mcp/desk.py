@@ -209,20 +209,10 @@ class Desk:
             except asyncio.CancelledError:
                 answer = await self.service.describe_run(job.run_id)
                 if answer.data.get("kind") != "run":
-                    await self._end_in_list(job.run_id)
                     answer = unrecorded(job.run_id, Outcome.CANCELLED, f"{job.why}; it had not begun")
             return replace(answer, document=None)  # of any length, and for programs in this process
 
         return ended
-
-    async def _end_in_list(self, run_id: str) -> None:
-        """A run that was cancelled before its first step has no record, but may be in the list of runs."""
-        runs = self.service.rag.wiring.runs
-        with suppress(UnknownRunError):
-            entry = await runs.get(run_id)
-            await runs.upsert(
-                entry.run_id, status="ended", prompt=entry.prompt, outcome=Outcome.CANCELLED, library=entry.library
-            )
 
     async def _recorded(self, run_id: str) -> ToolAnswer:
         answer = await self.service.describe_run(run_id)

@@ -6,15 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagerag.agent.errors import BlobError, UnknownRunError, UsageError
+from imagerag.agent.errors import BlobError, UnknownRunError
 from imagerag.agent.record import RunRecord
+from imagerag.export import write_file
 
 if TYPE_CHECKING:
-    from imagerag.api import ImageRAG
+    from imagerag.runs import Runs
     from imagerag.store.runs import RunEntry
 
 
-async def report_of(rag: "ImageRAG", record: RunRecord) -> str:
+async def report_of(rag: "Runs", record: RunRecord) -> str:
     """A run's report, as HTML."""
     from imagerag.graphs.history import steps
     from imagerag.report.page import report
@@ -24,7 +25,7 @@ async def report_of(rag: "ImageRAG", record: RunRecord) -> str:
     return await asyncio.to_thread(report, record, history, pictures.__getitem__, parent=parent)
 
 
-async def parent_of(rag: "ImageRAG", record: RunRecord) -> RunRecord | None:
+async def parent_of(rag: "Runs", record: RunRecord) -> RunRecord | None:
     """The run that a run comes from; None for one that comes from none, or from one that is not there any more."""
     if record.continues is None:
         return None
@@ -34,11 +35,12 @@ async def parent_of(rag: "ImageRAG", record: RunRecord) -> RunRecord | None:
         return None
 
 
-async def pictures_of(rag: "ImageRAG", record: RunRecord) -> dict[str, bytes]:
+async def pictures_of(rag: "Runs", record: RunRecord) -> dict[str, bytes]:
     """The run's own pictures, and the library's as thumbnails: no encoder has to be loaded for those."""
     from imagerag.store.thumbnails import thumbnails
 
-    sent = [ref.image.sha256 for attempt in record.attempts for ref in attempt.references]
+    used = [ref for attempt in record.attempts for ref in attempt.references]
+    sent = [image.sha256 for ref in used for image in (ref.image, ref.mask) if image]
     sent += [pin.image.sha256 for pin in record.pinned]
     own = {*(attempt.image.sha256 for attempt in record.attempts), *sent}
     found: dict[str, bytes] = {}
@@ -52,16 +54,16 @@ async def pictures_of(rag: "ImageRAG", record: RunRecord) -> dict[str, bytes]:
     return found
 
 
-async def write_report(rag: "ImageRAG", record: RunRecord, file: Path) -> None:
+async def write_report(rag: "Runs", record: RunRecord, file: Path) -> None:
     """Write a run's report to a file.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    await asyncio.to_thread(write_file, file, await report_of(rag, record))
+    await write_file(file, (await report_of(rag, record)).encode())
 
 
-async def write_reports(rag: "ImageRAG", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def write_reports(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     """Write a report of each of these runs, and an `index.html` over them that leads to each.
 
     A run of which nothing was kept is in the index without a report.
@@ -89,7 +91,7 @@ async def write_reports(rag: "ImageRAG", entries: "Sequence[RunEntry]", folder: 
                 thumbnail = await rag.image_bytes(record.image.sha256)
         lines.append(Line(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
     page = folder / "index.html"
-    await asyncio.to_thread(write_file, page, index(lines))
+    await write_file(page, index(lines).encode())
     return page
 
 
@@ -98,17 +100,3 @@ def _small(data: bytes | None) -> str | None:
     from imagerag.report.pictures import reduced
 
     return reduced(data, 260) if data else None
-
-
-def write_file(file: Path, page: str) -> None:
-    """Write a page to a file, whole or not at all.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    from imagerag.store.blobs import write_atomically
-
-    try:
-        write_atomically(file, page.encode())
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

@@ -8,8 +8,8 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 
-from imagerag.agent.answering.nodes import fresh
 from imagerag.agent.answering.record import AnswerRecord, answer_record
+from imagerag.agent.answering.state import fresh
 from imagerag.agent.answering.values import STATE_TYPES, Answerer
 from imagerag.agent.journal import Journal
 from imagerag.agent.types import Knobs

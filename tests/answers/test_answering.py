@@ -281,7 +281,7 @@ async def test_a_cascade_steps_down_and_says_so(vlm: VlmAnswerer, library: Scrip
     answerer = CascadeAnswerer([vlm, MetadataAnswerer()])
     assert answerer.looks
     graph = build_answering(answerer=answerer, library=library).compile()
-    from imagerag.agent.answering.nodes import fresh
+    from imagerag.agent.answering.state import fresh
     from imagerag.agent.types import Knobs
 
     given = fresh(

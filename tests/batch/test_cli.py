@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -15,6 +13,7 @@ from click.testing import CliRunner
 
 from imagerag.cli import main
 from imagerag.tools.loopback import Loopback, Recorded, Reply, tiny_png
+from tests.processes import IMAGERAG, Python
 
 LINES = 12
 
@@ -41,18 +40,11 @@ class Counting(Loopback):
             self.came.set()
 
 
-def begin(server: Loopback, folder: Path, *flags: str) -> "subprocess.Popen[str]":
+def begin(server: Loopback, folder: Path, *flags: str) -> Python:
     backend = f"openai:loopback@{server.base_url}"
-    command = [sys.executable, "-m", "imagerag", "batch", "in.jsonl", "--out", "out", "--preset", "openai"]
+    command = (*IMAGERAG, "batch", "in.jsonl", "--out", "out", "--preset", "openai", "--concurrency", "3")
     environment = {**os.environ, "OPENAI_API_KEY": "sk-test", "IMAGERAG_HOME": str(folder / "home"), "COLUMNS": "80"}
-    return subprocess.Popen(
-        [*command, "--generator", backend, "--judge", backend, "--concurrency", "3", *flags],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Python(*command, "--generator", backend, "--judge", backend, *flags, cwd=folder, env=environment)
 
 
 def write_input(folder: Path) -> None:
@@ -64,12 +56,12 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
 
 
-def stop(child: "subprocess.Popen[str]", server: Counting, how: signal.Signals) -> tuple[int, str, str]:
+def stop(child: Python, server: Counting, how: signal.Signals) -> tuple[int, str, str]:
     assert server.came.wait(60)
     child.send_signal(how)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate()
     server.settle()
-    return child.returncode, out, err
+    return child.wait(), out, err
 
 
 @pytest.mark.timeout(180)
@@ -87,7 +79,7 @@ def test_a_batch_that_is_stopped_anywhere_goes_on_and_pays_for_nothing_twice(
         before = results(tmp_path) if (tmp_path / "out" / "results.jsonl").exists() else []
         assert len(before) < LINES
         child = begin(server, tmp_path, "--resume", "--json")
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate()
         assert child.returncode == 0, err
         summary = json.loads(out)
         assert (summary["total"], summary["left"], summary["earlier"]) == (LINES, 0, len(before))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch_input import OPTIONS, Item, items
+from imagerag.batch.lines import OPTIONS, Item, items
 from imagerag.tools.testing import picture
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from imagerag import ImageRAG
 from imagerag.agent.answering.values import AnswerOutcome
-from imagerag.agent.errors import UsageError
-from imagerag.sheet_parts import ACCENT
+from imagerag.agent.errors import UnknownThreadError, UsageError
+from imagerag.sheets.page import ACCENT
 from imagerag.tools.loopback import Loopback, Reply
 from imagerag.tools.sketch.catalogue import Product, products
 
@@ -87,6 +87,24 @@ def test_a_follow_up_asks_on_in_another_process(imagerag: Imagerag) -> None:
     cheapest = best(lambda p: p.name in spoken, highest=False)
     assert (record["turn"], record["citations"][0]["title"]) == (2, cheapest.name)
     assert "only what the answer before spoke of was looked at" in record["answer"]
+
+
+def test_a_thread_of_ones_own_name_says_when_it_begins(imagerag: Imagerag) -> None:
+    asked = ["ask", "purple circles or blue squares", "--thread", "mine"]
+    assert "· new thread mine" in imagerag(*asked).stdout
+    record = json.loads(imagerag(*asked, "--json").stdout)
+    assert (record["thread_id"], record["turn"], record["new_thread"]) == ("mine", 2, False)
+    mistyped = json.loads(imagerag(*asked[:-1], "mien", "--json").stdout)
+    assert (mistyped["turn"], mistyped["new_thread"]) == (1, True)
+    assert "· thread mine" in imagerag(*asked).stdout
+
+
+async def test_a_follow_up_in_a_thread_that_there_is_not_is_refused(rag: ImageRAG) -> None:
+    with pytest.raises(UnknownThreadError, match=r"no thread 'mien': leave it out"):
+        await rag.ask("and which is cheaper?", thread="mien", follow_up=True)
+    first = await rag.ask("purple circles or blue squares", follow_up=True)
+    again = await rag.ask("and which is cheaper?", thread=first.thread_id, follow_up=True)
+    assert (first.new_thread, again.new_thread, again.turn) == (True, False, 2)
 
 
 def test_filters_hold(imagerag: Imagerag) -> None:

@@ -24,9 +24,9 @@ from imagerag.agent.types import (
     UsedReference,
     Verdict,
 )
-from imagerag.drawing import measure, plain, wrap
-from imagerag.sheet import contact_sheet, rows_of
-from imagerag.sheet_parts import ACCENT
+from imagerag.sheets.drawing import measure, plain, wrap
+from imagerag.sheets.page import ACCENT
+from imagerag.sheets.run import contact_sheet, rows_of
 
 RED, BLUE, LIME, PINK = (230, 10, 20), (20, 30, 240), (120, 250, 5), (250, 90, 200)
 BLOBS: dict[str, bytes] = {}

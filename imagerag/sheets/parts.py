@@ -1,30 +1,22 @@
 """The parts of a contact sheet: an attempt with its checklist, a search with its candidates, the small print."""
 
-from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
-from typing import Any
+from collections.abc import Sequence
 
-from PIL import Image, ImageOps
-
-from imagerag.agent.errors import BlobError
-from imagerag.drawing import Color, Pen, leading
-
-Document = Mapping[str, Any]
-"""A part of the run's record, as JSON gives it."""
-
-Load = Callable[[str], bytes]
-"""Gives an image's bytes for its SHA-256."""
-
-PAPER: Color = (250, 249, 246)
-WHITE: Color = (255, 255, 255)
-TINT: Color = (240, 238, 233)
-HAIRLINE: Color = (224, 221, 213)
-GREY: Color = (197, 193, 184)
-MUTED: Color = (122, 118, 110)
-INK: Color = (28, 27, 25)
-ACCENT: Color = (15, 118, 105)
-AMBER: Color = (176, 118, 22)
-RUST: Color = (181, 71, 47)
+from imagerag.sheets.drawing import Pen, leading
+from imagerag.sheets.page import (
+    ACCENT,
+    GREY,
+    HAIRLINE,
+    INK,
+    MUTED,
+    PAPER,
+    RUST,
+    TINT,
+    WHITE,
+    Document,
+    Gallery,
+    Page,
+)
 
 SHOWN = 8
 """Candidates of one search that are shown."""
@@ -43,54 +35,13 @@ _DECISIONS = {
 }
 
 
-class Gallery:
-    """The run's pictures, each decoded once; None for one that cannot be had."""
-
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._seen: dict[str, Image.Image | None] = {}
-
-    def __call__(self, sha256: str) -> Image.Image | None:
-        if sha256 not in self._seen:
-            try:
-                picture = ImageOps.exif_transpose(Image.open(BytesIO(self._load(sha256))))
-                self._seen[sha256] = _opaque(picture)
-            except (BlobError, LookupError, OSError):
-                self._seen[sha256] = None
-        return self._seen[sha256]
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """Colours only: what is transparent shows white."""
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer).convert("RGB")
-
-
-class Parts:
-    """Draws the parts of one run's sheet. Every method gives the `y` at which its part ends."""
+class Parts(Page):
+    """Draws the parts of one run's sheet."""
 
     def __init__(self, run: Document, gallery: Gallery, pen: Pen) -> None:
+        super().__init__(gallery, pen)
         self.run = run
-        self.gallery = gallery
-        self.pen = pen
         self.span = _span(run.get("searches") or [])
-
-    def heading(self, x: float, y: float, text: str) -> float:
-        """A small heading in capitals."""
-        self.pen.text(x, y, text.upper(), 11, MUTED, tracking=1.2)
-        return y + 24
-
-    def image(self, image: Document, x: float, y: float, side: float, *, radius: float) -> None:
-        """A picture as a whole, inside a square."""
-        picture = self.gallery(image["sha256"])
-        self.pen.box(x, y, side, side, TINT, radius=radius)
-        if picture is None:
-            self.pen.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
-            return
-        w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
-        self.pen.picture(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius)
 
     def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
         """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
@@ -101,7 +52,7 @@ class Parts:
         best = self.run.get("best_attempt") == attempt["index"]
         if best:
             self.pen.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
-        self.image(attempt["image"], x, y, side, radius=9)
+        self.image(attempt["image"]["sha256"], x, y, side, radius=9)
         if best:
             self.pen.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
             self.pen.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
@@ -134,8 +85,9 @@ class Parts:
         self.pen.text(x, y + 12, "drawn with", 13, MUTED)
         x, width = x + 84, width - 84
         room = int((width + 8) // 50)
-        for number, reference in enumerate(references[:room]):
-            self.image(reference["image"], x + 50 * number, y, 42, radius=6)
+        shown = [(sent[kind], kind == "mask") for sent in references for kind in ("image", "mask") if sent.get(kind)]
+        for number, (image, mask) in enumerate(shown[:room]):
+            self.image(image["sha256"], x + 50 * number, y, 42, radius=6, mask=mask)
         return y + 42 + 16
 
     def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:

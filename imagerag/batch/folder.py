@@ -2,117 +2,21 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Outcome
+from imagerag.batch.results import BatchResult, Status
 from imagerag.store.blobs import write_atomically
 
 RESULTS: Final = "results.jsonl"
 BATCH: Final = "batch.json"
 _LOCK: Final = ".lock"
-
-Status = Literal["done", "failed", "invalid"]
-TECHNICAL: Final = (Outcome.FAILED, Outcome.JUDGE_UNAVAILABLE)
-
-
-class BatchReference(BaseModel):
-    """A library image that is in the picture."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    sha256: str
-    role: str
-    concept: str
-    similarity: float | None
-    title: str
-    source: str
-    licence: str
-
-
-class BatchImage(BaseModel):
-    """The picture; `path` is relative to the batch's folder."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    path: str
-    sha256: str
-    media_type: str
-    width: int
-    height: int
-
-
-class BatchResult(BaseModel):
-    """What became of one line, `imagerag.batch/1`.
-
-    Attributes:
-        index: the line's place in the input, from 1.
-        input: SHA-256 of everything that decided the run: prompt, options, the bytes of its files, the backends.
-        status: "done" for every run that ended by a verdict, aligned or not; "failed" when something technical ended
-            it (outcome `failed` or `judge_unavailable`, or no outcome at all); "invalid" when the line cannot be run.
-        tries: how many runs were made for it; more than 1 after `retry_failed`.
-        cost_usd: of all its runs; None when the price of a call is not known.
-        booked_usd: what the batch's budget counts for it: its cost, or the most it could be where that is not known.
-        score: requirements met by the picture, of all, in [0, 1].
-    """
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    schema_name: Literal["imagerag.batch/1"] = Field(default="imagerag.batch/1", alias="schema")
-    id: str
-    index: int
-    input: str
-    prompt: str
-    status: Status
-    outcome: Outcome | None = None
-    reason: str = ""
-    error: str | None = None
-    run_id: str | None = None
-    tries: int = 1
-    image: BatchImage | None = None
-    score: float | None = None
-    attempts: int = 0
-    unresolved: list[str] = Field(default_factory=list)
-    references: list[BatchReference] = Field(default_factory=list)
-    calls: dict[str, int] = Field(default_factory=dict)
-    cost_usd: float | None = 0.0
-    booked_usd: float = 0.0
-    elapsed_s: float = 0.0
-    next_steps: list[str] = Field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """The line as JSON-able data, its schema's name first."""
-        return self.model_dump(mode="json", by_alias=True)
-
-    def told(self, record: RunRecord, image: BatchImage | None) -> "BatchResult":
-        """This line with what its run came to."""
-        best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
-        references = [
-            BatchReference(sha256=used.image.sha256, **{name: getattr(used, name) for name in _TOLD})
-            for used in record.references
-        ]
-        update = {
-            "status": "failed" if record.outcome in TECHNICAL else "done",
-            "score": best.verdict.score if best and best.verdict else None,
-            "attempts": len(record.attempts),
-            "references": references,
-            "image": image,
-            **{name: getattr(record, name) for name in _KEPT},
-        }
-        return self.model_copy(update=update)
-
-
-_TOLD: Final = ("role", "concept", "similarity", "title", "source", "licence")
-_KEPT: Final = (
-    "run_id", "outcome", "reason", "error", "unresolved", "calls", "cost_usd", "elapsed_s", "next_steps",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,6 +30,12 @@ class Started:
 
     name: str
     settings: dict[str, Any]
+
+    def differs(self, now: Mapping[str, Any]) -> str:
+        """What of `now` is not what it was started with, in words; empty when it is the same."""
+        before, after = ({**s, **s["options"], "options": None} for s in (self.settings, now))
+        differs = [name for name in after if before.get(name) != after[name]]
+        return "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
 
 
 @dataclass(frozen=True)
@@ -220,6 +130,12 @@ class BatchFolder:
 
     def _names(self) -> list[str]:
         return [name for name in os.listdir(self.path) if name != _LOCK]
+
+
+def started_with(out: str | Path) -> dict[str, Any]:
+    """Backends, library and options that the batch in `out` was started with; empty when there is none."""
+    started = BatchFolder(Path(out).expanduser()).started()
+    return started.settings if started else {}
 
 
 def _line(result: BatchResult) -> bytes:

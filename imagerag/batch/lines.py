@@ -15,6 +15,9 @@ from typing import IO, Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.inputs import read_image
 
+Source = str | Path | Iterable[str | Mapping[str, Any]]
+"""Where lines come from: a file, or prompts and objects of one's own."""
+
 OPTIONS: Final = frozenset(
     {
         "library", "subjects", "mask", "initial_image", "max_rounds", "max_references", "threshold", "candidates",
@@ -69,7 +72,7 @@ class Item:
         return _hash(self.id, self.prompt or self.raw, {**settings, **plain}, hashed)
 
 
-def items(source: str | Path | Iterable[str | Mapping[str, Any]]) -> Iterator[Item]:
+def items(source: Source) -> Iterator[Item]:
     """The lines of a batch, one after the other.
 
     Args:

@@ -9,7 +9,7 @@ import copy
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,59 +17,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BudgetExceededError, UnknownRunError, UsageError
 from imagerag.agent.types import Outcome
-from imagerag.batch_files import BatchFolder, BatchImage, BatchResult, Started, Status
-from imagerag.batch_input import FILES, OPTIONS, Item, items
+from imagerag.batch.folder import BatchFolder, Started
+from imagerag.batch.lines import FILES, OPTIONS, Item, Source, items
+from imagerag.batch.purse import Purse
+from imagerag.batch.results import BatchImage, BatchResult, Status
 from imagerag.export import SUFFIXES
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
     from imagerag.api import ImageRAG
 
-Source = str | Path | Iterable[str | Mapping[str, Any]]
-
 MOST_AT_ONCE: Final = 64
 _PER_RUN: Final = OPTIONS - FILES - {"max_cost_usd"} | {"max_run_cost_usd"}
-
-
-@dataclass
-class Purse:
-    """What a batch may spend. A run is begun only when the most it can cost is left beside what others may still cost.
-
-    Attributes:
-        limit: US dollars; None is no limit.
-        spent: by runs that have ended.
-        held: what runs that are under way may cost, by the id of their line.
-    """
-
-    limit: float | None
-    spent: float = 0.0
-    held: dict[str, float] = field(default_factory=dict)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    async def hold(self, name: str, most: float) -> None:
-        """Wait until there is room for `most` US dollars, and keep it.
-
-        Raises:
-            BudgetExceededError: there will be none.
-        """
-        async with self.changed:
-            while self.limit is not None and self.spent + sum(self.held.values()) + most > self.limit + 1e-9:
-                if not self.held:
-                    raise BudgetExceededError(
-                        f"the batch may spend ${self.limit:g} and has spent ${self.spent:.4f}; the next run, "
-                        f"{name}, can cost ${most:.4f}: go on with a larger --max-cost-usd, and --resume"
-                    )
-                await self.changed.wait()
-            self.held[name] = most
-
-    async def pay(self, name: str, cost: float | None) -> float:
-        """Book what a run cost; the most it could have, where that is not known. Gives what was booked."""
-        async with self.changed:
-            held = self.held.pop(name, 0.0)
-            booked = held if cost is None else cost
-            self.spent += booked
-            self.changed.notify_all()
-        return booked
 
 
 @dataclass
@@ -284,10 +243,7 @@ class Batch:
             UsageError: it is.
         """
         now = self._settings(started.settings["options"])
-        before, after = ({**s, **s["options"], "options": None} for s in (started.settings, now))
-        differs = [name for name in after if before.get(name) != after[name]]
-        if differs:
-            told = "; ".join(f"{name} {before.get(name)!r}, now {after[name]!r}" for name in differs)
+        if told := started.differs(now):
             raise UsageError(
                 f"the batch in {self.folder.path} was started with {told}: leave that, or name another folder"
             )
@@ -350,9 +306,3 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     except TypeError as error:
         raise UsageError(f"an option of a batch has to be plain data: {error}") from error
     return plain
-
-
-def started_with(out: str | Path) -> dict[str, Any]:
-    """Backends, library and options that the batch in `out` was started with; empty when there is none."""
-    started = BatchFolder(Path(out).expanduser()).started()
-    return started.settings if started else {}

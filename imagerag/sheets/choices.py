@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from PIL import Image
 
-from imagerag.drawing import SCALE, Pen, measure
-from imagerag.sheet_parts import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
+from imagerag.sheets.drawing import SCALE, Pen, measure
+from imagerag.sheets.page import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
 
 MARGIN: Final = 32
 TILE: Final = 200

@@ -10,44 +10,28 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from imagerag.drawing import SCALE, Color, Icon, Pen, leading, measure, wrap
-from imagerag.sheet_parts import (
-    ACCENT,
-    AMBER,
+from imagerag.sheets.drawing import Pen, leading, wrap
+from imagerag.sheets.page import (
     HAIRLINE,
     INK,
+    INNER,
+    MARGIN,
     MUTED,
     PAPER,
-    RUST,
     WHITE,
     Document,
     Gallery,
     Load,
-    Parts,
-    facts,
+    drawn,
 )
+from imagerag.sheets.parts import Parts, facts
 
-WIDTH = 1200
-MARGIN = 56
-INNER = WIDTH - 2 * MARGIN
 ASIDE = 272
 """The width of the left and the right column; pictures are this wide and this high."""
 GUTTER = 48
 MIDDLE = INNER - 2 * (ASIDE + GUTTER)
 HERO = 420
 """The side of the picture when there is only one."""
-
-_BADGES: dict[str | None, tuple[str, Color, Icon]] = {
-    "aligned": ("aligned", ACCENT, "tick"),
-    "best_effort": ("best effort", AMBER, "dash"),
-    "no_usable_reference": ("no usable reference", AMBER, "dash"),
-    "budget_exhausted": ("budget spent", AMBER, "dash"),
-    "refused": ("refused", RUST, "cross"),
-    "failed": ("failed", RUST, "cross"),
-    "judge_unavailable": ("judge unavailable", MUTED, "dash"),
-    "cancelled": ("cancelled", MUTED, "cross"),
-    None: ("not finished", MUTED, "dash"),
-}
 
 
 def contact_sheet(run: Document, load: Load) -> Image.Image:
@@ -61,10 +45,7 @@ def contact_sheet(run: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as the run needs.
     """
     gallery = Gallery(load)
-    height = _Sheet(run, Parts(run, gallery, Pen())).draw()
-    page = Image.new("RGB", (WIDTH * SCALE, round(height * SCALE)), PAPER)
-    _Sheet(run, Parts(run, gallery, Pen(page))).draw()
-    return page
+    return drawn(lambda pen: _Sheet(run, Parts(run, gallery, pen)).draw())
 
 
 @dataclass(frozen=True)
@@ -115,18 +96,10 @@ class _Sheet:
                 self.pen.rule(MARGIN, y, INNER, HAIRLINE)
                 y += 36
             y = self._row(row, y, first=number == 0) + 36
-        return self._footer(y) + 36
+        return self.parts.footer(y, facts(self.run)) + 36
 
     def _header(self, y: float) -> float:
-        label, color, icon = _BADGES.get(self.run.get("outcome"), _BADGES[None])
-        pill = measure(label, 15) + 54
-        left = MARGIN + INNER - pill
-        self.pen.box(left, y + 26, pill, 34, color, radius=17)
-        self.pen.icon(left + 8, y + 33, 20, icon, color, disc=WHITE)
-        self.pen.text(left + 37, y + 32.5, label, 15, WHITE, bold=True)
-        self.parts.heading(MARGIN, y, "asked for")
-        width = INNER - pill - 48
-        y = self.pen.text(MARGIN - 1, y + 22, self.run.get("prompt") or "", 30, INK, width=width, lines=3, bold=True)
+        y, width = self.parts.top(y, self.run.get("outcome"), "asked for", self.run.get("prompt") or "")
         reason = str(self.run.get("reason") or "")
         return self.pen.text(MARGIN, y + 8, reason[:1].upper() + reason[1:], 16, MUTED, width=width, lines=2)
 
@@ -148,7 +121,7 @@ class _Sheet:
         if whole:
             return self.parts.attempt(attempt, x, y, ASIDE)
         y = self.parts.heading(x, y, "still missing")
-        self.parts.image(attempt["image"], x, y, 128, radius=8)
+        self.parts.image(attempt["image"]["sha256"], x, y, 128, radius=8)
         return self.parts.checks(attempt.get("verdict"), x, y + 128 + 16, ASIDE, unmet_only=True)
 
     def _only(self, attempt: Document, y: float) -> float:
@@ -173,9 +146,3 @@ class _Sheet:
         self.pen.frame(MARGIN, y, INNER, 140, HAIRLINE, WHITE, radius=12, line=1)
         self.pen.text(MARGIN, y + 58, "No picture was drawn.", 17, MUTED, width=INNER, align="center")
         return y + 140
-
-    def _footer(self, y: float) -> float:
-        self.pen.rule(MARGIN, y, INNER, HAIRLINE)
-        name = measure("imagerag", 13) + 24
-        self.pen.text(MARGIN, y + 14, "imagerag", 13, INK, width=INNER, align="right", bold=True)
-        return self.pen.text(MARGIN, y + 14.5, facts(self.run), 12.5, MUTED, width=INNER - name, lines=3)

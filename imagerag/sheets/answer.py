@@ -4,31 +4,28 @@ A pure function of the answer's record (`imagerag.answer/1`) and of the pictures
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from PIL import Image
 
-from imagerag.drawing import SCALE, Color, Icon, Pen, leading, measure
-from imagerag.sheet_parts import (
+from imagerag.sheets.drawing import Pen, leading, measure
+from imagerag.sheets.page import (
     ACCENT,
-    AMBER,
     GREY,
     HAIRLINE,
     INK,
+    INNER,
+    MARGIN,
     MUTED,
     PAPER,
-    RUST,
-    TINT,
     WHITE,
     Document,
     Gallery,
     Load,
+    Page,
+    drawn,
 )
 
-WIDTH: Final = 1200
-MARGIN: Final = 56
-INNER: Final = WIDTH - 2 * MARGIN
 COLUMNS: Final = 5
 GUTTER: Final = 22
 SIDE: Final = (INNER - (COLUMNS - 1) * GUTTER) / COLUMNS
@@ -37,15 +34,6 @@ SHOWN: Final = 20
 """Pictures on one sheet; the record has them all."""
 BAR: Final = 5
 
-_BADGES: Final[dict[str, tuple[str, Color, Icon]]] = {
-    "answered": ("answered", ACCENT, "tick"),
-    "not_held": ("not held", AMBER, "dash"),
-    "unreadable": ("not readable", MUTED, "dash"),
-    "refused": ("refused", RUST, "cross"),
-    "budget_exhausted": ("budget spent", AMBER, "dash"),
-    "unavailable": ("unavailable", MUTED, "dash"),
-    "failed": ("failed", RUST, "cross"),
-}
 _BY: Final = {"similarity": "by similarity", "metadata": "by its metadata", "earlier": "from the answer before"}
 
 
@@ -60,24 +48,18 @@ def answer_sheet(answer: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as it needs to be.
     """
     gallery = Gallery(load)
-    height = _Sheet(answer, gallery, Pen()).draw()
-    page = Image.new("RGB", (WIDTH * SCALE, round(height * SCALE)), PAPER)
-    _Sheet(answer, gallery, Pen(page)).draw()
-    return page
+    return drawn(lambda pen: _Sheet(answer, gallery, pen).draw())
 
 
-@dataclass
-class _Sheet:
-    answer: Document
-    gallery: Gallery
-    pen: Pen
-    supports: dict[int, str] = field(init=False)
-    span: tuple[float, float] = field(init=False)
+class _Sheet(Page):
+    capitals = 12.0
 
-    def __post_init__(self) -> None:
-        self.supports = {one["number"]: one["supports"] for one in self.answer.get("citations") or []}
-        known = [one["similarity"] for one in self.answer.get("retrieved") or [] if one["similarity"] is not None]
-        threshold = self.answer.get("threshold")
+    def __init__(self, answer: Document, gallery: Gallery, pen: Pen) -> None:
+        super().__init__(gallery, pen)
+        self.answer = answer
+        self.supports: dict[int, str] = {one["number"]: one["supports"] for one in answer.get("citations") or []}
+        known = [one["similarity"] for one in answer.get("retrieved") or [] if one["similarity"] is not None]
+        threshold = answer.get("threshold")
         values = [*known, *([threshold] if threshold is not None else [])]
         self.span = (min(0.0, *values, 0.0), max(*values, 0.1, 0.1) * 1.1) if values else (0.0, 1.0)
 
@@ -85,7 +67,7 @@ class _Sheet:
         """Draw everything; gives the height."""
         y = self._header(MARGIN - 8) + 34
         retrieved = self.answer.get("retrieved") or []
-        y = self._heading(MARGIN, y, self._found(retrieved))
+        y = self.heading(MARGIN, y, self._found(retrieved))
         shown = sorted(retrieved, key=lambda one: one["number"] not in self.supports)[:SHOWN]
         for start in range(0, len(shown), COLUMNS):
             row = shown[start : start + COLUMNS]
@@ -94,18 +76,10 @@ class _Sheet:
             y = self.pen.text(MARGIN, y - 8, f"and {len(retrieved) - SHOWN} more", 13, MUTED) + 14
         if not retrieved:
             y = self.pen.text(MARGIN, y, "Nothing was found.", 15, MUTED) + 20
-        return self._footer(y + 8) + 36
+        return self.footer(y + 8, self._facts()) + 36
 
     def _header(self, y: float) -> float:
-        label, color, icon = _BADGES.get(str(self.answer.get("outcome")), ("not finished", MUTED, "dash"))
-        pill = measure(label, 15) + 54
-        left = MARGIN + INNER - pill
-        self.pen.box(left, y + 26, pill, 34, color, radius=17)
-        self.pen.icon(left + 8, y + 33, 20, icon, color, disc=WHITE)
-        self.pen.text(left + 37, y + 32.5, label, 15, WHITE, bold=True)
-        self._heading(MARGIN, y, "asked")
-        width = INNER - pill - 48
-        y = self.pen.text(MARGIN - 1, y + 22, str(self.answer["question"]), 30, INK, width=width, lines=3, bold=True)
+        y, _ = self.top(y, self.answer.get("outcome"), "asked", str(self.answer["question"]))
         said = str(self.answer.get("answer") or self.answer.get("reason") or "")
         y = self.pen.text(MARGIN, y + 12, said, 17, INK, width=INNER - 120, lines=12)
         without = self.answer.get("without_retrieval")
@@ -116,13 +90,9 @@ class _Sheet:
         words = str(without.get("answer") or without.get("reason") or "nothing")
         measured = Pen().text(0, 0, words, 15, MUTED, width=INNER - 48, lines=8)
         self.pen.frame(MARGIN, y, INNER, measured + 56, HAIRLINE, WHITE, radius=12, line=1)
-        top = self._heading(MARGIN + 24, y + 18, "without the library")
+        top = self.heading(MARGIN + 24, y + 18, "without the library")
         self.pen.text(MARGIN + 24, top - 2, words, 15, MUTED, width=INNER - 48, lines=8)
         return y + measured + 56
-
-    def _heading(self, x: float, y: float, text: str) -> float:
-        self.pen.text(x, y, text.upper(), 12, MUTED, tracking=1.2)
-        return y + 24
 
     def _found(self, retrieved: Sequence[Document]) -> str:
         accepted = sum(bool(one["accepted"]) for one in retrieved)
@@ -132,16 +102,9 @@ class _Sheet:
 
     def _card(self, one: Document, x: float, y: float) -> float:
         cited = one["number"] in self.supports
-        picture = self.gallery(one["id"])
         if cited:
             self.pen.frame(x - 5, y - 5, SIDE + 10, SIDE + 10, ACCENT, PAPER, radius=13, line=2.5)
-        self.pen.box(x, y, SIDE, SIDE, TINT, radius=9)
-        if picture is None:
-            self.pen.text(x, y + SIDE / 2 - 8, "not available", 12, MUTED, width=SIDE, align="center")
-        else:
-            w, h = (max(2.0, edge * SIDE / max(picture.size)) for edge in picture.size)
-            veil = None if one["accepted"] else PAPER
-            self.pen.picture(picture, x + (SIDE - w) / 2, y + (SIDE - h) / 2, w, h, radius=9, veil=veil)
+        self.image(one["id"], x, y, SIDE, radius=9, veil=None if one["accepted"] else PAPER)
         if one["number"]:
             number = str(one["number"])
             wide = max(26.0, measure(number, 14) + 14)
@@ -178,10 +141,7 @@ class _Sheet:
         low, high = self.span
         return max(0.0, min(1.0, (number - low) / (high - low)))
 
-    def _footer(self, y: float) -> float:
-        self.pen.rule(MARGIN, y, INNER, HAIRLINE)
-        name = measure("imagerag", 13) + 24
-        self.pen.text(MARGIN, y + 14, "imagerag", 13, INK, width=INNER, align="right", bold=True)
+    def _facts(self) -> str:
         cost = self.answer.get("cost_usd")
         told = [
             f"library {self.answer['library']}" if self.answer.get("library") else "",
@@ -189,4 +149,4 @@ class _Sheet:
             f"{self.answer.get('elapsed_s', 0):.1f} s",
             f"${cost:.4f}" if cost else "",
         ]
-        return self.pen.text(MARGIN, y + 14.5, " · ".join(filter(None, told)), 12.5, MUTED, width=INNER - name, lines=3)
+        return " · ".join(filter(None, told))

@@ -1,0 +1,74 @@
+"""The state of an answering thread, and what a question sets in it."""
+
+from typing import TypedDict
+
+from imagerag.agent.answering.values import AskEnding, Exchange, Finding, Found, Reply
+from imagerag.agent.types import Call
+
+
+class AskInput(TypedDict):
+    """A question. Everything that the question before it left in the thread is set anew, except `earlier`."""
+
+    question: str
+    compare: bool
+    library: str | None
+    answerer: str
+    started_at: str
+    sources: list[Found]
+    finding: Finding | None
+    lookup: str
+    threshold: float | None
+    notes: list[str]
+    reply: Reply | None
+    without: Reply | None
+    ending: AskEnding | None
+    calls: list[Call]
+
+
+class AskState(AskInput):
+    """A thread: its current question, and those before it.
+
+    Attributes:
+        sources: what was retrieved, the accepted ones numbered and first.
+        earlier: questions that have ended, oldest first; the current one joins them at its end.
+        asked: how many questions the thread has had.
+    """
+
+    earlier: list[Exchange]
+    asked: int
+
+
+class AskUpdate(TypedDict, total=False):
+    """What a node may return."""
+
+    sources: list[Found]
+    finding: Finding | None
+    lookup: str
+    threshold: float | None
+    notes: list[str]
+    reply: Reply | None
+    without: Reply | None
+    ending: AskEnding | None
+    calls: list[Call]
+    earlier: list[Exchange]
+    asked: int
+
+
+def fresh(question: str, *, compare: bool, library: str | None, answerer: str, started_at: str) -> AskInput:
+    """The input of a question, with nothing left of the one before it."""
+    return AskInput(
+        question=question,
+        compare=compare,
+        library=library,
+        answerer=answerer,
+        started_at=started_at,
+        sources=[],
+        finding=None,
+        lookup="",
+        threshold=None,
+        notes=[],
+        reply=None,
+        without=None,
+        ending=None,
+        calls=[],
+    )

@@ -1,1 +1,0 @@
-../../imagerag/answer_sheet.py

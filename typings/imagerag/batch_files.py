@@ -1,1 +1,0 @@
-../../imagerag/batch_files.py

@@ -1,1 +1,0 @@
-../../imagerag/batch_input.py

@@ -1,1 +1,0 @@
-../../imagerag/choices_sheet.py
