@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from imagerag.agent import clock, logs
 from imagerag.agent import journal as journals
-from imagerag.agent import logs
 from imagerag.agent.allowance import allowing
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError
 from imagerag.agent.idempotency import idempotent
@@ -43,7 +42,8 @@ class Calls:
         failed: what earlier tries of a node's task called, by task. A try that fails returns no update, yet what it
             called counts, and belongs in the record of the try that succeeds.
         tariffs: what is known of the backends' prices, for budgets in money.
-        again: the run that this one does again: its answers come first, and count as the calls they were.
+        again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
+            were.
     """
 
     knobs: Knobs
@@ -54,7 +54,7 @@ class Calls:
     round: int
     failed: Failed
     tariffs: Tariffs = field(default_factory=dict)
-    again: str | None = None
+    again: Sequence[str] = ()
     made: list[Call] = field(default_factory=list)
 
     @classmethod
@@ -62,7 +62,8 @@ class Calls:
         cls, state: SearchTask, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
     ) -> "Calls":
         """The calls of one of a round's searches, which is not handed the run's state."""
-        calls = cls.of(RunState(calls=[]), runtime, journal, failed, tariffs)  # type: ignore[typeddict-item]
+        mine = RunState(calls=[], continues=state.get("continues"))  # type: ignore[typeddict-item]
+        calls = cls.of(mine, runtime, journal, failed, tariffs)
         return replace(calls, round=state["round"], before=taken_elsewhere(state, runtime.context))
 
     @classmethod
@@ -84,7 +85,7 @@ class Calls:
             round=coming_round(state),
             failed=failed,
             tariffs=tariffs,
-            again=lineage.run_id if (lineage := state.get("continues")) and lineage.step is not None else None,
+            again=lineage.done_again if (lineage := state.get("continues")) else (),
             made=lost,
         )
 
@@ -150,22 +151,32 @@ class Calls:
             return None
         entry = await self.journal.find(asked.key, run_id=self.run_id)
         if entry is None and self.knobs.journal != "record":
-            if self.again and not (entry := await self.journal.find(asked.key, run_id=self.again)):
-                self._check_budget()  # where that run ended, this one does, whatever others were answered
-            entry = entry or await self.journal.find(asked.key, run_id=None)
+            entry = await self._answered_before(asked.key, self.journal)
         if entry is None and self.knobs.journal == "replay":
             raise journals.replay_miss(asked, await self.journal.similar(asked))
+        return entry
+
+    async def _answered_before(self, key: str, journal: Journal) -> Entry | None:
+        """What another run was answered: one that this run does again, nearest first, else whoever asked last."""
+        for run_id in self.again:
+            if entry := await journal.find(key, run_id=run_id):
+                return entry
+        if self.again:
+            self._check_budget()  # where that run ended, this one does, whatever others were answered
+        entry = await journal.find(key, run_id=None)
+        if entry is not None:
+            await journal.keep(entry, used_by=self.run_id)  # who does this run again is to be answered the same
         return entry
 
     async def _ask(self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]]) -> Entry:
         """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read."""
         await self._wait_as_told()
-        clock, began = asyncio.timeout(self._check_budget()), time.monotonic()
+        limit, began = asyncio.timeout(self._check_budget()), time.monotonic()
         answer, failure = None, None
         try:
             # The run is in the key: another run that asks the same pays for itself.
             with idempotent(f"{self.run_id}-{asked.key}"), allowing(self._requests_left()):
-                async with clock:
+                async with limit:
                     with model_call(call) as answered:
                         answer = await ask()
                         answered(answer)
@@ -178,7 +189,7 @@ class Calls:
                 self.made.append(call.model_copy(update=lost))
                 logs.lost(self.run_id, self.made[-1], error)
                 await self._keep_lost()
-                if clock.expired():
+                if limit.expired():
                     raise self._over("the deadline came during a call") from None
                 self.failed[self.task] = self.made
                 carrying(self.made, error)
@@ -191,7 +202,7 @@ class Calls:
             failure=failure,
             elapsed_s=time.monotonic() - began,
             cost_usd=answer.cost_usd if answer is not None else None,
-            at=_now(),
+            at=clock.now(),
         )
         if self.journal is not None:
             await self.journal.keep(entry)
@@ -210,7 +221,7 @@ class Calls:
 
     async def _keep_lost(self) -> None:
         if self.journal is not None:
-            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=_now()))
+            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now()))
 
     async def _wait_as_told(self) -> None:
         """Wait as long as the service asked for when it turned the last call down, but not into the deadline."""
@@ -271,10 +282,6 @@ def _recovered(entry: Entry) -> Call:
         elapsed_s=entry.elapsed_s,
     )
     return _answered(call, entry, reused=False)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _answered(call: Call, entry: Entry, *, reused: bool) -> Call:

@@ -5,6 +5,7 @@ ImageRAGError
 ├── UsageError                 the caller asked for something that cannot be; the CLI exits with 2
 │   ├── UnknownLibraryError
 │   ├── UnknownRunError
+│   ├── UnknownThreadError     a follow-up question in a conversation that there is not
 │   ├── RunStateError          the run exists but cannot take this step (not waiting, already ended)
 │   ├── SpecError              a backend spec that names nothing we know
 │   └── MissingExtraError      an optional part is not installed
@@ -41,6 +42,10 @@ class UnknownLibraryError(UsageError):
 
 class UnknownRunError(UsageError):
     """No run of that id exists."""
+
+
+class UnknownThreadError(UsageError):
+    """No question was asked in a thread of that id."""
 
 
 class RunStateError(UsageError):

@@ -1,14 +1,13 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, cast
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from imagerag.agent import endings, ledger
+from imagerag.agent import clock, endings, ledger
 from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.drawing import Draughtsman
@@ -230,7 +229,7 @@ class Nodes:
         for rival in equals[1:] if ending.outcome in endings.JUDGED else ():
             if best and await self._prefers(state["prompt"], rival, best, calls):
                 best = rival
-        ending = ending.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="milliseconds")})
+        ending = ending.model_copy(update={"at": clock.now()})
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
 
     async def _draw(

@@ -106,6 +106,7 @@ class SearchTask(TypedDict):
             of the run's budget.
         made: model calls the run had made before them.
         spent_usd: what those cost.
+        continues: the run it starts from.
     """
 
     query: Query
@@ -114,6 +115,7 @@ class SearchTask(TypedDict):
     place: NotRequired[list[int]]
     made: NotRequired[int]
     spent_usd: NotRequired[float]
+    continues: NotRequired[Lineage | None]
 
 
 def newest(state: RunState) -> Attempt | None:

@@ -335,10 +335,17 @@ class Lineage(Value):
 
     Attributes:
         step: after which of its steps; None when it goes on from that run's end.
+        earlier: the runs that one did again in its turn, nearest first.
     """
 
     run_id: str
     step: int | None = Field(default=None, ge=0)
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def done_again(self) -> tuple[str, ...]:
+        """The runs that are done again, nearest first; none when this one goes on from an end."""
+        return (self.run_id, *self.earlier) if self.step is not None else ()
 
 
 class Knobs(Value):
@@ -353,7 +360,7 @@ class Knobs(Value):
         judge_mode: "fused" asks one structured question, "stepwise" the paper's three.
         start: "draft" draws first; "retrieve" looks for references for the prompt first, then draws.
         retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
-            words, or the prompt (ImageRAG's ablation, table 6).
+            words, or the prompt (ImageRAG's ablation, tables 3 and 8).
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.

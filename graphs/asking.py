@@ -5,17 +5,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from imagerag.agent.answering.nodes import AskInput, AskState, fresh
+from imagerag.agent import clock
 from imagerag.agent.answering.record import AnswerRecord, answer_record
+from imagerag.agent.answering.state import AskInput, AskState, fresh
 from imagerag.agent.answering.values import STATE_TYPES
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.types import Knobs
 from imagerag.graphs.answering import build_answering
 from imagerag.graphs.runner import new_run_id
@@ -24,7 +24,7 @@ from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.shared import Shared
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    from imagerag.store.saver import GroupedSaver
 
 MAX_QUESTION: Final = 4_000
 """Characters."""
@@ -51,6 +51,7 @@ class Asker:
         knobs: Knobs,
         compare: bool = False,
         thread: str | None = None,
+        follow_up: bool = False,
         deadline_s: float | None = None,
     ) -> AnswerRecord:
         """Ask one question.
@@ -60,10 +61,12 @@ class Asker:
             library: what is asked.
             knobs: `candidates`, `threshold`, filters, `journal` and budgets are heeded.
             compare: ask the same without the library, too.
-            thread: the conversation that it goes on with; a new one when None.
+            thread: the conversation that it goes on with, or begins; a new one when None.
+            follow_up: the thread, where one is named, must have had a question.
 
         Raises:
             UsageError: a question or thread that cannot be, an unknown library or answerer.
+            UnknownThreadError: a follow-up in a thread that there is not.
         """
         text, thread_id = checked_question(question), checked_thread(thread) or new_run_id()
         if deadline_s is not None:
@@ -72,7 +75,9 @@ class Asker:
             knobs = knobs.model_copy(update={"deadline_at": time.time() + deadline_s})
         config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
         async with self._graph(answerer, library) as (graph, identity):
-            started = datetime.now(UTC).isoformat(timespec="milliseconds")
+            if follow_up and thread and not (await graph.aget_state(config)).values.get("earlier"):
+                raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
+            started = clock.now()
             given = fresh(text, compare=compare, library=library, answerer=identity, started_at=started)
             # What this call gives back, and not the thread's newest checkpoint: another question may have come since.
             state = await graph.ainvoke(given, config, context=knobs, durability="sync")
@@ -84,14 +89,10 @@ class Asker:
         opened = await self.wiring.library(library) if library else None
         async with self._conversations.use() as saver, self.wiring.journal() as journal:
             workflow = build_answering(answerer=answerer, library=opened, journal=journal)
-            try:
-                yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
-            finally:
-                # A question that is cancelled between a write and its commit must not keep the file locked for others.
-                await saver.conn.commit()
+            yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
 
     @cached_property
-    def _conversations(self) -> "Shared[AsyncSqliteSaver]":
+    def _conversations(self) -> "Shared[GroupedSaver]":
         return Shared(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))
 
 

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.base import CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.types import Send
 from pydantic import ValidationError
 
+from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Call, Knobs, Lineage, Setup
+from imagerag.agent.types import Call, Knobs, Lineage, Setup, Subject
 from imagerag.graphs.history import Step, steps
+from imagerag.graphs.masks import check_kept_masks
 from imagerag.graphs.steering import references_named
 from imagerag.graphs.wiring import Wiring
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    from imagerag.store.saver import GroupedSaver
 
 _OF_SETUP: Final = frozenset({"generator", "judge", "library", "reranker", "deadline_s"})
 
@@ -46,25 +50,38 @@ class Replay:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def fork(wiring: Wiring, record: RunRecord, replay: Replay, new_id: str) -> Setup:
+async def fork(
+    wiring: Wiring, record: RunRecord, replay: Replay, new_id: str, *, subjects: Sequence[Subject] = ()
+) -> Setup:
     """Write the beginning of a run that does another one again from a step.
+
+    Args:
+        wiring: where runs are kept.
+        record: the run that is done again.
+        replay: from which step, and what is to be different.
+        new_id: the new run's.
+        subjects: the user's own pictures in it.
 
     Returns:
         What the new run is made with; it goes on as a run that was stopped does.
 
     Raises:
-        UsageError: no such step, or a change that cannot be.
+        UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with (again).
         RunStateError: the run's steps were not kept.
     """
     step = _step(await steps(wiring, record.run_id), replay)
-    if record.setup is None or step.before is None:
+    if record.setup is None:
+        raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
+    if step.before is None:
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
     setup = changed(record.setup, replay)
     parts = await wiring.parts(setup)  # before the clock starts: loading a model is not the run's time
+    await check_kept_masks(parts.generator, subjects, wiring.blobs)
+    earlier = record.continues.done_again if record.continues else ()
     values: dict[str, Any] = {
         "setup": setup,
-        "continues": Lineage(run_id=record.run_id, step=step.index),
-        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "continues": Lineage(run_id=record.run_id, step=step.index, earlier=earlier),
+        "started_at": clock.now(),
     }
     if replay.prompt is not None and replay.prompt != record.prompt:
         values |= {"prompt": replay.prompt, "requirements": []}
@@ -107,7 +124,7 @@ def _step(listed: Sequence[Step], replay: Replay) -> Step:
     return found
 
 
-async def _copy(saver: "AsyncSqliteSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
+async def _copy(saver: "GroupedSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
     """Copy a run's checkpoints up to `last` under a new id, and put one with `values` after them."""
     chain = await _chain(saver, run_id, last)
     at: RunnableConfig = {"configurable": {"thread_id": new_id, "checkpoint_ns": ""}}
@@ -118,7 +135,8 @@ async def _copy(saver: "AsyncSqliteSaver", run_id: str, last: str, new_id: str, 
                 writes = [(channel, value) for task, channel, value in one.pending_writes or () if task == task_id]
                 await saver.aput_writes(at, writes, task_id)
     head, step = chain[-1], chain[-1].metadata.get("step", 0) + 1
-    held, versions = head.checkpoint["channel_values"], head.checkpoint["channel_versions"]
+    held = {name: _sent_on(value, values) for name, value in head.checkpoint["channel_values"].items()}
+    versions = head.checkpoint["channel_versions"]
     # A channel without a version is taken for empty; no node waits for these, so any version will do.
     versions = {**versions, **dict.fromkeys(values, max(versions.values()))}
     calls = [_paid_for(call) for call in held.get("calls") or []]
@@ -133,7 +151,7 @@ async def _copy(saver: "AsyncSqliteSaver", run_id: str, last: str, new_id: str, 
     await saver.aput(at, now, told, versions)
 
 
-async def _chain(saver: "AsyncSqliteSaver", run_id: str, last: str) -> list[CheckpointTuple]:
+async def _chain(saver: "GroupedSaver", run_id: str, last: str) -> list[CheckpointTuple]:
     """The checkpoints that led to `last`, oldest first."""
     chain: list[CheckpointTuple] = []
     at: RunnableConfig | None = {"configurable": {"thread_id": run_id, "checkpoint_ns": "", "checkpoint_id": last}}
@@ -144,6 +162,13 @@ async def _chain(saver: "AsyncSqliteSaver", run_id: str, last: str) -> list[Chec
         chain.append(found)
         at = found.parent_config
     return chain[::-1]
+
+
+def _sent_on(value: Any, values: Mapping[str, Any]) -> Any:
+    """A channel's value; searches that are to be made were handed their part of the state, and are told the lineage."""
+    if not isinstance(value, list) or not any(isinstance(one, Send) for one in value):
+        return value
+    return [Send(one.node, {**one.arg, "continues": values["continues"]}) for one in value]
 
 
 def _paid_for(call: Call) -> Call:

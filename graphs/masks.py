@@ -1,10 +1,28 @@
 """Whether a run's masks can be used, before anything is spent."""
 
+import asyncio
 from collections.abc import Sequence
 
-from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import ImageGenerator, takes_mask
+from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.ports import BlobStore, ImageGenerator, takes_mask
 from imagerag.agent.types import Subject
+from imagerag.store.masks import check_mask
+
+
+async def check_kept_masks(generator: ImageGenerator, subjects: Sequence[Subject], blobs: BlobStore) -> None:
+    """Check that the mask of a run that was made can be drawn with again: `check_masks`, and the mask itself.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    check_masks(generator, subjects)
+    if not subjects or subjects[0].mask is None:
+        return
+    try:
+        mask, picture = await blobs.get(subjects[0].mask.sha256), await blobs.get(subjects[0].image.sha256)
+    except BlobError as error:
+        raise UsageError(f"the run's mask, or its subject, cannot be used again: {error}") from error
+    await asyncio.to_thread(check_mask, mask, picture)
 
 
 def check_masks(generator: ImageGenerator, subjects: Sequence[Subject]) -> None:

@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START
 from langgraph.types import Command, Durability
 
+from imagerag.agent import clock
 from imagerag.agent.endings import best_attempts
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord, run_record
@@ -27,11 +28,12 @@ from imagerag.graphs.compiled import Compiled, Graph
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.following import steps
 from imagerag.graphs.forking import Replay, fork
-from imagerag.graphs.masks import check_masks
+from imagerag.graphs.masks import check_kept_masks, check_masks
 from imagerag.graphs.reading import Standing, read_standing
 from imagerag.graphs.steering import Seed, Steering, continuation, steered
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.locks import held
+from imagerag.store.runs import RunEntry
 
 MAX_PROMPT = 32_000
 """Characters: what the Images API takes."""
@@ -95,7 +97,9 @@ class Runner:
         standing = await read_standing(self.wiring, run_id)
         setup: Setup | None = standing.values.get("setup")
         if setup is None:
-            raise UnknownRunError(f"run {run_id} has nothing to resume from: it was stopped before its first step")
+            raise UnknownRunError(
+                f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
+            )
         answer = answer_to(standing, choose)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
@@ -112,16 +116,20 @@ class Runner:
         Raises:
             UnknownRunError: no such run.
             RunStateError: it has not ended, or there is nothing to do that was not done.
-            UsageError: an image that is not known, or more references than may be sent.
+            UsageError: an image that is not known, more references than may be sent, or a mask that cannot be drawn
+                with again.
         """
         standing = await read_standing(self.wiring, run_id)
         record, setup = run_record(run_id, standing.values, question=standing.question), standing.values.get("setup")
+        if record.outcome is not None and setup is None:
+            raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
         if record.outcome is None or setup is None:
             how = "--choose 1,2" if standing.question else "first"
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
         prompt = checked_prompt(steering.prompt or record.prompt)
         setup = steered(setup, steering)
         parts, subjects = await self.wiring.parts(setup), standing.values.get("subjects") or []
+        await check_kept_masks(parts.generator, subjects, self.wiring.blobs)
         limit = min(setup.knobs.max_references or parts.generator.max_references, parts.generator.max_references)
         seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
         follow = self._follow(checked_id(new_id) or new_run_id(), seed, setup, prompt, continues=run_id)
@@ -139,11 +147,12 @@ class Runner:
 
         Raises:
             UnknownRunError: no such run.
-            UsageError: no such step, or a change that cannot be.
+            UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with again.
         """
-        record = await self.record(run_id)
+        standing = await read_standing(self.wiring, run_id)
+        record, subjects = self._record(standing), standing.values.get("subjects") or []
         prompt, named = checked_prompt(replay.prompt or record.prompt), checked_id(new_id) or new_run_id()
-        setup = await fork(self.wiring, record, replay, named)
+        setup = await fork(self.wiring, record, replay, named, subjects=subjects)
         async with aclosing(self._follow(named, None, setup, prompt, continues=run_id)) as events:
             async for event in events:
                 yield event
@@ -155,6 +164,14 @@ class Runner:
             UnknownRunError: no such run.
         """
         return self._record(await read_standing(self.wiring, run_id))
+
+    async def relist(self, run_id: str) -> None:
+        """Bring the list of runs up to date with one that a server made, and not this runner.
+
+        Raises:
+            UnknownRunError: no such run.
+        """
+        await self._note(await self.record(run_id))
 
     async def _follow(
         self,
@@ -173,11 +190,14 @@ class Runner:
         async with self._graph(run_id, setup) as graph:
             if isinstance(given, Seed) and (await graph.aget_state(config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
-            await self.wiring.runs.upsert(
-                run_id, status="running", prompt=prompt, library=setup.library, continues=continues
+            listed = asyncio.ensure_future(
+                self.wiring.runs.upsert(
+                    run_id, status="running", prompt=prompt, library=setup.library, continues=continues
+                )
             )
             sequence, span = 0, RunSpan(run_id, setup)
             try:
+                await asyncio.shield(listed)
                 yield RunEvent(run_id=run_id, sequence=0, kind="started")
                 first = await _sown(graph, config, given, setup) if isinstance(given, Seed) else given
                 follow = steps(graph, first, config, knobs=with_deadline(setup), durability=self.durability)
@@ -186,8 +206,9 @@ class Runner:
                         sequence += 1
                         yield RunEvent(run_id=run_id, sequence=sequence, **told)
             except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+                entry = await asyncio.shield(listed)  # its end must not be written before its beginning
                 if not self.left_open:
-                    record = await asyncio.shield(self._cancel(graph, config, run_id, prompt))
+                    record = await asyncio.shield(self._cancel(graph, config, entry))
                 raise
             else:
                 record = self._record(Standing.of(run_id, await graph.aget_state(config)))
@@ -211,18 +232,25 @@ class Runner:
             async with self.wiring.checkpoints() as saver, self.wiring.journal():
                 yield self._compiled.graph(parts, saver)
 
-    async def _cancel(self, graph: Graph, config: RunnableConfig, run_id: str, prompt: str) -> RunRecord | None:
+    async def _cancel(self, graph: Graph, config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
         """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
         values = (await graph.aget_state(config)).values
         if not values:
-            await self.wiring.runs.upsert(run_id, status="ended", prompt=prompt, outcome=Outcome.CANCELLED)
+            await self.wiring.runs.upsert(
+                entry.run_id,
+                status="ended",
+                prompt=entry.prompt,
+                outcome=Outcome.CANCELLED,
+                library=entry.library,
+                continues=entry.continues,
+            )
         if not values or values.get("ending"):
             return None
         best = best_attempts(values.get("attempts") or [])
-        ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=_now())
+        ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
         update = {"ending": ending, "best": best[0].index if best else None}
         await graph.aupdate_state(config, update, as_node="finish")
-        record = run_record(run_id, {**values, **update})
+        record = run_record(entry.run_id, {**values, **update})
         await self._note(record)
         return record
 
@@ -249,7 +277,7 @@ class Runner:
 
 async def _sown(graph: Graph, config: RunnableConfig, seed: Seed, setup: Setup) -> RunInput | None:
     """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
-    values = {**seed.values, "setup": setup, "started_at": _now()}
+    values = {**seed.values, "setup": setup, "started_at": clock.now()}
     if seed.after == START:
         return cast(RunInput, values)
     await graph.aupdate_state(config, values, as_node=seed.after)
@@ -312,10 +340,6 @@ def with_deadline(setup: Setup) -> Knobs:
 def new_run_id() -> str:
     """An id that sorts by time and is short enough to type the start of."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _score(record: RunRecord) -> float | None:

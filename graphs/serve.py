@@ -1,9 +1,10 @@
 """The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
 
 A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: Knobs`) as JSON, all optional. Backends and
-library are the settings' (`IMAGERAG_*`, `imagerag.toml`). The server keeps the threads; images and the journal stay in
-the home folder. Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes
-into `initial_image`, or into `subjects[].image`.
+library are the settings' (`IMAGERAG_*`, `imagerag.toml`). The server keeps the list of its threads; their steps, images
+and the journal are in the home folder, beside those of all other runs, and are listed and reported like theirs.
+Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
+`initial_image`, or into `subjects[].image`.
 """
 
 import asyncio
@@ -12,15 +13,17 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from langchain_core.runnables import RunnableConfig
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Setup
 from imagerag.graphs.generation import Workflow, build_workflow
+from imagerag.graphs.runner import Runner
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.home import Home
@@ -29,9 +32,19 @@ from imagerag.store.imaging import MAX_BYTES, inspect
 if TYPE_CHECKING:
     from langgraph_sdk.runtime import ServerRuntime
 
+    from imagerag.store.saver import GroupedSaver
+
 
 @asynccontextmanager
-async def graph(runtime: "ServerRuntime[Any]") -> AsyncIterator[Workflow]:
+async def checkpointer() -> AsyncIterator["GroupedSaver"]:
+    """Where the server keeps the steps of its threads, with the list of types that may be revived from them."""
+    _, wiring = await asyncio.to_thread(_configured)
+    async with wiring.checkpoints() as saver:
+        yield saver
+
+
+@asynccontextmanager
+async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncIterator[Workflow]:
     """The uncompiled graph, for one run; for a look at its shape or at a thread, without its parts.
 
     Nothing is loaded when this module is imported: models and libraries come with the first run, off the event loop.
@@ -43,7 +56,11 @@ async def graph(runtime: "ServerRuntime[Any]") -> AsyncIterator[Workflow]:
     setup = Setup(generator=settings.generator, judge=settings.judge, library=settings.library)
     parts = await wiring.parts(setup)
     async with wiring.journal() as journal:
-        yield wiring.workflow(parts, journal)
+        try:
+            yield wiring.workflow(parts, journal)
+        finally:
+            with suppress(UnknownRunError):  # a run without a thread leaves no steps
+                await Runner(wiring=wiring).relist(str(config["configurable"]["thread_id"]))
 
 
 async def get_image(request: Request) -> Response:

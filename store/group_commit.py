@@ -7,6 +7,7 @@ statements it takes.
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class _Job:
 
 
 class GroupCommit:
-    """One SQLite connection, used from one event loop.
+    """One SQLite connection, for any number of coroutines, in any event loop.
 
     Work is done in the order it is asked for. Work that is cancelled while it waits is done all the same.
 
@@ -38,7 +39,6 @@ class GroupCommit:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
@@ -61,7 +61,7 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     async def _do(self, work: Callable[[], T], *, writes: bool) -> T:
-        answer: asyncio.Future[T] = self._loop.create_future()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Job(work, writes, answer))
         return await answer
 
@@ -74,9 +74,12 @@ class GroupCommit:
                     jobs.append(self._jobs.get_nowait())
             closing = None in jobs
             asked = [job for job in jobs if job is not None]
-            done = list(zip(asked, self._together(asked), strict=True))
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_deliver, done)
+            done: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Job, Any]]] = defaultdict(list)
+            for job, result in zip(asked, self._together(asked), strict=True):
+                done[job.answer.get_loop()].append((job, result))
+            for loop, theirs in done.items():
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(_deliver, theirs)
         self.connection.close()
 
     def _together(self, jobs: list[_Job]) -> list[Any]:

@@ -1,13 +1,27 @@
 """Whether a mask says where a picture may be edited: a PNG of the picture's size, transparent there."""
 
 import io
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.imaging import inspect
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 MAX_MASK_BYTES: Final = 4 * 1024 * 1024 - 1
 """What the Images API takes."""
+
+_STAYS: Final = (58, 56, 52)
+_MAY_CHANGE: Final = (255, 255, 255)
+
+
+def shown_mask(mask: "Image") -> "Image":
+    """A mask as something to look at, whatever its colours: light where the picture may change, dark where it stays."""
+    from PIL import ImageOps
+
+    stays = ImageOps.invert(mask.convert("RGBA").getchannel("A"))
+    return ImageOps.colorize(stays, _STAYS, _MAY_CHANGE)
 
 
 def check_mask(mask: bytes, picture: bytes) -> None:

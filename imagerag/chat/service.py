@@ -196,6 +196,7 @@ class ChatService:
             request.question,
             library=request.library,
             thread=request.thread,
+            follow_up=True,
             compare=request.compare,
             **self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s),
         )

@@ -27,7 +27,7 @@ class Gallery:
 
     load: Load
     room: int = ROOM
-    _made: dict[tuple[str, int], str | None] = field(default_factory=dict)
+    _made: dict[tuple[str, int, bool], str | None] = field(default_factory=dict)
 
     def large(self, image: ImageRef, told: str) -> Html:
         """A picture to look at; `told` is what a reader who cannot see it hears."""
@@ -37,33 +37,39 @@ class Gallery:
         """A picture to recognise."""
         return self._element(image, SMALL, told)
 
-    def _element(self, image: ImageRef, side: int, told: str) -> Html:
-        source = self._source(image.sha256, side)
+    def mask(self, image: ImageRef, told: str) -> Html:
+        """A mask, light where the picture may change."""
+        return self._element(image, SMALL, told, mask=True)
+
+    def _element(self, image: ImageRef, side: int, told: str, *, mask: bool = False) -> Html:
+        source = self._source(image.sha256, side, mask)
         if source is None:
             return tag("span", tag("span", "picture not available"), class_="gone", role="img", aria_label=told)
         shape = {"width": str(image.width), "height": str(image.height)}
         return tag("img", src=source, alt=told, title=told, decoding="async", **shape)
 
-    def _source(self, sha256: str, side: int) -> str | None:
-        key = (sha256, side)
+    def _source(self, sha256: str, side: int, mask: bool) -> str | None:
+        key = (sha256, side, mask)
         if key not in self._made:
-            self._made[key] = self._reduced(sha256, side)
+            self._made[key] = self._reduced(sha256, side, mask)
         source = self._made[key]
         if source is None or len(source) > self.room:
             return None
         self.room -= len(source)
         return source
 
-    def _reduced(self, sha256: str, side: int) -> str | None:
+    def _reduced(self, sha256: str, side: int, mask: bool) -> str | None:
         try:
-            return reduced(self.load(sha256), side)
+            return reduced(self.load(sha256), side, mask=mask)
         except (BlobError, LookupError):
             return None
 
 
-def reduced(data: bytes, side: int) -> str | None:
-    """A picture as a data URI, its longer side `side` pixels at most; None for what is no picture."""
+def reduced(data: bytes, side: int, *, mask: bool = False) -> str | None:
+    """A picture, or what a mask says, as a data URI, its longer side `side` pixels at most; None for what is none."""
     from PIL import Image, ImageOps
+
+    from imagerag.store.masks import shown_mask
 
     try:
         with Image.open(BytesIO(data)) as opened:
@@ -72,7 +78,9 @@ def reduced(data: bytes, side: int) -> str | None:
             picture.thumbnail((side, side), reducing_gap=2.0)
     except (OSError, Image.DecompressionBombError):
         return None
-    if picture.has_transparency_data:
+    if mask:
+        picture = shown_mask(picture)
+    elif picture.has_transparency_data:
         layer = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255)), layer)
     out = BytesIO()

@@ -44,11 +44,15 @@ def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
 def _sent_with(references: Sequence[UsedReference], gallery: Gallery) -> Html | None:
     if not references:
         return None
-    shown = [
-        tag("li", gallery.small(ref.image, ref.title or ref.concept or "reference"), tag("span", _name(ref)))
-        for ref in references
-    ]
-    return tag("div", tag("h4", "Drawn with"), tag("ul", shown), class_="sent")
+    return tag("div", tag("h4", "Drawn with"), tag("ul", [_sent(ref, gallery) for ref in references]), class_="sent")
+
+
+def _sent(reference: UsedReference, gallery: Gallery) -> Html:
+    picture = gallery.small(reference.image, reference.title or reference.concept or "reference")
+    if reference.mask is None:
+        return tag("li", picture, tag("span", _name(reference)))
+    mask = gallery.mask(reference.mask, f"mask of {_name(reference)}: it may change where this is light")
+    return tag("li", picture, mask, tag("span", _name(reference), tag("small", "changed only where the mask is light")))
 
 
 def _name(reference: UsedReference) -> str:

@@ -7,8 +7,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import pytest
 from click import unstyle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops
 
 from imagerag import ImageRAG
 from imagerag.agent.types import ImageRef, Progress
@@ -25,7 +23,9 @@ from imagerag.cli.live import Live
 from imagerag.cli.thumbnails import Thumbnail, Way, way_of
 from imagerag.cli.view import width
 from imagerag.graphs.events import RunEvent
+from imagerag.tools.testing import picture
 from tests.doors.conftest import HELD, KNOWN, Imagerag
+from tests.processes import Python
 
 BLOCKS = re.compile(r"[▀▄]")
 
@@ -128,6 +128,49 @@ def test_iterm_gets_one_file_and_is_told_its_cells() -> None:
     assert len(base64.b64decode(found[2])) == int(found[1])
 
 
+def pictures(told: str) -> list[tuple[Image.Image, int, int]]:
+    """What a terminal shows that takes kitty's and iTerm's protocols by the letter: pictures, and the cells of each."""
+    sequence = r"\x1b_G([^;\x1b]*);([^\x1b]*)\x1b\\|\x1b\]1337;File=([^:\x07]*):([^\x07]*)\x07"
+    sent = re.findall(sequence, told)
+    assert len(sent) == told.count("\x1b_G") + told.count("\x1b]1337;"), "one that is not closed, or has no data"
+    shown, asked, data = list[tuple[Image.Image, int, int]](), dict[str, str](), ""
+    for keys, chunk, arguments, file in sent:
+        if arguments:
+            given = dict(pair.split("=", 1) for pair in arguments.split(";"))
+            raw = base64.b64decode(file, validate=True)
+            assert (given["inline"], int(given["size"])) == ("1", len(raw))
+            shown.append((Image.open(io.BytesIO(raw)), int(given["width"]), int(given["height"])))
+            continue
+        given = dict(pair.split("=", 1) for pair in keys.split(","))
+        more = given.pop("m", "0") == "1"
+        assert len(chunk) <= 4096
+        assert not more or len(chunk) % 4 == 0
+        assert not (asked and given), "later chunks have no other keys"
+        asked, data = asked or given, data + chunk
+        if not more:
+            assert (asked["a"], asked["f"]) == ("T", "100")
+            raw = base64.b64decode(data, validate=True)
+            shown.append((Image.open(io.BytesIO(raw)), int(asked["c"]), int(asked["r"])))
+            asked, data = {}, ""
+    assert not data, "a picture whose last chunk is missing"
+    return shown
+
+
+@pytest.mark.parametrize("way", ["kitty", "iterm"])
+@pytest.mark.parametrize(("size", "cells"), [((64, 32), (28, 7)), ((300, 900), (9, 14)), ((1, 1), (28, 14))])
+def test_the_picture_that_is_sent_is_the_one_that_was_given(
+    way: Way, size: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    given = Image.effect_noise(size, 90).convert("RGB")
+    out = io.BytesIO()
+    given.save(out, "PNG")
+    ((sent, cols, rows),) = pictures(Thumbnail.of(out.getvalue(), way, cols=28, rows=14).beside(["text"]))
+    assert (cols, rows) == cells
+    assert sent.format == "PNG"
+    wanted = given.resize(sent.size, Image.Resampling.LANCZOS)
+    assert ImageChops.difference(sent.convert("RGB"), wanted).getbbox() is None
+
+
 @pytest.mark.parametrize("arguments", [["--live", "off"], []])
 def test_without_a_terminal_there_are_plain_lines(imagerag: Imagerag, arguments: list[str]) -> None:
     result = imagerag("generate", KNOWN, *arguments)
@@ -148,13 +191,14 @@ def test_a_way_that_is_asked_for_is_taken_and_quiet_is_quiet(imagerag: Imagerag)
     assert imagerag("generate", KNOWN, "--live", "sixel").exit_code == 2
 
 
-def on_terminal(command: list[str], environment: dict[str, str], columns: int = 100) -> str:
-    """What a command writes to a pseudo-terminal of this width."""
+def on_terminal(code: str, argument: Path, environment: dict[str, str], columns: int = 100) -> str:
+    """What a script writes to a pseudo-terminal of this width."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     unset = ("NO_COLOR", "COLORTERM", "KITTY_WINDOW_ID", "TERM_PROGRAM", "TMUX", "COLUMNS")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
-    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env={**kept, **environment})
+    terminal = {"stdin": follower, "stdout": follower, "stderr": follower}
+    process = Python("-c", code, argument, **terminal, env={**kept, **environment})
     os.close(follower)
     told = bytearray()
     while True:
@@ -189,13 +233,21 @@ sys.exit(conduct(Delivery(rag, live=Live.wanted(rag, "auto")), rag.stream("a hea
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, 100, "38;2;", "\x1b_G"),
         ({"TERM": "xterm-256color"}, 40, "38;5;", "38;2;"),
         ({"TERM": "xterm-kitty"}, 100, "\x1b_Ga=T", "▀"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, 100, "\x1b]1337;File=", "▀"),
         ({"TERM": "dumb"}, 100, "judge", "▀"),
     ],
 )
 def test_on_a_terminal(environment: dict[str, str], columns: int, wanted: str, unwanted: str, tmp_path: Path) -> None:
-    told = on_terminal([sys.executable, "-c", SCRIPT, str(tmp_path)], environment, columns)
+    told = on_terminal(SCRIPT, tmp_path, environment, columns)
     assert wanted in told
     assert unwanted not in told
+    drawn = picture("a heart with a name that is long//1")
+    for shown_, cols, rows in pictures(told):
+        assert 0 < cols < columns
+        assert 0 < rows < 40
+        with Image.open(io.BytesIO(drawn)) as image:
+            assert shown_.convert("RGB").getpixel((9, 9)) == image.convert("RGB").getpixel((9, 9))
+    assert len(pictures(told)) == ("\x1b" in wanted)
     if "▀" in told:
         shown = [line for line in unstyle(told).splitlines() if "▀" in line]
         assert max(map(width, shown)) <= columns

@@ -1,7 +1,9 @@
 """Edits within a mask, and what is told while a picture is drawn: from the doors through the graph, over real HTTP."""
 
+import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagerag import ImageRAG, Outcome, UsageError
+from imagerag import ImageRAG, Outcome, RunRecord, UsageError
 from imagerag.agent.ports import GeneratedImage
 from imagerag.agent.progress import current_watcher
+from imagerag.agent.types import Knobs, Setup, Subject
 from imagerag.graphs.events import RunEvent
 from imagerag.tools.loopback import Loopback, Reply, tiny_png
 from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
@@ -112,6 +115,72 @@ async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: Loop
             with pytest.raises(UsageError, match=r"^sketch\S* takes no mask"):
                 await ask("a heart", subjects=[SUBJECT], mask=MASK)
     assert server.count() == 0
+
+
+async def masked(server: Loopback, home: Path) -> tuple[ImageRAG, RunRecord]:
+    """A run whose subject was edited within its mask, and was not aligned."""
+    rag = rag_at(server, home, ["a heart"], ["a heart"])
+    record = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK, max_rounds=1)
+    assert record.outcome is Outcome.BEST_EFFORT
+    return rag, record
+
+
+async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(server: Loopback, tmp_path: Path) -> None:
+    rag, record = await masked(server, tmp_path)
+    mask = record.attempts[0].references[0].mask
+    assert mask is not None
+    same = await rag.replay(record.run_id, 1)
+    assert same.canonical() == record.canonical()
+    before, kept = server.count(), await rag.runs()
+    with pytest.raises(UsageError, match=r"^sketch\S* takes no mask"):
+        await rag.replay(record.run_id, 1, generator="sketch")
+    rag.wiring.blobs.path(mask.sha256).unlink()
+    for ask in (rag.continue_run(record.run_id), rag.replay(record.run_id, 1)):
+        with pytest.raises(UsageError, match=f"mask, or its subject, cannot be used again: .*{mask.sha256[:12]}"):
+            await ask
+    assert (server.count(), await rag.runs()) == (before, kept)
+
+
+async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(server: Loopback, tmp_path: Path) -> None:
+    rag = rag_at(server, tmp_path, ["a heart"])
+    subject, small = await rag.wiring.blobs.put(SUBJECT), await rag.wiring.blobs.put(hole(32, 64))
+    setup = Setup(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", knobs=Knobs(max_rounds=0))
+    server.enqueue("images.edit", Reply(images=(tiny_png("done"),)))
+    subjects = [Subject(image=subject, mask=small)]
+    events = [event async for event in rag.runner.start("a heart", setup, subjects=subjects)]
+    record = events[-1].record
+    assert record is not None
+    for ask in (rag.continue_run(record.run_id), rag.replay(record.run_id, 1)):
+        with pytest.raises(UsageError, match="32x64 pixels, the subject 64x64"):
+            await ask
+
+
+async def test_the_report_and_the_sheet_show_the_mask(server: Loopback, tmp_path: Path) -> None:
+    rag, record = await masked(server, tmp_path)
+    page = await rag.report(record)
+    told = "mask of my room: it may change where this is light"
+    shown = [
+        data for data, words in re.findall(r'src="data:image/jpeg;base64,([^"]+)" alt="([^"]+)"', page) if words == told
+    ]
+    assert len(shown) == len(record.attempts)
+    with Image.open(io.BytesIO(base64.b64decode(shown[0]))) as mask:
+        light, dark = mask.convert("L").getpixel((8, 8)), mask.convert("L").getpixel((56, 56))
+    assert light > 200 > 100 > dark
+    assert "changed only where the mask is light" in page
+    sheet = Image.open(io.BytesIO(await rag.contact_sheet(record))).convert("RGB")
+    unmasked = [one.model_copy(update={"mask": None}) for one in record.attempts[0].references]
+    attempts = [record.attempts[0].model_copy(update={"references": tuple(unmasked)}), *record.attempts[1:]]
+    plain = Image.open(io.BytesIO(await rag.contact_sheet(record.model_copy(update={"attempts": attempts})))).convert(
+        "RGB"
+    )
+    stays = (58, 56, 52)
+    assert pixels(sheet, stays) - pixels(plain, stays) > 84 * 84 // 2
+    assert pixels(plain, stays) > 84 * 84 // 2  # the second attempt's
+
+
+def pixels(image: Image.Image, color: tuple[int, int, int]) -> int:
+    """How many are of that colour."""
+    return sum(count for count, found in image.getcolors(1 << 24) or [] if found == color)
 
 
 async def test_partial_pictures_are_events_with_hashes(server: Loopback, tmp_path: Path) -> None:

@@ -61,6 +61,64 @@ async def test_from_every_step_with_nothing_changed_it_makes_no_call_and_gives_t
     assert await stage.runner.record("first") == first
 
 
+async def differently(stage: Any, *judgements: Any, **more: Any) -> None:
+    """A run that nobody does again, of the same prompt, which is answered otherwise: the newest answers are its own."""
+    stage.judge.enqueue(*judgements)
+    setup = Setup(generator="scripted", judge="scripted", library="scripted", **more)
+    record = await last(stage.runner.start("a heart", setup, run_id="unrelated"))
+    assert len(record.attempts) == len(judgements)
+
+
+async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_since(two_rounds):
+    stage, first = two_rounds
+    middle = len(await steps(stage.runner.wiring, "first")) // 2
+    await last(stage.runner.replay("first", Replay(step=middle), new_id="once"))
+    await differently(stage, [])
+    before, listed = made(stage), await steps(stage.runner.wiring, "once")
+    parent = "once"
+    for step in listed:
+        record = await last(stage.runner.replay("once", Replay(step=step.index), new_id=f"twice{step.index}"))
+        assert told(record) == told(first), step.node
+        assert all(call.reused for call in record.call_log)
+    for depth in range(3):
+        record = await last(stage.runner.replay(parent, Replay(step=1), new_id=f"depth{depth}"))
+        assert told(record) == told(first)
+        parent = record.run_id
+    assert record.continues.done_again == ("depth1", "depth0", "once", "first")
+    assert made(stage) == before
+
+
+async def test_so_is_the_replay_of_a_run_that_used_what_others_were_answered(two_rounds):
+    stage, first = two_rounds
+    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(journal="reuse"))
+    user = await last(stage.runner.start("a heart", setup, run_id="user"))
+    assert [attempt.image for attempt in user.attempts] == [attempt.image for attempt in first.attempts]
+    await differently(stage, [])
+    before = made(stage)
+    for step in await steps(stage.runner.wiring, "user"):
+        record = await last(stage.runner.replay("user", Replay(step=step.index)))
+        assert told(record) == told(user), step.node
+    assert made(stage) == before
+    async with stage.runner.wiring.journal() as journal:
+        assert await journal.of_run("user") == ([], [])
+
+
+async def test_searches_are_answered_as_they_were_too(stage):
+    for similarity in (0.9, 0.8):
+        stage.library.plant(CAPTION, similarity=similarity)
+    stage.judge.enqueue(["a heart"], [])
+    stage.judge.enqueue_rankings([1, 0])
+    setup = Setup(generator="scripted", judge="scripted", library="scripted", reranker="vlm")
+    first = await last(stage.runner.start("a heart", setup, run_id="first"))
+    stage.judge.enqueue_rankings([0, 1])
+    await differently(stage, ["a heart"], [], reranker="vlm")
+    before = made(stage)
+    for step in await steps(stage.runner.wiring, "first"):
+        record = await last(stage.runner.replay("first", Replay(step=step.index)))
+        assert told(record) == told(first), step.node
+    assert made(stage) == before
+
+
 async def test_another_threshold_is_another_way_from_there(two_rounds):
     stage, first = two_rounds
     retrieve = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "retrieve")

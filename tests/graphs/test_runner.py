@@ -3,9 +3,8 @@
 import asyncio
 import signal
 import sqlite3
-import subprocess
-import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
 from imagerag.graphs.runner import MAX_PROMPT
 from imagerag.store.locks import is_held
+from tests.processes import Python, python
 
 CAPTION = "a detailed picture of a heart"
 
@@ -173,8 +173,7 @@ KILLED = """
 @pytest.mark.parametrize("die_at", [1, 2, 4, 5, 6, 7, 9, 12])
 async def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_again(tmp_path, make_stage, die_at):
     home = tmp_path / "home"
-    script = [sys.executable, "-c", textwrap.dedent(KILLED), str(home), str(die_at), str(Path(__file__).parent)]
-    killed = subprocess.run(script, capture_output=True, text=True, check=False)
+    killed = python("-c", textwrap.dedent(KILLED), home, str(die_at), Path(__file__).parent)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     stage = make_stage(home)
     stage.library.plant(CAPTION, similarity=0.9)
@@ -216,10 +215,7 @@ TORN = """
 async def test_an_answer_that_arrived_before_the_kill_is_not_asked_for_again(tmp_path, make_stage):
     """The node had its answer, the checkpoint did not: what the journal holds is used."""
     home = tmp_path / "home"
-    killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(TORN), str(home), str(Path(__file__).parent)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    killed = python("-c", textwrap.dedent(TORN), home, Path(__file__).parent)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     stage = make_stage(home, [[]])
     record = await last(stage.runner.resume("torn"))
@@ -292,7 +288,7 @@ async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_
         "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); "
         "time.sleep(60)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE)
+    holder = Python("-c", code, lock)
     assert holder.stdout is not None
     try:
         holder.stdout.readline()
@@ -311,4 +307,28 @@ async def test_a_run_that_is_cancelled_before_its_first_step_is_listed_as_cancel
     await anext(run)
     await run.aclose()
     entries = await stage.runner.wiring.runs.list()
-    assert [(entry.run_id, entry.status, entry.outcome) for entry in entries] == [("early", "ended", "cancelled")]
+    assert [(entry.run_id, entry.status, entry.outcome, entry.library) for entry in entries] == [
+        ("early", "ended", "cancelled", "scripted")
+    ]
+
+
+async def test_a_run_that_is_cancelled_while_it_is_listed_is_listed_as_cancelled(stage, monkeypatch):
+    runs = stage.runner.wiring.runs
+    written, begun, opened = runs._upsert, threading.Event(), threading.Event()
+
+    def slow(entry: Any) -> None:
+        if entry.status == "running":
+            begun.set()
+            opened.wait(30)
+        written(entry)
+
+    monkeypatch.setattr(runs, "_upsert", slow)
+    task = asyncio.create_task(last(stage.runner.start("a heart", setup(), run_id="early")))
+    await asyncio.to_thread(begun.wait, 30)
+    task.cancel()
+    await asyncio.sleep(0)
+    opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    entry = await runs.get("early")
+    assert (entry.status, entry.outcome, entry.library) == ("ended", "cancelled", "scripted")

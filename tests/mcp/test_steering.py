@@ -64,6 +64,8 @@ async def test_the_library_answers_and_says_what_it_does_not_hold(place: Any, co
         follow = {"question": "who is the author of that one?", "thread": report["thread_id"]}
         again = await client.call_tool("ask_library", follow)
         assert again.structured_content["thread_id"] == report["thread_id"]
+        lost = await client.call_tool("ask_library", {**follow, "thread": "mistyped"})
+        assert (lost.is_error, "there is no thread 'mistyped'" in lost.content[0].text) == (True, True)
         absent = await client.call_tool("ask_library", {"question": "Which zeppelin is cheapest?"})
         assert absent.structured_content["outcome"] == "not_held"
         assert absent.content[0].text.startswith("not_held: ")

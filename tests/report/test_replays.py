@@ -7,6 +7,7 @@ Two sketch runs and one over HTTP here; `STORM=full` in the environment makes it
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("replays")
+def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("replays") / "home")
 
 
 async def page(rag: ImageRAG, record: RunRecord) -> str:
@@ -71,6 +72,13 @@ async def check_every_step(rag: ImageRAG, first: RunRecord) -> int:
         found = await rag.diff(first, again)
         assert found.same, found
         assert (found.relation, found.descendant, found.since) == ("replay", "b", max(step.index, 1))
+    once = await rag.replay(first.run_id, len(steps) // 2)
+    for number in sorted({1, len(steps) // 2, len(steps) - 1}):
+        again = await rag.replay(once.run_id, number)
+        assert again.canonical() == told, number
+        assert [await rag.image_bytes(attempt.image.sha256) for attempt in again.attempts] == images
+        assert await page(rag, again) == paper, number
+        assert await asked(rag, again.run_id) == 0
     assert (await rag.record(first.run_id)) == first
     return len(steps)
 

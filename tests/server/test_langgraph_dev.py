@@ -1,5 +1,7 @@
 """`langgraph dev`, as `langgraph.json` sets it up, in a process of its own; what `docs/http.md` types at it."""
 
+import asyncio
+import base64
 import io
 import json
 import os
@@ -18,8 +20,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from imagerag import ImageRAG, RunStateError, UnknownRunError
+from imagerag.agent.nodes import Nodes
+from imagerag.graphs.generation import build_workflow
+
 ROOT = Path(__file__).parents[2]
 PORT_IN_DOCS = "127.0.0.1:2024"
+
+HELD = "a red solid heart and a blue split crescent on a mint background"
+"""What the painter cannot draw without the library."""
 
 
 def free_port() -> int:
@@ -30,10 +39,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Iterator[str]:
-    """The address of a server, which raises where anything blocks its event loop."""
-    folder, port = tmp_path_factory.mktemp("served"), free_port()
-    shutil.copytree(sketch_home, folder / "home")
+def home(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Path:
+    """The server's home."""
+    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("served") / "home")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[str]:
+    """The address of a server that raises where anything blocks its event loop, and revives no unknown types."""
+    folder, port = home.parent, free_port()
     # The server keeps its threads beside the file it is given: not in the repository.
     config = json.loads((ROOT / "langgraph.json").read_text()) | {"dependencies": [str(ROOT)]}
     (folder / "langgraph.json").write_text(json.dumps(config))
@@ -43,7 +57,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Itera
     # What would be said to anybody outside goes to a proxy that is not there, and would be in the log as an error.
     nobody = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     told = {
-        "IMAGERAG_HOME": str(folder / "home"),
+        "IMAGERAG_HOME": str(home),
+        "LANGGRAPH_STRICT_MSGPACK": "true",
         "LANGGRAPH_CLI_NO_ANALYTICS": "1",
         "NO_COLOR": "1",
         "NO_PROXY": "127.0.0.1",
@@ -63,6 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, sketch_home: Path) -> Itera
     assert "Blocking" not in said, said[-5000:]
     assert "ConnectError" not in said, said[-5000:]
     assert "Traceback" not in said, said[-5000:]
+    assert "msgpack" not in said, said[-5000:]
 
 
 def wait_for(address: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -138,10 +154,80 @@ def test_choosing_by_hand_on_a_thread(server: str) -> None:
 
 
 def test_its_shape_is_told_without_loading_anything(server: str) -> None:
-    schemas = ask(f"{server}/assistants/search", {})
-    shape = ask(f"{server}/assistants/{schemas[0]['assistant_id']}/schemas")
-    assert "prompt" in shape["input_schema"]["properties"]
-    assert "max_rounds" in shape["context_schema"]["properties"]
+    (assistant,) = ask(f"{server}/assistants/search", {})
+    told = ask(f"{server}/assistants/{assistant['assistant_id']}/schemas")
+    assert "prompt" in told["input_schema"]["properties"]
+    assert "max_rounds" in told["context_schema"]["properties"]
+    assert {"attempts", "requirements", "searches"} <= set(told["state_schema"]["properties"])
+    shape = ask(f"{server}/assistants/{assistant['assistant_id']}/graph")
+    nodes = build_workflow(Nodes.unbound()).nodes
+    drawn = {node["id"] for node in shape["nodes"]} - {"__default_error_handler__"}  # LangGraph's own
+    assert drawn == {"__start__", "__end__", *nodes}
+    assert {"source": "regenerate", "target": "critique"} in shape["edges"]
+
+
+@pytest.mark.timeout(300)
+def test_what_studio_reads_of_a_run_has_names_and_hashes_and_no_pixels(server: str, home: Path) -> None:
+    thread = ask(f"{server}/threads", {})["thread_id"]
+    modes = ["values", "updates", "debug"]
+    asked = {"assistant_id": "imagerag", "input": {"prompt": HELD}, "stream_mode": modes}
+    told = events(f"{server}/threads/{thread}/runs/stream", asked)
+    steps = [node for kind, update in told if kind == "updates" for node in update]
+    assert steps == [
+        "generate", "critique", "extract_concepts", "write_captions", "retrieve", "shortlist", "regenerate",
+        "critique", "finish",
+    ]  # fmt: skip
+    assert {"metadata", *modes} == {kind for kind, _ in told}
+    assert {"checkpoint", "task", "task_result"} == {event["type"] for kind, event in told if kind == "debug"}
+    end = [values for kind, values in told if kind == "values"][-1]
+    assert (end["ending"]["outcome"], end["best"]) == ("aligned", 1)
+    history = ask(f"{server}/threads/{thread}/history", {"limit": 100})
+    assert [state["next"] for state in reversed(history)] == [["__start__"], *([step] for step in steps), []]
+    assert history[0]["values"]["prompt"] == HELD
+    assert {name: history[0]["values"][name] for name in end} == end
+    # From any of them it can be run again: nothing was changed, so the journal answers.
+    redraw = next(state for state in history if state["next"] == ["regenerate"])
+    again = {"assistant_id": "imagerag", "checkpoint_id": redraw["checkpoint"]["checkpoint_id"], "input": None}
+    done = ask(f"{server}/threads/{thread}/runs/wait", again)
+    assert [attempt["image"] for attempt in done["attempts"]] == [attempt["image"] for attempt in end["attempts"]]
+    said = json.dumps([told, history, done]).encode()
+    for attempt in end["attempts"]:
+        assert attempt["image"]["sha256"].encode() in said
+        with urllib.request.urlopen(f"{server}/images/{attempt['image']['sha256']}", timeout=30) as answer:
+            data = answer.read()
+        pieces = [base64.b64encode(data[at : at + 45]) for at in (0, 1, 2, len(data) // 2)]
+        assert not [piece for piece in [*pieces, data[:8], b"data:image"] if piece in said]
+
+
+def events(address: str, body: Any) -> list[tuple[str, Any]]:
+    """What a stream tells: each event's kind and what it holds."""
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        text = answer.read().decode().replace("\r\n", "\n")
+    found = [dict(line.split(": ", 1) for line in part.split("\n") if ": " in line) for part in text.split("\n\n")]
+    return [(event["event"], json.loads(event["data"])) for event in found if "data" in event]
+
+
+@pytest.mark.timeout(300)
+def test_a_served_run_is_listed_and_reported_like_any_other(server: str, home: Path) -> None:
+    thread = ask(f"{server}/threads", {})["thread_id"]
+    run = {"assistant_id": "imagerag", "input": {"prompt": "a red solid circle"}, "context": {"start": "retrieve"}}
+    ask(f"{server}/threads/{thread}/runs/wait", run | {"context": {"select": True, "start": "retrieve"}})
+    rag = ImageRAG(home=home)
+    (entry,) = [entry for entry in asyncio.run(rag.runs()) if entry.run_id == thread]
+    assert (entry.status, entry.prompt) == ("interrupted", "a red solid circle")
+    with pytest.raises(UnknownRunError, match="or a server made it"):
+        rag.resume_sync(thread, choose=[1])
+    resumed = {"assistant_id": "imagerag", "command": {"resume": {"chosen": []}}, "context": {"select": True}}
+    done = ask(f"{server}/threads/{thread}/runs/wait", resumed)
+    (entry,) = [entry for entry in asyncio.run(rag.runs()) if entry.run_id == thread]
+    assert (entry.status, entry.outcome) == ("ended", done["ending"]["outcome"])
+    record = asyncio.run(rag.record(thread))
+    assert [attempt.image.sha256 for attempt in record.attempts] == [a["image"]["sha256"] for a in done["attempts"]]
+    assert "a red solid circle" in asyncio.run(rag.report(thread))
+    for go_on in (lambda: rag.continue_run_sync(thread, prompt="a blue circle"), lambda: rag.replay_sync(thread, 1)):
+        with pytest.raises(RunStateError, match="made by a server"):
+            go_on()
 
 
 def test_an_image_that_was_handed_in_is_judged_first(server: str) -> None:

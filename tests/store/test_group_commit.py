@@ -124,6 +124,16 @@ async def test_a_writer_waits_for_another_process(tmp_path: Path) -> None:
         assert await waiting == 1
 
 
+async def test_another_event_loop_may_use_it_too(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+
+        async def there() -> None:
+            await asyncio.gather(*(put(grouped, number) for number in range(10, 20)))
+
+        await asyncio.gather(asyncio.to_thread(asyncio.run, there()), *(put(grouped, number) for number in range(10)))
+    assert kept(tmp_path / "db") == list(range(20))
+
+
 def test_a_loop_that_ends_first_leaves_what_was_asked_for(tmp_path: Path) -> None:
     left: list[GroupCommit] = []
 
