@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# A process for every processor, each with a run of neighbouring tests; who is done first takes over from the others.
+AT_ONCE := --numprocesses logical --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,7 +34,7 @@ demo: $(INSTALLED) ## run the whole method offline on the embedded sketch world,
 
 test: $(INSTALLED) ## run every test (docs-check and the wheel's among them)
 	@echo "running the tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(AT_ONCE)
 
 lint: $(INSTALLED) ## check style, formatting and types
 	@echo "checking style, formatting and types"
@@ -42,7 +44,7 @@ lint: $(INSTALLED) ## check style, formatting and types
 
 docs-check: $(INSTALLED) ## run what the documents show and compare their generated parts with the code
 	@echo "running the documents"
-	@$(BIN)/python -m pytest tests/docs
+	@$(BIN)/python -m pytest $(AT_ONCE) tests/docs
 
 docs: $(INSTALLED) ## rewrite the generated parts of the documents
 	@IMAGERAG_DOCS_WRITE=1 $(BIN)/python -m pytest tests/docs -k generated

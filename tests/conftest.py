@@ -1,4 +1,7 @@
-"""No test may spend money or touch the home of whoever runs it, whatever their environment says."""
+"""No test may spend money or touch the home of whoever runs it, whatever their environment says.
+
+`make test` runs them side by side, in a process for every processor: `tests/processes.py` is where they get others.
+"""
 
 import asyncio
 import os
@@ -11,6 +14,8 @@ for name in [name for name in os.environ if name.startswith("IMAGERAG_") or name
         del os.environ[name]
 os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Beside others, a thread pool per library only gets in the way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

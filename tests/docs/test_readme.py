@@ -16,6 +16,7 @@ rewrites the generated parts.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,12 +26,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.warm import Warm
+from tests.processes import IMAGERAG, Python
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<marks>(?:<!--[^\n]*-->\n)*)```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S)
 MARK = re.compile(r"<!--\s*(\w+)(?::\s*(.*?))?\s*-->")
+SHELL = frozenset("|&;<>()$`\\*?[]#~{}\n")
+"""A command with any of these outside of quotes is the shell's to run."""
+QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\\n]*\"")
 GENERATED = re.compile(r"(<!-- (graph|help):begin ?([\w -]*?) ?-->\n).*?(<!-- \2:end -->)", re.S)
 
 
@@ -86,8 +90,7 @@ def scripts(document: str) -> list[tuple[Block, str]]:
 class Desk:
     """An empty working directory and an empty home, shared by the blocks of one document."""
 
-    def __init__(self, folder: Path, warm: "Warm | None" = None) -> None:
-        self.warm = warm
+    def __init__(self, folder: Path) -> None:
         self.folder = folder / "desk"
         self.folder.mkdir()
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("IMAGERAG_", "OPENAI_", "LANGSMITH_"))}
@@ -95,13 +98,16 @@ class Desk:
         plain = {"PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
         self.environment = {**kept, **plain, "IMAGERAG_HOME": str(folder / "home")}
 
-    def run(self, command: list[str]) -> tuple[int, str]:
-        """The exit code, and everything the command said."""
-        warmed = self.warm.run(command, self.folder, self.environment) if self.warm else None
-        if warmed is not None:
-            return warmed
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run what `python` is given: the exit code, and everything it said."""
+        running = Python(*arguments, cwd=self.folder, env=self.environment, stderr=subprocess.STDOUT)
+        said, _ = running.communicate()
+        return running.wait(), said
+
+    def shell(self, command: str) -> tuple[int, str]:
+        """Run a command of the shell."""
         done = subprocess.run(
-            command,
+            ["bash", "-c", command],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -115,7 +121,7 @@ class Desk:
     def play(self, block: Block, source: str) -> list[str]:
         """Run one block; gives what went wrong."""
         if block.language == "python":
-            code, said = self.run([sys.executable, "-c", source])
+            code, said = self.run("-c", source)
             return [f"line {block.line}: the python block failed\n{said}"] if code else []
         if len(block.codes) != len(block.commands):
             return [f"line {block.line}: {len(block.codes)} exit codes for {len(block.commands)} commands"]
@@ -128,7 +134,8 @@ class Desk:
             targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
             yield from (f"no make target {word}" for word in rest[:1] if word not in targets)
         elif first == "imagerag":
-            code, said = self.run(["bash", "-c", command])
+            plain = not SHELL & set(QUOTED.sub("", command))
+            code, said = self.run(*IMAGERAG, *shlex.split(command)[1:]) if plain else self.shell(command)
             if code != wanted:
                 yield f"`{command}` ended with {code}, not {wanted}\n{said}"
 
@@ -139,10 +146,10 @@ def generated(kind: str, argument: str, desk: Desk) -> str:
         from imagerag.graphs.drawing import mermaid
 
         return f"```mermaid\n{mermaid().strip()}\n```\n"
-    command = ["imagerag", *argument.split(), "--help"]
-    code, said = desk.run(command)
+    command = f"imagerag {argument} --help"
+    code, said = desk.run(*IMAGERAG, *command.split()[1:])
     assert code == 0, said
-    return f"```console\n$ {' '.join(command)}\n{said.strip()}\n```\n"
+    return f"```console\n$ {command}\n{said.strip()}\n```\n"
 
 
 def regenerated(document: str, desk: Desk) -> str:
@@ -150,19 +157,11 @@ def regenerated(document: str, desk: Desk) -> str:
     return GENERATED.sub(lambda found: found[1] + generated(found[2], found[3], desk) + found[4], document)
 
 
-@pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    """Where commands begin with torch imported already."""
-    started = Warm()
-    yield started
-    started.close()
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_a_document_shows_works(path: Path, tmp_path: Path, sketch_home: Path, warm: Warm) -> None:
+def test_what_a_document_shows_works(path: Path, tmp_path: Path, sketch_home: Path) -> None:
     shutil.copytree(sketch_home, tmp_path / "home")
-    desk = Desk(tmp_path, warm)
+    desk = Desk(tmp_path)
     wrong = [line for block, source in scripts(path.read_text("utf-8")) for line in desk.play(block, source)]
     assert not wrong, "\n".join(wrong)
 

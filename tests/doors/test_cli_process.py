@@ -1,4 +1,4 @@
-"""The command line as a process: streams, signals, encodings, what is loaded."""
+"""The command line as a process: streams, signals, encodings."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from imagerag.cli import main
 from tests.doors.conftest import HELD, KNOWN
+from tests.processes import IMAGERAG, Python
 
 SLOW = """
 import asyncio, sys
@@ -35,14 +37,14 @@ main(sys.argv[1:])
 
 
 def imagerag(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "imagerag", *arguments]
+    """The program as it starts by itself."""
+    command = [sys.executable, *IMAGERAG, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
-def slow_run() -> "subprocess.Popen[str]":
+def slow_run() -> Python:
     """A run that has begun to draw its second picture."""
-    command = [sys.executable, "-c", SLOW, "generate", HELD, "--json"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = Python("-c", SLOW, "generate", HELD, "--json")
     assert running.stderr is not None
     for line in running.stderr:
         if "REDRAWING" in line:
@@ -77,7 +79,7 @@ def test_a_killed_run_is_finished_by_resume(home: Path) -> None:
 def test_ctrl_c_cancels_and_says_how_it_stands(home: Path) -> None:
     running = slow_run()
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate()
     assert running.returncode == 130
     assert "Traceback" not in err
     assert "imagerag show" in err.splitlines()[-1]
@@ -108,9 +110,8 @@ def test_marks_degrade_where_the_terminal_cannot_show_them(home: Path) -> None:
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colour_in_a_terminal_unless_it_is_not_wanted(home: Path, no_color: str, coloured: bool) -> None:
     leader, follower = os.openpty()
-    command = [sys.executable, "-m", "imagerag", "library", "list"]
     env = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
-    with subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE, env=env) as running:
+    with Python(*IMAGERAG, "library", "list", stdout=follower, env=env) as running:
         running.wait(60)
     os.close(follower)
     assert (b"\x1b[" in os.read(leader, 4096)) is coloured
@@ -122,16 +123,17 @@ def test_references_are_chosen_in_a_terminal(home: Path) -> None:
     """Ctrl-C at the question leaves the run waiting; `resume` asks again, and again where the answer cannot be."""
     leader, follower = os.openpty()
     terminal = {"stdin": follower, "stdout": subprocess.DEVNULL, "stderr": follower}
-    command = [sys.executable, "-m", "imagerag", "generate", HELD, "--select", "--threshold", "off"]
-    with subprocess.Popen([*command, "--max-rounds", "1"], **terminal) as running:
+    command = (*IMAGERAG, "generate", HELD, "--select", "--threshold", "off", "--max-rounds", "1")
+    with Python(*command, **terminal) as running:
         told = read_until(leader, "which ones")
+        time.sleep(0.5)  # Python loses a Ctrl-C that comes right before it begins to read, until there is a line
         running.send_signal(signal.SIGINT)
     told += read_until(leader, "is left waiting")
     assert (running.returncode, "Traceback" in told) == (130, False)
     (entry,) = runs(home)
     assert entry["status"] == "interrupted"
     os.write(leader, b"99\n1\n")
-    with subprocess.Popen([sys.executable, "-m", "imagerag", "resume", "last"], **terminal) as running:
+    with Python(*IMAGERAG, "resume", "last", **terminal) as running:
         told = read_until(leader, "numbers from 1 to")
     assert running.returncode == 0
     os.close(follower)

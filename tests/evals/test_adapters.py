@@ -1,8 +1,6 @@
 """Other harnesses: one case in, one result out, and failures that are no exceptions."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from imagerag.evals.adapters import export_dataset, langsmith_target, rows, run_
 from imagerag.evals.pytest_plugin import NotJudgedError, assert_aligned  # noqa: F401
 from imagerag.evals.suites.case import Case
 from imagerag.tools.loopback import Loopback
+from tests.processes import python
 
 KNOWN, UNKNOWN = "a red solid circle", "a teal checkered crescent"
 
@@ -155,8 +154,7 @@ print(json.dumps({
 def test_inspect_runs_the_task_and_what_breaks_is_an_error(tmp_path: Path) -> None:
     """In a process of its own: Inspect patches the event loop of the one it runs in."""
     pytest.importorskip("inspect_ai")
-    asked = [sys.executable, "-c", INSPECT, KNOWN, UNKNOWN, str(tmp_path)]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=240)
+    done = python("-c", INSPECT, KNOWN, UNKNOWN, tmp_path)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["status"] == "success"

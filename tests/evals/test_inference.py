@@ -1,6 +1,8 @@
 """Each statistic against an independent implementation: scipy and statsmodels."""
 
+import gc
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,6 +18,14 @@ from imagerag.evals.statistics import Proportion, mean, percentile
 
 RNG = np.random.default_rng(7)
 NUMBERS = st.floats(-5, 5).map(lambda value: round(value, 3))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_is_loaded_stays() -> Iterator[None]:
+    """statsmodels collects garbage at every call: through all that is loaded, if that is not put aside."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @given(st.lists(NUMBERS, min_size=2, max_size=30))

@@ -1,6 +1,7 @@
 """Suites: what they hold is what they say, files are read as they are, and a hash is of the content alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -178,8 +179,8 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, text: str) -> No
         prompt_suite(tmp_path / name)
 
 
-async def test_ones_own_runs_are_a_suite(tmp_path: Path) -> None:
-    rag = ImageRAG(preset="sketch", home=tmp_path)
+async def test_ones_own_runs_are_a_suite(sketch_home: Path, tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, tmp_path / "home"))
     record = await rag.generate("a red solid circle", seed=5, max_rounds=0)
     suite = await find_suite("runs", rag.wiring)
     (case,) = suite.cases

@@ -21,7 +21,7 @@ HELD = "a red solid heart and a blue split crescent on a mint background"
 
 
 def started(home: Path, *options: str) -> StdioServerParameters:
-    environment = {**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none"}
     return StdioServerParameters(
         command=sys.executable, args=["-m", "imagerag", "mcp", *options], env=environment, cwd=str(home)
     )

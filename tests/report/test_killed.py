@@ -8,15 +8,15 @@ At two steps here; `STORM=full` in the environment makes it all of them (minutes
 import json
 import os
 import re
+import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from imagerag.cli import main
+from tests.processes import python
 
 FULL = os.environ.get("STORM") == "full"
 
@@ -46,8 +46,8 @@ asyncio.run(ImageRAG(preset="sketch", home=home).generate(prompt, run_id=run))
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("killed")
+def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(sketch_home, tmp_path_factory.mktemp("killed") / "home")
 
 
 def imagerag(home: Path, *arguments: str) -> Result:
@@ -57,11 +57,7 @@ def imagerag(home: Path, *arguments: str) -> Result:
 def killed_in(home: Path, node: str) -> str:
     """The id of a run whose process died in that node."""
     name = f"dies-in-{node}"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(
-        [sys.executable, "-c", DIES, str(home), name, node, HELD],
-        capture_output=True, text=True, check=False, timeout=120, env=environment,
-    )  # fmt: skip
+    child = python("-c", DIES, home, name, node, HELD)
     assert child.returncode == -signal.SIGKILL, child.stderr
     return name
 

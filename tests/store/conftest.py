@@ -3,12 +3,11 @@
 import hashlib
 import io
 import json
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,8 +118,10 @@ def planted() -> Callable[[str], NDArray[np.float32]]:
 
 
 @pytest.fixture
-def child(home: Home) -> Callable[..., subprocess.Popen[str]]:
+def child(home: Home) -> Callable[..., Any]:
     """Start Python code in a process of its own; it finds `home`, `conftest` and the arguments by name."""
+    from tests.processes import Python
+
     prelude = (
         "import asyncio, importlib.util, json, sys; from pathlib import Path;"
         f"spec = importlib.util.spec_from_file_location('conftest', {__file__!r});"
@@ -130,8 +131,7 @@ def child(home: Home) -> Callable[..., subprocess.Popen[str]]:
         f"home = Home(Path({str(home.root)!r})); given = json.loads(sys.argv[1])\n"
     )
 
-    def start(code: str, **given: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", prelude + textwrap.dedent(code), json.dumps(given)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(code: str, **given: object) -> Any:
+        return Python("-c", prelude + textwrap.dedent(code), json.dumps(given))
 
     return start

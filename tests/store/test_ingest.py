@@ -237,7 +237,7 @@ async def test_two_processes_with_overlapping_folders(hundred, folder, home, emb
         child(INDEX, paths=[str(folder), *overlap[50:]]),
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors
     library = await Library.open(home, "shop", embedder)
     rows = await library.rows()

@@ -11,7 +11,6 @@ What the journal holds is never asked for again.
 import asyncio
 import random
 import subprocess
-import sys
 import textwrap
 import threading
 from collections import Counter
@@ -25,6 +24,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.graphs.runner import Runner
 from imagerag.tools.loopback import Fault, FaultKind, FaultRates, Loopback, Recorded
+from tests.processes import Python, python
 
 LATENCY_S = 0.05
 RATE = 0.005
@@ -86,8 +86,8 @@ async def kept_answers(runner: Runner, server: Loopback, run_id: str) -> frozens
 
 def kill(server: Watched, arguments: list[str], after_s: float) -> bool:
     """Start a run in a process of its own and kill it; whether it was still there to be killed."""
-    script = [sys.executable, "-c", textwrap.dedent(CHILD), str(Path(__file__).parent), *arguments]
-    with subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+    script = ("-c", textwrap.dedent(CHILD), Path(__file__).parent, *arguments)
+    with Python(*script, stdout=subprocess.DEVNULL) as child:
         while not server.came.wait(0.05) and child.poll() is None:
             continue
         threading.Event().wait(after_s)
@@ -180,9 +180,8 @@ async def test_a_run_killed_between_a_failure_and_its_ending_still_ends_by_name(
     """The error comes back from the checkpoint as text."""
     with Loopback(storm.answer) as server:
         server.enqueue("images.generate", Fault(fault))
-        arguments = [str(Path(__file__).parent), str(tmp_path), server.base_url, "failed"]
-        script = [sys.executable, "-c", textwrap.dedent(GIVING_UP), *arguments]
-        child = await asyncio.to_thread(subprocess.run, script, capture_output=True, text=True, check=False)
+        script = ("-c", textwrap.dedent(GIVING_UP), Path(__file__).parent, tmp_path, server.base_url, "failed")
+        child = await asyncio.to_thread(python, *script)
         assert child.returncode == -9, child.stderr
         record = await storm.last(storm.make_runner(tmp_path, server.base_url).resume("failed"))
         assert server.count() == 1
@@ -198,9 +197,8 @@ async def test_a_run_killed_after_its_last_try_tells_of_every_try(storm: Any, tm
     """A drawing that was answered, and a judge that failed three times: all of it in another process, then nothing."""
     with Loopback(storm.answer) as server:
         server.enqueue("chat", *[Fault("error_500")] * 3)
-        arguments = [str(Path(__file__).parent), str(tmp_path), server.base_url, "tried"]
-        script = [sys.executable, "-c", textwrap.dedent(GIVING_UP), *arguments]
-        child = await asyncio.to_thread(subprocess.run, script, capture_output=True, text=True, check=False)
+        script = ("-c", textwrap.dedent(GIVING_UP), Path(__file__).parent, tmp_path, server.base_url, "tried")
+        child = await asyncio.to_thread(python, *script)
         assert child.returncode == -9, child.stderr
         record = await storm.last(storm.make_runner(tmp_path, server.base_url).resume("tried"))
         assert server.count() == 4

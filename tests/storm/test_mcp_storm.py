@@ -100,7 +100,7 @@ async def serve(home: Path, provider: str) -> tuple[asyncio.subprocess.Process, 
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "imagerag", "mcp", "--http", "--port", "0", "--lease-s", "4", "--at-once", "8"),
         *("--preset", "openai", "--generator", f"localai:m@{provider}", "--judge", f"openai:m@{provider}"),
-        env={**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none"},
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         cwd=home,

@@ -1,0 +1,248 @@
+"""Python processes that begin with the slow imports done: forked from one that has them.
+
+A process that looks through a CLIP spends most of its life importing torch, and the tests start hundreds of them. What
+is forked here has a process id, an exit code, streams, a working directory and an environment of its own, can be
+killed, and imports the package itself afresh. What tells it from `python -m imagerag` is that the interpreter and the
+slow modules have read their environment already (`PYTHONPATH`, `PYTHONUTF8`, `OPENAI_LOG`): a test of such things, or
+of what is loaded, starts a real one.
+"""
+
+import atexit
+import functools
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+IMAGERAG = ("-m", "imagerag")
+"""What `python` is given to be the program."""
+
+SLOW = ("open_clip", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace")
+"""What takes long to import; of lancedb, whose threads do not survive a fork, what it imports."""
+
+
+class Python:
+    """A process that runs what `python` is given, used as `subprocess.Popen` is; its pipes are UTF-8 text.
+
+    Attributes:
+        pid: its process id.
+        returncode: as `Popen` has it, None until it is asked for after the end.
+        stdin, stdout, stderr: the ends of its pipes here, None where there is none.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+    ) -> None:
+        """Start it.
+
+        Args:
+            arguments: what comes after `python`: `-c CODE …` or `-m MODULE …`.
+            cwd: the working directory; this process's own by default.
+            env: the whole environment; this process's own by default.
+            stdin: `subprocess.PIPE`, `subprocess.DEVNULL` or a file descriptor.
+            stdout: the same.
+            stderr: the same, or `subprocess.STDOUT`.
+        """
+        self.returncode: int | None = None
+        ours: list[IO[str] | None] = [None, None, None]
+        theirs, to_close = list[int](), list[int]()
+        for number, wanted in enumerate((stdin, stdout, stderr)):
+            if wanted == subprocess.PIPE:
+                reading, writing = os.pipe()
+                given, kept = (reading, writing) if number == 0 else (writing, reading)
+                ours[number] = open(kept, "r" if number else "w", encoding="utf-8")  # noqa: SIM115
+                to_close.append(given)
+            elif wanted == subprocess.DEVNULL:
+                given = os.open(os.devnull, os.O_RDWR)
+                to_close.append(given)
+            else:
+                given = theirs[1] if wanted == subprocess.STDOUT else wanted
+            theirs.append(given)
+        self.stdin, self.stdout, self.stderr = self._pipes = ours
+        here, there = socket.socketpair()
+        with there:
+            socket.send_fds(server(), [b"1"], [there.fileno(), *theirs])
+        for number in to_close:
+            os.close(number)
+        told = {
+            "arguments": [str(word) for word in arguments],
+            "cwd": str(cwd or Path.cwd()),
+            "env": dict(os.environ if env is None else env),
+        }
+        here.sendall(json.dumps(told).encode() + b"\n")
+        self._told = here
+        self.pid = self._number()
+
+    def _number(self) -> int:
+        """The next one that is told, each in a line of its own."""
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self._told.recv(1) or b"no process\n"
+        return int(line)
+
+    def poll(self) -> int | None:
+        """Its exit code, or a signal's number below zero, if it has ended."""
+        if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+            return self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, or a signal's number below zero, when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it had not, after so many seconds.
+        """
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("python", timeout or 0)
+            self.returncode = self._number()
+            self._told.close()
+        return self.returncode
+
+    def communicate(self) -> tuple[str, str]:
+        """What it still writes to its pipes, when it has ended."""
+        if self.stdin:
+            self.stdin.close()
+        with ThreadPoolExecutor(2) as readers:
+            out, err = readers.map(lambda pipe: pipe.read() if pipe else "", (self.stdout, self.stderr))
+        self.__exit__()
+        return out, err
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, if it still runs."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> "Python":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pipe in self._pipes:
+            if pipe:
+                pipe.close()
+        self.wait()
+
+
+def python(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run what `python` is given to its end; the options are those of `Python`."""
+    process = Python(*arguments, **options)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(list(arguments), process.wait(), out, err)
+
+
+def imagerag(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """Run the program to its end."""
+    return python(*IMAGERAG, *arguments, **options)
+
+
+@functools.cache
+def server() -> socket.socket:
+    """Where to ask for a process."""
+    here, there = socket.socketpair()
+    with there:
+        command = [sys.executable, "-P", __file__, str(there.fileno())]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()])
+
+    @atexit.register
+    def end() -> None:
+        here.close()
+        process.wait()
+
+    return here
+
+
+def serve(asking: socket.socket) -> None:
+    """Fork a process whenever one is asked for, until nobody can any more."""
+    for name in SLOW:
+        importlib.import_module(name)
+    gc.freeze()  # nothing of it is looked through again, and copied for that
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who asks
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while given := socket.recv_fds(asking, 1, 4)[1]:
+        if os.fork() == 0:
+            asking.close()
+            attend(socket.socket(fileno=given[0]), given[1:])
+        for number in given:
+            os.close(number)
+    os._exit(0)
+
+
+def attend(telling: socket.socket, streams: list[int]) -> None:
+    """Fork the process and tell how it ends, or be it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with telling, telling.makefile(encoding="utf-8") as asked:
+        given = json.loads(asked.readline())
+        child = os.fork()
+        if child:
+            for number in streams:
+                os.close(number)
+            telling.sendall(b"%d\n" % child)
+            telling.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            os._exit(0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    for stream in streams:
+        os.close(stream)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1 if os.isatty(1) else -1)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1, errors="backslashreplace")  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(given["env"])
+    os.chdir(given["cwd"])
+    os._exit(run(given["arguments"]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run what `python` is given, and what is to run at its end; its exit code."""
+    kind, what, *rest = arguments
+    sys.argv = [what if kind == "-m" else kind, *rest]
+    code: Any = 0
+    try:
+        if kind == "-m":
+            sys.path.insert(0, os.getcwd())
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            assert kind == "-c"
+            sys.path.insert(0, "")
+            sys.modules["__main__"] = main = types.ModuleType("__main__")
+            exec(compile(what, "<string>", "exec"), main.__dict__)
+    except SystemExit as leaving:
+        code = leaving.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    return int(code) & 0xFF
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
