@@ -87,6 +87,9 @@ class GroupCommit:
         try:
             if any(job.writes for job in jobs):
                 self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:  # another process keeps the file: they have waited for it together
+            return [_Failed(error)] * len(jobs)
+        try:
             results = [job.work() for job in jobs]
             if self.connection.in_transaction:
                 self.connection.execute("COMMIT")

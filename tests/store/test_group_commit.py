@@ -124,6 +124,28 @@ async def test_a_writer_waits_for_another_process(tmp_path: Path) -> None:
         assert await waiting == 1
 
 
+async def test_a_file_that_stays_locked_fails_all_who_wait_together(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        await grouped.read(lambda: grouped.connection.execute("PRAGMA busy_timeout=200"))
+        begun: list[str] = []
+        grouped.connection.set_trace_callback(begun.append)
+        stranger = sqlite3.connect(tmp_path / "db", isolation_level=None)
+        stranger.execute("BEGIN IMMEDIATE")
+        gate = Gate()
+        held = await gate.held(grouped)
+        waiting = [put(grouped, number) for number in range(5)]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        await held
+        assert {str(error) for error in results} == {"database is locked"}
+        assert begun == ["BEGIN IMMEDIATE"]
+        stranger.execute("ROLLBACK")
+        stranger.close()
+        assert await put(grouped, 9) == 1
+    assert kept(tmp_path / "db") == [9]
+
+
 async def test_another_event_loop_may_use_it_too(tmp_path: Path) -> None:
     async with table(tmp_path / "db") as grouped:
 
