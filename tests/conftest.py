@@ -12,6 +12,8 @@ import pytest
 for name in [name for name in os.environ if name.startswith("IMAGERAG_") or name.endswith("_API_KEY")]:
     if name != "IMAGERAG_DOCS_WRITE":  # how `make docs` asks for the documents to be rewritten
         del os.environ[name]
+for name in ("COLUMNS", "LINES"):  # what is printed must not depend on how wide somebody's terminal is
+    os.environ.pop(name, None)
 os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Beside others, a thread pool per library only gets in the way.
