@@ -47,9 +47,11 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
         path: the SQLite file.
         extra: further types that the state may hold.
     """
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
     from imagerag.store.saver import GroupedSaver
 
-    async with open_grouped(path) as grouped:
+    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup()) as grouped:
         saver = GroupedSaver(grouped, serializer(extra))
         await patiently(saver.prepare)
         yield saver

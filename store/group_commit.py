@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from imagerag.store.sqlite import BUSY_S, patiently
+from imagerag.store.sqlite import BUSY_S, ensure, patiently
 
 T = TypeVar("T")
 
@@ -116,23 +116,23 @@ def _deliver(done: list[tuple[_Job, Any]]) -> None:
 
 
 @asynccontextmanager
-async def open_grouped(path: Path) -> AsyncIterator[GroupCommit]:
+async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object]) -> AsyncIterator[GroupCommit]:
     """Open the SQLite file at `path`, in WAL mode with every commit flushed.
 
     Several processes may have it open: readers never wait, writers wait for each other for up to 30 s.
+
+    Args:
+        path: the file.
+        make: makes its tables, when there is no such file.
     """
-    grouped = GroupCommit(await asyncio.to_thread(connect, path))
+    await asyncio.to_thread(ensure, path, make)  # makes folders and files, which is not for an event loop
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    grouped = GroupCommit(connection)
     try:
-        # FULL: a step costs seconds and money, and an answer is paid for; with NORMAL a power cut could take back what
-        # was said to be kept.
-        await patiently(lambda: grouped.read(lambda: grouped.connection.execute("PRAGMA journal_mode=WAL")))
-        await grouped.read(lambda: grouped.connection.execute("PRAGMA synchronous=FULL"))
+        # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
+        # is paid for; with NORMAL a power cut could take back what was said to be kept.
+        await patiently(lambda: grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL")))
+        await grouped.read(lambda: connection.execute("PRAGMA synchronous=FULL"))
         yield grouped
     finally:
         await asyncio.shield(grouped.close())
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection for `GroupCommit`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)

@@ -3,13 +3,11 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from langgraph.store.base import Op, PutOp, Result
 from langgraph.store.sqlite import SqliteStore
 
-from imagerag.store.group_commit import GroupCommit, connect
-from imagerag.store.sqlite import appearing
+from imagerag.store.group_commit import GroupCommit
 
 
 class GroupedStore(SqliteStore):
@@ -33,12 +31,3 @@ class GroupedStore(SqliteStore):
         asked = list(ops)
         do = self._grouped.write if any(isinstance(op, PutOp) for op in asked) else self._grouped.read
         return await do(lambda: self.batch(asked))
-
-
-def make_tables(path: Path) -> None:
-    """Make the file at `path` with its tables, unless it is there."""
-    with appearing(path) as fresh:
-        if fresh is not None:
-            with closing(connect(fresh)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-                SqliteStore(connection).setup()

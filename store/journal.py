@@ -1,6 +1,5 @@
 """The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -118,11 +117,11 @@ class SharedJournal:
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     """Open the journal at `path`, creating the file when there is none."""
-    from imagerag.store.grouped_store import GroupedStore, make_tables
+    from langgraph.store.sqlite import SqliteStore
 
-    if not path.exists():
-        await asyncio.to_thread(make_tables, path)  # makes folders and files, which is not for an event loop
-    async with open_grouped(path) as grouped:
+    from imagerag.store.grouped_store import GroupedStore
+
+    async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup()) as grouped:
         store = GroupedStore(grouped)
         await patiently(store.prepare)
         yield StoreJournal(store)

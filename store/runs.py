@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, Field
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
-from imagerag.store.sqlite import BUSY_S, appearing
+from imagerag.store.sqlite import BUSY_S, ensure
 
 RunStatus = Literal["running", "interrupted", "ended"]
 
@@ -162,11 +162,7 @@ class RunList:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        with appearing(self.path) as fresh:
-            if fresh is not None:
-                with closing(sqlite3.connect(fresh)) as connection:
-                    connection.execute("PRAGMA journal_mode=WAL")
-                    connection.executescript(_SCHEMA)
+        ensure(self.path, lambda fresh: fresh.executescript(_SCHEMA))
         with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection, connection:
             _brought_up(connection)
             yield connection

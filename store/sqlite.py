@@ -6,8 +6,8 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,23 +17,25 @@ BUSY_S: Final = 30.0
 T = TypeVar("T")
 
 
-@contextmanager
-def appearing(path: Path) -> Iterator[Path | None]:
-    """Make the file at `path` when there is none: it appears with all its tables or not at all.
+def ensure(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
+    """Make the file at `path` in WAL mode when there is none: it appears with all its tables or not at all.
 
     Making tables in place is not safe: of two openers of a new file one finds half of the other's tables, and switching
     a file to WAL fails at once while another has it open.
 
-    Yields:
-        A file that does not exist yet, to be made and closed; None when there is nothing to make.
+    Args:
+        path: the SQLite file; its folder is made, too.
+        make: makes the tables.
     """
     if path.exists():
-        yield None
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         fresh = Path(folder) / path.name
-        yield fresh
+        with closing(sqlite3.connect(fresh)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            make(connection)
+            connection.commit()
         try:
             os.link(fresh, path)
         except FileExistsError:

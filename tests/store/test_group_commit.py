@@ -14,9 +14,12 @@ from imagerag.store.group_commit import GroupCommit, open_grouped
 
 @asynccontextmanager
 async def table(path: Path) -> AsyncIterator[GroupCommit]:
-    async with open_grouped(path) as grouped:
-        await grouped.write(lambda: grouped.connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
+    async with open_grouped(path, tables) as grouped:
         yield grouped
+
+
+def tables(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
 
 
 def put(grouped: GroupCommit, number: int) -> "asyncio.Task[object]":
@@ -160,10 +163,9 @@ def test_a_loop_that_ends_first_leaves_what_was_asked_for(tmp_path: Path) -> Non
     left: list[GroupCommit] = []
 
     async def leave() -> None:
-        opened = open_grouped(tmp_path / "db")
+        opened = open_grouped(tmp_path / "db", tables)
         grouped = await opened.__aenter__()
         left.append(grouped)
-        await grouped.write(lambda: grouped.connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
         put(grouped, 1)
         await asyncio.sleep(0)
 
