@@ -48,9 +48,9 @@ def used_for(ledger: Sequence[LedgerEntry], concept: Concept) -> frozenset[str]:
 
 
 def helpful(ledger: Sequence[LedgerEntry]) -> list[UsedReference]:
-    """The references that resolved their concepts: sent again, so that what was won is not lost."""
-    return [
-        entry.used[-1].model_copy(update={"choice": "kept"})
-        for entry in ledger
-        if entry.resolved is not None and entry.used
-    ]
+    """The references that resolved their concepts, each picture once: sent again, so that what was won is not lost."""
+    once: dict[str, UsedReference] = {}
+    for entry in ledger:
+        if entry.resolved is not None and entry.used:
+            once.setdefault(entry.used[-1].image.sha256, entry.used[-1])
+    return [reference.model_copy(update={"choice": "kept"}) for reference in once.values()]

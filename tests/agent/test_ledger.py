@@ -34,6 +34,16 @@ def test_a_concept_is_resolved_by_the_round_in_which_it_is_no_longer_missing() -
     assert ledger.helpful(entries)[0].choice == "kept"
 
 
+def test_a_picture_that_helped_with_two_concepts_is_sent_again_once() -> None:
+    entries = ledger.observe([], [Concept(text=text) for text in ("a heart", "a star", "a moon")], 0)
+    sent = [reference("a", "a heart"), reference("b", "a star"), reference("a", "a moon")]
+    entries = ledger.observe(ledger.send(entries, sent, 1), [], 1)
+    assert [(kept.image.sha256[0], kept.concept) for kept in ledger.helpful(entries)] == [
+        ("a", "a heart"),
+        ("b", "a star"),
+    ]
+
+
 def test_a_concept_lost_again_is_unresolved_again() -> None:
     entries = ledger.observe([], [Concept(text="a heart")], 0)
     entries = ledger.observe(entries, [], 1)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imagerag.agent.endings import best_attempts
@@ -36,6 +36,13 @@ knobs = st.fixed_dictionaries(
     drawn=st.lists(st.one_of(st.none(), st.just(b"no image"), errors), max_size=6),
     planted=st.lists(st.tuples(concepts.filter(bool), st.floats(-1, 1)), max_size=5),
     options=knobs,
+)
+@example(  # one picture is found for two things, and is said to have helped with both
+    verdicts=[0.0],
+    named=[["a heart"], ["a star"]],
+    drawn=[],
+    planted=[(["a heart"], 0.0), (["a heart"], 1.0)],
+    options={"threshold": "off", "start": "retrieve"},
 )
 def test_a_run_always_ends_by_name(
     new_bench: Any, verdicts: list[Any], named: list[Any], drawn: list[Any], planted: list[Any], options: dict[str, Any]
