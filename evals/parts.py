@@ -80,6 +80,10 @@ class Steady:
 class NoRunList(RunList):
     """An evaluation's runs are in its results; they are not listed among the user's own."""
 
+    def kept_open(self) -> AbstractAsyncContextManager[None]:
+        """Open nothing."""
+        return nullcontext()
+
     async def upsert(self, run_id: str, *, prompt: str, **_: Any) -> RunEntry:
         """Note nothing."""
         return RunEntry(run_id=run_id, prompt=prompt)

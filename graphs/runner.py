@@ -214,7 +214,7 @@ class Runner:
                 record = self._record(Standing.of(run_id, await graph.aget_state(config)))
             finally:
                 span.end(record)
-        await self._note(record)
+            await self._note(record)
         yield RunEvent(
             run_id=run_id, sequence=sequence + 1, kind="ended" if record.outcome else "waiting", record=record
         )
@@ -228,8 +228,8 @@ class Runner:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
         parts = await self.wiring.parts(setup)
         with held(self.wiring.home.lock(run_id), run_id):
-            # The journal stays open beside the checkpoints, so that not every call opens it.
-            async with self.wiring.checkpoints() as saver, self.wiring.journal():
+            # Journal and list stay open beside the checkpoints, so that not every call opens them.
+            async with self.wiring.checkpoints() as saver, self.wiring.journal(), self.wiring.runs.kept_open():
                 yield self._compiled.graph(parts, saver)
 
     async def _cancel(self, graph: Graph, config: RunnableConfig, entry: RunEntry) -> RunRecord | None:

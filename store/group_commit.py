@@ -7,6 +7,7 @@ statements it takes.
 
 import asyncio
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,17 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from imagerag.store.sqlite import BUSY_S, ensure, patiently
 
 T = TypeVar("T")
+
+PATIENCE_S: Final = 0.02
+"""How long work that can wait does so."""
 
 
 @dataclass(frozen=True)
 class _Job:
     work: Callable[[], Any]
     writes: bool
+    can_wait: bool
     answer: "asyncio.Future[Any]"
 
 
@@ -47,31 +52,32 @@ class GroupCommit:
         """What `work` gives; it uses the connection, and changes nothing."""
         return await self._do(work, writes=False)
 
-    async def write(self, work: Callable[[], T]) -> T:
+    async def write(self, work: Callable[[], T], *, can_wait: bool = False) -> T:
         """What `work` gives, once what it wrote is durable. It may be done twice, the first time being undone.
+
+        Args:
+            work: uses the connection.
+            can_wait: other work is about to follow whose commit it is to share, instead of one of its own before.
 
         Raises:
             Exception: whatever `work` or the commit raised; nothing of it was kept.
         """
-        return await self._do(work, writes=True)
+        return await self._do(work, writes=True, can_wait=can_wait)
 
     async def close(self) -> None:
         """Do what was asked for, close the connection and end the thread."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def _do(self, work: Callable[[], T], *, writes: bool) -> T:
+    async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(work, writes, answer))
+        self._jobs.put(_Job(work, writes, can_wait, answer))
         return await answer
 
     def _serve(self) -> None:
         closing = False
         while not closing:
-            jobs = [self._jobs.get()]
-            with suppress(Empty):
-                while True:
-                    jobs.append(self._jobs.get_nowait())
+            jobs = self._next()
             closing = None in jobs
             asked = [job for job in jobs if job is not None]
             done: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Job, Any]]] = defaultdict(list)
@@ -81,6 +87,17 @@ class GroupCommit:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     loop.call_soon_threadsafe(_deliver, theirs)
         self.connection.close()
+
+    def _next(self) -> list[_Job | None]:
+        """All that is asked for by now; where all of it can wait, what follows it soon as well."""
+        jobs = [self._jobs.get()]
+        until = time.monotonic() + PATIENCE_S
+        with suppress(Empty):
+            while True:
+                waits = all(job is not None and job.can_wait for job in jobs)
+                left = until - time.monotonic() if waits else 0.0
+                jobs.append(self._jobs.get(timeout=left) if left > 0 else self._jobs.get_nowait())
+        return jobs
 
     def _together(self, jobs: list[_Job]) -> list[Any]:
         """Do them in one transaction; when one of them fails, each in its own. A failure stands for its result."""

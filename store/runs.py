@@ -5,9 +5,10 @@ A small table beside the checkpoints, so that ten thousand runs are listed witho
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,9 @@ from pydantic import AwareDatetime, Field
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
-from imagerag.store.sqlite import BUSY_S, ensure
+from imagerag.store.group_commit import GroupCommit, open_grouped
+from imagerag.store.shared import Shared
+from imagerag.store.sqlite import BUSY_S, ensure, patiently
 
 RunStatus = Literal["running", "interrupted", "ended"]
 
@@ -86,6 +89,11 @@ class RunList:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._writing = Shared(partial(_open, path))
+
+    def kept_open(self) -> AbstractAsyncContextManager[object]:
+        """For as long as the block lasts, lines need not open the file, and those of many runs share commits."""
+        return self._writing.use()
 
     async def upsert(
         self,
@@ -112,7 +120,8 @@ class RunList:
             calls=calls,
             continues=continues,
         )
-        await asyncio.to_thread(self._upsert, entry)
+        async with self._writing.use() as grouped:
+            await patiently(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
         return entry
 
     async def get(self, run_id: str) -> RunEntry:
@@ -162,35 +171,10 @@ class RunList:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        ensure(self.path, lambda fresh: fresh.executescript(_SCHEMA))
+        ensure(self.path, _make)
         with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection, connection:
             _brought_up(connection)
             yield connection
-
-    def _upsert(self, entry: RunEntry) -> None:
-        row = (
-            entry.run_id,
-            _stamp(entry.created),
-            _stamp(entry.updated),
-            entry.status,
-            entry.outcome,
-            entry.prompt,
-            entry.library,
-            entry.score,
-            entry.cost_usd,
-            entry.calls,
-            entry.continues,
-            entry.prompt.casefold(),
-        )
-        with self._connect() as connection:
-            connection.execute(
-                f"INSERT INTO runs ({_COLUMNS}, folded) VALUES ({', '.join('?' * len(row))}) "
-                "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
-                "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
-                "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
-                "continues = COALESCE(excluded.continues, continues), folded = excluded.folded",
-                row,
-            )
 
     def _get(self, run_id: str) -> RunEntry:
         # substr, not LIKE: a prefix with % or _ in it is still only a prefix.
@@ -220,6 +204,43 @@ class RunList:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM runs {clause}", values).fetchall()
         names = _COLUMNS.split(", ")
         return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+@asynccontextmanager
+async def _open(path: Path) -> AsyncIterator[GroupCommit]:
+    async with open_grouped(path, _make) as grouped:
+        await patiently(lambda: grouped.read(partial(_brought_up, grouped.connection)))
+        yield grouped
+
+
+def _make(fresh: sqlite3.Connection) -> None:
+    fresh.executescript(_SCHEMA)
+    _brought_up(fresh)
+
+
+def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
+    row = (
+        entry.run_id,
+        _stamp(entry.created),
+        _stamp(entry.updated),
+        entry.status,
+        entry.outcome,
+        entry.prompt,
+        entry.library,
+        entry.score,
+        entry.cost_usd,
+        entry.calls,
+        entry.continues,
+        entry.prompt.casefold(),
+    )
+    connection.execute(
+        f"INSERT INTO runs ({_COLUMNS}, folded) VALUES ({', '.join('?' * len(row))}) "
+        "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
+        "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
+        "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
+        "continues = COALESCE(excluded.continues, continues), folded = excluded.folded",
+        row,
+    )
 
 
 def _brought_up(connection: sqlite3.Connection) -> None:

@@ -70,8 +70,9 @@ class GroupedSaver(SqliteSaver):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """As `SqliteSaver.put_writes`."""
-        await self._grouped.write(partial(self.put_writes, config, writes, task_id, task_path))
+        """As `SqliteSaver.put_writes`; the checkpoint of the step follows, and they are kept together."""
+        work = partial(self.put_writes, config, writes, task_id, task_path)
+        await self._grouped.write(work, can_wait=True)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `SqliteSaver.delete_thread`."""

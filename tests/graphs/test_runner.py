@@ -14,6 +14,7 @@ from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRun
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
 from imagerag.graphs.runner import MAX_PROMPT
+from imagerag.store import runs as run_list
 from imagerag.store.locks import is_held
 from tests.processes import Python, python
 
@@ -314,15 +315,15 @@ async def test_a_run_that_is_cancelled_before_its_first_step_is_listed_as_cancel
 
 async def test_a_run_that_is_cancelled_while_it_is_listed_is_listed_as_cancelled(stage, monkeypatch):
     runs = stage.runner.wiring.runs
-    written, begun, opened = runs._upsert, threading.Event(), threading.Event()
+    written, begun, opened = run_list._upsert, threading.Event(), threading.Event()
 
-    def slow(entry: Any) -> None:
+    def slow(connection: Any, entry: Any) -> None:
         if entry.status == "running":
             begun.set()
             opened.wait(30)
-        written(entry)
+        written(connection, entry)
 
-    monkeypatch.setattr(runs, "_upsert", slow)
+    monkeypatch.setattr(run_list, "_upsert", slow)
     task = asyncio.create_task(last(stage.runner.start("a heart", setup(), run_id="early")))
     await asyncio.to_thread(begun.wait, 30)
     task.cancel()

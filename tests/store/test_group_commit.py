@@ -9,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from imagerag.store import group_commit
 from imagerag.store.group_commit import GroupCommit, open_grouped
 
 
@@ -22,9 +23,10 @@ def tables(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
 
 
-def put(grouped: GroupCommit, number: int) -> "asyncio.Task[object]":
+def put(grouped: GroupCommit, number: int, *, can_wait: bool = False) -> "asyncio.Task[object]":
     insert = "INSERT INTO t VALUES (?)"
-    return asyncio.ensure_future(grouped.write(lambda: grouped.connection.execute(insert, (number,)).rowcount))
+    write = grouped.write(lambda: grouped.connection.execute(insert, (number,)).rowcount, can_wait=can_wait)
+    return asyncio.ensure_future(write)
 
 
 def kept(path: Path) -> list[int]:
@@ -68,6 +70,29 @@ async def test_those_who_wait_share_one_commit_and_each_gets_its_own_answer(tmp_
         await held
         assert told.count("COMMIT") == 1
     assert kept(tmp_path / "db") == list(range(50))
+
+
+async def test_what_can_wait_shares_the_commit_of_what_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "PATIENCE_S", 30.0)
+    async with table(tmp_path / "db") as grouped:
+        told: list[str] = []
+        grouped.connection.set_trace_callback(told.append)
+        first, second = put(grouped, 1, can_wait=True), put(grouped, 2, can_wait=True)
+        await asyncio.sleep(0.05)
+        assert not told
+        assert await put(grouped, 3) == 1
+        assert await asyncio.gather(first, second) == [1, 1]
+        assert told.count("COMMIT") == 1
+        last = put(grouped, 4, can_wait=True)  # closing does not wait for it either
+        await asyncio.sleep(0)
+    assert await last == 1
+    assert kept(tmp_path / "db") == [1, 2, 3, 4]
+
+
+async def test_what_can_wait_is_kept_though_nothing_follows(tmp_path: Path) -> None:
+    async with table(tmp_path / "db") as grouped:
+        assert await put(grouped, 1, can_wait=True) == 1
+        assert kept(tmp_path / "db") == [1]
 
 
 async def test_one_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:

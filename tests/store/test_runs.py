@@ -65,6 +65,15 @@ async def test_many_writers(runs):
     assert len(await runs.list(None)) == 25
 
 
+async def test_lines_of_many_runs_share_commits_while_it_is_kept_open(runs):
+    async with runs.kept_open() as grouped:
+        told = []
+        grouped.connection.set_trace_callback(told.append)
+        await asyncio.gather(*(runs.upsert(f"run-{n}", prompt="p", status="running") for n in range(50)))
+        assert told.count("COMMIT") < 10
+        assert len(await runs.list(None)) == 50  # others see them
+
+
 async def test_filters_by_library_time_cost_and_standing(runs):
     await runs.upsert(
         "dear", prompt="a", status="ended", outcome=Outcome.ALIGNED, library="shop", cost_usd=2.5, calls=9

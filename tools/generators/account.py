@@ -1,9 +1,11 @@
 """Where an OpenAI-like service is, and the key it wants."""
 
+import asyncio
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from imagerag.agent.errors import AuthError
 
@@ -21,6 +23,10 @@ KEYS: Final = {
 
 TIMEOUT_S: Final = 180.0
 """The client's own default of 600 s is longer than most runs may take."""
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Account, float], openai.AsyncOpenAI]]"
+_clients = WeakKeyDictionary()
+"""Making one takes as long as a tenth of a request does."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Account:
         return "none"
 
     def client(self, who: str, timeout_s: float) -> "openai.AsyncOpenAI":
-        """A client, not to be closed: the connections are the event loop's.
+        """The event loop's client for this account, not to be closed.
 
         It never retries by itself: retries are the graph's, where they can be seen.
 
@@ -92,10 +98,13 @@ class Account:
 
         from imagerag.tools.connections import connections
 
-        return openai.AsyncOpenAI(
-            api_key=self.sent_key(who),
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=timeout_s,
-            http_client=connections(),
-        )
+        known = _clients.setdefault(asyncio.get_running_loop(), {})
+        if (self, timeout_s) not in known:
+            known[self, timeout_s] = openai.AsyncOpenAI(
+                api_key=self.sent_key(who),
+                base_url=self.base_url,
+                max_retries=0,
+                timeout=timeout_s,
+                http_client=connections(),
+            )
+        return known[self, timeout_s]
