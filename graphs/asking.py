@@ -1,12 +1,11 @@
 """Asking a library: a question in, a record out, follow-ups by thread."""
 
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -18,6 +17,7 @@ from imagerag.agent.answering.values import STATE_TYPES
 from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.types import Knobs
 from imagerag.graphs.answering import build_answering
+from imagerag.graphs.given import checked_question, checked_thread
 from imagerag.graphs.runner import new_run_id
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.checkpoints import open_checkpointer
@@ -25,9 +25,6 @@ from imagerag.store.shared import Shared
 
 if TYPE_CHECKING:
     from imagerag.store.saver import GroupedSaver
-
-MAX_QUESTION: Final = 4_000
-"""Characters."""
 
 Graph = CompiledStateGraph[AskState, Knobs, AskInput, AskState]
 
@@ -94,29 +91,3 @@ class Asker:
     @cached_property
     def _conversations(self) -> "Shared[GroupedSaver]":
         return Shared(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))
-
-
-def checked_question(question: str) -> str:
-    """The question, when it can be asked at all.
-
-    Raises:
-        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
-    """
-    if not re.search(r"\w", question):
-        raise UsageError("the question is empty: say what you want to know")
-    if len(question) > MAX_QUESTION:
-        raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
-    if "\0" in question or any("\ud800" <= letter <= "\udfff" for letter in question):
-        raise UsageError("the question holds a NUL byte or half a character (a lone surrogate)")
-    return question.strip()
-
-
-def checked_thread(thread: str | None) -> str | None:
-    """A thread's id, when it can be one.
-
-    Raises:
-        UsageError: empty, too long, or with anything but letters, digits, - and _.
-    """
-    if thread is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", thread):
-        raise UsageError(f"a thread's id is 1 to 100 letters, digits, - and _; not {thread[:60]!r}")
-    return thread

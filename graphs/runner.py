@@ -1,7 +1,6 @@
 """Starting a run, following it, resuming it, reading its record."""
 
 import asyncio
-import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -28,15 +27,13 @@ from imagerag.graphs.compiled import Compiled, Graph
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.following import steps
 from imagerag.graphs.forking import Replay, fork
+from imagerag.graphs.given import checked_id, checked_prompt
 from imagerag.graphs.masks import check_kept_masks, check_masks
 from imagerag.graphs.reading import Standing, read_standing
 from imagerag.graphs.steering import Seed, Steering, continuation, steered
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.locks import held
 from imagerag.store.runs import RunEntry
-
-MAX_PROMPT = 32_000
-"""Characters: what the Images API takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,32 +299,6 @@ def answer_to(standing: Standing, choose: Sequence[str | int] | None) -> Command
     if problem := objection(standing.question, chosen):
         raise UsageError(problem)
     return Command(resume={standing.interrupt_id: {"chosen": chosen}})
-
-
-def checked_prompt(prompt: str) -> str:
-    """The prompt, when it can be drawn at all.
-
-    Raises:
-        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
-    """
-    if not prompt.strip():
-        raise UsageError("the prompt is empty: say what to draw")
-    if len(prompt) > MAX_PROMPT:
-        raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
-    if "\0" in prompt or any("\ud800" <= letter <= "\udfff" for letter in prompt):
-        raise UsageError("the prompt holds a NUL byte or half a character (a lone surrogate)")
-    return prompt
-
-
-def checked_id(run_id: str | None) -> str | None:
-    """A caller's own run id, when it can be one.
-
-    Raises:
-        UsageError: empty, too long, or with anything but letters, digits, - and _.
-    """
-    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", run_id):
-        raise UsageError(f"a run id is 1 to 100 letters, digits, - and _; not {run_id[:60]!r}")
-    return run_id
 
 
 def with_deadline(setup: Setup) -> Knobs:

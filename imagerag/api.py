@@ -172,7 +172,7 @@ class ImageRAG(GoingOn):
             UsageError: something asked for cannot be.
         """
         from imagerag.graphs.estimate import estimate_setup
-        from imagerag.graphs.runner import checked_prompt
+        from imagerag.graphs.given import checked_prompt
 
         if mask is not None:
             await asyncio.to_thread(read_mask, mask, named_images(subjects))

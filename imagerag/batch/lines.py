@@ -258,7 +258,7 @@ def _file(file: Any, folder: Path) -> Path | bytes:
 
 
 def _checked(item: Item) -> Item:
-    from imagerag.graphs.runner import checked_prompt
+    from imagerag.graphs.given import checked_prompt
 
     try:
         checked_prompt(item.prompt)

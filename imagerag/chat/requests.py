@@ -6,9 +6,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from imagerag.chat.words import line
+from imagerag.graphs.given import MAX_PROMPT, MAX_QUESTION
 
-MAX_PROMPT: Final = 32_000
-MAX_QUESTION: Final = 4_000
 MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""
 

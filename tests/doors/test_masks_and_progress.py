@@ -5,6 +5,8 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,22 @@ async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(serve
         with pytest.raises(UsageError, match=f"mask, or its subject, cannot be used again: .*{mask.sha256[:12]}"):
             await ask
     assert (server.count(), await rag.runs()) == (before, kept)
+
+
+async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(server: Loopback, tmp_path: Path) -> None:
+    rag = rag_at(server, tmp_path, ["a heart"], [])
+    subjects = [Subject(image=await rag.wiring.blobs.put(SUBJECT), mask=await rag.wiring.blobs.put(MASK))]
+    setup = Setup(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="mine")
+    killed = replace(rag.runner, left_open=True).start("a heart", setup, subjects=subjects, run_id="cut")
+    async with aclosing(killed) as events:
+        async for event in events:
+            if event.kind == "step":
+                break
+    assert subjects[0].mask is not None
+    rag.wiring.blobs.path(subjects[0].mask.sha256).unlink()
+    record = await rag.resume("cut")
+    assert (record.outcome, record.best_attempt, server.count()) == (Outcome.FAILED, 0, 1)
+    assert subjects[0].mask.sha256[:12] in record.reason
 
 
 async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(server: Loopback, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.runner import MAX_PROMPT
+from imagerag.graphs.given import MAX_PROMPT
 from imagerag.store import runs as run_list
 from imagerag.store.locks import is_held
 from tests.processes import Python, python

@@ -1,0 +1,67 @@
+"""What callers give, when it can be used: prompts, questions, and names of their own."""
+
+import re
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+
+MAX_PROMPT: Final = 32_000
+"""Characters: what the Images API takes."""
+
+MAX_QUESTION: Final = 4_000
+
+
+def checked_prompt(prompt: str) -> str:
+    """The prompt, when it can be drawn at all.
+
+    Raises:
+        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
+    """
+    if not prompt.strip():
+        raise UsageError("the prompt is empty: say what to draw")
+    if len(prompt) > MAX_PROMPT:
+        raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
+    return _storable(prompt, "the prompt")
+
+
+def checked_question(question: str) -> str:
+    """The question, when it can be asked at all.
+
+    Raises:
+        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
+    """
+    if not re.search(r"\w", question):
+        raise UsageError("the question is empty: say what you want to know")
+    if len(question) > MAX_QUESTION:
+        raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
+    return _storable(question, "the question").strip()
+
+
+def checked_id(run_id: str | None) -> str | None:
+    """A caller's own run id, when it can be one.
+
+    Raises:
+        UsageError: empty, too long, or with anything but letters, digits, - and _.
+    """
+    return _name(run_id, "a run id")
+
+
+def checked_thread(thread: str | None) -> str | None:
+    """A thread's id, when it can be one.
+
+    Raises:
+        UsageError: empty, too long, or with anything but letters, digits, - and _.
+    """
+    return _name(thread, "a thread's id")
+
+
+def _storable(text: str, what: str) -> str:
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UsageError(f"{what} holds a NUL byte or half a character (a lone surrogate)")
+    return text
+
+
+def _name(given: str | None, what: str) -> str | None:
+    if given is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", given):
+        raise UsageError(f"{what} is 1 to 100 letters, digits, - and _; not {given[:60]!r}")
+    return given
