@@ -31,7 +31,7 @@ def listed(texts: Sequence[str], limit: int, *, most: int = 4) -> str:
 
 def number(value: float, digits: int = 1) -> str:
     """A number that stays short, whatever it is."""
-    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:z.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def fitted(head: Sequence[str], middle: Sequence[str], tail: Sequence[str], *, more: str = "more") -> str:

@@ -149,7 +149,7 @@ def _cells(value: float, top: float) -> int:
 
 def cosine(value: float) -> str:
     """A cosine, three digits: differences smaller than that mean nothing."""
-    return f"{value:.3f}"
+    return f"{value:z.3f}"
 
 
 def tick(met: bool) -> str:

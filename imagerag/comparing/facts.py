@@ -162,7 +162,7 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
     }
     candidates = [candidate for search in found for candidate in search.candidates]
     return asked, {
-        "found": [f"{candidate_name(c)} {c.similarity:.3f}" for c in candidates],
+        "found": [f"{candidate_name(c)} {c.similarity:z.3f}" for c in candidates],
         "passed": [candidate_name(c) for c in candidates if c.decision != "below_threshold"],
     }
 

@@ -88,7 +88,7 @@ def question(answer: "ToolAnswer", problem: str = "") -> str:
 
 def _offer(reference: Mapping[str, Any]) -> str:
     similarity = reference.get("similarity")
-    alike = f", similarity {similarity:.3f}" if isinstance(similarity, int | float) else ""
+    alike = f", similarity {similarity:z.3f}" if isinstance(similarity, int | float) else ""
     title = reference.get("title") or reference.get("caption") or "untitled"
     licence = quoted(reference["licence"], 40) if reference.get("licence") else "unknown"
     what = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"

@@ -176,7 +176,7 @@ def _candidate(candidate: Candidate, threshold: float | None, gallery: Gallery, 
         gallery.small(candidate.image, name),
         tag("div", tag("strong", name), tag("small", credit) if credit else None, class_="who"),
         bar(candidate.similarity, threshold, top),
-        tag("span", f"{candidate.similarity:.3f}", class_="number"),
+        tag("span", f"{candidate.similarity:z.3f}", class_="number"),
         tag("div", tag("span", word, class_="pill"), tag("small", why), class_="why"),
         class_="used" if used else "",
     )
@@ -195,4 +195,4 @@ def _part(value: float, top: float) -> str:
 def _line(candidate: Candidate, threshold: float | None) -> Html:
     word, why = decision_of(candidate, threshold)
     name = candidate.title or candidate.image.sha256[:12]
-    return tag("li", f"{name} · {candidate.similarity:.3f} · {word}: {why}")
+    return tag("li", f"{name} · {candidate.similarity:z.3f} · {word}: {why}")

@@ -177,7 +177,7 @@ def _decided(changes: "Changes") -> str:
     chosen = changes["chosen"].after if "chosen" in changes else []
     if chosen:
         return "took " + ", ".join(
-            f"{ref.title or ref.image.sha256[:12]} ({ref.similarity or 0:.3f})" for ref in chosen
+            f"{ref.title or ref.image.sha256[:12]} ({ref.similarity or 0:z.3f})" for ref in chosen
         )
     offered = sum(c.decision == "offered" for search in new_searches(changes) for c in search.candidates)
     return f"{offered} to choose from" if offered else "nothing that was found is used"

@@ -28,7 +28,7 @@ async def test_every_fact_of_the_record_is_on_the_page(rag: ImageRAG, name: str)
         assert as_read(search.query.text) in words
         for candidate in search.candidates:
             word, why = decision_of(candidate, search.threshold)
-            for said in (candidate.title or candidate.image.sha256[:12], f"{candidate.similarity:.3f}", word, why):
+            for said in (candidate.title or candidate.image.sha256[:12], f"{candidate.similarity:z.3f}", word, why):
                 assert as_read(said) in words
     for attempt in record.attempts:
         assert as_read(attempt.prompt) in words

@@ -39,8 +39,8 @@ class Finding:
     @property
     def evidence(self) -> str:
         """`0.83, next best 'a red solid oval' 0.61`."""
-        rival = f", next best {self.rival!r} {self.rival_similarity:.2f}" if self.rival else ""
-        return f"{self.similarity:.2f}{rival}"
+        rival = f", next best {self.rival!r} {self.rival_similarity:z.2f}" if self.rival else ""
+        return f"{self.similarity:z.2f}{rival}"
 
 
 @dataclass(frozen=True, kw_only=True)
