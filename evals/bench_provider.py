@@ -8,8 +8,9 @@ import asyncio
 import itertools
 import json
 import multiprocessing
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
@@ -45,7 +46,7 @@ JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
 SHELF: Final = 12
 """Pictures in the library; any search finds them."""
 
-_numbers: Final = itertools.count()
+_numbers: Final = itertools.count(1000 * os.getpid())
 
 
 async def provider(repeats: int) -> list[Row]:
@@ -54,7 +55,9 @@ async def provider(repeats: int) -> list[Row]:
         runner = stage(Path(folder), url)
         await warm(runner)
         # A round is hardly ever off by more than a hundredth: half as many do.
-        return [*await modes(runner, max(1, repeats // 2)), *await crowd(runner, repeats)]
+        rounds = await modes(runner, max(1, repeats // 2))
+        with crew(Path(folder), url, at_work := 2 * (os.cpu_count() or 1)) as together:
+            return [*rounds, *await crowd(runner, repeats, together, at_work)]
 
 
 async def modes(runner: Runner, repeats: int) -> list[Row]:
@@ -98,11 +101,12 @@ def judging_alone(times: dict[Mode, list[float]]) -> Row:
     )
 
 
-async def crowd(runner: Runner, repeats: int) -> list[Row]:
+async def crowd(runner: Runner, repeats: int, together: Callable[[], None], at_work: int) -> list[Row]:
     """One run, and many at once in this process; and what of that the model calls take by themselves, without a graph.
 
     All do the same at the same moment, so that what the processor has to do adds up: the clients of the services alone
-    make many take longer than one, the more the slower the processor is.
+    make many take longer than one, the more the slower the processor is. One process uses one processor, so they are
+    spread over `at_work` processes of one home, too, by `together`.
     """
 
     asked: set[int] = set()
@@ -119,12 +123,22 @@ async def crowd(runner: Runner, repeats: int) -> list[Row]:
         parts = await runner.wiring.parts(setup("fused"))
         await asyncio.gather(*(calls_alone(parts) for _ in range(AT_ONCE)))
 
-    few, crowded = f"{FEWER} runs at once", f"{AT_ONCE} runs at once"
-    work: dict[str, Work] = {"one run": one, few: partial(many, FEWER), crowded: partial(many, AT_ONCE), alone: bare}
+    async def spread() -> None:
+        await asyncio.to_thread(together)
+
+    few, crowded, apart = f"{FEWER} runs at once", f"{AT_ONCE} runs at once", f"{AT_ONCE} runs in {at_work} processes"
+    work: dict[str, Work] = {
+        "one run": one,
+        few: partial(many, FEWER),
+        crowded: partial(many, AT_ONCE),
+        apart: spread,
+        alone: bare,
+    }
     times = await in_turns(work, repeats, warm=0)
     notes = {
         "one run": f"{max(asked)} answers of {ANSWER_S:g} s",
         crowded: "target 1.2",
+        apart: f"on {os.cpu_count()} processors",
         alone: "no graph, nothing kept",
     }
     base = ("one run", times["one run"])
@@ -132,6 +146,49 @@ async def crowd(runner: Runner, repeats: int) -> list[Row]:
         row("provider", name, spent, against=base if name != "one run" else None, note=notes.get(name, ""))
         for name, spent in times.items()
     ]
+
+
+@contextmanager
+def crew(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
+    """Processes that share a home; call what this gives to have them make `AT_ONCE` runs, and to wait for these."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(at_work)]
+    shares = [AT_ONCE // at_work + (number < AT_ONCE % at_work) for number in range(at_work)]
+    hands = [context.Process(target=hand, args=(theirs, home, url), daemon=True) for _, theirs in pipes]
+
+    def told(orders: list[int]) -> None:
+        for (ours, _), order in zip(pipes, orders, strict=True):
+            ours.send(order)
+
+    def together() -> None:
+        told(shares)
+        for ours, _ in pipes:
+            ours.recv()
+
+    for process in hands:
+        process.start()
+    for ours, _ in pipes:
+        ours.recv()
+    try:
+        yield together
+    finally:
+        told([0] * at_work)
+        for process in hands:
+            process.join()
+
+
+def hand(pipe: Connection, home: Path, url: str) -> None:
+    """Make as many runs at once as the pipe says, and say when they are made, until it says 0."""
+
+    async def work() -> None:
+        runner = stage(home, url)
+        await warm(runner)
+        pipe.send("ready")
+        while count := await asyncio.to_thread(pipe.recv):
+            await asyncio.gather(*(watched(runner, "fused") for _ in range(count)))
+            pipe.send("done")
+
+    asyncio.run(work())
 
 
 async def calls_alone(parts: Parts) -> None:
