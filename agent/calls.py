@@ -14,7 +14,7 @@ from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalE
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal, Lost
 from imagerag.agent.ports import Reading
-from imagerag.agent.spending import Tariffs, most_of, taken_elsewhere, tariff_for, why_not
+from imagerag.agent.spending import Tariffs, most_of, requests_made, taken_elsewhere, tariff_for, why_not
 from imagerag.agent.state import RunState, SearchTask, coming_round
 from imagerag.agent.tracing import model_call
 from imagerag.agent.types import Call, Knobs, Variation
@@ -258,13 +258,9 @@ class Calls:
         return seconds
 
     def _requests_left(self) -> int | None:
-        """How many requests the run may still make; None when it may make any number. What was reused is none.
-
-        Except in a replay, which ends where the run it does again ended, and does not go on spending.
-        """
+        """How many requests the run may still make; None when it may make any number."""
         limit = self.knobs.max_calls
-        counted = (call.requests for call in self._all() if self.again or not call.reused)
-        return None if limit is None else limit - sum(counted)
+        return None if limit is None else limit - requests_made(self._all(), done_again=bool(self.again))
 
     def _over(self, message: str) -> BudgetExceededError:
         return carrying(self.made, BudgetExceededError(message))

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from imagerag.agent.schedule import TEMPERATURES
-from imagerag.agent.spending import spent
+from imagerag.agent.spending import requests_made, spent
 from imagerag.agent.state import RunState, coming_round, coming_searches, newest
 from imagerag.agent.types import Concept, Knobs, Query
 
@@ -87,11 +87,10 @@ def searched_with_prompt(state: RunState) -> bool:
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
     passed_over = [*(state.get("excluded") or []), *(pin.image.sha256 for pin in state.get("pinned") or [])]
     calls, lineage = state.get("calls") or [], state.get("continues")
-    done_again = lineage is not None and lineage.done_again
     shared = {
         "round": coming_round(state),
         "passed_over": passed_over,
-        "made": sum(call.requests for call in calls if done_again or not call.reused),
+        "made": requests_made(calls, done_again=bool(lineage and lineage.done_again)),
         "spent_usd": spent(calls),
         "continues": lineage,
     }

@@ -60,6 +60,14 @@ def most_with(tariff: Tariff, prompt: int, images: int, size: Size | None, parti
     return None if most is None else most + partial_images * tariff.partial_usd
 
 
+def requests_made(calls: Sequence[Call], *, done_again: bool) -> int:
+    """How many requests calls have taken of a budget. What was reused is none.
+
+    Except in a replay (`done_again`), which ends where the run it does again ended, and does not go on spending.
+    """
+    return sum(call.requests for call in calls if done_again or not call.reused)
+
+
 def spent(calls: Sequence[Call]) -> float:
     """US dollars that calls have cost, as far as that is known.
 
