@@ -21,7 +21,7 @@ def checked_prompt(prompt: str) -> str:
         raise UsageError("the prompt is empty: say what to draw")
     if len(prompt) > MAX_PROMPT:
         raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
-    return _storable(prompt, "the prompt")
+    return _stored(prompt, "the prompt")
 
 
 def checked_question(question: str) -> str:
@@ -34,7 +34,7 @@ def checked_question(question: str) -> str:
         raise UsageError("the question is empty: say what you want to know")
     if len(question) > MAX_QUESTION:
         raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
-    return _storable(question, "the question").strip()
+    return _stored(question, "the question").strip()
 
 
 def checked_id(run_id: str | None) -> str | None:
@@ -55,8 +55,13 @@ def checked_thread(thread: str | None) -> str | None:
     return _name(thread, "a thread's id")
 
 
-def _storable(text: str, what: str) -> str:
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+def storable(text: str) -> bool:
+    """Whether text can be stored: it holds no NUL byte, and no half of a character (a lone surrogate)."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _stored(text: str, what: str) -> str:
+    if not storable(text):
         raise UsageError(f"{what} holds a NUL byte or half a character (a lone surrogate)")
     return text
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.graphs.given import storable
 
 if TYPE_CHECKING:
     from imagerag.tools.fetch import Fetcher
@@ -63,7 +64,7 @@ class InputPolicy:
         Raises:
             UsageError: not allowed, not there, not a picture, or too large. The message never says what else is there.
         """
-        if not source.strip() or "\0" in source or any("\ud800" <= letter <= "\udfff" for letter in source):
+        if not source.strip() or not storable(source):
             raise UsageError("a picture is named by a path or an address: this is neither")
         if len(source) > 4096:
             raise UsageError(f"a path or an address of {len(source)} characters is not read")

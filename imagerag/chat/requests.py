@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from imagerag.chat.words import line
-from imagerag.graphs.given import MAX_PROMPT, MAX_QUESTION
+from imagerag.graphs.given import MAX_PROMPT, MAX_QUESTION, storable
 
 MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""
@@ -16,7 +16,7 @@ MAX_SIDE: Final = 1024
 
 
 def _storable(text: object) -> object:
-    if isinstance(text, str) and ("\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text)):
+    if isinstance(text, str) and not storable(text):
         raise ValueError("it holds a NUL byte or half a character (a lone surrogate)")
     return text
 
