@@ -90,13 +90,15 @@ class GroupCommit:
 
     def _next(self) -> list[_Job | None]:
         """All that is asked for by now; where all of it can wait, what follows it soon as well."""
-        jobs = [self._jobs.get()]
+        jobs, job = [], self._jobs.get()
         until = time.monotonic() + PATIENCE_S
         with suppress(Empty):
             while True:
-                waits = all(job is not None and job.can_wait for job in jobs)
-                left = until - time.monotonic() if waits else 0.0
-                jobs.append(self._jobs.get(timeout=left) if left > 0 else self._jobs.get_nowait())
+                jobs.append(job)
+                if job is None or not job.can_wait:
+                    until = 0.0
+                left = until - time.monotonic()
+                job = self._jobs.get(timeout=left) if left > 0 else self._jobs.get_nowait()
         return jobs
 
     def _together(self, jobs: list[_Job]) -> list[Any]:
