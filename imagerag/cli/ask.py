@@ -24,8 +24,9 @@ from imagerag.cli.options import (
     quiet_option,
     threshold_option,
 )
-from imagerag.cli.view import accent, bold, clean, columns, cosine, dim, say, say_all, say_json, short, table
+from imagerag.cli.view import accent, bold, clean, columns, dim, say, say_all, say_json, short, table
 from imagerag.export import write_file
+from imagerag.report.words import cosine
 
 EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     AnswerOutcome.ANSWERED: 0,

@@ -11,7 +11,8 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.api import ImageRAG
-from imagerag.cli.view import accent, bold, cosine, count, dim, say, say_all, short, table
+from imagerag.cli.view import accent, bold, count, dim, say, say_all, short, table
+from imagerag.report.words import cosine
 from imagerag.store.blobs import write_atomically
 
 

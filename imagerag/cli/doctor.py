@@ -10,7 +10,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.view import accent, bold, cosine, count, dim, say, say_all, say_json, short, table, tick
+from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table, tick
+from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from imagerag.graphs.doctor import BackendState, Diagnosis

@@ -15,7 +15,6 @@ from imagerag.cli.view import (
     bold,
     clean,
     columns,
-    cosine,
     count,
     dim,
     say,
@@ -26,6 +25,7 @@ from imagerag.cli.view import (
     tail,
 )
 from imagerag.graphs.settings import PRESETS
+from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from imagerag.store.ingest import IndexReport

@@ -10,7 +10,8 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.view import accent, bold, cosine, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table
+from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from imagerag.store.passport import Passport, Threshold

@@ -14,8 +14,9 @@ from imagerag.agent.types import Attempt, ImageRef, Progress, UsedReference, Ver
 from imagerag.api import ImageRAG
 from imagerag.cli.story import attempt_title, score_words
 from imagerag.cli.thumbnails import Thumbnail, Way, room_beside, way_of
-from imagerag.cli.view import accent, bold, columns, cosine, dim, short, tick
+from imagerag.cli.view import accent, bold, columns, dim, short, tick
 from imagerag.graphs.events import RunEvent
+from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from imagerag.store.library import Library

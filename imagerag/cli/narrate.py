@@ -15,9 +15,10 @@ from imagerag.cli.story import (
     search_lines,
     verdict_lines,
 )
-from imagerag.cli.view import accent, bold, columns, cosine, dim, short
+from imagerag.cli.view import accent, bold, columns, dim, short
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.settings import Settings
+from imagerag.report.words import cosine
 
 
 def opening(settings: Settings, source: str | None = None) -> str:

@@ -11,7 +11,8 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.narrate import first_time
 from imagerag.cli.options import filter_options, json_option, library_option, pass_globals, threshold_option
-from imagerag.cli.view import BAR, bar, bold, columns, cosine, dim, say, say_all, say_json, scale, short, table, width
+from imagerag.cli.view import BAR, bar, bold, columns, dim, say, say_all, say_json, scale, short, table, width
+from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

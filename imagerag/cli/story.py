@@ -5,8 +5,8 @@ from typing import Final
 
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Decision, Outcome, Query, Search, UsedReference, Verdict
-from imagerag.cli.view import accent, bar, bold, columns, cosine, count, dim, scale, short, table, tick
-from imagerag.report.words import score_of
+from imagerag.cli.view import accent, bar, bold, columns, count, dim, scale, short, table, tick
+from imagerag.report.words import cosine, score_of
 
 DECISIONS: Final[dict[Decision | None, str]] = {
     "taken": "taken",

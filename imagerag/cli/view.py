@@ -147,11 +147,6 @@ def _cells(value: float, top: float) -> int:
     return int(max(0.0, min(value / top, 1.0)) * BAR)
 
 
-def cosine(value: float) -> str:
-    """A cosine, three digits: differences smaller than that mean nothing."""
-    return f"{value:z.3f}"
-
-
 def tick(met: bool) -> str:
     """✓ or ✗."""
     return accent("✓") if met else bold("✗")

@@ -11,7 +11,7 @@ from imagerag.comparing.asked import Facts, reference_name
 from imagerag.comparing.wording import ENDS
 from imagerag.graphs.events import plain
 from imagerag.graphs.history import Step
-from imagerag.report.words import told
+from imagerag.report.words import cosine, told
 
 Values = Mapping[str, Any]
 
@@ -162,7 +162,7 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
     }
     candidates = [candidate for search in found for candidate in search.candidates]
     return asked, {
-        "found": [f"{candidate_name(c)} {c.similarity:z.3f}" for c in candidates],
+        "found": [f"{candidate_name(c)} {cosine(c.similarity)}" for c in candidates],
         "passed": [candidate_name(c) for c in candidates if c.decision != "below_threshold"],
     }
 

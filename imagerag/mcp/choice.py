@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.chat.words import line, quoted
+from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
@@ -88,7 +89,7 @@ def question(answer: "ToolAnswer", problem: str = "") -> str:
 
 def _offer(reference: Mapping[str, Any]) -> str:
     similarity = reference.get("similarity")
-    alike = f", similarity {similarity:z.3f}" if isinstance(similarity, int | float) else ""
+    alike = f", similarity {cosine(similarity)}" if isinstance(similarity, int | float) else ""
     title = reference.get("title") or reference.get("caption") or "untitled"
     licence = quoted(reference["licence"], 40) if reference.get("licence") else "unknown"
     what = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Candidate, Outcome, Search
 from imagerag.report.markup import Child, Html, join, tag
-from imagerag.report.words import DECISIONS, counted, money, outcome_of, score_of, seconds
+from imagerag.report.words import DECISIONS, cosine, counted, money, outcome_of, score_of, seconds
 
 UNUSED = frozenset(DECISIONS) - {"taken", "offered"}
 
@@ -68,7 +68,7 @@ def _used(record: RunRecord) -> Child:
     rows = []
     for ref in sent.values():
         credit = ", ".join(filter(None, (ref.author, ref.licence)))
-        at = "" if ref.similarity is None else f" at {ref.similarity:z.3f}"
+        at = "" if ref.similarity is None else f" at {cosine(ref.similarity)}"
         stands = f", for {ref.concept}" if ref.concept and ref.role == "reference" else ""
         name = ref.title or ("your own picture" if ref.role == "subject" else ref.image.sha256[:12])
         rows.append(tag("li", f"{name}{at}{stands}", tag("span", f" · {credit}", class_="mute") if credit else None))
@@ -94,7 +94,7 @@ def _unused(record: RunRecord) -> Child:
 def _nearest(candidate: Candidate, search: Search) -> str:
     name = candidate.title or candidate.image.sha256[:12]
     limit = "" if search.threshold is None else f", threshold {search.threshold:.3f}"
-    return f" · nearest: {name} at {candidate.similarity:z.3f}{limit}"
+    return f" · nearest: {name} at {cosine(candidate.similarity)}{limit}"
 
 
 def _cost(record: RunRecord) -> Child:

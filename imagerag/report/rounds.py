@@ -6,7 +6,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
 from imagerag.report.markup import Html, join, tag
 from imagerag.report.pictures import Gallery
-from imagerag.report.words import counted, decision_of, score_of
+from imagerag.report.words import cosine, counted, decision_of, score_of
 
 SHOWN = 12
 """Candidates of one search that are shown with their pictures; the rest is a line each."""
@@ -146,7 +146,7 @@ def span(found: Sequence[Search]) -> float:
 def _search(search: Search, gallery: Gallery, top: float) -> Html:
     query = search.query
     title = "The prompt as a whole" if query.by == "prompt" else query.concept.text
-    limit = "off: anything passes" if search.threshold is None else f"cosine ≥ {search.threshold:.3f}"
+    limit = "off: anything passes" if search.threshold is None else f"cosine ≥ {cosine(search.threshold)}"
     passed = sum(c.decision not in (None, "below_threshold") for c in search.candidates)
     more = search.candidates[SHOWN:]
     return tag(
@@ -176,7 +176,7 @@ def _candidate(candidate: Candidate, threshold: float | None, gallery: Gallery, 
         gallery.small(candidate.image, name),
         tag("div", tag("strong", name), tag("small", credit) if credit else None, class_="who"),
         bar(candidate.similarity, threshold, top),
-        tag("span", f"{candidate.similarity:z.3f}", class_="number"),
+        tag("span", cosine(candidate.similarity), class_="number"),
         tag("div", tag("span", word, class_="pill"), tag("small", why), class_="why"),
         class_="used" if used else "",
     )
@@ -195,4 +195,4 @@ def _part(value: float, top: float) -> str:
 def _line(candidate: Candidate, threshold: float | None) -> Html:
     word, why = decision_of(candidate, threshold)
     name = candidate.title or candidate.image.sha256[:12]
-    return tag("li", f"{name} · {candidate.similarity:z.3f} · {word}: {why}")
+    return tag("li", f"{name} · {cosine(candidate.similarity)} · {word}: {why}")

@@ -53,6 +53,11 @@ NODES: Final[Mapping[str, str]] = {
 }
 
 
+def cosine(value: float) -> str:
+    """A cosine, three digits: differences smaller than that mean nothing, and there is no minus nothing."""
+    return f"{value:z.3f}"
+
+
 def outcome_of(record: RunRecord) -> tuple[str, str]:
     """How a run stands in a few words, and the tone."""
     if record.outcome is not None:
@@ -177,7 +182,7 @@ def _decided(changes: "Changes") -> str:
     chosen = changes["chosen"].after if "chosen" in changes else []
     if chosen:
         return "took " + ", ".join(
-            f"{ref.title or ref.image.sha256[:12]} ({ref.similarity or 0:z.3f})" for ref in chosen
+            f"{ref.title or ref.image.sha256[:12]} ({cosine(ref.similarity or 0)})" for ref in chosen
         )
     offered = sum(c.decision == "offered" for search in new_searches(changes) for c in search.candidates)
     return f"{offered} to choose from" if offered else "nothing that was found is used"

@@ -8,6 +8,7 @@ from typing import Final
 
 from PIL import Image
 
+from imagerag.report.words import cosine
 from imagerag.sheets.drawing import Pen, leading, measure
 from imagerag.sheets.page import (
     ACCENT,
@@ -97,7 +98,7 @@ class _Sheet(Page):
     def _found(self, retrieved: Sequence[Document]) -> str:
         accepted = sum(bool(one["accepted"]) for one in retrieved)
         threshold = self.answer.get("threshold")
-        limit = f", threshold {threshold:.3f}" if threshold is not None else ""
+        limit = f", threshold {cosine(threshold)}" if threshold is not None else ""
         return f"looked at {len(retrieved)}, accepted {accepted}, cited {len(self.supports)}{limit}"
 
     def _card(self, one: Document, x: float, y: float) -> float:
@@ -123,7 +124,7 @@ class _Sheet(Page):
     def _bar(self, one: Document, x: float, y: float, cited: bool) -> float:
         """The similarity as a bar with the threshold on it, and as a number."""
         value, threshold = one["similarity"], self.answer.get("threshold")
-        told = f"{value:.3f}" if value is not None else "far"
+        told = cosine(value) if value is not None else "far"
         wide = SIDE - measure("-0.000", 13) - 10
         middle = y + leading(13) / 2 - BAR / 2
         self.pen.box(x, middle, wide, BAR, HAIRLINE, radius=BAR / 2)

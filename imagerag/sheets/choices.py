@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from PIL import Image
 
+from imagerag.report.words import cosine
 from imagerag.sheets.drawing import SCALE, Pen, measure
 from imagerag.sheets.page import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
 
@@ -55,7 +56,7 @@ def _tile(pen: Pen, x: float, y: float, one: Mapping[str, Any], picture: Image.I
     pen.box(x, y, wide, 26, ACCENT, radius=8)
     pen.text(x, y + 3, number, 15, WHITE, width=wide, align="center", bold=True)
     y = pen.text(x, y + TILE + 6, str(one["title"] or one["id"][:12]), 13, INK, width=TILE, bold=True)
-    y = pen.text(x, y, f"cosine {float(one['similarity']):z.3f}", 12, ACCENT, width=TILE)
+    y = pen.text(x, y, f"cosine {cosine(float(one['similarity']))}", 12, ACCENT, width=TILE)
     pen.text(x, y, str(one["licence"] or "licence not known"), 12, MUTED, width=TILE)
 
 

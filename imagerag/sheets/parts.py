@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from imagerag.report.words import cosine
 from imagerag.sheets.drawing import Pen, leading
 from imagerag.sheets.page import (
     ACCENT,
@@ -149,7 +150,7 @@ class Parts(Page):
         if picture is not None:
             self.pen.picture(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
         ink = ACCENT if taken else MUTED
-        number = f"{candidate['similarity']:z.3f}"
+        number = cosine(candidate["similarity"])
         y = self.pen.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
         decision = _DECISIONS.get(candidate.get("decision") or "", "")
         self.pen.text(x - 4, y, decision, 11, ink, width=side + 8, align="center")

@@ -27,6 +27,7 @@ from imagerag.agent.types import (
     Verdict,
 )
 from imagerag.graphs.history import Change, Step
+from imagerag.report import words
 from imagerag.report.page import report
 from imagerag.report.pictures import Gallery
 from tests.report.conftest import HOSTILE, RUNS
@@ -239,3 +240,8 @@ def test_state_differences_name_only_what_differs() -> None:
     before: Any = {"a": [{"x": 1, "y": 2}], "b": "same"}
     after: Any = {"a": [{"x": 1, "y": 3}, {"x": 4}], "b": "same", "c": None}
     assert list(differences(before, after, "s")) == [("s.a[0].y", 2, 3), ("s.a[1]", None, {"x": 4})]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-0.0004, "0.000"), (-0.0006, "-0.001"), (0.4114, "0.411")])
+def test_no_cosine_is_shown_as_minus_nothing(value: float, shown: str) -> None:
+    assert words.cosine(value) == shown
