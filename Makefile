@@ -1,30 +1,36 @@
 # A fresh machine needs Python 3.11 or newer, make and a network. The first target that needs the program installs it
-# into .venv; after that an install happens only when pyproject.toml or constraints.txt changed.
+# into .venv; after that an install happens only when pyproject.toml or constraints.txt changed. constraints.txt pins
+# everything that is resolved, so that these targets do tomorrow what they do today; `make test-newest` tries what the
+# registry serves now, and `make pins` writes that down.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NEWEST := .venv-newest
+PIP := -m pip install -qq --disable-pip-version-check
+PINS := constraints.txt
 # A process for every processor, each with a run of neighbouring tests; who is done first takes over from the others.
 AT_ONCE := --numprocesses logical --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint docs-check docs site bench wheel clean
+.PHONY: help install demo test test-newest pins lint docs-check docs site bench wheel clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## set up .venv with everything the project needs
 
-# pip upgrades itself first: the one a fresh venv brings may be too old to know dependency groups (pip 25.1).
+# pip comes first: the one a fresh venv brings may be too old to know dependency groups (pip 25.1) and build constraints
+# (25.3).
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "imagerag needs Python 3.11 or newer; say which one: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing imagerag and its development tools into $(VENV) (torch is large: the first time takes minutes)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	@$(BIN)/python $(PIP) --constraint $(PINS) --upgrade pip
+	@$(BIN)/python $(PIP) --constraint $(PINS) --build-constraint $(PINS) --group dev --editable .
 	@touch $@
 
 demo: $(INSTALLED) ## run the whole method offline on the embedded sketch world, into demo/
@@ -35,6 +41,21 @@ demo: $(INSTALLED) ## run the whole method offline on the embedded sketch world,
 test: $(INSTALLED) ## run every test (docs-check and the wheel's among them)
 	@echo "running the tests"
 	@$(BIN)/python -m pytest $(AT_ONCE)
+
+test-newest: ## run every test with the newest versions that the registry serves, in an environment of its own
+	@echo "installing the newest versions into $(NEWEST)"
+	@rm -rf $(NEWEST) && $(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python $(PIP) --upgrade pip
+	@$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager --group dev --editable .
+	@$(NEWEST)/bin/python -m pytest $(AT_ONCE) -m "not pinned"
+
+# uv resolves for every platform and Python at once, which pip cannot: the pins hold on other machines, too.
+pins: ## pin the newest versions of everything, for all platforms, in constraints.txt
+	@test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/python $(PIP) uv; }
+	@build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --group dev --all-extras --universal \
+	  --python-version 3.11 --no-annotate --no-header --no-emit-index-url --output-file build/pins.txt
+	@{ sed -n '/^#/p' $(PINS); cat build/pins.txt; } > build/constraints.txt && mv build/constraints.txt $(PINS)
+	@echo "$(PINS) is written anew: run make test before you keep it"
 
 lint: $(INSTALLED) ## check style, formatting and types
 	@echo "checking style, formatting and types"
@@ -63,5 +84,5 @@ wheel: $(INSTALLED) ## build the sdist and the wheel into dist/
 	@ls dist
 
 clean: ## remove .venv and everything that was made
-	@rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(NEWEST) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

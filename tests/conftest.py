@@ -5,6 +5,8 @@
 
 import asyncio
 import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,23 @@ os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Beside others, a thread pool per library only gets in the way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A coroutine that is never awaited is then reported with the place that made it: with whose code it is.
+sys.set_coroutine_origin_tracking_depth(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make what Python reports without a module an error where our own code stands in the report.
+
+    Such are coroutines that nobody awaited, and exceptions of destructors and threads. `pyproject.toml` says the rest.
+    """
+    ours = rf"(?s).*{re.escape(str(config.rootpath))}/(?!\.venv)"
+    for category in (
+        "RuntimeWarning",
+        "pytest.PytestUnraisableExceptionWarning",
+        "pytest.PytestUnhandledThreadExceptionWarning",
+    ):
+        config.addinivalue_line("filterwarnings", f"error:{ours}:{category}")
 
 
 @pytest.fixture(scope="session")

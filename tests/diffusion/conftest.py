@@ -23,19 +23,6 @@ Make = Callable[..., DiffusersGenerator]
 
 
 HERE = Path(__file__).parent
-EULER = "diffusers.schedulers.scheduling_euler_discrete"
-LIBRARY_WARNINGS = (
-    # It hands torch tensors to numpy 2.
-    f"ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:{EULER}",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Warnings of the libraries are no failures of ours; all others are."""
-    for item in items:
-        if HERE in item.path.parents:
-            for warning in LIBRARY_WARNINGS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(scope="module", autouse=True)

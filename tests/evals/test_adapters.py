@@ -76,7 +76,6 @@ def test_a_case_has_an_id_that_can_be_one() -> None:
         Case(id="../x", prompt="p")
 
 
-@pytest.mark.filterwarnings("ignore:'upload_results' parameter is in beta")
 async def test_langsmith_evaluates_offline(world: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import UTC, datetime
     from uuid import uuid4
