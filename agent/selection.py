@@ -23,7 +23,7 @@ def offer(prompt: str, searches: Sequence[Search], limit: int) -> dict[str, Any]
             "id": candidate.image.sha256,
             "concept": search.query.concept.text,
             "searched_with": search.query.text,
-            "similarity": round(candidate.similarity, 4),
+            "similarity": candidate.similarity,
             "title": candidate.title,
             "caption": candidate.caption,
             "licence": candidate.licence,

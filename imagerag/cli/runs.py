@@ -16,10 +16,11 @@ from imagerag.cli.conduct import Delivery, conduct
 from imagerag.cli.lineage import lineage_lines
 from imagerag.cli.options import Output, json_option, moment_of, output_options, pass_globals, sheet_option
 from imagerag.cli.steps import at_work, raw_lines, standing_lines, step_lines, watch
-from imagerag.cli.story import OUTCOMES, opening, story, summary
+from imagerag.cli.story import opening, story, summary
 from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
 from imagerag.export import write_file
-from imagerag.report.words import money
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import dollars, percent
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -66,13 +67,13 @@ def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json:
 
 
 def _row(entry: "RunEntry", room: int) -> list[str]:
-    score = "" if entry.score is None else f"{100 * entry.score:.0f} %"
+    score = "" if entry.score is None else percent(entry.score)
     return [
         entry.run_id,
         dim(ago(entry.created)),
         standing(entry),
         score,
-        dim(money(entry.cost_usd)) if entry.cost_usd else "",
+        dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
         accent(MARK) if entry.continues else "",
         short(entry.prompt, room),
     ]
@@ -80,11 +81,10 @@ def _row(entry: "RunEntry", room: int) -> list[str]:
 
 def standing(entry: "RunEntry") -> str:
     """How a run stands, in a word or two."""
+    word = labels.standing(entry.status, entry.outcome).name
     if entry.outcome is Outcome.ALIGNED:
-        return accent("✓ aligned")
-    if entry.outcome:
-        return f"✗ {OUTCOMES[entry.outcome]}"
-    return "… waits for a choice" if entry.status == "interrupted" else "… unfinished"
+        return accent(f"✓ {word}")
+    return f"✗ {word}" if entry.outcome else f"… {word}"
 
 
 def ago(moment: datetime) -> str:

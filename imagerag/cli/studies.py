@@ -12,6 +12,7 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
 from imagerag.cli.view import dim, say, say_all, say_json, table
+from imagerag.formatting.numbers import counted, score
 
 if TYPE_CHECKING:
     from imagerag.evals.human import Preference
@@ -66,15 +67,16 @@ def answers_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
         return 0
     head = ["", f"{key['arm']} preferred", "of those who chose", "p", "votes", "kappa"]
     say_all(table([head, *(_row(one) for one in found)]))
-    say(dim(f"{found[0].raters} raters, {found[0].pairs} pairs; 'no difference' counts half in the first column"))
+    asked = f"{counted(found[0].raters, 'rater')}, {counted(found[0].pairs, 'pair')}"
+    say(dim(f"{asked}; 'no difference' counts half in the first column"))
     return 0
 
 
 def _row(one: "Preference") -> list[str]:
-    kappa = "–" if one.kappa != one.kappa else f"{one.kappa:.2f}"
+    kappa = "–" if one.kappa != one.kappa else score(one.kappa)
     votes = f"{one.arm} / {one.same} / {one.base}"
-    chose = f"{one.low:.2f} to {one.high:.2f}"
-    return [one.question, "–" if one.value != one.value else f"{one.value:.2f}", chose, f"{one.p:.3f}", votes, kappa]
+    chose = f"{score(one.low)} to {score(one.high)}"
+    return [one.question, "–" if one.value != one.value else score(one.value), chose, score(one.p), votes, kappa]
 
 
 @click.command("judge")
@@ -125,7 +127,7 @@ def judge_command(
 
 
 def _kind(kind: Any) -> list[str]:
-    again = "" if kind.agreement is None else f"{kind.agreement:.3f}"
-    interval = f"{kind.low:.3f} to {kind.high:.3f}"
+    again = "" if kind.agreement is None else score(kind.agreement)
+    interval = f"{score(kind.low)} to {score(kind.high)}"
     counts = [str(count) for count in (kind.yes, kind.no, kind.unanswered)]
-    return [kind.kind.replace("_", " "), f"{kind.accuracy:.3f}", interval, *counts, again]
+    return [kind.kind.replace("_", " "), score(kind.accuracy), interval, *counts, again]

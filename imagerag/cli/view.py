@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import click
 
+from imagerag.formatting.numbers import counted
+
 PLAIN: Final = {
     "✓": "+", "✗": "x", "█": "#", "░": ".", "│": "|", "·": "-", "…": "...", "≥": ">=", "→": "->", "—": "-", "×": "x",
     "“": '"', "”": '"', "↳": "^",
@@ -17,6 +19,8 @@ PLAIN: Final = {
 """What stands for a mark where the output cannot show it."""
 
 BAR: Final = 20
+
+count: Final = counted
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -165,8 +169,3 @@ def bold(text: str) -> str:
 def dim(text: str) -> str:
     """What it may skip."""
     return click.style(text, dim=True)
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 picture`, `2 pictures`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
