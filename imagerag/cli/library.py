@@ -9,6 +9,7 @@ import click
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.groups import WholeGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table
 from imagerag.formatting.numbers import cosine, percent, percentile
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from imagerag.store.passport import Passport, Threshold
 
 
-@click.group("library")
+@click.group("library", cls=WholeGroup)
 def library_command() -> None:
     """The libraries of pictures that references come from."""
 

@@ -40,14 +40,15 @@ MARK: Final = "↳"
 @click.option(
     "--outcome",
     type=click.Choice([*(outcome.value for outcome in Outcome), *STANDINGS]),
-    help="Only those that ended, or stand, so.",
+    metavar="OUTCOME",
+    help=f"Only those that ended so ({', '.join(Outcome)}), or that are unfinished or waiting.",
 )
 @click.option("--text", metavar="T", help="Only those whose prompt contains it.")
 @click.option("--library", metavar="NAME", help="Only those with this library.")
 @click.option("--since", callback=moment_of, metavar="WHEN", help="Begun since: 2026-11-30, 2026-11-30T18:00, 3d, 12h.")
-@click.option("--until", callback=moment_of, metavar="WHEN", help="Begun before that.")
-@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost as much.")
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost no more.")
+@click.option("--until", callback=moment_of, metavar="WHEN", help="Begun before this time.")
+@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost at least this.")
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost at most this.")
 @json_option
 @pass_globals
 def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:

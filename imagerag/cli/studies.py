@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR")
 @click.option("--arm", default="full", show_default=True, help="One of the two.")
 @click.option("--base", default="base", show_default=True, help="The other.")
-@click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="At most.")
+@click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="Pairs at most.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Which pairs, and what is on which side.")
 def study_command(folder: str, arm: str, base: str, pairs: int, seed: int) -> int:
     """Write a blind study of two arms of an evaluation: a page for the raters, and a key for you.
@@ -83,7 +83,9 @@ def _row(one: "Preference") -> list[str]:
 @library_option
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
 @click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option("--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="Pictures.")
+@click.option(
+    "--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="How many pictures."
+)
 @click.option("--repeats", type=click.IntRange(1, 20), default=1, metavar="N", help="Ask everything N times.")
 @click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="stepwise", help="How it is asked.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Which pictures.")

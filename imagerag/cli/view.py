@@ -63,6 +63,12 @@ def clean(text: str) -> str:
     return " ".join(text.split())
 
 
+def clean_lines(text: str) -> str:
+    """Foreign text of which the lines are kept, for instance a list in an error."""
+    lines = (clean(line) and line[: len(line) - len(line.lstrip(" "))] + clean(line) for line in text.split("\n"))
+    return "\n".join(lines).strip()
+
+
 def _harmless(letter: str) -> str:
     kind = unicodedata.category(letter)
     if kind == "Cs":
