@@ -12,8 +12,10 @@ from imagerag.agent.errors import (
     JudgeReplyError,
     RefusalError,
 )
-from imagerag.agent.state import RunState, newest
+from imagerag.agent.no_reference import why_none
+from imagerag.agent.state import RunState, coming_searches, newest
 from imagerag.agent.types import Attempt, Ending, Knobs, Outcome, Verdict
+from imagerag.formatting.numbers import counted
 
 JUDGING = frozenset({"critique", "extract_concepts", "write_captions"})
 """The nodes that ask the judge."""
@@ -23,8 +25,14 @@ JUDGED = frozenset({Outcome.BEST_EFFORT, Outcome.NO_USABLE_REFERENCE})
 with all of them."""
 
 
-def ending(state: RunState, knobs: Knobs, *, room: int) -> Ending:
-    """The outcome of a run that came to its end by its own logic."""
+def ending(state: RunState, knobs: Knobs, *, room: int, takes: int | None = None, library: str | None = "") -> Ending:
+    """The outcome of a run that came to its end by its own logic.
+
+    Args:
+        room: how many references the generator takes beside those that are always sent.
+        takes: how many images it takes in all.
+        library: the name of the library that was searched; None for a run without one.
+    """
     attempt = newest(state)
     if attempt is None:
         return Ending(outcome=Outcome.FAILED, reason="nothing was drawn")
@@ -36,9 +44,19 @@ def ending(state: RunState, knobs: Knobs, *, room: int) -> Ending:
         return Ending(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
     lacking = "; ".join(missing_words(verdict, state)) or "the prompt as a whole"
     if attempt.round >= knobs.max_rounds:
-        return Ending(outcome=Outcome.BEST_EFFORT, reason=f"still missing after {_rounds(knobs.max_rounds)}: {lacking}")
-    why = "nothing in the library passed" if room else "the generator takes no more images"
-    return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason=f"no usable reference for {lacking}: {why}")
+        return Ending(
+            outcome=Outcome.BEST_EFFORT, reason=f"still missing after {counted(knobs.max_rounds, 'round')}: {lacking}"
+        )
+    none = why_none(
+        coming_searches(state),
+        knobs,
+        room=room,
+        takes=takes,
+        library=library,
+        sent=frozenset(pin.image.sha256 for pin in state.get("pinned") or []),
+    )
+    reason = f"no usable reference for {lacking}: {none.reason}"
+    return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=none.causes)
 
 
 def missing_words(verdict: Verdict | None, state: RunState | None = None) -> list[str]:
@@ -102,7 +120,3 @@ def revived(error: BaseException | str) -> BaseException:
     except (ValueError, SyntaxError, TypeError):
         pass  # no error of ours, or one that is made of more than its message
     return RuntimeError(error)
-
-
-def _rounds(count: int) -> str:
-    return "1 round" if count == 1 else f"{count} rounds"

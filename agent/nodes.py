@@ -1,5 +1,6 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self, cast
@@ -17,6 +18,7 @@ from imagerag.agent.ports import (
     BlobStore,
     Critique,
     Filter,
+    Hit,
     ImageGenerator,
     ImagePart,
     Judge,
@@ -29,10 +31,21 @@ from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.reranking import SecondLook
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
 from imagerag.agent.selection import Selection, objection, offer
-from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
+from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
 from imagerag.agent.spending import tariffs_of
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
-from imagerag.agent.types import Attempt, ImageRef, Knobs, Search, Subject, UsedReference, Variation, Verdict
+from imagerag.agent.types import (
+    Attempt,
+    ImageRef,
+    Knobs,
+    LeftOut,
+    Query,
+    Search,
+    Subject,
+    UsedReference,
+    Variation,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +193,12 @@ class Nodes:
         # An empty library has no threshold to ask for, and needs none.
         threshold = self._threshold(knobs) if hits else None
         candidates = candidates_of(hits, threshold=threshold, near_duplicate=knobs.near_duplicate)
-        search = Search(round=state["round"], query=query, candidates=candidates, threshold=threshold)
+        left_out = (
+            () if any(c.decision is None for c in candidates) else await self._left_out(query, wanted, hits, knobs)
+        )
+        search = Search(
+            round=state["round"], query=query, candidates=candidates, threshold=threshold, left_out=left_out
+        )
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
         tariffs = tariffs_of(self.generator, self.judge, self.reranker)
@@ -220,7 +238,13 @@ class Nodes:
 
     async def finish(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""
-        ending = state.get("ending") or endings.ending(state, runtime.context, room=self._room(state, runtime.context))
+        ending = state.get("ending") or endings.ending(
+            state,
+            runtime.context,
+            room=self._room(state, runtime.context),
+            takes=self.generator.max_references,
+            library=self.library.name if self.library else None,
+        )
         calls = self._calls(state, runtime)
         if state.get("ending"):
             calls.made += await calls.left_out()
@@ -275,6 +299,19 @@ class Nodes:
 
     def _calls(self, state: RunState, runtime: Runtime[Knobs]) -> Calls:
         return Calls.of(state, runtime, self.journal, self.failed, tariffs_of(self.generator, self.judge))
+
+    async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit], knobs: Knobs) -> tuple[LeftOut, ...]:
+        """What the search's filters kept out, where nothing that they let through passed."""
+        if self.library is None:
+            return ()
+        found: list[LeftOut] = []
+        for by, relaxed in relaxed_filters(wanted):
+            if by == "filters" and any(one.passing for one in found):
+                break  # one filter alone makes the difference
+            others = await self.library.search(query.text, k=knobs.candidates, filter=relaxed)
+            if one := left_out_of(by, hits, others, threshold=self._threshold(knobs) if others else None):
+                found.append(one)
+        return tuple(found)
 
     def _threshold(self, knobs: Knobs) -> float | None:
         """The cosine a candidate must reach; None takes any."""

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from math import fsum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.endings import best_attempts, missing_words
+from imagerag.agent.next_steps import next_steps
 from imagerag.agent.types import (
-    BUILT_IN_LIBRARY,
     Attempt,
     Call,
+    Cause,
     Ending,
     ImageRef,
     LedgerEntry,
@@ -38,10 +40,12 @@ class RunRecord(BaseModel):
     Attributes:
         status: "running" also covers a run whose process was killed; `imagerag resume` continues it.
         outcome: None until the run has ended.
+        causes: why there was no usable reference, what is most worth changing first.
         image: the best attempt's.
         unresolved: what the best attempt still lacks, in few words.
         references: what the best attempt was drawn with.
-        calls: how often a model was asked in each role, every vote of a judge counted.
+        calls: how often a model was asked in each role, every vote of a judge counted; what was reused is no call.
+        reused: how many answers of each role came from another run's journal, every vote counted.
         cost_usd: None when the price of any call is not known.
         unpriced: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
@@ -59,6 +63,7 @@ class RunRecord(BaseModel):
     outcome: Outcome | None
     reason: str = ""
     error: str | None = None
+    causes: list[Cause] = Field(default_factory=list)
     image: RecordedImage | None = None
     best_attempt: int | None = None
     attempts: list[Attempt] = Field(default_factory=list)
@@ -68,6 +73,7 @@ class RunRecord(BaseModel):
     unresolved: list[str] = Field(default_factory=list)
     references: list[UsedReference] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
+    reused: dict[str, int] = Field(default_factory=dict)
     call_log: list[Call] = Field(default_factory=list)
     cost_usd: float | None = 0.0
     unpriced: list[str] = Field(default_factory=list)
@@ -99,6 +105,7 @@ class RunRecord(BaseModel):
                 "setup": self.setup.canonical() if self.setup else None,
                 "call_log": calls,
                 "calls": _asked(calls),
+                "reused": {},
                 "cost_usd": 0.0,
                 "unpriced": [],
             }
@@ -128,6 +135,7 @@ def run_record(
         outcome=ending.outcome if ending else None,
         reason=ending.reason if ending else "",
         error=ending.error if ending else None,
+        causes=list(ending.causes) if ending else [],
         image=RecordedImage(**best.image.model_dump(), path=path) if best else None,
         best_attempt=best.index if best else None,
         attempts=attempts,
@@ -137,6 +145,7 @@ def run_record(
         unresolved=missing_words(best.verdict) if best else [],
         references=list(best.references) if best else [],
         calls=_asked(calls),
+        reused=_asked(calls, reused=True),
         call_log=calls,
         cost_usd=_cost(calls),
         unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
@@ -151,34 +160,6 @@ def run_record(
     return record.model_copy(update={"next_steps": next_steps(record)})
 
 
-def next_steps(record: RunRecord) -> list[str]:
-    """What a person or an assistant would do now, most useful first."""
-    resume, go_on = f"imagerag resume {record.run_id}", f"imagerag continue {record.run_id}"
-    if record.status == "interrupted":
-        return [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
-    if record.outcome is None:
-        return [f"the run is unfinished: {resume}"]
-    return {
-        Outcome.ALIGNED: [],
-        Outcome.BEST_EFFORT: [f"allow more rounds: {go_on} --more-rounds 3", _add(record)],
-        Outcome.NO_USABLE_REFERENCE: [_add(record), "or accept the best attempt as it is"],
-        Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
-        Outcome.BUDGET_EXHAUSTED: [f"allow more: {go_on} with --max-calls, --max-cost-usd or --deadline-s"],
-        Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
-        Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
-        Outcome.CANCELLED: [],
-    }[record.outcome]
-
-
-def _add(record: RunRecord) -> str:
-    lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved is None]
-    what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
-    name = record.setup.library if record.setup else None
-    if name == BUILT_IN_LIBRARY:
-        return f"the built-in catalogue has no picture of {what}: imagerag index FILE --library NAME makes one of yours"
-    return f"add a picture of {what}: imagerag index FILE --library {name or 'NAME'}"
-
-
 def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
     if index is not None and index < len(attempts):
         return attempts[index]
@@ -186,19 +167,22 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
     return best[0] if best else None
 
 
-def _asked(calls: list[Call]) -> dict[str, int]:
+def _asked(calls: list[Call], *, reused: bool = False) -> dict[str, int]:
+    """Requests by role: those that were made, or those whose answers were reused instead."""
     asked: Counter[str] = Counter()
     for call in calls:
-        asked[call.role] += call.requests
+        if call.reused == reused:
+            asked[call.role] += call.requests
     return dict(asked)
 
 
 def _cost(calls: list[Call]) -> float | None:
     costs = [call.cost_usd for call in calls if call.error is None]
-    return None if None in costs else round(sum(cost for cost in costs if cost is not None), 6)
+    # Twelve digits: what a sum of fractions leaves behind is not part of the price.
+    return None if None in costs else round(fsum(cost for cost in costs if cost is not None), 12)
 
 
 def _elapsed(started_at: str | None, ending: Ending | None, calls: list[Call]) -> float:
     if started_at and ending and ending.at:
-        return round((datetime.fromisoformat(ending.at) - datetime.fromisoformat(started_at)).total_seconds(), 3)
-    return round(sum(call.elapsed_s for call in calls), 3)
+        return (datetime.fromisoformat(ending.at) - datetime.fromisoformat(started_at)).total_seconds()
+    return fsum(call.elapsed_s for call in calls)

@@ -23,7 +23,7 @@ def offer(prompt: str, searches: Sequence[Search], limit: int) -> dict[str, Any]
             "id": candidate.image.sha256,
             "concept": search.query.concept.text,
             "searched_with": search.query.text,
-            "similarity": round(candidate.similarity, 4),
+            "similarity": candidate.similarity,
             "title": candidate.title,
             "caption": candidate.caption,
             "licence": candidate.licence,
@@ -40,6 +40,6 @@ def objection(question: Mapping[str, Any], chosen: Sequence[str]) -> str:
     """Why a choice cannot be carried out as it is; empty when it can. Nothing of it is left out in silence."""
     offered = {str(candidate["id"]) for candidate in question["candidates"]}
     if unknown := [sha[:80] for sha in chosen if sha not in offered]:
-        return f"not offered: {', '.join(unknown[:4])}; there are 1 to {len(offered)}"
+        return f"not offered: {', '.join(unknown[:4])}; choose from 1 to {len(offered)}, or none"
     distinct, limit = len(set(chosen)), int(question["limit"])
     return f"{distinct} are too many: at most {limit} can be sent with the prompt" if distinct > limit else ""

@@ -1,10 +1,14 @@
 """Which of the images that were found become references: threshold, duplicates, ledger, limit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
 
 from imagerag.agent import ledger as ledgers
-from imagerag.agent.ports import Hit
-from imagerag.agent.types import Candidate, Decision, LedgerEntry, Search, UsedReference
+from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.types import Candidate, Decision, LedgerEntry, LeftOut, Search, UsedReference
+
+FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
 
 
 def candidates_of(hits: Sequence[Hit], *, threshold: float | None, near_duplicate: float) -> tuple[Candidate, ...]:
@@ -39,6 +43,39 @@ def _candidate(hit: Hit, decision: Decision | None) -> Candidate:
         source=hit.source,
         author=hit.author,
         licence=hit.licence,
+    )
+
+
+def relaxed_filters(filter: Filter) -> Iterator[tuple[FilterName, Filter]]:
+    """A search's filter without one of its parts, for each part that it has; last without any."""
+    parts: dict[FilterName, Filter] = {}
+    if filter.licences:
+        parts["licences"] = replace(filter, licences=())
+    if filter.tags:
+        parts["tags"] = replace(filter, tags=())
+    if filter.where:
+        parts["where"] = replace(filter, where={})
+    if filter.exclude:
+        parts["excluded"] = replace(filter, exclude=frozenset())
+    yield from parts.items()
+    if len(parts) > 1:
+        yield "filters", Filter()
+
+
+def left_out_of(
+    by: FilterName, hits: Sequence[Hit], others: Sequence[Hit], *, threshold: float | None
+) -> LeftOut | None:
+    """What a search finds without one of its filters (`others`) beside what it finds with it; None for nothing."""
+    known = {hit.image.sha256 for hit in hits}
+    more = [hit for hit in others if hit.image.sha256 not in known]
+    if not more:
+        return None
+    return LeftOut(
+        by=by,
+        found=tuple(hit.image.sha256 for hit in more),
+        passing=tuple(hit.image.sha256 for hit in more if threshold is None or hit.similarity >= threshold),
+        closest=float(max(hit.similarity for hit in more)),
+        threshold=threshold,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import Call, Knobs, Size
+from imagerag.formatting.numbers import dollars
 
 _ROUNDING: Final = 1e-9
 _WORDING: Final = 400
@@ -108,17 +109,20 @@ def why_not(role: str, backend: str, calls: Sequence[Call], tariff: Tariff, most
     """
     if most is None and not tariff.known:
         return (
-            f"the price of {backend} is not known, so a budget of ${limit:g} cannot be kept: add it to prices.toml "
-            "(imagerag doctor says where), or leave --max-cost-usd out"
+            f"the price of {backend} is not known, so a budget of {dollars(limit)} cannot be kept: add it to "
+            "prices.toml (imagerag doctor says where), or leave --max-cost-usd out"
         )
     gone = spent(calls)
     coming = most if most is not None else dearest(role, calls)
     if coming is None:
-        return "" if gone < limit else f"the run may spend ${limit:g}, and has spent ${gone:.4f}"
+        return "" if gone < limit else f"the run may spend {dollars(limit)}, and has spent {dollars(gone)}"
     if gone + coming <= limit + _ROUNDING:
         return ""
     can = "can cost" if most is not None else "has cost up to"
-    return f"the run may spend ${limit:g}, has spent ${gone:.4f}, and one more call of {role} {can} ${coming:.4f}"
+    return (
+        f"the run may spend {dollars(limit)}, has spent {dollars(gone)}, "
+        f"and one more call of {role} {can} {dollars(coming)}"
+    )
 
 
 def _booked(call: Call, calls: Sequence[Call]) -> float:

@@ -183,6 +183,23 @@ under the threshold; in an earlier round it did not help; (nearly) the same pict
 chose others; it passed, and the reranker found that it does not fit."""
 
 
+Cause = Literal[
+    "takes_none",
+    "no_room",
+    "no_library",
+    "empty_library",
+    "filtered",
+    "excluded",
+    "rejected_by_hand",
+    "already_used",
+    "rejected_by_reranker",
+    "below_threshold",
+]
+"""What stood in the way of a reference: the generator takes none, or no more; there is no library, or it is empty; a
+filter, or the list of images never to be used, left it out; the human took none; it was sent before; it does not fit;
+nothing is similar enough."""
+
+
 class Candidate(Value):
     """A library image that a search returned, with what was decided about it and why."""
 
@@ -216,6 +233,24 @@ class Query(Value):
     note: str = ""
 
 
+class LeftOut(Value):
+    """What a search would have found without one of its filters, beside what it found with it.
+
+    Attributes:
+        by: the filter; "filters" stands for all of them, where none alone makes a difference.
+        found: images found without it.
+        passing: those of them that reach the threshold.
+        closest: the highest similarity among them.
+        threshold: the cosine they had to reach; None when the threshold is off.
+    """
+
+    by: Literal["licences", "tags", "where", "excluded", "filters"]
+    found: tuple[Sha256, ...]
+    passing: tuple[Sha256, ...] = ()
+    closest: Similarity
+    threshold: float | None = None
+
+
 class Search(Value):
     """One search and everything it returned, in one round.
 
@@ -223,6 +258,7 @@ class Search(Value):
         threshold: the cosine a candidate had to reach; None when the threshold is off.
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
         note: why a reranker did not give the order.
+        left_out: what its filters kept out, looked up where nothing passed.
     """
 
     round: int
@@ -231,6 +267,7 @@ class Search(Value):
     threshold: float | None = None
     reranker: str = ""
     note: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class LedgerEntry(Value):
@@ -309,12 +346,14 @@ class Ending(Value):
 
     Attributes:
         error: the class of the error that ended it, if one did.
+        causes: why there was no usable reference, what is most worth changing first.
         at: when, as an ISO 8601 time.
     """
 
     outcome: Outcome
     reason: str
     error: str | None = None
+    causes: tuple[Cause, ...] = ()
     at: str | None = None
 
 

@@ -28,6 +28,7 @@ from pydantic import Field, ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.suites.case import Plain
+from imagerag.formatting.messages import invalid, unknown
 
 Procedure = str
 """`keep`, `rephrase`, `graph`, or `module:function`."""
@@ -66,9 +67,7 @@ class Arm(Plain):
         try:
             return Setup(**{**base.model_dump(), **self.setup, "knobs": Knobs(**knobs)})
         except ValidationError as error:
-            problem = error.errors()[0]
-            named = ".".join(str(part) for part in problem["loc"])
-            raise UsageError(f"arm {self.name!r}: {named}: {problem['msg']}") from error
+            raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
 
     def hash(self, base: Setup) -> str:
         """SHA-256 of all that decides its answers, the name left out."""
@@ -137,7 +136,7 @@ def _one(text: str, known: Mapping[str, Arm]) -> Arm:
     elif re.fullmatch(r"[\w.]+:[\w.]+", name):
         arm = Arm(name=name, procedure=name)
     else:
-        raise UsageError(f"no arm {name!r}; there are: {', '.join(known)}; one of your own is module:function")
+        raise UsageError(unknown("arm", name, known, more="one of your own is module:function"))
     pairs = [change.partition("=") for change in changes]
     return _changed(arm, {key: _value(value) for key, _, value in pairs}, text)
 
@@ -162,7 +161,7 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
             knobs[key] = value
         else:
             there = [*SETUP_KEYS, "subjects", *(field for field in Knobs.model_fields if field not in RESERVED)]
-            raise UsageError(f"arm {name!r}: nothing is called {key}={value!r}; there are: {', '.join(there)}")
+            raise UsageError(unknown("option", key, there, where=f"arm {name!r}"))
     return arm.model_copy(update={"name": name, "knobs": knobs, "setup": setup, "subjects": subjects})
 
 

@@ -22,6 +22,7 @@ from imagerag.evals.bench_provider import provider
 from imagerag.evals.bench_report import reports
 from imagerag.evals.bench_runs import first_run, sketch_runs, start
 from imagerag.evals.timing import Bench, Row
+from imagerag.formatting.messages import unknown as unknown_name
 
 SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[Row]]], int]]] = {
     "graph": (graph, 30),
@@ -53,7 +54,7 @@ async def bench(
     """
     chosen = tuple(dict.fromkeys(sections))
     if unknown := [section for section in chosen if section not in SECTIONS]:
-        raise UsageError(f"no section {', '.join(unknown)}; there are: {', '.join(SECTIONS)}")
+        raise UsageError(unknown_name("section", unknown[0], SECTIONS))
     if repeats is not None and repeats < 1:
         raise UsageError(f"each thing has to be measured at least once, not {repeats} times")
     began, rows = time.monotonic(), []

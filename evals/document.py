@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.evals.statistics import Proportion
+from imagerag.formatting.numbers import counted, seconds
 
 
 class Frozen(BaseModel):
@@ -118,7 +119,8 @@ class Evaluation(Frozen):
         width = max((len(name) for name in self.metrics), default=6)
         lines = [f"{'metric':{width}}   value  ± stderr   hits / n      target"]
         lines += [_line(name, metric, width) for name, metric in self.metrics.items()]
-        lines.append(f"{len(self.cases)} cases, {len(self.failures)} failures, {self.elapsed_s.get('total', 0):.0f} s")
+        cases, failures = counted(len(self.cases), "case"), counted(len(self.failures), "failure")
+        lines.append(f"{cases}, {failures}, {seconds(self.elapsed_s.get('total', 0))}")
         return "\n".join(lines)
 
 

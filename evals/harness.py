@@ -18,6 +18,7 @@ from imagerag.evals.plan import Plan
 from imagerag.evals.results import Result
 from imagerag.evals.scoring import Scoring
 from imagerag.evals.suites.case import Case
+from imagerag.formatting.numbers import dollars
 
 Tell = Callable[[int, int, str], None]
 """Called with results done, results in all, and what was done last."""
@@ -135,7 +136,7 @@ class Harness:
             self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
             spent, limit = self.report.cost_usd, self.max_cost_usd
-            self.report.stopped = f"${spent:.4f} were spent, of ${limit:g} allowed"
+            self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
         elif self._broken >= self.stop_after:
             self.report.stopped = f"every arm broke in {self._broken} cases in a row"
         return bool(self.report.stopped)

@@ -113,7 +113,7 @@ async def robustness(
         classes=[words for _, words in rows],
         repeats=repeats,
         kinds=[_scored(kind, [g for (k, _, _), g in zip(asked, given, strict=True) if k == kind]) for kind in KINDS],
-        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 6),
+        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 12),
         problem=next((problem for _, _, problem in answers if problem), ""),
     )
 

@@ -19,6 +19,7 @@ from imagerag.evals.sketch_judge import judging
 from imagerag.evals.sketch_loop import looping
 from imagerag.evals.sketch_retrieval import retrieval
 from imagerag.evals.sketch_threshold import thresholds
+from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.home import Home
 
@@ -105,7 +106,7 @@ async def _measure(lab: Lab, parts: tuple[str, ...]) -> tuple[list[Case], dict[s
 
 def _check(parts: tuple[str, ...], cases: int, sizes: tuple[int, ...]) -> None:
     if unknown := [part for part in parts if part not in PARTS]:
-        raise UsageError(f"no part {', '.join(unknown)}; there are: {', '.join(PARTS)}")
+        raise UsageError(unknown_name("part", unknown[0], PARTS))
     if cases < 1 or min(sizes, default=1) < 1:
         raise UsageError(f"at least one case and one picture are needed, not {cases} and {min(sizes, default=0)}")
 

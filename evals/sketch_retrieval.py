@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from imagerag.evals.document import Case, unscored
 from imagerag.evals.drawing import WORDS, Picture, chance, said, swapped, vectors
 from imagerag.evals.lab import Lab
+from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gal
     rank = int((cosines > cosines[at]).sum())
     first = int(cosines.argmax())
     note = "" if rank == 0 else f"rank {rank + 1}; first is {describe(things[first])}, "
-    note += "" if rank == 0 else f"{cosines[first]:.3f} over {cosines[at]:.3f}"
+    note += "" if rank == 0 else f"{cosine(cosines[first])} over {cosine(cosines[at])}"
     return Case(id=name, asked=words, results={metrics[0]: rank < 1, metrics[1]: rank < 5}, note=note)
 
 

@@ -18,6 +18,7 @@ from imagerag.agent.ports import Filter
 from imagerag.evals.document import Case, unscored
 from imagerag.evals.drawing import BATCH, Picture, chance, near_miss, said
 from imagerag.evals.lab import Lab
+from imagerag.formatting.numbers import cosine
 from imagerag.store.library import Library
 from imagerag.store.rows import NewImage
 from imagerag.tools.sketch.world import Scene, Thing, all_things, describe, random_scene
@@ -198,5 +199,5 @@ async def searched(id: str, query: Query, names: tuple[str, ...], library: Libra
     passed = first.similarity >= library.threshold
     results = dict.fromkeys(names[:2], passed == query.present)
     results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
-    note = f"{first.caption}: {first.similarity:.3f}, threshold {library.threshold:.3f}"
+    note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(library.threshold)}"
     return Case(id=id, asked=words, results=results, note="" if all(results.values()) else note)

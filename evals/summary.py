@@ -20,7 +20,7 @@ from imagerag.evals.statistics import Proportion, mean
 from imagerag.store.blobs import write_atomically
 
 SUMMARY: Final = "summary.json"
-DIGITS: Final = 6
+DIGITS: Final = 12
 
 Table = dict[str, dict[str, dict[str, float]]]
 """Metric → arm → case → mean over its seeds."""

@@ -13,6 +13,7 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
+from imagerag.formatting.numbers import dollars
 from imagerag.graphs.settings import Settings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.library import list_libraries
@@ -152,10 +153,7 @@ def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
         except ImageRAGError:
             continue
         most = tariff_of(part).most(len(PROBE_PROMPT), role == "judge", None)
-        price = (
-            "at a price that is not known" if most is None else f"for ${most:.4f} at most" if most else "for nothing"
-        )
-        told.append(f"asking {part.identity} once ({role}) {price}")
+        told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
     return told
 
 

@@ -167,7 +167,7 @@ def _role(
         at_most=at_most,
         requests_at_most=at_most * _requests(port, role),
         usd_each_at_most=each,
-        usd_at_most=None if each is None else round(each * at_most, 6),
+        usd_at_most=None if each is None else round(each * at_most, 12),
     )
 
 
@@ -186,7 +186,7 @@ def _summed(roles: list[RoleEstimate], knobs: Knobs, backends: Sequence[object])
     calls, usual = sum(role.at_most * role.votes for role in roles), sum(role.usual for role in roles)
     asked = [role for role in roles if role.at_most]
     unpriced = sorted({role.backend for role in asked if role.usd_at_most is None})
-    usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 6)
+    usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 12)
     priced = all(tariff_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]
     if knobs.max_calls is not None and knobs.max_calls < calls:

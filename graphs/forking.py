@@ -18,6 +18,7 @@ from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Call, Knobs, Lineage, Setup, Subject
+from imagerag.formatting.messages import invalid
 from imagerag.graphs.history import Step, steps
 from imagerag.graphs.masks import check_kept_masks
 from imagerag.graphs.steering import references_named
@@ -108,8 +109,7 @@ def changed(setup: Setup, replay: Replay) -> Setup:
     try:
         return Setup(**{**setup.model_dump(), **outer, "knobs": {**setup.knobs.model_dump(), **knobs}})
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{problem['loc'][-1]}: {problem['msg']}") from error
+        raise UsageError(invalid(error, most=1)) from error
 
 
 def _step(listed: Sequence[Step], replay: Replay) -> Step:

@@ -211,7 +211,7 @@ def _report(
         results=results,
         verdict=verdict_on(results),
         named_rate=sum(result.named for result in results) / noes if noes else None,
-        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 6),
+        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 12),
         problem=str(errors[0]) if errors else "",
     )
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.formatting.messages import invalid, unknown
 
 FILE: Final = "imagerag.toml"
 PREFIX: Final = "IMAGERAG_"
@@ -88,13 +89,21 @@ def resolve(**arguments: str | None) -> Settings:
     default = f"default: {KEY} is set" if keyed else f"default: {KEY} is not set"
     source = next((name for name, layer in layers if "preset" in layer), default)
     if preset not in PRESETS:
-        raise UsageError(f"no preset {preset!r}; there is: {', '.join(PRESETS)}")
+        raise UsageError(unknown("preset", str(preset), PRESETS, where="" if source.startswith("default") else source))
     try:
         told = {"preset": preset, "source": source, "origins": _origins(layers, preset)}
         return Settings(**{**PRESETS[preset], **given, **told})
     except ValidationError as error:
-        named = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-        raise UsageError(f"settings that cannot be: {named}; there are {', '.join(_names())}") from error
+        raise UsageError(_wrong(error, layers)) from error
+
+
+def _wrong(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """What is wrong with the first setting that cannot be, and where it was written."""
+    name = str(error.errors()[0]["loc"][0])
+    where = next((source for source, layer in layers if name in layer), FILE)
+    if name not in _names():
+        return unknown("setting", name, _names(), where=where)
+    return f"{where}: {invalid(error, most=1)}"
 
 
 def _names() -> list[str]:

@@ -18,6 +18,7 @@ from imagerag.agent.ports import Filter, ReferenceLibrary
 from imagerag.agent.record import RunRecord
 from imagerag.agent.shortlist import reference_of
 from imagerag.agent.types import Attempt, Lineage, Setup, Subject, UsedReference
+from imagerag.formatting.messages import invalid
 
 SHORTEST_ID: Final = 6
 """Characters of an id that are enough, where they name one image only."""
@@ -66,8 +67,7 @@ def steered(setup: Setup, steering: Steering) -> Setup:
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
         return Setup(**{**setup.model_dump(), "knobs": knobs, "deadline_s": deadline_s})
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{problem['loc'][-1]}: {problem['msg']}") from error
+        raise UsageError(invalid(error, most=1)) from error
 
 
 async def continuation(

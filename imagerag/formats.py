@@ -14,6 +14,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.agent.state import RunUpdate
 from imagerag.agent.types import Outcome, Progress, Scalar, Sha256, Similarity
+from imagerag.formatting.messages import unknown
 from imagerag.store.passport import Passport, Threshold
 from imagerag.store.runs import RunEntry
 
@@ -57,7 +58,7 @@ def schema(name: str) -> dict[str, Any]:
         UsageError: no document is called that.
     """
     if name not in MODELS:
-        raise UsageError(f"no document is called {name!r}; there are {', '.join(MODELS)}")
+        raise UsageError(unknown("document", name, MODELS))
     module, _, attribute = MODELS[name].partition(":")
     made = TypeAdapter(getattr(import_module(module), attribute)).json_schema(mode="serialization", by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"imagerag.{name}/1", **made}

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Size
+from imagerag.formatting.messages import invalid
 
 Image = str | Path | bytes
 Answer = TypeVar("Answer")
@@ -105,5 +106,4 @@ def run_sync(answer: Awaitable[Answer]) -> Answer:
 
 def told(error: ValidationError) -> str:
     """What is wrong with the values, in one line that names them."""
-    problems = (f"{'.'.join(str(part) for part in p['loc'][:1])}: {p['msg']}" for p in error.errors())
-    return "; ".join(dict.fromkeys(problems))
+    return invalid(error)

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
+from imagerag.formatting.messages import near
 from imagerag.store.group_commit import GroupCommit, open_grouped
 from imagerag.store.shared import Shared
 from imagerag.store.sqlite import BUSY_S, ensure, patiently
@@ -185,9 +186,11 @@ class RunList:
             return found[0]
         if run_id and found:
             raise UnknownRunError(f"several runs begin with {run_id!r}: {', '.join(run.run_id for run in found)}")
-        recent = ", ".join(run.run_id for run in self._list(5, {}))
-        known = f"the most recent are {recent}; `imagerag runs` lists all" if recent else "there are none yet"
-        raise UnknownRunError(f"no run {run_id!r}: {known}")
+        recent = [run.run_id for run in self._list(5, {})]
+        guess = near(run_id, recent)
+        meant = f"; did you mean {guess!r}? The" if guess else "; the"
+        known = f"{meant} most recent are {', '.join(recent)}; `imagerag runs` lists all"
+        raise UnknownRunError(f"no run {run_id[:60]!r}{known if recent else '; there are none yet'}")
 
     def _list(self, limit: int | None, wanted: Mapping[str, object]) -> "_Entries":
         asked = {name: value for name, value in wanted.items() if value is not None}

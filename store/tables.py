@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
+from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.home import Home
 
 T = TypeVar("T")
@@ -114,11 +115,8 @@ def insist(work: Callable[[], T], tries: int = 8) -> T:
 
 def unknown(home: Home, name: str) -> UnknownLibraryError:
     """That there is no such library, and which there are."""
-    there = list_libraries(home)
-    known = f"there are: {', '.join(there)}" if there else "there are none yet"
-    return UnknownLibraryError(
-        f"no library {name!r} in {home.root}; {known}. Make one: imagerag index PATH --library {name}"
-    )
+    told = unknown_name("library", name, list_libraries(home), where=str(home.root))
+    return UnknownLibraryError(f"{told}. Make one: imagerag index PATH --library {name}")
 
 
 def damaged(name: str, error: Exception) -> LibraryDamagedError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from imagerag.agent.errors import SpecError
+from imagerag.formatting.messages import unknown
 
 
 class Kind(Protocol):
@@ -114,7 +115,7 @@ def read_option(spec: str, name: str, text: str, known: Mapping[str, Reader]) ->
     if not known:
         raise SpecError(f"{spec!r}: it takes no options, and so no {name!r}")
     if name not in known:
-        raise SpecError(f"{spec!r}: there is no option {name!r}; there is: {', '.join(sorted(known))}")
+        raise SpecError(unknown("option", name, sorted(known), where=repr(spec)))
     reader = known[name]
     wanted, read = (_NAMES[reader], _PLAIN[reader]) if isinstance(reader, type) else (reader.wanted, reader.read)
     try:

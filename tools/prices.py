@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import FREE, Tariff
 from imagerag.agent.types import Size
+from imagerag.formatting.messages import invalid
 from imagerag.tools.usage import Tokens, tokens_of
 
 FILE: Final = "prices.toml"
@@ -215,8 +216,6 @@ def _rows(text: str, where: str) -> dict[str, Row]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is not TOML: {error}") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        told = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-        raise UsageError(f"{where} is no table of prices: {told}") from error
+        raise UsageError(f"{where} is no table of prices: {invalid(error, most=1)}") from error
     except AttributeError as error:
         raise UsageError(f'{where} is no table of prices: write [models."NAME"]') from error

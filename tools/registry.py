@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, Reranker
+from imagerag.formatting.messages import unknown
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
@@ -220,5 +221,4 @@ def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
     for point in entry_points(group=f"imagerag.{role}s", name=spec.provider):
         loaded: Callable[..., Any] = point.load()
         return loaded
-    known = ", ".join(providers(role))
-    raise SpecError(f"there is no {role} {spec.provider!r} (in {str(spec)!r}); there is: {known}")
+    raise SpecError(unknown(role, spec.provider, providers(role), where=repr(str(spec))))

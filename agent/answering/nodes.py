@@ -33,6 +33,7 @@ from imagerag.agent.ports import ImagePart, ReferenceLibrary
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.state import RunState
 from imagerag.agent.types import Knobs
+from imagerag.formatting.numbers import cosine, counted
 
 EARLIER: Final = 6
 """How many of a thread's last questions and answers an answerer is told."""
@@ -134,13 +135,15 @@ class AnsweringNodes:
             why = "" if held else "the library's pictures and metadata do not hold the answer"
             return AskEnding(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
         if finding is not None and finding.clear and not finding.matched and finding.condition:
-            of = "the 1 picture" if finding.rows == 1 else f"{finding.rows} pictures"
+            of = "the only picture" if finding.rows == 1 else counted(finding.rows, "picture")
             those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
             why = f"The library holds nothing like that: of {of} none has {finding.condition}.{those}"
         elif state["sources"]:
             near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)
             limit = state["threshold"]
-            told_ = f" (the nearest has {near:.3f}, {limit:.3f} is needed)" if near is not None and limit else ""
+            told_ = (
+                f" (the closest has {cosine(near)}, {cosine(limit)} is needed)" if near is not None and limit else ""
+            )
             why = f"The library holds nothing similar enough to answer from{told_}."
             if finding is not None and finding.unknown:
                 words = ", ".join(f"“{short(word, 40)}”" for word in finding.unknown[:8])

@@ -45,9 +45,10 @@ class Term:
         return has is not self.negated
 
     def told(self) -> str:
-        """In words: `colour purple`, `not pattern striped`, `says "dog"`."""
-        words = f"{self.key} {self.written}" if self.key else f"says “{self.written}”"
-        return f"not {words}" if self.negated else words
+        """What a picture has, in words: `colour purple`, `pattern other than striped`, `“dog” in its words`."""
+        if self.key:
+            return f"{self.key} other than {self.written}" if self.negated else f"{self.key} {self.written}"
+        return f"{'no ' if self.negated else ''}“{self.written}” in its words"
 
 
 Clause = tuple[Term, ...]

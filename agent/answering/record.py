@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from math import fsum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,7 +75,8 @@ class AnswerRecord(BaseModel):
         lookup: what a search of the library's metadata gave, in words; empty where none was made.
         threshold: the cosine a picture had to reach; None when it was off, or nothing was found.
         notes: what was left out of the model's answer, cut, or not to be had.
-        calls: how often each model role was called.
+        calls: how often each model role was called; what was reused is no call.
+        reused: how many answers of each role came from another run's journal.
         cost_usd: None when the price of any call is not known.
         next_steps: what to do now, ready to be shown.
     """
@@ -100,6 +102,7 @@ class AnswerRecord(BaseModel):
     threshold: float | None = None
     notes: list[str] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
+    reused: dict[str, int] = Field(default_factory=dict)
     cost_usd: float | None = 0.0
     unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
@@ -144,8 +147,9 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         answerer=state.get("answerer") or "",
         threshold=state.get("threshold"),
         notes=[*(state.get("notes") or []), *reply.notes],
-        calls=dict(Counter(call.role for call in calls)),
-        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 6),
+        calls=dict(Counter(call.role for call in calls if not call.reused)),
+        reused=dict(Counter(call.role for call in calls if call.reused)),
+        cost_usd=None if None in costs else round(fsum(cost for cost in costs if cost is not None), 12),
         unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending.at),
@@ -202,4 +206,4 @@ def _retrieved(found: Found) -> RetrievedSource:
 def _elapsed(started_at: str | None, ended_at: str | None) -> float:
     if not (started_at and ended_at):
         return 0.0
-    return round((datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds(), 3)
+    return (datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds()

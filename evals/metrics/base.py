@@ -8,7 +8,7 @@ from imagerag.evals.parts import EvalWiring
 from imagerag.evals.results import Result, Score
 from imagerag.evals.suites.case import Case
 
-DIGITS = 6
+DIGITS = 12
 """Digits kept of a score: more are noise."""
 
 

@@ -13,6 +13,7 @@ from imagerag.evals.metrics.grading import GradeScore, VqaScore
 from imagerag.evals.metrics.retrieval import RetrievalScore
 from imagerag.evals.metrics.work import WorkScore
 from imagerag.evals.parts import EvalWiring, Steady
+from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {
     "text": "cosine of prompt and picture: text:eye, text:ViT-B-32/laion2b_s34b_b79k, text:ViT-B-16-SigLIP/webli",
@@ -70,7 +71,11 @@ class MetricMaker:
         made = known.get(name)
         if made is None or (not given and name not in ("retrieval", "work")):
             there = "\n".join(f"  {kind:10} {told}" for kind, told in KINDS.items())
-            raise UsageError(f"no metric {spec!r}; there are:\n{there}")
+            if made is not None:
+                raise UsageError(f"{spec!r}: after a colon comes what measures it. There are:\n{there}")
+            guess = near(name, known)
+            meant = f"did you mean {guess!r}? " if guess else ""
+            raise UsageError(f"no metric {spec!r}; {meant}There are:\n{there}")
         return made()
 
     def _embedder(self, spec: str) -> Embedder:

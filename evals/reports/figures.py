@@ -9,6 +9,7 @@ from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import quality
 from imagerag.evals.results import Result
 from imagerag.evals.summary import Tally
+from imagerag.formatting.numbers import score as score_text
 
 MOST: Final = 2000
 """Points of a cloud: more tell no more."""
@@ -55,7 +56,7 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
             continue
         name = "+".join(part for part in arm.name.split("+") if not part.startswith("library="))
         groups.setdefault(f"{name}" + (" (irrelevant)" if recipe.kind == "irrelevant" else ""), []).append(
-            Point(recipe.size, told["value"], told["stderr"] or 0.0, f"{arm.name}: {told['value']:.3f}")
+            Point(recipe.size, told["value"], told["stderr"] or 0.0, f"{arm.name}: {score_text(told['value'])}")
         )
     if max((len(points) for points in groups.values()), default=0) < 2:
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.evals.results import Result
+from imagerag.formatting.labels import CASES
 
 SIDE: Final = 160
 PAGE: Final = Path(__file__).with_name("gallery.html")
@@ -40,7 +41,13 @@ def gallery(
         row = [_answer(result, picture, pictures) for result in group]
         asked = {"case": case, "seed": seed, "prompt": row[0]["prompt"], "tags": row[0]["tags"]}
         rows.append({**asked, "answers": [{k: v for k, v in one.items() if k not in asked} for one in row]})
-    data = {"suite": summary["suite"], "arms": list(summary["arms"]), "rows": rows, "leftOut": left_out}
+    data = {
+        "suite": summary["suite"],
+        "arms": list(summary["arms"]),
+        "rows": rows,
+        "leftOut": left_out,
+        "labels": CASES,
+    }
     return (
         PAGE.read_text(encoding="utf-8")
         .replace("/*DATA*/", script_json(data))

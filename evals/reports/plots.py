@@ -9,6 +9,8 @@ from html import escape
 from math import floor, log10
 from typing import Final
 
+from imagerag.formatting.numbers import score
+
 WIDTH: Final = 560
 HEIGHT: Final = 320
 LEGEND: Final = 18
@@ -119,7 +121,7 @@ class Plot:
             if point.error:
                 low, high = ys.at(point.y - point.error), ys.at(point.y + point.error)
                 parts.append(f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" stroke-width="1.5"/>')
-            told = escape(point.label or f"{name}: {point.x:g}, {point.y:.3f}")
+            told = escape(point.label or f"{name}: {point.x:g}, {score(point.y)}")
             parts.append(f"<g><title>{told}</title>{_mark(_kind(number), x, y, colour)}</g>")
             if self.named:
                 end = x > WIDTH * 0.7

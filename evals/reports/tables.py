@@ -16,10 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.evals.reports.paper import Sheet
+from imagerag.formatting.labels import CASES
+from imagerag.formatting.numbers import difference, score
 
 WORK: Final = ("calls", "cost_usd", "searches", "redrawn", "kept_initial", "loop_aligned")
 SEARCHES: Final = "retrieval."
-DIGITS: Final = 3
 
 Rows = list[list[str]]
 
@@ -65,8 +66,8 @@ def _best(summary: Mapping[str, Any], name: str) -> float | None:
 def _value(found: Mapping[str, Any] | None, plus: str = "±") -> str:
     if not found or found["value"] is None:
         return "–"
-    spread = f" {plus} {found['stderr']:.{DIGITS}f}" if found["stderr"] is not None else ""
-    return f"{found['value']:.{DIGITS}f}{spread}"
+    spread = f" {plus} {score(found['stderr'])}" if found["stderr"] is not None else ""
+    return f"{score(found['value'])}{spread}"
 
 
 def differences(summary: Mapping[str, Any]) -> Rows:
@@ -79,18 +80,18 @@ def differences(summary: Mapping[str, Any]) -> Rows:
             if found["mean"] is None:
                 continue
             p = found["p_holm"]
-            told = "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-            interval = f"[{found['low']:+.{DIGITS}f}, {found['high']:+.{DIGITS}f}]"
+            told = "–" if p is None else "< 0.001" if p < 0.001 else score(p)
+            interval = f"[{difference(found['low'])}, {difference(found['high'])}]"
             signs = f"{found['better']} / {found['same']} / {found['worse']}"
             pairs = f"{found['n']}" + (f" ({found['unpaired']} without)" if found["unpaired"] else "")
-            rows.append([name, arm, f"{found['mean']:+.{DIGITS}f}", interval, told, signs, pairs])
+            rows.append([name, arm, difference(found["mean"]), interval, told, signs, pairs])
     return rows
 
 
 def endings(summary: Mapping[str, Any]) -> Rows:
     """A row per arm: how its cases ended. Every case is in here, also those that broke."""
     names = list(next(iter(summary["arms"].values()))["statuses"])
-    rows = [["arm", "n", *(name.replace("_", " ") for name in names)]]
+    rows = [["arm", "n", *(CASES.get(name, name) for name in names)]]
     for arm, told in summary["arms"].items():
         rows.append([arm, str(told["n"]), *(str(told["statuses"][name]) for name in names)])
     return rows

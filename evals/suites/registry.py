@@ -10,6 +10,7 @@ from imagerag.evals.suites.classes import TEMPLATE, class_suite
 from imagerag.evals.suites.prompts import prompt_suite
 from imagerag.evals.suites.runs import run_suite
 from imagerag.evals.suites.sketch import CASES, sketch_suite
+from imagerag.formatting.messages import near
 from imagerag.graphs.wiring import Wiring
 
 KINDS: Final[Mapping[str, str]] = {
@@ -40,10 +41,30 @@ async def find_suite(spec: str, wiring: Wiring, *, template: str = TEMPLATE, see
         return class_suite(given, template=template, seed=seed)
     if kind == "prompts" and given:
         return prompt_suite(given)
-    if Path(spec).expanduser().exists():
-        return class_suite(spec, template=template, seed=seed) if Path(spec).is_dir() else prompt_suite(spec)
-    there = "\n".join(f"  {name:16} {told}" for name, told in KINDS.items())
-    raise UsageError(f"no suite {spec!r}; there are:\n{there}")
+    path = Path(spec).expanduser()
+    if path.exists():
+        return class_suite(spec, template=template, seed=seed) if path.is_dir() else prompt_suite(spec)
+    if kind != spec or path.suffix or path.name != spec:
+        raise UsageError(_not_there(spec, kind, given))
+    guess = near(kind, [name.partition("[")[0].partition(":")[0] for name in KINDS])
+    raise UsageError(
+        f"no suite {spec!r}; " + (f"did you mean {guess!r}? " if guess else "") + f"There are:\n{_there()}"
+    )
+
+
+def _there() -> str:
+    return "\n".join(f"  {name:16} {told}" for name, told in KINDS.items())
+
+
+def _not_there(spec: str, kind: str, given: str) -> str:
+    """What a suite that was named by a file, or with a colon, lacks."""
+    if kind in ("prompts", "classes"):
+        return f"{spec!r}: after the colon comes a file or a folder, for instance {kind}:FILE"
+    if given:
+        guess = near(kind, ["sketch", "classes", "prompts", "runs"])
+        meant = f"; did you mean {guess!r}?" if guess else ""
+        return f"{spec!r}: no kind of suite is called {kind!r}{meant} There are:\n{_there()}"
+    return f"there is no file or folder {spec!r} to take prompts from: give its path, or a suite:\n{_there()}"
 
 
 def _count(text: str, default: int, spec: str) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.formatting.messages import unknown
 from imagerag.inputs import read_image
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
@@ -213,11 +214,7 @@ def _unknown(value: Mapping[Any, Any]) -> str:
             return f"{name} is the whole batch's: imagerag batch --{name}"
         if name == "select":
             return "a batch cannot wait for a choice: imagerag generate --select"
-    return (
-        f"it knows no {', '.join(map(repr, names))}; there are id, prompt, {', '.join(sorted(OPTIONS))}"
-        if names
-        else ""
-    )
+    return unknown("field", names[0], ["id", "prompt", *sorted(OPTIONS)]) if names else ""
 
 
 def _with_files(options: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from imagerag.agent.errors import BudgetExceededError
+from imagerag.formatting.numbers import dollars
 
 
 @dataclass
@@ -31,8 +32,8 @@ class Purse:
             while self.limit is not None and self.spent + sum(self.held.values()) + most > self.limit + 1e-9:
                 if not self.held:
                     raise BudgetExceededError(
-                        f"the batch may spend ${self.limit:g} and has spent ${self.spent:.4f}; the next run, "
-                        f"{name}, can cost ${most:.4f}: go on with a larger --max-cost-usd, and --resume"
+                        f"the batch may spend {dollars(self.limit)} and has spent {dollars(self.spent)}; the next run, "
+                        f"{name}, can cost {dollars(most)}: go on with a larger --max-cost-usd, and --resume"
                     )
                 await self.changed.wait()
             self.held[name] = most

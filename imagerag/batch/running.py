@@ -22,6 +22,7 @@ from imagerag.batch.lines import FILES, OPTIONS, Item, Source, items
 from imagerag.batch.purse import Purse
 from imagerag.batch.results import BatchImage, BatchResult, Status
 from imagerag.export import SUFFIXES
+from imagerag.formatting.messages import unknown as unknown_name
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -78,7 +79,7 @@ class Batch:
             raise UsageError(f"max_cost_usd: 0 or more US dollars, not {self.max_cost_usd}")
         unknown = sorted(set(self.options) - _PER_RUN)
         if unknown:
-            raise UsageError(f"a batch knows no {', '.join(unknown)}; there are {', '.join(sorted(_PER_RUN))}")
+            raise UsageError(unknown_name("option", unknown[0], sorted(_PER_RUN), where="batch"))
         self.folder = BatchFolder(Path(self.out).expanduser())
         self._purse = Purse(self.max_cost_usd)
         # Leaving off early is to be like a crash: the runs under way can be resumed, and are not ended.

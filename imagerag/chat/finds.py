@@ -6,8 +6,9 @@ from typing import Final
 from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.chat.reports import AnswerReport, Picture, ReferenceReport, SearchReport
 from imagerag.chat.telling import FOREIGN, cost_words, named
-from imagerag.chat.words import fitted, line, number, quoted
-from imagerag.cli.view import count
+from imagerag.chat.words import fitted, line, quoted
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine, counted, model_calls
 
 
 def tell_search(found: SearchReport) -> str:
@@ -17,8 +18,8 @@ def tell_search(found: SearchReport) -> str:
             f"Nothing found in library {quoted(found.library, 60)}: it is empty, or the filters leave nothing.\n"
             "Next: search with fewer filters, or tell the user that the library has no such picture."
         )
-    limit = "" if found.threshold is None else f"; a run uses by itself what reaches {number(found.threshold, 3)}"
-    of = f"{count(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
+    limit = "" if found.threshold is None else f"; a run uses by itself what reaches {cosine(found.threshold)}"
+    of = f"{counted(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
     head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
     if note := line(found.note, 200):
         head.append(f"Note: {note}")
@@ -27,30 +28,26 @@ def tell_search(found: SearchReport) -> str:
 
 
 def _hit(hit: ReferenceReport, *, room: int) -> str:
-    mark = {True: " usable", False: " too far", None: ""}[hit.accepted]
-    similarity = number(hit.similarity or 0, 3)
+    mark = {True: " passes", False: f" {labels.decision('below_threshold').name}", None: ""}[hit.accepted]
+    similarity = cosine(hit.similarity or 0)
     return f" {hit.number}. {hit.uri} {similarity}{mark} {named(hit.title or hit.caption, hit.licence, room=room)}"
 
 
-ANSWERS: Final[Mapping[AnswerOutcome, tuple[str, str]]] = {
-    AnswerOutcome.ANSWERED: ("the pictures hold this", "for a follow-up question pass thread."),
-    AnswerOutcome.NOT_HELD: (
-        "the library's pictures do not hold the answer",
-        "say so to the user and do not guess; other words, passed with thread, may find more.",
-    ),
-    AnswerOutcome.UNREADABLE: ("the model gave no readable answer", "ask once more, in other words."),
-    AnswerOutcome.REFUSED: ("a model declined for reasons of content policy", "tell the user; do not ask the same."),
-    AnswerOutcome.BUDGET_EXHAUSTED: ("the allowed calls, money or time are spent", "tell the user."),
-    AnswerOutcome.UNAVAILABLE: ("the model that answers could not be reached", "tell the user; later may work."),
-    AnswerOutcome.FAILED: ("an error ended it", "try once more, then tell the user the reason."),
+NEXT: Final[Mapping[AnswerOutcome, str]] = {
+    AnswerOutcome.ANSWERED: "for a follow-up question pass thread.",
+    AnswerOutcome.NOT_HELD: "say so to the user and do not guess; other words, passed with thread, may find more.",
+    AnswerOutcome.UNREADABLE: "ask once more, in other words.",
+    AnswerOutcome.REFUSED: "tell the user; do not ask the same.",
+    AnswerOutcome.BUDGET_EXHAUSTED: "tell the user.",
+    AnswerOutcome.UNAVAILABLE: "tell the user; later may work.",
+    AnswerOutcome.FAILED: "try once more, then tell the user the reason.",
 }
-"""What each outcome of a question means, and what to do now."""
+"""What to do now, after each outcome of a question."""
 
 
 def tell_answer(found: AnswerReport) -> str:
     """An answer with what supports it; that the pictures do not hold it is said first."""
-    meaning, then = ANSWERS[found.outcome]
-    head = [f"{found.outcome}: {meaning}."]
+    head = [f"{found.outcome}: {labels.label(labels.ANSWERS, found.outcome).meaning}."]
     if found.answer:
         head.append(f"Answer: {quoted(found.answer, 800)}")
     if found.reason and found.reason != found.answer:
@@ -59,8 +56,8 @@ def tell_answer(found: AnswerReport) -> str:
         head.append(f"Without the library the model says: {quoted(found.without_library, 250)}")
     if found.citations:
         head.append(f"Supported by ({FOREIGN}):")
-    cost = f"Cost: {cost_words(found.cost_usd, found.unpriced)} ({count(found.calls, 'model call')})"
-    tail = [cost, f"thread: {found.thread_id}", f"Next: {then}"]
+    cost = f"Cost: {cost_words(found.cost_usd, found.unpriced)} ({model_calls(found.calls, found.reused)})"
+    tail = [cost, f"thread: {found.thread_id}", f"Next: {NEXT[found.outcome]}"]
     return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from imagerag.agent.answering.record import AnswerRecord
 from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import ImageRef, Outcome, UsedReference, Value
+from imagerag.agent.types import Cause, ImageRef, Outcome, UsedReference, Value
 from imagerag.chat.words import line
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class RunReport(Value):
     status: Literal["running", "interrupted", "ended"]
     outcome: Outcome | None
     reason: str = ""
+    causes: Annotated[tuple[Cause, ...], Field(description="Why there was no usable reference.")] = ()
     image: Picture | None = None
     drawn_last: Annotated[
         str | None, Field(description="image://SHA256 of the newest attempt, where an earlier one is better.")
@@ -81,6 +82,7 @@ class RunReport(Value):
     ] = ()
     choose_at_most: int | None = None
     calls: int = 0
+    reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
     unpriced: tuple[str, ...] = ()
     elapsed_s: float = 0.0
@@ -109,6 +111,7 @@ class AnswerReport(Value):
     thread_id: Annotated[str, Field(description="To be passed as thread with a follow-up question.")]
     without_library: Annotated[str | None, Field(description="What the model says without the pictures.")] = None
     calls: int = 0
+    reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
     unpriced: tuple[str, ...] = ()
 
@@ -143,6 +146,7 @@ def run_report(record: RunRecord) -> RunReport:
         status=record.status,
         outcome=record.outcome,
         reason=line(record.reason, LONG),
+        causes=tuple(record.causes),
         image=Picture.of(record.image, record.image.path) if record.image else None,
         drawn_last=uri(record.attempts[last].image.sha256) if behind else None,
         references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
@@ -150,6 +154,7 @@ def run_report(record: RunRecord) -> RunReport:
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
         choose_at_most=limit if isinstance(limit, int) else None,
         calls=sum(record.calls.values()),
+        reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
         unpriced=_unpriced(record.unpriced),
         elapsed_s=record.elapsed_s,
@@ -164,7 +169,7 @@ def search_report(library: str, threshold: float | None, hits: "Sequence[Hit]", 
             number=at,
             uri=uri(hit.image.sha256),
             role="hit",
-            similarity=round(hit.similarity, 4),
+            similarity=float(hit.similarity),
             accepted=None if threshold is None else hit.similarity >= threshold,
             title=line(hit.title, SHORT),
             caption=line(hit.caption, LONG),
@@ -230,6 +235,7 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
         thread_id=line(record.thread_id, SHORT),
         without_library=None if without is None else line(without.answer or without.reason, LONG),
         calls=sum(record.calls.values()),
+        reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
         unpriced=_unpriced(record.unpriced),
     )

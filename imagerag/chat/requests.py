@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from imagerag.chat.words import line
+from imagerag.formatting.messages import wrong
 from imagerag.graphs.given import MAX_PROMPT, MAX_QUESTION, storable
 
 MAX_HITS: Final = 10
@@ -263,7 +264,7 @@ def refusal(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False):
         place = line(".".join(str(part) for part in problem["loc"]), 60)
-        words = _wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
+        words = line(_wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {}), 160)
         problems.append(f"{place}: {words}" if place else words)
     said = list(dict.fromkeys(problems))
     return "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
@@ -274,10 +275,6 @@ def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -
         return "there is no such argument"
     if kind == "missing":
         return "it is needed"
-    if kind == "string_too_short":
-        return "it is too short" if given else "it is empty"
-    if kind == "string_too_long" and isinstance(given, str):
-        return f"{len(given):,} characters are too many; at most {context['max_length']:,}"
     if kind == "string_pattern_mismatch":
         return _SHAPES[context["pattern"]]
-    return line(message.removeprefix("Value error, ").replace("Input should", "it should"), 160)
+    return wrong(kind, message, None if isinstance(given, str) and given else given, context)

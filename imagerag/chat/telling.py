@@ -4,26 +4,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Outcome, UsedReference
-from imagerag.chat.words import fitted, line, listed, number, quoted
-from imagerag.cli.view import count
-
-MEANING: Final[Mapping[Outcome, str]] = {
-    Outcome.ALIGNED: "the judge found everything the prompt asks for",
-    Outcome.BEST_EFFORT: "the rounds are spent and something is still missing; this is the best picture",
-    Outcome.NO_USABLE_REFERENCE: "something is missing, and the library holds no picture that would help",
-    Outcome.REFUSED: "a model declined for reasons of content policy; that is final",
-    Outcome.BUDGET_EXHAUSTED: "the allowed calls, money or time are spent",
-    Outcome.JUDGE_UNAVAILABLE: "nobody checked the picture: neither right nor wrong",
-    Outcome.FAILED: "an error ended the run",
-    Outcome.CANCELLED: "it was stopped",
-}
+from imagerag.agent.types import Cause, Outcome, UsedReference
+from imagerag.chat.words import fitted, line, listed, quoted
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
+from imagerag.report.words import score_of
 
 _AGAIN: Final = "generate_image draws anew."
 _LACKING: Final = (
-    "tell the user which picture is missing from the library and ask for one (generate_image takes it in subjects); "
-    "or search_references with other words and continue_run(run_id, use=[id])"
+    "ask the user for a picture of what is missing (generate_image takes it in subjects); or search_references with "
+    "other words and continue_run(run_id, use=[id])"
 )
+WAYS: Final[Mapping[Cause, str]] = {
+    "takes_none": "tell the user that this generator takes no reference pictures; another one has to be configured",
+    "no_room": "call generate_image with fewer subjects, or tell the user that this generator takes no more pictures",
+    "no_library": "ask the user for a picture of what is missing, and pass it to generate_image in subjects",
+    "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
+    "filtered": "call generate_image without the filter that the reason names, if the user agrees",
+    "excluded": "continue_run(run_id, use=[id]) with one that was never to be used, if the user agrees",
+    "rejected_by_hand": "continue_run(run_id, use=[id]) with one of those that were offered; or " + _LACKING,
+    "already_used": _LACKING,
+    "rejected_by_reranker": "continue_run(run_id, use=[id]) with one that the reranker left out; or " + _LACKING,
+    "below_threshold": "call generate_image with a lower threshold, if one was set; or " + _LACKING,
+}
+"""What to do now, by what stood in the way of a reference."""
 NEXT: Final[Mapping[Outcome, str]] = {
     Outcome.ALIGNED: "give the picture to the user; for a change: continue_run(run_id, prompt=the whole new prompt).",
     Outcome.BEST_EFFORT: "show it and say what is missing; continue_run(run_id, more_rounds=2), with "
@@ -53,7 +57,11 @@ def tell_run(record: RunRecord) -> str:
     if record.outcome is None:
         head = ["running: not finished yet (or stopped before its end).", *_picture(record)]
         return fitted(head, [], [*_account(record), "Next: continue_run(run_id) goes on where it was stopped."])
-    head = [f"{record.outcome}: {MEANING[record.outcome]}.", *_reason(record), *_picture(record)]
+    head = [
+        f"{record.outcome}: {labels.label(labels.OUTCOMES, record.outcome).meaning}.",
+        *_reason(record),
+        *_picture(record),
+    ]
     if record.unresolved:
         head.append(f"Not found in the picture: {listed(record.unresolved, 60)}")
     if record.references:
@@ -66,8 +74,9 @@ def _waiting(record: RunRecord) -> str:
     question = record.question or {}
     offered: Sequence[Mapping[str, Any]] = question.get("candidates") or []
     limit = line(str(question.get("limit", "")), 6)
+    passed = counted(len(offered), "reference")
     head = [
-        f"interrupted: {count(len(offered), 'reference')} passed; it waits for a choice (at most {limit} can be sent).",
+        f"interrupted: {passed} passed; it waits for a choice (at most {limit} can be sent).",
         *_picture(record),
         f"Offered ({FOREIGN}):",
     ]
@@ -79,7 +88,7 @@ def _offer(candidate: Mapping[str, Any]) -> str:
     similarity = candidate.get("similarity")
     parts = [
         f" {line(str(candidate.get('number', '?')), 6)}. image://{line(str(candidate.get('id', '')), 64)}",
-        number(similarity, 3) if isinstance(similarity, int | float) else "",
+        cosine(similarity) if isinstance(similarity, int | float) else "",
         named(str(candidate.get("title") or candidate.get("caption") or ""), str(candidate.get("licence") or "")),
         f"for {quoted(str(candidate.get('concept') or ''), 40)}",
     ]
@@ -100,9 +109,9 @@ def _reference(at: int, reference: UsedReference) -> str:
 
 
 def _reason(record: RunRecord) -> list[str]:
-    if not record.reason or (record.outcome and record.reason == MEANING[record.outcome]):
+    if not record.reason or record.reason == labels.label(labels.OUTCOMES, record.outcome).meaning:
         return []
-    return [f"Reason: {quoted(record.reason, 240)}"]
+    return [f"Reason: {quoted(record.reason, 400)}"]
 
 
 def _picture(record: RunRecord) -> list[str]:
@@ -123,26 +132,28 @@ def _score(record: RunRecord, index: int | None) -> str:
     if index is None or not 0 <= index < len(record.attempts):
         return ""
     verdict = record.attempts[index].verdict
-    drawn = f"; attempt {index + 1} of {len(record.attempts)}"
+    drawn = f"; {attempt_of(index, len(record.attempts))}"
     if verdict is None or verdict.status == "abstained" or not verdict.checks:
         return drawn
-    return f"{drawn}, {sum(check.met for check in verdict.checks)} of {len(verdict.checks)} requirements met"
+    return f"{drawn}, {score_of(verdict)}"
 
 
 def _account(record: RunRecord) -> list[str]:
-    spent = f"{count(sum(record.calls.values()), 'model call')}, {number(record.elapsed_s)} s"
+    calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    spent = f"{calls}, {seconds(record.elapsed_s)}"
     return [f"Cost: {cost_words(record.cost_usd, record.unpriced)} ({spent})", f"run_id: {line(record.run_id, 100)}"]
 
 
 def cost_words(cost_usd: float | None, unpriced: Sequence[str]) -> str:
     """What something cost; what is not known is never called nothing."""
-    if cost_usd is None:
-        return f"unknown, no price is known for {listed(unpriced, 40, most=2)}" if unpriced else "unknown"
-    return f"${number(cost_usd, 4)}" if cost_usd else "nothing"
+    of = f" for {listed(unpriced, 40, most=2)}" if cost_usd is None and unpriced else ""
+    return f"{dollars(cost_usd)}{of}"
 
 
 def _next(record: RunRecord) -> str:
     assert record.outcome is not None
     if record.image is None and record.outcome in (Outcome.CANCELLED, Outcome.BUDGET_EXHAUSTED):
         return f"nothing was drawn yet; {_AGAIN}"
+    if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
+        return f"{'; or '.join(WAYS[cause] for cause in record.causes[:2])}; or leave it at this."
     return NEXT[record.outcome]

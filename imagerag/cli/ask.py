@@ -26,7 +26,7 @@ from imagerag.cli.options import (
 )
 from imagerag.cli.view import accent, bold, clean, columns, dim, say, say_all, say_json, short, table
 from imagerag.export import write_file
-from imagerag.report.words import cosine
+from imagerag.formatting.numbers import cosine, counted, dollars
 
 EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     AnswerOutcome.ANSWERED: 0,
@@ -135,9 +135,9 @@ def lines(record: AnswerRecord) -> Iterator[str]:
     for note in record.notes:
         yield from _wrapped(f"note: {note}", dim)
     accepted = sum(one.accepted for one in record.retrieved)
-    money = "cost not known" if record.cost_usd is None else f"${record.cost_usd:.4f}" if record.cost_usd else ""
     thread = f"{'new ' if record.new_thread else ''}thread {record.thread_id}"
-    told = [f"{len(record.retrieved)} pictures looked at, {accepted} accepted", money, thread]
+    looked_at = counted(len(record.retrieved), "picture")
+    told = [f"{looked_at} looked at, {accepted} accepted", dollars(record.cost_usd), thread]
     yield dim(" · ".join(filter(None, told)))
     for step in record.next_steps:
         yield dim(f"  → {step}")

@@ -24,8 +24,9 @@ from imagerag.cli.options import (
     pass_globals,
     quiet_option,
 )
-from imagerag.cli.story import OUTCOMES
 from imagerag.cli.view import accent, bold, clean, columns, count, dim, say, say_all, say_json, short, table
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import dollars
 
 if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
@@ -155,7 +156,8 @@ def _progress(batch: "Batch", done: int, result: "BatchResult") -> str:
 def _standing(result: "BatchResult") -> str:
     if result.outcome is None:
         return bold("✗ cannot be run" if result.status == "invalid" else "✗ failed")
-    return accent("✓ aligned") if result.outcome == "aligned" else f"✗ {OUTCOMES[result.outcome]}"
+    word = labels.label(labels.OUTCOMES, result.outcome).name
+    return accent(f"✓ {word}") if result.outcome == "aligned" else f"✗ {word}"
 
 
 def _summary(batch: "Batch", elapsed_s: float, code: int) -> dict[str, Any]:
@@ -168,8 +170,8 @@ def _summary(batch: "Batch", elapsed_s: float, code: int) -> dict[str, Any]:
         "earlier": batch.earlier,
         "status": {status: batch.counts[status] for status in ("done", "failed", "invalid")},
         "outcomes": dict(batch.outcomes),
-        "cost_usd": None if batch.unpriced else round(batch.spent_usd, 6),
-        "elapsed_s": round(elapsed_s, 3),
+        "cost_usd": None if batch.unpriced else batch.spent_usd,
+        "elapsed_s": elapsed_s,
         "stopped": batch.stopped or ("stopped with Ctrl-C" if code == STOPPED else ""),
     }
 
@@ -179,7 +181,7 @@ def _lines(batch: "Batch", prompts: str, out: str) -> list[str]:
     done = sum(batch.counts.values())
     before = f", {batch.earlier:,} of them before" if batch.earlier else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
-    cost = "not known" if batch.unpriced else f"${batch.spent_usd:.4f}"
+    cost = dollars(None if batch.unpriced else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]
     if batch.counts["failed"]:
@@ -189,7 +191,8 @@ def _lines(batch: "Batch", prompts: str, out: str) -> list[str]:
 
 
 def _word(outcome: str) -> str:
-    return next((told for known, told in OUTCOMES.items() if known == outcome), "cannot be run as they are")
+    known = labels.OUTCOMES.get(outcome)
+    return known.name if known else "cannot be run as they are"
 
 
 def _say_how_to_go_on(batch: "Batch", prompts: str, out: str) -> None:

@@ -11,6 +11,7 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.view import count, dim, say, say_all, say_json, table
+from imagerag.formatting.numbers import cosine, score
 
 if TYPE_CHECKING:
     from imagerag.evals.library_check import Decisions, LibraryCheck, Share
@@ -66,10 +67,11 @@ def _tell(found: "LibraryCheck") -> None:
         [f"recall@{k}", *_told(share)] for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
     ]
     for name, value, spread in zip(("MRR", "nDCG@10"), (ranks.mrr, ranks.ndcg_10), ranks.stderr, strict=True):
-        rows.append([name, f"{value:.3f}", f"± {spread:.3f}" if spread is not None else ""])
+        rows.append([name, score(value), f"± {score(spread)}" if spread is not None else ""])
     say_all(table(rows, right={1}))
     seen = "held out" if found.threshold.held_out else "its own captions"
-    rows = [["threshold", f"{found.threshold.cosine:.3f}, {seen}", "95 %"]]
+    limit = "–" if found.threshold.cosine is None else cosine(found.threshold.cosine)
+    rows = [["threshold", f"{limit}, {seen}", "95 %"]]
     if found.halves:
         rows[0] += ["halves, held out", "95 %"]
     for told, name in _DECISIONS.items():
@@ -94,7 +96,7 @@ def _pair(decisions: "Decisions", name: str) -> list[str]:
 def _told(share: "Share") -> list[str]:
     if share.value is None:
         return ["–", ""]
-    return [f"{share.value:.3f}", f"{share.low:.3f} to {share.high:.3f}, n {share.n}"]
+    return [score(share.value), f"{score(share.low)} to {score(share.high)}, n {share.n}"]
 
 
 @click.command("score")

@@ -12,7 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.api import ImageRAG
 from imagerag.cli.view import accent, bold, count, dim, say, say_all, short, table
-from imagerag.report.words import cosine
+from imagerag.formatting.numbers import cosine
 from imagerag.store.blobs import write_atomically
 
 

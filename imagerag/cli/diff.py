@@ -16,7 +16,7 @@ from imagerag.cli.runs import named
 from imagerag.cli.view import accent, bold, columns, dim, say, say_all, say_json, short, table
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
 from imagerag.comparing.wording import lone, pair, place, related, shown, standing, steps_of, verdict_of
-from imagerag.report.words import counted, money, seconds
+from imagerag.formatting.numbers import attempt, dollars, model_calls, percent, seconds
 
 DIFFERENT = 1
 """What `--exit-code` answers for runs that differ, as `diff` and `git diff` do."""
@@ -87,9 +87,9 @@ def _sides(a: Side, b: Side) -> list[str]:
             bold(name),
             side.run_id,
             standing(side),
-            "" if side.score is None else f"{100 * side.score:.0f} %",
-            counted(side.calls, "call"),
-            money(side.cost_usd),
+            "" if side.score is None else percent(side.score),
+            model_calls(side.calls, side.reused),
+            dollars(side.cost_usd),
             seconds(side.elapsed_s),
         ]
         for name, side in (("A", a), ("B", b))
@@ -131,7 +131,7 @@ def _pictures(found: RunDiff) -> list[str]:
     rows = []
     for index, (a, b) in enumerate(zip_longest(found.a.attempts, found.b.attempts)):
         told = "the same" if a == b else "another" if a and b else f"only {'A' if a else 'B'} has it"
-        rows.append([f"attempt {index}", *(_name(sha, side) for sha, side in ((a, found.a), (b, found.b))), dim(told)])
+        rows.append([attempt(index), *(_name(sha, side) for sha, side in ((a, found.a), (b, found.b))), dim(told)])
     return table(rows)
 
 

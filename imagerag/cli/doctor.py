@@ -11,7 +11,8 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
 from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table, tick
-from imagerag.report.words import cosine
+from imagerag.formatting.labels import PRICES
+from imagerag.formatting.numbers import cosine, dollars, percent, seconds
 
 if TYPE_CHECKING:
     from imagerag.graphs.doctor import BackendState, Diagnosis
@@ -95,8 +96,8 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield from table([_backend_row(one) for one in found.backends])
     for one in found.backends:
         if one.probe is not None:
-            cost = "cost not known" if one.probe.cost_usd is None else f"${one.probe.cost_usd:.4f}"
-            told = f"{short(one.probe.detail, 90)} ({one.probe.elapsed_s:.1f} s, {cost})"
+            cost = dollars(one.probe.cost_usd)
+            told = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
             yield f"  {tick(one.probe.answered)} {one.spec}: {told}"
     yield from (f"{bold('✗')} {problem}" for problem in found.problems)
     if not found.problems:
@@ -106,7 +107,7 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
 
 
 def _backend_row(one: "BackendState") -> list[str]:
-    price = {"free": "free", "known": "price known", "unknown": "price not known"}[one.price]
+    price = PRICES[one.price]
     there = dim("?") if one.reachable is None else tick(one.reachable and one.listed is not False)
     return [there, one.role, short(one.spec, 50), dim(price), short(one.detail, 60)]
 
@@ -136,13 +137,11 @@ def _report_lines(report: "JudgeReport") -> Iterator[str]:
     rows = [[dim(head) for head in ("prompt", "right", "", "names what is missing", "no answer")]]
     for one in report.results:
         named = "" if one.kind == "there" else f"{one.named} of {one.right}"
-        rows.append(
-            [KINDS[one.kind], f"{100 * one.rate:.0f} %", f"{one.right} of {one.cases}", named, str(one.unanswered)]
-        )
+        rows.append([KINDS[one.kind], percent(one.rate), f"{one.right} of {one.cases}", named, str(one.unanswered)])
     yield from table(rows, right={1, 2, 3, 4})
     yield f"{report.judge} on {report.library}, {report.mode}: {bold(report.verdict)}"
     if report.named_rate is not None:
-        yield f"when it rightly says no, it names what is missing in {100 * report.named_rate:.0f} %"
+        yield f"when it rightly says no, it names what is missing in {percent(report.named_rate)}"
     if report.problem:
         yield dim(f"first error: {short(report.problem, 200)}")
-    yield "cost: " + ("not known" if report.cost_usd is None else f"${report.cost_usd:.4f}")
+    yield f"cost: {dollars(report.cost_usd)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.api import ImageRAG
 from imagerag.cli.narrate import opening
 from imagerag.cli.view import accent, bold, count, dim, say_all, say_json, table
+from imagerag.formatting.numbers import dollars
 
 if TYPE_CHECKING:
     from imagerag.graphs.estimate import Estimate
@@ -23,16 +24,12 @@ def tell_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> 
 
 
 def _lines(found: "Estimate") -> Iterator[str]:
-    at_most, limit = count(found.calls_at_most, "call"), _dollars(found.usd_at_most)
+    at_most, limit = count(found.calls_at_most, "call"), dollars(found.usd_at_most)
     yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {count(found.calls_usual, 'call')} or fewer"
     rows = [[dim(head) for head in ("role", "usually", "at most", "cost at most", "backend")]]
     for role in found.roles:
         if role.at_most:
-            cost = _dollars(role.usd_at_most)
+            cost = dollars(role.usd_at_most)
             rows.append([accent(role.role), str(role.usual), str(role.at_most), cost, role.backend])
     yield from table(rows, right={1, 2})
     yield from (dim(f"  {note}") for note in found.notes)
-
-
-def _dollars(usd: float | None) -> str:
-    return "not known" if usd is None else "nothing" if usd == 0 else f"${usd:.4f}"

@@ -7,12 +7,13 @@ import click
 from imagerag.cli import Globals
 from imagerag.cli.checks import score_command, threshold_command
 from imagerag.cli.evaluation import list_command, merge_command, report_command, run_command
+from imagerag.cli.groups import WholeGroup
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.studies import answers_command, judge_command, study_command
 from imagerag.cli.view import dim, say, say_all, say_json
 
 
-@click.group("eval")
+@click.group("eval", cls=WholeGroup)
 def eval_command() -> None:
     """Measure how good it is."""
 

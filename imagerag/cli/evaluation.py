@@ -13,6 +13,7 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table
+from imagerag.formatting.numbers import seconds
 
 if TYPE_CHECKING:
     from imagerag.evals.evaluation import Options, Replay
@@ -118,7 +119,7 @@ def _tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int
         return BUDGET_SPENT if "broke" not in report.stopped else 1
     tell_summary(folder, as_json)
     if not as_json:
-        say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {took:.0f} s; in {folder}"))
+        say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}"))
     return 0
 
 

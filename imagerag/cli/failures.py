@@ -1,7 +1,10 @@
 """Errors as a user meets them: one line, one exit code."""
 
 import json
-from collections.abc import Mapping
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -9,7 +12,8 @@ import click
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.cli.view import clean, say
+from imagerag.cli.view import clean_lines, columns, say
+from imagerag.formatting.messages import near
 
 EXIT_CODES: Final[Mapping[Outcome, int]] = {
     Outcome.ALIGNED: 0,
@@ -34,8 +38,26 @@ def fail(error: Exception, *, as_json: bool) -> int:
     message, code = _explained(error)
     if as_json:
         say(json.dumps({"schema": "imagerag.error/1", "error": _name(error), "message": message}))
-    say(f"imagerag: {message}", err=True)
+    tell_failure(message)
     return code
+
+
+def tell_failure(message: str) -> None:
+    """A message on stderr, after the program's name; wrapped at words where a terminal shows it, a list as lines."""
+    shown = f"imagerag: {message}".splitlines()
+    say("\n".join(wrapped(shown, columns()) if sys.stderr.isatty() else shown), err=True)
+
+
+def wrapped(lines: Sequence[str], width: int) -> list[str]:
+    """Lines of at most `width` columns, broken between words; what goes on is indented. A command stays whole."""
+    return [part for line in lines for part in _wrapped(line, width)]
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    ) or [""]
 
 
 def _explained(error: Exception) -> tuple[str, int]:
@@ -44,13 +66,24 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" ({context.command_path} --help)" if isinstance(error, click.UsageError) and context else ""
-        return clean(error.format_message()) + hint, error.exit_code
+        return clean_lines(error.format_message()) + _meant(error) + hint, error.exit_code
     if isinstance(error, ImageRAGError):
         codes = {UsageError: 2, RefusalError: 4, BudgetExceededError: 5}
-        return clean(str(error)), next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+        return clean_lines(str(error)), next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
     if isinstance(error, OSError):
-        return clean(str(error)), 1
-    return clean(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1
+        where = f": {error.filename}" if error.filename else ""
+        return clean_lines(f"{error.strerror or error}{where}"), 1
+    return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1
+
+
+def _meant(error: click.ClickException) -> str:
+    """The value of a choice that was probably meant; empty where none is near."""
+    param = getattr(error, "param", None)
+    written = re.match(r"'([^']*)' is not one of", error.message)
+    if param is None or not isinstance(param.type, click.Choice) or not written:
+        return ""
+    guess = near(written[1], map(str, param.type.choices))
+    return f" Did you mean {guess!r}?" if guess else ""
 
 
 def _name(error: Exception) -> str:

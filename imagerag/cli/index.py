@@ -24,8 +24,8 @@ from imagerag.cli.view import (
     table,
     tail,
 )
+from imagerag.formatting.numbers import cosine, percentile
 from imagerag.graphs.settings import PRESETS
-from imagerag.report.words import cosine
 
 if TYPE_CHECKING:
     from imagerag.store.ingest import IndexReport
@@ -125,8 +125,8 @@ def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
         "unchanged": report.unchanged,
         "duplicates": report.duplicates,
         "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
-        "images_per_s": round(report.images_per_s, 2),
-        "seconds": {stage: round(spent, 3) for stage, spent in report.seconds.items()},
+        "images_per_s": report.images_per_s,
+        "seconds": dict(report.seconds),
         "threshold": {"cosine": threshold.cosine, "percentile": threshold.percentile} if threshold else None,
     }
 
@@ -152,7 +152,7 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
             lines.append(f"  … and {len(report.skipped) - SHOWN:,} more: --json lists them all")
     threshold = library.passport.threshold
     if threshold:
-        share = f"(above {threshold.percentile:.0f} % of captions without a match)"
+        share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
     lines.append(f"  {dim('speed')}      {report.images_per_s:.1f} pictures/s with {clean(library.passport.spec)}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {library.name}')}"]

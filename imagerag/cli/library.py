@@ -9,15 +9,16 @@ import click
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.groups import WholeGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table
-from imagerag.report.words import cosine
+from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
     from imagerag.store.passport import Passport, Threshold
 
 
-@click.group("library")
+@click.group("library", cls=WholeGroup)
 def library_command() -> None:
     """The libraries of pictures that references come from."""
 
@@ -156,8 +157,8 @@ def passport_lines(passport: "Passport") -> list[str]:
 def threshold_lines(threshold: "Threshold") -> list[str]:
     """The threshold as a cosine and as a percentile, and what it was measured with."""
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
-    rows.append([dim("percentile"), f"{threshold.percentile:.1f} % of captions without a match stay below it"])
+    rows.append([dim("percentile"), f"{percentile(threshold.percentile)} of captions without a match stay below it"])
     if threshold.accepted is not None:
-        rows.append([dim("accepted"), f"{100 * threshold.accepted:.0f} % of the library's own captions reach it"])
+        rows.append([dim("accepted"), f"{percent(threshold.accepted)} of the library's own captions reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
     return table([*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]])

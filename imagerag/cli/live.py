@@ -12,11 +12,12 @@ import click
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.types import Attempt, ImageRef, Progress, UsedReference, Verdict
 from imagerag.api import ImageRAG
-from imagerag.cli.story import attempt_title, score_words
+from imagerag.cli.story import score_words
 from imagerag.cli.thumbnails import Thumbnail, Way, room_beside, way_of
 from imagerag.cli.view import accent, bold, columns, dim, short, tick
+from imagerag.formatting.numbers import cosine
 from imagerag.graphs.events import RunEvent
-from imagerag.report.words import cosine
+from imagerag.report.words import attempt_title
 
 if TYPE_CHECKING:
     from imagerag.store.library import Library

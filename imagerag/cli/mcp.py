@@ -16,7 +16,11 @@ from imagerag.cli.options import generator_option, judge_option, library_option,
 @click.option("--http", is_flag=True, help="Serve over HTTP instead of stdin and stdout.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --http: where to listen.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="With --http; 0: any free."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="With --http: where to listen; 0 takes any free port.",
 )
 @click.option(
     "--token",
@@ -46,7 +50,12 @@ from imagerag.cli.options import generator_option, judge_option, library_option,
     "--at-once", type=click.IntRange(1, 64), default=4, show_default=True, metavar="N", help="Runs at a time."
 )
 @click.option(
-    "--max-runs", type=click.IntRange(1, 10_000), default=64, show_default=True, metavar="N", help="Running or waiting."
+    "--max-runs",
+    type=click.IntRange(1, 10_000),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Runs at most, those that wait included.",
 )
 @click.option(
     "--lease-s",

@@ -7,18 +7,18 @@ from typing import Any, cast
 from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Ending, Query, Search, UsedReference
 from imagerag.api import ImageRAG
 from imagerag.cli.story import (
-    OUTCOMES,
     attempt_lines,
-    attempt_title,
     query_title,
     score_words,
     search_lines,
     verdict_lines,
 )
 from imagerag.cli.view import accent, bold, columns, dim, short
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.settings import Settings
-from imagerag.report.words import cosine
+from imagerag.report.words import attempt_title
 
 
 def opening(settings: Settings, source: str | None = None) -> str:
@@ -41,10 +41,10 @@ def briefly(event: RunEvent) -> Iterator[str]:
     if event.kind != "step":
         return
     update = cast("dict[str, Any]", event.update)
-    label, told = _BRIEF.get(event.node, (event.node, lambda _: ""))
-    words = told(update)
+    told = _BRIEF.get(event.node)
+    words = told(update) if told else ""
     if words:
-        yield f"  {dim(f'{label:8}')}  {short(words, max(40, columns() - 14))}"
+        yield f"  {dim(f'{labels.node(event.node):14}')}  {short(words, max(40, columns() - 18))}"
 
 
 def _drawn(update: dict[str, Any]) -> str:
@@ -92,20 +92,19 @@ def _chosen(update: dict[str, Any]) -> str:
 
 def _ended(update: dict[str, Any]) -> str:
     ending: Ending | None = update.get("ending")
-    return f"{OUTCOMES[ending.outcome]}: {ending.reason}" if ending else ""
+    return f"{labels.standing(None, ending.outcome).name}: {ending.reason}" if ending else ""
 
 
-_BRIEF: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-    "generate": ("draw", _drawn),
-    "critique": ("judge", _judged),
-    "extract_concepts": ("missing", _named),
-    "write_captions": ("captions", _captioned),
-    "retrieve": ("search", lambda update: ""),  # the shortlist's step tells of it, decided
-    "shortlist": ("retrieve", _found),
-    "select": ("choice", _chosen),
-    "regenerate": ("redraw", _drawn),
-    "give_up": ("gave up", _ended),
-    "finish": ("end", _ended),
+_BRIEF: dict[str, Callable[[dict[str, Any]], str]] = {
+    "generate": _drawn,
+    "critique": _judged,
+    "extract_concepts": _named,
+    "write_captions": _captioned,
+    "shortlist": _found,  # it tells of the searches, decided
+    "select": _chosen,
+    "regenerate": _drawn,
+    "give_up": _ended,
+    "finish": _ended,
 }
 
 
@@ -125,11 +124,11 @@ class Fully:
             verdict = update["attempts"][-1].verdict
             yield from (accent(f"the judge: {score_words(verdict)}"), *verdict_lines(verdict))
         elif event.node == "extract_concepts":
-            yield from ("", f"{accent('missing')}  {short(_named(update), columns() - 10)}")
+            yield from ("", f"{accent(labels.node(event.node))}  {short(_named(update), columns() - 16)}")
         elif event.node == "shortlist":
             yield from self._searches(update.get("searches") or [])
         elif event.node == "give_up":
-            yield from ("", f"{bold('gave up')}  {short(_ended(update), columns() - 10)}")
+            yield from ("", f"{bold(labels.node(event.node))}  {short(_ended(update), columns() - 10)}")
 
     def _searches(self, searches: list[Search]) -> Iterator[str]:
         for search in searches:

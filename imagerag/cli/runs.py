@@ -16,10 +16,11 @@ from imagerag.cli.conduct import Delivery, conduct
 from imagerag.cli.lineage import lineage_lines
 from imagerag.cli.options import Output, json_option, moment_of, output_options, pass_globals, sheet_option
 from imagerag.cli.steps import at_work, raw_lines, standing_lines, step_lines, watch
-from imagerag.cli.story import OUTCOMES, opening, story, summary
+from imagerag.cli.story import opening, story, summary
 from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
 from imagerag.export import write_file
-from imagerag.report.words import money
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import dollars, percent
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -39,14 +40,15 @@ MARK: Final = "↳"
 @click.option(
     "--outcome",
     type=click.Choice([*(outcome.value for outcome in Outcome), *STANDINGS]),
-    help="Only those that ended, or stand, so.",
+    metavar="OUTCOME",
+    help=f"Only those that ended so ({', '.join(Outcome)}), or that are unfinished or waiting.",
 )
 @click.option("--text", metavar="T", help="Only those whose prompt contains it.")
 @click.option("--library", metavar="NAME", help="Only those with this library.")
 @click.option("--since", callback=moment_of, metavar="WHEN", help="Begun since: 2026-11-30, 2026-11-30T18:00, 3d, 12h.")
-@click.option("--until", callback=moment_of, metavar="WHEN", help="Begun before that.")
-@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost as much.")
-@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost no more.")
+@click.option("--until", callback=moment_of, metavar="WHEN", help="Begun before this time.")
+@click.option("--min-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost at least this.")
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Only those that cost at most this.")
 @json_option
 @pass_globals
 def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json: bool, **filters: Any) -> int:
@@ -66,13 +68,13 @@ def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json:
 
 
 def _row(entry: "RunEntry", room: int) -> list[str]:
-    score = "" if entry.score is None else f"{100 * entry.score:.0f} %"
+    score = "" if entry.score is None else percent(entry.score)
     return [
         entry.run_id,
         dim(ago(entry.created)),
         standing(entry),
         score,
-        dim(money(entry.cost_usd)) if entry.cost_usd else "",
+        dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
         accent(MARK) if entry.continues else "",
         short(entry.prompt, room),
     ]
@@ -80,11 +82,10 @@ def _row(entry: "RunEntry", room: int) -> list[str]:
 
 def standing(entry: "RunEntry") -> str:
     """How a run stands, in a word or two."""
+    word = labels.standing(entry.status, entry.outcome).name
     if entry.outcome is Outcome.ALIGNED:
-        return accent("✓ aligned")
-    if entry.outcome:
-        return f"✗ {OUTCOMES[entry.outcome]}"
-    return "… waits for a choice" if entry.status == "interrupted" else "… unfinished"
+        return accent(f"✓ {word}")
+    return f"✗ {word}" if entry.outcome else f"… {word}"
 
 
 def ago(moment: datetime) -> str:

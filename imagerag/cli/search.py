@@ -12,7 +12,7 @@ from imagerag.cli import Globals
 from imagerag.cli.narrate import first_time
 from imagerag.cli.options import filter_options, json_option, library_option, pass_globals, threshold_option
 from imagerag.cli.view import BAR, bar, bold, columns, dim, say, say_all, say_json, scale, short, table, width
-from imagerag.report.words import cosine
+from imagerag.formatting.numbers import cosine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def document(
 def _result(hit: "Hit", threshold: float | None) -> dict[str, Any]:
     return {
         "id": hit.image.sha256,
-        "similarity": round(hit.similarity, 6),
+        "similarity": float(hit.similarity),
         "accepted": accepted(hit, threshold),
         "path": path_of(hit.source),
         "caption": hit.caption,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.cli.view import accent, bold, clean, columns, dim, say_all, short, table, width
-from imagerag.report.words import lever_of, missing_of, money, passed_of, score_in, seconds, told, try_of
+from imagerag.formatting.numbers import dollars, seconds
+from imagerag.report.words import lever_of, missing_of, passed_of, score_in, told, try_of
 
 if TYPE_CHECKING:
     from imagerag.api import ImageRAG
@@ -47,7 +48,7 @@ def _row(step: "Step") -> list[str]:
 
 
 def _cost(step: "Step") -> str:
-    return "?" if step.cost_usd is None else money(step.cost_usd)
+    return dollars(step.cost_usd)
 
 
 def raw_lines(steps: "Sequence[Step]") -> list[str]:

@@ -1,35 +1,13 @@
 """A run in words: what each step did, and how it stands."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Attempt, Candidate, Decision, Outcome, Query, Search, UsedReference, Verdict
-from imagerag.cli.view import accent, bar, bold, columns, count, dim, scale, short, table, tick
-from imagerag.report.words import cosine, score_of
-
-DECISIONS: Final[dict[Decision | None, str]] = {
-    "taken": "taken",
-    "offered": "offered to you",
-    "reserve": "passed, not needed",
-    "below_threshold": "below the threshold",
-    "already_used": "did not help before",
-    "near_duplicate": "same picture as one above",
-    "rejected_by_hand": "passed, not chosen",
-    "rejected_by_reranker": "passed, does not fit",
-    None: "found",
-}
-
-OUTCOMES: Final = {
-    Outcome.ALIGNED: "aligned",
-    Outcome.BEST_EFFORT: "best effort",
-    Outcome.NO_USABLE_REFERENCE: "no usable reference",
-    Outcome.REFUSED: "refused",
-    Outcome.BUDGET_EXHAUSTED: "budget spent",
-    Outcome.JUDGE_UNAVAILABLE: "judge unavailable",
-    Outcome.FAILED: "failed",
-    Outcome.CANCELLED: "cancelled",
-}
+from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
+from imagerag.cli.view import accent, bar, bold, columns, dim, scale, short, table, tick
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds
+from imagerag.report.words import attempt_title, score_of
 
 
 def verdict_lines(verdict: Verdict | None) -> list[str]:
@@ -60,15 +38,6 @@ def score_words(verdict: Verdict | None) -> str:
     """`2 of 3 met`, or what there is instead of a score."""
     told = score_of(verdict)
     return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
-
-
-def attempt_title(attempt: Attempt) -> str:
-    """How an attempt came to be."""
-    if attempt.origin == "handed_in":
-        return f"attempt {attempt.index}, the picture you handed in"
-    if not attempt.references:
-        return f"attempt {attempt.index}, drawn from the prompt alone"
-    return f"attempt {attempt.index}, drawn with {count(len(attempt.references), 'reference')}"
 
 
 def attempt_lines(attempt: Attempt) -> list[str]:
@@ -123,7 +92,7 @@ def search_lines(search: Search) -> list[str]:
 
 
 def _candidate_row(candidate: Candidate, threshold: float | None, top: float) -> list[str]:
-    words = DECISIONS[candidate.decision]
+    words = labels.decision(candidate.decision).name
     shown = accent(words) if candidate.decision in ("taken", "offered") else dim(words)
     title = short(candidate.title or candidate.image.sha256[:12], 30)
     return [
@@ -137,9 +106,9 @@ def _candidate_row(candidate: Candidate, threshold: float | None, top: float) ->
 
 def badge(record: RunRecord) -> str:
     """How a run stands, to be seen at once."""
+    words = bold(labels.standing(record.status, record.outcome).name)
     if record.outcome is None:
-        return bold("waits for your choice" if record.status == "interrupted" else "not finished")
-    words = bold(OUTCOMES[record.outcome])
+        return words
     return f"{tick(True)} {accent(words)}" if record.outcome is Outcome.ALIGNED else f"{tick(False)} {words}"
 
 
@@ -149,12 +118,12 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     Args:
         told: whether the run's story was just told, so that nobody is sent to `imagerag show`.
     """
-    said = record.reason.removeprefix(f"{OUTCOMES[record.outcome]} ") if record.outcome else ""
+    said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
     lines = [badge(record) + (f"  {short(said, 2 * columns())}" if said else "")]
     if record.image:
         lines.append(f"  {dim('picture')}     {record.image.path or record.image.sha256}")
         best = record.attempts[record.best_attempt or 0]
-        which = f"{best.index}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
+        which = f"{best.index + 1}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
         lines.append(f"  {dim('attempt')}     {which}: {score_words(best.verdict)}")
     if record.unresolved:
         lines.append(f"  {dim('missing')}     {short('; '.join(record.unresolved), columns() - 14)}")
@@ -167,9 +136,8 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
 
 
 def _spent(record: RunRecord) -> str:
-    cost = "price not known" if record.cost_usd is None else f"${record.cost_usd:.2f}" if record.cost_usd else "free"
-    calls = sum(record.calls.values())
-    return f"{count(calls, 'model call')}, {record.elapsed_s:.1f} s, {cost}"
+    calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd)}"
 
 
 def opening(record: RunRecord) -> list[str]:
@@ -187,7 +155,7 @@ def story(record: RunRecord) -> list[str]:
     """A whole run, round by round."""
     lines = opening(record)
     for number in sorted({a.round for a in record.attempts} | {s.round for s in record.searches}):
-        lines += ["", dim("first" if number == 0 else f"round {number} of {_rounds(record)}")]
+        lines += ["", dim(drawing(number) + (f" of {_rounds(record)}" if number else ""))]
         for search in (search for search in record.searches if search.round == number):
             lines += [accent(query_title(search.query)), *search_lines(search)]
         for attempt in (attempt for attempt in record.attempts if attempt.round == number):

@@ -12,6 +12,7 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
 from imagerag.cli.view import dim, say, say_all, say_json, table
+from imagerag.formatting.numbers import counted, score
 
 if TYPE_CHECKING:
     from imagerag.evals.human import Preference
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR")
 @click.option("--arm", default="full", show_default=True, help="One of the two.")
 @click.option("--base", default="base", show_default=True, help="The other.")
-@click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="At most.")
+@click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="Pairs at most.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Which pairs, and what is on which side.")
 def study_command(folder: str, arm: str, base: str, pairs: int, seed: int) -> int:
     """Write a blind study of two arms of an evaluation: a page for the raters, and a key for you.
@@ -66,22 +67,25 @@ def answers_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
         return 0
     head = ["", f"{key['arm']} preferred", "of those who chose", "p", "votes", "kappa"]
     say_all(table([head, *(_row(one) for one in found)]))
-    say(dim(f"{found[0].raters} raters, {found[0].pairs} pairs; 'no difference' counts half in the first column"))
+    asked = f"{counted(found[0].raters, 'rater')}, {counted(found[0].pairs, 'pair')}"
+    say(dim(f"{asked}; 'no difference' counts half in the first column"))
     return 0
 
 
 def _row(one: "Preference") -> list[str]:
-    kappa = "–" if one.kappa != one.kappa else f"{one.kappa:.2f}"
+    kappa = "–" if one.kappa != one.kappa else score(one.kappa)
     votes = f"{one.arm} / {one.same} / {one.base}"
-    chose = f"{one.low:.2f} to {one.high:.2f}"
-    return [one.question, "–" if one.value != one.value else f"{one.value:.2f}", chose, f"{one.p:.3f}", votes, kappa]
+    chose = f"{score(one.low)} to {score(one.high)}"
+    return [one.question, "–" if one.value != one.value else score(one.value), chose, score(one.p), votes, kappa]
 
 
 @click.command("judge")
 @library_option
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
 @click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option("--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="Pictures.")
+@click.option(
+    "--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="How many pictures."
+)
 @click.option("--repeats", type=click.IntRange(1, 20), default=1, metavar="N", help="Ask everything N times.")
 @click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="stepwise", help="How it is asked.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Which pictures.")
@@ -125,7 +129,7 @@ def judge_command(
 
 
 def _kind(kind: Any) -> list[str]:
-    again = "" if kind.agreement is None else f"{kind.agreement:.3f}"
-    interval = f"{kind.low:.3f} to {kind.high:.3f}"
+    again = "" if kind.agreement is None else score(kind.agreement)
+    interval = f"{score(kind.low)} to {score(kind.high)}"
     counts = [str(count) for count in (kind.yes, kind.no, kind.unanswered)]
-    return [kind.kind.replace("_", " "), f"{kind.accuracy:.3f}", interval, *counts, again]
+    return [kind.kind.replace("_", " "), score(kind.accuracy), interval, *counts, again]

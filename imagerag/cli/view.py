@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import click
 
+from imagerag.formatting.numbers import counted
+
 PLAIN: Final = {
     "✓": "+", "✗": "x", "█": "#", "░": ".", "│": "|", "·": "-", "…": "...", "≥": ">=", "→": "->", "—": "-", "×": "x",
     "“": '"', "”": '"', "↳": "^",
@@ -17,6 +19,8 @@ PLAIN: Final = {
 """What stands for a mark where the output cannot show it."""
 
 BAR: Final = 20
+
+count: Final = counted
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -57,6 +61,12 @@ def clean(text: str) -> str:
     if not (text.isascii() and text.isprintable()):  # letter by letter is slow for lists of thousands
         text = "".join(map(_harmless, text))
     return " ".join(text.split())
+
+
+def clean_lines(text: str) -> str:
+    """Foreign text of which the lines are kept, for instance a list in an error."""
+    lines = (clean(line) and line[: len(line) - len(line.lstrip(" "))] + clean(line) for line in text.split("\n"))
+    return "\n".join(lines).strip()
 
 
 def _harmless(letter: str) -> str:
@@ -165,8 +175,3 @@ def bold(text: str) -> str:
 def dim(text: str) -> str:
     """What it may skip."""
     return click.style(text, dim=True)
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`1 picture`, `2 pictures`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

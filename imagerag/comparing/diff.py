@@ -114,6 +114,7 @@ def _side(record: RunRecord) -> Side:
         score=_score(record),
         attempts=tuple(attempt.image.sha256 for attempt in record.attempts),
         calls=sum(record.calls.values()),
+        reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
         elapsed_s=record.elapsed_s,
     )

@@ -9,9 +9,11 @@ from imagerag.agent.state import upsert_searches
 from imagerag.agent.types import Attempt, Call, Candidate, Knobs, Search, Setup
 from imagerag.comparing.asked import Facts, reference_name
 from imagerag.comparing.wording import ENDS
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine
 from imagerag.graphs.events import plain
 from imagerag.graphs.history import Step
-from imagerag.report.words import cosine, told
+from imagerag.report.words import told
 
 Values = Mapping[str, Any]
 
@@ -125,11 +127,7 @@ def _judged(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts,
         return asked, {}
     asked = asked if attempts else {}  # it brought its verdict along, and was not judged again
     return asked, {
-        "verdict": "no readable answer"
-        if verdict.status == "abstained"
-        else "aligned"
-        if verdict.aligned
-        else "not aligned",
+        "verdict": labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned),
         "score": verdict.score,
         "met": [check.requirement.text for check in verdict.checks if check.met],
         "missing": missing_words(verdict) if not verdict.aligned else [],
@@ -155,7 +153,7 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
     knobs, setup = _knobs(before), before.get("setup")
     asked = {
         "searched with": [search.query.text for search in found],
-        "threshold": [None if s.threshold is None else round(s.threshold, 4) for s in found if s.candidates],
+        "threshold": [None if s.threshold is None else cosine(s.threshold) for s in found if s.candidates],
         "library": setup.library if isinstance(setup, Setup) else None,
         "reranker": setup.reranker if isinstance(setup, Setup) else None,
         "filters": _full({"where": knobs.where, "tags": knobs.tags, "licences": knobs.licences}),
@@ -171,7 +169,7 @@ def _decided(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts
     known: list[Search] = before.get("searches") or []
     fresh = [search for search in made.get("searches") or [] if search not in known]
     passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
-    decisions = {candidate_name(c): (c.decision or "found").replace("_", " ") for c in passed}
+    decisions = {candidate_name(c): labels.decision(c.decision).name for c in passed}
     return {}, {"taken": [reference_name(r) for r in made.get("chosen") or []], "decisions": decisions}
 
 

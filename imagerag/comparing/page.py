@@ -7,12 +7,12 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
 from imagerag.comparing.wording import ended, lone, pair, place, related, steps_of, verdict_of
+from imagerag.formatting.numbers import dollars, model_calls, percent, seconds
 from imagerag.report.answers import badge
 from imagerag.report.markup import Child, Html, join, tag
 from imagerag.report.page import document, section
 from imagerag.report.pictures import Gallery, Load
 from imagerag.report.rounds import attempt as attempt_card
-from imagerag.report.words import counted, money, seconds
 
 
 def page(found: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
@@ -61,10 +61,10 @@ def _head(found: RunDiff, a: RunRecord, b: RunRecord) -> Html:
 def _side(name: str, side: Side, record: RunRecord) -> Html:
     facts: list[tuple[str, Child]] = [
         ("run", tag("code", side.run_id)),
-        ("score", "" if side.score is None else f"{100 * side.score:.0f} % met"),
+        ("score", "" if side.score is None else f"{percent(side.score)} met"),
         ("took", seconds(side.elapsed_s)),
-        ("cost", money(side.cost_usd)),
-        ("calls", counted(side.calls, "model call")),
+        ("cost", dollars(side.cost_usd)),
+        ("calls", model_calls(side.calls, side.reused)),
     ]
     shown = [tag("div", tag("dt", what), tag("dd", value)) for what, value in facts if value]
     return tag("div", tag("h2", name, badge(record)), tag("dl", shown, class_="facts"), class_="side")

@@ -67,6 +67,7 @@ class Side(Part):
         image: SHA-256 of its result.
         score: of its best attempt.
         attempts: SHA-256 of each picture, oldest first.
+        reused: answers that came from the journal; they are no calls.
     """
 
     run_id: str
@@ -78,6 +79,7 @@ class Side(Part):
     score: float | None = None
     attempts: tuple[str, ...] = ()
     calls: int = 0
+    reused: int = 0
     cost_usd: float | None = None
     elapsed_s: float = 0.0
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
-from imagerag.report.words import NODES, counted
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine, counted, drawing, percent
 
 ENDS: Final = frozenset({"finish", "cancel"})
 """Nodes that belong to no round."""
@@ -20,7 +21,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return cosine(value)
     if isinstance(value, dict):
         return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
@@ -33,7 +34,8 @@ def pair(difference: Difference) -> tuple[str, str]:
     """Both sides of a difference. Of two lists only what the other lacks, and how much they share."""
     a, b = difference.a, difference.b
     if difference.what in ("outcome", "status"):
-        return shown(a).replace("_", " "), shown(b).replace("_", " ")
+        table = labels.OUTCOMES if difference.what == "outcome" else labels.STATUSES
+        return labels.label(table, a).name or shown(a), labels.label(table, b).name or shown(b)
     if not (isinstance(a, list) and isinstance(b, list)):
         return shown(a), shown(b)
     shared = [item for item in a if item in b]
@@ -51,12 +53,11 @@ def _own(mine: Sequence[Any], other: Sequence[Any], shared: int) -> str:
 
 def place(divergence: Divergence) -> str:
     """Where runs part: the node, its round, and its step in either run."""
-    name = NODES.get(divergence.node, divergence.node)
+    name = labels.node(divergence.node)
     node = f"{divergence.node} ({name})" if name != divergence.node else name
     if divergence.node in ENDS:
         return node
-    at = "first drawing" if divergence.round == 0 else f"round {divergence.round}"
-    return f"{node}, {at}"
+    return f"{node}, {drawing(divergence.round)}"
 
 
 def steps_of(divergence: Divergence) -> str:
@@ -99,9 +100,7 @@ def verdict_of(found: RunDiff) -> str:
 
 def standing(side: Side) -> str:
     """How a run stands."""
-    if side.outcome is not None:
-        return side.outcome.value.replace("_", " ")
-    return "waits for a choice" if side.status == "interrupted" else "not finished"
+    return labels.standing(side.status, side.outcome).name
 
 
 def ended(found: RunDiff) -> str:
@@ -113,5 +112,5 @@ def ended(found: RunDiff) -> str:
 
 
 def _end(side: Side) -> str:
-    score = "" if side.score is None else f", {100 * side.score:.0f} % of the checklist met"
+    score = "" if side.score is None else f", {percent(side.score)} of the checklist met"
     return standing(side) + score

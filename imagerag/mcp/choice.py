@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.chat.words import line, quoted
-from imagerag.report.words import cosine
+from imagerag.formatting.numbers import cosine
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from imagerag.agent.no_reference import furthest
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Candidate, Outcome, Search
+from imagerag.formatting.labels import DECISIONS
+from imagerag.formatting.numbers import attempt, cosine, counted, dollars, model_calls, seconds
 from imagerag.report.markup import Child, Html, join, tag
-from imagerag.report.words import DECISIONS, cosine, counted, money, outcome_of, score_of, seconds
+from imagerag.report.words import outcome_of, score_of
 
-UNUSED = frozenset(DECISIONS) - {"taken", "offered"}
+UNUSED = frozenset(DECISIONS) - {"taken", "offered", ""}
 
 
 def answers(record: RunRecord) -> Html:
@@ -34,7 +37,7 @@ def _why(record: RunRecord) -> Child:
     if record.outcome is Outcome.ALIGNED and best is not None:
         number = len(best.verdict.checks) if best.verdict else 0
         all_ = f"all {number} requirements" if number > 1 else "everything the prompt asks for"
-        return f"The judge found {all_} in attempt {best.index}."
+        return f"The judge found {all_} in {attempt(best.index)}."
     said = record.reason or {
         "interrupted": "Nobody knows yet: the run waits for you to choose its references.",
         "running": "Nobody knows yet: the run has not finished.",
@@ -42,7 +45,7 @@ def _why(record: RunRecord) -> Child:
     parts: list[Child] = [said[:1].upper() + said[1:]]
     if best is not None:
         stop = "" if said.endswith((".", "!", "?")) else "."
-        parts.append(f"{stop} Best is attempt {best.index}: {score_of(best.verdict)}.")
+        parts.append(f"{stop} Best is {attempt(best.index)}: {score_of(best.verdict)}.")
     if record.unresolved:
         parts.append(tag("ul", [tag("li", text) for text in record.unresolved], class_="lacking"))
     return [join(part) for part in parts]
@@ -76,24 +79,29 @@ def _used(record: RunRecord) -> Child:
 
 
 def _unused(record: RunRecord) -> Child:
-    candidates = [(c, search) for search in record.searches for c in search.candidates if c.decision in UNUSED]
+    # Each picture once, by how far it came: one that three searches passed over is one picture that is not used.
+    candidates = [pair for pair in furthest(record.searches) if pair[0].decision in UNUSED]
     if not candidates:
         return "Nothing was turned down." if record.searches else "Nothing was searched."
     tally = Counter(str(candidate.decision) for candidate, _ in candidates)
     rows = []
-    for decision, number in tally.most_common():
+    for decided, number in tally.most_common():
         nearest, search = max(
-            (pair for pair in candidates if pair[0].decision == decision), key=lambda pair: pair[0].similarity
+            (pair for pair in candidates if pair[0].decision == decided), key=lambda pair: pair[0].similarity
         )
         rows.append(
-            tag("li", f"{number} × {DECISIONS[decision][1]}", tag("span", _nearest(nearest, search), class_="mute"))
+            tag(
+                "li",
+                f"{counted(number, 'picture')} {DECISIONS[decided].meaning}",
+                tag("span", _nearest(nearest, search), class_="mute"),
+            )
         )
     return tag("ul", rows)
 
 
 def _nearest(candidate: Candidate, search: Search) -> str:
     name = candidate.title or candidate.image.sha256[:12]
-    limit = "" if search.threshold is None else f", threshold {search.threshold:.3f}"
+    limit = "" if search.threshold is None else f", threshold {cosine(search.threshold)}"
     return f" · nearest: {name} at {cosine(candidate.similarity)}{limit}"
 
 
@@ -101,10 +109,9 @@ def _cost(record: RunRecord) -> Child:
     roles = ", ".join(f"{number} × {role}" for role, number in record.calls.items())
     unpriced = f" No price is known for {_listed(record.unpriced)}." if record.unpriced else ""
     made = sum(record.calls.values())
-    reused = sum(call.reused for call in record.call_log)
-    again = f", {reused} answered from another run's journal" if reused else ""
-    told = f"{money(record.cost_usd).capitalize()}, {seconds(record.elapsed_s)}, {counted(made, 'model call')}"
-    return f"{told}{f' ({roles})' if roles else ''}{again}.{unpriced}"
+    calls = model_calls(made, sum(record.reused.values()))
+    told = f"{dollars(record.cost_usd).capitalize()}, {seconds(record.elapsed_s)}, {calls}"
+    return f"{told}{f': {roles}' if roles else ''}.{unpriced}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Outcome
+from imagerag.formatting.labels import standing
+from imagerag.formatting.numbers import counted, dollars, percent
 from imagerag.report.markup import Child, Html, join, tag
 from imagerag.report.page import document
-from imagerag.report.words import OUTCOMES, counted, money
 from imagerag.store.runs import RunEntry
 
 
@@ -33,7 +33,7 @@ def index(lines: Sequence[Line]) -> str:
     counts = Counter(_standing(line.entry) for line in lines)
     tally = [tag("span", f"{number} {word}", class_=f"badge {tone}") for (word, tone), number in counts.most_common()]
     costs = [line.entry.cost_usd for line in lines if line.entry.cost_usd is not None]
-    total = f" · {money(sum(costs))}" if costs and sum(costs) else ""
+    total = f" · {dollars(sum(costs))}" if costs and sum(costs) else ""
     body = (
         tag(
             "header",
@@ -48,9 +48,8 @@ def index(lines: Sequence[Line]) -> str:
 
 
 def _standing(entry: RunEntry) -> tuple[str, str]:
-    if entry.outcome is not None:
-        return OUTCOMES[Outcome(entry.outcome)]
-    return ("waits for a choice", "warn") if entry.status == "interrupted" else ("not finished", "calm")
+    stands = standing(entry.status, entry.outcome)
+    return stands.name, stands.tone
 
 
 def _card(line: Line) -> Html:
@@ -60,8 +59,8 @@ def _card(line: Line) -> Html:
     if line.picture:
         picture = tag("img", src=line.picture, alt="", loading="lazy", decoding="async")
     facts = [entry.created.strftime("%Y-%m-%d %H:%M"), entry.library or ""]
-    facts += [f"{100 * entry.score:.0f} % met" if entry.score is not None else ""]
-    facts += [money(entry.cost_usd) if entry.cost_usd is not None else ""]
+    facts += [f"{percent(entry.score)} met" if entry.score is not None else ""]
+    facts += [dollars(entry.cost_usd) if entry.cost_usd is not None else ""]
     inside = (
         tag("figure", picture, class_="picture"),
         tag("h3", entry.prompt),

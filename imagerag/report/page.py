@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from imagerag.agent.record import RunRecord
+from imagerag.formatting.numbers import dollars, model_calls, seconds
 from imagerag.graphs.history import Step
 from imagerag.report import rounds, trace
 from imagerag.report.answers import answers, badge
 from imagerag.report.lineage import lineage
 from imagerag.report.markup import Child, Html, join, tag
 from imagerag.report.pictures import Gallery, Load
-from imagerag.report.words import counted, money, seconds
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """What the page may load: nothing. Should escaping ever fail, nothing that is smuggled in runs or calls home."""
@@ -67,8 +67,8 @@ def _head(record: RunRecord, steps: Sequence[Step]) -> Html:
         ("run", tag("code", record.run_id)),
         ("began", (record.started_at or (steps[0].at if steps else None) or "").replace("T", " ")[:19]),
         ("took", seconds(record.elapsed_s)),
-        ("cost", money(record.cost_usd)),
-        ("calls", counted(sum(record.calls.values()), "model call")),
+        ("cost", dollars(record.cost_usd)),
+        ("calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))),
     ]
     if record.setup:
         facts += [("generator", record.setup.generator), ("judge", record.setup.judge)]

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
+from imagerag.formatting.numbers import attempt as attempt_name
+from imagerag.formatting.numbers import cosine, counted, drawing
 from imagerag.report.markup import Html, join, tag
 from imagerag.report.pictures import Gallery
-from imagerag.report.words import cosine, counted, decision_of, score_of
+from imagerag.report.words import decision_of, passed, score_of
 
 SHOWN = 12
 """Candidates of one search that are shown with their pictures; the rest is a line each."""
@@ -23,8 +25,8 @@ def attempts(record: RunRecord, gallery: Gallery) -> Html:
 def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
     """One picture of a run: its checklist, what it was drawn with, the prompt that was sent."""
     best = made.index == record.best_attempt
-    first = "handed in" if made.origin == "handed_in" else "first drawing"
-    name = f"Round {made.round}" if made.round else first.capitalize()
+    drawn = "handed in" if made.origin == "handed_in" else drawing(made.round)
+    name = f"{attempt_name(made.index)}, {drawn}".capitalize()
     return tag(
         "article",
         tag(
@@ -33,7 +35,7 @@ def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
             tag("span", "result", class_="result") if best else None,
             tag("span", score_of(made.verdict).removesuffix(" met"), class_="score"),
         ),
-        tag("figure", gallery.large(made.image, f"attempt {made.index}"), class_="picture"),
+        tag("figure", gallery.large(made.image, attempt_name(made.index)), class_="picture"),
         _sent_with(made.references, gallery),
         checklist(made.verdict),
         _folded_prompt(made, record.prompt),
@@ -110,7 +112,7 @@ def matrix(record: RunRecord) -> Html | None:
 
 
 def _column(attempt: Attempt) -> str:
-    return f"Round {attempt.round}" if attempt.round else "First"
+    return attempt_name(attempt.index).capitalize()
 
 
 def _cell(verdict: Verdict | None, text: str) -> Html:
@@ -147,7 +149,8 @@ def _search(search: Search, gallery: Gallery, top: float) -> Html:
     query = search.query
     title = "The prompt as a whole" if query.by == "prompt" else query.concept.text
     limit = "off: anything passes" if search.threshold is None else f"cosine ≥ {cosine(search.threshold)}"
-    passed = sum(c.decision not in (None, "below_threshold") for c in search.candidates)
+    through = sum(map(passed, search.candidates))
+    found = counted(len(search.candidates), "candidate")
     more = search.candidates[SHOWN:]
     return tag(
         "article",
@@ -155,7 +158,7 @@ def _search(search: Search, gallery: Gallery, top: float) -> Html:
         tag("p", f"“{query.text}”", class_="caption") if query.text != title else None,
         [tag("p", note, class_="note") for note in (query.note, search.note) if note],
         tag("p", f"in the order of {search.reranker}", class_="mute") if search.reranker else None,
-        tag("p", f"threshold {limit} · {counted(len(search.candidates), 'candidate')}, {passed} passed", class_="mute"),
+        tag("p", f"threshold {limit} · {found}, {through} passed", class_="mute"),
         tag("ol", [_candidate(c, search.threshold, gallery, top) for c in search.candidates[:SHOWN]], class_="found")
         if search.candidates
         else tag("p", "Nothing was found.", class_="nothing"),

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Call, Knobs, LedgerEntry
+from imagerag.formatting.labels import node
+from imagerag.formatting.numbers import counted, dollars, drawing, seconds
 from imagerag.graphs.events import plain
 from imagerag.graphs.history import Change, Step
 from imagerag.report.markup import Html, join, tag
 from imagerag.report.pictures import Gallery
-from imagerag.report.words import NODES, counted, lever_of, money, seconds, told
+from imagerag.report.words import lever_of, told
 
 LONGEST = 6_000
 """Characters of one value or answer that are shown."""
@@ -39,7 +41,7 @@ def ledger(entries: Sequence[LedgerEntry], gallery: Gallery) -> Html | None:
 
 
 def _when(number: int) -> str:
-    return f"round {number}" if number else "first drawing"
+    return drawing(number)
 
 
 def costs(steps: Sequence[Step]) -> Html | None:
@@ -63,12 +65,12 @@ def costs(steps: Sequence[Step]) -> Html | None:
 
 
 def _node(name: str) -> Html:
-    return join(NODES.get(name, name), tag("code", name) if NODES.get(name, name) != name else None)
+    return join(node(name), tag("code", name) if node(name) != name else None)
 
 
 def _sum(calls: Sequence[Call]) -> str:
     costs = [call.cost_usd for call in calls if call.error is None]
-    return "–" if not calls else money(None if None in costs else sum(cost for cost in costs if cost is not None))
+    return "–" if not calls else dollars(None if None in costs else sum(cost for cost in costs if cost is not None))
 
 
 def history(steps: Sequence[Step]) -> Html:
@@ -79,12 +81,12 @@ def history(steps: Sequence[Step]) -> Html:
 def _step(step: Step) -> Html:
     facts = [
         lever_of(step.calls),
-        money(step.cost_usd) if step.calls else "",
+        dollars(step.cost_usd) if step.calls else "",
         seconds(step.elapsed_s) if step.elapsed_s else "",
     ]
     line = (
         tag("span", str(step.index), class_="number"),
-        tag("strong", NODES.get(step.node, step.node)),
+        tag("strong", node(step.node)),
         tag("span", told(step), class_="told"),
         tag("span", " · ".join(filter(None, facts[1:])), class_="facts"),
     )
@@ -109,7 +111,7 @@ def _place(step: Step) -> str:
 def _call(call: Call) -> Html:
     tokens = ", ".join(f"{number:,} {kind}" for kind, number in call.usage.items())
     reused = "from another run's journal" if call.reused else ""
-    facts = (call.backend, lever_of([call]), seconds(call.elapsed_s), money(call.cost_usd), tokens, reused, call.note)
+    facts = (call.backend, lever_of([call]), seconds(call.elapsed_s), dollars(call.cost_usd), tokens, reused, call.note)
     raw = tag("details", tag("summary", "The model's own words"), tag("pre", _cut(call.raw))) if call.raw else None
     return tag(
         "div",

@@ -5,104 +5,43 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.endings import missing_words
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Attempt, Call, Candidate, Outcome, Search, Verdict
+from imagerag.agent.types import Attempt, Call, Candidate, Search, Verdict
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt as attempt_name
+from imagerag.formatting.numbers import cosine, counted, met
 
 if TYPE_CHECKING:
     from imagerag.graphs.history import Change, Step
 
     Changes = Mapping[str, Change]
 
-OUTCOMES: Final[Mapping[Outcome, tuple[str, str]]] = {
-    Outcome.ALIGNED: ("aligned", "good"),
-    Outcome.BEST_EFFORT: ("best effort", "warn"),
-    Outcome.NO_USABLE_REFERENCE: ("no usable reference", "warn"),
-    Outcome.BUDGET_EXHAUSTED: ("budget spent", "warn"),
-    Outcome.REFUSED: ("refused", "bad"),
-    Outcome.FAILED: ("failed", "bad"),
-    Outcome.JUDGE_UNAVAILABLE: ("judge unavailable", "calm"),
-    Outcome.CANCELLED: ("cancelled", "calm"),
-}
-"""What an outcome is called, and its tone."""
-
-DECISIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "taken": ("taken", "sent to the generator"),
-    "offered": ("offered", "put before you to choose"),
-    "reserve": ("reserve", "passed, but there was a better one"),
-    "below_threshold": ("too low", "under the threshold"),
-    "already_used": ("used before", "was sent in an earlier round and did not help"),
-    "near_duplicate": ("twin", "nearly the same picture as one already found"),
-    "rejected_by_hand": ("declined", "passed, but others were chosen"),
-    "rejected_by_reranker": ("unfit", "passed, but the reranker found that it does not fit"),
-}
-"""What a decision on a candidate is called, and why it was made."""
-
-NODES: Final[Mapping[str, str]] = {
-    "input": "was asked for",
-    "state": "kept without its steps",
-    "generate": "draw",
-    "critique": "judge",
-    "extract_concepts": "name what is missing",
-    "write_captions": "write captions",
-    "retrieve": "search",
-    "shortlist": "decide",
-    "select": "choose by hand",
-    "regenerate": "redraw",
-    "finish": "finish",
-    "cancel": "cancel",
-    "update": "changed by hand",
-}
-
-
-def cosine(value: float) -> str:
-    """A cosine, three digits: differences smaller than that mean nothing, and there is no minus nothing."""
-    return f"{value:z.3f}"
-
 
 def outcome_of(record: RunRecord) -> tuple[str, str]:
     """How a run stands in a few words, and the tone."""
-    if record.outcome is not None:
-        return OUTCOMES[record.outcome]
-    return ("waits for a choice", "warn") if record.status == "interrupted" else ("not finished", "calm")
+    stands = labels.standing(record.status, record.outcome)
+    return stands.name, stands.tone
 
 
 def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
     """What was decided about a candidate, and why."""
-    if candidate.decision is None:
-        return "found", "nothing was decided about it yet"
-    word, why = DECISIONS.get(candidate.decision, (candidate.decision.replace("_", " "), ""))
+    word, why, _ = labels.decision(candidate.decision)
     if candidate.decision == "below_threshold" and threshold is not None:
-        why = f"{threshold - candidate.similarity:.3f} under the threshold"
+        why = f"{cosine(threshold - candidate.similarity)} below the threshold"
     return word, why
 
 
-def money(cost: float | None) -> str:
-    """US dollars; what is not known is not zero."""
-    if cost is None:
-        return "price not known"
-    return "free" if not cost else f"${cost:.2f}" if cost >= 0.1 else f"${cost:.4f}"
-
-
-def seconds(elapsed: float) -> str:
-    """`12 ms`, `3.4 s`, `2 min 05 s`."""
-    if elapsed < 0.995:
-        return f"{1000 * elapsed:.0f} ms"
-    return f"{elapsed:.1f} s" if elapsed < 100 else f"{elapsed // 60:.0f} min {elapsed % 60:02.0f} s"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 picture`, `2 pictures`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def passed(candidate: Candidate) -> bool:
+    """Whether a candidate reached the threshold; one about which nothing else was decided yet did."""
+    return candidate.decision != "below_threshold"
 
 
 def score_of(verdict: Verdict | None) -> str:
     """`2 of 3 met`, or what there is instead of a score."""
     if verdict is None:
         return "not judged"
-    if verdict.status == "abstained":
-        return "no readable answer"
-    if verdict.checks:
-        return f"{sum(check.met for check in verdict.checks)} of {len(verdict.checks)} met"
-    return "aligned" if verdict.aligned else "not aligned"
+    if verdict.status == "judged" and verdict.checks:
+        return met(sum(check.met for check in verdict.checks), len(verdict.checks))
+    return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
 
 
 def lever_of(calls: Sequence[Call]) -> str:
@@ -145,13 +84,16 @@ _NOTHING: Final = {
 
 def _drawn(changes: "Changes") -> str:
     attempt = _newest(changes)
-    if attempt is None:
-        return ""
+    return attempt_title(attempt) if attempt else ""
+
+
+def attempt_title(attempt: Attempt) -> str:
+    """Which attempt it is, and how it came to be."""
     if attempt.origin == "handed_in":
-        return f"attempt {attempt.index}: the picture that was handed in"
+        return f"{attempt_name(attempt.index)}, the picture that was handed in"
     if not attempt.references:
-        return f"attempt {attempt.index}, from the prompt alone"
-    return f"attempt {attempt.index}, with {counted(len(attempt.references), 'reference')}"
+        return f"{attempt_name(attempt.index)}, drawn from the prompt alone"
+    return f"{attempt_name(attempt.index)}, drawn with {counted(len(attempt.references), 'reference')}"
 
 
 def _judged(changes: "Changes") -> str:
@@ -172,10 +114,10 @@ def _found(changes: "Changes") -> str:
 
 
 def _search(search: Search) -> str:
-    passed = sum(candidate.decision != "below_threshold" for candidate in search.candidates)
-    at = "no threshold" if search.threshold is None else f"threshold {search.threshold:.3f}"
+    through = sum(map(passed, search.candidates))
+    at = "no threshold" if search.threshold is None else f"threshold {cosine(search.threshold)}"
     for_what = "the prompt" if search.query.by == "prompt" else search.query.concept.text
-    return f"{for_what}: {counted(len(search.candidates), 'candidate')}, {passed} passed ({at})"
+    return f"{for_what}: {counted(len(search.candidates), 'candidate')}, {through} passed ({at})"
 
 
 def _decided(changes: "Changes") -> str:
@@ -256,4 +198,4 @@ def passed_of(step: "Step") -> str:
     if step.node != "retrieve":
         return ""
     candidates = [c for search in new_searches(step.changes) for c in search.candidates]
-    return f"{sum(c.decision != 'below_threshold' for c in candidates)} of {len(candidates)}"
+    return f"{sum(map(passed, candidates))} of {len(candidates)}"

@@ -8,7 +8,8 @@ from typing import Final
 
 from PIL import Image
 
-from imagerag.report.words import cosine
+from imagerag.formatting.labels import FOUND_BY, decision
+from imagerag.formatting.numbers import cosine, dollars, seconds
 from imagerag.sheets.drawing import Pen, leading, measure
 from imagerag.sheets.page import (
     ACCENT,
@@ -34,8 +35,6 @@ SIDE: Final = (INNER - (COLUMNS - 1) * GUTTER) / COLUMNS
 SHOWN: Final = 20
 """Pictures on one sheet; the record has them all."""
 BAR: Final = 5
-
-_BY: Final = {"similarity": "by similarity", "metadata": "by its metadata", "earlier": "from the answer before"}
 
 
 def answer_sheet(answer: Document, load: Load) -> Image.Image:
@@ -117,7 +116,7 @@ class _Sheet(Page):
         supports = self.supports.get(one["number"] or 0) or ""
         if supports:
             y = self.pen.text(x, y + 1, supports, 13, ACCENT, width=SIDE, lines=3)
-        why = _BY[one["by"]] if one["accepted"] else "not similar enough"
+        why = FOUND_BY[one["by"]] if one["accepted"] else decision("below_threshold").name
         words = " · ".join(part for part in (why, one["licence"]) if part)
         return self.pen.text(x, y + 1, words, 12, MUTED, width=SIDE, lines=2)
 
@@ -147,7 +146,7 @@ class _Sheet(Page):
         told = [
             f"library {self.answer['library']}" if self.answer.get("library") else "",
             f"answered by {self.answer['answerer']}" if self.answer.get("answerer") else "",
-            f"{self.answer.get('elapsed_s', 0):.1f} s",
-            f"${cost:.4f}" if cost else "",
+            seconds(self.answer.get("elapsed_s", 0)),
+            dollars(cost),
         ]
         return " · ".join(filter(None, told))

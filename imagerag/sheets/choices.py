@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from imagerag.report.words import cosine
+from imagerag.formatting.numbers import cosine
 from imagerag.sheets.drawing import SCALE, Pen, measure
 from imagerag.sheets.page import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from PIL import Image, ImageOps
 
 from imagerag.agent.errors import BlobError
+from imagerag.formatting.labels import ANSWERS, OUTCOMES, Tone, label, standing
 from imagerag.sheets.drawing import SCALE, Color, Icon, Pen, measure
 from imagerag.store.masks import shown_mask
 
@@ -31,21 +32,13 @@ ACCENT: Color = (15, 118, 105)
 AMBER: Color = (176, 118, 22)
 RUST: Color = (181, 71, 47)
 
-_BADGES: Final[Mapping[str, tuple[str, Color, Icon]]] = {
-    "aligned": ("aligned", ACCENT, "tick"),
-    "best_effort": ("best effort", AMBER, "dash"),
-    "no_usable_reference": ("no usable reference", AMBER, "dash"),
-    "budget_exhausted": ("budget spent", AMBER, "dash"),
-    "refused": ("refused", RUST, "cross"),
-    "failed": ("failed", RUST, "cross"),
-    "judge_unavailable": ("judge unavailable", MUTED, "dash"),
-    "cancelled": ("cancelled", MUTED, "cross"),
-    "answered": ("answered", ACCENT, "tick"),
-    "not_held": ("not held", AMBER, "dash"),
-    "unreadable": ("not readable", MUTED, "dash"),
-    "unavailable": ("unavailable", MUTED, "dash"),
+_TONES: Final[Mapping[Tone, tuple[Color, Icon]]] = {
+    "good": (ACCENT, "tick"),
+    "warn": (AMBER, "dash"),
+    "bad": (RUST, "cross"),
+    "calm": (MUTED, "dash"),
 }
-"""The outcomes of runs and of answers, as the words, the colour and the sign of a pill."""
+"""The colour and the sign of a pill."""
 
 
 class Gallery:
@@ -123,14 +116,19 @@ class Page:
         w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
         self.pen.picture(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
 
-    def top(self, y: float, outcome: str | None, heading: str, asked: str) -> tuple[float, float]:
+    def top(
+        self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"
+    ) -> tuple[float, float]:
         """What was asked, and on the right how it ended. Gives where that ends, and the room left of the badge."""
-        label, color, icon = _BADGES.get(outcome or "", ("not finished", MUTED, "dash"))
-        pill = measure(label, 15) + 54
+        stands = (
+            label(ANSWERS, outcome) if outcome in ANSWERS and outcome not in OUTCOMES else standing(status, outcome)
+        )
+        color, icon = _TONES[stands.tone]
+        pill = measure(stands.name, 15) + 54
         left = MARGIN + INNER - pill
         self.pen.box(left, y + 26, pill, 34, color, radius=17)
         self.pen.icon(left + 8, y + 33, 20, icon, color, disc=WHITE)
-        self.pen.text(left + 37, y + 32.5, label, 15, WHITE, bold=True)
+        self.pen.text(left + 37, y + 32.5, stands.name, 15, WHITE, bold=True)
         self.heading(MARGIN, y, heading)
         room = INNER - pill - 48
         return self.pen.text(MARGIN - 1, y + 22, asked, 30, INK, width=room, lines=3, bold=True), room

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from imagerag.report.words import cosine
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt as attempt_name
+from imagerag.formatting.numbers import cosine, dollars, drawing, met, model_calls, seconds
 from imagerag.sheets.drawing import Pen, leading
 from imagerag.sheets.page import (
     ACCENT,
@@ -24,17 +26,6 @@ SHOWN = 8
 BARS = 44
 """The height of the tallest similarity bar."""
 
-_DECISIONS = {
-    "taken": "taken",
-    "offered": "offered",
-    "reserve": "reserve",
-    "below_threshold": "too low",
-    "already_used": "used",
-    "near_duplicate": "twin",
-    "rejected_by_hand": "declined",
-    "rejected_by_reranker": "unfit",
-}
-
 
 class Parts(Page):
     """Draws the parts of one run's sheet."""
@@ -46,10 +37,10 @@ class Parts(Page):
 
     def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
         """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
-        verdict, number = attempt.get("verdict"), attempt["round"]
-        first = "handed in" if attempt.get("origin") == "handed_in" else "first drawing"
+        verdict = attempt.get("verdict")
+        drawn = "handed in" if attempt.get("origin") == "handed_in" else drawing(attempt["round"])
         self.pen.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
-        y = self.heading(x, y, f"redrawn, round {number}" if number else first)
+        y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {drawn}")
         best = self.run.get("best_attempt") == attempt["index"]
         if best:
             self.pen.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
@@ -122,7 +113,7 @@ class Parts(Page):
         column, side = _columns(width)
         for number, candidate in enumerate(shown):
             self._candidate(candidate, x + number * column, y, side)
-        y += side + 6 + leading(11.5) * 2
+        y += side + 6 + leading(11.5) * 3
         if len(found) > SHOWN:
             y = self.pen.text(x, y + 4, f"and {len(found) - SHOWN} more", 12, MUTED)
         return y
@@ -139,7 +130,9 @@ class Parts(Page):
             self.pen.rule(x, y + BARS - line, width, INK, dash=3, line=1)
             # Above the line, and above the last two bars where they are higher than it.
             top = max([line, *tall[SHOWN - 2 :]])
-            self.pen.text(x, y + BARS - top - 17, f"threshold {threshold:.3f}", 11.5, INK, width=width, align="right")
+            self.pen.text(
+                x, y + BARS - top - 17, f"threshold {cosine(threshold)}", 11.5, INK, width=width, align="right"
+            )
 
     def _candidate(self, candidate: Document, x: float, y: float, side: float) -> None:
         taken = candidate.get("decision") == "taken"
@@ -152,8 +145,8 @@ class Parts(Page):
         ink = ACCENT if taken else MUTED
         number = cosine(candidate["similarity"])
         y = self.pen.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
-        decision = _DECISIONS.get(candidate.get("decision") or "", "")
-        self.pen.text(x - 4, y, decision, 11, ink, width=side + 8, align="center")
+        decision = labels.decision(candidate.get("decision")).name
+        self.pen.text(x - 4, y, decision, 11, ink, width=side + 8, lines=2, align="center")
 
 
 def _columns(width: float) -> tuple[float, float]:
@@ -173,26 +166,27 @@ def _span(searches: Sequence[Document]) -> tuple[float, float]:
 
 def _score(verdict: Document | None) -> str:
     checks = (verdict or {}).get("checks") or []
-    return f"{sum(bool(c['met']) for c in checks)} of {len(checks)}" if checks else ""
+    return met(sum(bool(c["met"]) for c in checks), len(checks)) if checks else ""
 
 
 def _in_words(verdict: Document | None) -> str:
     if not verdict:
         return "not judged"
+    told = labels.verdict(judged=verdict.get("status") != "abstained", aligned=verdict.get("aligned"))
     if verdict.get("status") == "abstained" or verdict.get("aligned") is None:
-        return "the judge gave no readable answer"
-    return str(verdict.get("reason") or ("matches the prompt" if verdict["aligned"] else "does not match the prompt"))
+        return f"the judge gave {told}"
+    return str(verdict.get("reason") or told)
 
 
 def facts(run: Document) -> str:
     """The small print: calls, time, cost, and whose pictures were used."""
-    calls = run.get("calls") or {}
-    roles = ", ".join(f"{count} {role}" for role, count in calls.items())
-    told = [f"{sum(calls.values())} model calls ({roles})"] if calls else []
+    calls, reused = run.get("calls") or {}, run.get("reused") or {}
+    roles = ", ".join(f"{count} × {role}" for role, count in calls.items())
+    told = [model_calls(sum(calls.values()), sum(reused.values())) + (f" ({roles})" if roles else "")]
     if run.get("elapsed_s") is not None:
-        told.append(f"{run['elapsed_s']:.1f} s")
-    if run.get("cost_usd") is not None:
-        told.append(f"${run['cost_usd']:.2f}")
+        told.append(seconds(run["elapsed_s"]))
+    if "cost_usd" in run:
+        told.append(dollars(run["cost_usd"]))
     setup = run.get("setup") or {}
     if setup.get("library"):
         told.append(f"library {setup['library']}")

@@ -99,7 +99,8 @@ class _Sheet:
         return self.parts.footer(y, facts(self.run)) + 36
 
     def _header(self, y: float) -> float:
-        y, width = self.parts.top(y, self.run.get("outcome"), "asked for", self.run.get("prompt") or "")
+        status, prompt = self.run.get("status") or "running", self.run.get("prompt") or ""
+        y, width = self.parts.top(y, self.run.get("outcome"), "asked for", prompt, status=status)
         reason = str(self.run.get("reason") or "")
         return self.pen.text(MARGIN, y + 8, reason[:1].upper() + reason[1:], 16, MUTED, width=width, lines=2)
 
@@ -134,9 +135,8 @@ class _Sheet:
     def _not_drawn(self, x: float, y: float) -> float:
         y = self.parts.heading(x, y, "not drawn again")
         self.pen.frame(x, y, ASIDE, ASIDE, HAIRLINE, PAPER, radius=9, line=1)
-        reason = str(self.run.get("reason") or "The run ended here.")
-        if self.run.get("outcome") == "no_usable_reference":
-            reason = "Nothing that was found is similar enough to draw with."
+        reason = str(self.run.get("reason") or "the run ended here")
+        reason = f"{reason[:1].upper()}{reason[1:]}"
         rows = len(wrap(reason, 15, ASIDE - 56, 9))
         top = y + (ASIDE - rows * leading(15)) / 2
         self.pen.text(x + 28, top, reason, 15, MUTED, width=ASIDE - 56, lines=9, align="center")

@@ -11,12 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BELOW = {
-    "agent": set(),
-    "store": {"agent"},
-    "tools": {"agent"},
-    "graphs": {"tools", "store", "agent"},
-    "evals": {"graphs", "tools", "store", "agent"},
-    "imagerag": {"evals", "graphs", "tools", "store", "agent"},
+    "formatting": set(),
+    "agent": {"formatting"},
+    "store": {"agent", "formatting"},
+    "tools": {"agent", "formatting"},
+    "graphs": {"tools", "store", "agent", "formatting"},
+    "evals": {"graphs", "tools", "store", "agent", "formatting"},
+    "imagerag": {"evals", "graphs", "tools", "store", "agent", "formatting"},
 }
 """What each layer may import, besides itself."""
 
@@ -24,7 +25,7 @@ HEAVY = ("torch", "open_clip", "langgraph", "langchain_core", "langchain_openai"
 
 
 def modules(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
+    return sorted((ROOT / ("imagerag/formatting" if folder == "formatting" else folder)).rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
@@ -87,6 +88,8 @@ def test_layers_are_imported_as_part_of_the_package(folder: str) -> None:
         ("graphs", "from imagerag import __version__", True),
         ("evals", "from imagerag.graphs import runner", False),
         ("agent", "from imagerag.agent import types", False),
+        ("agent", "from imagerag.formatting import labels", False),
+        ("formatting", "from imagerag.agent import types", True),
     ],
 )
 def test_the_check_sees_a_wrong_import(

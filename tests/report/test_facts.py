@@ -5,8 +5,9 @@ import html
 import pytest
 
 from imagerag import ImageRAG
+from imagerag.formatting.numbers import cosine, dollars
 from imagerag.report.markup import escape
-from imagerag.report.words import decision_of, money
+from imagerag.report.words import decision_of
 from tests.report.conftest import RUNS
 from tests.report.test_page import Reader
 
@@ -28,12 +29,12 @@ async def test_every_fact_of_the_record_is_on_the_page(rag: ImageRAG, name: str)
         assert as_read(search.query.text) in words
         for candidate in search.candidates:
             word, why = decision_of(candidate, search.threshold)
-            for said in (candidate.title or candidate.image.sha256[:12], f"{candidate.similarity:z.3f}", word, why):
+            for said in (candidate.title or candidate.image.sha256[:12], cosine(candidate.similarity), word, why):
                 assert as_read(said) in words
     for attempt in record.attempts:
         assert as_read(attempt.prompt) in words
         for check in attempt.verdict.checks if attempt.verdict else ():
             assert as_read(check.requirement.text) in words
-    assert money(record.cost_usd).capitalize() in words
+    assert dollars(record.cost_usd).capitalize() in words
     for role, number in record.calls.items():
         assert f"{number} × {role}" in words

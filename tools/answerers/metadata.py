@@ -13,6 +13,7 @@ from imagerag.agent.answering.values import MAX_CITATIONS, Answered, Citation, E
 from imagerag.agent.answering.vocabulary import written
 from imagerag.agent.ports import FREE, Embedder, Tariff
 from imagerag.agent.types import Variation
+from imagerag.formatting.numbers import counted
 
 if TYPE_CHECKING:
     from imagerag.tools.specs import BackendSpec
@@ -160,7 +161,9 @@ class _Answer:
 
     def _none(self) -> str:
         finding = self.finding
-        text = f"The library holds nothing like that: of {finding.rows} pictures none has {finding.condition}."
+        text = (
+            f"The library holds nothing like that: of {counted(finding.rows, 'picture')} none has {finding.condition}."
+        )
         near = [source for source in self.listed if source.by == "similarity"][:3]
         return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text
 
@@ -179,7 +182,7 @@ class _Answer:
     def _all(self, *, every: str = "all ") -> str:
         """`3 pictures with colour red`."""
         finding = self.finding
-        what = f"{finding.matched} {'picture' if finding.matched == 1 else 'pictures'}"
+        what = counted(finding.matched, "picture")
         return f"{what} with {finding.condition}" if finding.condition else f"{every}{what}"
 
     def _examples(self) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.types import Concept
+from imagerag.formatting.messages import invalid
 from imagerag.tools.judges.vlm_json import objects_in
 from imagerag.tools.judges.vlm_words import cannot, check_refusal, clean, declines, fold, unfenced
 
@@ -133,8 +134,7 @@ def model_of(text: str, model: type[Model]) -> Model:
         try:
             read = model.model_validate(found)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            problem = f"{'.'.join(str(step) for step in first['loc']) or 'it'}: {first['msg']}"
+            problem = invalid(error, most=1)
             continue
         if read not in fitting:
             fitting.append(read)

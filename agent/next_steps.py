@@ -1,0 +1,152 @@
+"""What a person does now that a run stands as it does, most useful first."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.no_reference import furthest
+from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
+from imagerag.formatting.numbers import cosine
+
+if TYPE_CHECKING:
+    from imagerag.agent.record import RunRecord
+
+MOST: Final = 3
+"""Ways out that are named of a run without a usable reference."""
+
+
+def next_steps(record: "RunRecord") -> list[str]:
+    """What to do now, ready to be shown."""
+    resume, go_on = f"imagerag resume {record.run_id}", f"imagerag continue {record.run_id}"
+    if record.status == "interrupted":
+        return [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
+    if record.outcome is None:
+        return [f"the run is unfinished: {resume}"]
+    if record.outcome is Outcome.NO_USABLE_REFERENCE:
+        return [*_ways_out(record), "or accept the best attempt as it is"]
+    return {
+        Outcome.ALIGNED: [],
+        Outcome.BEST_EFFORT: [f"allow more rounds: {go_on} --more-rounds 3", _add(record)],
+        Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
+        Outcome.BUDGET_EXHAUSTED: [f"allow more: {go_on} with --max-calls, --max-cost-usd or --deadline-s"],
+        Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
+        Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
+        Outcome.CANCELLED: [],
+    }[record.outcome]
+
+
+def last_searches(record: "RunRecord") -> list[Search]:
+    """The searches that no drawing followed: those that the run ended with."""
+    drawn = max((attempt.round for attempt in record.attempts), default=-1)
+    return [search for search in record.searches if search.round > drawn]
+
+
+def _ways_out(record: "RunRecord") -> list[str]:
+    ways = [way for cause in record.causes for way in _WAYS[cause](record)]
+    return list(dict.fromkeys(ways))[:MOST] or [_add(record)]
+
+
+def _filtered(record: "RunRecord") -> Iterator[str]:
+    by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
+    by = by or {one.by for search in last_searches(record) for one in search.left_out}
+    flags = {"licences": "--licence", "tags": "--tag", "where": "--where", "filters": "the filters"}
+    named = " or ".join(flag for name, flag in flags.items() if name in by) or "the filters"
+    yield f"run it without {named}: imagerag generate {_quoted(record.prompt)}{_library(record)}"
+
+
+def _excluded(record: "RunRecord") -> Iterator[str]:
+    left_out = (one for search in last_searches(record) for one in search.left_out if one.by == "excluded")
+    allowed = next((sha for one in left_out for sha in one.passing if sha in record.excluded), None)
+    if allowed:
+        yield f"allow one that is never to be used: imagerag continue {record.run_id} --use {allowed}"
+
+
+def _below(record: "RunRecord") -> Iterator[str]:
+    knobs = record.setup.knobs if record.setup else None
+    if knobs and isinstance(knobs.threshold, float):
+        limit = cosine(knobs.threshold)
+        again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --threshold auto"
+        yield f"ask for less than {limit}: {again}"
+    yield _add(record)
+    if nearest := _nearest(record, "below_threshold"):
+        how = f"use the closest all the same ({_name(nearest)}, {cosine(nearest.similarity)})"
+        yield f"{how}: imagerag continue {record.run_id} --use {nearest.image.sha256[:12]}"
+
+
+def _used(record: "RunRecord") -> Iterator[str]:
+    yield _add(record)
+    yield f"try another generator: imagerag generate {_quoted(record.prompt)}{_library(record)} --generator SPEC"
+
+
+def _declined(record: "RunRecord") -> Iterator[str]:
+    if nearest := _nearest(record, "rejected_by_hand"):
+        told = f"draw with one that you did not choose ({_name(nearest)})"
+        yield f"{told}: imagerag continue {record.run_id} --use {nearest.image.sha256[:12]}"
+    yield _add(record)
+
+
+def _unfit(record: "RunRecord") -> Iterator[str]:
+    if nearest := _nearest(record, "rejected_by_reranker"):
+        told = f"use one that the reranker left out ({_name(nearest)})"
+        yield f"{told}: imagerag continue {record.run_id} --use {nearest.image.sha256[:12]}"
+    yield _add(record)
+
+
+def _room(record: "RunRecord") -> Iterator[str]:
+    yield "send fewer pictures of your own, or allow more with --max-references, where the generator takes more"
+
+
+def _none_taken(record: "RunRecord") -> Iterator[str]:
+    yield "use a generator that takes reference images: --generator SPEC (imagerag doctor says what there is)"
+
+
+def _no_library(record: "RunRecord") -> Iterator[str]:
+    yield f"name a library: imagerag generate {_quoted(record.prompt)} --library NAME (imagerag library list)"
+
+
+def _empty(record: "RunRecord") -> Iterator[str]:
+    yield f"fill the library: imagerag index PATH --library {_named(record)}"
+
+
+_WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
+    "takes_none": _none_taken,
+    "no_room": _room,
+    "no_library": _no_library,
+    "empty_library": _empty,
+    "filtered": _filtered,
+    "excluded": _excluded,
+    "rejected_by_hand": _declined,
+    "already_used": _used,
+    "rejected_by_reranker": _unfit,
+    "below_threshold": _below,
+}
+
+
+def _add(record: "RunRecord") -> str:
+    lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved is None]
+    what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
+    if record.setup and record.setup.library == BUILT_IN_LIBRARY:
+        return f"index a picture of {what} of your own: imagerag index FILE --library NAME"
+    return f"add a picture of {what}: imagerag index FILE --library {_named(record)}"
+
+
+def _nearest(record: "RunRecord", decision: str) -> Candidate | None:
+    found = [candidate for candidate, _ in furthest(last_searches(record)) if candidate.decision == decision]
+    return max(found, key=lambda candidate: candidate.similarity, default=None)
+
+
+def _name(candidate: Candidate) -> str:
+    return f"'{candidate.title}'" if candidate.title else candidate.image.sha256[:12]
+
+
+def _quoted(prompt: str) -> str:
+    return shlex.quote(prompt) if len(prompt) <= 60 else "PROMPT"
+
+
+def _named(record: "RunRecord") -> str:
+    return (record.setup.library if record.setup else None) or "NAME"
+
+
+def _library(record: "RunRecord") -> str:
+    name = record.setup.library if record.setup else None
+    return f" --library {shlex.quote(name)}" if name and name != BUILT_IN_LIBRARY else ""

@@ -1,0 +1,170 @@
+"""Why a round ended without a reference to draw with: told from what was decided about each candidate.
+
+Images are counted, not searches: one that several searches found counts once, by how far it came.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imagerag.agent.types import Candidate, Cause, Decision, Knobs, LeftOut, Search
+from imagerag.formatting.labels import decision as label_of
+from imagerag.formatting.numbers import cosine, counted
+
+FURTHEST: Final[tuple[Decision, ...]] = (
+    "taken",
+    "offered",
+    "rejected_by_hand",
+    "already_used",
+    "rejected_by_reranker",
+    "reserve",
+    "near_duplicate",
+    "below_threshold",
+)
+"""Decisions by how far a candidate came, the furthest first."""
+
+_CAUSES: Final[Mapping[Decision, Cause]] = {
+    "rejected_by_hand": "rejected_by_hand",
+    "already_used": "already_used",
+    "rejected_by_reranker": "rejected_by_reranker",
+    "below_threshold": "below_threshold",
+}
+
+FILTERS: Final[Mapping[str, str]] = {
+    "licences": "the licence filter",
+    "tags": "the tag filter",
+    "where": "the metadata filter",
+    "excluded": "the list of pictures never to be used",
+    "filters": "the filters together",
+}
+"""What can keep an image out of a search."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoReference:
+    """Why there was no reference.
+
+    Attributes:
+        causes: everything that stood in the way, what is most worth changing first.
+        reason: the same as a clause.
+    """
+
+    causes: tuple[Cause, ...]
+    reason: str
+
+
+def furthest(searches: Sequence[Search]) -> list[tuple[Candidate, Search]]:
+    """Every image that was found, once: where it came furthest, and of equals where it was most similar."""
+    best: dict[str, tuple[Candidate, Search]] = {}
+    for search in searches:
+        for candidate in search.candidates:
+            known = best.get(candidate.image.sha256)
+            if known is None or _rank(candidate) < _rank(known[0]):
+                best[candidate.image.sha256] = (candidate, search)
+    return list(best.values())
+
+
+def _rank(candidate: Candidate) -> tuple[int, float]:
+    decided = candidate.decision
+    return (FURTHEST.index(decided) if decided in FURTHEST else len(FURTHEST), -candidate.similarity)
+
+
+def why_none(
+    searches: Sequence[Search],
+    knobs: Knobs,
+    *,
+    room: int,
+    takes: int | None = None,
+    library: str | None = "",
+    sent: frozenset[str] = frozenset(),
+) -> NoReference:
+    """Why none of what a round's searches found can be drawn with.
+
+    Args:
+        room: how many references the generator takes beside those that are always sent.
+        takes: how many images it takes in all, where that is known.
+        library: its name; None for a run without one.
+        sent: images that go with every drawing, so that no search looks for them.
+    """
+    if takes == 0:
+        return NoReference(causes=("takes_none",), reason="the generator takes no reference images")
+    if not room:
+        return NoReference(
+            causes=("no_room",), reason="the generator takes no more images beside those that are always sent"
+        )
+    if library is None:
+        return NoReference(causes=("no_library",), reason="the run has no library to search")
+    found = furthest(searches)
+    left_out = _left_out(searches, sent)
+    if not found and not left_out:
+        named = f"library {library!r}" if library else "the library"
+        return NoReference(causes=("empty_library",), reason=f"{named} holds no pictures")
+    causes: list[Cause] = []
+    clauses: list[str] = []
+    if left_out:
+        clauses.append(_filtered(left_out, knobs, found=bool(found)))
+        if any(one.passing for one in left_out) or not found:
+            causes.append("excluded" if left_out[0].by == "excluded" else "filtered")
+        if not any(one.passing for one in left_out):
+            causes.append("below_threshold")
+    if found:
+        clauses.insert(0, f"of {counted(len(found), 'picture')} found, {_counts(found)}")
+    seen = {candidate.decision for candidate, _ in found}
+    causes += [cause for decided, cause in _CAUSES.items() if decided in seen and cause not in causes]
+    return NoReference(causes=tuple(causes), reason="; ".join(clauses))
+
+
+def _counts(found: Sequence[tuple[Candidate, Search]]) -> str:
+    tally = Counter(candidate.decision for candidate, _ in found)
+    order: list[Decision | None] = [*FURTHEST, None]
+    return ", ".join(_count(tally[decided], decided, found) for decided in order if tally[decided])
+
+
+def _count(number: int, decided: Decision | None, found: Sequence[tuple[Candidate, Search]]) -> str:
+    told = f"{number} {label_of(decided).meaning}"
+    if decided != "below_threshold":
+        return told
+    nearest, search = max((pair for pair in found if pair[0].decision == decided), key=lambda pair: pair[0].similarity)
+    limit = "" if search.threshold is None else f" {cosine(search.threshold)}"
+    return f"{told}{limit} (closest {cosine(nearest.similarity)})"
+
+
+def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[LeftOut]:
+    """What each filter kept out of all searches, what would have passed first."""
+    merged: dict[str, LeftOut] = {}
+    for one in (one for search in searches for one in search.left_out):
+        known = merged.get(one.by, one)
+        found = dict.fromkeys(sha for sha in (*known.found, *one.found) if sha not in sent)
+        if not found:
+            continue
+        merged[one.by] = LeftOut(
+            by=one.by,
+            found=tuple(found),
+            passing=tuple(dict.fromkeys(sha for sha in (*known.passing, *one.passing) if sha not in sent)),
+            closest=max(known.closest, one.closest),
+            threshold=one.threshold,
+        )
+    return sorted(merged.values(), key=lambda one: -len(one.passing))
+
+
+def _filtered(left_out: Sequence[LeftOut], knobs: Knobs, *, found: bool) -> str:
+    """What the filters kept out. None of it passed: then they are not all that stood in the way."""
+    passing = [one for one in left_out if one.passing]
+    if passing:
+        clauses = [f"{filter_words(one, knobs)} leaves out {len(one.passing)} that would pass" for one in passing]
+        return " and ".join(clauses)
+    one = left_out[0]
+    limit = "" if one.threshold is None else f" the threshold {cosine(one.threshold)}"
+    begin = "" if found else f"{filter_words(one, knobs)} leaves nothing; "
+    return f"{begin}without it nothing reaches{limit} either (closest {cosine(one.closest)})"
+
+
+def filter_words(one: LeftOut, knobs: Knobs) -> str:
+    """A filter with what it asks for."""
+    asked = {
+        "licences": ", ".join(knobs.licences),
+        "tags": ", ".join(knobs.tags),
+        "where": ", ".join(f"{name}={value}" for name, value in knobs.where.items()),
+    }.get(one.by, "")
+    return FILTERS[one.by] + (f" ({asked})" if asked else "")

@@ -1,0 +1,150 @@
+"""Sentences that errors are made of: an unknown name with what it was near, and a value that cannot be.
+
+Pydantic's own words never reach a person: what was wrong is said by its type.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_SHOWN: Final = 60
+"""Characters of a name that is not known."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant; empty where none is near."""
+    spelled = {one.casefold(): one for one in known}
+    found = get_close_matches(name.casefold(), spelled, n=1, cutoff=0.6)
+    return spelled[found[0]] if found else ""
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, where: str = "", more: str = "") -> str:
+    """`no preset 'sketsh'; did you mean 'sketch'? There are: sketch, openai, local`.
+
+    Args:
+        what: the kind of thing, for instance "preset".
+        name: what was written.
+        known: all there are.
+        where: where it was written, for instance "imagerag.toml".
+        more: what may be written instead beside the known ones.
+    """
+    names = list(known)
+    told = f"{where}: " if where else ""
+    told += f"no {what} {name[:_SHOWN]!r}"
+    guess = near(name, names)
+    told += f"; did you mean {guess!r}? " if guess else "; "
+    listed = ", ".join(names)
+    if len(names) == 1:
+        told += f"there is only {listed}" if not guess else f"There is only {listed}"
+    elif names:
+        told += f"there are: {listed}" if not guess else f"There are: {listed}"
+    else:
+        told += "there are none"
+    return f"{told}; {more}" if more else told
+
+
+def invalid(error: "ValidationError", *, most: int = 3, named: bool = True) -> str:
+    """What is wrong with values, each by its name: `max_rounds: at most 20, not 21`.
+
+    Args:
+        most: problems that are named.
+        named: whether the name of what is wrong stands before it.
+    """
+    problems = []
+    for problem in error.errors(include_url=False):
+        place = ".".join(str(step) for step in problem["loc"] if not _is_branch(step))
+        words = wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
+        problems.append(f"{place}: {words}" if place and named else words)
+    told = list(dict.fromkeys(problems))
+    return "; ".join(told[:most]) + (f"; and {len(told) - most} more" if len(told) > most else "")
+
+
+def _is_branch(step: int | str) -> bool:
+    """Whether a step of a place is pydantic's own name for the branch of a union that it tried."""
+    return isinstance(step, str) and ("[" in step or step in _BRANCHES)
+
+
+_BRANCHES: Final = frozenset({"str", "int", "float", "bool", "constrained-str", "constrained-float", "function-after"})
+
+_TYPES: Final[Mapping[str, str]] = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a number that is not infinite",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen_set": "a list",
+    "dict": "a table of names and values",
+    "mapping": "a table of names and values",
+    "model": "a table of names and values",
+    "model_attributes": "a table of names and values",
+    "none_required": "nothing (null)",
+    "datetime": "a time, such as 2026-11-30T18:00",
+    "url": "an address, such as http://localhost:8000",
+    "bytes": "bytes",
+    "json": "JSON",
+}
+"""What a type of pydantic's errors is called, by the part of its name before `_type` or `_parsing`."""
+
+
+def wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -> str:
+    """What is wrong with one value.
+
+    Args:
+        kind: the type of pydantic's error.
+        message: pydantic's own words, which are kept of nothing but our own validators.
+        given: the value.
+        context: what it was compared with.
+    """
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind in _SAID:
+        return _SAID[kind]
+    if kind in _LIMITS:
+        words, name = _LIMITS[kind]
+        return f"{words} {_bound(context.get(name))}" + _but(given)
+    if kind in ("literal_error", "enum"):
+        return f"one of {str(context.get('expected', '')).replace(' or ', ', ')}" + _but(given)
+    if kind in ("string_too_short", "too_short"):
+        return "it is too short" if given else "it is empty"
+    if kind == "string_too_long" and isinstance(given, str):
+        return f"{len(given):,} characters are too many; at most {context['max_length']:,}"
+    if kind == "too_long":
+        return f"{context.get('actual_length', 'these')} are too many; at most {context['max_length']}"
+    if kind == "string_pattern_mismatch":
+        return "it is not written as it has to be" + _but(given)
+    wanted = _TYPES.get(kind.removesuffix("_parsing_size").removesuffix("_parsing").removesuffix("_type"))
+    if kind == "int_from_float":
+        wanted = "a whole number"
+    return (f"it has to be {wanted}" if wanted else "it cannot be that") + _but(given)
+
+
+_SAID: Final[Mapping[str, str]] = {
+    "extra_forbidden": "there is no such name",
+    "missing": "it is missing",
+    "finite_number": "it has to be a number that is not infinite",
+}
+
+_LIMITS: Final[Mapping[str, tuple[str, str]]] = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+    "multiple_of": ("a multiple of", "multiple_of"),
+}
+
+
+def _bound(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
+def _but(given: object) -> str:
+    """The value that was given, where it is short and plain."""
+    if isinstance(given, bool | int | float) or (isinstance(given, str) and len(given) <= 40 and given.isprintable()):
+        return f", not {given!r}"
+    return ""

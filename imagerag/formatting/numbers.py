@@ -1,0 +1,94 @@
+"""Numbers as people read them, rounded once, from the full value.
+
+A document (JSON, a checkpoint, a tool's structured data) holds the full value; every door that shows one to a person
+formats it here. Nothing rounds a number that is rounded again when it is shown.
+"""
+
+from typing import Final
+
+UNKNOWN_PRICE: Final = "price not known"
+
+_MANY: Final = 1e9
+"""From here on a number is shown by its size: what is foreign must stay short, whatever it says."""
+
+
+def cosine(value: float) -> str:
+    """A similarity or a threshold, three digits: smaller differences mean nothing, and there is no minus nothing."""
+    return f"{value:z.3f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def score(value: float) -> str:
+    """A score, a share or a probability of an evaluation, three digits."""
+    return f"{value:z.3f}"
+
+
+def difference(value: float) -> str:
+    """A difference of scores, three digits, with its sign."""
+    return f"{value:+z.3f}"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 as `67 %`. What is not all is never called 100 %, what is not nothing never 0 %."""
+    shown = f"{100 * share:z.0f}"
+    if shown == "100" and share < 1:
+        return "over 99 %"
+    return "under 1 %" if shown == "0" and share > 0 else f"{shown} %"
+
+
+def percentile(value: float) -> str:
+    """A percentile from 0 to 100 with one digit, which is left out where it is nothing: `95 %`, `97.5 %`."""
+    return f"{f'{value:z.1f}'.removesuffix('.0')} %"
+
+
+def dollars(usd: float | None) -> str:
+    """US dollars: `$0.00`, `$0.0412`, `$3.20`. A price that is not known is not zero, and a little is not nothing."""
+    if usd is None:
+        return UNKNOWN_PRICE
+    if usd and usd < 0.00005:
+        return "under $0.0001"
+    if usd >= _MANY:
+        return f"${usd:.3g}"
+    return f"${usd:,.4f}" if usd and usd < 0.09995 else f"${usd:,.2f}"
+
+
+def seconds(elapsed: float) -> str:
+    """`12 ms`, `3.4 s`, `2 min 05 s`."""
+    if elapsed < 0.9995:
+        return f"{1000 * elapsed:.0f} ms"
+    if elapsed < 99.95:
+        return f"{elapsed:.1f} s"
+    if elapsed >= _MANY:
+        return f"{elapsed:.3g} s"
+    minutes, rest = divmod(round(elapsed), 60)
+    return f"{minutes:,} min {rest:02} s"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 image`, `2 images`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def attempt(index: int) -> str:
+    """An attempt as people count: the first drawing is attempt 1. Documents keep its index, which counts from 0."""
+    return f"attempt {index + 1}"
+
+
+def attempt_of(index: int, count: int) -> str:
+    """`attempt 2 of 3`."""
+    return f"{attempt(index)} of {count}"
+
+
+def drawing(round: int) -> str:
+    """When an image was drawn, or something found missing: `first drawing`, `round 2`."""
+    return f"round {round}" if round else "first drawing"
+
+
+def met(number: int, of: int) -> str:
+    """How much of a checklist is met."""
+    return f"{number} of {of} met"
+
+
+def model_calls(made: int, reused: int = 0) -> str:
+    """How often models were asked. Answers that came from the journal are no calls, and are told apart."""
+    again = f" ({counted(reused, 'answer')} from the journal)" if reused else ""
+    return counted(made, "model call") + again
