@@ -33,6 +33,11 @@ _TOKEN: Final = re.compile(
     r"|(?P<minimax>\]~!?b[\[\]]|\[e~\[|\]![pd]~\[|\]<\]|\[>\[)"
 )
 
+_WHOLE: Final = re.compile(
+    rf"[{_LESS}][{_BAR}][^{_LESS}{_MORE}\n]{{1,64}}[{_MORE}]|[{_LESS}][^\s{_LESS}{_MORE}‹›]{{1,64}}[{_MORE}]"
+    rf"|[\[［]{_NAMES}[\]］]|◁[^◁▷\n]{{1,64}}▷"
+)
+
 
 def neutralised(text: str, keep: Collection[str] = ()) -> str:
     """The text with other brackets around whatever a tokenizer could take for a control token; otherwise unchanged.
@@ -50,6 +55,11 @@ def neutralised(text: str, keep: Collection[str] = ()) -> str:
         parts += [neutralised(text[last : found.start()]), found[0]]
         last = found.end()
     return "".join([*parts, neutralised(text[last:])])
+
+
+def control_tokens(text: str) -> list[str]:
+    """What in a text a tokenizer could take for its control tokens, each as a whole."""
+    return [found[0] for found in _WHOLE.finditer(text)]
 
 
 def without_tokens(text: str, tokens: Collection[str]) -> str:

@@ -91,7 +91,8 @@ def read_answer(reply: str, count: int) -> Said:
     if read is None:
         check_refusal(said)
     if not text:
-        raise JudgeReplyError(f"the answer cannot be used: {silence(reply) if not said else "it is empty"}", raw=reply)
+        why = "it is empty" if said else silence(reply)
+        raise JudgeReplyError(f"the answer cannot be used: {why}", raw=reply)
     cited = [Citation(source=c.source, supports=c.supports) for c in (read.citations if read else []) if c.source > 0]
     named = {citation.source for citation in cited}
     cited += [one for one in _bracketed(text) if one.source not in named and (not read or one.source <= count)]
