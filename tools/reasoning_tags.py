@@ -34,7 +34,7 @@ _OPENINGS: Final = re.compile(
 )
 _CLOSINGS: Final = re.compile(
     rf"{_CHANNEL}\s*final\b[^<\n]{{0,60}}(?:<\|constrain\|>[^<\n]{{0,40}})?(?:<\|message\|>|\Z)|<channel\|>|<unused95>"
-    r"|\[unused17\]|<\|inner_suffix\|>|assistant(?:<\|channel\|>)?final(?:json\b|(?=[^a-z]))|\.\.\.done thinking\."
+    r"|\[unused17\]|<\|inner_suffix\|>|assistant(?:<\|channel\|>)?final(?:json\b)?|\.\.\.done thinking\."
 )
 _GRANITE: Final = re.compile(r"\A\W*here(?: is|'s|’s) my (?:thought|thinking|reasoning) process.*", re.I | re.DOTALL)
 _GRANITE_END: Final = re.compile(r"here(?: is|'s|’s) my (?:response|answer)\b[*: ]*", re.IGNORECASE)
@@ -66,9 +66,9 @@ def answer_in(text: str) -> str:
 
 def opened_reasoning(prompt: str) -> str:
     """The tag that a chat template leaves open at the end of a prompt, for the model to think on; else nothing."""
-    end = prompt.rstrip()
-    found = [(start, stop) for start, stop, closes in _marks(end) if not closes and stop == len(end)]
-    return end[found[-1][0] :] if found else ""
+    last = max((end for _, end, closes in _marks(prompt) if closes), default=0)
+    start = min((start for start, _, closes in _marks(prompt) if not closes and start >= last), default=len(prompt))
+    return prompt[start:].rstrip()
 
 
 def is_json(text: str) -> bool:

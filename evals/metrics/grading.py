@@ -163,7 +163,8 @@ def chance_of_yes(identity: str, choice: Any) -> float:
     """
     given = choice.logprobs.content if choice.logprobs else None
     said = choice.message.content or ""
-    field, thoughts = reasoning_in(choice.message.model_dump(warnings=False))
+    extra = getattr(choice.message, "model_extra", None) or {}
+    field, thoughts = reasoning_in({**extra, "content": choice.message.content})
     if thoughts or (said.strip() and not clean(said)):
         told = f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
         raise JudgeReplyError(told, raw=thoughts or said)
