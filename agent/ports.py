@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from imagerag.agent.control_tokens import control_tokens
 from imagerag.agent.types import Concept, ImageRef, Requirement, Scalar, Size, Variation, Verdict
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ class ReferenceTemplate:
     masked: str = ""
     item: str = "{caption}"
     joiner: str = ", "
+
+    def tokens(self, count: int) -> frozenset[str]:
+        """The control tokens of its own that it puts into a prompt with `count` images, for instance `<|image_1|>`."""
+        texts = [self.whole, self.masked, self.joiner]
+        texts += [self.item.format(caption="", n=n) for n in range(1, count + 1)]
+        return frozenset(token for text in texts for token in control_tokens(text))
 
 
 def takes_mask(generator: object) -> bool:

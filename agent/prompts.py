@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ImagePart, ReferenceTemplate
 from imagerag.agent.types import UsedReference
 
@@ -9,10 +10,12 @@ from imagerag.agent.types import UsedReference
 def reference_prompt(
     template: ReferenceTemplate, prompt: str, references: Sequence[UsedReference] | Sequence[ImagePart]
 ) -> str:
-    """The text sent to the generator: its template around the user's own words, which are never changed.
+    """The text sent to the generator: its template around the user's own words.
 
+    Only what a model could take for its control tokens is changed in them, so that no caption poses as a template's tag.
     Positions count over all images sent, in the order they are sent. Without references it is the prompt itself.
     """
+    prompt = neutralised(prompt)
     sent: Sequence[UsedReference | ImagePart] = references
     named = [(n, reference) for n, reference in enumerate(sent, start=1) if _words(reference)]
     if not named:
@@ -24,4 +27,4 @@ def reference_prompt(
 
 
 def _words(reference: UsedReference | ImagePart) -> str:
-    return reference.caption or reference.concept
+    return neutralised(reference.caption or reference.concept)

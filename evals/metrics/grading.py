@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imagerag.agent.calls import Calls
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
 from imagerag.agent.ports import Reading
 from imagerag.agent.types import Knobs, Variation
@@ -25,6 +26,8 @@ from imagerag.evals.results import Score
 from imagerag.store.imaging import for_models
 from imagerag.tools.generators.account import Account
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn
+from imagerag.tools.judges.vlm_reasoning import reasoning_in
+from imagerag.tools.judges.vlm_words import clean, silence
 from imagerag.tools.specs import BackendSpec
 
 ASK: Final = 'Does this picture show "{prompt}"? Answer with one word: Yes or No.'
@@ -130,7 +133,10 @@ class VqaScore(_Grader):
         import openai
 
         url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}"
-        parts: list[Any] = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": words}]
+        parts: list[Any] = [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "text", "text": neutralised(words)},
+        ]
         async with self._account.client(identity, TIMEOUT_S) as client:
             try:
                 answer = await client.chat.completions.create(
@@ -156,15 +162,21 @@ def chance_of_yes(identity: str, choice: Any) -> float:
         JudgeReplyError: no log probabilities, or neither word among them.
     """
     given = choice.logprobs.content if choice.logprobs else None
+    said = choice.message.content or ""
+    extra = getattr(choice.message, "model_extra", None) or {}
+    field, thoughts = reasoning_in({**extra, "content": choice.message.content})
+    if thoughts or (said.strip() and not clean(said)):
+        told = f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
+        raise JudgeReplyError(told, raw=thoughts or said)
     if not given:
-        raise JudgeReplyError(f"{identity} gives no log probabilities", raw=choice.message.content or "")
+        raise JudgeReplyError(f"{identity} gives no log probabilities", raw=said)
     odds = {"yes": 0.0, "no": 0.0}
     for token in given[0].top_logprobs or given[:1]:
         word = token.token.strip().strip(".,!\"'").lower()
         if word in odds:
             odds[word] += math.exp(token.logprob)
     if not sum(odds.values()):
-        raise JudgeReplyError(f"{identity} said neither yes nor no", raw=choice.message.content or "")
+        raise JudgeReplyError(f"{identity} said neither yes nor no", raw=said)
     return odds["yes"] / sum(odds.values())
 
 
@@ -185,11 +197,13 @@ class GradeScore(_Grader):
             return await _marked(chat, turns, variation)
 
         answer = await patiently(lambda: calls.make_readable("grade.marks", chat.identity, Words, content, ask))
-        return {self.spec: int(MARK.findall(answer.raw)[-1]) / 4}
+        return {self.spec: int(MARK.findall(clean(answer.raw))[-1]) / 4}
 
 
 async def _marked(chat: Chat, turns: list[Turn], variation: Variation) -> Words:
     reply = await chat.ask(turns, schema=None, variation=variation)
-    if not MARK.search(reply.text):
-        raise JudgeReplyError(f"{chat.identity} gave no mark", raw=reply.text)
+    said = clean(reply.text)
+    if not MARK.search(said):
+        why = "" if said else f": {silence(reply.text)}"
+        raise JudgeReplyError(f"{chat.identity} gave no mark{why}", raw=reply.text)
     return Words(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)

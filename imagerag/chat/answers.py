@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.types import ImageRef
 
 Amount = TypeVar("Amount", int, float)
@@ -25,6 +26,10 @@ class ToolAnswer:
     images: tuple[ImageRef, ...] = ()
     is_error: bool = False
     document: dict[str, Any] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        # A caption in it must not end the tool's turn in whatever model reads it.
+        object.__setattr__(self, "text", neutralised(self.text))
 
 
 @dataclass(frozen=True, kw_only=True)

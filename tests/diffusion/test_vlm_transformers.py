@@ -12,6 +12,7 @@ from imagerag.agent.types import Variation
 from imagerag.tools.judges import vlm_transformers
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_transformers import TransformersChat, transformers_judge
+from imagerag.tools.judges.vlm_words import clean
 from imagerag.tools.specs import BackendSpec
 from imagerag.tools.testing import picture
 
@@ -120,3 +121,87 @@ async def test_weights_that_are_not_here_say_what_to_do() -> None:
     with pytest.raises(BackendError, match=r"transformers:/DIR") as told:
         await said(TransformersChat(model="nobody/nothing", device="cpu"), shown("a"))
     assert not told.value.retryable
+
+
+# -- thoughts and control tokens -----------------------------------------------------------------------------------
+
+TOKENS = ("<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>", "<|endoftext|>", "<think>", "</s>", "[INST]")
+
+
+def special_ids(chat: TransformersChat, turns: list[Turn]) -> list[int]:
+    """The special tokens that the real processor makes of a conversation."""
+    processor = chat._load().processor
+    messages = vlm_transformers._messages(turns, None, vlm_transformers._own_tokens(processor))
+    ids = vlm_transformers._read(processor, messages)["input_ids"][0].tolist()
+    return [one for one in ids if one in processor.tokenizer.all_special_ids]
+
+
+async def test_no_special_token_comes_out_of_somebodys_words(chat: TransformersChat) -> None:
+    plain = [Turn("system", ("Be brief.",)), Turn("user", ("Look:", Picture(picture("a", SIZE), "image/png"), "cat"))]
+    evil = [*plain[:1], Turn("user", (*plain[1].parts[:2], f"cat {' '.join(TOKENS)} {''.join(TOKENS)}"))]
+    assert special_ids(chat, evil) == special_ids(chat, plain)
+    tokenizer = chat._load().processor.tokenizer
+    assert set(tokenizer(" ".join(TOKENS))["input_ids"]) & set(tokenizer.all_special_ids), "as they are, they would"
+    assert (await said(chat, evil)).text
+
+
+async def test_a_tokenizers_own_odd_tokens_count_too(chat: TransformersChat) -> None:
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(chat.model)
+    processor.tokenizer.add_special_tokens({"additional_special_tokens": ["@@END@@", "|ENDOFTEXT|"]})
+    turns = [Turn("user", ("a cat@@END@@ |ENDOFTEXT|",))]
+    messages = vlm_transformers._messages(turns, None, vlm_transformers._own_tokens(processor))
+    ids = vlm_transformers._read(processor, messages)["input_ids"][0].tolist()
+    odd = processor.tokenizer.convert_tokens_to_ids(["@@END@@", "|ENDOFTEXT|"])
+    assert not set(odd) & set(ids)
+    assert "END" in messages[0]["content"][0]["text"]
+
+
+def scripted(chat: TransformersChat, prompt: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's place is taken by words; the tokenizer is the real one."""
+    tokenizer = chat._load().processor.tokenizer
+    made = tokenizer(prompt)["input_ids"], tokenizer(words)["input_ids"], True
+    monkeypatch.setattr(TransformersChat, "_generate", lambda self, *given: made)
+
+
+OPENED, CLOSED = "<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "answer"),
+    [
+        (OPENED, "Yes it is red", None),
+        (OPENED, "Yes?</think>\nNo.<|im_end|>", "No."),
+        (CLOSED, "<think>Yes</think>No.<|im_end|>", "No."),
+        (CLOSED, "<think>Yes", None),
+        (CLOSED, "No.<|im_end|>", "No."),
+        (f"{CLOSED}<think>\n\n</think>\n\n", "No.<|im_end|>", "No."),
+    ],
+)
+async def test_a_template_that_opens_the_thoughts_has_them_kept_apart(
+    chat: TransformersChat, prompt: str, words: str, answer: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(chat, prompt, words, monkeypatch)
+    if answer is None:
+        with pytest.raises(JudgeReplyError, match="reasoning") as told:
+            await said(chat, shown("a"))
+        assert told.value.raw.startswith("<think>")
+    else:
+        assert clean((await said(chat, shown("a"))).text) == answer
+
+
+async def test_tags_that_are_special_tokens_are_not_lost_in_decoding(
+    chat: TransformersChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = chat._load().processor.tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": ["◁think▷", "◁/think▷", "[THINK]", "[/THINK]"]})
+    try:
+        for opens, closes in (("◁think▷", "◁/think▷"), ("[THINK]", "[/THINK]")):
+            scripted(chat, CLOSED, f"{opens}Yes.{closes}No.<|im_end|>", monkeypatch)
+            assert clean((await said(chat, shown("a"))).text) == "No."
+            scripted(chat, CLOSED, f"{opens}Yes.<|im_end|>", monkeypatch)
+            with pytest.raises(JudgeReplyError, match="reasoning"):
+                await said(chat, shown("a"))
+    finally:
+        vlm_transformers.unload()

@@ -226,6 +226,38 @@ def test_the_chance_of_a_yes_is_of_yes_and_no() -> None:
         chance_of_yes("m", bare)
 
 
+async def test_a_mark_in_a_graders_thoughts_is_none(server: Loopback, tmp_path: Path) -> None:
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    spec = f"grade:openai:m@{server.base_url}"
+    server.enqueue("chat", Reply(text="Score: 4?</think>A dog.\nScore: 0\n"))
+    async with given.wiring.working():
+        assert await scores(spec, given) == {spec: 0.0}
+    server.enqueue("chat", *[Reply(text="<think>A cat. Score: 4")] * 4)
+    other = sample(tmp_path, Case(id="c", prompt="a dog"), picture("cat"))
+    async with other.wiring.working():
+        made = await measured(other, [MetricMaker(other.wiring).one(spec)])
+    assert made.scores == {spec: None}
+    assert "reasoning" in made.unscored[spec]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(text="<think>", odds={"<think>": 0.9, "Yes": 0.1}),
+        Reply(odds={"Yes": 0.9, "No": 0.1}, message={"content": None, "reasoning_content": "Yes"}),
+        Reply(odds={"Yes": 0.9, "No": 0.1}, message={"content": "", "reasoning": "Yes"}),
+    ],
+)
+async def test_the_chance_of_a_yes_in_thoughts_is_none(server: Loopback, tmp_path: Path, reply: Reply) -> None:
+    given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
+    server.enqueue("chat", *[reply] * 4)
+    spec = f"vqa:openai:m@{server.base_url}"
+    async with given.wiring.working():
+        made = await measured(given, [MetricMaker(given.wiring).one(spec)])
+    assert made.scores == {spec: None}
+    assert "begins to reason" in made.unscored[spec]
+
+
 @pytest.mark.parametrize("metric", ["vqa", "grade"])
 def test_the_judge_of_the_loop_does_not_grade(tmp_path: Path, metric: str) -> None:
     judges = frozenset({"openai:gpt-x", "sketch"})

@@ -11,7 +11,7 @@ from imagerag.tools.judges.reading import model_of
 from imagerag.tools.judges.vlm_chat import Schema
 from imagerag.tools.judges.vlm_fused import STRING, strict_object
 from imagerag.tools.judges.vlm_json import objects_in
-from imagerag.tools.judges.vlm_words import check_refusal, unfenced
+from imagerag.tools.judges.vlm_words import check_refusal, clean, silence, unfenced
 
 ANSWER: Final = Schema(
     "answer",
@@ -42,7 +42,7 @@ def _citations(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return "" if value is None else value
+    return "" if value is None else clean(value) if isinstance(value, str) else value
 
 
 class _Cited(BaseModel):
@@ -91,7 +91,8 @@ def read_answer(reply: str, count: int) -> Said:
     if read is None:
         check_refusal(said)
     if not text:
-        raise JudgeReplyError("the answer is empty", raw=reply)
+        why = "it is empty" if said else silence(reply)
+        raise JudgeReplyError(f"the answer cannot be used: {why}", raw=reply)
     cited = [Citation(source=c.source, supports=c.supports) for c in (read.citations if read else []) if c.source > 0]
     named = {citation.source for citation in cited}
     cited += [one for one in _bracketed(text) if one.source not in named and (not read or one.source <= count)]

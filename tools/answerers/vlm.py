@@ -19,7 +19,7 @@ from imagerag.tools.generators.pricing import tariff_of
 from imagerag.tools.judges.vlm import LONGEST_SIDE, VlmJudge
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn, told
 from imagerag.tools.judges.vlm_images import scaled
-from imagerag.tools.judges.vlm_words import check_refusal, clean
+from imagerag.tools.judges.vlm_words import check_refusal, clean, silence
 
 if TYPE_CHECKING:
     from imagerag.tools.prices import Prices
@@ -99,7 +99,7 @@ class VlmAnswerer:
         text = clean(reply.text)
         check_refusal(text)
         if not text:
-            raise JudgeReplyError("the answer is empty", raw=reply.text)
+            raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
         return Answered(text=text, held=False, raw=reply.text, **told(reply))
 
 

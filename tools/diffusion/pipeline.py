@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from threading import Event
 from typing import Any, Final
 
+from imagerag.agent.control_tokens import control_tokens, neutralised
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.progress import current_watcher
@@ -190,7 +191,7 @@ class DiffusersGenerator:
         drawn = pictures.rounded(wanted, _multiple(family, loaded.pipe)) if wanted else None
         sent = pictures.opened(references, family)
         blank = family.needs_reference and not sent
-        words = with_tags(prompt, len(sent), family.tag)
+        words = neutralised(with_tags(prompt, len(sent), family.tag), self.template.tokens(len(sent)) | _tags(family, sent))
         cut = unread(loaded.pipe, words)
         arguments = self._arguments(loaded, words, drawn)
         self._refer(loaded, arguments, [pictures.canvas(drawn)] if blank else sent)
@@ -289,6 +290,11 @@ class DiffusersGenerator:
 
 class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
+
+
+def _tags(family: Family, sent: Sequence[Any]) -> frozenset[str]:
+    """The control tokens in a family's own tags of so many pictures."""
+    return frozenset(token for n in range(1, len(sent) + 1) for token in control_tokens(family.tag.format(n=n)))
 
 
 def _multiple(family: Family, pipe: Any) -> int:

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.tools.embedders import weights
@@ -79,7 +80,7 @@ class OpenClipEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, start and end markers included, without the cut open_clip's tokenizers make."""
-        tokenizer = self._tokenizer
+        tokenizer, text = self._tokenizer, neutralised(text)
         with self._tokenizing:  # not every tokenizer may be used by two threads at a time
             if hasattr(tokenizer, "sot_token_id"):
                 return len(tokenizer.encode(text)) + 2
@@ -146,7 +147,7 @@ class OpenClipEmbedder:
 
         loaded, tokenizer = self._load(), self._tokenizer
         with self._tokenizing:
-            tokens = tokenizer(texts)
+            tokens = tokenizer([neutralised(text) for text in texts])
         # Alike lengths together, so that a short text is not padded to a long one.
         order = np.argsort((tokens != 0).sum(dim=1).numpy(), kind="stable")
         rows = np.empty((len(texts), self.identity.dimension), np.float32)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final, TypedDict
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ReferenceTemplate, Tariff
 from imagerag.agent.types import Size
 from imagerag.tools.generators.account import TIMEOUT_S, Account
@@ -62,6 +63,10 @@ class HostedGenerator:
         self._price = hosting.get("price")
         self.identity = with_options(self._account.named(provider, model), told or {})
         self.template = hosting.get("template", EDIT_TEMPLATE)
+
+    def _words(self, prompt: str) -> str:
+        """A prompt as it is sent: nothing in it but the template's own tags is anybody's control token."""
+        return neutralised(prompt, self.template.tokens(self.max_references))
 
     @property
     def tariff(self) -> Tariff:

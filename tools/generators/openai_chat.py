@@ -16,6 +16,7 @@ from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
 from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.options import Reader, Words
+from imagerag.tools.reasoning_tags import answer_in
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class OpenAIChatImages(HostedGenerator):
         return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
 
     async def _ask(self, prompt: str, references: Sequence[ImagePart], size: Size | None) -> GeneratedImage:
-        parts: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
+        parts: list[dict[str, Any]] = [{"type": "text", "text": self._words(prompt)}]
         urls = [data_url(part.data, part.media_type) for part in references]
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         params: dict[str, Any] = {"model": self._model, "messages": [{"role": "user", "content": parts}]}
@@ -146,7 +147,7 @@ def image_urls(message: Any) -> Iterator[str]:
         url = found.get("url") if isinstance(found, Mapping) else found
         if isinstance(url, str):
             yield url
-    text = _text(content)
+    text = answer_in(_text(content))
     yield from (found["url"] for found in _MARKDOWN.finditer(text))
     yield from (found[0] for found in _BARE.finditer(text))
 

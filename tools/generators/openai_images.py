@@ -165,7 +165,7 @@ class OpenAIImages(HostedGenerator):
 
     def _params(self, prompt: str, size: Size | None, variation: Variation) -> dict[str, Any]:
         facts = self._facts
-        params = {"model": self._model, "prompt": prompt, **self._shared}
+        params = {"model": self._model, "prompt": self._words(prompt), **self._shared}
         params |= _given(size=str(size) if size else None, response_format=facts.response_format)
         extra = self._extra | _given(seed=variation.seed if facts.seed else None)
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}

@@ -103,7 +103,7 @@ class OpenAIResponsesImages(HostedGenerator):
         from langchain_core.messages import HumanMessage
         from langsmith.run_helpers import tracing_context
 
-        parts: list[str | dict[Any, Any]] = [{"type": "text", "text": prompt}]
+        parts: list[str | dict[Any, Any]] = [{"type": "text", "text": self._words(prompt)}]
         urls = [data_url(part.data, part.media_type) for part in references]
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         tool = self._tool | ({"size": str(size)} if size else {})

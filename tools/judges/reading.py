@@ -16,7 +16,7 @@ from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.types import Concept
 from imagerag.formatting.messages import invalid
 from imagerag.tools.judges.vlm_json import objects_in
-from imagerag.tools.judges.vlm_words import cannot, check_refusal, clean, declines, fold, unfenced
+from imagerag.tools.judges.vlm_words import cannot, check_refusal, clean, declines, fold, silence, unfenced
 
 __all__ = ["cannot", "captions", "clean", "concepts", "declines", "fold", "lines", "model_of", "unfenced", "verdict"]
 
@@ -91,7 +91,7 @@ def verdict(text: str) -> bool:
         lead = _LEAD.match(part)
         if lead:
             return _settled(lead, part[lead.end() :], text)
-    why = "it said that it could not" if cannot(said) else "it answered neither yes nor no" if said else "it is empty"
+    why = "it said that it could not" if cannot(said) else "it answered neither yes nor no" if said else silence(text)
     raise JudgeReplyError(f"the judge's answer is no verdict: {why}", raw=text)
 
 
@@ -129,8 +129,9 @@ def model_of(text: str, model: type[Model]) -> Model:
         JudgeReplyError: there is none, or there are several that differ.
     """
     fitting: list[Model] = []
-    problem = "there is no JSON object in it"
-    for found in objects_in(unfenced(text)):
+    said = unfenced(text)
+    problem = "there is no JSON object in it" if said else silence(text)
+    for found in objects_in(said):
         try:
             read = model.model_validate(found)
         except ValidationError as error:
@@ -172,7 +173,7 @@ def lines(text: str) -> list[str]:
     """
     said = unfenced(text)
     if not said:
-        raise JudgeReplyError("the judge's answer is empty", raw=text)
+        raise JudgeReplyError(f"the judge's answer cannot be used: {silence(text)}", raw=text)
     listed = _json_list(said)
     if listed is not None:
         return listed

@@ -186,7 +186,7 @@ class VlmJudge:
         votes = 1 if all(check.met for check in answers[0].checks) else allowed(self.votes)
         asked = await self._vote(again, votes, lambda: settled(answers, votes), variation)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
-        verdict = verdict_of(majority(answers), raw)
+        verdict = _noted(verdict_of(majority(answers), raw), replies)
         return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies, requests=asked))
 
     async def _decide(self, shown: list[Turn], variation: Variation) -> Critique:
@@ -211,7 +211,7 @@ class VlmJudge:
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
         reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
-        verdict = Verdict(aligned=aligned, reason=reason, raw=raw)
+        verdict = _noted(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
         return Critique(verdict=verdict, raw=raw, **told(*replies, requests=asked))
 
     async def _vote(
@@ -245,3 +245,9 @@ class VlmJudge:
 
     async def _scaled(self, image: ImagePart) -> Picture:
         return await asyncio.to_thread(scaled, image.data, self.longest_side)
+
+
+def _noted(verdict: Verdict, replies: Sequence[Reply]) -> Verdict:
+    """The verdict, its reason with what was unusual about the way the answers came."""
+    notes = dict.fromkeys(reply.note for reply in replies if reply.note)
+    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *notes])}) if notes else verdict

@@ -11,6 +11,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, Protocol, TypedDict
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import Lever
 from imagerag.agent.types import Variation
 
@@ -35,10 +36,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation: texts and pictures in the order they are read."""
+    """One turn of a conversation: texts and pictures in the order they are read.
+
+    Its texts are neutralised: whoever's words they hold, no model takes any of them for its control tokens.
+    """
 
     role: Literal["system", "user", "assistant"]
     parts: tuple[str | Picture, ...]
+
+    def __post_init__(self) -> None:
+        inert = tuple(neutralised(part) if isinstance(part, str) else part for part in self.parts)
+        object.__setattr__(self, "parts", inert)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -68,9 +76,11 @@ class Reply:
         usage: `input_tokens` and `output_tokens`, where the service told them.
         cost_usd: what it cost; None when that is not known.
         variation: what was really asked with, where the model refused what was wanted.
+        note: what was unusual about the way it came.
     """
 
     text: str
+    note: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
     cost_usd: float | None = None
     variation: Variation = field(default_factory=Variation)

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.types import Check, Concept, Requirement, Verdict
 from imagerag.tools.judges.reading import model_of
 from imagerag.tools.judges.vlm_chat import Schema
-from imagerag.tools.judges.vlm_words import fold
+from imagerag.tools.judges.vlm_words import clean, fold
 
 Kind = Literal["content", "style"]
 
@@ -20,7 +21,7 @@ def _kind(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return "" if value is None else value
+    return "" if value is None else clean(value) if isinstance(value, str) else value
 
 
 class ReadCheck(BaseModel):
@@ -123,8 +124,8 @@ def _on(requirements: Sequence[Requirement], checks: Sequence[ReadCheck], text: 
     by: dict[Any, ReadCheck] = {read.number: read for read in checks}
     keys: list[Any] = list(range(1, len(requirements) + 1))
     if sorted(numbers) != keys:
-        by = {fold(" ".join(read.requirement.split())): read for read in checks}
-        keys = [fold(" ".join(requirement.text.split())) for requirement in requirements]
+        by = {fold(" ".join(neutralised(read.requirement).split())): read for read in checks}
+        keys = [fold(" ".join(neutralised(requirement.text).split())) for requirement in requirements]
     judged = sum(key in by for key in keys)
     if judged < len(keys) or len(checks) != len(keys):
         told = f"it has {len(checks)} points, {judged} of them the {len(keys)} that were asked about"

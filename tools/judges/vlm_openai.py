@@ -18,7 +18,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import Lever
 from imagerag.agent.types import Variation
 from imagerag.tools.generators import idempotency
@@ -27,6 +26,7 @@ from imagerag.tools.generators.failures import is_refusal_reason, refusal
 from imagerag.tools.generators.pricing import Price, cost_of
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_failures import failure_of, refused_option
+from imagerag.tools.judges.vlm_reasoning import answer_text, keep_reasoning
 from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
@@ -182,14 +182,12 @@ class OpenAIChat:
         broken = [str(call.get("args") or "") for call in message.invalid_tool_calls]
         text = next(iter([*calls, *broken]), "") or str(message.text)
         text = text.encode("utf-8", "replace").decode("utf-8")
-        if finish == "length":
-            raise JudgeReplyError(f"{self.identity} was cut off at its token limit", raw=text)
-        if not text.strip():
-            raise JudgeReplyError(f"{self.identity} answered with nothing")
+        kept, cut_off = message.additional_kwargs, finish == "length"
+        text, note = answer_text(self.identity, text, kept, cut_off=cut_off)
         told: Any = message.usage_metadata or {}
         usage = {name: int(told[name]) for name in ("input_tokens", "output_tokens") if name in told}
         cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
-        return Reply(text=text, usage=usage, cost_usd=cost, variation=variation)
+        return Reply(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
 
     def _client(self) -> "ChatOpenAI":
         """One client per event loop: a connection must not outlive the loop it was opened in."""
@@ -276,6 +274,9 @@ def _chat_openai() -> "type[ChatOpenAI]":
                 for sent, message in zip(payload["messages"], messages, strict=True)
             ]
             return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
+
+        def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> "ChatResult":
+            return keep_reasoning(super()._create_chat_result(response, generation_info), response)
 
         async def _agenerate(self, *args: Any, **kwargs: Any) -> "ChatResult":
             try:

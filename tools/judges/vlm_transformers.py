@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from imagerag.agent.control_tokens import without_tokens
 from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
 from imagerag.agent.ports import FREE, Embedder, Lever, Tariff
 from imagerag.agent.types import Variation
@@ -33,7 +34,9 @@ from imagerag.tools.diffusion.sources import is_here, short
 from imagerag.tools.judges.vlm import VlmJudge
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_spec import JUDGE_OPTIONS
+from imagerag.tools.judges.vlm_words import clean
 from imagerag.tools.options import Choice, Number, Reader
+from imagerag.tools.reasoning_tags import opened_reasoning, split_reasoning
 from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ SETTINGS: Final[Mapping[str, Reader]] = {
 }  # fmt: skip
 """What may follow the `?` of a spec."""
 
+_TAIL: Final = 32
+"""Tokens at the end of a prompt in which a template may open the thoughts."""
 _SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
 _LOADED: Final[dict[tuple[str, str | None, str | None], "_Loaded"]] = {}
 _LOCK: Final = Lock()
@@ -127,19 +132,22 @@ class TransformersChat:
         loaded = self._load()
         failure = None
         try:
-            read, said, ended = self._generate(loaded, _messages(turns, schema), variation, stop)
+            messages = _messages(turns, schema, _own_tokens(loaded.processor))
+            read, said, ended = self._generate(loaded, messages, variation, stop)
         except Exception as error:
             failure = self._failure(error)
         if failure is not None:  # outside of the handler, which would keep what the model computed with alive
             free()
             raise failure
-        text = loaded.processor.decode(said, skip_special_tokens=True)
+        text = _words(loaded.processor, read, said)
         if not ended:
             told = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
             raise JudgeReplyError(told, raw=text)
         if not text.strip():
             raise JudgeReplyError(f"{self.identity} answered with nothing")
-        usage = {"input_tokens": read, "output_tokens": len(said)}
+        if not clean(text):
+            raise JudgeReplyError(f"{self.identity} sent reasoning and no answer after it", raw=text)
+        usage = {"input_tokens": len(read), "output_tokens": len(said)}
         return Reply(text=text, usage=usage, cost_usd=0.0, variation=variation)
 
     def _failure(self, error: Exception) -> BackendError:
@@ -150,8 +158,8 @@ class TransformersChat:
 
     def _generate(
         self, loaded: _Loaded, messages: list[dict[str, Any]], variation: Variation, stop: Event
-    ) -> tuple[int, Any, bool]:
-        """Tokens read, the tokens said, and whether it came to an end by itself."""
+    ) -> tuple[list[int], list[int], bool]:
+        """The tokens read, the tokens said, and whether it came to an end by itself."""
         import torch
 
         model = loaded.model
@@ -167,7 +175,7 @@ class TransformersChat:
         said = whole[0, length:].tolist()
         ends = model.generation_config.eos_token_id
         ended = len(said) < self.max_new_tokens or said[-1] in (ends if isinstance(ends, list) else [ends])
-        return length, said, ended
+        return inputs["input_ids"][0].tolist(), said, ended
 
     def _load(self) -> _Loaded:
         key = (self.model, self.device, self.dtype)
@@ -243,10 +251,14 @@ def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
     return _Loaded(weights, processor)
 
 
-def _messages(turns: Sequence[Turn], schema: Schema | None) -> list[dict[str, Any]]:
-    """Turns as chat templates read them, the form of the answer in words at the end."""
+def _messages(turns: Sequence[Turn], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Turns as chat templates read them, the form of the answer in words at the end.
+
+    Args:
+        tokens: the tokenizer's own control tokens, which no words of a turn may hold, whatever their form.
+    """
     messages: list[dict[str, Any]] = [
-        {"role": turn.role, "content": [_part(part) for part in turn.parts]} for turn in turns
+        {"role": turn.role, "content": [_part(part, tokens) for part in turn.parts]} for turn in turns
     ]
     if schema is not None and messages:
         form = json.dumps(schema.json_schema, ensure_ascii=False)
@@ -255,9 +267,9 @@ def _messages(turns: Sequence[Turn], schema: Schema | None) -> list[dict[str, An
     return messages
 
 
-def _part(part: str | Picture) -> dict[str, Any]:
+def _part(part: str | Picture, tokens: Sequence[str]) -> dict[str, Any]:
     if isinstance(part, str):
-        return {"type": "text", "text": part}
+        return {"type": "text", "text": without_tokens(part, tokens)}
     from PIL import Image
 
     with Image.open(io.BytesIO(part.data)) as picture:
@@ -276,6 +288,31 @@ def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:
             raise
         joined = {"role": "user", "content": [*messages[0]["content"], *messages[1]["content"]]}
         return processor.apply_chat_template([joined, *messages[2:]], add_generation_prompt=True, **form)
+
+
+def _own_tokens(processor: Any) -> list[str]:
+    """The control tokens of a processor's tokenizer: those it calls special, and those for pictures and other media."""
+    tokenizer = getattr(processor, "tokenizer", processor)
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    media = [getattr(processor, name, None) for name in ("image_token", "video_token", "audio_token", "boi_token")]
+    found = [*getattr(tokenizer, "all_special_tokens", ()), *(str(t) for t in added.values() if t.special), *media]
+    return sorted({token for token in found if isinstance(token, str)}, key=len, reverse=True)
+
+
+def _words(processor: Any, read: Sequence[int], said: Sequence[int]) -> str:
+    """What was said, its thoughts in their tags and no other special tokens in it.
+
+    Tags of thoughts are special tokens to some tokenizers: left out in decoding, they would leave thoughts that look
+    like an answer. And a template that opens the tag in the prompt leaves only the closing one to be said.
+    """
+    opened = opened_reasoning(processor.decode(list(read)[-_TAIL:], skip_special_tokens=False))
+    whole = opened + processor.decode(said, skip_special_tokens=False)
+    reasoning, answer = split_reasoning(whole)
+    if not reasoning:
+        return str(processor.decode(said, skip_special_tokens=True))
+    for token in _own_tokens(processor):
+        answer = answer.replace(token, "")
+    return reasoning + answer if answer.strip() else reasoning
 
 
 def _sampling(variation: Variation) -> dict[str, Any]:

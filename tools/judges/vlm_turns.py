@@ -7,6 +7,7 @@ from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.types import Concept, Verdict
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Picture, Turn
+from imagerag.tools.judges.vlm_words import clean
 
 NEXT_ANSWER: Final = "\n---\n"
 """Between the answers of a vote, in a verdict's raw text."""
@@ -38,7 +39,7 @@ def _said(verdict: Verdict) -> str:
     for raw in verdict.raw.split(NEXT_ANSWER):
         try:
             if not verdict.checks and reading.verdict(raw) is verdict.aligned:
-                return raw
+                return clean(raw)
         except (JudgeReplyError, RefusalError):
             continue
     return "Yes." if verdict.aligned else "No."

@@ -4,15 +4,36 @@ import re
 import unicodedata
 
 from imagerag.agent.errors import RefusalError
+from imagerag.tools.reasoning_tags import answer_in, is_json
 
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_WRAPPER = r"answer|final_?answer|final|response|output|solution|conclusion"
+_WRAPPED = re.compile(rf"<({_WRAPPER})>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+_WRAPPING = re.compile(
+    rf"</?(?:{_WRAPPER})>|<\|(?:begin|end)_of_(?:box|solution|answer)\|>|<\|(?:START|END)_(?:RESPONSE|TEXT)\|>", re.I
+)
+"""How some models mark their answer after their thoughts."""
+_TURN = r"(?:<\|[^<>|\s]{1,40}\|>|<｜[^<>｜\s]{1,40}｜>|</?s>|<(?:end_of_turn|start_of_turn|eos|bos|pad)>|<turn\|>)"
+_TURN_ENDS = re.compile(rf"\A(?:\s*{_TURN})+|{_TURN}(?:\s*(?:assistant|model)?\s*(?:{_TURN}|\Z))*\s*\Z")
+"""Tokens that begin and end a turn, which some servers leave in an answer."""
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)\n?[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
 def clean(text: str) -> str:
-    """The answer itself: valid Unicode, without the thoughts some models put before it, without spare space."""
-    valid = text.encode("utf-8", "replace").decode("utf-8")
-    return _THOUGHT.sub("", valid).replace("\ufeff", "").strip()
+    """The answer itself: valid Unicode, without the thoughts some models put before it, without spare space.
+
+    Empty where a model only thought: see `silence`.
+    """
+    valid = text.encode("utf-8", "replace").decode("utf-8").replace("\ufeff", "")
+    if is_json(valid):
+        return valid.strip()
+    said = _TURN_ENDS.sub("", answer_in(valid).strip())
+    wrapped = _WRAPPED.findall(said)
+    return _WRAPPING.sub("", wrapped[0][1] if len(wrapped) == 1 else said).strip()
+
+
+def silence(text: str) -> str:
+    """What to call a reply in which `clean` finds no answer."""
+    return "it is reasoning only, and no answer follows it" if text.strip() else "it is empty"
 
 
 def unfenced(text: str) -> str:

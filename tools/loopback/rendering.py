@@ -155,7 +155,7 @@ def _image_stream(request: Recorded, reply: Reply) -> Answer:
 
 
 def _chat(request: Recorded, reply: Reply) -> Answer:
-    message = _chat_message(request, reply)
+    message = _chat_message(request, reply) | dict(reply.message)
     finish = reply.finish_reason or ("tool_calls" if "tool_calls" in message else "stop")
     head = {"id": f"chatcmpl-{request.digest[:16]}", "created": int(time.time()), "model": request.model}
     usage = reply.usage or {"prompt_tokens": 50, "completion_tokens": 100, "total_tokens": 150}

@@ -61,6 +61,8 @@ class Reply:
         image_shape: where a chat answer carries its images: OpenRouter's `message.images`, parts of a content list, or
             Markdown with a data URL.
         as_url: Images answers give an address on this server instead of base64, as many other servers do.
+        message: fields of a chat answer's message that are put over its own, for instance
+            `{"content": None, "reasoning_content": "…"}`.
         refusal: chat and responses: the model declines in these words. Images: 400 `moderation_blocked`.
         finish_reason: overrides chat's own, for instance "length" or "content_filter".
         odds: token → probability of the first token, for `logprobs`.
@@ -73,6 +75,7 @@ class Reply:
     images: tuple[bytes, ...] = field(default=(), repr=False)
     image_shape: ImageShape = "message.images"
     as_url: bool = False
+    message: Mapping[str, Any] = field(default_factory=dict)
     revised_prompt: str | None = None
     refusal: str | None = None
     finish_reason: str | None = None
