@@ -125,11 +125,7 @@ def _judged(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts,
         return asked, {}
     asked = asked if attempts else {}  # it brought its verdict along, and was not judged again
     return asked, {
-        "verdict": "no readable answer"
-        if verdict.status == "abstained"
-        else "aligned"
-        if verdict.aligned
-        else "not aligned",
+        "verdict": "no verdict" if verdict.status == "abstained" else "aligned" if verdict.aligned else "not aligned",
         "score": verdict.score,
         "met": [check.requirement.text for check in verdict.checks if check.met],
         "missing": missing_words(verdict) if not verdict.aligned else [],

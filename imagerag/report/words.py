@@ -99,7 +99,7 @@ def score_of(verdict: Verdict | None) -> str:
     if verdict is None:
         return "not judged"
     if verdict.status == "abstained":
-        return "no readable answer"
+        return "no verdict"
     if verdict.checks:
         return f"{sum(check.met for check in verdict.checks)} of {len(verdict.checks)} met"
     return "aligned" if verdict.aligned else "not aligned"

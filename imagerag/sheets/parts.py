@@ -180,7 +180,7 @@ def _in_words(verdict: Document | None) -> str:
     if not verdict:
         return "not judged"
     if verdict.get("status") == "abstained" or verdict.get("aligned") is None:
-        return "the judge gave no readable answer"
+        return "the judge gave no verdict"
     return str(verdict.get("reason") or ("matches the prompt" if verdict["aligned"] else "does not match the prompt"))
 
 
