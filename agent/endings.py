@@ -39,7 +39,7 @@ def ending(state: RunState, knobs: Knobs, *, room: int, takes: int | None = None
     verdict = attempt.verdict
     if verdict is None or verdict.aligned is None:
         why = verdict.reason if verdict else "it was not asked"
-        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no readable answer: {why}")
+        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no verdict: {why}")
     if verdict.aligned:
         return Ending(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
     lacking = "; ".join(missing_words(verdict, state)) or "the prompt as a whole"

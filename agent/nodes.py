@@ -27,7 +27,7 @@ from imagerag.agent.ports import (
     ReferenceLibrary,
     Reranker,
 )
-from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
 from imagerag.agent.reranking import SecondLook
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
 from imagerag.agent.selection import Selection, objection, offer
@@ -90,6 +90,8 @@ class Nodes:
         attempt, calls = attempts[-1], self._calls(state, runtime)
         if attempt.verdict is not None:
             return {}
+        if not says_something(state["prompt"]):
+            return {"attempts": [*attempts[:-1], _judged(attempt, _abstention(nothing_to_check(state["prompt"])))]}
         calls.round = attempt.round
         image = await self._part(attempt.image)
         subjects = await self._subjects(state)
@@ -117,7 +119,7 @@ class Nodes:
                 ),
             )
         except JudgeReplyError as unread:
-            verdict = Verdict(status="abstained", aligned=None, reason=str(unread), raw=unread.raw)
+            verdict = _abstention(str(unread), unread.raw)
             return {"attempts": [*attempts[:-1], _judged(attempt, verdict)], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing:
@@ -359,3 +361,7 @@ def always_sent(state: RunState) -> list[UsedReference]:
 
 def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:
     return attempt.model_copy(update={"verdict": verdict})
+
+
+def _abstention(reason: str, raw: str = "") -> Verdict:
+    return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)

@@ -1,10 +1,21 @@
-"""How references are put into words for a generator."""
+"""What a prompt says to a judge, and how references are put into words for a generator."""
 
+import unicodedata
 from collections.abc import Sequence
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ImagePart, ReferenceTemplate
 from imagerag.agent.types import UsedReference
+
+
+def says_something(text: str) -> bool:
+    """Whether a text has a letter, a digit or a pictograph: of `???` nothing can be found in a picture, or missed."""
+    return any(unicodedata.category(letter)[0] in "LN" or unicodedata.category(letter) == "So" for letter in text)
+
+
+def nothing_to_check(prompt: str) -> str:
+    """Why no judge can judge a prompt that says nothing."""
+    return f"nothing of “{' '.join(prompt.split())[:60]}” can be checked: it has no words"
 
 
 def reference_prompt(

@@ -105,8 +105,9 @@ class Concept(Value):
 class Verdict(Value):
     """The judge's answer on one attempt.
 
-    A verdict is `judged`, or the judge `abstained` (it gave no readable answer twice): then it is neither aligned
-    nor not aligned, and `aligned` and `score` are None. A bare yes/no judge gives no checks and no score.
+    A verdict is `judged`, or the judge `abstained` (it gave no readable answer twice, or nothing of the prompt can be
+    checked): then it is neither aligned nor not aligned, and `aligned` and `score` are None. A bare yes/no judge gives
+    no checks and no score.
 
     Attributes:
         aligned: True when every requirement is met.

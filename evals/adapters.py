@@ -6,7 +6,7 @@ For pytest there is `imagerag.evals.pytest_plugin`, for Inspect AI `imagerag.eva
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
@@ -24,6 +24,9 @@ from imagerag.store.home import Home
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+_EXPORTED: Final = 16
+"""Pictures that are in memory at once while a dataset is made."""
 
 
 async def run_case(
@@ -116,21 +119,38 @@ def flat(result: Result, blobs: Path) -> dict[str, Any]:
 def export_dataset(folder: str | Path) -> "Dataset":
     """The results of an evaluation as a Hugging Face dataset: a row per answer, the picture itself among the columns.
 
-    Save it with `save_to_disk`, `to_parquet` or `push_to_hub`. A picture's bytes are read when a row is asked for.
+    Save it with `save_to_disk`, `to_parquet` or `push_to_hub`: it holds the pictures' bytes, and no path of this
+    machine. An answer whose picture is gone has none.
 
     Raises:
         UsageError: `datasets` is not installed, or the folder holds no finished evaluation.
     """
     try:
-        from datasets import Dataset, Image
+        from datasets import Dataset, Features, Image
     except ImportError as error:
         raise UsageError("datasets is not installed: pip install 'imagerag[datasets]'") from error
     found = [dict(row) for row in rows(folder)]
     if not found:
         raise UsageError(f"{folder} holds no results to export")
     names = list(dict.fromkeys(name for row in found for name in row))
-    columns = {name: [row.get(name) for row in found] for name in names}
-    return Dataset.from_dict(columns).cast_column("image", Image())
+    plain = Dataset.from_dict({name: [row.get(name) for row in found] for name in names})
+    features = Features({**plain.features, "image": Image()})
+
+    def embedded(batch: dict[str, list[str | None]]) -> dict[str, list[dict[str, Any] | None]]:
+        return {"image": [_pixels(path) for path in batch["image"]]}
+
+    # A picture file keeps its name when an evaluation is done again: what was exported before must not be taken.
+    made = plain.map(embedded, batched=True, batch_size=_EXPORTED, features=features, load_from_cache_file=False)
+    return cast("Dataset", made)
+
+
+def _pixels(path: str | None) -> dict[str, Any] | None:
+    """A picture as `datasets` keeps it, bytes and all; None where there is no such file."""
+    try:
+        data = Path(path).read_bytes() if path else b""
+    except OSError:
+        return None
+    return {"bytes": data, "path": Path(path).name} if path and data else None
 
 
 def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:

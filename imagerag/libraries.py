@@ -58,6 +58,7 @@ class Libraries:
         library: str | None = None,
         embedder: str | None = None,
         manifest: str | Path | None = None,
+        exclude: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
@@ -66,22 +67,29 @@ class Libraries:
             paths: files, and folders with everything below them.
             library: which one, when not the one this object was made with.
             embedder: spec of the encoder for a new library; one that exists knows its own.
-            manifest: JSON lines or CSV that says more of the images (caption, tags, licence, …).
+            manifest: CSV, JSON lines or JSON that says more of the images (caption, tags, licence, …).
+            exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
             progress: called after every batch with files done and files in all.
 
         Returns:
-            How many were added, updated, unchanged, and what was skipped and why.
+            How many were added, updated, unchanged, how many have a caption, what was skipped and why, and what is
+            likely to be wrong with the library (`warnings`). A library that would be new and empty is not made.
 
         Raises:
-            UsageError: a path or the manifest does not exist.
+            UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
         """
+        from imagerag.store.filling import filling
         from imagerag.store.ingest import index
 
         if (library or self.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        opened = await self.open_library(library, embedder=embedder, create=True)
-        return await index(paths, opened, manifest=manifest, progress=progress)
+        async with filling(self.wiring.home, self._named(library)) as fresh:
+            opened = await self.open_library(library, embedder=embedder, create=True)
+            report = await index(paths, opened, manifest=manifest, exclude=exclude, progress=progress)
+            if fresh and not await opened.count():
+                raise UsageError(_nothing_in(paths, opened.name, report))
+        return report
 
     async def search(
         self,
@@ -136,10 +144,7 @@ class Libraries:
         """
         from imagerag.store.library import Library
 
-        name = name or self.settings.library
-        if not name:
-            raise UsageError("say which library: --library NAME")
-        wiring = self.wiring
+        name, wiring = self._named(name), self.wiring
         try:
             opened = await wiring.open_library(name)
         except UnknownLibraryError:
@@ -149,6 +154,11 @@ class Libraries:
         if embedder is None or embedder == opened.passport.spec:
             return opened
         return await Library.open(wiring.home, name, wiring.embedder(embedder))
+
+    def _named(self, library: str | None) -> str:
+        if name := library or self.settings.library:
+            return name
+        raise UsageError("say which library: --library NAME")
 
     async def libraries(self) -> list[str]:
         """The names of the libraries there are, sorted."""
@@ -165,3 +175,10 @@ class Libraries:
         from imagerag.store.library import remove
 
         await asyncio.to_thread(remove, self.wiring.home, name)
+
+
+def _nothing_in(paths: Sequence[str | Path], name: str, report: "IndexReport") -> str:
+    """Why a new library would be empty."""
+    where = ", ".join(str(path) for path in paths) or "the manifest"
+    why = "".join(f"; {Path(path).name}: {reason}" for path, reason in report.skipped[:3])
+    return f"no picture in {where}: the library {name!r} was not made{why or '; nothing is there'}"

@@ -54,6 +54,11 @@ class Home:
         return self.root / "running" / run_id
 
     @property
+    def filling(self) -> Path:
+        """The files that are locked while libraries are filled."""
+        return self.root / "filling"
+
+    @property
     def conversations(self) -> Path:
         """LangGraph's checkpoints of the threads of questions (SQLite)."""
         return self.root / "questions.sqlite"

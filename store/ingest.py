@@ -16,8 +16,11 @@ from pathlib import Path
 from imagerag.agent.errors import UsageError
 from imagerag.store.imaging import MAX_BYTES, Look, look
 from imagerag.store.library import Library
-from imagerag.store.manifest import SIDECARS, Description, Manifest, clean, read_manifest, read_sidecar
+from imagerag.store.choosing import Excluded
+from imagerag.store.describing import Description, clean
+from imagerag.store.manifest import Manifest, read_manifest
 from imagerag.store.rows import NewImage, Row
+from imagerag.store.sidecars import Sidecars
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
 BATCH = 32
@@ -33,6 +36,11 @@ class IndexReport:
         unchanged: images that were there already, just so.
         duplicates: files with the same bytes as another one of this run.
         skipped: (path, reason) of every file or manifest row that could not be used.
+        captions: images of this run of which a manifest or a sidecar said what they show.
+        notes: (path, what is wrong) of sidecars that were left out; their images were not.
+        columns: what each column of the manifest was read as: one of our fields, or "metadata".
+        manifest_captions: how many captions came with the manifest; None without one.
+        warnings: what is likely to be wrong with the library as it is now, and what to type.
         seconds: wall time by stage: read, embed, write, calibrate.
     """
 
@@ -41,6 +49,11 @@ class IndexReport:
     unchanged: int = 0
     duplicates: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    captions: int = 0
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    manifest_captions: int | None = None
+    warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -71,6 +84,7 @@ class _Seen:
     data: bytes
     look: Look
     said: Description
+    problems: tuple[str, ...] = ()
 
 
 Progress = Callable[[int, int], None]
@@ -82,6 +96,7 @@ async def index(
     library: Library,
     *,
     manifest: str | os.PathLike[str] | None = None,
+    exclude: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> IndexReport:
     """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
@@ -92,6 +107,7 @@ async def index(
     Args:
         paths: files, and folders with everything below them.
         manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
+        exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
         progress: called after every batch.
 
     Raises:
@@ -100,11 +116,14 @@ async def index(
     """
     report = IndexReport()
     with report._timed("read"):
-        files, listed = await asyncio.to_thread(_plan, [Path(path) for path in paths], manifest)
+        files, listed = await asyncio.to_thread(_plan, [Path(path) for path in paths], manifest, Excluded(exclude))
     report.skipped += listed.problems
+    if manifest is not None:
+        report.columns, report.manifest_captions = dict(listed.columns), listed.captions
+    sidecars = Sidecars()
     done: set[str] = set()
     for start in range(0, len(files), BATCH):
-        await _index_batch(files[start : start + BATCH], listed, library, done, report)
+        await _index_batch(files[start : start + BATCH], listed, sidecars, library, done, report)
         if progress:
             progress(min(start + BATCH, len(files)), len(files))
     await _finish(library, report)
@@ -123,10 +142,10 @@ async def _finish(library: Library, report: IndexReport) -> None:
 
 
 async def _index_batch(
-    files: Sequence[Path], listed: Manifest, library: Library, done: set[str], report: IndexReport
+    files: Sequence[Path], listed: Manifest, sidecars: Sidecars, library: Library, done: set[str], report: IndexReport
 ) -> None:
     with report._timed("read"):
-        read = await asyncio.gather(*(asyncio.to_thread(_read, path, listed) for path in files))
+        read = await asyncio.gather(*(asyncio.to_thread(_read, path, listed, sidecars) for path in files))
     fresh: dict[str, _Seen] = {}
     for path, seen in zip(files, read, strict=True):
         if isinstance(seen, str):
@@ -136,6 +155,9 @@ async def _index_batch(
         else:
             done.add(sha256)
             fresh[sha256] = seen
+            report.captions += bool(seen.said.caption)
+        if isinstance(seen, _Seen):
+            report.notes += [(clean(str(path)), problem) for problem in seen.problems]
     with report._timed("read"):
         known = {row.id: row for row in await library.rows(list(fresh))}
     new = [seen for sha256, seen in fresh.items() if sha256 not in known]
@@ -170,7 +192,7 @@ def _new_row(seen: _Seen) -> Row:
     return seen.said.applied_to(row)
 
 
-def _read(path: Path, listed: Manifest) -> _Seen | str:
+def _read(path: Path, listed: Manifest, sidecars: Sidecars) -> _Seen | str:
     """The file, or why it cannot be used."""
     try:
         status = path.stat()
@@ -179,15 +201,18 @@ def _read(path: Path, listed: Manifest) -> _Seen | str:
         if status.st_size > MAX_BYTES:
             return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
         data = path.read_bytes()
-        said = listed.entries.get(path)
-        return _Seen(path, data, look(data), read_sidecar(path) if said is None else said)
+        beside = sidecars.of(path)
+        said = listed.entries.get(path, Description()).or_else(beside.description)
+        return _Seen(path, data, look(data), said, beside.problems)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     except UsageError as error:
         return str(error)
 
 
-def _plan(paths: Sequence[Path], manifest: str | os.PathLike[str] | None) -> tuple[list[Path], Manifest]:
+def _plan(
+    paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: Excluded
+) -> tuple[list[Path], Manifest]:
     """Every file to look at, absolute, each once and always in the same order, and the manifest."""
     for path in paths:
         if not path.exists():
@@ -198,18 +223,20 @@ def _plan(paths: Sequence[Path], manifest: str | os.PathLike[str] | None) -> tup
     if manifest is not None:
         file = Path(manifest)
         listed = read_manifest(file, roots)
-        files.update(dict.fromkeys(sorted(listed.entries)))
+        files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walked: set[tuple[int, int]] = set()
     for path in paths:
-        found = _walk(path, walked) if path.is_dir() else [path]
+        found = _walk(path, walked, excluded.below(path)) if path.is_dir() else [path]
         files.update(dict.fromkeys(Path(os.path.abspath(each)) for each in found))
     if manifest is not None:
         files.pop(Path(os.path.abspath(manifest)), None)
-    return [path for path in files if path in listed.entries or not _is_sidecar(path)], listed
+    sidecars = Sidecars().beside(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    return [path for path in files if path in listed.entries or path not in sidecars], listed
 
 
-def _walk(folder: Path, walked: set[tuple[int, int]]) -> Iterator[Path]:
-    """Files below a folder, sorted by name, hidden ones left out. Links are followed, but no folder is walked twice."""
+def _walk(folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool]) -> Iterator[Path]:
+    """Files below a folder, sorted by name, without those that are excluded. Links are followed, but no folder is
+    walked twice."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in walked:
         return
@@ -220,16 +247,9 @@ def _walk(folder: Path, walked: set[tuple[int, int]]) -> Iterator[Path]:
         yield folder  # to be listed as what could not be read
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if excluded(entry):
             continue
         if entry.is_dir():
-            yield from _walk(entry, walked)
+            yield from _walk(entry, walked, excluded)
         else:
             yield entry
-
-
-def _is_sidecar(path: Path) -> bool:
-    """A text or JSON file beside an image of the same name, in any case of its suffix."""
-    if path.suffix not in SIDECARS:
-        return False
-    return any(path.with_suffix(suffix).exists() for base in IMAGE_SUFFIXES for suffix in (base, base.upper()))

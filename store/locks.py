@@ -1,4 +1,4 @@
-"""Who is at a run: a lock that the operating system lets go of, however its holder ends."""
+"""Who is at a run, or at a library: a lock that the operating system lets go of, however its holder ends."""
 
 import os
 import sys
@@ -47,6 +47,27 @@ def is_held(path: Path) -> bool:
     if file is not None:
         os.close(file)
     return file is None and path.exists()
+
+
+def waited_for(path: Path, *, alone: bool) -> int | None:
+    """An open file that is locked until it is closed, alone or with others; None where there are no such locks."""
+    if sys.platform == "win32":
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    return file
+
+
+def alone_now(file: int) -> bool:
+    """Whether a file that is locked together with others could be locked alone, at once."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _locked(path: Path, *, create: bool = True) -> int | None:

@@ -1,42 +1,27 @@
-"""What is said about images beside their pixels: manifests and sidecar files.
+"""Manifests: one file that says something of many images.
 
-Whatever a description does not say stays as it is in the library: indexing a folder again without its manifest takes
-no caption away.
+CSV with any of the usual separators, JSON lines, a JSON array of objects, a JSON object from file to caption or to an
+object, or COCO's captions. Whatever a manifest does not say stays as it is in the library: indexing a folder again
+without its manifest takes no caption away.
 """
 
 import csv
-import json
+import io
 import os
-import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Scalar
-from imagerag.store.rows import Row
+from imagerag.store.describing import PATH, Description, clean, describe, fields_of, told_fields
+from imagerag.store.plain_text import parsed, read_text
 
-SIDECARS = (".json", ".txt")
-TEXTS = ("title", "caption", "source", "author", "licence")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Description:
-    """What a manifest row or a sidecar says of one image; None is "says nothing"."""
-
-    title: str | None = None
-    caption: str | None = None
-    tags: tuple[str, ...] | None = None
-    metadata: Mapping[str, Scalar] | None = None
-    source: str | None = None
-    author: str | None = None
-    licence: str | None = None
-
-    def applied_to(self, row: Row) -> Row:
-        """The row with everything that is said here."""
-        said = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(row, **said)
+_SEPARATORS: Final = ",;\t|"
+_TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
+_LONGEST_CELL: Final = 2**24
 
 
 @dataclass(frozen=True)
@@ -46,145 +31,217 @@ class Manifest:
     Attributes:
         entries: absolute path → description.
         problems: (row or path, reason) of rows that describe no image that can be found.
+        columns: what each column was read as: one of our fields, or "metadata".
     """
 
     entries: Mapping[Path, Description] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def captions(self) -> int:
+        """How many of the images that were found got a caption from it."""
+        return sum(bool(said.caption) for said in self.entries.values())
+
+
+Record = tuple[int, dict[str, Any] | str]
+"""A row's line and the row, or why it is none."""
 
 
 def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
-    """Read a `.csv`, `.tsv` or JSON-lines manifest.
+    """Read a manifest: a table (`.csv`, `.tsv`), JSON lines, or JSON.
 
     Each row has `path` (absolute, or relative to the manifest, or to one of `roots`) and any of caption, title, tags,
-    metadata, source, author, licence (or license); what else it has is metadata.
+    metadata, source, author, licence, or what others call these (see `describing.ALIASES`); what else it has is
+    metadata.
 
     Raises:
-        UsageError: there is no such file, or it is not text.
+        UsageError: there is no such file, it is not text, or none of its columns names the images.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, longest=None)
     except OSError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"the manifest {file} is not UTF-8 text (JSON lines or CSV)") from None
+    except ValueError as error:
+        raise UsageError(f"the manifest {file} cannot be read: {error}") from None
+    places = _Places((file.parent, *roots))
+    table = file.suffix.lower() in _TABLES
+    records = _table(text, file, places) if table else _json(text, whole=file.suffix.lower() == ".json")
     entries: dict[Path, Description] = {}
     problems: list[tuple[str, str]] = []
-    for line, record in _records(text, file.suffix.lower()):
+    columns: Counter[tuple[str, str]] = Counter()
+    for line, record in records:
         where = f"{file.name}, line {line}"
         if isinstance(record, str):
             problems.append((where, record))
             continue
-        name = record.get("path")
+        filled = {name: value for name, value in record.items() if value not in (None, "")}
+        fields = told_fields(filled)
+        columns.update((name, fields.get(name, "metadata")) for name in filled)
+        name = next((record[column] for column, field in fields.items() if field == PATH), None)
         if not isinstance(name, str) or not name.strip():
             problems.append((where, "the row has no path"))
-        elif (found := _locate(name.strip(), [file.parent, *roots])) is None:
-            problems.append((name, f"named in {where}, but there is no such file"))
+        elif (found := places.find(name.strip())) is None:
+            problems.append((clean(name), f"named in {where}, but there is no such file"))
         else:
-            entries[found] = describe(record)
-    return Manifest(entries, problems)
+            try:
+                entries[found] = describe(record)
+            except ValueError as error:
+                problems.append((where, str(error)))
+    return Manifest(entries, problems, _read_as(columns))
 
 
-def read_sidecar(image: Path) -> Description:
-    """What `NAME.json` or else `NAME.txt` beside an image says; a text file is its caption.
+def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
+    """What each column was read as in most rows."""
+    read: dict[str, str] = {}
+    for (name, field), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
+        read.setdefault(name, field)
+    return read
 
-    Raises:
-        UsageError: the sidecar is there but cannot be read; the message says why.
-    """
-    for suffix in SIDECARS:
-        file = image.with_suffix(suffix)
-        if not file.is_file():
-            continue
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _table(text: str, file: Path, places: "_Places") -> Iterator[Record]:
+    """The rows of a table. One without a header is known by its first cell, which is an image's path."""
+    separator, text = _separator(text, file.suffix.lower())
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        header = [cell.strip() for cell in next(rows, [])]
+    except csv.Error as error:
+        raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
+    if PATH not in fields_of(header).values():
+        if not header or places.find(header[0]) is None:
+            named = ", ".join(cell or "(empty)" for cell in header)[:300] or "none"
+            raise UsageError(
+                f"the manifest {file} has no column that names the images. Its columns are: {named}. Call one path"
+            )
+        rest = [f"column {at}" for at in range(3, len(header) + 1)]
+        first, header = header, [PATH, "caption", *rest][: len(header)]
+        yield 1, dict(zip(header, first, strict=True))
+    yield from _rows(rows, header)
+
+
+def _rows(rows: Any, header: list[str]) -> Iterator[Record]:
+    while True:
         try:
-            text = file.read_text(encoding="utf-8-sig")
-            if suffix == ".txt":
-                return Description(caption=clean(text))
-            record = json.loads(text)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"its sidecar {file.name} cannot be read: {error}") from None
-        if not isinstance(record, dict):
-            raise UsageError(f"its sidecar {file.name} is not a JSON object")
-        return describe(record)
-    return Description()
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield rows.line_num, f"the row cannot be read: {error}"
+            continue
+        if any(cell.strip() for cell in row):
+            too_many = any(cell.strip() for cell in row[len(header) :])
+            yield rows.line_num, "the row has more cells than the header" if too_many else dict(zip(header, row))  # noqa: B905, it may have fewer
 
 
-def describe(record: Mapping[str, Any]) -> Description:
-    """A description from a manifest row or a sidecar's object; empty and null fields say nothing."""
-    said = {key: value for key, value in record.items() if key and value not in (None, "", [], {})}
-    said.pop("path", None)
-    if "license" in said:
-        said.setdefault("licence", said.pop("license"))
-    tags, metadata = said.pop("tags", None), said.pop("metadata", None)
-    texts = {name: clean(_as_string(said.pop(name))) for name in TEXTS if name in said}
-    given = _object(metadata)
-    extra = {clean(key): _scalar(value) for key, value in {**said, **given}.items()}
-    if "title" not in texts and isinstance(name := extra.get("name"), str):
-        texts["title"] = name
-    return Description(tags=_tags(tags), metadata=extra or None, **texts)
+def _separator(text: str, suffix: str) -> tuple[str, str]:
+    """What separates the cells, and the table without Excel's line that says so."""
+    first, _, rest = text.partition("\n")
+    if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
+        return first[4], rest
+    bare = "".join(part for at, part in enumerate(first.split('"')) if at % 2 == 0)
+    usual = "\t" if suffix in (".tsv", ".tab") else "|" if suffix == ".psv" else ","
+    likeliest = max(_SEPARATORS, key=lambda mark: (bare.count(mark), mark == usual))
+    return (usual if bare.count(usual) or not bare.count(likeliest) else likeliest), text
 
 
-def clean(text: str) -> str:
-    """Trimmed, and without what cannot be written as UTF-8 (file names may hold such bytes)."""
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+# --- JSON -----------------------------------------------------------------------------------------------------------
 
 
-def _records(text: str, suffix: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """(line, row, or why it is none)."""
-    if suffix in (".csv", ".tsv"):
-        reader = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ",")
-        for row in reader:
-            too_many = row.pop(None, None)
-            yield reader.line_num, "the row has more cells than the header" if too_many else row
-        return
+def _json(text: str, *, whole: bool) -> Iterator[Record]:
+    """The rows of JSON lines, or of one `whole` value: an array, COCO's captions, or an object by image."""
+    try:
+        value = parsed(text) if whole else None
+    except ValueError:
+        value = None  # lines, under another name
+    if isinstance(value, list):
+        yield from ((at, one if isinstance(one, dict) else "not a JSON object") for at, one in enumerate(value, 1))
+    elif isinstance(value, dict) and _is_coco(value):
+        yield from _coco(value)
+    elif isinstance(value, dict):
+        yield from [(1, value)] if PATH in told_fields(value).values() else _by_file(value)
+    else:
+        yield from _lines(text)
+
+
+def _lines(text: str) -> Iterator[Record]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                record = json.loads(line)
+                record = parsed(line)
             except ValueError as error:
                 yield number, f"not JSON: {error}"
                 continue
             yield number, record if isinstance(record, dict) else "not a JSON object"
 
 
-def _locate(name: str, folders: Sequence[Path]) -> Path | None:
-    for folder in folders:
-        path = folder / Path(name).expanduser()
+def _is_coco(whole: Mapping[str, Any]) -> bool:
+    return isinstance(whole.get("images"), list) and isinstance(whole.get("annotations"), list)
+
+
+def _coco(whole: Mapping[str, Any]) -> Iterator[Record]:
+    """COCO: images by their ids, and the first caption of each."""
+    captions: dict[Any, str] = {}
+    for one in whole["annotations"]:
+        if isinstance(one, dict) and isinstance(one.get("caption"), str):
+            captions.setdefault(str(one.get("image_id")), one["caption"])
+    for at, image in enumerate(whole["images"], start=1):
+        if not isinstance(image, dict):
+            yield at, "not a JSON object"
+            continue
+        yield at, {"path": image.get("file_name"), "caption": captions.get(str(image.get("id")))}
+
+
+def _by_file(whole: Mapping[str, Any]) -> Iterator[Record]:
+    """An object from each image's path to its caption, or to an object."""
+    for at, (name, said) in enumerate(whole.items(), start=1):
+        if isinstance(said, dict):
+            yield at, {**said, "path": name}
+        else:
+            yield at, {"path": name, "caption": said} if isinstance(said, str) else "neither a caption nor an object"
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Folders in which the images of a manifest may lie; names are compared with their accents composed."""
+
+    folders: Sequence[Path]
+    _listed: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name, absolute; None where there is none."""
+        names = dict.fromkeys((name, name.replace("\\", "/")))
         try:
-            if path.is_file():
-                return Path(os.path.abspath(path))
+            return next(
+                (found for one in names for folder in self.folders if (found := self._in(folder, one)) is not None), None
+            )
         except (OSError, ValueError):  # a name too long, or with a NUL in it
             return None
-    return None
+
+    def _in(self, folder: Path, name: str) -> Path | None:
+        path = Path(os.path.abspath(folder / Path(name).expanduser()))
+        if path.is_file():
+            return path
+        at = Path(path.anchor)
+        for part in path.parts[1:]:
+            at = at / part if (at / part).exists() else at / self._names(at).get(_composed(part), part)
+        return at if at.is_file() else None
+
+    def _names(self, folder: Path) -> Mapping[str, str]:
+        """The names in a folder, by their composed form."""
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = {_composed(name): name for name in os.listdir(folder)}
+            except OSError:
+                self._listed[folder] = {}
+        return self._listed[folder]
 
 
-def _tags(value: Any) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        value = _parsed(value) if value.lstrip().startswith("[") else re.split(r"[;,]", value)
-    parts = value if isinstance(value, list) else [value]
-    return tuple(dict.fromkeys(tag for part in parts if (tag := clean(_as_string(part)))))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """A metadata field: an object, or a CSV cell with one in it; anything else is kept under its own name."""
-    parsed = _parsed(value) if isinstance(value, str) else value
-    if parsed is None:
-        return {}
-    return parsed if isinstance(parsed, dict) else {"metadata": value}
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _scalar(value: Any) -> Scalar:
-    if isinstance(value, float) and not -float("inf") < value < float("inf"):
-        return str(value)
-    return value if isinstance(value, int | float | bool) or value is None else clean(_as_string(value))
-
-
-def _as_string(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.home import Home
+from imagerag.store.locks import waited_for
 
 T = TypeVar("T")
 
@@ -93,11 +94,16 @@ def create_table(home: Home, name: str, schema: Any) -> None:
     if valid_name(name) in list_libraries(home):
         return
     home.libraries.mkdir(parents=True, exist_ok=True)
+    lock = waited_for(home.filling / f"{name}.new", alone=True)  # who comes second finds a whole table
     try:
-        connect(home).create_table(name, schema=schema)
+        if name not in list_libraries(home):
+            connect(home).create_table(name, schema=schema)
     except LANCE_ERRORS as error:
         if "already exists" not in str(error):  # else another process was first
             raise damaged(name, error) from error
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def insist(work: Callable[[], T], tries: int = 8) -> T:

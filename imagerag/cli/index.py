@@ -39,7 +39,8 @@ SHOWN: Final = 20
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--library", metavar="NAME", help="Which library; made when there is none  [env: IMAGERAG_LIBRARY]")
 @click.option("--embedder", metavar="SPEC", help="Encoder of a new library; one that exists knows its own.")
-@click.option("--manifest", metavar="FILE", help="JSON lines or CSV: path, caption, title, tags, licence, author, …")
+@click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave files or folders out: drafts, '*.gif', 'raw/*'.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
 @quiet_option
@@ -51,6 +52,7 @@ def index_command(
     library: str | None,
     embedder: str | None,
     manifest: str | None,
+    exclude: tuple[str, ...],
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -58,14 +60,15 @@ def index_command(
     """Put the pictures of files and folders into a library.
 
     What is there already is not encoded again. Files that are no pictures, or damaged, are skipped and listed. What
-    NAME.json or NAME.txt beside a picture says (caption, tags, licence, …) is kept with it.
+    NAME.json, NAME.png.json or NAME.txt beside a picture says (caption, tags, licence, …) is kept with it. What file
+    servers and systems leave among pictures (@eaDir, __MACOSX, hidden files) is left out.
     """
     if not paths and not manifest:
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress = None if quiet else _Progress()
-    report, opened = asyncio.run(_index(rag, name, paths, embedder, manifest, progress))
+    report, opened = asyncio.run(_index(rag, name, paths, embedder=embedder, manifest=manifest, exclude=exclude, progress=progress))
     if as_json:
         say_json(document(report, opened))
     else:
@@ -85,15 +88,8 @@ def chosen_library(rag: ImageRAG, flag: str | None) -> str:
     return name
 
 
-async def _index(
-    rag: ImageRAG,
-    name: str,
-    paths: tuple[str, ...],
-    embedder: str | None,
-    manifest: str | None,
-    progress: "_Progress | None",
-) -> "tuple[IndexReport, Library]":
-    report = await rag.index(*paths, library=name, embedder=embedder, manifest=manifest, progress=progress)
+async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: Any) -> "tuple[IndexReport, Library]":
+    report = await rag.index(*paths, library=name, **options)
     return report, await rag.open_library(name)
 
 
@@ -125,6 +121,11 @@ def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
         "unchanged": report.unchanged,
         "duplicates": report.duplicates,
         "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
+        "captions": report.captions,
+        "notes": [{"path": path, "reason": reason} for path, reason in report.notes],
+        "columns": report.columns,
+        "manifest_captions": report.manifest_captions,
+        "warnings": report.warnings,
         "images_per_s": report.images_per_s,
         "seconds": dict(report.seconds),
         "threshold": {"cosine": threshold.cosine, "percentile": threshold.percentile} if threshold else None,
@@ -145,14 +146,23 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
         if number
     ]
     lines = [f"library {bold(library.name)}: {', '.join(did) or 'nothing to index'}"]
-    if report.skipped:
-        room = max(30, columns() - 50)
-        lines += table([[tail(path, 44), dim(short(reason, room))] for path, reason in report.skipped[:SHOWN]])
-        if len(report.skipped) > SHOWN:
-            lines.append(f"  … and {len(report.skipped) - SHOWN:,} more: --json lists them all")
+    lines += [*_listed(report.skipped), *_listed(report.notes)]
+    if report.columns:
+        read = ", ".join(name if name == field else f"{name} → {field}" for name, field in report.columns.items())
+        lines.append(f"  {dim('columns')}    {short(read, max(40, columns() - 14))}")
+        lines.append(f"  {dim('manifest')}   {count(report.manifest_captions or 0, 'caption')} came with it")
+    if report.seen > len(report.skipped):
+        lines.append(f"  {dim('captions')}   {report.captions:,} of these pictures have one")
     threshold = library.passport.threshold
     if threshold:
         share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
     lines.append(f"  {dim('speed')}      {report.images_per_s:.1f} pictures/s with {clean(library.passport.spec)}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {library.name}')}"]
+
+
+def _listed(what: "list[tuple[str, str]]") -> list[str]:
+    """Paths, and what is wrong with each."""
+    room = max(30, columns() - 50)
+    lines = table([[tail(path, 44), dim(short(reason, room))] for path, reason in what[:SHOWN]])
+    return [*lines, f"  … and {len(what) - SHOWN:,} more: --json lists them all"] if len(what) > SHOWN else lines

@@ -15,7 +15,7 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
     if verdict is None:
         return [dim("  not judged")]
     if verdict.status == "abstained":
-        return [f"  the judge gave no readable answer: {short(verdict.reason, columns() - 40)}"]
+        return [f"  the judge gave no verdict: {short(verdict.reason, columns() - 40)}"]
     if not verdict.checks:
         said = "everything is there" if verdict.aligned else "something is missing"
         return [

@@ -150,5 +150,5 @@ def node(name: str) -> str:
 def verdict(*, judged: bool, aligned: bool | None) -> str:
     """A verdict without a checklist."""
     if not judged or aligned is None:
-        return "no readable answer"
+        return "no verdict"
     return "aligned" if aligned else "not aligned"

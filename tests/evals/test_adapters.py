@@ -1,6 +1,7 @@
 """Other harnesses: one case in, one result out, and failures that are no exceptions."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,43 @@ async def test_results_are_a_hugging_face_dataset_with_its_pictures(tmp_path: Pa
     again = datasets.load_from_disk(tmp_path / "saved")
     assert again[1]["image"].size == made[1]["image"].size
     assert again[1]["image"].size[0] > 0
+
+
+READ = """
+import json, sys
+from datasets import Image, load_dataset
+
+read = load_dataset("parquet", data_files=sys.argv[1], split="train", cache_dir=sys.argv[2])
+assert isinstance(read.features["image"], Image)
+stored = read.cast_column("image", Image(decode=False))["image"][:]
+print(json.dumps({
+    "sizes": [image and image.size for image in read["image"][:]],
+    "bytes": [image and len(image["bytes"]) for image in stored],
+    "paths": [image and image["path"] for image in stored],
+}))
+"""
+
+
+async def test_a_parquet_file_of_results_holds_the_pictures(tmp_path: Path, fakes: Any) -> None:
+    """Read by `datasets` where nothing of this home is left."""
+    pytest.importorskip("datasets")
+    _, results = await fakes.run(fakes.plan(fakes.suite(2), arms="base,full"), out="out")
+    folder = tmp_path / "out"
+    (folder / "results.jsonl").write_text("".join(f"{result.line()}\n" for result in results))
+    (tmp_path / "home").rename(folder / "home")
+    gone = next((folder / "home" / "blobs").glob(f"*/{results[-1].image.sha256[2:]}"))
+    sizes = [gone.stat().st_size]
+    export_dataset(folder).to_parquet(tmp_path / "all.parquet")
+    gone.unlink()
+    export_dataset(folder).to_parquet(tmp_path / "one_gone.parquet")
+    shutil.rmtree(folder)
+    for name in ("all", "one_gone"):
+        done = python("-c", READ, tmp_path / f"{name}.parquet", tmp_path / f"cache_{name}")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout.splitlines()[-1])
+        assert [bool(size) for size in told["sizes"]] == [True, True, True, name == "all"]
+        assert told["bytes"][-1] == (sizes[0] if name == "all" else None)
+        assert not any("/" in (path or "") for path in told["paths"])
 
 
 def test_nothing_to_export_is_said(tmp_path: Path) -> None:

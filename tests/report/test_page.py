@@ -91,7 +91,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "no_usable_reference": ("No usable reference for a hexagon", "Nothing was found.", "add a picture of 'a hexagon'"),
     "refused": ("The service refuses", "No picture was drawn.", "change the prompt"),
     "budget_exhausted": ("The run may make 2 model calls", "budget spent", "--max-calls"),
-    "judge_unavailable": ("the judge gave no readable answer", "I am sorry", "--judge"),
+    "judge_unavailable": ("the judge gave no verdict", "I am sorry", "--judge"),
     "failed": ("critique failed: ValueError: something broke", "failed"),
     "cancelled": ("Cancelled by the caller", "1 of 2 met"),
     "interrupted": ("the run waits for you to choose its references", "put before you to choose", "--choose"),

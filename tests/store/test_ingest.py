@@ -114,8 +114,10 @@ async def test_sidecar_json_and_its_damage(folder, library, picture):
     report = await index([folder], library)
     row = {row.title: row for row in await library.rows()}["x"]
     assert (row.caption, row.tags, row.licence) == ("from json", ("one",), "MIT")
-    assert [os.path.basename(path) for path, _ in report.skipped] == ["y.png"]
-    assert "y.json" in report.skipped[0][1]
+    assert report.skipped == []
+    assert [os.path.basename(path) for path, _ in report.notes] == ["y.png"]
+    assert "y.json" in report.notes[0][1]
+    assert "y" in {row.title for row in await library.rows()}
 
 
 async def test_bad_files_are_listed_and_the_rest_is_indexed(folder, library, picture):

@@ -8,6 +8,7 @@ separates them and is not itself a requirement: an encoder of whole images canno
 import re
 from typing import Final, Literal
 
+from imagerag.agent.prompts import says_something
 from imagerag.agent.types import Requirement
 
 DETERMINERS: Final = frozenset(
@@ -78,6 +79,11 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     ordered = sorted(distinct.values(), key=lambda requirement: (requirement.kind == "style", found.index(requirement)))
     whole = " ".join(prompt.split())
     return tuple(ordered) or ((Requirement(text=whole),) if whole else ())
+
+
+def unchecked(requirement: Requirement) -> str:
+    """Why no picture can show a requirement; empty where one can."""
+    return "" if says_something(requirement.text) else "it has no words"
 
 
 def split_style(prompt: str) -> tuple[str, list[str]]:

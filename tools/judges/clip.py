@@ -3,7 +3,8 @@
 It works with any `Embedder`. What it cannot do, and does not claim: count (`two cats` is judged as one thing), read
 text in a picture, understand "no cars", or tell relations between things (who holds whom, what is left of what). One
 thing in the picture may meet several requirements that do not contradict each other. It is deterministic, so no
-variation changes its answers, and it never abstains.
+variation changes its answers. It abstains only where nothing of a prompt can be checked at all; a requirement that
+cannot be checked is never met.
 """
 
 import json
@@ -14,7 +15,7 @@ from imagerag.agent.ports import FREE as FREE_OF_CHARGE
 from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference, Ranking
 from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges import alternatives
-from imagerag.tools.judges.checklist import DETERMINERS, checklist
+from imagerag.tools.judges.checklist import DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.looking import Eye, Finding, Rivals
 from imagerag.tools.judges.views import AROUND
 
@@ -59,6 +60,7 @@ class ClipJudge:
         around: what is kept around such a box, as a share of its longer side.
         whole: whether content is looked for in the whole picture, too.
         margin, slack, floor: cosines.
+        unchecked: why a requirement cannot be told from any picture; empty where it can.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
     """
 
@@ -78,6 +80,7 @@ class ClipJudge:
         margin: float = 0.0,
         slack: float = 0.02,
         floor: float = 0.0,
+        unchecked: Callable[[Requirement], str] = unchecked,
         identity: str | None = None,
     ) -> None:
         self._embedder, self._split, self._identity = embedder, split, identity
@@ -92,6 +95,7 @@ class ClipJudge:
             margin=margin,
             slack=slack,
             floor=floor,
+            unchecked=unchecked,
         )
 
     tariff = FREE_OF_CHARGE
@@ -120,6 +124,8 @@ class ClipJudge:
         asked = tuple(requirements) or tuple(self._split(prompt))
         findings = await self._eye.look(image.data, asked)
         raw = _in_numbers(findings)
+        if all(finding.unchecked for finding in findings):
+            return Critique(verdict=_abstention(findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
         if mode == "stepwise":
             aligned = all(finding.met for finding in findings)
             reason = "everything asked for is there" if aligned else "something asked for is not there"
@@ -204,6 +210,13 @@ def _verdict(asked: Sequence[Requirement], findings: Sequence[Finding], raw: str
         reason=_reason(len(checks), [requirement.text for requirement in unmet]),
         raw=raw,
     )
+
+
+def _abstention(findings: Sequence[Finding], raw: str) -> Verdict:
+    """Nothing of the prompt can be checked: neither a yes nor a no."""
+    why = "; ".join(f"“{finding.text}”: {finding.unchecked}" for finding in findings)
+    reason = f"nothing of the prompt can be checked: {why or 'it asks for nothing'}"
+    return Verdict(status="abstained", aligned=None, reason=reason, raw=raw)
 
 
 def _reason(count: int, unmet: Sequence[str]) -> str:

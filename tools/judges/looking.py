@@ -27,6 +27,7 @@ class Finding:
         rival: what else fits that view best; empty when nothing was compared.
         rival_similarity: cosine of the rival.
         view: "whole", or left,top,right,bottom in pixels.
+        unchecked: why it cannot be told from the picture, which is no yes; empty where it can.
     """
 
     text: str
@@ -35,10 +36,13 @@ class Finding:
     rival: str
     rival_similarity: float
     view: str
+    unchecked: str = ""
 
     @property
     def evidence(self) -> str:
         """`0.83, next best 'a red solid oval' 0.61`."""
+        if self.unchecked:
+            return f"cannot be checked: {self.unchecked}"
         rival = f", next best {self.rival!r} {self.rival_similarity:z.2f}" if self.rival else ""
         return f"{self.similarity:z.2f}{rival}"
 
@@ -57,6 +61,7 @@ class Eye:
     margin: float
     slack: float
     floor: float
+    unchecked: Callable[[Requirement], str]
 
     async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[Finding]:
         """One finding per requirement. All views are embedded in one batch, and all texts in another.
@@ -94,13 +99,15 @@ class Eye:
         places = self._places(search.requirement, len(names))
         view = max(places, key=lambda place: float(own[place] - bar[place]))
         rival = int(rivals[:, view].argmax()) if len(rivals) else None
+        unchecked = self.unchecked(search.requirement)
         return Finding(
             text=search.requirement.text,
-            met=bool(own[view] > bar[view]),
+            met=bool(own[view] > bar[view]) and not unchecked,
             similarity=float(own[view]),
             rival=search.phrases[rival + 1] if rival is not None else "",
             rival_similarity=float(rivals[rival, view]) if rival is not None else 0.0,
             view=names[view],
+            unchecked=unchecked,
         )
 
     def _places(self, requirement: Requirement, count: int) -> Sequence[int]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from imagerag.agent.ports import Embedder
 from imagerag.agent.types import Requirement
+from imagerag.tools.judges import checklist as checklists
 from imagerag.tools.judges.checklist import split_style
 from imagerag.tools.judges.clip import ClipJudge
 from imagerag.tools.sketch.borrowing import untangle
@@ -30,6 +31,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
         whole=False,
         around=AROUND,
         floor=FLOOR,
+        unchecked=unchecked,
         identity="sketch",
     )
 
@@ -50,6 +52,26 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
 
 def _phrase(mention: Mention) -> str:
     return mention.phrase() if mention.known or len(mention.unknown) < 2 else mention.text
+
+
+def unchecked(requirement: Requirement) -> str:
+    """Why the sketch judge cannot tell it: it speaks of nothing this world has; empty where it can tell.
+
+    What a shape, a colour or a pattern says can be seen, and a word more about it changes nothing; but where the thing
+    itself has a name this world does not know, no drawing of it can be told from any other.
+    """
+    reading = parse(requirement.text)
+    if wordless := checklists.unchecked(requirement):
+        return wordless
+    if reading.background or (reading.mentions and all(_seen(mention) for mention in reading.mentions)):
+        return ""
+    words = [word for mention in reading.mentions for word in mention.unknown if not mention.shape]
+    named = ", ".join(f"“{word}”" for word in dict.fromkeys(words)) or "it"
+    return f"the sketch judge does not know {named}"
+
+
+def _seen(mention: Mention) -> bool:
+    return bool(mention.shape) or (mention.known and not mention.unknown)
 
 
 def near_misses(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.prompts import says_something
 from imagerag.agent.types import Check, Concept, Requirement, Verdict
 from imagerag.tools.judges.reading import model_of
 from imagerag.tools.judges.vlm_chat import Schema
@@ -109,7 +110,7 @@ def _made(checks: Sequence[ReadCheck]) -> list[tuple[Check, str]]:
     found: dict[str, tuple[Check, str]] = {}
     for read in checks:
         words = " ".join(read.requirement.split())
-        if not words:
+        if not says_something(words):
             continue
         check, caption = _check(Requirement(text=words, kind=read.kind), read)
         before = found.get(fold(words))
