@@ -21,6 +21,8 @@ from imagerag.agent.types import (
     Search,
     Setup,
     UsedReference,
+    assumed_cost,
+    cost_of_calls,
 )
 
 Status = Literal["running", "interrupted", "ended"]
@@ -42,7 +44,8 @@ class RunRecord(BaseModel):
         unresolved: what the best attempt still lacks, in few words.
         references: what the best attempt was drawn with.
         calls: how often a model was asked in each role, every vote of a judge counted.
-        cost_usd: None when the price of any call is not known.
+        cost_usd: None when the price of any call is not known, and nothing was assumed for it.
+        assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
         unpriced: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
         continues: the run it started from, when it did.
@@ -70,6 +73,7 @@ class RunRecord(BaseModel):
     calls: dict[str, int] = Field(default_factory=dict)
     call_log: list[Call] = Field(default_factory=list)
     cost_usd: float | None = 0.0
+    assumed_usd: float = 0.0
     unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
@@ -100,6 +104,7 @@ class RunRecord(BaseModel):
                 "call_log": calls,
                 "calls": _asked(calls),
                 "cost_usd": 0.0,
+                "assumed_usd": 0.0,
                 "unpriced": [],
             }
         )
@@ -138,7 +143,8 @@ def run_record(
         references=list(best.references) if best else [],
         calls=_asked(calls),
         call_log=calls,
-        cost_usd=_cost(calls),
+        cost_usd=_rounded(cost_of_calls(calls)),
+        assumed_usd=round(assumed_cost(calls), 6),
         unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending, calls),
@@ -193,9 +199,8 @@ def _asked(calls: list[Call]) -> dict[str, int]:
     return dict(asked)
 
 
-def _cost(calls: list[Call]) -> float | None:
-    costs = [call.cost_usd for call in calls if call.error is None]
-    return None if None in costs else round(sum(cost for cost in costs if cost is not None), 6)
+def _rounded(usd: float | None) -> float | None:
+    return None if usd is None else round(usd, 6)
 
 
 def _elapsed(started_at: str | None, ending: Ending | None, calls: list[Call]) -> float:

@@ -22,10 +22,11 @@ VENDORS: Final = ("openai", "google", "anthropic", "x-ai")
 _SOLD: Final = re.compile(
     r"(chatgpt-|gpt-(?!oss|j-|neo|2$|2-)|dall-e|o[134]($|-)|gemini-|imagen-|nano-banana|claude-|grok-)|gpt-image-", re.I
 )
-_ROUTED: Final = frozenset(
-    "ai21 anthropic azure azure_ai bedrock cohere deepinfra fal_ai fireworks_ai gemini groq mistral openai openrouter "
-    "perplexity recraft replicate runwayml sagemaker stability together_ai vercel_ai_gateway vertex_ai xai".split()
-)
+_ROUTED: Final = (
+    "ai21", "anthropic", "azure", "azure_ai", "bedrock", "cohere", "deepinfra", "fal_ai", "fireworks_ai", "gemini",
+    "groq", "mistral", "openai", "openrouter", "perplexity", "recraft", "replicate", "runwayml", "sagemaker",
+    "stability", "together_ai", "vercel_ai_gateway", "vertex_ai", "xai",
+)  # fmt: skip
 """How LiteLLM and the like begin the names of models that others bill."""
 
 _OPEN: Final = "gpt-oss"

@@ -138,6 +138,8 @@ def cost_words(cost_usd: float | None, unpriced: Sequence[str]) -> str:
     """What something cost; what is not known is never called nothing."""
     if cost_usd is None:
         return f"unknown, no price is known for {listed(unpriced, 40, most=2)}" if unpriced else "unknown"
+    if unpriced:
+        return f"${number(cost_usd, 4)} at most, assumed for {listed(unpriced, 40, most=2)}, whose price is not known"
     return f"${number(cost_usd, 4)}" if cost_usd else "nothing"
 
 

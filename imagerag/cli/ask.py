@@ -136,6 +136,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
         yield from _wrapped(f"note: {note}", dim)
     accepted = sum(one.accepted for one in record.retrieved)
     money = "cost not known" if record.cost_usd is None else f"${record.cost_usd:.4f}" if record.cost_usd else ""
+    money += " at most, partly assumed" if record.assumed_usd else ""
     thread = f"{'new ' if record.new_thread else ''}thread {record.thread_id}"
     told = [f"{len(record.retrieved)} pictures looked at, {accepted} accepted", money, thread]
     yield dim(" · ".join(filter(None, told)))

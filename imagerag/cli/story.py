@@ -168,6 +168,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
 
 def _spent(record: RunRecord) -> str:
     cost = "price not known" if record.cost_usd is None else f"${record.cost_usd:.2f}" if record.cost_usd else "free"
+    cost += f" at most, ${record.assumed_usd:.2f} of it assumed" if record.assumed_usd else ""
     calls = sum(record.calls.values())
     return f"{count(calls, 'model call')}, {record.elapsed_s:.1f} s, {cost}"
 

@@ -100,6 +100,7 @@ def _nearest(candidate: Candidate, search: Search) -> str:
 def _cost(record: RunRecord) -> Child:
     roles = ", ".join(f"{number} × {role}" for role, number in record.calls.items())
     unpriced = f" No price is known for {_listed(record.unpriced)}." if record.unpriced else ""
+    unpriced += f" At most {money(record.assumed_usd)} were assumed for it." if record.assumed_usd else ""
     made = sum(record.calls.values())
     reused = sum(call.reused for call in record.call_log)
     again = f", {reused} answered from another run's journal" if reused else ""

@@ -67,7 +67,7 @@ def _head(record: RunRecord, steps: Sequence[Step]) -> Html:
         ("run", tag("code", record.run_id)),
         ("began", (record.started_at or (steps[0].at if steps else None) or "").replace("T", " ")[:19]),
         ("took", seconds(record.elapsed_s)),
-        ("cost", money(record.cost_usd)),
+        ("cost", money(record.cost_usd) + (" at most, partly assumed" if record.assumed_usd else "")),
         ("calls", counted(sum(record.calls.values()), "model call")),
     ]
     if record.setup:

@@ -68,4 +68,4 @@ def times(tariff: Tariff, votes: int) -> Tariff:
         one = tariff.most(prompt, images, size)
         return None if one is None else one * votes
 
-    return Tariff(known=tariff.known, most=most)
+    return Tariff(known=tariff.known, most=most, requests=votes)
