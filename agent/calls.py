@@ -14,7 +14,7 @@ from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalE
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal, Lost
 from imagerag.agent.ports import Reading
-from imagerag.agent.spending import Tariffs, most_of, requests_made, taken_elsewhere, tariff_for, why_not
+from imagerag.agent.spending import Tariffs, most_of, requests_made, taken_elsewhere, tariff_for, told_by, why_not
 from imagerag.agent.state import RunState, SearchTask, coming_round
 from imagerag.agent.tracing import model_call
 from imagerag.agent.types import Call, Knobs, Variation
@@ -236,15 +236,19 @@ class Calls:
 
     def _priced(self, call: Call, content: Mapping[str, Any]) -> Call:
         """The call, with the most it can cost where a budget in money is to be kept and it still fits it."""
-        limit = self.knobs.max_cost_usd
-        if limit is None:
+        limit, usd = self.knobs.max_cost_usd, self.knobs.assume_cost_usd_per_call
+        if limit is None and usd is None:
             return call
-        tariff = tariff_for(call.role, self.tariffs)
+        tariff = told_by(tariff_for(call.role, self.tariffs), call.role, self._all())
         partial_images = self.knobs.partial_images if call.role == "generate" else 0
         most = most_of(tariff, content, self.knobs.size, partial_images)
-        if why := why_not(call.role, call.backend, self._all(), tariff, most, limit):
+        assumed = most is None and not tariff.known and usd is not None
+        if assumed and usd is not None:
+            most = most_of(tariff.assuming(usd), content, self.knobs.size)
+        why = "" if limit is None else why_not(call.role, call.backend, self._all(), tariff, most, limit)
+        if why:
             raise self._over(why)
-        return call.model_copy(update={"most_usd": most})
+        return call.model_copy(update={"most_usd": most, "assumed": assumed})
 
     def _check_budget(self) -> float | None:
         """Seconds left until the deadline; None when there is none."""

@@ -23,6 +23,8 @@ from imagerag.agent.types import (
     Search,
     Setup,
     UsedReference,
+    assumed_cost,
+    cost_of_calls,
 )
 
 Status = Literal["running", "interrupted", "ended"]
@@ -46,7 +48,8 @@ class RunRecord(BaseModel):
         references: what the best attempt was drawn with.
         calls: how often a model was asked in each role, every vote of a judge counted; what was reused is no call.
         reused: how many answers of each role came from another run's journal, every vote counted.
-        cost_usd: None when the price of any call is not known.
+        cost_usd: None when the price of any call is not known, and nothing was assumed for it.
+        assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
         unpriced: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
         continues: the run it started from, when it did.
@@ -76,6 +79,7 @@ class RunRecord(BaseModel):
     reused: dict[str, int] = Field(default_factory=dict)
     call_log: list[Call] = Field(default_factory=list)
     cost_usd: float | None = 0.0
+    assumed_usd: float = 0.0
     unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
@@ -107,6 +111,7 @@ class RunRecord(BaseModel):
                 "calls": _asked(calls),
                 "reused": {},
                 "cost_usd": 0.0,
+                "assumed_usd": 0.0,
                 "unpriced": [],
             }
         )
@@ -147,7 +152,8 @@ def run_record(
         calls=_asked(calls),
         reused=_asked(calls, reused=True),
         call_log=calls,
-        cost_usd=_cost(calls),
+        cost_usd=_rounded(cost_of_calls(calls)),
+        assumed_usd=round(assumed_cost(calls), 12),
         unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending, calls),
@@ -176,10 +182,9 @@ def _asked(calls: list[Call], *, reused: bool = False) -> dict[str, int]:
     return dict(asked)
 
 
-def _cost(calls: list[Call]) -> float | None:
-    costs = [call.cost_usd for call in calls if call.error is None]
+def _rounded(usd: float | None) -> float | None:
     # Twelve digits: what a sum of fractions leaves behind is not part of the price.
-    return None if None in costs else round(fsum(cost for cost in costs if cost is not None), 12)
+    return None if usd is None else round(usd, 12)
 
 
 def _elapsed(started_at: str | None, ending: Ending | None, calls: list[Call]) -> float:

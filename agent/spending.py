@@ -6,6 +6,7 @@ spend without knowing, and its limit would mean nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
@@ -13,6 +14,10 @@ from imagerag.agent.state import SearchTask
 from imagerag.agent.types import Call, Knobs, Size
 from imagerag.formatting.numbers import dollars
 
+HOW_TO_PRICE: Final = (
+    "say what a call costs at most with --assume-cost-usd-per-call X, or for good with imagerag prices set (which "
+    "writes prices.toml), or leave --max-cost-usd out"
+)
 _ROUNDING: Final = 1e-9
 _WORDING: Final = 400
 """Bytes of a template's own words, at most, for cascades: they word references only when they are asked."""
@@ -36,6 +41,14 @@ def tariffs_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | Non
 def tariff_for(role: str, tariffs: Tariffs) -> Tariff:
     """The tariff of the backend that a role calls."""
     return tariffs.get(role.partition(".")[0], Tariff())
+
+
+def told_by(tariff: Tariff, role: str, calls: Sequence[Call]) -> Tariff:
+    """The tariff, known no more when a service that was to say what it used has not said it and nothing bounds it."""
+    silent = any(
+        c.role == role and c.answered and not c.error and c.cost_usd is None and c.most_usd is None for c in calls
+    )
+    return replace(tariff, known=False, parts=()) if tariff.known and silent else tariff
 
 
 def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, partial_images: int = 0) -> float | None:
@@ -108,10 +121,7 @@ def why_not(role: str, backend: str, calls: Sequence[Call], tariff: Tariff, most
         most: what it can cost at most; None when that is not known.
     """
     if most is None and not tariff.known:
-        return (
-            f"the price of {backend} is not known, so a budget of {dollars(limit)} cannot be kept: add it to "
-            "prices.toml (imagerag doctor says where), or leave --max-cost-usd out"
-        )
+        return f"the price of {backend} is not known, so a budget of {dollars(limit)} cannot be kept: {HOW_TO_PRICE}"
     gone = spent(calls)
     coming = most if most is not None else dearest(role, calls)
     if coming is None:

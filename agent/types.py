@@ -4,8 +4,9 @@ All are frozen pydantic models that forbid unknown fields, so that they round-tr
 and a typo is an error. None of them holds image bytes: an image is an `ImageRef`, its bytes live in the blob store.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from math import fsum
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -295,6 +296,7 @@ class Call(Value):
         elapsed_s: wall time in seconds.
         cost_usd: what it cost; None when the price is not known (never zero for unknown).
         most_usd: what it could have cost at most, where a budget in money was kept and that was known.
+        assumed: nobody knows its price, and `most_usd` is what the user said to count it at.
         usage: tokens by kind, where the service counts them.
         raw: the model's own words, where it answered in words.
         error: the error's message, when it failed.
@@ -313,6 +315,7 @@ class Call(Value):
     elapsed_s: float = Field(ge=0)
     cost_usd: float | None = None
     most_usd: float | None = None
+    assumed: bool = False
     usage: Mapping[str, int] = Field(default_factory=dict)
     raw: str = ""
     error: str | None = None
@@ -323,9 +326,26 @@ class Call(Value):
     requests: int = Field(default=1, ge=1)
     note: str = ""
 
+    @property
+    def counted_usd(self) -> float | None:
+        """What it cost, or was to count as where that is not known; None when neither is known."""
+        return self.most_usd if self.cost_usd is None and self.assumed else self.cost_usd
+
     def canonical(self) -> "Call":
         """The same whoever paid for it."""
-        return self.model_copy(update={"reused": False, "cost_usd": 0.0, "most_usd": None})
+        return self.model_copy(update={"reused": False, "cost_usd": 0.0, "most_usd": None, "assumed": False})
+
+
+def cost_of_calls(calls: Iterable[Call]) -> float | None:
+    """US dollars that calls which were answered cost together; None when the price of one is not known."""
+    costs = [call.counted_usd for call in calls if call.error is None]
+    return None if None in costs else fsum(cost for cost in costs if cost is not None)
+
+
+def assumed_cost(calls: Iterable[Call]) -> float:
+    """The part of `cost_of_calls` that was assumed, in US dollars."""
+    assumed = [call.most_usd or 0.0 for call in calls if call.error is None and call.assumed and call.cost_usd is None]
+    return fsum(assumed)
 
 
 class Progress(Value):
@@ -412,6 +432,7 @@ class Knobs(Value):
             "replay" makes no call at all, and fails where nothing was recorded.
         max_calls: requests to models (generator and judge) at most; each vote of a judge is one.
         max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
+        assume_cost_usd_per_call: US dollars that a request counts as whose price is not known: more than it costs.
         deadline_at: when to stop, in seconds since the epoch.
     """
 
@@ -433,6 +454,7 @@ class Knobs(Value):
     journal: Literal["record", "reuse", "replay"] = "record"
     max_calls: int | None = Field(default=None, ge=1)
     max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     deadline_at: float | None = None
 
 

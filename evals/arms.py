@@ -72,6 +72,7 @@ class Arm(Plain):
     def hash(self, base: Setup) -> str:
         """SHA-256 of all that decides its answers, the name left out."""
         setup = self.of(base, seed=0, journal="record").model_dump(mode="json")
+        del setup["knobs"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
         content = [self.procedure, setup, self.subjects, self.own_start]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

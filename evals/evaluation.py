@@ -43,6 +43,7 @@ class Options:
     concurrency: int = 4
     max_calls: int | None = None
     max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
     retry_failed: bool = False
     tell: Tell = lambda done, total, what: None
 
@@ -151,6 +152,7 @@ def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal
         retry_failed=options.retry_failed,
         max_calls=options.max_calls,
         max_cost_usd=options.max_cost_usd,
+        assume_cost_usd_per_call=options.assume_cost_usd_per_call,
         tell=options.tell,
     )
 

@@ -32,6 +32,9 @@ class Report:
     """How an evaluation stands when it stops.
 
     Attributes:
+        cost_usd: US dollars, as far as they are known.
+        assumed_usd: how much of them was assumed for calls whose price is not known.
+        unpriced: calls whose price is not known, and for which nothing was assumed.
         stopped: why it stopped early; empty when it is whole.
         seconds: of the runs themselves, summed; the harness's own time is not in it.
     """
@@ -40,6 +43,8 @@ class Report:
     total: int = 0
     failed: int = 0
     cost_usd: float = 0.0
+    assumed_usd: float = 0.0
+    unpriced: int = 0
     calls: int = 0
     stopped: str = ""
     seconds: float = 0.0
@@ -60,6 +65,7 @@ class Harness:
         metrics: what is measured.
         concurrency: cases at a time.
         max_calls, max_cost_usd: of the whole evaluation; no case is begun once they are reached.
+        assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
         stop_after: broken cases in a row after which it stops.
         retry_failed: do those cases again in which something broke.
         carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
@@ -73,6 +79,7 @@ class Harness:
     concurrency: int = 4
     max_calls: int | None = None
     max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
     stop_after: int = STOP_AFTER
     retry_failed: bool = False
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
@@ -128,12 +135,25 @@ class Harness:
         first = result.arm == self.plan.arms[0].name
         self.report.failed += result.status == "technical"
         self.report.calls += len(result.calls) + first * result.initial.calls
-        self.report.cost_usd += (result.cost_usd or 0) + first * (result.initial.cost_usd or 0)
+        made = [call["cost_usd"] for call in result.calls]
+        if first:
+            made += [result.initial.cost_usd, *[0.0] * (result.initial.calls - 1)] if result.initial.calls else []
+        unknown = made.count(None)
+        usd = self.assume_cost_usd_per_call
+        assumed = 0.0 if usd is None else unknown * usd
+        self.report.unpriced += unknown if usd is None else 0
+        self.report.assumed_usd += assumed
+        self.report.cost_usd += sum(cost for cost in made if cost is not None) + assumed
 
     def _spent(self) -> bool:
         """Whether no further case may be begun; the reason is kept."""
         if self.max_calls is not None and self.report.calls >= self.max_calls:
             self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
+        elif self.max_cost_usd is not None and self.report.unpriced:
+            self.report.stopped = (
+                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} cannot "
+                "be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
+            )
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
             spent, limit = self.report.cost_usd, self.max_cost_usd
             self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"

@@ -4,7 +4,7 @@
 pytest_plugins = ["imagerag.evals.pytest_plugin"]      # in the root conftest.py
 
 
-@pytest.mark.imagerag(library="brand", generator="openai:gpt-image-2.6-flare")
+@pytest.mark.imagerag(library="brand", generator="openai:gpt-image-2.5-flare")
 def test_our_mascot_is_known(assert_aligned):
     assert_aligned("our mascot on a beach")
 ```

@@ -118,7 +118,7 @@ def status_of(record: RunRecord, initial: ImageRef | None) -> Status:
 def call_lines(calls: Iterable[Call]) -> tuple[Mapping[str, Any], ...]:
     """The answered calls without what depends on the hour. A try that got no answer left nothing to replay: such tries
     are in the timings."""
-    left_out = {"elapsed_s", "retry_after_s", "answered", "reused"}
+    left_out = {"elapsed_s", "retry_after_s", "answered", "reused", "assumed"}
     return tuple(call.model_dump(mode="json", exclude=left_out) for call in calls if call.answered)
 
 

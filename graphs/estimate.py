@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.ports import ImageGenerator, Judge, Reranker
+from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
 from imagerag.agent.reranking import LOOKED_AT
 from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import most_with, tariff_of
@@ -158,7 +158,8 @@ def _role(
     port: ImageGenerator | Judge | Reranker, role: str, usual: int, at_most: int, knobs: Knobs, text: int, images: int
 ) -> RoleEstimate:
     partial_images = knobs.partial_images if role == "generate" else 0
-    each = most_with(tariff_of(port), text, images, knobs.size, partial_images) if at_most else 0.0
+    tariff = _assumed(tariff_of(port), knobs)
+    each = most_with(tariff, text, images, knobs.size, partial_images) if at_most else 0.0
     return RoleEstimate(
         role=role,
         backend=port.identity,
@@ -169,6 +170,11 @@ def _role(
         usd_each_at_most=each,
         usd_at_most=None if each is None else round(each * at_most, 12),
     )
+
+
+def _assumed(tariff: Tariff, knobs: Knobs) -> Tariff:
+    usd = knobs.assume_cost_usd_per_call
+    return tariff if usd is None else tariff.assuming(usd)
 
 
 def _requests(port: object, role: str) -> int:
@@ -197,8 +203,10 @@ def _summed(roles: list[RoleEstimate], knobs: Knobs, backends: Sequence[object])
             usd = min(usd, knobs.max_cost_usd)
         elif not priced:
             notes.append("with --max-cost-usd no call is made to a backend whose price is not known")
+    if not priced and knobs.assume_cost_usd_per_call is not None:
+        notes.append(f"a call whose price is not known is counted as ${knobs.assume_cost_usd_per_call:g}")
     if unpriced:
-        notes.append("the most a call can cost is not known: add it to prices.toml (imagerag doctor says where)")
+        notes.append("not known what a call can cost: --assume-cost-usd-per-call X, or imagerag prices set")
     return Estimate(
         calls_usual=usual,
         calls_at_most=calls,

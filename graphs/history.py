@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 from langgraph.types import PregelTask, StateSnapshot
 
 from imagerag.agent.errors import UnknownRunError
-from imagerag.agent.types import Call, Ending, Outcome, Setup
+from imagerag.agent.types import Call, Ending, Outcome, Setup, cost_of_calls
 from imagerag.graphs.wiring import Wiring
 
 StepStatus = Literal["done", "failed", "pending", "waiting"]
@@ -64,8 +64,7 @@ class Step:
     @property
     def cost_usd(self) -> float | None:
         """What its calls cost; None when the price of any is not known."""
-        costs = [call.cost_usd for call in self.calls if call.error is None]
-        return None if None in costs else sum(cost for cost in costs if cost is not None)
+        return cost_of_calls(self.calls)
 
 
 async def steps(wiring: Wiring, run_id: str) -> list[Step]:

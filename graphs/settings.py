@@ -21,8 +21,8 @@ PREFIX: Final = "IMAGERAG_"
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
     "sketch": {"generator": "sketch", "judge": "sketch", "embedder": "sketch", "library": BUILT_IN_LIBRARY},
     "openai": {
-        "generator": "openai:gpt-image-2.6-flare",
-        "judge": "openai:gpt-5.6",
+        "generator": "openai:gpt-image-2.5-flare",
+        "judge": "openai:gpt-5.6-terra",
         "embedder": "open_clip:ViT-B-32-quickgelu/openai",
     },
     "local": {

@@ -35,8 +35,9 @@ class Steering:
         use: library images to draw with now, whatever the judge says is missing.
         prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
             picture it goes on from.
-        max_calls: model calls the new run may make; this and the next two are as they were where nothing is said.
+        max_calls: model calls the new run may make; this and the next three are as they were where nothing is said.
         max_cost_usd: US dollars it may spend.
+        assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
         deadline_s: seconds it may take.
     """
 
@@ -47,6 +48,7 @@ class Steering:
     prompt: str | None = None
     max_calls: int | None = None
     max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
     deadline_s: float | None = None
 
 
@@ -60,7 +62,7 @@ class Seed:
 
 def steered(setup: Setup, steering: Steering) -> Setup:
     """What the new run is made with."""
-    given = {"max_calls": steering.max_calls, "max_cost_usd": steering.max_cost_usd}
+    given = {name: getattr(steering, name) for name in ("max_calls", "max_cost_usd", "assume_cost_usd_per_call")}
     changes = {name: value for name, value in given.items() if value is not None}
     try:
         knobs = {**setup.knobs.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}

@@ -86,6 +86,7 @@ class ImageRAG(GoingOn):
         journal: Literal["record", "reuse", "replay"] = "record",
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
+        assume_cost_usd_per_call: float | None = None,
         deadline_s: float | None = None,
         run_id: str | None = None,
     ) -> AsyncGenerator["RunEvent"]:
@@ -114,6 +115,8 @@ class ImageRAG(GoingOn):
                 nothing was recorded.
             max_calls: model calls at most.
             max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
+            assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
+                record says how much was assumed.
             deadline_s: seconds at most.
             run_id: an id of one's own, instead of a new one.
 
@@ -137,6 +140,7 @@ class ImageRAG(GoingOn):
             journal=journal,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
+            assume_cost_usd_per_call=assume_cost_usd_per_call,
         )
         setup = self._setup(library, knobs, deadline_s)
         given = named_images(subjects)

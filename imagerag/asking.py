@@ -41,6 +41,7 @@ class Asking(Libraries):
         journal: Literal["record", "reuse", "replay"] = "record",
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
+        assume_cost_usd_per_call: float | None = None,
         deadline_s: float | None = None,
     ) -> "AnswerRecord":
         """Answer a question from a library's pictures and their metadata, and from nothing else.
@@ -58,6 +59,8 @@ class Asking(Libraries):
             journal: "reuse" takes answers that were paid for before; "replay" makes no call at all.
             max_calls: model calls at most.
             max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
+            assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
+                record says how much was assumed.
             deadline_s: seconds at most.
 
         Returns:
@@ -81,6 +84,7 @@ class Asking(Libraries):
             journal=journal,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
+            assume_cost_usd_per_call=assume_cost_usd_per_call,
         )
         return await self.asker.ask(
             question,

@@ -102,6 +102,7 @@ class GoingOn(Runs):
         prompt: str | None = None,
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
+        assume_cost_usd_per_call: float | None = None,
         deadline_s: float | None = None,
         new_id: str | None = None,
     ) -> AsyncGenerator["RunEvent"]:
@@ -119,6 +120,7 @@ class GoingOn(Runs):
                 picture it goes on from.
             max_calls: what the new run may ask of models, when not as before.
             max_cost_usd: what it may spend.
+            assume_cost_usd_per_call: what a call counts as whose price is not known.
             deadline_s: how long it may take.
             new_id: an id of one's own for the new run.
         """
@@ -133,6 +135,7 @@ class GoingOn(Runs):
             prompt=prompt,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
+            assume_cost_usd_per_call=assume_cost_usd_per_call,
             deadline_s=deadline_s,
         )
         async with aclosing(self.runner.go_on(entry.run_id, steering, new_id=new_id)) as events:

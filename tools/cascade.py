@@ -27,6 +27,7 @@ from imagerag.agent.ports import (
     ReferenceTemplate,
     Tariff,
     takes_mask,
+    tariff_of_all,
 )
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
@@ -52,15 +53,8 @@ class _Cascade(Generic[Member]):
 
     @property
     def tariff(self) -> Tariff:
-        """Known when every member's is; at most, every member is paid (an answer can be lost on the way)."""
-        tariffs = [getattr(member, "tariff", Tariff()) for member in self.members]
-
-        def most(prompt: int, images: int, size: Size | None) -> float | None:
-            prices = [tariff.most(prompt, images, size) for tariff in tariffs]
-            return None if None in prices else sum(price for price in prices if price is not None)
-
-        partial_usd = sum(tariff.partial_usd for tariff in tariffs)
-        return Tariff(known=all(tariff.known for tariff in tariffs), most=most, partial_usd=partial_usd)
+        """What is known of the prices of all members together."""
+        return tariff_of_all([getattr(member, "tariff", Tariff()) for member in self.members])
 
     async def _first(self, ask: Callable[[Member], Awaitable[Answer]]) -> tuple[Answer, Member, tuple[str, ...]]:
         """The first answer there is, who gave it, and why those before did not.

@@ -1,26 +1,30 @@
-"""What models cost: a dated table that a user can edit, and the `price` hook and tariff that adapters are made with.
+"""What models cost, and the `price` hook and tariff that adapters are made with.
 
-Prices here are second-hand and dated (`prices.toml` beside this module says which and when). What the table does not
-hold is not known, and an unknown price is None, never zero. Whatever runs on the user's own machine is free.
+Rates come from the package genai-prices, how many tokens an image is from `prices.toml` beside this module, and the
+user's own `prices.toml` goes before both. What none of them holds is not known, and an unknown price is None, never
+zero. What runs on the user's own machine is free; a model that is sold is not, though a proxy here hands it on.
 """
 
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from functools import partial
+from importlib.metadata import version
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import FREE, Tariff
 from imagerag.agent.types import Size
 from imagerag.formatting.messages import invalid
-from imagerag.tools.usage import Tokens, tokens_of
+from imagerag.tools.price_catalogue import PACKAGE, at_host, at_vendor, is_sold
+from imagerag.tools.price_rows import MILLION, Row
+from imagerag.tools.usage import tokens_of
 
 FILE: Final = "prices.toml"
 ENVIRONMENT: Final = "IMAGERAG_PRICES"
@@ -28,75 +32,8 @@ OFFICIAL: Final = "api.openai.com"
 TELLS_COST: Final = frozenset({"openrouter.ai"})
 """Hosts whose usage says what was billed, in US dollars."""
 
-MILLION: Final = 1_000_000
 PARTIAL_TOKENS: Final = 100
 """Image tokens that one unfinished picture of a stream costs beside the picture itself (OpenAI's image guide)."""
-
-
-class Row(BaseModel):
-    """What one model costs; the comments of `prices.toml` say what each field means. None is not known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    as_of: date | None = None
-    source: str = ""
-    text_in: float | None = Field(default=None, ge=0)
-    image_in: float | None = Field(default=None, ge=0)
-    cached_in: float | None = Field(default=None, ge=0)
-    text_out: float | None = Field(default=None, ge=0)
-    image_out: float | None = Field(default=None, ge=0)
-    image_tokens: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
-    per_image: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
-    image_in_tokens: int | None = Field(default=None, ge=0)
-    per_call: float | None = Field(default=None, ge=0)
-
-    def cost(self, tokens: Tokens) -> float | None:
-        """US dollars for tokens by kind; None when the rate of a kind that was used is not known.
-
-        Cached input without a rate of its own counts as full input, which it never exceeds.
-        """
-        # Most models know one rate for what they are told; images are dearer where they have one of their own.
-        text_in, text_out = self.text_in, self.text_out
-        rates = {
-            "text_in": text_in,
-            "image_in": self.image_in,
-            "any_in": text_in if self.image_in is None else None,
-            "cached_in": self.cached_in if self.cached_in is not None else text_in if self.image_in is None else None,
-            "text_out": text_out,
-            "image_out": self.image_out,
-            "any_out": self.image_out if text_out is None else text_out if self.image_out is None else None,
-        }
-        total = 0.0
-        for kind, count in tokens.items():
-            rate = rates[kind]
-            if count and rate is None:
-                return None
-            total += count * (rate or 0.0) / MILLION
-        return total
-
-    def most(self, prompt: int, images: int, size: Size | None, *, draws: bool, quality: str | None) -> float | None:
-        """US dollars that one call can cost at most; None when the row does not say enough.
-
-        Args:
-            prompt: its length in bytes, which no tokenizer's count exceeds.
-            images: how many are sent.
-            size: None is the model's own choice, which only a table's "any" bounds.
-            draws: whether an image is asked for, or words.
-        """
-        if self.per_call is not None:
-            return self.per_call
-        if not draws:  # what a judge adds to the prompt is not known here: only `per_call` can bound it
-            return None
-        priced = _dearest(self.per_image, size, quality)
-        if priced is not None:
-            return priced
-        out, rate = _dearest(self.image_tokens, size, quality), self.image_out
-        if out is None or rate is None or self.text_in is None:
-            return None
-        if images and (self.image_in is None or self.image_in_tokens is None):
-            return None
-        sent = images * (self.image_in_tokens or 0) * (self.image_in or 0.0)
-        return (prompt * self.text_in + sent + out * rate) / MILLION
 
 
 @dataclass(frozen=True)
@@ -124,19 +61,25 @@ class ModelPrice:
         tokens = tokens_of(usage) if self.complete else None
         return self.row.cost(tokens) if tokens else None
 
-    def tariff(self, *, draws: bool, quality: str | None = None) -> Tariff:
+    @property
+    def bounded(self) -> bool:
+        """Whether an answer in words costs money by its length: who asks is to say how long it may be."""
+        return self.row is not None and self.row.per_call is None and bool(self.row.text_out)
+
+    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
         """What is known before a call.
 
         Args:
             draws: whether the model is asked for images, or for words.
             quality: what the adapter asks for; None is any.
+            answer: how many tokens the model may say in words; None is any number.
         """
         row = self.row
         if row is None:
             return FREE if self.free else Tariff(known=self.tells_cost)
 
         def most(prompt: int, images: int, size: Size | None) -> float | None:
-            return row.most(prompt, images, size, draws=draws, quality=quality)
+            return row.most(prompt, images, size, draws=draws, quality=quality, answer=answer)
 
         rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
         told = self.complete and None not in rates
@@ -146,44 +89,70 @@ class ModelPrice:
 
 @dataclass(frozen=True)
 class Prices:
-    """The table.
+    """The user's table, over the packaged ones.
 
     Attributes:
-        rows: by model, or `model@host`.
-        sources: the files it was read from; the later ones replace rows of the earlier.
+        rows: the user's own, by model, or `model@host`.
+        sources: where prices come from; the later ones go before the earlier.
+        counts: how many tokens the images of a model are, by the beginning of its name.
     """
 
     rows: Mapping[str, Row] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    counts: Mapping[str, Row] = field(default_factory=dict)
 
     @classmethod
     def load(cls, *folders: str | os.PathLike[str]) -> "Prices":
-        """The packaged table, then `prices.toml` in each folder, then the file that IMAGERAG_PRICES names.
+        """The packaged tables, then `prices.toml` in each folder, then the file that IMAGERAG_PRICES names.
 
         Raises:
             UsageError: one of them is not such a table, or the named one is not there.
         """
-        rows = _rows((files("imagerag.tools") / FILE).read_text(encoding="utf-8"), FILE)
-        sources = [f"{FILE} (packaged)"]
+        counts = rows_of((files("imagerag.tools") / FILE).read_text(encoding="utf-8"), FILE)
+        rows: dict[str, Row] = {}
+        sources = [f"{PACKAGE} {version(PACKAGE)}, {FILE} (packaged)"]
         named = os.environ.get(ENVIRONMENT)
         for path in [*(Path(folder) / FILE for folder in folders), *([Path(named).expanduser()] if named else [])]:
             if named and path == Path(named).expanduser() and not path.is_file():
                 raise UsageError(f"{ENVIRONMENT} names {path}, which is no file")
             if path.is_file():
-                rows |= _rows(path.read_text(encoding="utf-8"), str(path))
+                read = rows_of(_text(path), str(path))
+                rows |= {name: row.model_copy(update={"source": row.source or str(path)}) for name, row in read.items()}
                 sources.append(str(path))
-        return cls(rows, tuple(sources))
+        return cls(rows, tuple(sources), counts)
 
-    def of(self, model: str, host: str, *, complete: bool = True) -> ModelPrice:
+    def of(self, model: str, host: str, *, complete: bool = True, local: bool = False) -> ModelPrice:
         """The price of a model on a host.
 
-        A row for the very model on that host comes first, then one for the model without the date at its name's end,
-        then one for the whole host; a host on this machine is free when no row says otherwise.
+        The user's row for the very model on that host comes first, then the one for the model without the date at its
+        name's end, then the one for the whole host, then the catalogue. On this machine a model that is sold costs
+        what its vendor takes, since a proxy hands the bill on; every other is free.
+
+        Args:
+            complete: whether the usage that the service reports covers all that is billed.
+            local: whether what serves it runs models itself, whatever they are called.
         """
         undated = _undated(model)
         names = [model, undated] if host == OFFICIAL else [f"{model}@{host}", f"{undated}@{host}"]
-        row = next((self.rows[name] for name in [*names, f"*@{host}"] if name in self.rows), None)
-        return ModelPrice(row, free=is_local(host), tells_cost=host in TELLS_COST, complete=complete)
+        here = is_local(host)
+        sold = here and not local and is_sold(model)
+        names += [f"*@{host}", *([model, undated] if sold else [])]
+        row = next((self.rows[name] for name in names if name in self.rows), None)
+        if row is None and (sold or not here):
+            look = at_vendor if sold else partial(at_host, host=host)
+            row = look(model) or look(undated)
+        row = row and self._counted(model, row)
+        return ModelPrice(row, free=here and not sold, tells_cost=host in TELLS_COST, complete=complete)
+
+    def _counted(self, model: str, row: Row) -> Row:
+        """The row, with the tokens of an image where it does not say them itself."""
+        bare = model.rpartition("/")[2].lower()
+        fitting = [name for name in self.counts if bare == name or bare.startswith(f"{name}-")]
+        if not fitting:
+            return row
+        counts = self.counts[max(fitting, key=len)]
+        known = {name: getattr(counts, name) for name in ("image_tokens", "image_in_tokens") if not getattr(row, name)}
+        return row.model_copy(update=known)
 
 
 def is_local(host: str) -> bool:
@@ -203,13 +172,19 @@ def _undated(model: str) -> str:
     return head if head and dated else model
 
 
-def _dearest(table: Mapping[str, Mapping[str, float]], size: Size | None, quality: str | None) -> float | None:
-    """The dearest entry that size and quality allow; None when one of them is not in the table."""
-    levels = table.get(str(size)) or table.get("any") or {}
-    return max(levels.values(), default=None) if quality in (None, "auto") else levels.get(str(quality))
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a table of prices: {error}") from error
 
 
-def _rows(text: str, where: str) -> dict[str, Row]:
+def rows_of(text: str, where: str) -> dict[str, Row]:
+    """The rows of a table.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         found = tomllib.loads(text)
         return {name: Row.model_validate(row) for name, row in found.get("models", {}).items()}

@@ -8,7 +8,7 @@ Examples:
     openai:gpt-image-2?quality=high&background=transparent
     openai:qwen3-vl?votes=3&longest_side=768@http://localhost:11434/v1
     clip:open_clip:ViT-B-32-quickgelu/openai
-    openai:gpt-image-2.6-flare,diffusers:sdxl-ip-adapter       (a cascade)
+    openai:gpt-image-2.5-flare,diffusers:sdxl-ip-adapter       (a cascade)
     ```
 
 Which options there are is each adapter's to say, in a table of readers (`options.py`) that it hands to

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Tokens = dict[str, int]
-"""By kind: `text_in`, `image_in`, `cached_in`, `any_in` (not told apart), `text_out`, `image_out`, `any_out`."""
+"""By kind: `text_in`, `image_in`, `any_in` (not told apart), `cached_in`, `cached_image_in`, `cache_write_in`,
+`text_out`, `image_out`, `any_out`."""
 
 
 def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
@@ -23,14 +24,25 @@ def tokens_of(usage: Mapping[str, Any]) -> Tokens | None:
 
 
 def _split(details: Mapping[str, Any], total: int, way: str) -> Tokens:
-    """Text, images, and the rest; what was cached is counted among them and is taken out of the rest first."""
-    text, image = _first(details, "text_tokens") or 0, _first(details, "image_tokens") or 0
-    cached = (_first(details, "cached_tokens", "cache_read") or 0) if way == "in" else 0
-    rest = max(0, total - text - image)
-    # Cached tokens of a kind that is told apart stay at that kind's full rate: which kind they were is not told.
-    cheaper = min(cached, rest)
-    found = {f"text_{way}": text, f"image_{way}": image, f"any_{way}": rest - cheaper}
-    return found | ({"cached_in": cheaper} if way == "in" else {})
+    """Text, images, and the rest. Input read from a cache or written to one is counted among them, and taken out:
+    of the rest first, then of the text, whose cache saves least, then of the images."""
+    kinds = {name: _first(details, f"{name}_tokens") or 0 for name in ("text", "image")}
+    kinds["any"] = max(0, total - sum(kinds.values()))
+    found: Tokens = {}
+    if way == "in":
+        read, written = _first(details, "cached_tokens", "cache_read") or 0, _first(details, "cache_write_tokens") or 0
+        cached = _take(kinds, "any", read)
+        cached += _take(kinds, "text", read - cached)
+        found = {"cached_in": cached, "cached_image_in": _take(kinds, "image", read - cached)}
+        found["cache_write_in"] = _take(kinds, "any", written)
+        found["cache_write_in"] += _take(kinds, "text", written - found["cache_write_in"])
+    return {f"{name}_{way}": count for name, count in kinds.items()} | found
+
+
+def _take(kinds: dict[str, int], name: str, count: int) -> int:
+    taken = min(kinds[name], count)
+    kinds[name] -= taken
+    return taken
 
 
 def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

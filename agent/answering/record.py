@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from math import fsum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.answering.values import AnswerOutcome, AskEnding, By, Found, Reply
-from imagerag.agent.types import Call, Scalar
+from imagerag.agent.types import Call, Scalar, assumed_cost, cost_of_calls
 
 
 class CitedSource(BaseModel):
@@ -77,7 +76,8 @@ class AnswerRecord(BaseModel):
         notes: what was left out of the model's answer, cut, or not to be had.
         calls: how often each model role was called; what was reused is no call.
         reused: how many answers of each role came from another run's journal.
-        cost_usd: None when the price of any call is not known.
+        cost_usd: None when the price of any call is not known, and nothing was assumed for it.
+        assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
         next_steps: what to do now, ready to be shown.
     """
 
@@ -104,6 +104,7 @@ class AnswerRecord(BaseModel):
     calls: dict[str, int] = Field(default_factory=dict)
     reused: dict[str, int] = Field(default_factory=dict)
     cost_usd: float | None = 0.0
+    assumed_usd: float = 0.0
     unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
@@ -127,7 +128,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     calls: list[Call] = state.get("calls") or []
     sources: list[Found] = state.get("sources") or []
     numbered = {found.number: found for found in sources if found.number}
-    costs = [call.cost_usd for call in calls if call.error is None]
+    cost_usd = cost_of_calls(calls)
     turn = max(len(state.get("earlier") or []), state.get("asked") or 0)
     record = AnswerRecord(
         thread_id=thread_id,
@@ -149,7 +150,8 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         notes=[*(state.get("notes") or []), *reply.notes],
         calls=dict(Counter(call.role for call in calls if not call.reused)),
         reused=dict(Counter(call.role for call in calls if call.reused)),
-        cost_usd=None if None in costs else round(fsum(cost for cost in costs if cost is not None), 12),
+        cost_usd=None if cost_usd is None else round(cost_usd, 12),
+        assumed_usd=round(assumed_cost(calls), 12),
         unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending.at),

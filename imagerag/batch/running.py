@@ -224,7 +224,8 @@ class Batch:
         if most is None:
             raise UsageError(
                 f"the most a run can cost is not known ({', '.join(estimate.unpriced)}), so a budget for the batch "
-                "cannot be kept: give --max-run-cost-usd too, or add the price to prices.toml (imagerag doctor)"
+                "cannot be kept: give --max-run-cost-usd or --assume-cost-usd-per-call too, or write the price down "
+                "(imagerag prices set)"
             )
         return most
 

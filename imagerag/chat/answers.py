@@ -40,12 +40,14 @@ class Ceilings:
         max_rounds: redrawings.
         max_calls: model calls.
         max_cost_usd: US dollars.
+        assume_cost_usd_per_call: no ceiling, but what a call counts as whose price is not known, in US dollars.
         deadline_s: seconds.
     """
 
     max_rounds: int | None = None
     max_calls: int | None = None
     max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
     deadline_s: float | None = None
 
     def spending(self, calls: int | None, cost_usd: float | None, seconds: float | None) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class Ceilings:
         return {
             "max_calls": least(calls, self.max_calls),
             "max_cost_usd": least(cost_usd, self.max_cost_usd),
+            "assume_cost_usd_per_call": self.assume_cost_usd_per_call,
             "deadline_s": least(seconds, self.deadline_s),
         }
 

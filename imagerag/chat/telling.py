@@ -146,8 +146,10 @@ def _account(record: RunRecord) -> list[str]:
 
 def cost_words(cost_usd: float | None, unpriced: Sequence[str]) -> str:
     """What something cost; what is not known is never called nothing."""
-    of = f" for {listed(unpriced, 40, most=2)}" if cost_usd is None and unpriced else ""
-    return f"{dollars(cost_usd)}{of}"
+    of = f" for {listed(unpriced, 40, most=2)}" if unpriced else ""
+    if cost_usd is None or not of:
+        return f"{dollars(cost_usd)}{of}"
+    return f"{dollars(cost_usd)} at most, assumed{of}, whose price is not known"
 
 
 def _next(record: RunRecord) -> str:

@@ -137,7 +137,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
     accepted = sum(one.accepted for one in record.retrieved)
     thread = f"{'new ' if record.new_thread else ''}thread {record.thread_id}"
     looked_at = counted(len(record.retrieved), "picture")
-    told = [f"{looked_at} looked at, {accepted} accepted", dollars(record.cost_usd), thread]
+    told = [f"{looked_at} looked at, {accepted} accepted", dollars(record.cost_usd, record.assumed_usd), thread]
     yield dim(" · ".join(filter(None, told)))
     for step in record.next_steps:
         yield dim(f"  → {step}")

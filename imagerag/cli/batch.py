@@ -15,6 +15,7 @@ from imagerag.cli import Globals
 from imagerag.cli.failures import STOPPED
 from imagerag.cli.narrate import opening
 from imagerag.cli.options import (
+    assume_option,
     filter_options,
     generator_option,
     json_option,
@@ -43,6 +44,7 @@ TECHNICAL, BUDGET = 1, 5
 @click.option("--retry-failed", is_flag=True, help="With --resume: run lines that failed once more.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most for the whole batch.")
 @click.option("--max-run-cost-usd", type=float, metavar="X", help="US dollars at most for each run.")
+@assume_option
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most for each run.")
 @click.option("--deadline-s", type=float, metavar="S", help="Seconds at most for each run.")
 @library_option

@@ -11,7 +11,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
 from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table
 from imagerag.formatting.numbers import seconds
 
@@ -44,6 +44,7 @@ BUDGET_SPENT = 5
               help="replay: again without any call, and compare.")  # fmt: skip
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
+@assume_option
 @click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke.")
 @json_option
 @quiet_option
@@ -80,7 +81,7 @@ def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool)
         if not quiet:
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
-    names = ("concurrency", "max_calls", "max_cost_usd", "retry_failed")
+    names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed")
     return Options(users=rag.wiring.home, journal=journal, tell=tell, **{name: given[name] for name in names})
 
 

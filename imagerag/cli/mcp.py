@@ -9,7 +9,7 @@ import click
 from imagerag.agent.errors import MissingExtraError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.options import generator_option, judge_option, library_option, pass_globals
+from imagerag.cli.options import assume_option, generator_option, judge_option, library_option, pass_globals
 
 
 @click.command("mcp")
@@ -43,6 +43,7 @@ from imagerag.cli.options import generator_option, judge_option, library_option,
 @click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Redrawings at most, of each run.")
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Model calls at most, of each run.")
 @click.option("--max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most, of each run.")
+@assume_option
 @click.option(
     "--deadline-s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds at most, of each run."
 )
@@ -89,7 +90,8 @@ async def _serve(globals_: Globals, **options: Any) -> None:
     from imagerag.mcp.server import Limits, Serving, serve_http, serve_stdio
 
     named = {name: options[name] for name in ("preset", "generator", "judge", "library")}
-    spending = {name: options[name] for name in ("max_rounds", "max_calls", "max_cost_usd", "deadline_s")}
+    ceilings = ("max_rounds", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s")
+    spending = {name: options[name] for name in ceilings}
     service = ChatService(
         ImageRAG(**named, home=globals_.home),
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),

@@ -25,6 +25,12 @@ generator_option = click.option(
     "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )
 judge_option = click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+assume_option = click.option(
+    "--assume-cost-usd-per-call",
+    type=click.FloatRange(0),
+    metavar="X",
+    help="What a call counts as whose price is not known.",
+)
 sheet_option = click.option(
     "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
 )
@@ -88,9 +94,10 @@ def optional_threshold(ctx: click.Context, param: click.Parameter, value: str | 
 
 
 def limit_options(function: Function) -> Function:
-    """`--max-calls`, `--max-cost-usd`, `--deadline-s`: what one run may come to."""
+    """`--max-calls`, `--max-cost-usd`, `--assume-cost-usd-per-call`, `--deadline-s`: what one run may come to."""
     for option in (
         click.option("--deadline-s", type=float, metavar="S", help="Seconds at most."),
+        assume_option,
         click.option(
             "--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known."
         ),

@@ -7,7 +7,7 @@ import click
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.conduct import Delivery, conduct
-from imagerag.cli.options import Output, optional_threshold, output_options, pass_globals
+from imagerag.cli.options import Output, assume_option, optional_threshold, output_options, pass_globals
 from imagerag.cli.runs import named
 
 
@@ -32,6 +32,7 @@ from imagerag.cli.runs import named
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most, with those before STEP.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
+@assume_option
 @click.option("--fresh", is_flag=True, help="Ask the models anew instead of using what they answered before.")
 @output_options
 @pass_globals

@@ -40,10 +40,21 @@ def percentile(value: float) -> str:
     return f"{f'{value:z.1f}'.removesuffix('.0')} %"
 
 
-def dollars(usd: float | None) -> str:
-    """US dollars: `$0.00`, `$0.0412`, `$3.20`. A price that is not known is not zero, and a little is not nothing."""
+def dollars(usd: float | None, assumed: float | None = 0.0) -> str:
+    """US dollars: `$0.00`, `$0.0412`, `$3.20`. A price that is not known is not zero, and a little is not nothing.
+
+    Args:
+        assumed: how much of it was assumed for want of a price: `$0.40 at most, $0.10 of it assumed`.
+    """
     if usd is None:
         return UNKNOWN_PRICE
+    if not assumed:
+        return _dollars(usd)
+    part = "assumed" if assumed >= usd else f"{_dollars(assumed)} of it assumed"
+    return f"{_dollars(usd)} at most, {part}"
+
+
+def _dollars(usd: float) -> str:
     if usd and usd < 0.00005:
         return "under $0.0001"
     if usd >= _MANY:

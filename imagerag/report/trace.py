@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from imagerag.agent.record import RunRecord
-from imagerag.agent.types import Call, Knobs, LedgerEntry
+from imagerag.agent.types import Call, Knobs, LedgerEntry, cost_of_calls
 from imagerag.formatting.labels import node
 from imagerag.formatting.numbers import counted, dollars, drawing, seconds
 from imagerag.graphs.events import plain
@@ -69,8 +69,12 @@ def _node(name: str) -> Html:
 
 
 def _sum(calls: Sequence[Call]) -> str:
-    costs = [call.cost_usd for call in calls if call.error is None]
-    return "–" if not calls else dollars(None if None in costs else sum(cost for cost in costs if cost is not None))
+    return dollars(cost_of_calls(calls)) if calls else "–"
+
+
+def _paid(call: Call) -> str:
+    assumed = call.assumed and call.cost_usd is None
+    return dollars(call.counted_usd, call.counted_usd if assumed else 0.0)
 
 
 def history(steps: Sequence[Step]) -> Html:
@@ -111,7 +115,7 @@ def _place(step: Step) -> str:
 def _call(call: Call) -> Html:
     tokens = ", ".join(f"{number:,} {kind}" for kind, number in call.usage.items())
     reused = "from another run's journal" if call.reused else ""
-    facts = (call.backend, lever_of([call]), seconds(call.elapsed_s), dollars(call.cost_usd), tokens, reused, call.note)
+    facts = (call.backend, lever_of([call]), seconds(call.elapsed_s), _paid(call), tokens, reused, call.note)
     raw = tag("details", tag("summary", "The model's own words"), tag("pre", _cut(call.raw))) if call.raw else None
     return tag(
         "div",

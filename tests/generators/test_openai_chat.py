@@ -95,7 +95,7 @@ async def test_the_responses_tool_draws_and_its_own_prompt_is_kept(
     assert made.data == tiny_png("x")
     assert made.revised_prompt == "a tabby cat, in oil"
     request = server.requests[0]
-    tool = {"type": "image_generation", "model": "gpt-image-2.6-flare", "quality": "low", "size": "1280x720"}
+    tool = {"type": "image_generation", "model": "gpt-image-2.5-flare", "quality": "low", "size": "1280x720"}
     assert request.body["tools"] == [tool]
     assert request.body["tool_choice"] == {"type": "image_generation"}
     assert [image.data for image in request.images] == [part.data for part in references]

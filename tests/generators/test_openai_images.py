@@ -314,7 +314,7 @@ async def test_the_key_comes_from_the_environment_or_the_argument(key: str, monk
 
 
 def test_specs_name_adapters_and_no_secret_is_in_an_identity(server: Loopback) -> None:
-    assert OpenAIImages.from_spec(BackendSpec.parse("openai")).identity == "openai:gpt-image-2.6-flare"
+    assert OpenAIImages.from_spec(BackendSpec.parse("openai")).identity == "openai:gpt-image-2.5-flare"
     spec = BackendSpec.parse(f"openai:my/model@{server.base_url}")
     assert OpenAIImages.from_spec(spec).identity == str(spec)
     local = OpenAIImages.localai(BackendSpec.parse("localai:flux"))

@@ -25,8 +25,9 @@ def _no_table_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_packaged_row_says_where_it_is_from_and_when() -> None:
     prices = Prices.load()
-    assert prices.rows
-    assert all(row.as_of and row.source for row in prices.rows.values())
+    assert prices.counts
+    assert all(row.as_of and row.source for row in prices.counts.values())
+    assert not any(row.priced for row in prices.counts.values())  # money has one source
 
 
 def test_an_image_is_priced_by_kind_of_token() -> None:
@@ -38,15 +39,15 @@ def test_an_image_is_priced_by_kind_of_token() -> None:
     ("model", "host"),
     [
         ("gpt-image-2.6-flare", OFFICIAL),  # a longer name is another model
-        ("gpt-image-1-mini", OFFICIAL),
+        ("gpt-image-2-xl", OFFICIAL),
         ("gpt-image-1", "proxy.example.com"),  # another host has its own prices
-        ("gpt-image-2", OFFICIAL),  # its row does not say what text costs
+        ("google/gemini-3-pro-image", "openrouter.ai"),  # the catalogue says what its words cost, not its images
         ("qwen3-vl", "gpu.example.com"),
     ],
 )
 def test_what_is_not_in_the_table_is_unknown_and_not_zero(model: str, host: str) -> None:
     assert Prices.load().of(model, host)(model, IMAGES) is None
-    assert not Prices.load().of(model, host).tariff(draws=True).known
+    assert host == "openrouter.ai" or not Prices.load().of(model, host).tariff(draws=True).known
 
 
 def test_a_dated_name_is_its_model() -> None:
@@ -103,9 +104,12 @@ def test_the_most_a_drawing_can_cost_is_told_only_where_every_part_is_known() ->
     tariff = Prices.load().of("gpt-image-1", OFFICIAL).tariff(draws=True)
     assert tariff.known
     assert tariff.most(100, 0, SQUARE) == pytest.approx((100 * 5 + 4160 * 40) / 1e6)
-    assert tariff.most(100, 0, Size(width=1536, height=1024)) is None
-    assert tariff.most(100, 0, None) is None  # the model may choose a larger one
-    assert tariff.most(100, 1, SQUARE) is None  # how many tokens an image sent counts is not known
+    assert tariff.most(100, 0, Size(width=1536, height=1024)) == pytest.approx((100 * 5 + 6208 * 40) / 1e6)
+    assert tariff.most(100, 0, Size(width=2048, height=2048)) is None  # which it does not draw
+    assert tariff.most(100, 0, None) == pytest.approx((100 * 5 + 6240 * 40) / 1e6)  # the largest it may choose
+    assert tariff.most(100, 2, SQUARE) == pytest.approx((100 * 5 + 2 * 7000 * 10 + 4160 * 40) / 1e6)
+    unsaid = Row(text_in=5, image_in=10, image_out=40, image_tokens={"auto": {"high": 1}})
+    assert unsaid.most(0, 1, None, draws=True, quality=None) is None  # how many tokens an image sent counts
     low = Prices.load().of("gpt-image-1", OFFICIAL).tariff(draws=True, quality="low")
     assert low.most(0, 0, SQUARE) == pytest.approx(272 * 40 / 1e6)
 
@@ -146,8 +150,10 @@ def test_adapters_of_the_registry_know_their_prices() -> None:
     prices = Prices.load()
     drawer = make_generator("openai:gpt-image-1", prices=prices)
     assert drawer.tariff.known  # type: ignore[attr-defined]
+    # What its image tool counts is billed beside the usage that is told.
     assert not make_generator("openai-responses:gpt-5").tariff.known  # type: ignore[attr-defined]
     assert make_generator("openai-chat:x@http://127.0.0.1:1/v1").tariff.most(1, 1, None) == 0  # type: ignore[attr-defined]
-    assert not make_judge("openai:gpt-5").tariff.known  # type: ignore[attr-defined]
+    assert make_judge("openai:gpt-5").tariff.known  # type: ignore[attr-defined]
+    assert not make_judge("openai:gpt-77").tariff.known  # type: ignore[attr-defined]
     assert make_judge("openai:gpt-5@http://localhost:11434/v1").tariff.known  # type: ignore[attr-defined]
     assert make_judge("sketch").tariff.known  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from imagerag.agent.ports import Embedder, Tariff
 from imagerag.agent.types import Variation
 from imagerag.tools.answerers import prompts
 from imagerag.tools.answerers.reading import ANSWER, read_answer
-from imagerag.tools.generators.pricing import tariff_of
+from imagerag.tools.generators.pricing import words_tariff
 from imagerag.tools.judges.vlm import LONGEST_SIDE, VlmJudge
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn, told
 from imagerag.tools.judges.vlm_images import scaled
@@ -52,7 +52,7 @@ class VlmAnswerer:
     @property
     def tariff(self) -> Tariff:
         """What is known of the model's prices before a call."""
-        return tariff_of(getattr(self.chat, "price", None), draws=False)
+        return words_tariff(self.chat)
 
     async def answer(
         self,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from imagerag.tools.prices import Prices
 
-DEFAULT_MODEL: Final = "gpt-image-2.6-flare"
+DEFAULT_MODEL: Final = "gpt-image-2.5-flare"
 LOCALAI_URL: Final = "http://localhost:8080/v1"
 MEDIA_TYPES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
@@ -127,7 +127,7 @@ class OpenAIImages(HostedGenerator):
     ) -> "OpenAIImages":  # fmt: skip
         given = spec.settings(OPTIONS)
         facts = described(model, given, "response_format", "masks", "seed", "streams")
-        price = price_of(prices, model, Account.of(url))
+        price = price_of(prices, model, Account.of(url), local=provider == "localai")
         return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
 
     @property

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from imagerag.tools.prices import Prices
 
-DEFAULT_IMAGE_MODEL: Final = "gpt-image-2.6-flare"
+DEFAULT_IMAGE_MODEL: Final = "gpt-image-2.5-flare"
 
 
 TOOL_OPTIONS: Final[Mapping[str, Reader]] = {

@@ -37,20 +37,28 @@ def _mapping(usage: object) -> Mapping[str, Any] | None:
     return told if isinstance(told, Mapping) else None
 
 
-def price_of(prices: "Prices | None", model: str, account: "Account", *, complete: bool = True) -> Price | None:
+def price_of(
+    prices: "Prices | None", model: str, account: "Account", *, complete: bool = True, local: bool = False
+) -> Price | None:
     """The price hook for a model at an account's address; None without a table.
 
     Args:
         complete: whether the usage that the service reports covers all that is billed.
+        local: whether what serves it runs models itself, whatever they are called.
     """
-    return None if prices is None else prices.of(model, account.host, complete=complete)
+    return None if prices is None else prices.of(model, account.host, complete=complete, local=local)
 
 
-def tariff_of(price: Price | None, *, draws: bool, quality: str | None = None) -> Tariff:
+def tariff_of(price: Price | None, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
     """What a price hook knows before a call: nothing, unless it comes from a table of prices."""
     make = getattr(price, "tariff", None)
-    tariff = make(draws=draws, quality=quality) if callable(make) else None
+    tariff = make(draws=draws, quality=quality, answer=answer) if callable(make) else None
     return tariff if isinstance(tariff, Tariff) else Tariff()
+
+
+def words_tariff(chat: object) -> Tariff:
+    """What is known of the price of one answer in words of a model that a judge or an answerer asks."""
+    return tariff_of(getattr(chat, "price", None), draws=False, answer=getattr(chat, "answer_tokens", None))
 
 
 def times(tariff: Tariff, votes: int) -> Tariff:
@@ -60,4 +68,4 @@ def times(tariff: Tariff, votes: int) -> Tariff:
         one = tariff.most(prompt, images, size)
         return None if one is None else one * votes
 
-    return Tariff(known=tariff.known, most=most)
+    return Tariff(known=tariff.known, most=most, requests=votes)

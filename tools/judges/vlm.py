@@ -13,7 +13,7 @@ from imagerag.agent.allowance import allowed
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference, Ranking, Tariff
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
-from imagerag.tools.generators.pricing import tariff_of, times
+from imagerag.tools.generators.pricing import times, words_tariff
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
@@ -51,7 +51,7 @@ class VlmJudge:
     @property
     def tariff(self) -> Tariff:
         """What is known of the model's prices before a call: `votes` answers at most."""
-        return times(tariff_of(getattr(self.chat, "price", None), draws=False), self.votes)
+        return times(words_tariff(self.chat), self.votes)
 
     @property
     def honours(self) -> frozenset[Lever]:

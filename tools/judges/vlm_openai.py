@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 120.0
 
+LONGEST_ANSWER: Final = 16_384
+"""Tokens, thoughts included, that a model paid by their number may answer with where nothing else is said: several
+times what a verdict takes, and what an answer costs at most is known before it is asked for."""
+
 _PIXELS: ContextVar[Mapping[str, Picture] | None] = ContextVar("imagerag_pixels", default=None)
 _BY_HASH: Final = "sha256:"
 
@@ -51,7 +55,8 @@ class OpenAIChat:
         timeout_s: for a whole answer, in seconds.
         detail: "low", "high" or "auto" for services that know it; None leaves it out.
         temperature: what is asked with where a question does not say; None leaves it to the model.
-        max_tokens: how long an answer may be; None leaves it to the service.
+        max_tokens: how long an answer may be; None leaves it to the service, where that costs nothing (see
+            `answer_tokens`).
         price: makes `cost_usd` of the usage that the service reports.
         refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool".
     """
@@ -73,6 +78,12 @@ class OpenAIChat:
         """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
         told = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
         return with_options(self.account.named("openai", self.model), told)
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """How many tokens an answer may have; None is any number."""
+        paid = bool(getattr(self.price, "bounded", False))
+        return self.max_tokens or (LONGEST_ANSWER if paid else None)
 
     @property
     def honours(self) -> frozenset[Lever]:
@@ -127,7 +138,7 @@ class OpenAIChat:
             options["seed"] = variation.seed
         # ChatOpenAI would send the new name to every server; some read the old one only.
         name = "max_completion_tokens" if self.account.official else "max_tokens"
-        body: dict[str, Any] = {name: self.max_tokens} if self.max_tokens else {}
+        body: dict[str, Any] = {name: self.answer_tokens} if self.answer_tokens else {}
         if body:
             options["extra_body"] = body
         if schema is None:

@@ -67,7 +67,7 @@ class _Free:
     def __call__(self, model: str, usage: Mapping[str, Any]) -> float:
         return 0.0
 
-    def tariff(self, *, draws: bool, quality: str | None = None) -> Tariff:
+    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
         """Known before a call, and nothing."""
         return FREE
 
