@@ -25,6 +25,12 @@ _REFUSING: Final = re.compile(
 _PLAIN_WORDS: Final = frozenset({"size", "quality", "background", "seed", "user", "stream", "n", "moderation", "mask"})
 """Options whose names are ordinary words: they must be named as an option, not merely occur."""
 
+_AS_OPTION: Final = (
+    r"""[`'"“‘]{name}[`'"”’]|\b{name}\s*[:=]|\b{name}\s+(?:parameter|argument|field|property|option|value)"""
+    r"""|\b{name}\s+(?:is\s+not|isn't|not\s)"""
+    r"""|(?:parameter|argument|field|property|option|input|keyword)s?:?\s+[`'"]?{name}\b"""
+)
+
 
 def refused_option(error: BaseException, sent: Collection[str], names: Mapping[str, Collection[str]]) -> str | None:
     """The option that an error refuses, of those that were sent; None when it is not that.
@@ -56,9 +62,5 @@ def _named(name: str, said: ErrorBody) -> bool:
     if not _REFUSING.search(words):
         return False
     if name in _PLAIN_WORDS:
-        option = rf"""[`'"“‘]{name}[`'"”’]|\b{name}\s*[:=]|(?:parameter|argument|field|property|option|input|keyword)s?:?\s+"""
-        option += (
-            rf"""[`'"]?{name}\b|\b{name}\s+(?:parameter|argument|field|property|option|value|is\s+not|isn't|not\s)"""
-        )
-        return bool(re.search(option, words, re.I))
+        return bool(re.search(_AS_OPTION.format(name=name), words, re.I))
     return bool(re.search(rf"(?<![A-Za-z]){re.escape(name)}", words, re.I))
