@@ -53,6 +53,7 @@ UNTOLD_STATUS: Final = 502
 IN_GOOD_ANSWER: Final = "imagerag.error_in_good_answer"
 """Marks a response whose error came with status 200."""
 
+_ENCODED: Final = re.compile(r"b64_json|;base64,|[\"'](?:iVBORw0KGgo|/9j/|UklGR|R0lGOD)|[A-Za-z0-9+/]{512}")
 _TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]+>", re.I | re.S)
 _TITLE: Final = re.compile(r"<title\b.*?</title>", re.I | re.S)
 _PAGE: Final = re.compile(r"<(?:!doctype|html|head|body|h1|title)\b", re.I)
@@ -133,6 +134,11 @@ def in_good_answer(body: object) -> ErrorBody | None:
     if isinstance(body, Mapping) and (bare or found.get("object") == "error"):
         return read_body(body)
     return None
+
+
+def holds_picture(text: str) -> bool:
+    """Whether an answer that cannot be parsed has a picture in it, whole or in part."""
+    return _ENCODED.search(text) is not None
 
 
 def is_page(text: str) -> bool:

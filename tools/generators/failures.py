@@ -17,8 +17,16 @@ from imagerag.agent.errors import (
     QuotaError,
     RateLimitedError,
     RefusalError,
+    UnreadableImageError,
 )
-from imagerag.tools.generators.error_bodies import ErrorBody, body_of, is_page, read_body, told_in_good_answer
+from imagerag.tools.generators.error_bodies import (
+    ErrorBody,
+    body_of,
+    holds_picture,
+    is_page,
+    read_body,
+    told_in_good_answer,
+)
 from imagerag.tools.generators.retry_delay import retry_delay
 
 Answer = TypeVar("Answer")
@@ -109,13 +117,22 @@ def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> Imag
     if isinstance(error, openai.OpenAIError | httpx2.HTTPError | httpx2.InvalidURL):
         return BackendError(f"{who}: {redact(str(error), secrets)}", retryable=False)
     if isinstance(error, ValueError) and type(error).__name__ in ("JSONDecodeError", "UnicodeDecodeError"):
-        return unreadable(who, "something that is not JSON")
+        return unparsable(who, error)
     return None
 
 
 def unreadable(who: str, what: str) -> BackendError:
     """The error for an answer that came, but damaged: asking again can help."""
     return BackendError(f"{who} answered with {what}", retryable=True)
+
+
+def unparsable(who: str, error: Exception) -> BackendError:
+    """The error for an answer that is not the JSON it should be; one with a picture in it is not paid for again."""
+    text = str(getattr(error, "doc", None) or "")
+    if holds_picture(text):
+        broken = f"{who} answered with a picture inside of JSON that breaks off"
+        return UnreadableImageError(broken, data=text.encode("utf-8", "replace"))
+    return unreadable(who, "something that is not JSON")
 
 
 def refusal(who: str, reason: str, secrets: Collection[str] = ()) -> RefusalError:

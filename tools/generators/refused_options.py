@@ -26,6 +26,7 @@ _PLAIN_WORDS: Final = frozenset({"size", "quality", "background", "seed", "user"
 """Options whose names are ordinary words: they must be named as an option, not merely occur."""
 
 _AS_OPTION: Final = (
+    r"""(?:invalid|unsupported|unknown|unrecogni[sz]ed|unexpected)\s+{name}\b|"""
     r"""[`'"“‘]{name}[`'"”’]|\b{name}\s*[:=]|\b{name}\s+(?:parameter|argument|field|property|option|value)"""
     r"""|\b{name}\s+(?:is\s+not|isn't|not\s)"""
     r"""|(?:parameter|argument|field|property|option|input|keyword)s?:?\s+[`'"]?{name}\b"""
@@ -44,7 +45,7 @@ def refused_option(error: BaseException, sent: Collection[str], names: Mapping[s
     said = body_of(error)
     for option in sent:
         known = {option, *names.get(option, ())}
-        if any(place.partition("[")[0].rpartition(".")[2].lower() in known for place in said.where):
+        if any(known & set(re.split(r"[.\[\]]+", place.lower())) for place in said.where):
             return option
     return next((option for option in sent if any(_named(n, said) for n in (option, *names.get(option, ())))), None)
 

@@ -118,7 +118,9 @@ def _worded(body: str) -> Iterator[float]:
 
 def _resets(headers: Mapping[str, str]) -> Iterator[float]:
     """When limits are reset, those that are used up first, and of these the last."""
-    used_up, unknown, others = [], [], []
+    used_up: list[float] = []
+    unknown: list[float] = []
+    others: list[float] = []
     for name, value in headers.items():
         match = _RESET.match(name)
         seconds = _either(value) if match else None

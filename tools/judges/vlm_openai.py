@@ -256,6 +256,7 @@ class OpenAIChat:
         return _chat_openai()(
             model=self.model,
             base_url=self.account.base_url,
+            default_query=dict(self.account.query) or None,
             api_key=key,
             timeout=self.timeout_s,
             max_retries=0,
