@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent import clock, logs
 from imagerag.agent import journal as journals
 from imagerag.agent.allowance import allowing
-from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError
+from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError, UnreadableImageError
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal, Lost
 from imagerag.agent.ports import Reading
@@ -123,7 +123,7 @@ class Calls:
         logs.answered(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
-        except (JudgeReplyError, RefusalError) as error:
+        except (JudgeReplyError, RefusalError, UnreadableImageError) as error:
             carrying(self.made, error)  # it was answered, and is to be in the record though it ends the run
             raise
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagerag.agent.calls import Calls
-from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
 from imagerag.agent.progress import Watcher, watched
 from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
@@ -40,11 +40,15 @@ class Draughtsman:
 
         async def ask() -> Drawn:
             parts = [await self.part(reference) for reference in references]
-            with watched(self._watcher()):
-                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
-            image = await self._keep(drawn.data)
-            kept = {name: getattr(drawn, name) for name in _KEPT}
-            return Drawn(image=image, **kept)
+            try:
+                with watched(self._watcher()):
+                    drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
+                image = await self._keep(drawn.data)
+            except UnreadableImageError as error:
+                unread = error
+            else:
+                return Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
+            raise await self._kept(unread)
 
         content = self._content(prompt, references)
         return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
@@ -77,4 +81,11 @@ class Draughtsman:
         try:
             return await self.blobs.put(data)
         except UsageError as error:
-            raise BackendError(f"{self.generator.identity} gave back no image: {error}") from error
+            raise UnreadableImageError(f"{self.generator.identity} gave back no image: {error}", data=data) from error
+
+    async def _kept(self, unread: UnreadableImageError) -> UnreadableImageError:
+        """The error, when what came is kept: it was paid for, and may be readable by other means."""
+        if not unread.data:
+            return unread
+        where = await self.blobs.keep(unread.data)
+        return UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)

@@ -16,8 +16,10 @@ ImageRAGError
 ├── BackendError               a model failed to answer; `retryable` says whether asking again can help
 │   ├── BackendTimeoutError
 │   ├── RateLimitedError
+│   ├── WaitTooLongError    a service asks to be left alone for longer than the run waits
 │   ├── QuotaError
-│   └── AuthError
+│   ├── AuthError
+│   └── UnreadableImageError a picture came and was paid for, but cannot be read; final, and what came is kept
 ├── RefusalError               content policy: final, never retried
 ├── JudgeReplyError            the judge answered, but not with what was asked for; `raw` keeps its words
 ├── BudgetExceededError
@@ -105,6 +107,12 @@ class RateLimitedError(BackendError):
     """Too many requests; later may work."""
 
 
+class WaitTooLongError(RateLimitedError):
+    """A service asks to be left alone for longer than the run waits: asking again within it does not help."""
+
+    retryable = False
+
+
 class QuotaError(BackendError):
     """The account has nothing left to spend. Asking again does not help."""
 
@@ -115,6 +123,21 @@ class AuthError(BackendError):
     """The key is missing, wrong, or not allowed to do this."""
 
     retryable = False
+
+
+class UnreadableImageError(BackendError):
+    """A picture came, and was paid for, but it cannot be read. Final: asking again would be to pay again.
+
+    Attributes:
+        data: what came.
+    """
+
+    retryable = False
+    __slots__ = ("data",)  # not in `__dict__`, which logs and reports of errors show
+
+    def __init__(self, message: str, *, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.data = data
 
 
 class RefusalError(ImageRAGError):

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError
+from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
 from imagerag.agent.types import Call, Value
 
 Answer = TypeVar("Answer")
@@ -133,13 +133,15 @@ def decode(entry: Entry, kind: type[Answer]) -> Answer:
     """The answer an entry holds.
 
     Raises:
-        RefusalError, JudgeReplyError: when that is what was answered.
+        RefusalError, JudgeReplyError, UnreadableImageError: when that is what was answered.
     """
     if entry.failure is None:
         answer: Answer = _adapter(kind).validate_python(entry.answer)
         return answer
     if entry.failure["error"] == RefusalError.__name__:
         raise RefusalError(entry.failure["message"])
+    if entry.failure["error"] == UnreadableImageError.__name__:
+        raise UnreadableImageError(entry.failure["message"])
     raise JudgeReplyError(entry.failure["message"], raw=entry.raw)
 
 
@@ -155,10 +157,9 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def failure_of(error: Exception) -> Mapping[str, str] | None:
     """What is kept of an error: only of those that are an answer, and so were paid for."""
-    if not isinstance(error, RefusalError | JudgeReplyError):
-        return None
-    kind = RefusalError if isinstance(error, RefusalError) else JudgeReplyError
-    return {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
+    kinds = (RefusalError, UnreadableImageError, JudgeReplyError)
+    kind = next((kind for kind in kinds if isinstance(error, kind)), None)
+    return kind and {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
 
 
 def replay_miss(asked: Asked, nearest: Entry | None) -> ReplayMissError:

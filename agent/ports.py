@@ -101,7 +101,7 @@ class GeneratedImage:
     Attributes:
         prompt: the text that was really sent, where the generator worded the references itself.
         answered_by: identity of the backend that drew, where it is another than was asked (a cascade).
-        steps_down: why each backend asked before it did not.
+        steps_down: why each backend asked before it did not, and what had to be left out of the request.
     """
 
     data: bytes = field(repr=False)
@@ -470,6 +470,10 @@ class Reranker(Protocol):
 
 class BlobStore(Protocol):
     """Image bytes, kept once under their SHA-256."""
+
+    async def keep(self, data: bytes) -> str:
+        """Keep bytes that are no image we can read, and say where: an answer that was paid for is not lost."""
+        ...
 
     async def put(self, data: bytes) -> ImageRef:
         """Keep `data` and say what it is.

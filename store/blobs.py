@@ -31,6 +31,12 @@ class FileBlobStore:
             raise BlobError(f"{sha256!r} is not a SHA-256; a blob is named by 64 lower-case hexadecimal digits")
         return self.root / sha256[:2] / sha256[2:]
 
+    async def keep(self, data: bytes) -> str:
+        """Keep bytes that are no image we can read, and say where."""
+        path = self.path(sha256(data).hexdigest())
+        await asyncio.to_thread(write_atomically, path, data)
+        return str(path)
+
     async def put(self, data: bytes) -> ImageRef:
         """Keep `data` and say what it is. Putting the same bytes again writes nothing, unless the file was damaged.
 

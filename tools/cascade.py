@@ -2,8 +2,8 @@
 
 A cascade steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
 no answer in time): waiting is only worth it when nobody answers, and that waiting is the graph's. A refusal, and words
-that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says otherwise for
-refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
+or a picture that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says
+otherwise for refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from imagerag.agent.answering.values import Answered, Answerer, Exchange, Finding, Source
-from imagerag.agent.errors import BackendError, ImageRAGError, JudgeReplyError, RefusalError, SpecError
+from imagerag.agent.errors import (
+    BackendError,
+    ImageRAGError,
+    JudgeReplyError,
+    RefusalError,
+    SpecError,
+    UnreadableImageError,
+)
 from imagerag.agent.ports import (
     Captions,
     Critique,
@@ -67,6 +74,8 @@ class _Cascade(Generic[Member]):
         for member in self.members:
             try:
                 return await ask(member), member, tuple(map(_reason, failed))
+            except UnreadableImageError as error:
+                raise UnreadableImageError(_joined([*failed, error]), data=error.data) from error
             except BackendError as error:
                 failed.append(error)
             except RefusalError as error:

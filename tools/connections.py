@@ -1,6 +1,7 @@
 """HTTP connections to model services: one client for all calls of an event loop."""
 
 import asyncio
+import json
 import ssl
 from functools import lru_cache
 from typing import Final
@@ -9,8 +10,19 @@ from weakref import WeakKeyDictionary
 import httpx2
 import openai
 
+from imagerag.tools.generators.error_bodies import (
+    IN_GOOD_ANSWER,
+    UNTOLD_STATUS,
+    ErrorBody,
+    in_good_answer,
+    read_body,
+)
+
 SENT_WHOLE: Final = 1 << 20
 """Bytes of a request that are put together and sent at once; what is larger is not copied."""
+
+_LONGEST_ERROR: Final = 1 << 18
+"""Characters; what is longer holds pictures."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
 
@@ -26,7 +38,10 @@ def connections() -> httpx2.AsyncClient:
         limits = type(usual)(max_connections=usual.max_connections, max_keepalive_connections=0)
         transport = _SendingWhole(verify=trust(), limits=limits)
         # The limits are for proxies, too: where the environment names one, the client makes a transport for it.
-        _clients[loop] = openai.DefaultAsyncHttpxClient(transport=transport, verify=trust(), limits=limits)
+        hooks = {"response": [_name_errors]}
+        _clients[loop] = openai.DefaultAsyncHttpxClient(
+            transport=transport, verify=trust(), limits=limits, event_hooks=hooks
+        )
     return _clients[loop]
 
 
@@ -43,3 +58,30 @@ class _SendingWhole(httpx2.AsyncHTTPTransport):
         if int(request.headers.get("content-length", SENT_WHOLE + 1)) <= SENT_WHOLE:
             await request.aread()
         return await super().handle_async_request(request)
+
+
+async def _name_errors(response: httpx2.Response) -> None:
+    """Let an error that comes with status 200 be seen as one: as JSON, or as a page of HTML where JSON was asked for.
+
+    The client then raises it like any other, with the server's own words.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code != 200 or not (kind.endswith("json") or kind == "text/html"):
+        return
+    await response.aread()
+    found = error_in(response.text, page=kind == "text/html")
+    if found is not None:
+        response.extensions[IN_GOOD_ANSWER] = True
+        response.status_code = found.status or UNTOLD_STATUS
+
+
+def error_in(text: str, *, page: bool = False) -> ErrorBody | None:
+    """The error that the text of an answer with status 200 is; None when it is an answer."""
+    if page:
+        return read_body(text)
+    if len(text) > _LONGEST_ERROR:
+        return None
+    try:
+        return in_good_answer(json.loads(text))
+    except ValueError:
+        return None

@@ -96,6 +96,12 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
 
+    async def keep(self, data: bytes) -> str:
+        """Keep bytes that are no image, and say under which hash."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.data[digest] = data
+        return digest
+
     async def put(self, data: bytes) -> ImageRef:
         """Keep `data` and say what it is.
 

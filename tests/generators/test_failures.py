@@ -21,6 +21,7 @@ from imagerag.agent.errors import (
     QuotaError,
     RateLimitedError,
     RefusalError,
+    UnreadableImageError,
 )
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import Variation
@@ -52,8 +53,8 @@ MEANS: dict[FaultKind, tuple[type[ImageRAGError], bool]] = {
     "reset_before": (BackendError, True),
     "reset_midway": (BackendError, True),
     "refusal": (RefusalError, False),
-    "invalid_json": (BackendError, True),
-    "truncated_base64": (BackendError, True),
+    "invalid_json": (UnreadableImageError, False),
+    "truncated_base64": (UnreadableImageError, False),
     "empty_data": (BackendError, True),
     "wrong_content_type": (BackendError, True),
 }

@@ -78,10 +78,15 @@ async def test_a_refusal_ends_the_run_after_one_request(
 
 
 async def test_what_can_help_is_asked_again_and_what_cannot_is_not(server: Loopback, library: ScriptedLibrary) -> None:
-    server.enqueue("images.generate", Fault("error_503"), Fault("truncated_base64"))
+    server.enqueue("images.generate", Fault("error_503"), Fault("empty_data"))
     state = await run(adapter("images.edit", server), ScriptedJudge([]), library)
     assert state["ending"].outcome is Outcome.ALIGNED
     assert server.count() == 3
+    server.forget()
+    server.enqueue("images.generate", Fault("truncated_base64"))
+    state = await run(adapter("images.edit", server), ScriptedJudge([]), library)
+    assert state["ending"].outcome is Outcome.FAILED
+    assert server.count() == 1  # it was paid for: asking again would be to pay again
     server.forget()
     server.enqueue("images.generate", Fault("quota"))
     state = await run(adapter("images.edit", server), ScriptedJudge([]), library)

@@ -89,7 +89,9 @@ def test_what_a_model_does_not_take_is_refused_before_anything_is_sent() -> None
 
 
 def test_judges_say_what_there_is() -> None:
-    with pytest.raises(SpecError, match="no option 'vote'; there is: detail, longest_side, max_tokens, refuses"):
+    with pytest.raises(
+        SpecError, match="no option 'vote'; there is: detail, longest_side, max_images, max_tokens, refuses"
+    ):
         make_judge("openai:m?vote=3")
     with pytest.raises(SpecError, match="temperature must be a number, from 0 to 2"):
         make_judge("openai:m?temperature=hot")

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
 from imagerag.agent.errors import AuthError
@@ -21,6 +22,9 @@ KEYS: Final = {
 }
 """Services that always want a key of their own, and the variable it is kept in. OpenAI's key is not sent to others."""
 
+_SECRET: Final = re.compile(r"key|token|secret|sig|pass|code", re.I)
+"""Names of values in an address's query that no message may show."""
+
 TIMEOUT_S: Final = 180.0
 """The client's own default of 600 s is longer than most runs may take."""
 
@@ -34,11 +38,13 @@ class Account:
     """An address and the key to it. Neither shows in a repr: an address can hold a password.
 
     Attributes:
-        base_url: ends in `/v1` or what the service has instead.
+        base_url: ends in `/v1` or what the service has instead; without its query.
+        query: (name, value) that go with every request, for instance `api-version`.
     """
 
     base_url: str = field(default=OPENAI_URL, repr=False)
     key: str | None = field(default=None, repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, base_url: str | None = None, key: str | None = None) -> "Account":
@@ -47,8 +53,11 @@ class Account:
         Args:
             key: default: the variable of `KEYS` for that host; OPENAI_API_KEY, if set, for hosts that are not in it.
         """
-        address = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-        return cls(address, key or os.environ.get(KEYS.get(urlsplit(address).hostname or "", "OPENAI_API_KEY")))
+        given = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        address, _, query = given.partition("#")[0].partition("?")
+        address = address.rstrip("/")
+        key = key or os.environ.get(KEYS.get(urlsplit(address).hostname or "", "OPENAI_API_KEY"))
+        return cls(address, key, tuple(parse_qsl(query, keep_blank_values=True)))
 
     @property
     def host(self) -> str:
@@ -63,14 +72,15 @@ class Account:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no message may show: the key, and a password inside the address."""
-        return tuple(filter(None, (self.key, urlsplit(self.base_url).password)))
+        queried = (value for name, value in self.query if _SECRET.search(name))
+        return tuple(filter(None, (self.key, urlsplit(self.base_url).password, *queried)))
 
     def named(self, provider: str, model: str) -> str:
         """A backend's identity: `provider:model`, with the address where it is not OpenAI's, without secrets in it."""
         if self.official:
             return f"{provider}:{model}"
         scheme, _, place = self.base_url.partition("://")
-        return f"{provider}:{model}@{scheme}://{place.rpartition('@')[2].partition('?')[0]}"
+        return f"{provider}:{model}@{scheme}://{place.rpartition('@')[2]}"
 
     def sent_key(self, who: str) -> str:
         """The key to send; a placeholder for servers that want none.
@@ -103,6 +113,7 @@ class Account:
             known[self, timeout_s] = openai.AsyncOpenAI(
                 api_key=self.sent_key(who),
                 base_url=self.base_url,
+                default_query=dict(self.query),
                 max_retries=0,
                 timeout=timeout_s,
                 http_client=connections(),

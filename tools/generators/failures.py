@@ -7,7 +7,6 @@ chained to it.
 import asyncio
 import re
 from collections.abc import Awaitable, Collection, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 from imagerag.agent.errors import (
@@ -18,7 +17,17 @@ from imagerag.agent.errors import (
     QuotaError,
     RateLimitedError,
     RefusalError,
+    UnreadableImageError,
 )
+from imagerag.tools.generators.error_bodies import (
+    ErrorBody,
+    body_of,
+    holds_picture,
+    is_page,
+    read_body,
+    told_in_good_answer,
+)
+from imagerag.tools.generators.retry_delay import retry_delay
 
 Answer = TypeVar("Answer")
 
@@ -50,7 +59,6 @@ _SECRETS: Final = (
     (re.compile(r"[A-Za-z0-9+/_=-]{120,}"), "<data>"),
 )
 _MAX_MESSAGE: Final = 500
-_MAX_WAIT_S: Final = 24 * 3600.0
 
 
 async def guarded(
@@ -101,19 +109,30 @@ def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> Imag
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
         return BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?")
     if isinstance(error, openai.APIError):
-        return _from_body(error.body, f"{who}: {redact(error.message, secrets)}") or BackendError(
-            f"{who} failed while it answered: {redact(error.message, secrets)}"
+        body = body_of(error)
+        said = redact(body.words or error.message, secrets)
+        return _from_body(body, f"{who}: {said}") or BackendError(
+            f"{who} failed while it answered: {said}", retry_after_s=retry_delay({}, body.whole)
         )
     if isinstance(error, openai.OpenAIError | httpx2.HTTPError | httpx2.InvalidURL):
         return BackendError(f"{who}: {redact(str(error), secrets)}", retryable=False)
     if isinstance(error, ValueError) and type(error).__name__ in ("JSONDecodeError", "UnicodeDecodeError"):
-        return unreadable(who, "something that is not JSON")
+        return unparsable(who, error)
     return None
 
 
 def unreadable(who: str, what: str) -> BackendError:
     """The error for an answer that came, but damaged: asking again can help."""
     return BackendError(f"{who} answered with {what}", retryable=True)
+
+
+def unparsable(who: str, error: Exception) -> BackendError:
+    """The error for an answer that is not the JSON it should be; one with a picture in it is not paid for again."""
+    text = str(getattr(error, "doc", None) or "")
+    if holds_picture(text):
+        broken = f"{who} answered with a picture inside of JSON that breaks off"
+        return UnreadableImageError(broken, data=text.encode("utf-8", "replace"))
+    return unreadable(who, "something that is not JSON")
 
 
 def refusal(who: str, reason: str, secrets: Collection[str] = ()) -> RefusalError:
@@ -127,14 +146,14 @@ def check_error_field(error: object, who: str, secrets: Collection[str] = ()) ->
     Raises:
         ImageRAGError: as for the HTTP status that its `code` names.
     """
-    if not isinstance(error, Mapping):
+    if not isinstance(error, Mapping | str | list) or error == "":
         return
-    code = error.get("code")
-    message = f"{who}: {redact(str(error.get('message') or code or error), secrets)}"
-    known = _from_body(error, message)
-    if known is None and isinstance(code, int):
-        known = _by_status(code, f"{message} (code {code})", None)
-    raise known or BackendError(message)
+    body = read_body({"error": error})
+    message = f"{who}: {redact(body.words, secrets)}"
+    wait, known = retry_delay({}, body.whole), None
+    if status := body.status:
+        known = _by_status(status, f"{message} (code {status})", wait)
+    raise _from_body(body, message, wait=wait) or known or BackendError(message, retry_after_s=wait)
 
 
 def is_refusal_reason(reason: str | None) -> bool:
@@ -154,13 +173,16 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 
 
 def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGError:
-    status, said = int(error.status_code), redact(_words(error), secrets)
-    message = f"{who}: {said} (HTTP {status})"
+    body, status, hidden = body_of(error), int(error.status_code), told_in_good_answer(error)
+    said = redact(body.words, secrets) or str(getattr(error.response, "reason_phrase", "")) or "an error without words"
+    message = f"{who}: {said} ({'an error with HTTP 200' if hidden else f'HTTP {status}'})"
+    if is_page(body.whole):
+        message += "; it is a page of HTML: does the address end in /v1?"
+    wait = retry_delay(error.response.headers, body.whole)
     # 5xx codes never end a run, whatever their body says: "safety" can be the name of the service that is down.
-    by_body = _from_body(error.body, message, bad_request=status in (400, 403, 422)) if status < 500 else None
-    if by_body is not None:
-        return by_body
-    return _by_status(status, message, _retry_after(error.response.headers))
+    bad_request = status in (400, 403, 422) or hidden
+    by_body = _from_body(body, message, bad_request, wait) if status < 500 or hidden else None
+    return by_body or _by_status(status, message, wait)
 
 
 def _by_status(status: int, message: str, wait: float | None) -> BackendError:
@@ -179,15 +201,15 @@ def _by_status(status: int, message: str, wait: float | None) -> BackendError:
     return BackendError(message, retryable=status >= 500 or status in (409, 425), retry_after_s=wait)
 
 
-def _from_body(body: object, message: str, *, bad_request: bool = True) -> ImageRAGError | None:
+def _from_body(
+    body: ErrorBody, message: str, bad_request: bool = True, wait: float | None = None
+) -> ImageRAGError | None:
     """What the error's own code says, where it says more than the status."""
-    told = _mapping(body)
-    inner, metadata = _mapping(told.get("innererror")), _mapping(told.get("metadata"))
-    codes = {str(code).lower() for code in (told.get("code"), told.get("type"), inner.get("code")) if code}
-    if codes & QUOTA:
+    metadata = _mapping(body.facts.get("metadata"))
+    if body.codes & QUOTA and not (wait and "quota_exceeded" in body.codes):
         return QuotaError(f"{message}; the account has nothing left to spend")
-    if codes & REFUSALS or "flagged_input" in metadata or (bad_request and _POLICY.search(message)):
-        return RefusalError(message + _categories(told, metadata, message))
+    if body.codes & REFUSALS or "flagged_input" in metadata or (bad_request and _POLICY.search(message)):
+        return RefusalError(message + _categories(body.facts, metadata, message))
     return None
 
 
@@ -204,35 +226,9 @@ def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: s
     return f" [{', '.join(sorted(map(str, named)))[:200]}]"
 
 
-def _words(error: Any) -> str:
-    """The message in the error's body; the client's own for bodies that are no OpenAI error (a proxy's HTML page)."""
-    body = error.body
-    if isinstance(body, Mapping):
-        found = body.get("message") or body.get("detail") or body.get("error") or ""
-        return str(found) or str(error.message)
-    return str(getattr(error.response, "reason_phrase", "") or "an answer that is no OpenAI error")
-
-
 def _cause(error: Exception) -> str:
     """The kind of the connection's failure; its text may hold the request."""
     causes = [error]
     while causes[-1].__cause__ is not None and isinstance(causes[-1].__cause__, Exception):
         causes.append(causes[-1].__cause__)
     return type(causes[-1]).__name__
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); None when not said."""
-    from datetime import UTC, datetime
-
-    milliseconds, given = headers.get("retry-after-ms"), headers.get("retry-after", "")
-    try:
-        seconds = float(milliseconds) / 1000 if milliseconds else float(given)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(given)
-        except (TypeError, ValueError):
-            return None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        seconds = (at - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, seconds), _MAX_WAIT_S) if seconds == seconds else None

@@ -11,6 +11,8 @@ from imagerag.agent.types import Size
 from imagerag.tools.generators.account import TIMEOUT_S, Account
 from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, model_facts
 from imagerag.tools.generators.pricing import Price, tariff_of
+from imagerag.tools.generators.results import fetched
+from imagerag.tools.generators.stepping_down import RefusedOptions
 from imagerag.tools.options import Number, Reader
 from imagerag.tools.specs import with_options
 
@@ -63,6 +65,7 @@ class HostedGenerator:
         self._price = hosting.get("price")
         self.identity = with_options(self._account.named(provider, model), told or {})
         self.template = hosting.get("template", EDIT_TEMPLATE)
+        self._refused = RefusedOptions(self.identity, self._account.secrets)
 
     def _words(self, prompt: str) -> str:
         """A prompt as it is sent: nothing in it but the template's own tags is anybody's control token."""
@@ -72,6 +75,11 @@ class HostedGenerator:
     def tariff(self) -> Tariff:
         """What is known of its prices before a call."""
         return tariff_of(self._price, draws=True)
+
+    async def _fetched(self, url: str) -> bytes:
+        """The image behind an address that the service gave."""
+        account = self._account
+        return await fetched(url, account.base_url, self.identity, self._timeout_s, account.key)
 
     @property
     def max_references(self) -> int:

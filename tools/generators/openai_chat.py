@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from imagerag.agent.errors import SpecError, UsageError
@@ -13,7 +14,7 @@ from imagerag.tools.generators.failures import check_error_field, guarded, is_re
 from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
 from imagerag.tools.generators.models import check_request
 from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
-from imagerag.tools.generators.results import checked, data_url, decoded, fetched, is_data_url
+from imagerag.tools.generators.results import checked, data_url, decoded, is_data_url
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.options import Reader, Words
 from imagerag.tools.reasoning_tags import answer_in
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """Aspect ratios of OpenRouter's `image_config` [doc]."""
 
-_MARKDOWN: Final = re.compile(r"!\[[^\]]*\]\(\s*(<?)(?P<url>data:image/[^)\s>]+|https?://[^)\s>]+)>?\s*\)")
-_BARE: Final = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+")
+_MARKDOWN: Final = re.compile(r"!\[[^\]]*\]\(\s*(<?)(?P<url>data:image/[^)>\"']+|https?://[^)\s>]+)>?[^)]*\)")
+_BARE: Final = re.compile(
+    r"data:image/[\w.+-]+(?:;[\w.+-]+=[^;,\s]*)*;base64,\s*[A-Za-z0-9+/_-]+(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]+)*={0,2}"
+)
 
 
 MODALITIES: Final = ("image", "text")
@@ -100,11 +103,17 @@ class OpenAIChatImages(HostedGenerator):
         if self._modalities:
             params["modalities"] = self._modalities
         extra = self._extra | ({"image_config": {"aspect_ratio": nearest_ratio(size)}} if size else {})
+        params |= {"extra_body": extra or None, "extra_headers": idempotency.headers()}
         client = self._account.client(self.identity, self._timeout_s)
-        answer = await client.chat.completions.create(
-            **params, extra_body=extra or None, extra_headers=idempotency.headers()
-        )
-        return await self._read(answer)
+        while True:
+            sent = self._refused.without(params)
+            try:
+                answer = await client.chat.completions.create(**sent)
+                break
+            except Exception as error:
+                if not self._refused.learn(error, sent):
+                    raise
+        return replace(await self._read(answer), steps_down=self._refused.said_of(params))
 
     async def _read(self, answer: Any) -> GeneratedImage:
         from openai.types.chat import ChatCompletion
@@ -125,13 +134,10 @@ class OpenAIChatImages(HostedGenerator):
             if is_refusal_reason(choice.finish_reason) or is_refusal_reason(extra.get("native_finish_reason")):
                 raise refusal(self.identity, _text(choice.message.content), secrets)
             raise no_image(self.identity, _text(choice.message.content), secrets)
-        data = decoded(url, self.identity) if is_data_url(url) else await self._fetch(url)
+        data = decoded(url, self.identity) if is_data_url(url) else await self._fetched(url)
         whole, media_type = await checked(data, self.identity)
         cost = cost_of(self._price, self._model, answer.usage)
         return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost, usage=usage_of(answer.usage))
-
-    async def _fetch(self, url: str) -> bytes:
-        return await fetched(url, self._account.base_url, self.identity, self._timeout_s)
 
 
 def image_urls(message: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from imagerag.agent.errors import SpecError, UsageError
@@ -25,7 +26,8 @@ from imagerag.tools.generators.models import (
     model_facts,
 )
 from imagerag.tools.generators.pricing import cost_of, price_of, tariff_of, usage_of
-from imagerag.tools.generators.results import checked, decoded, fetched, is_data_url
+from imagerag.tools.generators.results import checked, decoded, is_address
+from imagerag.tools.generators.stepping_down import no_edits
 from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
 
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from imagerag.tools.prices import Prices
 
 DEFAULT_MODEL: Final = "gpt-image-2.5-flare"
+EDITS: Final = "/images/edits"
+_LONGEST_PATH: Final = 1000
+"""Characters: base64 of a JPEG begins with a slash, too."""
 LOCALAI_URL: Final = "http://localhost:8080/v1"
 MEDIA_TYPES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
@@ -171,19 +176,44 @@ class OpenAIImages(HostedGenerator):
         return params | {"extra_body": extra or None, "extra_headers": idempotency.headers()}
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
+        """The picture; options that the server refuses are left out, one after the other."""
         watcher = current_watcher()
         # What LocalAI and OpenRouter do with a stream is not known; their answers come whole.
-        streams = watcher.partial_images > 0 and self._facts.streams and self._json is None
-        if streams:
+        if watcher.partial_images > 0 and self._facts.streams and self._json is None:
             params |= {"stream": True, "partial_images": watcher.partial_images}
+        params |= (self._editing if references else self._drawing) if not (references and self._json) else {}
+        while True:
+            sent = self._refused.without(params)
+            try:
+                answer = await self._send(sent, references)
+            except Exception as error:
+                problem = self._unlearnt(error, sent, references)
+            else:
+                break
+            if problem is not None:
+                raise problem
+        drawn = await (self._watched(answer, watcher) if self._streams(sent) else self._read(answer))
+        return replace(drawn, steps_down=self._refused.said_of(params))
+
+    def _unlearnt(self, error: Exception, sent: Mapping[str, Any], references: Sequence[ImagePart]) -> Exception | None:
+        """What to raise for an error; None when asking again in another way can help."""
+        edits = bool(references) and self._json is None
+        if edits and (missing := no_edits(error, self.identity, EDITS)):
+            return missing
+        return None if self._refused.learn(error, sent, editing=edits) else error
+
+    async def _send(self, params: dict[str, Any], references: Sequence[ImagePart]) -> Any:
         client = self._account.client(self.identity, self._timeout_s)
         if references and self._json:
-            answer = await self._post(client, self._json, params, references)
-        elif references:
-            answer = await client.images.edit(**params, **self._edit(references))
-        else:
-            answer = await client.images.generate(**params, **self._drawing)
-        return await (self._watched(answer, watcher) if streams else self._read(answer))
+            return await self._post(client, self._json, params, references)
+        if references and self._refused.image_field == "image":
+            return await self._post_form(client, params, references)
+        if references:
+            return await client.images.edit(**params, **self._edit(references))
+        return await client.images.generate(**params)
+
+    def _streams(self, sent: Mapping[str, Any]) -> bool:
+        return bool(sent.get("stream")) and self._refused.image_field != "image"
 
     def _edit(self, references: Sequence[ImagePart]) -> dict[str, Any]:
         """What only an edit has. The file's type must be said: bare bytes go as octet-stream, which is refused."""
@@ -193,7 +223,20 @@ class OpenAIImages(HostedGenerator):
         ]
         hole = references[0].mask
         mask = _given(mask=("mask.png", hole, "image/png") if hole else None)
-        return {"image": files, **self._editing, **mask}
+        return {"image": files, **mask}
+
+    async def _post_form(
+        self, client: "openai.AsyncOpenAI", params: dict[str, Any], references: Sequence[ImagePart]
+    ) -> Any:
+        """An edit whose files are all called `image`, which the SDK does for a single one only."""
+        from openai.types import ImagesResponse
+
+        edit = self._edit(references)
+        files = [("image", file) for file in edit.pop("image")] + list(edit.items())
+        body = {name: value for name, value in params.items() if name not in ("stream", "partial_images")}
+        body |= body.pop("extra_body", None) or {}
+        headers = {"Content-Type": "multipart/form-data", **body.pop("extra_headers", {})}
+        return await client.post(EDITS, cast_to=ImagesResponse, body=body, files=files, options={"headers": headers})
 
     async def _post(
         self, client: "openai.AsyncOpenAI", how: JsonReferences, params: dict[str, Any], references: Sequence[ImagePart]
@@ -215,19 +258,19 @@ class OpenAIImages(HostedGenerator):
         # The client does not check what it parses: anything can be anywhere.
         image = answer.data[0] if isinstance(answer.data, list) and answer.data else None
         encoded, url = getattr(image, "b64_json", None), getattr(image, "url", None)
-        if isinstance(encoded, str) and encoded:
-            data = decoded(encoded, self.identity)
-        elif isinstance(url, str) and url:
-            data = await self._behind(url)
+        given = next((text for text in (encoded, url) if isinstance(text, str) and text), "")
+        if given:
+            data = await self._behind(given)
         else:
             raise unreadable(self.identity, "no image")
         revised = getattr(image, "revised_prompt", None)
         return await self._image(data, answer.usage, revised if isinstance(revised, str) else None)
 
-    async def _behind(self, url: str) -> bytes:
-        if is_data_url(url):
-            return decoded(url, self.identity)
-        return await fetched(url, self._account.base_url, self.identity, self._timeout_s)
+    async def _behind(self, given: str) -> bytes:
+        """What base64 holds, or an address; servers put either into either field."""
+        if is_address(given) or (given.startswith("/") and len(given) < _LONGEST_PATH):
+            return await self._fetched(given)
+        return decoded(given, self.identity)
 
     async def _watched(self, events: Any, watcher: Watcher) -> GeneratedImage:
         """The final picture of a stream; unfinished ones go to whoever looks on."""

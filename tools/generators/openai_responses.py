@@ -1,14 +1,15 @@
 """Images from the `image_generation` tool of the Responses API, through langchain-openai's ChatOpenAI."""
 
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from imagerag.agent.errors import SpecError
+from imagerag.agent.errors import SpecError, UnreadableImageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import Account
-from imagerag.tools.generators.failures import guarded, refusal, unreadable
+from imagerag.tools.generators.failures import guarded, refusal, unparsable, unreadable
 from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described
 from imagerag.tools.generators.models import BACKGROUNDS, FIDELITIES, FORMATS, MODERATIONS, check_options, check_request
 from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
@@ -107,18 +108,28 @@ class OpenAIResponsesImages(HostedGenerator):
         urls = [data_url(part.data, part.media_type) for part in references]
         parts += [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         tool = self._tool | ({"size": str(size)} if size else {})
-        # Images must be in no trace: neither callbacks that are inherited nor LangSmith's own see this call.
-        asked = self._drawer(tool, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
-        with tracing_context(enabled=False):
-            message = await self._readable(asked)
-        return await self._read(message)
+        while True:
+            # The tool's type and model are no options: without them another picture, or none, would be drawn.
+            sent = self._refused.without(tool)
+            # Images must be in no trace: neither callbacks that are inherited nor LangSmith's own see this call.
+            asked = self._drawer(sent, key).ainvoke([HumanMessage(content=parts)], {"callbacks": []})
+            try:
+                with tracing_context(enabled=False):
+                    message = await self._readable(asked)
+                break
+            except Exception as error:
+                if not self._refused.learn(error, {**sent, "type": None, "model": None}):
+                    raise
+        return replace(await self._read(message), steps_down=self._refused.said_of(tool))
 
     async def _readable(self, asked: "Awaitable[AIMessage]") -> "AIMessage":
         """The answer. For a 200 that is no Responses answer ChatOpenAI raises whatever its parsing stumbles over."""
         try:
             return await asked
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            stumbled = type(error).__name__
+            broken, stumbled = unparsable(self.identity, error), type(error).__name__
+        if isinstance(broken, UnreadableImageError):
+            raise broken
         raise unreadable(self.identity, f"something that is no Responses answer ({stumbled})")
 
     def _drawer(self, tool: dict[str, Any], key: str) -> "Runnable[Any, AIMessage]":
@@ -130,6 +141,7 @@ class OpenAIResponsesImages(HostedGenerator):
         model = ChatOpenAI(
             model=self._model,
             base_url=self._account.base_url,
+            default_query=dict(self._account.query) or None,
             api_key=SecretStr(key),
             use_responses_api=True,
             max_retries=0,

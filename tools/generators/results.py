@@ -4,27 +4,39 @@ import asyncio
 import base64
 import binascii
 import io
+import ipaddress
 import re
-from typing import Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
-from imagerag.agent.errors import BackendError
-from imagerag.tools.generators.failures import unreadable
+from imagerag.agent.errors import BackendError, UnreadableImageError
+from imagerag.tools.generators.failures import redact, unreadable
+
+if TYPE_CHECKING:
+    import httpx2
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_PIXELS: Final = 50_000_000
 FORMATS: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 
-_DATA_URL: Final = re.compile(r"data:image/[\w.+-]+;base64,")
+_DATA_URL: Final = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,", re.I)
+_ADDRESS: Final = re.compile(r"https?://\S+$", re.I)
+_STANDARD: Final = str.maketrans("-_", "+/")
+_PAUSES_S: Final = (0.5, 2.0)
+"""Between the tries to fetch one picture, in seconds: some stores have it a moment after its address."""
 
 
 async def checked(data: bytes, who: str) -> tuple[bytes, str]:
     """The bytes and what they are, after decoding them to the last pixel.
 
     Raises:
-        BackendError: damaged or cut short (asking again can help), or of a form or size we do not take (it cannot).
+        UnreadableImageError: damaged, cut short, or of a form or size we do not take; the bytes are its `data`.
     """
-    return data, await asyncio.to_thread(_media_type, data, who)
+    try:
+        return data, await asyncio.to_thread(_media_type, data, who)
+    except BackendError as error:
+        problem = str(error)
+    raise UnreadableImageError(problem, data=data)
 
 
 def _media_type(data: bytes, who: str) -> str:
@@ -46,25 +58,35 @@ def _media_type(data: bytes, who: str) -> str:
 
 
 def decoded(text: str, who: str) -> bytes:
-    """The bytes of base64 text, or of a data URL.
+    """The bytes of base64 text, or of a data URL: in lines or in one, in either alphabet, with its padding or without.
 
     Raises:
-        BackendError: it is not base64, or more than 64 MB.
+        UnreadableImageError: it is not base64; the text is its `data`.
+        BackendError: more than 64 MB.
     """
-    head = _DATA_URL.match(text)
-    encoded = text[head.end() :] if head else text
-    if len(encoded) > MAX_BYTES * 4 // 3 + 4:
+    encoded = _DATA_URL.sub("", text.strip().strip("\"'"), count=1)
+    if len(encoded) > MAX_BYTES * 3 // 2:
         raise BackendError(f"{who} answered with more than {MAX_BYTES >> 20} MB", retryable=False)
+    if "%" in encoded:
+        encoded = unquote(encoded)
+    plain = "".join(encoded.replace("\\n", "").split()).rstrip("=").translate(_STANDARD)
     try:
-        return base64.b64decode(encoded, validate=True)
+        data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        problem = unreadable(who, "an image whose base64 is damaged")
-    raise problem
+        data = b""
+    if not data:
+        raise UnreadableImageError(f"{who} answered with an image whose base64 is damaged", data=text.encode())
+    return data
 
 
 def is_data_url(text: str) -> bool:
     """Whether a text is an image in itself."""
-    return _DATA_URL.match(text) is not None
+    return _DATA_URL.match(text.strip()) is not None
+
+
+def is_address(text: str) -> bool:
+    """Whether a text says where an image is."""
+    return _ADDRESS.match(text.strip()) is not None
 
 
 def data_url(data: bytes, media_type: str) -> str:
@@ -72,26 +94,79 @@ def data_url(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-async def fetched(url: str, base_url: str, who: str, timeout_s: float) -> bytes:
-    """The image behind an address that a service gave: over https, or from the very server that was asked.
+async def fetched(url: str, base_url: str, who: str, timeout_s: float, key: str | None = None) -> bytes:
+    """The image behind an address that a service gave: over https, or from the host that was asked.
 
-    No key is sent along and no redirect followed.
+    The picture is paid for when its address comes, so fetching it is tried several times, and drawing it is not. No
+    redirect is followed, and the key goes only to the very server that was asked, where it wants one.
 
     Raises:
-        BackendError: another kind of address, no image there, or more than 64 MB.
+        UnreadableImageError: no image there, or another kind of address; its `data` is the address.
+        BackendError: more than 64 MB.
     """
     import httpx2
 
-    asked, given = urlsplit(base_url), urlsplit(url)
-    same = (asked.scheme, asked.hostname, asked.port) == (given.scheme, given.hostname, given.port)
-    if not (same or given.scheme == "https"):
-        raise BackendError(f"{who} put its image at an address that is not fetched ({given.scheme})", retryable=False)
-    async with httpx2.AsyncClient(timeout=timeout_s) as client, client.stream("GET", url) as response:
-        if response.status_code != 200:
-            raise BackendError(f"{who} put its image at an address that answers HTTP {response.status_code}")
-        whole = bytearray()
-        async for piece in response.aiter_bytes():
-            whole += piece
-            if len(whole) > MAX_BYTES:
-                raise BackendError(f"{who} answered with more than {MAX_BYTES >> 20} MB", retryable=False)
-    return bytes(whole)
+    place, why = _place(url.strip(), base_url, who), ""
+    for pause in (*_PAUSES_S, None):
+        try:
+            async with httpx2.AsyncClient(timeout=timeout_s) as client:
+                return await _got(client, place, base_url, who, key)
+        except _NotThereError as error:
+            why = str(error)
+            if error.final:
+                break
+        except httpx2.HTTPError as error:
+            why = f"cannot be reached ({type(error).__name__})"
+        if pause is not None:
+            await asyncio.sleep(pause)
+    told = redact(place.partition("?")[0])
+    raise UnreadableImageError(f"{who} put its image at an address that {why}: {told}", data=place.encode())
+
+
+class _NotThereError(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__(f"answers HTTP {status}")
+        self.final = status < 500 and status not in (404, 408, 409, 423, 425, 429)
+
+
+async def _got(client: "httpx2.AsyncClient", place: str, base_url: str, who: str, key: str | None) -> bytes:
+    same = urlsplit(place)[:2] == urlsplit(base_url)[:2]
+    for headers in ({}, {"Authorization": f"Bearer {key}"}) if same and key else ({},):
+        async with client.stream("GET", place, headers=headers) as response:
+            if response.status_code in (401, 403) and not headers and same and key:
+                continue
+            if response.status_code != 200:
+                raise _NotThereError(response.status_code)
+            whole = bytearray()
+            async for piece in response.aiter_bytes():
+                whole += piece
+                if len(whole) > MAX_BYTES:
+                    raise BackendError(f"{who} answered with more than {MAX_BYTES >> 20} MB", retryable=False)
+            return bytes(whole)
+    raise _NotThereError(403)
+
+
+def _place(url: str, base_url: str, who: str) -> str:
+    """Where an image is fetched from: a server that means itself (`localhost`, a path) is asked under its own name.
+
+    Raises:
+        UnreadableImageError: neither https, nor the host that was asked.
+    """
+    asked, given = urlsplit(base_url), urlsplit(urljoin(base_url.partition("?")[0] + "/", url))
+    host, itself = asked.hostname or "", _is_this_machine(given.hostname or "")
+    if given.scheme in ("http", "https") and itself and given.hostname != host:
+        port = given.port or (443 if given.scheme == "https" else 80)
+        given = given._replace(netloc=f"{f'[{host}]' if ':' in host else host}:{port}")
+    if given.scheme == "https" or (given.scheme == "http" and given.hostname == host):
+        return urlunsplit(given)
+    what = f"{who} put its image at an address that is not fetched ({given.scheme}, {redact(given.hostname or '')})"
+    raise UnreadableImageError(what, data=url.encode())
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a server that names this host means itself."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

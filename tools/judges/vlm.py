@@ -17,13 +17,12 @@ from imagerag.tools.generators.pricing import times, words_tariff
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
-from imagerag.tools.judges.vlm_images import contact_sheets, scaled
+from imagerag.tools.judges.vlm_images import SHEET_SIDE, contact_sheets, scaled
 from imagerag.tools.judges.vlm_picking import PREFERENCE, RANKING, read_preference, read_ranking
 from imagerag.tools.judges.vlm_turns import NEXT_ANSWER, decided, joined, listed, system, user
 from imagerag.tools.specs import with_options
 
 LONGEST_SIDE: Final = 1024
-SHEET_SIDE: Final = 1536
 
 
 @dataclass(frozen=True, kw_only=True)

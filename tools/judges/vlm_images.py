@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.tools.judges.vlm_chat import Picture
+from imagerag.tools.judges.vlm_chat import Picture, Turn
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SHEET_SIDE: Final = 1536
+"""Pixels of a contact sheet on its longer side, at most."""
 SHEET_CELLS: Final = 12
 """Candidates on one contact sheet, at most."""
 _COLUMNS: Final = 4
 _AS_IT_IS_BYTES: Final = 1_000_000
 """Up to here a picture that needs no scaling is sent byte for byte."""
 _QUALITY: Final = 92
+
+
+_SHEET_RULE: Final = "All pictures are on one sheet; each has its number on a black label in its upper left corner."
 
 
 def scaled(data: bytes, longest_side: int) -> Picture:
@@ -46,6 +51,27 @@ def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[Picture]:
     """
     starts = range(0, len(images), SHEET_CELLS)
     return [_sheet(images[start : start + SHEET_CELLS], start + 1, longest_side) for start in starts]
+
+
+def on_sheets(turns: Sequence[Turn], limit: int | None, longest_side: int) -> list[Turn]:
+    """The conversation with at most `limit` pictures: where it has more, they are put on one numbered sheet.
+
+    Each picture's own place says its number on the sheet, which is shown with the first.
+    """
+    pictures = [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
+    if limit is None or len(pictures) <= max(1, limit):
+        return list(turns)
+    sheet = _sheet([picture.data for picture in pictures], 1, longest_side)
+    numbers = iter(range(1, len(pictures) + 1))
+
+    def shown(part: str | Picture) -> tuple[str | Picture, ...]:
+        if isinstance(part, str):
+            return (part,)
+        number = next(numbers)
+        told = f"[This is picture {number} of the sheet.]"
+        return (_SHEET_RULE, sheet, told) if number == 1 else (told,)
+
+    return [Turn(turn.role, tuple(piece for part in turn.parts for piece in shown(part))) for turn in turns]
 
 
 def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> Picture:

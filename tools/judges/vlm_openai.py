@@ -10,6 +10,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from imagerag.agent.errors import AuthError, JudgeReplyError, QuotaError, RefusalError
 from imagerag.agent.ports import Lever
 from imagerag.agent.types import Variation
 from imagerag.tools.generators import idempotency
@@ -25,8 +27,10 @@ from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import is_refusal_reason, refusal
 from imagerag.tools.generators.pricing import Price, cost_of
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
-from imagerag.tools.judges.vlm_failures import failure_of, refused_option
+from imagerag.tools.judges.vlm_failures import failure_of, image_limit, refused_form, unkept_form
+from imagerag.tools.judges.vlm_images import SHEET_SIDE, on_sheets
 from imagerag.tools.judges.vlm_reasoning import answer_text, keep_reasoning
+from imagerag.tools.judges.vlm_turns import without_system
 from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
@@ -43,6 +47,8 @@ times what a verdict takes, and what an answer costs at most is known before it 
 
 _PIXELS: ContextVar[Mapping[str, Picture] | None] = ContextVar("imagerag_pixels", default=None)
 _BY_HASH: Final = "sha256:"
+_FINAL: Final = (RefusalError, QuotaError, AuthError)
+"""What is no answer about an option, whatever words it has."""
 
 
 @dataclass(kw_only=True)
@@ -58,7 +64,10 @@ class OpenAIChat:
         max_tokens: how long an answer may be; None leaves it to the service, where that costs nothing (see
             `answer_tokens`).
         price: makes `cost_usd` of the usage that the service reports.
-        refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool".
+        refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool",
+            "system" (a turn of its own for rules), "detail", "max_tokens" (the limit is sent by its other name then).
+        max_images: how many pictures go with one request at most; more are put on one sheet. None is no limit, until
+            the server names one.
     """
 
     model: str
@@ -69,6 +78,8 @@ class OpenAIChat:
     max_tokens: int | None = None
     price: Price | None = field(default=None, repr=False)
     refused: set[str] = field(default_factory=set)
+    max_images: int | None = None
+    _image_limit: int | None = field(default=None, repr=False)
     _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, ChatOpenAI]" = field(
         default_factory=WeakKeyDictionary, repr=False
     )
@@ -77,6 +88,7 @@ class OpenAIChat:
     def identity(self) -> str:
         """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
         told = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        told["max_images"] = self.max_images
         return with_options(self.account.named("openai", self.model), told)
 
     @property
@@ -103,18 +115,49 @@ class OpenAIChat:
             BackendError: the model did not answer; `retryable` says whether again can help.
             JudgeReplyError: it answered with nothing, or was cut off.
         """
+        unkept: set[str] = set()  # forms that the model did not keep to this time
         while True:
-            used = self._within_reach(variation)
-            options = self._options(schema, used)
+            used, without = self._within_reach(variation), self.refused | unkept
+            options, asked = self._options(schema, used, without), await self._fitted(turns, without)
+            sent = self._sent(asked, options)
             try:
-                return self._reply(await self._invoke(turns, options), used)
+                return self._reply(await self._invoke(asked, options, without), used)
             except Exception as error:
-                option = refused_option(error, options)
+                form, again = refused_form(error, sent), unkept_form(error, sent)
+                fewer = self._fewer(error, asked)
                 failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
-            if option is None or option in self.refused:
+            if again is not None and again not in without:
+                unkept.add(again)
+            elif fewer is not None:
+                self._image_limit = fewer
+            elif form is not None and form not in self.refused and not isinstance(failure, _FINAL):
+                self.refused.add(form)
+            else:
                 # Outside of the handler: `__context__` would keep the request, its key and its images alive.
                 raise failure
-            self.refused.add(option)
+
+    async def _fitted(self, turns: Sequence[Turn], without: AbstractSet[str]) -> list[Turn]:
+        """The conversation in a form that this server is known to take."""
+        known = [limit for limit in (self.max_images, self._image_limit) if limit is not None]
+        asked = await asyncio.to_thread(on_sheets, turns, min(known, default=None), SHEET_SIDE)
+        return without_system(asked) if "system" in without else asked
+
+    def _fewer(self, error: Exception, asked: Sequence[Turn]) -> int | None:
+        """A limit of images that an error names and that what was asked exceeds; at least the one that is judged."""
+        limit, sent = image_limit(error), len(_pictures(asked))
+        return max(1, limit) if limit is not None and max(1, limit) < sent else None
+
+    def _sent(self, asked: Sequence[Turn], options: Mapping[str, Any]) -> set[str]:
+        """What of how is asked can be left out, by the names that `refused` has for it."""
+        body = options.get("extra_body", {})
+        told = {
+            "json_schema": "response_format" in body,
+            "max_tokens": "max_tokens" in body,
+            "tool": "tools" in options,
+            "system": any(turn.role == "system" for turn in asked),
+            "detail": self.detail is not None and "detail" not in self.refused,
+        }
+        return {name for name, sent in told.items() if sent} | (options.keys() & {"temperature", "seed"})
 
     def _within_reach(self, variation: Variation) -> Variation:
         """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
@@ -129,34 +172,37 @@ class OpenAIChat:
         seed = variation.attempt if variation.seed is None else variation.seed
         return variation.model_copy(update={"temperature": None, "lever": "seed_and_wording", "seed": seed})
 
-    def _options(self, schema: Schema | None, variation: Variation) -> dict[str, Any]:
+    def _options(self, schema: Schema | None, variation: Variation, without: AbstractSet[str]) -> dict[str, Any]:
         options: dict[str, Any] = {}
         temperature = self.temperature if variation.temperature is None else variation.temperature
-        if temperature is not None and "temperature" not in self.refused:
+        if temperature is not None and "temperature" not in without:
             options["temperature"] = temperature
-        if variation.seed is not None and "seed" not in self.refused:
+        if variation.seed is not None and "seed" not in without:
             options["seed"] = variation.seed
         # ChatOpenAI would send the new name to every server; some read the old one only.
-        name = "max_completion_tokens" if self.account.official else "max_tokens"
+        new = self.account.official or "max_tokens" in without
+        name = "max_completion_tokens" if new else "max_tokens"
         body: dict[str, Any] = {name: self.answer_tokens} if self.answer_tokens else {}
         if body:
             options["extra_body"] = body
         if schema is None:
             return options
-        if "json_schema" not in self.refused:
+        if "json_schema" not in without:
             form = {"name": schema.name, "strict": True, "schema": schema.json_schema}
             # As an ordinary option ChatOpenAI would hand it to the SDK's `parse`, which raises on answers that were
             # cut off or filtered, before we can read them.
             options["extra_body"] = body | {"response_format": {"type": "json_schema", "json_schema": form}}
-        elif "tool" not in self.refused:
+        elif "tool" not in without:
             function = {"name": schema.name, "strict": True, "parameters": schema.json_schema}
             options["tools"] = [{"type": "function", "function": function}]
             options["tool_choice"] = {"type": "function", "function": {"name": schema.name}}
         return options
 
-    async def _invoke(self, turns: Sequence[Turn], options: Mapping[str, Any]) -> "AIMessage":
-        pictures = {part.sha256: part for turn in turns for part in turn.parts if isinstance(part, Picture)}
-        client, headers = self._client(), _idempotency(turns, options) or None
+    async def _invoke(
+        self, turns: Sequence[Turn], options: Mapping[str, Any], without: AbstractSet[str]
+    ) -> "AIMessage":
+        pictures = {part.sha256: part for part in _pictures(turns)}
+        client, headers = self._client(), _idempotency(turns, {**options, "without": sorted(without)}) or None
         try:
             with _pixels(pictures):
                 async with asyncio.timeout(self.timeout_s):
@@ -175,7 +221,7 @@ class OpenAIChat:
     def _content(self, turn: Turn) -> Any:
         if turn.role != "user":
             return "\n\n".join(part for part in turn.parts if isinstance(part, str))
-        more = {"detail": self.detail} if self.detail else {}
+        more = {"detail": self.detail} if self.detail and "detail" not in self.refused else {}
         return [
             {"type": "text", "text": part}
             if isinstance(part, str)
@@ -220,6 +266,7 @@ class OpenAIChat:
         return _chat_openai()(
             model=self.model,
             base_url=self.account.base_url,
+            default_query=dict(self.account.query) or None,
             api_key=key,
             timeout=self.timeout_s,
             max_retries=0,
@@ -248,6 +295,10 @@ def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str,
     content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)
     digest = sha256(content.encode()).hexdigest()[:16]
     return {name: f"{key}-{digest}" for name, key in given.items()}
+
+
+def _pictures(turns: Sequence[Turn]) -> list[Picture]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
 
 
 class _UnansweredError(Exception):

@@ -24,13 +24,15 @@ OPTIONS: Final[Mapping[str, Reader]] = {
     **JUDGE_OPTIONS,
     "detail": Choice("low", "high", "auto"),
     "max_tokens": Number(int, least=1),
-    "refuses": Words("temperature", "seed", "json_schema", "tool"),
+    "max_images": Number(int, least=1),
+    "refuses": Words("temperature", "seed", "json_schema", "tool", "system", "detail", "max_tokens"),
     "temperature": Number(float, least=0, most=2),
     "timeout_s": Number(float, least=0.1),
 }
 """What may follow the `?` of a spec: `openai:qwen3-vl?votes=3&longest_side=768&temperature=0@URL`.
 
-`refuses` saves the first request that would find out what a server does not take: `refuses=temperature+json_schema`."""
+`refuses` saves the first request that would find out what a server does not take: `refuses=temperature+json_schema`.
+`max_images=1` is for servers that take one picture with a request: several are put on one sheet."""
 
 
 def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:

@@ -54,3 +54,8 @@ def joined(turns: Sequence[Turn]) -> list[Turn]:
         else:
             alternating.append(turn)
     return alternating
+
+
+def without_system(turns: Sequence[Turn]) -> list[Turn]:
+    """The same conversation for models that have no place for rules: they open the first question."""
+    return joined([Turn("user", turn.parts) if turn.role == "system" else turn for turn in turns])

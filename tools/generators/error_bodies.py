@@ -1,0 +1,219 @@
+"""What a service says in the body of an error, whatever shape that body has.
+
+Shapes seen: `{"error": {…}}` (OpenAI), `[{"error": {…}}]` (Gemini), `{"error": "text"}` (Ollama, Hugging Face),
+`{"detail": …}` (FastAPI), `{"message": …}` (LiteLLM, Mistral), `{"errors": […]}` (Cloudflare), `{"object": "error", …}`
+(vLLM), JSON inside of a text, a page of HTML (proxies), and each of them with status 200.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any, Final
+
+WORDS: Final = ("message", "msg", "error_description", "detail", "details", "error_message", "error", "title", "reason")
+"""Fields that hold a service's own words, the best first."""
+
+RESULTS: Final = frozenset({"choices", "data", "output", "images", "object", "candidates"})
+"""Fields of answers that are no errors."""
+
+STATUS_OF: Final[Mapping[str, int]] = {
+    "resource_exhausted": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 429,
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "invalid_request_error": 400,
+    "invalid_request": 400,
+    "bad_request": 400,
+    "badrequesterror": 400,
+    "unauthenticated": 401,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "permission_denied": 403,
+    "permission_error": 403,
+    "not_found": 404,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "unavailable": 503,
+    "overloaded_error": 503,
+    "overloaded": 503,
+    "deadline_exceeded": 504,
+    "internal": 500,
+    "server_error": 500,
+}
+"""The HTTP status that an error's own name stands for, lower case: OpenAI's codes and types, Google's status names."""
+
+UNTOLD_STATUS: Final = 502
+"""For an error in an answer with status 200 that names none."""
+
+IN_GOOD_ANSWER: Final = "imagerag.error_in_good_answer"
+"""Marks a response whose error came with status 200."""
+
+_ENCODED: Final = re.compile(r"b64_json|;base64,|[\"'](?:iVBORw0KGgo|/9j/|UklGR|R0lGOD)|[A-Za-z0-9+/]{512}")
+_TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]+>", re.I | re.S)
+_TITLE: Final = re.compile(r"<title\b.*?</title>", re.I | re.S)
+_PAGE: Final = re.compile(r"<(?:!doctype|html|head|body|h1|title)\b", re.I)
+_DEEPEST: Final = 6
+
+
+@dataclass(frozen=True)
+class ErrorBody:
+    """An error's body, read.
+
+    Attributes:
+        words: what the service says; empty when it says nothing.
+        facts: the object that holds them: code, type, param and whatever else the service tells.
+        where: the fields of the request that are found fault with, for instance `("response_format",)`.
+        whole: the body as text, to look for further facts in.
+    """
+
+    words: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    where: tuple[str, ...] = ()
+    whole: str = ""
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """What the error is called: its code, type and status, and those of an inner error; lower case."""
+        inner = self.facts.get("innererror")
+        names = [self.facts.get(name) for name in ("code", "type", "status")]
+        names.append(inner.get("code") if isinstance(inner, Mapping) else None)
+        return frozenset(str(name).lower() for name in names if name)
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that the body itself names."""
+        for name in ("code", "status", "status_code", "http_status"):
+            given = str(self.facts.get(name) or "")
+            if given.isdigit() and 400 <= int(given) <= 599:
+                return int(given)
+        return next((STATUS_OF[code] for code in sorted(self.codes) if code in STATUS_OF), None)
+
+
+def read_body(body: object) -> ErrorBody:
+    """Read an error's body: JSON that was parsed already, or text."""
+    whole = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+    if isinstance(body, str):
+        body = _parsed(body)
+    facts = _facts(body, 0)
+    said = [_words(body, 0), _upstream(facts), _beside(body)]
+    words = " — ".join(dict.fromkeys(filter(None, said))) or (whole if body else "")
+    return ErrorBody(words, facts, _where(body, facts), "" if body is None else whole)
+
+
+def body_of(error: BaseException) -> ErrorBody:
+    """What the service said with an error of its client."""
+    response = getattr(error, "response", None)
+    try:
+        text = "" if response is None else response.text
+    except Exception:  # a stream that was never read
+        text = ""
+    body = getattr(error, "body", None)
+    return read_body(text or ("" if body is None else body))
+
+
+def told_in_good_answer(error: BaseException) -> bool:
+    """Whether an error came with status 200."""
+    response = getattr(error, "response", None)
+    return bool((getattr(response, "extensions", None) or {}).get(IN_GOOD_ANSWER))
+
+
+def in_good_answer(body: object) -> ErrorBody | None:
+    """The error that an answer with status 200 is; None when it is an answer."""
+    found = body[0] if isinstance(body, list) and body else body
+    if not isinstance(found, Mapping):
+        return None
+    said = found.get("error") or found.get("errors")
+    if said and not any(found.get(name) for name in ("choices", "data", "output", "images")):
+        return read_body(body)
+    bare = not RESULTS & found.keys() and any(found.get(name) for name in ("detail", "message", "error_description"))
+    if isinstance(body, Mapping) and (bare or found.get("object") == "error"):
+        return read_body(body)
+    return None
+
+
+def holds_picture(text: str) -> bool:
+    """Whether an answer that cannot be parsed has a picture in it, whole or in part."""
+    return _ENCODED.search(text) is not None
+
+
+def is_page(text: str) -> bool:
+    """Whether a text is a page of HTML."""
+    return bool(_PAGE.search(text[:2000]))
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _facts(body: object, depth: int) -> Mapping[str, Any]:
+    """The innermost object that says what happened."""
+    if isinstance(body, list):
+        return _facts(body[0], depth + 1) if body and depth < _DEEPEST else {}
+    if not isinstance(body, Mapping):
+        return {}
+    for name in ("error", "errors", "detail"):
+        inner = body.get(name)
+        if isinstance(inner, Mapping | list) and depth < _DEEPEST and (found := _facts(inner, depth + 1)):
+            return {**{key: value for key, value in body.items() if key != name}, **found}
+    return body
+
+
+def _words(body: object, depth: int) -> str:
+    if isinstance(body, str):
+        return _text(body, depth)
+    if depth > _DEEPEST:
+        return ""
+    if isinstance(body, list):
+        return "; ".join(dict.fromkeys(filter(None, (_words(item, depth + 1) for item in body))))
+    if not isinstance(body, Mapping):
+        return ""
+    place = body.get("loc")
+    named = f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
+    for name in ("error", "errors", *WORDS):
+        if body.get(name) and (found := _words(body[name], depth + 1)):
+            return named + found
+    code = body.get("code") or body.get("type") or body.get("status")
+    return str(code) if depth and isinstance(code, str | int) else ""
+
+
+def _text(text: str, depth: int) -> str:
+    """A text's words: those inside it where it is JSON again, or a page of HTML."""
+    text = text.strip()
+    if text[:1] in "[{" and depth < _DEEPEST and not isinstance(inner := _parsed(text), str):
+        return _words(inner, depth + 1) or text
+    if is_page(text):
+        without_title = _TITLE.sub(" ", text)
+        pages = (unescape(_TAGS.sub(" ", page)).split() for page in (without_title, text))
+        return " ".join(next(filter(None, pages), []))
+    return text
+
+
+def _upstream(facts: Mapping[str, Any]) -> str:
+    """What the provider behind a router said (OpenRouter's "Provider returned error")."""
+    metadata = facts.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
+    return _words(raw, 1) if raw else ""
+
+
+def _beside(body: object) -> str:
+    """The message beside an error that is but a short name: `{"error": "invalid", "message": "…"}`."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("error"), str):
+        return ""
+    return next((words for name in WORDS if name != "error" and (words := _words(body.get(name), 1))), "")
+
+
+def _where(body: object, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    found = [str(facts["param"])] if facts.get("param") else []
+    detail = body.get("detail") if isinstance(body, Mapping) else None
+    for problem in detail if isinstance(detail, list) else []:
+        place = problem.get("loc") if isinstance(problem, Mapping) else None
+        found += [str(part) for part in place if part != "body"] if isinstance(place, list) else []
+    return tuple(found)
