@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.imaging import MAX_BYTES, Look, look
+from imagerag.agent.images import MAX_BYTES
+from imagerag.store.imaging import Look, look
 from imagerag.store.library import Library
 from imagerag.store.manifest import SIDECARS, Description, Manifest, clean, read_manifest, read_sidecar
 from imagerag.store.rows import NewImage, Row
