@@ -7,6 +7,7 @@ ImageRAGError
 │   ├── UnknownRunError
 │   ├── UnknownThreadError     a follow-up question in a conversation that there is not
 │   ├── RunStateError          the run exists but cannot take this step (not waiting, already ended)
+│   ├── ImageTooLargeError     an image of more bytes or pixels than are read
 │   ├── SpecError              a backend spec that names nothing we know
 │   └── MissingExtraError      an optional part is not installed
 ├── LibraryError
@@ -52,6 +53,10 @@ class UnknownThreadError(UsageError):
 
 class RunStateError(UsageError):
     """The run exists, but cannot take this step now."""
+
+
+class ImageTooLargeError(UsageError):
+    """An image of more bytes or pixels than are read."""
 
 
 class SpecError(UsageError):

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
+from imagerag.agent.images import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Setup
 from imagerag.graphs.generation import Workflow, build_workflow
@@ -27,7 +28,7 @@ from imagerag.graphs.runner import Runner
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.home import Home
-from imagerag.store.imaging import MAX_BYTES, inspect
+from imagerag.store.imaging import inspect
 
 if TYPE_CHECKING:
     from langgraph_sdk.runtime import ServerRuntime

@@ -10,18 +10,14 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import MAX_BYTES, READ, looks_like_an_image
 from imagerag.graphs.given import storable
 
 if TYPE_CHECKING:
     from imagerag.tools.fetch import Fetcher
-
-MAX_BYTES: Final = 64 * 1024 * 1024
-"""As large as a picture may be anywhere (`imagerag.store.imaging`)."""
-
-_SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,8 @@ class InputPolicy:
             raise UsageError(f"{source[:60]!r} is not read: give a path below an allowed folder")
         else:
             data = await asyncio.to_thread(self._read_file, source)
-        if not looks_like_a_picture(data):
-            raise UsageError(f"{source[:200]!r} is not a picture (PNG, JPEG, WebP, GIF, BMP, TIFF)")
+        if not looks_like_an_image(data):
+            raise UsageError(f"{source[:200]!r} is not a picture ({READ})")
         return data
 
     async def _fetch(self, url: str) -> bytes:
@@ -115,11 +111,6 @@ class InputPolicy:
                     return home, path.relative_to(home)
         # The same words for a file that is not there and for one that may not be read: no probing.
         raise UsageError(f"{source[:200]!r} is not a file below {', '.join(map(str, self.roots))}")
-
-
-def looks_like_a_picture(data: bytes) -> bool:
-    """Whether bytes begin as a picture does. Whether they are one is seen when they are decoded."""
-    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def _open_below(root: Path, inside: Path) -> int:

@@ -7,8 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from imagerag.agent.errors import BlobError
+from imagerag.agent.images import for_models
 from imagerag.agent.types import ImageRef
-from imagerag.store.imaging import for_models, inspect
+from imagerag.store.imaging import inspect
 
 
 class FileBlobStore:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.imaging import MAX_BYTES, Look, look
+from imagerag.agent.images import MAX_BYTES
+from imagerag.store.imaging import Look, look
 from imagerag.store.library import Library
 from imagerag.store.choosing import Excluded
 from imagerag.store.describing import Description, clean

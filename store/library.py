@@ -172,7 +172,7 @@ class Library:
         Raises:
             BlobError: missing or damaged.
         """
-        from imagerag.store.imaging import for_models
+        from imagerag.agent.images import for_models
 
         return await asyncio.to_thread(for_models, await self.image_bytes(sha256))
 

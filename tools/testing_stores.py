@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.errors import BlobError
+from imagerag.agent.images import decode, open_rgb
 from imagerag.agent.ports import EmbedderIdentity, Filter, Hit
 from imagerag.agent.types import ImageRef, Scalar, Size
 
@@ -84,8 +85,6 @@ def _words(text: str) -> list[str]:
 
 
 def _colours(data: bytes) -> list[str]:
-    from imagerag.tools.embedders.pixels import open_rgb
-
     pixels = open_rgb(data).resize((8, 8)).tobytes()
     return [bytes(value // 64 for value in pixels[at : at + 3]).hex() for at in range(0, len(pixels), 3)]
 
@@ -134,14 +133,9 @@ def describe_image(data: bytes) -> ImageRef:
     Raises:
         UsageError: not an image.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            (width, height), media_type = image.size, image.get_format_mimetype() or "application/octet-stream"
-    except OSError as error:
-        raise UsageError(f"these {len(data)} bytes are no image: {error}") from error
-    return ImageRef(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, width=width, height=height)
+    decoded = decode(data)
+    digest = hashlib.sha256(data).hexdigest()
+    return ImageRef(sha256=digest, media_type=decoded.media_type, width=decoded.width, height=decoded.height)
 
 
 @dataclass

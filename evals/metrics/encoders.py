@@ -5,7 +5,6 @@ retrieves nor judges. DINO and other picture-only models come through timm.
 """
 
 import asyncio
-import io
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -179,10 +178,11 @@ class TimmEncoder:
 
     def _encode(self, images: Sequence[bytes]) -> "Vector":
         import torch
-        from PIL import Image
+
+        from imagerag.agent.images import open_rgb
 
         model, transform = self._loaded
-        pictures = [transform(Image.open(io.BytesIO(image)).convert("RGB")) for image in images]
+        pictures = [transform(open_rgb(image)) for image in images]
         with torch.inference_mode():
             vectors = torch.nn.functional.normalize(model(torch.stack(pictures)).float(), dim=1)
         found: Vector = vectors.numpy()

@@ -89,13 +89,12 @@ def _small(sha256: str | None, picture: Callable[[str], bytes | None], pictures:
 
 def thumbnail(data: bytes, side: int = SIDE) -> str:
     """A small WebP of a picture as a data URL."""
-    from PIL import Image
+    from imagerag.agent.images import open_rgb
 
-    with Image.open(io.BytesIO(data)) as image:
-        small = image.convert("RGB")
-        small.thumbnail((side, side))
-        out = io.BytesIO()
-        small.save(out, "WEBP", quality=80)
+    small = open_rgb(data, side=side)
+    small.thumbnail((side, side))
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 

@@ -42,15 +42,9 @@ def thumbnail(data: bytes, max_side: int = 512) -> Thumbnail:
     Raises:
         UsageError: not an image we can read.
     """
-    from PIL import Image
+    from imagerag.agent.images import open_rgb
 
-    from imagerag.store.imaging import for_models, inspect
-
-    inspect(data)
-    upright = Image.open(io.BytesIO(for_models(data)[0])).convert("RGBA")
-    page = Image.new("RGBA", upright.size, "white")
-    page.alpha_composite(upright)
-    small = page.convert("RGB")
+    small = open_rgb(data, side=max_side)
     side = max_side
     small.thumbnail((side, side))
     if len(png := _encoded(small, "PNG", optimize=True)) <= MAX_BYTES:

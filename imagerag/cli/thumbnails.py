@@ -60,12 +60,15 @@ class Thumbnail:
         """Fit an encoded picture into a box of cells, a cell being twice as high as wide.
 
         Raises:
-            OSError, ValueError: no picture that can be read.
+            UsageError: no picture that can be read.
         """
-        from PIL import Image, ImageOps
+        from PIL import Image
 
-        with Image.open(io.BytesIO(data)) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        from imagerag.agent.images import decode
+
+        picture = decode(data, side=_CELL_PX * max(cols, rows)).image
+        if picture.mode == "RGB":
+            picture.putalpha(255)
         share = min(cols / picture.width, 2 * rows / picture.height)
         wide = max(1, min(cols, round(picture.width * share)))
         high = max(1, min(rows, round(picture.height * share / 2)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Final
 
-from imagerag.agent.errors import BlobError
+from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.types import ImageRef
 from imagerag.report.markup import Html, tag
 
@@ -67,23 +67,16 @@ class Gallery:
 
 def reduced(data: bytes, side: int, *, mask: bool = False) -> str | None:
     """A picture, or what a mask says, as a data URI, its longer side `side` pixels at most; None for what is none."""
-    from PIL import Image, ImageOps
-
+    from imagerag.agent.images import decode, opaque
     from imagerag.store.masks import shown_mask
 
     try:
-        with Image.open(BytesIO(data)) as opened:
-            opened.draft("RGB", (side, side))
-            picture = ImageOps.exif_transpose(opened)
-            picture.thumbnail((side, side), reducing_gap=2.0)
-    except (OSError, Image.DecompressionBombError):
+        picture = decode(data, side=side).image
+    except UsageError:
         return None
-    if mask:
-        picture = shown_mask(picture)
-    elif picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255)), layer)
+    picture.thumbnail((side, side), reducing_gap=2.0)
+    shown = shown_mask(picture) if mask else opaque(picture)
     out = BytesIO()
     # Full colour resolution for what is looked at: drawings have hard edges between colours.
-    picture.convert("RGB").save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)
+    shown.save(out, "JPEG", quality=82, subsampling=0 if side > SMALL else 2)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

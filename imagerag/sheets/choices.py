@@ -64,5 +64,5 @@ def _whole(picture: Image.Image) -> Image.Image:
     """The picture on a square, uncut: one chooses by all of it."""
     side = max(picture.size)
     square = Image.new("RGB", (side, side), WHITE)
-    square.paste(picture.convert("RGB"), ((side - picture.width) // 2, (side - picture.height) // 2))
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return square

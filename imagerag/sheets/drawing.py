@@ -115,7 +115,7 @@ class Pen:
         if self.page is None:
             return
         size = (round(w * SCALE), round(h * SCALE))
-        fitted = ImageOps.fit(image.convert("RGB"), size, Image.Resampling.LANCZOS)
+        fitted = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
         if veil is not None:
             fitted = Image.blend(fitted, Image.new("RGB", size, veil), 0.6)
         self.page.paste(fitted, _at(x, y), _rounded(size, round(radius * SCALE)))

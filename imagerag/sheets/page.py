@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from imagerag.agent.errors import BlobError
+from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.images import decode, opaque
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, Tone, label, standing
 from imagerag.sheets.drawing import SCALE, Color, Icon, Pen, measure
 from imagerag.store.masks import shown_mask
@@ -52,19 +53,11 @@ class Gallery:
     def __call__(self, sha256: str, *, mask: bool = False) -> Image.Image | None:
         if (sha256, mask) not in self._seen:
             try:
-                picture = ImageOps.exif_transpose(Image.open(BytesIO(self._load(sha256))))
-                self._seen[sha256, mask] = shown_mask(picture) if mask else _opaque(picture)
-            except (BlobError, LookupError, OSError):
+                picture = decode(self._load(sha256), side=WIDTH).image
+                self._seen[sha256, mask] = shown_mask(picture) if mask else opaque(picture)
+            except (BlobError, LookupError, OSError, UsageError):
                 self._seen[sha256, mask] = None
         return self._seen[sha256, mask]
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """Colours only: what is transparent shows white."""
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    layer = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer).convert("RGB")
 
 
 def drawn(layout: Callable[[Pen], float]) -> Image.Image:

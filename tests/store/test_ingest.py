@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import MAX_BYTES
 from imagerag.agent.ports import Filter
-from imagerag.store.imaging import MAX_BYTES
 from imagerag.store.ingest import index
 from imagerag.store.library import Library
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import EmbedderIdentity, ImagePart, Judge
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
-from imagerag.tools.embedders.pixels import open_rgb
 from imagerag.tools.judges.clip import ClipJudge
 from imagerag.tools.judges.views import tiles, views
 

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.images import open_rgb
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
-from imagerag.tools.embedders.pixels import open_rgb
 from imagerag.tools.testing import picture
 
 TEXT_CONFIG = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import opaque, open_rgb
+from imagerag.agent.pixel_modes import eight_bit
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Size
 from imagerag.tools.diffusion.models import Family
-from imagerag.tools.embedders.pixels import open_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,7 +72,7 @@ def canvas(size: Size | None) -> "Image.Image":
 
 def is_black(picture: "Image.Image") -> bool:
     """Whether every pixel is black: what a safety checker leaves, and what numbers that overflowed become."""
-    return picture.convert("RGB").getbbox() is None
+    return not any(band.getbbox() for band in eight_bit(picture).split()[:3])
 
 
 def encoded(picture: Any) -> bytes:
@@ -84,10 +85,8 @@ def encoded(picture: Any) -> bytes:
 
     if not isinstance(picture, Image.Image):
         raise TypeError(f"a pipeline gave back a {type(picture).__name__} instead of a picture")
-    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255):
-        kept = picture
-    else:
-        kept = picture.convert("RGB")
+    clear = picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255)
+    kept = picture if clear else opaque(picture)
     buffer = io.BytesIO()
     kept.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.tools.embedders import weights
-from imagerag.tools.embedders.pixels import open_rgb
 from imagerag.tools.embedders.texts import TextEncoder
 
 if TYPE_CHECKING:

@@ -3,21 +3,20 @@
 import asyncio
 import base64
 import binascii
-import io
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
-from imagerag.agent.errors import BackendError, UnreadableImageError
+from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
+from imagerag.agent.images import MAX_BYTES, decode
 from imagerag.tools.generators.failures import redact, unreadable
 
 if TYPE_CHECKING:
     import httpx2
 
-MAX_BYTES: Final = 64 * 1024 * 1024
-MAX_PIXELS: Final = 50_000_000
-FORMATS: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+_LOOKED_AT: Final = 256
+"""Pixels: a JPEG that is only to be checked need not be decoded in full size."""
 
 _DATA_URL: Final = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,", re.I)
 _ADDRESS: Final = re.compile(r"https?://\S+$", re.I)
@@ -40,21 +39,16 @@ async def checked(data: bytes, who: str) -> tuple[bytes, str]:
 
 
 def _media_type(data: bytes, who: str) -> str:
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            kind, pixels = picture.format or "", picture.width * picture.height
-            if kind in FORMATS and pixels <= MAX_PIXELS:
-                picture.load()
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        # Not chained: the decoder's message may quote the bytes.
-        kind, pixels = "", 0
-    if not kind:
+        return decode(data, side=_LOOKED_AT).media_type
+    except ImageTooLargeError as error:
+        problem = str(error)
+    except UsageError:
+        problem = ""
+    # Not chained: the decoder's message may quote the bytes.
+    if not problem:
         raise unreadable(who, f"a damaged image ({len(data)} bytes)")
-    if kind not in FORMATS or pixels > MAX_PIXELS:
-        raise BackendError(f"{who} answered with a {kind} of {pixels / 1e6:.0f} megapixels", retryable=False)
-    return FORMATS[kind]
+    raise BackendError(f"{who} answered with an image that is too large: {problem}", retryable=False)
 
 
 def decoded(text: str, who: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from imagerag.tools.embedders.pixels import open_rgb, png
+from imagerag.agent.images import open_rgb, png
 
 if TYPE_CHECKING:
     from PIL import Image

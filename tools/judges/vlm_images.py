@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import decode, opaque
 from imagerag.tools.judges.vlm_chat import Picture, Turn
 
 if TYPE_CHECKING:
@@ -29,18 +30,15 @@ def scaled(data: bytes, longest_side: int) -> Picture:
     Raises:
         UsageError: not an image that can be read.
     """
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            kind = {"PNG": "image/png", "JPEG": "image/jpeg"}.get(image.format or "")
-            fits = max(image.size) <= longest_side and len(data) <= _AS_IT_IS_BYTES
-            if kind and fits and image.mode in ("RGB", "L") and not image.getexif() and not _moves(image):
-                image.load()
-                return Picture(data, kind)
-            return _encoded(_upright_rgb(image, longest_side))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        decoded = decode(data, side=longest_side)
+    except UsageError as error:
         raise UsageError(f"an image for the judge cannot be read: {error}") from error
+    fits = max(decoded.width, decoded.height) <= longest_side and len(data) <= _AS_IT_IS_BYTES
+    ordinary = decoded.plain and not decoded.exif and decoded.image.mode == "RGB"
+    if fits and ordinary and decoded.media_type in ("image/png", "image/jpeg"):
+        return Picture(data, decoded.media_type)
+    return _encoded(_reduced(decoded.image, longest_side))
 
 
 def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[Picture]:
@@ -96,34 +94,21 @@ def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> Picture:
 
 
 def _thumbnail(data: bytes, side: int) -> "Image":
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _upright_rgb(image, side)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return _reduced(decode(data, side=side).image, side)
+    except UsageError as error:
         raise UsageError(f"a candidate image cannot be read: {error}") from error
 
 
-def _upright_rgb(image: "Image", longest_side: int) -> "Image":
-    from PIL import Image, ImageOps
+def _reduced(image: "Image", longest_side: int) -> "Image":
+    from PIL.Image import Resampling
 
-    if image.format == "JPEG":
-        image.draft("RGB", (longest_side, longest_side))
-    upright = ImageOps.exif_transpose(image)
-    if "A" in upright.mode or "transparency" in upright.info:
-        clear = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
-    upright = upright.convert("RGB")
-    upright.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    return upright
+    small = opaque(image)
+    small.thumbnail((longest_side, longest_side), Resampling.LANCZOS)
+    return small
 
 
 def _encoded(image: "Image") -> Picture:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
     return Picture(file.getvalue(), "image/jpeg")
-
-
-def _moves(image: "Image") -> bool:
-    return bool(getattr(image, "is_animated", False))

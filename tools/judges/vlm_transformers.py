@@ -5,7 +5,6 @@ The form of an answer is asked for in words; nothing constrains the decoding. Ch
 """
 
 import asyncio
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imagerag.agent.control_tokens import without_tokens
 from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
+from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import FREE, Embedder, Lever, Tariff
 from imagerag.agent.types import Variation
 from imagerag.tools.diffusion.devices import (
@@ -270,10 +270,7 @@ def _messages(turns: Sequence[Turn], schema: Schema | None, tokens: Sequence[str
 def _part(part: str | Picture, tokens: Sequence[str]) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": without_tokens(part, tokens)}
-    from PIL import Image
-
-    with Image.open(io.BytesIO(part.data)) as picture:
-        return {"type": "image", "image": picture.convert("RGB")}
+    return {"type": "image", "image": open_rgb(part.data)}
 
 
 def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:

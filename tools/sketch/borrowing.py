@@ -107,13 +107,13 @@ def _cloth(cutout: Image.Image, size: tuple[int, int]) -> Image.Image:
     scale = max(size) / max(cutout.size)
     scaled = cutout.resize((round(cutout.width * scale), round(cutout.height * scale)), Image.Resampling.LANCZOS)
     left, top, side = _square(scaled)
-    pixels = np.asarray(scaled.convert("RGB"))[top : top + side, left : left + side]
+    pixels = np.asarray(scaled)[top : top + side, left : left + side, :3]
     x, y = (size[0] - scaled.width) // 2, (size[1] - scaled.height) // 2
     rows, columns = (_mirrored(length, at, side) for length, at in ((size[1], y + top), (size[0], x + left)))
     cloth = Image.fromarray(pixels[rows][:, columns])
     # The outline is not pattern.
     inner = scaled.getchannel("A").filter(ImageFilter.MinFilter(2 * max(1, round(0.035 * max(size))) + 1))
-    cloth.paste(scaled.convert("RGB"), (x, y), inner)
+    cloth.paste(Image.merge("RGB", scaled.split()[:3]), (x, y), inner)
     return cloth
 
 

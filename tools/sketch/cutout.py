@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from imagerag.agent.images import opaque
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -42,7 +44,7 @@ def crops(image: Image.Image, margin: float = 0.15) -> list[Image.Image]:
         side = min(round(max(right - left, bottom - top) * (1 + 2 * margin)), *image.size)
         x = min(max((left + right - side) // 2, 0), image.width - side)
         y = min(max((top + bottom - side) // 2, 0), image.height - side)
-        squares.append(image.convert("RGB").crop((x, y, x + side, y + side)))
+        squares.append(opaque(image).crop((x, y, x + side, y + side)))
     return squares
 
 
@@ -69,7 +71,7 @@ def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
     """The colours `(n, 3)` of a plain border, the most frequent first; None when the border is not plain."""
     import numpy as np
 
-    pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+    pixels = np.asarray(opaque(image), dtype=np.float32)
     depth = max(1, round(min(pixels.shape[:2]) / 64))
     edges = [pixels[:depth], pixels[-depth:], pixels[depth:-depth, :depth], pixels[depth:-depth, -depth:]]
     sides = np.repeat(np.arange(4), [edge.shape[0] * edge.shape[1] for edge in edges])
@@ -107,12 +109,9 @@ def _reduce(image: Image.Image) -> tuple[Image.Image, float]:
     """The picture in RGB at working size, on white where it was transparent, and how much larger the original is."""
     from PIL import Image
 
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba)
     scale = max(1.0, max(image.size) / _WORK)
     size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
-    rgb = image.convert("RGB")
+    rgb = opaque(image)
     return (rgb if scale == 1 else rgb.resize(size, Image.Resampling.BOX)), scale
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.tools.sketch.borrowing import Borrowing, after, untangle
 from imagerag.tools.sketch.cutout import cut_subjects
@@ -186,12 +188,9 @@ def _agreement(concept: Mention, mention: Mention) -> int:
 
 
 def _cut(data: bytes) -> list[Image.Image]:
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return cut_subjects(image)
-    except (OSError, ValueError, Image.DecompressionBombError):
+        return cut_subjects(open_rgb(data))
+    except UsageError:
         return []  # what cannot be read cannot help; the judge will see that it did not
 
 
