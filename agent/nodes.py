@@ -105,12 +105,14 @@ class Nodes:
             )
         except JudgeReplyError as unread:
             verdict = Verdict(status="abstained", aligned=None, reason=str(unread), raw=unread.raw)
-            return {"attempts": [*attempts[:-1], _judged(attempt, verdict)], "calls": calls.made}
+            judged = [*attempts[:-1], _judged(attempt, verdict)]
+            return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing:
             entries = ledger.observe(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
+            "judged_prompt": state["prompt"],
             "requirements": requirements or list(answer.requirements),
             "ledger": entries,
             "concepts": [],
