@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
-from langgraph.runtime import Runtime
+from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import Overwrite
 from pydantic import ValidationError
 
@@ -68,14 +68,28 @@ def in_run(node: Step) -> Step:
     return wrapper  # type: ignore[return-value]
 
 
-def on_own_state(step: Step) -> Step:
-    """A node, or a decision, that is handed its run's own state and knobs."""
+def on_own_state(node: Step) -> Step:
+    """A node that is handed its run's own state and knobs."""
 
-    @wraps(step)
+    @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        return await step(own_state(state), with_knobs(state, runtime))
+        return await node(own_state(state), with_knobs(state, runtime))
 
     return wrapper  # type: ignore[return-value]
+
+
+def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaitable[Any]]:
+    """A decision that is made from its run's own state and knobs.
+
+    `update_state` decides too, and has no runtime: then the knobs are the defaults.
+    """
+
+    async def wrapper(state: RunState) -> Any:
+        runtime: Runtime[Any] | None = get_runtime()
+        return await route(own_state(state), with_knobs(state, runtime or Runtime()))
+
+    wrapper.__name__ = route.__name__
+    return wrapper
 
 
 def own_state(state: RunState) -> RunState:

@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import Runtime
 from langgraph.types import Command, RetryPolicy
 
 from imagerag.agent.answering.nodes import (
@@ -87,8 +86,8 @@ def build_answering(
     nodes = AnsweringNodes(answerer=answerer, library=library, journal=journal)
     named = {"library": library.name if library else None, "answerer": answerer.identity}
 
-    async def begin(given: Any, runtime: Runtime[Any]) -> Mapping[str, Any]:
-        return {**named, **begin_question(given, runtime)}
+    async def begin(given: Any) -> Mapping[str, Any]:
+        return {**named, **begin_question(given)}
 
     return (
         Workflow(begin)

@@ -10,12 +10,12 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from langgraph.graph import START
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import NodeBuilder
-from langgraph.runtime import Runtime
+from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import Overwrite
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -25,11 +25,11 @@ from imagerag.agent.entering import knobs_of, problems
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ImageGenerator
 from imagerag.agent.state import NESTED, RunInput
-from imagerag.agent.types import Knobs, RunContext
+from imagerag.agent.types import RunContext
 from imagerag.graphs.given import checked_prompt, checked_question, storable
 from imagerag.graphs.masks import check_masks
 
-Begin = Callable[[Any, Runtime[Any]], Awaitable[Mapping[str, Any]]]
+Begin = Callable[[Any], Awaitable[Mapping[str, Any]]]
 Graph = TypeVar("Graph", bound=CompiledStateGraph[Any, Any, Any, Any])
 
 _NOT_GIVEN: Final[Mapping[str, Any]] = {
@@ -55,36 +55,35 @@ def beginning_with(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Grap
     over = {name: value for name, value in blank.items() if isinstance(value, Overwrite)}
     # A channel that holds nothing yet would keep its first value as it is, an Overwrite too.
     plain = {**blank, **{name: value.value for name, value in over.items()}}
-    made: Any = NodeBuilder().do(cast(Any, begin)).write_to(**plain).write_to(**over).build()
+    made: Any = NodeBuilder().do(begin).write_to(**plain).write_to(**over).build()
     old: Any = start.writers[0]
     for writer in made.writers:  # LangGraph joins what neighbours write, and keeps it as a list here, as a tuple there
         writer.writes = type(old.writes)(writer.writes)
     # The new channels are written first: the decision after START reads them.
-    graph.nodes[START] = start.copy({"bound": made.bound, "writers": [*made.writers, *start.writers]})
+    # What makes the input is one of the writers: `update_state` calls those alone.
+    graph.nodes[START] = start.copy({"writers": [made.bound, *made.writers, *start.writers]})
     return graph
 
 
-def begin_run(given: Any, runtime: Runtime[Any], generator: ImageGenerator) -> RunInput:
+def begin_run(given: Any, generator: ImageGenerator) -> dict[str, Any]:
     """The input of a run, checked, with everything that it does not name set to nothing.
 
     Raises:
         UsageError: an input or a context that cannot be.
     """
-    values = accepted(RunInput, given, runtime)
+    values = accepted(RunInput, given)
     checked_prompt(values["prompt"])
-    check_knobs(runtime)
     check_masks(generator, values.get("subjects") or [])
-    return cast(RunInput, {**_NOT_GIVEN, "started_at": clock.now(), **values})
+    return {**_NOT_GIVEN, "started_at": clock.now(), **values}
 
 
-def begin_question(given: Any, runtime: Runtime[Any]) -> dict[str, Any]:
+def begin_question(given: Any) -> dict[str, Any]:
     """The input of a question to a library, checked.
 
     Raises:
         UsageError: an input or a context that cannot be.
     """
-    values = accepted(AskInput, given, runtime)
-    check_knobs(runtime)
+    values = accepted(AskInput, given)
     question = checked_question(values["question"])
     return {"compare": False, "started_at": clock.now(), **values, "question": question}
 
@@ -94,17 +93,18 @@ def new_key(_: object) -> str:
     return uuid.uuid4().hex
 
 
-def accepted(schema: Any, given: Any, runtime: Runtime[Any]) -> dict[str, Any]:
-    """The values of an input, each of its type; a name without a value is not given.
+def accepted(schema: Any, given: Any) -> dict[str, Any]:
+    """The values of an input, each of its type; a name without a value is not given. The knobs are checked, too.
 
     Inside another graph the input is that graph's whole state, of which the names that are known count.
 
     Raises:
-        UsageError: names that there are not, no value for one that is needed, values of other types, or text that
-            cannot be stored.
+        UsageError: names that there are not, no value for one that is needed, values of other types, text that cannot
+            be stored, or a knob that cannot be.
     """
     named, known = _named(given), set(schema.__annotations__)
-    info = runtime.execution_info
+    runtime: Runtime[Any] | None = get_runtime()  # none where a state is written from outside
+    info = runtime.execution_info if runtime else None
     nested = info is not None and NESTED in info.checkpoint_ns
     if unknown := [] if nested else [name for name in named if name not in known]:
         raise UsageError("; ".join(_no_input(name, known) for name in unknown[:4]))
@@ -116,18 +116,8 @@ def accepted(schema: Any, given: Any, runtime: Runtime[Any]) -> dict[str, Any]:
     if started := values.get("started_at"):
         values["started_at"] = _time(started)
     check_texts(values)
+    check_texts(knobs_of(runtime.context if runtime else None))
     return values
-
-
-def check_knobs(runtime: Runtime[Any]) -> Knobs:
-    """The knobs of a run that begins.
-
-    Raises:
-        UsageError: a knob has a value that cannot be.
-    """
-    knobs = knobs_of(runtime.context)
-    check_texts(knobs.model_dump())
-    return knobs
 
 
 def check_context(context: Mapping[str, Any] | None) -> None:

@@ -11,13 +11,12 @@ from typing import Any, Final, Literal
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import Runtime
 from langgraph.types import Command, Overwrite, RetryPolicy
 
 from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for, revived
-from imagerag.agent.entering import in_run, on_own_state
+from imagerag.agent.entering import decided, in_run
 from imagerag.agent.errors import BackendError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
@@ -84,8 +83,8 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy = RETRY) -> Workflow:
         retry: how often and how patiently a failing backend is asked again.
     """
 
-    async def begin(given: Any, runtime: Runtime[Any]) -> RunInput:
-        return begin_run(given, runtime, nodes.generator)
+    async def begin(given: Any) -> Mapping[str, Any]:
+        return begin_run(given, nodes.generator)
 
     return (
         Workflow(begin)
@@ -99,9 +98,9 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy = RETRY) -> Workflow:
         .add_node("select", in_run(traced(nodes.select)))
         .add_node("regenerate", in_run(traced(nodes.regenerate)))
         .add_node("finish", in_run(traced(nodes.finish)))
-        .add_conditional_edges(START, on_own_state(routing.after_start), ["generate", "retrieve"])
+        .add_conditional_edges(START, decided(routing.after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")
-        .add_conditional_edges("critique", on_own_state(routing.after_critique), ["extract_concepts", "finish"])
+        .add_conditional_edges("critique", decided(routing.after_critique), ["extract_concepts", "finish"])
         .add_conditional_edges(
             "extract_concepts", routing.after_extraction, ["extract_concepts", "write_captions", "retrieve"]
         )
@@ -109,7 +108,7 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy = RETRY) -> Workflow:
         .add_edge("retrieve", "shortlist")
         .add_conditional_edges(
             "shortlist",
-            on_own_state(routing.after_shortlist),
+            decided(routing.after_shortlist),
             ["select", "regenerate", "generate", "retrieve", "finish"],
         )
         .add_conditional_edges("select", routing.after_selection, ["regenerate", "generate", "finish"])
