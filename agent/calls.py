@@ -15,7 +15,7 @@ from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal, Lost
 from imagerag.agent.ports import Reading
 from imagerag.agent.spending import Tariffs, most_of, requests_made, taken_elsewhere, tariff_for, told_by, why_not
-from imagerag.agent.state import RunState, SearchTask, coming_round
+from imagerag.agent.state import RunState, SearchTask, coming_round, run_name
 from imagerag.agent.tracing import model_call
 from imagerag.agent.types import Call, Knobs, Variation
 
@@ -36,7 +36,7 @@ class Calls:
 
     Attributes:
         journal: where answers are kept; None keeps none.
-        run_id: whose calls these are.
+        run_id: whose calls these are: `run_name`.
         before: the calls the run made before this node.
         round: the round they are booked under.
         failed: what earlier tries of a node's task called, by task. A try that fails returns no update, yet what it
@@ -62,7 +62,8 @@ class Calls:
         cls, state: SearchTask, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
     ) -> "Calls":
         """The calls of one of a round's searches, which is not handed the run's state."""
-        mine = RunState(calls=[], continues=state.get("continues"))  # type: ignore[typeddict-item]
+        own = {"runs": state.get("runs", 1), "run_key": state.get("run_key", "")}
+        mine = RunState(calls=[], continues=state.get("continues"), **own)  # type: ignore[typeddict-item]
         calls = cls.of(mine, runtime, journal, failed, tariffs)
         return replace(calls, round=state["round"], before=taken_elsewhere(state, runtime.context))
 
@@ -79,7 +80,7 @@ class Calls:
         return cls(
             knobs=runtime.context,
             journal=journal,
-            run_id=(info.thread_id if info else None) or "unnamed",
+            run_id=run_name(state, info.thread_id if info else None, info.checkpoint_ns if info else ""),
             task=task,
             before=state.get("calls") or [],
             round=coming_round(state),

@@ -91,7 +91,8 @@ class Nodes:
         if attempt.verdict is not None:
             return {}
         if not says_something(state["prompt"]):
-            return {"attempts": [*attempts[:-1], _judged(attempt, _abstention(nothing_to_check(state["prompt"])))]}
+            judged = [*attempts[:-1], _judged(attempt, _abstention(nothing_to_check(state["prompt"])))]
+            return {"attempts": judged, "judged_prompt": state["prompt"]}
         calls.round = attempt.round
         image = await self._part(attempt.image)
         subjects = await self._subjects(state)
@@ -119,13 +120,14 @@ class Nodes:
                 ),
             )
         except JudgeReplyError as unread:
-            verdict = _abstention(str(unread), unread.raw)
-            return {"attempts": [*attempts[:-1], _judged(attempt, verdict)], "calls": calls.made}
+            judged = [*attempts[:-1], _judged(attempt, _abstention(str(unread), unread.raw))]
+            return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing:
             entries = ledger.observe(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
+            "judged_prompt": state["prompt"],
             "requirements": requirements or list(answer.requirements),
             "ledger": entries,
             "concepts": [],

@@ -87,11 +87,14 @@ def searched_with_prompt(state: RunState) -> bool:
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
     passed_over = [*(state.get("excluded") or []), *(pin.image.sha256 for pin in state.get("pinned") or [])]
     calls, lineage = state.get("calls") or [], state.get("continues")
-    shared = {
+    shared: dict[str, object] = {
         "round": coming_round(state),
         "passed_over": passed_over,
         "made": requests_made(calls, done_again=bool(lineage and lineage.done_again)),
         "spent_usd": spent(calls),
         "continues": lineage,
+        "started_at": state.get("started_at"),
+        "runs": state.get("runs", 1),
+        "run_key": state.get("run_key", ""),
     }
     return [Send("retrieve", {"query": query, "place": [n, len(queries)], **shared}) for n, query in enumerate(queries)]

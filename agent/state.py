@@ -1,7 +1,7 @@
 """The state of a run: JSON scalars, lists and frozen values. No bytes, no tuples at channel level."""
 
 import operator
-from typing import Annotated, NotRequired
+from typing import Annotated, Final, NotRequired
 
 from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
 
@@ -17,9 +17,13 @@ from imagerag.agent.types import (
     Requirement,
     Search,
     Setup,
+    Sha256,
     Subject,
     UsedReference,
 )
+
+NESTED: Final = "|"
+"""Where it is in a checkpoint's namespace, the graph runs inside another one."""
 
 
 def upsert_searches(old: list[Search], new: list[Search]) -> list[Search]:
@@ -47,7 +51,7 @@ class RunInput(TypedDict):
     setup: NotRequired[Setup | None]
     started_at: NotRequired[str]
     continues: NotRequired[Lineage | None]
-    excluded: NotRequired[list[str]]
+    excluded: NotRequired[list[Sha256]]
     pinned: NotRequired[list[UsedReference]]
 
 
@@ -69,6 +73,9 @@ class RunState(RunInput, RunOutput):
         queries: this round's captions.
         searches: every search of the run, each candidate with what was decided about it.
         chosen: the references the next drawing takes.
+        judged_prompt: the prompt that the checklist and the verdicts are for.
+        runs: how many runs its thread has had, this one included.
+        run_key: tells this run from the others of its thread.
     """
 
     requirements: list[Requirement]
@@ -79,6 +86,9 @@ class RunState(RunInput, RunOutput):
     chosen: list[UsedReference]
     ledger: list[LedgerEntry]
     calls: Annotated[list[Call], operator.add]
+    judged_prompt: str | None
+    runs: Annotated[int, operator.add]
+    run_key: str
 
 
 class RunUpdate(TypedDict, total=False):
@@ -93,6 +103,7 @@ class RunUpdate(TypedDict, total=False):
     chosen: list[UsedReference]
     ledger: list[LedgerEntry]
     calls: list[Call]
+    judged_prompt: str
     ending: Ending | None
     best: int | None
 
@@ -107,6 +118,7 @@ class SearchTask(TypedDict):
         made: model calls the run had made before them.
         spent_usd: what those cost.
         continues: the run it starts from.
+        started_at: when the run was started; `runs` and `run_key` tell it from the others of its thread.
     """
 
     query: Query
@@ -116,6 +128,9 @@ class SearchTask(TypedDict):
     made: NotRequired[int]
     spent_usd: NotRequired[float]
     continues: NotRequired[Lineage | None]
+    started_at: NotRequired[str | None]
+    runs: NotRequired[int]
+    run_key: NotRequired[str]
 
 
 def newest(state: RunState) -> Attempt | None:
@@ -133,3 +148,19 @@ def coming_round(state: RunState) -> int:
 def coming_searches(state: RunState) -> list[Search]:
     """The searches made for the coming round so far."""
     return [search for search in state.get("searches") or [] if search.round == coming_round(state)]
+
+
+def has_finished(state: RunState) -> bool:
+    """Whether the run has ended, and `finish` has dated it."""
+    ending = state.get("ending")
+    return ending is not None and ending.at is not None
+
+
+def run_name(state: RunState | SearchTask, thread_id: str | None, checkpoint_ns: str) -> str:
+    """What the journal keeps a run's answers under: the thread's id for the first run of a thread.
+
+    A thread's further runs, those of a graph inside another one, and those without a thread have names of their own:
+    none of them is answered with what another one was told.
+    """
+    own = thread_id if thread_id and NESTED not in checkpoint_ns and state.get("runs", 1) <= 1 else None
+    return own or state.get("run_key") or thread_id or "unnamed"

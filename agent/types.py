@@ -4,12 +4,14 @@ All are frozen pydantic models that forbid unknown fields, so that they round-tr
 and a typo is an error. None of them holds image bytes: an image is an `ImageRef`, its bytes live in the blob store.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from math import fsum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 BUILT_IN_LIBRARY: Final = "sketch"
 """The library of the embedded world's catalogue. It is made when first asked for, and made anew when its encoder
@@ -409,7 +411,7 @@ class Lineage(Value):
 
 
 class Knobs(Value):
-    """What a run may set. JSON-able, all defaulted: the graph's `context_schema`.
+    """What a run may set. JSON-able, all defaulted.
 
     Attributes:
         max_rounds: how often to redraw at most.
@@ -455,7 +457,51 @@ class Knobs(Value):
     max_calls: int | None = Field(default=None, ge=1)
     max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    deadline_at: float | None = None
+    deadline_at: float | None = Field(default=None, allow_inf_nan=False)
+
+
+class RunContext(Knobs):
+    """What whoever calls the graph itself may set: its `context_schema`. Names that there are not are refused.
+
+    Attributes:
+        deadline_s: seconds from the making of this context until the run has to be done. LangGraph makes one of the
+            JSON that each start or resume is given.
+    """
+
+    deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    _made_at: float = PrivateAttr(default_factory=time.time)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known(cls, given: Any) -> Any:
+        unknown = [str(name) for name in given if name not in cls.model_fields] if isinstance(given, Mapping) else []
+        if unknown:
+            raise ValueError("; ".join(_no_setting(name, cls.model_fields) for name in unknown[:4]))
+        return given
+
+    def knobs(self, since: float | None = None) -> Knobs:
+        """The knobs, with the moment by which the run has to be done.
+
+        Args:
+            since: when the clock started, in seconds since the epoch; None is when this was made.
+        """
+        values = {name: getattr(self, name) for name in Knobs.model_fields}
+        if self.deadline_s is not None:
+            until = (self._made_at if since is None else since) + self.deadline_s
+            values["deadline_at"] = until if self.deadline_at is None else min(until, self.deadline_at)
+        return Knobs.model_construct(**values)
+
+
+_BOUND: Final = frozenset({"generator", "judge", "library", "reranker", "embedder", "answerer", "home", "preset"})
+"""Settings that are a graph's when it is made."""
+
+
+def _no_setting(name: str, there_are: Collection[str]) -> str:
+    if name in _BOUND:
+        return f"{name} is chosen where the graph is made (by a server: its IMAGERAG_{name.upper()}), not for a run"
+    near = get_close_matches(name, there_are, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(there_are)}"
+    return f"a run has no setting {name[:60]!r}: {hint}"
 
 
 class Setup(Value):

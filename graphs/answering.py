@@ -4,10 +4,12 @@ retrieve → answer → (the same without the library, to compare) → finish. N
 a conversation: its checkpoint keeps the questions before this one.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, RetryPolicy
 
 from imagerag.agent.answering.nodes import (
@@ -20,12 +22,38 @@ from imagerag.agent.answering.state import AskInput, AskState
 from imagerag.agent.answering.values import MAX_SUPPORT, Answerer, Reply, short
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import revived
+from imagerag.agent.entering import on_own_state
 from imagerag.agent.journal import Journal
 from imagerag.agent.ports import ReferenceLibrary
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import Knobs, RunContext
+from imagerag.graphs.beginning import Begin, begin_question, beginning_with, new_key
 from imagerag.graphs.generation import RETRY
 
-Workflow = StateGraph[AskState, Knobs, AskInput, AskState]
+BLANK: Final[Mapping[str, Any]] = {
+    "sources": [],
+    "finding": None,
+    "lookup": "",
+    "threshold": None,
+    "notes": [],
+    "reply": None,
+    "without": None,
+    "ending": None,
+    "calls": [],
+    "run_key": new_key,
+}
+"""What a question has before its first step, whatever the question before it in the thread has left."""
+
+
+class Workflow(StateGraph[AskState, Knobs, AskInput, AskState]):
+    """The answering graph. Every input is a question of its own, and is checked first."""
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(AskState, RunContext, input_schema=AskInput, output_schema=AskState)
+        self._begin = begin
+
+    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[AskState, Knobs, AskInput, AskState]:
+        """As any graph is compiled."""
+        return beginning_with(super().compile(*args, **options), self._begin, BLANK)
 
 
 def give_up(state: AskState, error: NodeError) -> Command[Literal["finish"]]:
@@ -56,12 +84,17 @@ def build_answering(
         retry: how often and how patiently a failing backend is asked again.
     """
     nodes = AnsweringNodes(answerer=answerer, library=library, journal=journal)
+    named = {"library": library.name if library else None, "answerer": answerer.identity}
+
+    async def begin(given: Any) -> Mapping[str, Any]:
+        return {**named, **begin_question(given)}
+
     return (
-        StateGraph(AskState, Knobs, input_schema=AskInput, output_schema=AskState)
+        Workflow(begin)
         .set_node_defaults(retry_policy=retry, error_handler=give_up)
-        .add_node("retrieve", nodes.retrieve)
-        .add_node("answer", nodes.answer)
-        .add_node("answer_without", nodes.answer_without)
+        .add_node("retrieve", on_own_state(nodes.retrieve))
+        .add_node("answer", on_own_state(nodes.answer))
+        .add_node("answer_without", on_own_state(nodes.answer_without))
         .add_node("finish", nodes.finish)
         .add_edge(START, "retrieve")
         .add_conditional_edges("retrieve", after_retrieval, ["answer", "answer_without", "finish"])

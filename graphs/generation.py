@@ -4,22 +4,58 @@ draw → look → name what is missing → find it in the user's own pictures �
 retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in `agent/routing.py`.
 """
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from inspect import iscoroutinefunction
+from typing import Any, Final, Literal
 
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, RetryPolicy
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, Overwrite, RetryPolicy
 
 from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for, revived
+from imagerag.agent.entering import decided, in_run
 from imagerag.agent.errors import BackendError
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask
+from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
 from imagerag.agent.tracing import traced
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import Knobs, RunContext
+from imagerag.graphs.beginning import Begin, begin_run, beginning_with, new_key
 
-Workflow = StateGraph[RunState, Knobs, RunInput, RunOutput]
+
+class Workflow(StateGraph[RunState, Knobs, RunInput, RunOutput]):
+    """The generation graph. Every input begins a run of its own, on whatever thread, and is checked first."""
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(RunState, RunContext, input_schema=RunInput, output_schema=RunOutput)
+        self._begin = begin
+
+    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]:
+        """As any graph is compiled."""
+        return beginning_with(super().compile(*args, **options), self._begin, BLANK)
+
+
+BLANK: Final[Mapping[str, Any]] = {
+    "ending": Overwrite(None),
+    "best": None,
+    "attempts": [],
+    "requirements": [],
+    "concepts": [],
+    "concept_tries": 0,
+    "queries": [],
+    "searches": Overwrite([]),
+    "chosen": [],
+    "ledger": [],
+    "calls": Overwrite([]),
+    "judged_prompt": None,
+    "runs": 1,
+    "run_key": new_key,
+}
+"""What a run has before its first step, whatever the run before it on the thread has left."""
+
+_NODES: Final = frozenset(name for name in vars(Nodes) if iscoroutinefunction(vars(Nodes)[name]) and name[0] != "_")
 
 
 def can_help(error: Exception) -> bool:
@@ -33,7 +69,7 @@ RETRY: Final = RetryPolicy(max_attempts=3, initial_interval=0.5, backoff_factor=
 def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
     """A node failed for good: the attempts so far are kept, and the run ends by name instead of with an exception."""
     failure = revived(error.error)
-    finished = "best" in state  # a node of the user's own may come after `finish`
+    finished = error.node not in _NODES and has_finished(state)  # a node of the user's own may come after `finish`
     ending = None if finished else state.get("ending")
     update = {"ending": ending or ending_for(failure, error.node), "calls": calls_of(failure)}
     return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")
@@ -46,28 +82,34 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy = RETRY) -> Workflow:
         nodes: the nodes, bound to their ports; a subclass of `Nodes` does a step in its own way.
         retry: how often and how patiently a failing backend is asked again.
     """
+
+    async def begin(given: Any) -> Mapping[str, Any]:
+        return begin_run(given, nodes.generator)
+
     return (
-        StateGraph(RunState, Knobs, input_schema=RunInput, output_schema=RunOutput)
+        Workflow(begin)
         .set_node_defaults(retry_policy=retry, error_handler=give_up)  # type: ignore[arg-type]  # LangGraph injects error
-        .add_node("generate", traced(nodes.generate))
-        .add_node("critique", traced(nodes.critique))
-        .add_node("extract_concepts", traced(nodes.extract_concepts))
-        .add_node("write_captions", traced(nodes.write_captions))
-        .add_node("retrieve", traced(nodes.retrieve), input_schema=SearchTask)
-        .add_node("shortlist", traced(nodes.shortlist))
-        .add_node("select", traced(nodes.select))
-        .add_node("regenerate", traced(nodes.regenerate))
-        .add_node("finish", traced(nodes.finish))
-        .add_conditional_edges(START, routing.after_start, ["generate", "retrieve"])
+        .add_node("generate", in_run(traced(nodes.generate)))
+        .add_node("critique", in_run(traced(nodes.critique)))
+        .add_node("extract_concepts", in_run(traced(nodes.extract_concepts)))
+        .add_node("write_captions", in_run(traced(nodes.write_captions)))
+        .add_node("retrieve", in_run(traced(nodes.retrieve)), input_schema=SearchTask)
+        .add_node("shortlist", in_run(traced(nodes.shortlist)))
+        .add_node("select", in_run(traced(nodes.select)))
+        .add_node("regenerate", in_run(traced(nodes.regenerate)))
+        .add_node("finish", in_run(traced(nodes.finish)))
+        .add_conditional_edges(START, decided(routing.after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")
-        .add_conditional_edges("critique", routing.after_critique, ["extract_concepts", "finish"])
+        .add_conditional_edges("critique", decided(routing.after_critique), ["extract_concepts", "finish"])
         .add_conditional_edges(
             "extract_concepts", routing.after_extraction, ["extract_concepts", "write_captions", "retrieve"]
         )
         .add_conditional_edges("write_captions", routing.after_captions, ["retrieve"])
         .add_edge("retrieve", "shortlist")
         .add_conditional_edges(
-            "shortlist", routing.after_shortlist, ["select", "regenerate", "generate", "retrieve", "finish"]
+            "shortlist",
+            decided(routing.after_shortlist),
+            ["select", "regenerate", "generate", "retrieve", "finish"],
         )
         .add_conditional_edges("select", routing.after_selection, ["regenerate", "generate", "finish"])
         .add_edge("regenerate", "critique")

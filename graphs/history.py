@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 from langgraph.types import PregelTask, StateSnapshot
 
 from imagerag.agent.errors import UnknownRunError
+from imagerag.agent.state import RunInput
 from imagerag.agent.types import Call, Ending, Outcome, Setup, cost_of_calls
 from imagerag.graphs.wiring import Wiring
 
@@ -138,11 +139,13 @@ def _undated(value: Any) -> Any:
 
 
 def _chain(history: Sequence[StateSnapshot]) -> list[StateSnapshot]:
-    """The newest snapshot and those it came from, oldest first."""
+    """The newest snapshot and those it came from, oldest first, back to its run's input: runs can share a thread."""
     known = {_id(snapshot): snapshot for snapshot in history}
     chain, at = [], cast("StateSnapshot | None", history[0])
     while at is not None:
         chain.append(at)
+        if _source(at) == "input":
+            break
         at = known.get(_id(at, parent=True))
     return chain[::-1]
 
@@ -167,7 +170,8 @@ def _first(chain: Sequence[StateSnapshot]) -> Step:
         after, given = chain[0], dict(chain[0].values)
     else:
         after, node = chain[1] if chain[1:] else chain[0], "input"
-        given = next((task.result for task in chain[0].tasks if isinstance(task.result, dict)), {})
+        written = next((task.result for task in chain[0].tasks if isinstance(task.result, dict)), {})
+        given = {name: value for name, value in written.items() if name in RunInput.__annotations__}
     return Step(
         index=0,
         superstep=_superstep(chain[0]),

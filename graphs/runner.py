@@ -168,7 +168,8 @@ class Runner:
         Raises:
             UnknownRunError: no such run.
         """
-        await self._note(await self.record(run_id))
+        record = await self.record(run_id)
+        await self._note(record, created=datetime.fromisoformat(record.started_at) if record.started_at else None)
 
     async def _follow(
         self,
@@ -251,7 +252,7 @@ class Runner:
         await self._note(record)
         return record
 
-    async def _note(self, record: RunRecord) -> None:
+    async def _note(self, record: RunRecord, *, created: datetime | None = None) -> None:
         await self.wiring.runs.upsert(
             record.run_id,
             status=record.status,
@@ -262,6 +263,7 @@ class Runner:
             cost_usd=record.cost_usd,
             calls=sum(record.calls.values()),
             continues=record.continues.run_id if record.continues else None,
+            created=created,
         )
 
     def _record(self, standing: Standing) -> RunRecord:
@@ -277,7 +279,7 @@ async def _sown(graph: Graph, config: RunnableConfig, seed: Seed, setup: Setup) 
     values = {**seed.values, "setup": setup, "started_at": clock.now()}
     if seed.after == START:
         return cast(RunInput, values)
-    await graph.aupdate_state(config, values, as_node=seed.after)
+    await graph.aupdate_state(config, {**values, "runs": 1}, as_node=seed.after)
     return None
 
 

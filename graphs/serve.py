@@ -1,8 +1,9 @@
 """The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
 
-A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: Knobs`) as JSON, all optional. Backends and
-library are the settings' (`IMAGERAG_*`, `imagerag.toml`). The server keeps the list of its threads; their steps, images
-and the journal are in the home folder, beside those of all other runs, and are listed and reported like theirs.
+A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: RunContext`) as JSON, all optional; names
+that there are not are refused. Each input begins a new run, on a thread that had one too. Backends and library are the
+settings' (`IMAGERAG_*`, `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal
+are in the home folder, beside those of all other runs, and are listed and reported like theirs.
 Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
 `initial_image`, or into `subjects[].image`.
 """
@@ -23,6 +24,7 @@ from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.images import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Setup
+from imagerag.graphs.beginning import check_context
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.runner import Runner
 from imagerag.graphs.settings import Settings, resolve
@@ -53,6 +55,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
     if runtime.execution_runtime is None:
         yield build_workflow(Nodes.unbound())
         return
+    check_context(runtime.execution_runtime.context)  # as it was sent: the server leaves out what is not known
     settings, wiring = await asyncio.to_thread(_configured)
     setup = Setup(generator=settings.generator, judge=settings.judge, library=settings.library)
     parts = await wiring.parts(setup)

@@ -108,8 +108,16 @@ class RunList:
         cost_usd: float | None = None,
         calls: int | None = None,
         continues: str | None = None,
+        created: datetime | None = None,
     ) -> RunEntry:
-        """Add a run, or replace what is known of it: all but when it was created."""
+        """Add a run, or replace what is known of it: all but when it was created.
+
+        Args:
+            created: when another run was begun under this id, as on a server's thread: nothing of the one before it
+                is kept then.
+        """
+        if created is not None:
+            await self._forget(run_id, before=created)
         entry = RunEntry(
             run_id=run_id,
             prompt=prompt,
@@ -120,10 +128,17 @@ class RunList:
             cost_usd=cost_usd,
             calls=calls,
             continues=continues,
+            **({} if created is None else {"created": created}),
         )
         async with self._writing.use() as grouped:
             await patiently(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
         return entry
+
+    async def _forget(self, run_id: str, *, before: datetime) -> None:
+        """Take a line off the list, where it is of a run that was begun earlier."""
+        gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
+        async with self._writing.use() as grouped:
+            await patiently(lambda: grouped.write(lambda: grouped.connection.execute(*gone)))
 
     async def get(self, run_id: str) -> RunEntry:
         """The run of that id, or of the only id that begins with it.

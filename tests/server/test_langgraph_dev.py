@@ -77,7 +77,7 @@ def server(home: Path) -> Iterator[str]:
     said = (folder / "log").read_text("utf-8", "replace")
     assert "Blocking" not in said, said[-5000:]
     assert "ConnectError" not in said, said[-5000:]
-    assert "Traceback" not in said, said[-5000:]
+    assert said.count("Traceback") == said.count("imagerag.agent.errors.UsageError: "), said[-5000:]  # what was refused
     assert "msgpack" not in said, said[-5000:]
 
 
@@ -228,6 +228,81 @@ def test_a_served_run_is_listed_and_reported_like_any_other(server: str, home: P
     for go_on in (lambda: rag.continue_run_sync(thread, prompt="a blue circle"), lambda: rag.replay_sync(thread, 1)):
         with pytest.raises(RunStateError, match="made by a server"):
             go_on()
+
+
+@pytest.mark.timeout(300)
+def test_a_second_prompt_on_a_thread_is_a_run_of_its_own(server: str, home: Path) -> None:
+    thread = ask(f"{server}/threads", {})["thread_id"]
+    done = {}
+    for prompt in ("a red solid circle", "a black solid hexagon"):
+        run = {"assistant_id": "imagerag", "input": {"prompt": prompt}, "context": {"max_calls": 4, "deadline_s": 60}}
+        done[prompt] = ask(f"{server}/threads/{thread}/runs/wait", run)
+        (entry,) = [entry for entry in asyncio.run(ImageRAG(home=home).runs()) if entry.run_id == thread]
+        assert entry.prompt == prompt
+    first, second = done.values()
+    assert [attempt["prompt"] for attempt in second["attempts"]][0] == "a black solid hexagon"
+    assert first["attempts"][0]["image"] != second["attempts"][0]["image"]
+    values = ask(f"{server}/threads/{thread}/state")["values"]
+    assert "circle" not in json.dumps([values["requirements"], values["ledger"], values["attempts"]])
+    record = asyncio.run(ImageRAG(home=home).record(thread))
+    assert (record.prompt, sum(record.calls.values())) == ("a black solid hexagon", len(values["calls"]))
+    assert record.started_at and record.started_at > first["ending"]["at"]
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"max_cals": 1}, "did you mean max_calls?"),
+        ({"library": "mine"}, "IMAGERAG_LIBRARY"),
+        ({"deadline_s": -1}, "deadline_s"),
+        ({"max_calls": "many"}, "max_calls"),
+    ],
+)
+def test_a_context_that_cannot_be_is_refused_by_name(server: str, context: dict[str, Any], told: str) -> None:
+    run = {"assistant_id": "imagerag", "input": {"prompt": "a red solid circle"}}
+    for sent in ({"context": context}, {"config": {"configurable": context}}):
+        answer = ask(f"{server}/runs/wait", run | sent)
+        assert answer["__error__"]["error"] == "UsageError"
+        assert told in answer["__error__"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"promt": "a red solid circle"}, "did you mean prompt?"),
+        ({"prompt": ""}, "the prompt is empty"),
+        ({"prompt": "a" * 40_000}, "at most 32000"),
+        ({"prompt": "a\0"}, "NUL byte"),
+        ({"prompt": ["a red solid circle"]}, "prompt: Input should be a valid string"),
+        ({"prompt": "a red solid circle", "subjects": [{"image": "mine.png"}]}, "subjects.0.image"),
+        ("a red solid circle", "an object of names"),
+    ],
+)
+def test_an_input_that_cannot_be_is_refused_by_name(server: str, given: Any, told: str) -> None:
+    answer = ask(f"{server}/runs/wait", {"assistant_id": "imagerag", "input": given})
+    assert answer["__error__"]["error"] == "UsageError"
+    assert told in answer["__error__"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("context", "told"), [({"max_calls": 1}, "1 model calls"), ({"deadline_s": 0.000001}, "deadline")]
+)
+def test_budgets_are_kept(server: str, context: dict[str, Any], told: str) -> None:
+    done = ask(f"{server}/runs/wait", {"assistant_id": "imagerag", "input": {"prompt": HELD}, "context": context})
+    assert done["ending"]["outcome"] == "budget_exhausted"
+    assert told in done["ending"]["reason"]
+
+
+def test_a_prompt_written_into_a_threads_state_begins_a_run(server: str) -> None:
+    thread = ask(f"{server}/threads", {})["thread_id"]
+    run = {"assistant_id": "imagerag", "input": {"prompt": "a red solid circle"}}
+    ask(f"{server}/threads/{thread}/runs/wait", run)
+    written = {"values": {"prompt": "a black solid hexagon"}, "as_node": "__start__"}
+    ask(f"{server}/threads/{thread}/state", written)
+    done = ask(f"{server}/threads/{thread}/runs/wait", {"assistant_id": "imagerag", "input": None})
+    assert [attempt["prompt"] for attempt in done["attempts"]] == ["a black solid hexagon"]
+    again = {"assistant_id": "imagerag", "input": {"prompt": "a black solid hexagon"}, "context": {"max_rounds": 0}}
+    assert len(ask(f"{server}/threads/{thread}/runs/wait", again)["attempts"]) == 1
 
 
 def test_an_image_that_was_handed_in_is_judged_first(server: str) -> None:

@@ -1,0 +1,110 @@
+"""What a node is handed: the state of its own run, and its knobs, whatever way the graph was entered.
+
+A graph is entered by an input, inside another graph with that graph's context, or by a state that somebody wrote
+(`update_state`): then the state may hold findings of another prompt, or the ending of a run that is over.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import wraps
+from typing import Any, TypeVar
+
+from langgraph.runtime import Runtime, get_runtime
+from langgraph.types import Overwrite
+from pydantic import ValidationError
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.state import RunState, has_finished
+from imagerag.agent.types import Knobs, RunContext
+
+Step = TypeVar("Step", bound=Callable[..., Awaitable[Any]])
+
+
+def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
+    """The knobs in a context: ours, or that of a graph ours is a part of, of which the names that are knobs count.
+
+    Args:
+        context: None where a caller gave none.
+        started_at: when the run was started: the context of another graph does not say since when it runs.
+
+    Raises:
+        UsageError: a knob has a value that cannot be.
+    """
+    if isinstance(context, RunContext):
+        return context.knobs()
+    if isinstance(context, Knobs):
+        return context
+    known = RunContext.model_fields
+    if isinstance(context, Mapping):
+        given = {name: value for name, value in context.items() if name in known}
+    else:
+        given = {name: getattr(context, name) for name in known if hasattr(context, name)}
+    try:
+        made = RunContext(**given)
+    except ValidationError as error:
+        raise UsageError(problems(error)) from error
+    return made.knobs(datetime.fromisoformat(started_at).timestamp() if started_at else None)
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with values, each named."""
+    told = (f"{'.'.join(map(str, p['loc']))}: {p['msg']}".removeprefix(": ") for p in error.errors())
+    return "; ".join(line.removeprefix("Value error, ") for line in dict.fromkeys(told))
+
+
+def in_run(node: Step) -> Step:
+    """A node that is handed its run's own state and knobs; what is of another prompt, or of a run's end, is left out.
+
+    Its update unsays the ending of a run that goes on from a state written after its end.
+    """
+
+    @wraps(node)
+    async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
+        update = await node(own_state(state), with_knobs(state, runtime))
+        if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
+            return {**update, "ending": Overwrite(None), "best": None}
+        return update
+
+    return wrapper  # type: ignore[return-value]
+
+
+def on_own_state(node: Step) -> Step:
+    """A node that is handed its run's own state and knobs."""
+
+    @wraps(node)
+    async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
+        return await node(own_state(state), with_knobs(state, runtime))
+
+    return wrapper  # type: ignore[return-value]
+
+
+def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaitable[Any]]:
+    """A decision that is made from its run's own state and knobs.
+
+    `update_state` decides too, and has no runtime: then the knobs are the defaults.
+    """
+
+    async def wrapper(state: RunState) -> Any:
+        runtime: Runtime[Any] | None = get_runtime()
+        return await route(own_state(state), with_knobs(state, runtime or Runtime()))
+
+    wrapper.__name__ = route.__name__
+    return wrapper
+
+
+def own_state(state: RunState) -> RunState:
+    """The state without the verdicts of another prompt, and without the ending of a run that is over."""
+    own = state
+    if has_finished(own):
+        own = {**own, "ending": None, "best": None}
+    if (own.get("judged_prompt") or own.get("prompt")) != own.get("prompt"):
+        unjudged = [attempt.model_copy(update={"verdict": None}) for attempt in own.get("attempts") or []]
+        own = {**own, "attempts": unjudged, "requirements": []}
+    return own
+
+
+def with_knobs(state: RunState, runtime: Runtime[Any]) -> Runtime[Knobs]:
+    """The runtime, with knobs as its context."""
+    if type(runtime.context) is Knobs:
+        return runtime
+    return runtime.override(context=knobs_of(runtime.context, state.get("started_at")))
