@@ -1,6 +1,5 @@
 """Where libraries live: the LanceDB database of a home, its tables, and what goes wrong with them."""
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Any, TypeVar
 
 from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
 from imagerag.store.home import Home
+from imagerag.store.lance_import import import_lancedb
 
 T = TypeVar("T")
 
@@ -60,12 +60,8 @@ def valid_name(name: str) -> str:
 
 def connect(home: Home) -> Any:
     """The home's LanceDB database."""
-    # Lance writes warnings straight to stderr, where programs expect ours.
-    os.environ.setdefault("LANCE_LOG", "error")
-    import lancedb
-
     # Zero: another process's commits are seen by the next read.
-    return lancedb.connect(home.libraries, read_consistency_interval=timedelta(0))
+    return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0))
 
 
 def open_table(home: Home, name: str) -> Any:

@@ -28,6 +28,9 @@ _ABSENT: Final = ("transformers", "timm", "horovod", "torch.distributed")
 _NAMED_ONLY: Final = ("torchvision",)
 """Imported without a way around; names of it are used in training and in the transforms of pictures alone."""
 
+_LATER: Final = ("huggingface_hub",)
+"""Imported when a function of it is called: weights are fetched once, and read many times."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -64,6 +67,7 @@ def _copy() -> ModuleType | None:
         return import_module(COPY)
     except Exception as error:  # another version of open_clip, which imports in another way
         _LOG.debug("open_clip is loaded whole: %r", error)
+        sys.meta_path.remove(finder)
         for name in [name for name in sys.modules if name.partition(".")[0] == COPY]:
             del sys.modules[name]
         return None
@@ -85,9 +89,7 @@ class _Finder(MetaPathFinder):
         file = place / "__init__.py" if folders else place.with_suffix(".py")
         if not file.is_file():
             return None
-        return spec_from_file_location(
-            name, file, loader=_Loader(name, str(file)), submodule_search_locations=folders
-        )
+        return spec_from_file_location(name, file, loader=_Loader(name, str(file)), submodule_search_locations=folders)
 
 
 class _Loader(SourceFileLoader):
@@ -104,6 +106,8 @@ def _import(name: str, scope: Any = None, local: Any = None, names: Sequence[str
         raise ImportError(f"{name} is left out of {COPY}", name=name)
     if level == 0 and _is_of(name, _NAMED_ONLY):
         return _NamedOnly(name)
+    if level == 0 and names and _is_of(name, _LATER):
+        return _Later(name)
     return builtins.__import__(name, scope, local, names or (), level)
 
 
@@ -118,6 +122,19 @@ class _NamedOnly(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         return _part(f"{self.__name__}.{name}")
+
+
+class _Later(ModuleType):
+    """Stands for a package until one of its functions is called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            return getattr(import_module(self.__name__), name)(*given, **named)
+
+        return call
 
 
 @cache
