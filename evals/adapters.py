@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pydantic import ValidationError
+
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.arms import Arm, parse_arms
+from imagerag.evals.arms import RESERVED, Arm, parse_arms
 from imagerag.evals.evaluation import HOME
 from imagerag.evals.harness import Harness
 from imagerag.evals.ledger import RESULTS, Ledger
-from imagerag.evals.metrics.registry import MetricMaker
+from imagerag.evals.metrics.registry import MetricMaker, check_metric
 from imagerag.evals.parts import wiring_for
 from imagerag.evals.plan import Plan
 from imagerag.evals.results import Result, read_results
@@ -25,6 +27,8 @@ from imagerag.store.home import Home
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from imagerag.evals.metrics.base import Metric
+
 _EXPORTED: Final = 16
 """Pictures that are in memory at once while a dataset is made."""
 
@@ -33,7 +37,7 @@ async def run_case(
     case: Case | str,
     *,
     arm: Arm | str = "full",
-    metrics: Sequence[str] = ("work",),
+    metrics: "Sequence[str | Metric]" = ("work",),
     folder: str | Path | None = None,
     generator: str | None = None,
     judge: str | None = None,
@@ -42,6 +46,8 @@ async def run_case(
     home: str | Path | None = None,
     journal: Any = "record",
     suite: Suite | None = None,
+    seed: int | None = None,
+    **knobs: Any,
 ) -> Result:
     """Answer one case with one arm, and measure it. A failure is a result with its status, never an exception.
 
@@ -50,11 +56,14 @@ async def run_case(
     Args:
         case: a case, or just a prompt.
         arm: as `imagerag eval run --arms` takes them.
-        metrics: specs, as `imagerag eval list` names them.
+        metrics: specs, as `imagerag eval list` names them, or metrics themselves.
         folder: where pictures and the journal are kept; by default `evals` in the home.
         generator, judge, library, preset, home: as everywhere.
         journal: "replay" makes no call at all.
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
+        seed: another seed gives another picture; by default the case's first.
+        knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `imagerag.agent.types.Knobs`);
+            what the arm sets stands above it.
 
     Raises:
         UsageError: an arm, a metric or a backend that cannot be made.
@@ -62,14 +71,15 @@ async def run_case(
     given = None if suite and library in suite.libraries else library
     settings = resolve(generator=generator, judge=judge, library=given, preset=preset, home=str(home) if home else None)
     asked = case if isinstance(case, Case) else Case(id="case", prompt=case)
-    asked = asked.model_copy(update={"seeds": asked.seeds[:1]})
+    asked = asked.model_copy(update={"seeds": asked.seeds[:1] if seed is None else (_seed(seed),)})
     users = Home.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
-    setup = Setup(generator=settings.generator, judge=settings.judge, library=named, knobs=Knobs())
+    setup = Setup(generator=settings.generator, judge=settings.judge, library=named, knobs=_knobs(knobs))
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
-    plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=tuple(metrics))
+    specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)
+    plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs)
     where = folder_of(folder, settings.home)
     wiring = wiring_for(Home(where / HOME), users, recipes)
     judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
@@ -79,6 +89,28 @@ async def run_case(
         await wiring.parts(chosen.of(setup, seed=0, journal=journal))
         results, _ = await harness.case(asked)
     return results[0]
+
+
+def _seed(seed: int) -> int:
+    return _knobs({"seed": seed}, reserved=()).seed
+
+
+def _knobs(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> Knobs:
+    """What a run is set to.
+
+    Raises:
+        UsageError: nothing of that name, or a value it cannot have.
+    """
+    there = [name for name in Knobs.model_fields if name not in reserved]
+    if unknown := [name for name in given if name not in there]:
+        raise UsageError(
+            f"there is no option {', '.join(unknown)}; beside the named ones there are: {', '.join(there)}"
+        )
+    try:
+        return Knobs(**given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UsageError(f"{problem['loc'][0]}: {problem['msg']}") from error
 
 
 def folder_of(folder: str | Path | None, home: str | Path | None) -> Path:

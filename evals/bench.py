@@ -20,7 +20,7 @@ from imagerag.evals.bench_embedder import embedder
 from imagerag.evals.bench_graph import graph
 from imagerag.evals.bench_provider import provider
 from imagerag.evals.bench_report import reports
-from imagerag.evals.bench_runs import first_run, sketch_runs, start
+from imagerag.evals.bench_runs import first_run, search, sketch_runs, start
 from imagerag.evals.timing import Bench, Row
 from imagerag.formatting.messages import unknown as unknown_name
 
@@ -29,6 +29,7 @@ SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[Row]]], int]]]
     "sketch": (sketch_runs, 15),
     "first": (first_run, 3),
     "start": (start, 10),
+    "search": (search, 5),
     "report": (reports, 5),
     "embedder": (embedder, 5),
     "provider": (provider, 2),

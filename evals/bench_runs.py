@@ -73,6 +73,21 @@ async def start(repeats: int) -> list[Row]:
     ]
 
 
+async def search(repeats: int) -> list[Row]:
+    """A search as one types it, everything loaded for it alone, beside the import of torch; two of those is enough."""
+    asked = [sys.executable, "-c", COMMAND, "search", prompts()[KINDS[0]], "--library", BUILT_IN_LIBRARY]
+    with TemporaryDirectory(prefix="imagerag-bench-") as folder:
+        environment = {**os.environ, "IMAGERAG_HOME": folder}
+        if problem := await _problem(asked, environment):  # this one makes the library
+            return [Row(section="search", name="imagerag search", value=None, unit="ms", note=problem)]
+        torch = _process([sys.executable, "-c", "import torch"])
+        times = await in_turns({"torch": torch, "search": _process(asked, environment)}, repeats)
+    return [
+        row("search", "import torch", times["torch"]),
+        row("search", "imagerag search", times["search"], against=("import torch", times["torch"])),
+    ]
+
+
 async def first_run(repeats: int) -> list[Row]:
     """The demo in a home that does not exist yet, as `make demo` runs it, everything loaded and built."""
     spent: list[float] = []

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from inspect_ai.scorer import Scorer
     from inspect_ai.solver import Solver
 
+    from imagerag.evals.metrics.base import Metric
+
 RESULT = "imagerag"
 """Where a sample's store keeps the whole result."""
 
@@ -41,7 +43,7 @@ def inspect_task(
     suite: Suite | str,
     *,
     arm: str = "full",
-    metrics: Sequence[str] = ("work",),
+    metrics: "Sequence[str | Metric]" = ("work",),
     limit: int | None = None,
     **options: Any,
 ) -> "Task":
@@ -50,7 +52,7 @@ def inspect_task(
     Args:
         suite: a suite, or its name as `imagerag eval run` takes it.
         arm: as `imagerag eval run --arms` takes one.
-        metrics: specs of what is measured. Assertions and numbers become scores; `aligned` is always among them.
+        metrics: specs of what is measured, or metrics themselves. Assertions and numbers become scores; `aligned` is always among them.
         limit: the first so many cases.
         options: as `imagerag.evals.adapters.run_case` takes them: generator, judge, library, home, journal and so on.
 
@@ -99,7 +101,7 @@ def samples(suite: Suite) -> "list[Sample]":
     ]
 
 
-def _solver(suite: Suite, arm: str, metrics: Sequence[str], options: Mapping[str, Any]) -> "Solver":
+def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: Mapping[str, Any]) -> "Solver":
     from inspect_ai.model import ChatMessageAssistant, Content, ContentImage, ContentText, ModelOutput
     from inspect_ai.solver import Generate, Solver, TaskState, solver
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import Workflow, build_workflow
 
@@ -22,6 +23,17 @@ class Extension:
 
     nodes: type[Nodes] = Nodes
     workflow: Callable[[Nodes], Workflow] = build_workflow
+
+    def __post_init__(self) -> None:
+        """See that they are what they have to be.
+
+        Raises:
+            UsageError: they are not.
+        """
+        if not (isinstance(self.nodes, type) and issubclass(self.nodes, Nodes)):
+            raise UsageError(f"nodes has to be a subclass of imagerag.agent.nodes.Nodes, not {self.nodes!r:.80}")
+        if not callable(self.workflow):
+            raise UsageError(f"workflow has to be a function of the nodes, not {self.workflow!r:.80}")
 
     @cached_property
     def own_steps(self) -> int:

@@ -76,6 +76,12 @@ def resolve(**arguments: str | None) -> Settings:
     Raises:
         UsageError: an unknown preset or setting, or a file that is not TOML.
     """
+    for name, value in arguments.items():
+        if not isinstance(value, str | None):
+            raise UsageError(
+                f"{name} is a {type(value).__name__} and has to be a text, the name of a backend or a library. For an "
+                f"object of your own: rag.wiring.use({name!r}, 'mine', it), and ImageRAG({name}='mine')"
+            )
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("argument", {name: value for name, value in arguments.items() if value is not None}),
         ("environment", _environment()),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError
 from imagerag.agent.journal import Journal
+from imagerag.agent.port_check import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
 from imagerag.store.blobs import FileBlobStore
@@ -78,9 +79,18 @@ class Wiring:
         return Prices.load(self.home.root)
 
     def use(self, role: Use, name: str, part: object) -> None:
-        """Put a part of one's own under a spec (or a library under a name), for the runs of this process."""
+        """Put a part of one's own under a spec (or a library under a name), for the runs of this process.
+
+        An embedder is also found by its `identity.spec`, which is what the libraries made with it note.
+
+        Raises:
+            SpecError: it lacks something that its role asks for; the message names all of it.
+        """
+        check_role(role, name, part)
         with self._lock:
             self._made[role, name] = part
+            if role == "embedder":
+                self._made.setdefault((role, encoder_spec(name, part)), part)
 
     @property
     def extension(self) -> "Extension":

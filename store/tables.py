@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.store.home import Home
+from imagerag.store.lance_import import import_lancedb
 from imagerag.store.locks import waited_for
 
 T = TypeVar("T")
@@ -62,12 +63,8 @@ def valid_name(name: str) -> str:
 
 def connect(home: Home) -> Any:
     """The home's LanceDB database."""
-    # Lance writes warnings straight to stderr, where programs expect ours.
-    os.environ.setdefault("LANCE_LOG", "error")
-    import lancedb
-
     # Zero: another process's commits are seen by the next read.
-    return lancedb.connect(home.libraries, read_consistency_interval=timedelta(0))
+    return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0))
 
 
 def open_table(home: Home, name: str) -> Any:

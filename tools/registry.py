@@ -9,7 +9,7 @@ of generators, judges or answerers (`cascade.py`).
 
 import os
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from operator import attrgetter
@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import SpecError
+from imagerag.agent.port_check import check_factory, check_role
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, Reranker
 from imagerag.formatting.messages import unknown
 from imagerag.tools.specs import BackendSpec
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from imagerag.tools.prices import Prices
 
 Role = Literal["generator", "judge", "embedder", "answerer", "reranker"]
@@ -212,6 +215,19 @@ def default_prices() -> "Prices":
     return Prices.load(*([os.path.expanduser(home)] if home else []))
 
 
+def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any) -> Any:
+    """What a package's factory makes, once it is seen to be what its role asks for."""
+    what = f"the {role} {point.name!r} of {point.value}"
+    try:
+        factory = point.load()
+    except Exception as error:
+        raise SpecError(f"{what} cannot be loaded ({type(error).__name__}: {error}); reinstall its package") from error
+    check_factory(factory, what, spec, **bound)
+    made = factory(spec, **bound)
+    check_role(role, str(spec), made)
+    return made
+
+
 def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
     place = _BUILT_IN[role].get(spec.provider)
     if place is not None:
@@ -219,6 +235,5 @@ def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
         factory: Callable[..., Any] = attrgetter(name)(import_module(module))
         return factory
     for point in entry_points(group=f"imagerag.{role}s", name=spec.provider):
-        loaded: Callable[..., Any] = point.load()
-        return loaded
+        return partial(_installed, point, role)
     raise SpecError(unknown(role, spec.provider, providers(role), where=repr(str(spec))))

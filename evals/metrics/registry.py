@@ -1,13 +1,20 @@
-"""From a metric's spec to the metric: `NAME` or `NAME:WITH`."""
+"""From a metric's spec to the metric: `NAME` or `NAME:WITH`.
 
+Metrics of one's own come from `use_metric`, for this process, and from entry points of installed packages in the group
+`imagerag.metrics`: a factory takes the whole spec and returns a `Metric`.
+"""
+
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import Any, Final
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import SpecError, UsageError
+from imagerag.agent.port_check import check_factory, check_port
 from imagerag.agent.ports import Embedder
 from imagerag.agent.types import Knobs
-from imagerag.evals.metrics.base import Metric
+from imagerag.evals.metrics.base import AcrossSeeds, Metric
 from imagerag.evals.metrics.encoders import EYE, Diversity, Eyes, ImageScore, RightScore, TextScore, TimmEncoder
 from imagerag.evals.metrics.grading import GradeScore, VqaScore
 from imagerag.evals.metrics.retrieval import RetrievalScore
@@ -30,6 +37,68 @@ KINDS: Final[Mapping[str, str]] = {
 SKETCH: Final = ("text:eye", "right:eye", "image:eye", "retrieval", "work")
 GENERAL: Final = ("retrieval", "work")
 
+GROUP: Final = "imagerag.metrics"
+"""The entry points of installed packages."""
+
+Factory = Callable[[str], Metric]
+_OWN: Final[dict[str, Factory]] = {}
+
+
+def use_metric(name: str, factory: Factory) -> None:
+    """Put a metric of one's own under a name, for the evaluations of this process.
+
+    Args:
+        name: what its specs begin with, up to a colon: lower-case letters, digits, `-` and `_`.
+        factory: makes the metric of a spec; a class whose `__init__` takes the spec will do.
+
+    Raises:
+        SpecError: the name is taken or cannot be one, or the factory does not take a spec.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise SpecError(f"{name!r} cannot be a metric's name: use lower-case letters, digits, '-' and '_'")
+    if name in KINDS:
+        raise SpecError(f"there is a metric {name!r} already; there are: {', '.join(KINDS)}")
+    check_factory(factory, f"metric {name!r}", name)
+    _OWN[name] = factory
+
+
+def kinds() -> dict[str, str]:
+    """Every metric there is, and what it measures: the built-in ones, those put in here, those of packages."""
+    own = {name: _told(factory) for name, factory in _OWN.items()}
+    return {**{point.name: f"from {point.value}" for point in entry_points(group=GROUP)}, **own, **KINDS}
+
+
+def _told(factory: Factory) -> str:
+    return ((factory.__doc__ or "").strip().splitlines() or ["of your own"])[0]
+
+
+def check_metric(what: str, metric: object) -> Metric:
+    """See that an object is a metric.
+
+    Raises:
+        SpecError: it lacks something; the message names all of it.
+    """
+    check_port(Metric, what, metric)
+    if hasattr(metric, "across"):
+        check_port(AcrossSeeds, what, metric)
+    checked: Metric = metric  # type: ignore[assignment]
+    return checked
+
+
+def _installed(name: str) -> Factory | None:
+    """What an installed package, or this process, makes metrics of that name with."""
+    if name in _OWN:
+        return _OWN[name]
+    for point in entry_points(group=GROUP, name=name):
+        what = f"the metric {name!r} of {point.value}"
+        try:
+            factory: Factory = point.load()
+        except Exception as error:
+            raise SpecError(f"{what} cannot be loaded ({type(error).__name__}: {error})") from error
+        check_factory(factory, what, name)
+        return factory
+    return None
+
 
 @dataclass
 class MetricMaker:
@@ -46,13 +115,13 @@ class MetricMaker:
     _encoders: dict[str, Any] = field(default_factory=dict)
     _eyes: dict[str, Eyes] = field(default_factory=dict)
 
-    def all(self, specs: Iterable[str]) -> list[Metric]:
-        """The metrics of these specs.
+    def all(self, specs: Iterable[str | Metric]) -> list[Metric]:
+        """The metrics of these specs; a metric itself is taken as it is.
 
         Raises:
-            UsageError: no such metric, or a grader that is a judge of the loop.
+            UsageError: no such metric, an object that is none, or a grader that is a judge of the loop.
         """
-        return [self.one(spec.strip()) for spec in specs]
+        return [self.one(spec.strip()) if isinstance(spec, str) else check_metric("metric", spec) for spec in specs]
 
     def one(self, spec: str) -> Metric:
         """The metric of one spec."""
@@ -69,8 +138,10 @@ class MetricMaker:
             "work": WorkScore,
         }
         made = known.get(name)
+        if made is None and (own := _installed(name)) is not None:
+            return check_metric(f"metric {spec!r}", own(spec))
         if made is None or (not given and name not in ("retrieval", "work")):
-            there = "\n".join(f"  {kind:10} {told}" for kind, told in KINDS.items())
+            there = "\n".join(f"  {kind:10} {told}" for kind, told in kinds().items())
             if made is not None:
                 raise UsageError(f"{spec!r}: after a colon comes what measures it. There are:\n{there}")
             guess = near(name, known)

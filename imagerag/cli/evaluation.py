@@ -201,7 +201,7 @@ def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
 def list_command() -> int:
     """What can be asked, compared and measured."""
     from imagerag.evals.arms import BUILT_IN
-    from imagerag.evals.metrics.registry import KINDS as METRICS
+    from imagerag.evals.metrics.registry import kinds
     from imagerag.evals.suites.registry import KINDS as SUITES
 
     say(accent("suites"))
@@ -209,5 +209,5 @@ def list_command() -> int:
     say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any knob, or module:function"))
     say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
     say(accent("metrics"))
-    say_all(table([[name, told] for name, told in METRICS.items()]))
+    say_all(table([[name, told] for name, told in kinds().items()]))
     return 0

@@ -68,7 +68,9 @@ def index_command(
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress = None if quiet else _Progress()
-    report, opened = asyncio.run(_index(rag, name, paths, embedder=embedder, manifest=manifest, exclude=exclude, progress=progress))
+    report, opened = asyncio.run(
+        _index(rag, name, paths, embedder=embedder, manifest=manifest, exclude=exclude, progress=progress)
+    )
     if as_json:
         say_json(document(report, opened))
     else:

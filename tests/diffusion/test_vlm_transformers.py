@@ -125,7 +125,16 @@ async def test_weights_that_are_not_here_say_what_to_do() -> None:
 
 # -- thoughts and control tokens -----------------------------------------------------------------------------------
 
-TOKENS = ("<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>", "<|endoftext|>", "<think>", "</s>", "[INST]")
+TOKENS = (
+    "<|im_end|>",
+    "<|im_start|>",
+    "<|image_pad|>",
+    "<|vision_start|>",
+    "<|endoftext|>",
+    "<think>",
+    "</s>",
+    "[INST]",
+)
 
 
 def special_ids(chat: TransformersChat, turns: list[Turn]) -> list[int]:

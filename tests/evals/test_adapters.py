@@ -48,6 +48,16 @@ def test_pytest_is_told_what_is_missing(assert_aligned: Any, world: dict[str, An
         assert_aligned(UNKNOWN, folder=tmp_path / "c", **world)
 
 
+def test_pytest_takes_what_a_run_takes(assert_aligned: Any, world: dict[str, Any], tmp_path: Path) -> None:  # noqa: F811
+    seeded = assert_aligned(KNOWN, folder=tmp_path / "c", seed=7, max_rounds=0, **world)
+    assert seeded.seed == 7
+    again = assert_aligned(KNOWN, folder=tmp_path / "c", seed=8, max_rounds=0, max_calls=9, **world)
+    assert again.seed == 8
+    for wrong in ({"seed": -1}, {"max_rounds": 99}, {"max_round": 1}, {"deadline_at": 1.0}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            assert_aligned(KNOWN, folder=tmp_path / "c", **wrong, **world)
+
+
 @pytest.mark.imagerag(generator="sketch")
 def test_a_judge_that_is_down_is_an_error_and_no_failed_test(assert_aligned: Any, tmp_path: Path) -> None:  # noqa: F811
     with Loopback() as server:

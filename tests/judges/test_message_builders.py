@@ -19,12 +19,12 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import Hit, ImagePart
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Concept, Requirement, Setup, Variation, Verdict
+from imagerag.chat.answers import ToolAnswer
 from imagerag.evals.metrics.base import Sample
 from imagerag.evals.metrics.grading import GradeScore, VqaScore
 from imagerag.evals.parts import EvalWiring
 from imagerag.evals.results import Initial, Result
 from imagerag.evals.suites.case import Case
-from imagerag.chat.answers import ToolAnswer
 from imagerag.store.home import Home
 from imagerag.tools.answerers import prompts as answer_prompts
 from imagerag.tools.answerers.vlm import VlmAnswerer
@@ -100,9 +100,7 @@ def critique(mode: Any, requirements: Any = ()) -> "Callable[[Loopback, Path], A
 
 def drawn(make: Callable[[str], Any], references: int) -> "Callable[[Loopback, Path], Awaitable[Any]]":
     def draw(server: Loopback, folder: Path) -> Any:
-        return make(server.base_url).generate(
-            evil("prompt"), [IMAGE] * references, variation=Variation(), size=None
-        )
+        return make(server.base_url).generate(evil("prompt"), [IMAGE] * references, variation=Variation(), size=None)
 
     return draw
 
@@ -123,7 +121,9 @@ BUILDERS: "dict[str, Callable[[Loopback, Path], Awaitable[Any]]]" = {
     "compare": lambda server, folder: judge(server).compare(evil("prompt"), IMAGE, IMAGE),
     "choose": lambda server, folder: judge(server).choose(evil("search"), [IMAGE, IMAGE]),
     "rerank": lambda server, folder: VlmReranker(judge(server)).rerank(
-        evil("search"), [Hit(image=describe_image(IMAGE.data), similarity=0.5, vector=np.ones(1, np.float32), caption=evil("hit"))], [IMAGE]
+        evil("search"),
+        [Hit(image=describe_image(IMAGE.data), similarity=0.5, vector=np.ones(1, np.float32), caption=evil("hit"))],
+        [IMAGE],
     ),
     "answer": lambda server, folder: VlmAnswerer(chat=judge(server).chat).answer(
         evil("question"), [SOURCE], finding=FINDING, earlier=EARLIER, variation=Variation()

@@ -176,7 +176,9 @@ def test_words_without_tags_stay_as_they_are(text: str) -> None:
         assert answer_in(plain) == plain
 
 
-@pytest.mark.parametrize("plain", ["I think so", "analysis of the hat", "Reasoning: a hat", "a <b>bold</b> hat", "2 < 3"])
+@pytest.mark.parametrize(
+    "plain", ["I think so", "analysis of the hat", "Reasoning: a hat", "a <b>bold</b> hat", "2 < 3"]
+)
 def test_words_about_thinking_are_no_tags(plain: str) -> None:
     assert answer_in(plain) == plain
 
@@ -301,7 +303,9 @@ async def test_the_answers_of_ask_hold_no_thoughts(server: Loopback) -> None:
 
 async def test_a_picture_that_is_only_thought_of_is_not_drawn(server: Loopback) -> None:
     drawn = picture("drawn")
-    shown = Reply(text="<think>![a](https://example.invalid/draft.png)</think>", images=(drawn,), image_shape="markdown")
+    shown = Reply(
+        text="<think>![a](https://example.invalid/draft.png)</think>", images=(drawn,), image_shape="markdown"
+    )
     server.enqueue("chat", shown)
     generator = OpenAIChatImages("m", base_url=server.base_url, api_key="sk-loopback-0123456789")
     made = await generator.generate("a circle", [], variation=Variation(), size=None)

@@ -51,14 +51,14 @@ def test_a_clip_judge_looks_through_what_it_is_given(tiny: Path) -> None:
 
 def test_other_packages_add_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     class Point:
-        name = "mine"
+        name, value = "mine", "my_package:make"
 
         def load(self):
-            return lambda spec: ("made", spec.model)
+            return lambda spec: HashEmbedder(dimension=len(spec.model))
 
     def points(*, group: str, name: str | None = None) -> list[Point]:
         return [Point()] if group == "imagerag.embedders" and name in (None, "mine") else []
 
     monkeypatch.setattr("imagerag.tools.registry.entry_points", points)
-    assert make_embedder("mine:model") == ("made", "model")
+    assert make_embedder("mine:model").identity.dimension == 5
     assert "mine" in providers("embedder")

@@ -191,7 +191,9 @@ class DiffusersGenerator:
         drawn = pictures.rounded(wanted, _multiple(family, loaded.pipe)) if wanted else None
         sent = pictures.opened(references, family)
         blank = family.needs_reference and not sent
-        words = neutralised(with_tags(prompt, len(sent), family.tag), self.template.tokens(len(sent)) | _tags(family, sent))
+        words = neutralised(
+            with_tags(prompt, len(sent), family.tag), self.template.tokens(len(sent)) | _tags(family, sent)
+        )
         cut = unread(loaded.pipe, words)
         arguments = self._arguments(loaded, words, drawn)
         self._refer(loaded, arguments, [pictures.canvas(drawn)] if blank else sent)

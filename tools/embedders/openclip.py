@@ -14,6 +14,8 @@ from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.tools.embedders import weights
+from imagerag.tools.embedders.openclip_import import open_clip_for
+from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.embedders.texts import TextEncoder
 
 if TYPE_CHECKING:
@@ -117,16 +119,12 @@ class OpenClipEmbedder:
 
     @cached_property
     def _preprocess(self) -> Any:
-        from open_clip.transform import PreprocessCfg, image_transform_v2
-
-        return image_transform_v2(PreprocessCfg(**self._source.preprocess), is_train=False)
+        return preprocessing(self._source.preprocess)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        import open_clip
-
         try:
-            return open_clip.get_tokenizer(self._source.name)
+            return open_clip_for(self._source.model_config).get_tokenizer(self._source.name)
         except Exception as error:
             raise BackendError(
                 f"the tokenizer of {self._source.name} could not be loaded ({error}). Without a network, put the model "
@@ -191,10 +189,9 @@ class _Loaded:
 
 
 def _load(source: weights.Source, precision: Precision, device: str | None) -> _Loaded:
-    import open_clip
     import torch
-    from open_clip.model import CLIP
 
+    open_clip = open_clip_for(source.model_config)
     local = source.name.startswith("local-dir:")
     file = weights.fetch(source)
     try:
@@ -206,7 +203,7 @@ def _load(source: weights.Source, precision: Precision, device: str | None) -> _
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     large = sum(parameter.numel() for parameter in model.parameters()) >= _LARGE
     dtype = torch.bfloat16 if _wants_bf16(large, precision, device) else torch.float32
-    trims = type(model) is CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
+    trims = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
     trims = trims and hasattr(model.text_projection, "shape")
     return _Loaded(model.to(device, dtype).eval(), device, dtype, trims, _available_threads() if large else 1)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.tools.embedders.openclip_import import open_clip_for
 
 _LOG: Final = logging.getLogger(__name__)
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")
@@ -110,7 +111,7 @@ def _local(folder: Path, quick_gelu: bool | None) -> Source:
 
 
 def _built_in(name: str, tag: str | None, file: Path | None, quick_gelu: bool | None) -> Source:
-    import open_clip
+    open_clip = open_clip_for()
 
     config = open_clip.get_model_config(name)
     if config is None:
@@ -130,7 +131,7 @@ def _built_in(name: str, tag: str | None, file: Path | None, quick_gelu: bool | 
 
 def _with_activation(name: str, config: dict[str, Any], wanted: bool, tag: str | None) -> tuple[str, dict[str, Any]]:
     """The architecture with the activation its weights were trained with: open_clip itself would only warn."""
-    import open_clip
+    open_clip = open_clip_for()
 
     if bool(config.get("quick_gelu")) == wanted:
         return name, config
@@ -180,7 +181,7 @@ def fetch(source: Source) -> Path:
     """
     if source.file:
         return source.file
-    import open_clip
+    open_clip = open_clip_for()
 
     try:
         return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(source.name, source.tag)))

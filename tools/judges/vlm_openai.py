@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.errors import AuthError, JudgeReplyError, QuotaError, RefusalError
+from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import Lever
 from imagerag.agent.types import Variation
 from imagerag.tools.generators import idempotency

@@ -1,0 +1,92 @@
+"""lancedb, without building the clients of a server that nobody here asks.
+
+lancedb imports `lance_namespace_urllib3_client`, whose hundreds of generated API methods take longer to define than all
+the rest of lancedb. Here that package defines its API classes when one of them is first asked for; whoever uses them
+finds them as before.
+"""
+
+import builtins
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
+from typing import Any, Final
+
+CLIENT: Final = "lance_namespace_urllib3_client"
+
+
+def import_lancedb() -> Any:
+    """The module `lancedb`."""
+    # Lance writes warnings straight to stderr, where programs expect ours.
+    os.environ.setdefault("LANCE_LOG", "error")
+    if "lancedb" in sys.modules or CLIENT in sys.modules:
+        return import_module("lancedb")
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        return import_module("lancedb")
+    finally:
+        with suppress(ValueError):
+            sys.meta_path.remove(finder)
+
+
+class _Finder(MetaPathFinder):
+    """Finds that one package."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Where it is; None for every other module, and for one that is made in another way."""
+        found = PathFinder.find_spec(name, path, target) if name == CLIENT else None
+        if found is None or type(found.loader) is not SourceFileLoader:
+            return None
+        found.loader = _Loader(found.loader.name, found.loader.path)
+        return found
+
+
+class _Loader(SourceFileLoader):
+    """Executes the package with its API classes left for later."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the package's file."""
+        names = vars(module)
+        names["__builtins__"] = {**vars(builtins), "__import__": _import}
+        super().exec_module(module)
+        names["__builtins__"] = builtins
+        later = {name: value for name, value in names.items() if isinstance(value, _Later)}
+        for name in later:
+            del names[name]
+
+        def get(name: str) -> Any:
+            if name not in later:
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            names[name] = getattr(import_module(later[name].module), later[name].name)
+            return names[name]
+
+        names["__getattr__"] = get
+        names.setdefault("__all__", [name for name in (*names, *later) if not name.startswith("_")])
+
+
+class _Later:
+    """A class of a module that is not imported yet."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+
+class _Module:
+    """A module that is not imported yet."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> _Later:
+        return _Later(self._name, name)
+
+
+def _import(name: str, scope: Any = None, local: Any = None, names: Sequence[str] | None = (), level: int = 0) -> Any:
+    if level == 0 and names and name.startswith(f"{CLIENT}.api."):
+        return _Module(name)
+    return builtins.__import__(name, scope, local, names or (), level)

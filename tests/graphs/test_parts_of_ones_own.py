@@ -1,0 +1,250 @@
+"""What is put in is checked against its port when it is put in, and not in the middle of a paid run."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag import ImageRAG
+from imagerag.agent.errors import SpecError, UsageError
+from imagerag.agent.port_check import PORTS, check_role
+from imagerag.agent.ports import FREE, EmbedderIdentity
+from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
+from imagerag.evals.parts import EvalWiring
+from imagerag.graphs.extending import Extension
+from imagerag.store.home import Home
+from imagerag.tools import registry
+from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
+from imagerag.tools.testing import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+
+WHOLE: dict[str, Callable[[], Any]] = {
+    "generator": ScriptedGenerator,
+    "judge": ScriptedJudge,
+    "answerer": lambda: make_answerer("metadata"),
+    "embedder": HashEmbedder,
+    "reranker": lambda: make_reranker("bm25", judge=ScriptedJudge()),
+    "library": ScriptedLibrary,
+}
+
+
+class Without:
+    """A whole part with one thing less."""
+
+    def __init__(self, part: Any, *lost: str) -> None:
+        self._part, self._lost = part, lost
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._lost:
+            raise AttributeError(name)
+        return getattr(self._part, name)
+
+
+def members() -> list[tuple[str, str]]:
+    return [(role, name) for role, port in PORTS.items() for name in vars(port) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("role", PORTS)
+def test_a_whole_part_is_taken(role: str) -> None:
+    check_role(role, "mine", WHOLE[role]())
+    check_role(role, "mine", Without(WHOLE[role]()))
+
+
+@pytest.mark.parametrize(("role", "name"), members())
+def test_whatever_is_missing_is_named_when_it_is_put_in(role: Any, name: str, tmp_path: Path) -> None:
+    rag = ImageRAG(preset="sketch", home=tmp_path)
+    with pytest.raises(UsageError, match=rf"{role} 'mine' \(Without\) cannot be used: .*\b{name}\b"):
+        rag.wiring.use(role, "mine", Without(WHOLE[role](), name))
+
+
+def test_built_in_backends_have_what_their_ports_ask_for() -> None:
+    nowhere = "openai:m@http://localhost:1/v1"
+    check_role("generator", "a", make_generator(f"{nowhere},sketch"))
+    check_role("generator", "b", make_generator("openai-chat:m@http://localhost:1/v1"))
+    check_role("judge", "a", make_judge(f"{nowhere},sketch"))
+    check_role("embedder", "a", make_embedder("sketch"))
+    check_role("answerer", "a", make_answerer(nowhere))
+    check_role("reranker", "a", make_reranker("vlm", judge=make_judge("sketch")))
+
+
+class Wrong(ScriptedJudge):
+    async def critique(self, prompt: str, image: Any) -> Any: ...  # type: ignore[override]
+
+    def choose(self, query: str, images: Any) -> Any: ...
+
+    async def captions(self, prompt: str, concepts: Any, style: str, **asked: Any) -> Any: ...
+
+    compare = "neither"  # type: ignore[assignment]
+
+
+def test_signatures_are_looked_at_too() -> None:
+    with pytest.raises(SpecError) as caught:
+        check_role("judge", "mine", Wrong())
+    said = str(caught.value)
+    assert "critique(prompt, image, subjects=…" in said
+    assert "unexpected keyword argument 'subjects'" in said
+    assert "'async def choose'" in said
+    assert "missing a required argument: 'style'" in said
+    assert "compare is a str and has to be a method" in said
+    assert "missing_concepts" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("identity", 3), ("max_references", "4"), ("sizes", "1024x1024"), ("template", "use these"), ("tariff", 0.0)],
+)
+def test_values_of_another_type_are_named(name: str, value: object) -> None:
+    part = ScriptedGenerator()
+    part.__dict__[name] = value
+    with pytest.raises(SpecError, match=f"{name} is "):
+        check_role("generator", "mine", part)
+
+
+def test_a_class_is_no_object_and_a_role_has_a_name() -> None:
+    with pytest.raises(SpecError, match=r"is the class ScriptedJudge; give an object of it: ScriptedJudge\(…\)"):
+        check_role("judge", "mine", ScriptedJudge)
+    with pytest.raises(SpecError, match="no role 'painter'; there is: generator, judge"):
+        check_role("painter", "mine", ScriptedJudge())
+
+
+def test_wrapped_methods_and_awaitables_are_taken() -> None:
+    def traced(method: Any) -> Any:
+        @wraps(method)
+        def call(*given: Any, **named: Any) -> Any:
+            return method(*given, **named)
+
+        return call
+
+    class Traced(HashEmbedder):
+        embed_texts = traced(HashEmbedder.embed_texts)
+
+    check_role("embedder", "mine", Traced())
+
+
+def test_an_embedder_is_found_by_what_its_libraries_note(tmp_path: Path) -> None:
+    rag, own = ImageRAG(preset="sketch", home=tmp_path), HashEmbedder()
+    rag.wiring.use("embedder", "mine", own)
+    assert rag.wiring.embedder("mine") is rag.wiring.embedder("hash") is own
+
+
+@pytest.mark.parametrize(
+    "told", ["hash:1", EmbedderIdentity(spec="", model="", weights="", preprocess="", dimension=1)]
+)
+def test_an_embedder_that_cannot_be_found_again_is_refused(told: Any, tmp_path: Path) -> None:
+    class Computed(HashEmbedder):
+        def __init__(self) -> None:
+            self.context_length = 7
+
+        @property
+        def identity(self) -> Any:  # type: ignore[override]
+            return told
+
+    with pytest.raises(SpecError, match="EmbedderIdentity with a spec"):
+        ImageRAG(preset="sketch", home=tmp_path).wiring.use("embedder", "mine", Computed())
+
+
+@pytest.mark.parametrize("name", ["generator", "judge", "embedder", "library", "answerer", "reranker"])
+def test_an_object_where_a_name_is_wanted_says_what_to_do(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} is a .* and has to be a text.*rag.wiring.use\('{name}'"):
+        ImageRAG(**{"preset": "sketch", name: WHOLE[name]()})
+
+
+def test_extensions_are_looked_at() -> None:
+    with pytest.raises(UsageError, match="subclass of imagerag.agent.nodes.Nodes"):
+        Extension(nodes=object)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a function of the nodes"):
+        Extension(workflow="finish")  # type: ignore[arg-type]
+
+
+class Point:
+    value = "their_package:make"
+
+    def __init__(self, name: str, made: Any) -> None:
+        self.name, self._made = name, made
+
+    def load(self) -> Any:
+        if isinstance(self._made, Exception):
+            raise self._made
+        return self._made
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], None]:
+    """Puts an entry point among those of installed packages."""
+
+    def put(group: str, made: Any) -> None:
+        def points(*, group: str, name: str | None = None) -> list[Point]:
+            return [Point("theirs", made)] if group == asked and name in (None, "theirs") else []
+
+        asked = group
+        monkeypatch.setattr("imagerag.evals.metrics.registry.entry_points", points)
+        monkeypatch.setattr(registry, "entry_points", points)
+
+    return put
+
+
+def test_what_a_packages_factory_makes_is_checked(install: Any) -> None:
+    install("imagerag.judges", lambda spec, *, embedder: Without(ScriptedJudge(), "captions"))
+    with pytest.raises(SpecError, match=r"judge 'theirs:big' .*no method captions\(\)"):
+        make_judge("theirs:big")
+    install("imagerag.judges", lambda spec: ScriptedJudge())
+    with pytest.raises(SpecError, match=r"their_package:make: its factory is called with \(spec, embedder=…\), but"):
+        make_judge("theirs")
+    install("imagerag.generators", ImportError("no module named acme"))
+    with pytest.raises(SpecError, match="cannot be loaded .*no module named acme.*reinstall"):
+        make_generator("theirs")
+    install("imagerag.generators", FREE)
+    with pytest.raises(SpecError, match="names Tariff, which cannot be called"):
+        make_generator("theirs")
+
+
+class Light:
+    """How light it is."""
+
+    needs_image = True
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+
+    async def measure(self, sample: Any) -> dict[str, float]:
+        return {self.spec: 1.0}
+
+
+def test_metrics_come_from_packages_from_python_and_as_objects(
+    install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    monkeypatch.setattr("imagerag.evals.metrics.registry._OWN", {})
+    use_metric("light", Light)
+    install("imagerag.metrics", Light)
+    own = Light("handed")
+    assert [metric.spec for metric in maker.all(["light:x", "theirs:y", own, "work"])] == [
+        "light:x",
+        "theirs:y",
+        "handed",
+        "work",
+    ]
+    assert kinds()["light"] == "How light it is."
+    assert kinds()["theirs"] == "from their_package:make"
+    with pytest.raises(UsageError, match="light"):
+        maker.one("nothing")
+
+
+def test_a_metric_that_is_none_is_refused(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    monkeypatch.setattr("imagerag.evals.metrics.registry._OWN", {})
+    with pytest.raises(SpecError, match="there is a metric 'work' already"):
+        use_metric("work", Light)
+    with pytest.raises(SpecError, match="cannot be a metric's name"):
+        use_metric("Light:x", Light)
+    with pytest.raises(SpecError, match=r"its factory is called with \(spec\), but"):
+        use_metric("light", lambda: Light("x"))  # type: ignore[misc,arg-type]
+    use_metric("empty", lambda spec: Without(Light(spec), "measure", "needs_image"))  # type: ignore[arg-type,return-value]
+    with pytest.raises(SpecError, match=r"metric 'empty:x' .*no method measure\(\); it has no attribute needs_image"):
+        maker.one("empty:x")
+    with pytest.raises(SpecError, match="metric is the class Light"):
+        maker.all([Light])  # type: ignore[list-item]
+    install("imagerag.metrics", RuntimeError("broken"))
+    with pytest.raises(SpecError, match="cannot be loaded .*broken"):
+        maker.one("theirs")

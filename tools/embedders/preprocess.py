@@ -1,0 +1,55 @@
+"""Pictures as the image tower sees them. As open_clip's `image_transform_v2`, number by number, without torchvision."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
+    """From an RGB picture to a float32 tensor [3, height, width].
+
+    Args:
+        preprocess: keyword arguments of open_clip's `PreprocessCfg`.
+    """
+    size = preprocess["size"]
+    height, width = (size, size) if isinstance(size, int) else tuple(size)[-2:]
+    mode, interpolation = preprocess.get("resize_mode", "shortest"), preprocess.get("interpolation", "bicubic")
+    known = mode == "squash" or (mode == "shortest" and height == width)
+    if not known or interpolation not in ("bicubic", "bilinear"):
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
+        made: Callable[[Image], Any] = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
+        return made
+
+    def see(picture: "Image") -> Any:
+        resized = _resized(picture, (width, height), squash=mode == "squash", interpolation=interpolation)
+        return _normal(resized, preprocess["mean"], preprocess["std"])
+
+    return see
+
+
+def _resized(picture: "Image", size: tuple[int, int], *, squash: bool, interpolation: str) -> "Image":
+    """In `size` (width, height): squeezed into it, or reduced to it on the shorter side and cut in the middle."""
+    from PIL.Image import Resampling
+
+    how = Resampling.BILINEAR if interpolation == "bilinear" else Resampling.BICUBIC
+    if squash:
+        return picture if picture.size == size else picture.resize(size, how)
+    (width, height), side = picture.size, size[0]
+    longer = int(side * max(width, height) / min(width, height))
+    wanted = (side, longer) if width <= height else (longer, side)
+    if picture.size != wanted:
+        picture = picture.resize(wanted, how)
+    left, top = round((picture.width - side) / 2.0), round((picture.height - side) / 2.0)
+    return picture.crop((left, top, left + side, top + side))
+
+
+def _normal(picture: "Image", mean: Any, std: Any) -> Any:
+    import numpy as np
+    import torch
+
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().to(torch.float32).div(255)
+    middle, spread = (torch.as_tensor(value, dtype=torch.float32).view(-1, 1, 1) for value in (mean, std))
+    return pixels.sub_(middle).div_(spread)
