@@ -154,8 +154,8 @@ class Harness:
             self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
         elif self.max_cost_usd is not None and self.report.unpriced:
             self.report.stopped = (
-                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} cannot "
-                "be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
+                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} "
+                "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
             )
         elif self._broken >= self.stop_after:
             self.report.stopped = f"every arm broke in {self._broken} cases in a row"

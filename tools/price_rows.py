@@ -169,4 +169,6 @@ def _dearest(table: Mapping[str, Mapping[str, float]], size: Size | None, qualit
 
 
 def _level(levels: Mapping[str, float], quality: str | None) -> float | None:
-    return max(levels.values(), default=None) if quality in (None, "auto") else levels.get(str(quality))
+    if quality in (None, "auto"):
+        return max(levels.values(), default=None)
+    return levels.get(str(quality), levels.get("any"))
