@@ -61,7 +61,9 @@ class Rates(BaseModel):
         """An image that was cached; where images have a rate of their own, a rate for cached words says nothing."""
         if self.cached_image_in is not None:
             return self.cached_image_in
-        return self.cached_in if self.cached_in is not None and self.image_in in (None, self.text_in) else self.image_in
+        if self.image_in not in (None, self.text_in):
+            return self.image_in
+        return self.cached_in if self.cached_in is not None else self.dearest_in
 
     @property
     def dearest_in(self) -> float | None:
