@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import imagerag
 from imagerag import Ceilings, ImageRAG
+from imagerag.chat.requests import GenerateImage
 from imagerag.chat.service import ChatService
 from imagerag.cli.mcp import mcp_command
 from imagerag.tools.loopback import Loopback, Reply
@@ -81,7 +82,7 @@ async def test_a_configuration_draws_within_its_budget(provider: Loopback, page:
         preset=option(args, "--preset"), generator=option(args, "--generator"), judge=option(args, "--judge")
     )
     ceilings = Ceilings(max_cost_usd=limit, assume_cost_usd_per_call=float(assumed) if assumed else None)
-    answer = await ChatService(rag, ceilings=ceilings).generate_image({"prompt": "a hat"})
+    answer = await ChatService(rag, ceilings=ceilings).generate_image(GenerateImage(prompt="a hat"))
     report: dict[str, Any] = answer.data
     assert report["outcome"] == "aligned", report
     assert report["calls"] == 2

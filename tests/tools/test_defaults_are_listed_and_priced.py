@@ -20,6 +20,7 @@ ROOT = Path(imagerag.__file__).resolve().parent.parent
 LISTED = {*get_args(ChatModel), *get_args(ImageModel)}
 RETIRED = {"dall-e-2", "dall-e-3", "gpt-image-1"}
 SPEC = re.compile(r"(?<![\w/-])openai(?:-chat|-responses)?:[a-z][\w./-]*(?:\?[\w=&+.%-]+)?(?:@https?://[^\s\"'`,)]+)?")
+PACKAGES = ("agent", "tools", "graphs", "store", "imagerag", "evals")
 SOURCES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -34,15 +35,23 @@ SOURCES = [
 def handed_out() -> Iterator[tuple[str, str]]:
     """(file, spec) of every spec with a model of OpenAI's own service."""
     for path in SOURCES:
-        for found in SPEC.finditer(path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        for found in SPEC.finditer(text):
             try:
                 spec = BackendSpec.parse(found[0].rstrip("."))
             except ImageRAGError:
                 continue
-            if spec.model and not spec.base_url:
+            elsewhere = text[found.end() : found.end() + 1] == "@"  # `@URL`, which stands for an address
+            if spec.model and not spec.base_url and not elsewhere:
                 yield path.name, spec.model
 
 
+PRESET = [
+    (name, spec.partition(":")[2])
+    for name, preset in PRESETS.items()
+    for spec in preset.values()
+    if spec.startswith("openai:")
+]
 HANDED_OUT = sorted({(file, model) for file, model in handed_out()})
 
 
@@ -62,9 +71,9 @@ def test_something_is_handed_out() -> None:
         *HANDED_OUT,
         ("default", DEFAULT_MODEL),
         ("default", DEFAULT_IMAGE_MODEL),
-        *((name, spec.partition(":")[2]) for name, preset in PRESETS.items() for spec in preset.values() if spec.startswith("openai:")),
+        *PRESET,
     ],
-)  # fmt: skip
+)
 def test_a_model_that_is_named_is_listed_and_priced(file: str, model: str) -> None:
     assert model in LISTED - RETIRED
     draws = model in get_args(ImageModel)
