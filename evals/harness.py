@@ -149,14 +149,14 @@ class Harness:
         """Whether no further case may be begun; the reason is kept."""
         if self.max_calls is not None and self.report.calls >= self.max_calls:
             self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
-        elif self.max_cost_usd is not None and self.report.unpriced:
-            self.report.stopped = (
-                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} cannot "
-                "be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
-            )
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
             spent, limit = self.report.cost_usd, self.max_cost_usd
             self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
+        elif self.max_cost_usd is not None and self.report.unpriced:
+            self.report.stopped = (
+                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} "
+                "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
+            )
         elif self._broken >= self.stop_after:
             self.report.stopped = f"every arm broke in {self._broken} cases in a row"
         return bool(self.report.stopped)

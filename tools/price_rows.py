@@ -61,7 +61,9 @@ class Rates(BaseModel):
         """An image that was cached; where images have a rate of their own, a rate for cached words says nothing."""
         if self.cached_image_in is not None:
             return self.cached_image_in
-        return self.cached_in if self.cached_in is not None and self.image_in in (None, self.text_in) else self.image_in
+        if self.image_in not in (None, self.text_in):
+            return self.image_in
+        return self.cached_in if self.cached_in is not None else self.dearest_in
 
     @property
     def dearest_in(self) -> float | None:
@@ -169,4 +171,6 @@ def _dearest(table: Mapping[str, Mapping[str, float]], size: Size | None, qualit
 
 
 def _level(levels: Mapping[str, float], quality: str | None) -> float | None:
-    return max(levels.values(), default=None) if quality in (None, "auto") else levels.get(str(quality))
+    if quality in (None, "auto"):
+        return max(levels.values(), default=None)
+    return levels.get(str(quality), levels.get("any"))

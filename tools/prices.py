@@ -116,7 +116,7 @@ class Prices:
             if named and path == Path(named).expanduser() and not path.is_file():
                 raise UsageError(f"{ENVIRONMENT} names {path}, which is no file")
             if path.is_file():
-                read = rows_of(_text(path), str(path))
+                read = rows_of(read_table(path), str(path))
                 rows |= {name: row.model_copy(update={"source": row.source or str(path)}) for name, row in read.items()}
                 sources.append(str(path))
         return cls(rows, tuple(sources), counts)
@@ -172,7 +172,12 @@ def _undated(model: str) -> str:
     return head if head and dated else model
 
 
-def _text(path: Path) -> str:
+def read_table(path: Path) -> str:
+    """The text of a table of prices.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "replay": ("replay", "Do a run again from one of its steps, with something changed."),
     "diff": ("diff", "Compare two runs: where they part, and what came of it."),
     "eval": ("evaluate", "Measure how good it is."),
+    "prices": ("prices", "List what models cost, and say what yours do."),
     "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
     "doctor": ("doctor", "Say what is configured, what answers, and whether the judge can be trusted."),
 }

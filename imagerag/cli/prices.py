@@ -1,0 +1,159 @@
+"""`imagerag prices`: list, set."""
+
+import os
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.view import accent, dim, say, say_all, say_json, short, table
+from imagerag.tools.price_catalogue import listed
+from imagerag.tools.price_file import set_price
+from imagerag.tools.price_rows import Row
+from imagerag.tools.prices import ENVIRONMENT, FILE
+
+RATES: Final = (
+    "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
+)  # fmt: skip
+
+
+@click.group("prices")
+def prices_command() -> None:
+    """What models cost, in US dollars: the packaged prices, and your own before them."""
+
+
+@prices_command.command("list")
+@click.argument("models", nargs=-1, metavar="[WORD]…")
+@json_option
+@pass_globals
+def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -> int:
+    """List prices, of models whose name holds every WORD: per million tokens, unless it is told per image or call.
+
+    Yours come first. The others are those of the package genai-prices that a model's own maker takes.
+    """
+    rag = ImageRAG(home=globals_.home)
+    words = [word.lower() for word in models]
+    found = [one for one in _rows(rag) if all(word in one[0].lower() for word in words)]
+    if as_json:
+        say_json({"schema": "imagerag.prices/1", "prices": [_document(*one) for one in found]})
+        return 0
+    if not found:
+        say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
+    head = [dim(name) for name in ("model", "text in", "image in", "text out", "image out", "else", "source", "date")]
+    say_all(table([head, *([accent(name), *_cells(row)] for name, row in found)], right={1, 2, 3, 4}))
+    return 0
+
+
+def _rate_options(function: Any) -> Any:
+    for name in reversed(RATES):
+        function = click.option(f"--{name.replace('_', '-')}", type=float, metavar="X", help=_WHAT[name])(function)
+    return function
+
+
+_WHAT: Final = {
+    "text_in": "A million tokens of text that is sent.",
+    "image_in": "A million tokens of images that are sent.",
+    "cached_in": "A million tokens of text read from a cache.",
+    "cached_image_in": "A million tokens of images read from a cache.",
+    "cache_write_in": "A million tokens written to a cache.",
+    "text_out": "A million tokens of an answer in words.",
+    "image_out": "A million tokens of a picture.",
+}
+
+
+@prices_command.command("set")
+@click.argument("model")
+@_rate_options
+@click.option("--per-image", type=float, metavar="X", help="One picture, where pictures are paid by the piece.")
+@click.option("--per-call", type=float, metavar="X", help="One call at most, where nothing finer is known.")
+@click.option("--free", is_flag=True, help="It costs nothing.")
+@click.option("--source", default="", metavar="TEXT", help="Where you know it from.")
+@json_option
+@pass_globals
+def set_command(
+    globals_: Globals, /, model: str, per_image: float | None, free: bool, source: str, as_json: bool, **rates: Any
+) -> int:
+    """Write what MODEL costs, in US dollars, into your prices.toml.
+
+    MODEL is the name for OpenAI's own service, MODEL@HOST for any other, '*@HOST' for all models there. What you leave
+    out stays as your file had it.
+    """
+    path = _file(ImageRAG(home=globals_.home))
+    values: dict[str, Any] = {name: value for name, value in rates.items() if value is not None}
+    if free and (values or per_image is not None):
+        raise UsageError("--free goes alone: what costs nothing has no price")
+    if free:
+        values = {**dict.fromkeys(RATES, 0.0), "per_call": 0.0}
+    if per_image is not None:
+        values["per_image"] = {"any": {"any": per_image}, "auto": {"any": per_image}}
+    noted = {"as_of": date.today(), **({"source": source} if source else {})}
+    row = set_price(path, _name(model), {**values, **noted} if values else {})
+    if as_json:
+        say_json({"schema": "imagerag.prices/1", "file": str(path), "prices": [_document(_name(model), row)]})
+    else:
+        say_all([f"{accent(_name(model))}  {_told(row)}", dim(f"in {path}")])
+    return 0
+
+
+def _name(model: str) -> str:
+    """The row's name; a spec such as `openai:gpt-image-2@http://localhost:4000/v1` is understood."""
+    from imagerag.agent.errors import SpecError
+    from imagerag.tools.generators.account import Account
+    from imagerag.tools.specs import BackendSpec
+
+    name, at, host = model.partition("@")
+    try:
+        spec = BackendSpec.parse(model) if ":" in name or "://" in host else None
+    except SpecError:
+        spec = None
+    if spec is not None and spec.model:
+        place = Account.of(spec.base_url)
+        return spec.model if place.official else f"{spec.model}@{place.host}"
+    if not name.strip() or (at and not host.strip()):
+        raise UsageError(f"{model!r} names no model: write MODEL, or MODEL@HOST")
+    return model
+
+
+def _file(rag: ImageRAG) -> Path:
+    named = os.environ.get(ENVIRONMENT)
+    return Path(named).expanduser() if named else Path(rag.wiring.home.root) / FILE
+
+
+def _rows(rag: ImageRAG) -> Iterable[tuple[str, Row]]:
+    own = rag.wiring.prices.rows
+    yield from own.items()
+    for one in listed():
+        if one.model not in own:
+            yield one.model, one.row
+
+
+def _document(name: str, row: Row) -> dict[str, Any]:
+    fields = row.model_dump(mode="json", exclude_none=True)
+    prices = {key: value for key, value in fields.items() if value not in ({}, None) and key not in ("as_of", "source")}
+    return {"model": name, "prices": prices, "source": row.source, "date": fields.get("as_of")}
+
+
+def _cells(row: Row) -> list[str]:
+    """Rates, what is paid by the piece, and where they are from."""
+    rates = [f"{value:g}" if value is not None else "" for value in (row.text_in, row.image_in, row.text_out)]
+    drawn = f"{row.image_out:g}" if row.image_out is not None else ""
+    each = [f"call {row.per_call:g}"] if row.per_call is not None else []
+    each += ["by the image"] if row.per_image else []
+    source = row.source.rpartition(" (")[0] or row.source
+    return [*rates, drawn, ", ".join(each), dim(short(source, 20)), dim(str(row.as_of or ""))]
+
+
+def _told(row: Row) -> str:
+    told = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
+    if row.per_image:
+        dearest = max(price for levels in row.per_image.values() for price in levels.values())
+        told.append(f"an image up to ${dearest:g}")
+    if row.per_call is not None:
+        told.append(f"a call up to ${row.per_call:g}")
+    return ", ".join(told) + (" (more for long input)" if row.above else "")

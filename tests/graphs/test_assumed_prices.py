@@ -1,0 +1,85 @@
+"""`assume_cost_usd_per_call`: what a call counts as whose price nobody knows."""
+
+from typing import Any
+
+import pytest
+
+from imagerag.agent.ports import FREE, GeneratedImage, Tariff
+from imagerag.agent.types import Knobs, Outcome
+from imagerag.graphs.estimate import estimate
+from imagerag.tools.cascade import CascadeGenerator
+from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, picture
+
+
+def unpriced(bench: Any, *, judge: Tariff = FREE) -> Any:
+    bench.judge.tariff = judge
+    bench.library.plant("a detailed picture of a heart")
+    return bench
+
+
+def drawn(cost: float | None, name: str = "x") -> GeneratedImage:
+    return GeneratedImage(data=picture(name), cost_usd=cost)
+
+
+async def test_a_call_of_unknown_price_counts_as_what_was_assumed_and_the_record_says_so(bench):
+    unpriced(bench).judge.enqueue(["a heart"])
+    bench.generator.enqueue(drawn(None))
+    record = await bench.run(max_cost_usd=0.5, assume_cost_usd_per_call=0.3)
+    assert record.outcome is Outcome.BUDGET_EXHAUSTED
+    assert len(bench.generator.calls) == 1
+    assert record.call_log[0].assumed
+    assert record.call_log[0].most_usd == 0.3
+    assert record.call_log[0].cost_usd is None
+    assert record.unpriced == ["scripted:generator", "scripted:judge"][: len(record.unpriced)]
+    assert record.assumed_usd == 0.3
+
+
+async def test_without_it_the_refusal_says_what_to_type(bench):
+    unpriced(bench)
+    record = await bench.run(max_cost_usd=0.5)
+    assert record.outcome is Outcome.BUDGET_EXHAUSTED
+    assert "--assume-cost-usd-per-call" in record.reason
+    assert "imagerag prices set" in record.reason
+
+
+async def test_what_a_service_does_say_counts_instead(bench):
+    unpriced(bench).judge.enqueue([])
+    bench.generator.enqueue(drawn(0.01))
+    record = await bench.run(max_cost_usd=0.5, assume_cost_usd_per_call=0.3)
+    assert record.outcome is Outcome.ALIGNED
+    assert record.assumed_usd == 0
+
+
+async def test_it_is_recorded_without_a_budget_too(bench):
+    unpriced(bench).judge.enqueue([])
+    bench.generator.enqueue(drawn(None))
+    record = await bench.run(assume_cost_usd_per_call=0.3)
+    assert record.assumed_usd == 0.3
+
+
+async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
+    unpriced(bench).judge.enqueue(["a heart"])
+    bench.generator.tariff = Tariff(known=True)
+    bench.generator.enqueue(drawn(None))
+    record = await bench.run(max_cost_usd=0.5)
+    assert record.outcome is Outcome.BUDGET_EXHAUSTED
+    assert "is not known" in record.reason
+    assert len(bench.generator.calls) == 1
+
+
+def test_a_cascade_counts_each_member_and_votes_count_each():
+    free, unknown = ScriptedGenerator(), ScriptedGenerator()
+    free.tariff = FREE
+    both = CascadeGenerator([free, unknown, unknown])
+    assert both.tariff.most(1, 0, None) is None
+    assert both.tariff.assuming(0.2).most(1, 0, None) == pytest.approx(0.4)
+    assert Tariff(requests=3).assuming(0.1).most(1, 0, None) == pytest.approx(0.3)
+
+
+def test_an_estimate_counts_with_it():
+    found = estimate(Knobs(assume_cost_usd_per_call=0.1), generator=ScriptedGenerator(), judge=ScriptedJudge())
+    assert found.usd_at_most is not None
+    assert any("$0.1" in note for note in found.notes)
+    without = estimate(Knobs(), generator=ScriptedGenerator(), judge=ScriptedJudge())
+    assert without.usd_at_most is None
+    assert any("--assume-cost-usd-per-call" in note for note in without.notes)
