@@ -58,18 +58,14 @@ def beginning_with(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Grap
     plain = {**blank, **{name: value.value for name, value in over.items()}}
     first = {name: value if callable(value) else _always(value) for name, value in plain.items()}
     then = {name: _always(value) for name, value in over.items()}
-    made: Any = NodeBuilder().do(begin).write_to(**first).write_to(**then).build()
-    old: Any = start.writers[0]
-    for writer in made.writers:  # LangGraph joins what neighbours write, and keeps it as a list here, as a tuple there
-        writer.writes = type(old.writes)(writer.writes)
-    # The new channels are written first: the decision after START reads them.
-    # What makes the input is one of the writers: `update_state` calls those alone.
-    graph.nodes[START] = start.copy({"writers": [made.bound, *made.writers, *start.writers]})
+    made = NodeBuilder().do(begin).write_to(**first).write_to(**then).build().node
+    # Among the writers, as `update_state` calls those alone; and first, as the decision after START reads what it wrote.
+    graph.nodes[START] = start.copy({"writers": [made, *start.writers]})
     return graph
 
 
 def _always(value: Any) -> Callable[[Any], Any]:
-    """What writes always the same; a value itself would be looked at where the graph is drawn, and hashed."""
+    """What writes always the same, a copy of its own for every run."""
     return lambda _: copy(value)
 
 

@@ -31,9 +31,9 @@ def test_what_resolved_a_concept_is_sent_again_and_not_what_failed_before_it() -
 
 def test_a_reference_that_failed_once_and_resolved_it_later_is_the_one_that_helped() -> None:
     entries = ledger.observe([], [HEART], 0)
-    for round, letter in enumerate("aba", start=1):
-        entries = ledger.send(entries, [reference(letter)], round)
-        entries = ledger.observe(entries, [] if round == 3 else [HEART], round)
+    for number, letter in enumerate("aba", start=1):
+        entries = ledger.send(entries, [reference(letter)], number)
+        entries = ledger.observe(entries, [] if number == 3 else [HEART], number)
     assert letters(ledger.helpful(entries)) == "a"
     assert letters(list(entries[0].used)) == "ba"
 
@@ -49,8 +49,8 @@ def test_a_concept_that_was_lost_again_sends_nothing_until_something_resolves_it
 
 def test_a_concept_stays_resolved_by_the_round_that_did_it() -> None:
     entries = ledger.observe([], [HEART], 0)
-    for round in (1, 2, 3):
-        entries = ledger.observe(entries, [], round)
+    for number in (1, 2, 3):
+        entries = ledger.observe(entries, [], number)
     assert entries[0].resolved == 1
 
 
