@@ -30,14 +30,13 @@ def _after(entry: LedgerEntry, *, still: bool, round: int) -> LedgerEntry:
 
 
 def send(ledger: Sequence[LedgerEntry], sent: Iterable[UsedReference], round: int) -> list[LedgerEntry]:
-    """Enter the references that go to the generator in `round`, each under the concept it stands for."""
+    """Enter the references that go to the generator in `round`, each under the concept it stands for, newest last."""
     entries = {key(entry.concept.text): entry for entry in ledger}
     for reference in sent:
         k = key(reference.concept)
         entry = entries.get(k) or LedgerEntry(concept=Concept(text=reference.concept), first_missing=round)
-        if reference.image not in [used.image for used in entry.used]:
-            entry = entry.model_copy(update={"used": (*entry.used, reference)})
-        entries[k] = entry
+        before = tuple(used for used in entry.used if used.image != reference.image)
+        entries[k] = entry.model_copy(update={"used": (*before, reference)})
     return list(entries.values())
 
 

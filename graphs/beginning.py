@@ -6,6 +6,7 @@ graph, or written into a thread by `update_state`.
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -55,14 +56,17 @@ def beginning_with(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Grap
     over = {name: value for name, value in blank.items() if isinstance(value, Overwrite)}
     # A channel that holds nothing yet would keep its first value as it is, an Overwrite too.
     plain = {**blank, **{name: value.value for name, value in over.items()}}
-    made: Any = NodeBuilder().do(begin).write_to(**plain).write_to(**over).build()
-    old: Any = start.writers[0]
-    for writer in made.writers:  # LangGraph joins what neighbours write, and keeps it as a list here, as a tuple there
-        writer.writes = type(old.writes)(writer.writes)
-    # The new channels are written first: the decision after START reads them.
-    # What makes the input is one of the writers: `update_state` calls those alone.
-    graph.nodes[START] = start.copy({"writers": [made.bound, *made.writers, *start.writers]})
+    first = {name: value if callable(value) else _always(value) for name, value in plain.items()}
+    then = {name: _always(value) for name, value in over.items()}
+    made = NodeBuilder().do(begin).write_to(**first).write_to(**then).build().node
+    # Among the writers, as `update_state` calls those alone; and first, as the decision after START reads what it wrote.
+    graph.nodes[START] = start.copy({"writers": [made, *start.writers]})
     return graph
+
+
+def _always(value: Any) -> Callable[[Any], Any]:
+    """What writes always the same, a copy of its own for every run."""
+    return lambda _: copy(value)
 
 
 def begin_run(given: Any, generator: ImageGenerator) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.answering.values import STATE_TYPES
 from imagerag.agent.errors import UsageError
+from imagerag.agent.state import RunInput
 from imagerag.agent.types import Knobs, Outcome, RunContext, Size, Subject
 from imagerag.graphs.answering import build_answering
 from imagerag.graphs.beginning import check_context
@@ -134,6 +135,14 @@ async def test_an_input_written_by_update_state_is_checked_too(bench, node):
 
     with pytest.raises(UsageError, match="empty"):
         await enter()
+
+
+def test_what_is_published_of_inputs_and_contexts_is_what_is_taken(bench):
+    graph = graph_of(bench)
+    assert set(graph.get_context_jsonschema()["properties"]) == set(RunContext.model_fields)
+    assert set(graph.get_input_jsonschema()["properties"]) == set(RunInput.__annotations__)
+    drawn_edges = {(edge.source, edge.target) for edge in graph.get_graph().edges}
+    assert {("__start__", "generate"), ("__start__", "retrieve")} <= drawn_edges
 
 
 async def test_no_context_is_the_defaults(bench):
