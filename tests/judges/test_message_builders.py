@@ -79,9 +79,9 @@ def judge(server: Loopback) -> VlmJudge:
 def sample(server: Loopback, folder: Path) -> Sample:
     case = Case(id="c", prompt=evil("prompt"))
     result = Result(
-        suite={"name": "s", "version": "1", "hash": "0"}, case="c", arm="full", arm_hash="0", seed=0, prompt=case.prompt,
-        setup=Setup(generator="fake", judge="fake"), run_id="ev-1", status="answered", outcome=None, initial=Initial(),
-        image=describe_image(IMAGE.data),
+        suite={"name": "s", "version": "1", "hash": "0"}, case="c", arm="full", arm_hash="0", seed=0,
+        prompt=case.prompt, setup=Setup(generator="fake", judge="fake"), run_id="ev-1", status="answered", outcome=None,
+        initial=Initial(), image=describe_image(IMAGE.data),
     )  # fmt: skip
     return Sample(case=case, result=result, wiring=EvalWiring(Home(folder)), image=IMAGE.data)
 
