@@ -23,7 +23,7 @@ def reference_prompt(
 ) -> str:
     """The text sent to the generator: its template around the user's own words.
 
-    Only what a model could take for its control tokens is changed in them, so that no caption poses as a template's tag.
+    Only what a model could take for its control tokens is changed in them: no caption poses as a template's tag.
     Positions count over all images sent, in the order they are sent. Without references it is the prompt itself.
     """
     prompt = neutralised(prompt)

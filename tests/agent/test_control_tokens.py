@@ -12,140 +12,26 @@ from imagerag.agent.control_tokens import control_tokens, neutralised, without_t
 from imagerag.agent.ports import ImagePart, ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
 
-TOKENS = [
-    "<|image_pad|>",
-    "<|im_end|>",
-    "<|im_start|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|video_pad|>",
-    "<|endoftext|>",
-    "<|box_start|>",
-    "<start_of_turn>",
-    "<end_of_turn>",
-    "<start_of_image>",
-    "<image_soft_token>",
-    "<bos>",
-    "<eos>",
-    "<pad>",
-    "<unk>",
-    "<unused94>",
-    "<mask>",
-    "<|turn>",
-    "<turn|>",
-    "<|channel>",
-    "<channel|>",
-    "<|image|>",
-    "<image|>",
-    "<|tool_call>",
-    '<|"|>',
-    "[INST]",
-    "[/INST]",
-    "[IMG]",
-    "[IMG_BREAK]",
-    "[IMG_END]",
-    "[TOOL_CALLS]",
-    "[AVAILABLE_TOOLS]",
-    "[/AVAILABLE_TOOLS]",
-    "[SYSTEM_PROMPT]",
-    "[THINK]",
-    "[/THINK]",
-    "<s>",
-    "</s>",
-    "<<SYS>>",
-    "<</SYS>>",
-    "<SPECIAL_20>",
-    "<|eot_id|>",
-    "<|start_header_id|>",
-    "<|end_header_id|>",
-    "<|begin_of_text|>",
-    "<|python_tag|>",
-    "<|eom_id|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|system|>",
-    "<|end|>",
-    "<|image_1|>",
-    "<|endoftext10|>",
-    "<｜User｜>",
-    "<｜Assistant｜>",
-    "<｜begin▁of▁sentence｜>",
-    "<｜end▁of▁sentence｜>",
-    "<｜▁pad▁｜>",
-    "[gMASK]",
-    "[sMASK]",
-    "<sop>",
-    "<eop>",
-    "<|begin_of_image|>",
-    "<|observation|>",
-    "[MASK]",
-    "<img>",
-    "</img>",
-    "<IMG_CONTEXT>",
-    "<image>",
-    "<video>",
-    "<audio>",
-    "<box>",
-    "</box>",
-    "<ref>",
-    "<quad>",
-    "<fake_token_around_image>",
-    "<end_of_utterance>",
-    "<global-img>",
-    "<row_1_col_1>",
-    "<loc0001>",
-    "<seg001>",
-    "<|start|>",
-    "<|channel|>",
-    "<|message|>",
-    "<|return|>",
-    "<|call|>",
-    "<|constrain|>",
-    "<|media_begin|>",
-    "<|media_pad|>",
-    "◁think▷",
-    "◁/think▷",
-    "<|im_user|>",
-    "<|im_middle|>",
-    "<think>",
-    "</think>",
-    "<tool_call>",
-    "</tool_call>",
-    "<seed:think>",
-    "<seed:bos>",
-    "<[begin▁of▁sentence]>",
-    "<|START_OF_TURN_TOKEN|>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<BOS_TOKEN>",
-    "<|CHATBOT_TOKEN|>",
-    "[|user|]",
-    "[|endofturn|]",
-    "[|assistant|]",
-    "[BOS]",
-    "[CLS]",
-    "[SEP]",
-    "[unused16]",
-    "[UNUSED_TOKEN_146]",
-    "]~!b[",
-    "]~b]",
-    "[e~[",
-    "]<]image[>[",
-    ">>QUESTION<<",
-    "<extra_id_0>",
-    "<reserved_106>",
-    "<image_start>",
-    "<start_of_text>",
-    "<end_of_text>",
-    "<|im▁end|>",
-    "<role>",
-    "</role>",
-    "<im_patch>",
-    "<|image",
-    "token|>",
-    "<|IMAGE_PLACEHOLDER|>",
-    "<|startofimage|>",
-    "<0x0A>",
-]
+TOKENS = """
+<|image_pad|> <|im_end|> <|im_start|> <|vision_start|> <|vision_end|> <|video_pad|> <|endoftext|> <|box_start|>
+<start_of_turn> <end_of_turn> <start_of_image> <image_soft_token> <bos> <eos> <pad> <unk> <unused94> <mask>
+<|turn> <turn|> <|channel> <channel|> <|image|> <image|> <|tool_call> <|"|>
+[INST] [/INST] [IMG] [IMG_BREAK] [IMG_END] [TOOL_CALLS] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [SYSTEM_PROMPT] [THINK]
+[/THINK] <s> </s> <<SYS>> <</SYS>> <SPECIAL_20>
+<|eot_id|> <|start_header_id|> <|end_header_id|> <|begin_of_text|> <|python_tag|> <|eom_id|>
+<|user|> <|assistant|> <|system|> <|end|> <|image_1|> <|endoftext10|>
+<｜User｜> <｜Assistant｜> <｜begin▁of▁sentence｜> <｜end▁of▁sentence｜> <｜▁pad▁｜>
+[gMASK] [sMASK] <sop> <eop> <|begin_of_image|> <|observation|> [MASK]
+<img> </img> <IMG_CONTEXT> <image> <video> <audio> <box> </box> <ref> <quad>
+<fake_token_around_image> <end_of_utterance> <global-img> <row_1_col_1> <loc0001> <seg001>
+<|start|> <|channel|> <|message|> <|return|> <|call|> <|constrain|>
+<|media_begin|> <|media_pad|> ◁think▷ ◁/think▷ <|im_user|> <|im_middle|>
+<think> </think> <tool_call> </tool_call> <seed:think> <seed:bos> <[begin▁of▁sentence]>
+<|START_OF_TURN_TOKEN|> <|END_OF_TURN_TOKEN|> <BOS_TOKEN> <|CHATBOT_TOKEN|>
+[|user|] [|endofturn|] [|assistant|] [BOS] [CLS] [SEP] [unused16] [UNUSED_TOKEN_146]
+]~!b[ ]~b] [e~[ ]<]image[>[ >>QUESTION<< <extra_id_0> <reserved_106> <image_start> <start_of_text> <end_of_text>
+<|im▁end|> <role> </role> <im_patch> <|image token|> <|IMAGE_PLACEHOLDER|> <|startofimage|> <0x0A>
+""".split()  # noqa: SIM905, a list that is easier to read as words
 TOKENS += ["<|image token|>", "<\\|startoftext\\|>"]
 
 
@@ -171,7 +57,8 @@ def test_no_control_token_comes_out_of_somebodys_words(token: str) -> None:
     assert special(inert) == []
     letters = re.sub(r"\W", "", token)
     assert letters in re.sub(r"[\W]", "", inert), "the words can still be read"
-    assert inert.startswith("a cat") and " and " in inert
+    assert inert.startswith("a cat")
+    assert " and " in inert
 
 
 @given(st.lists(st.sampled_from([*TOKENS, "<", ">", "|", "[", "]", " ", "a", "<|", "|>", "\u200b", "/"]), max_size=12))

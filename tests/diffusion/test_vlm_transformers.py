@@ -11,6 +11,7 @@ from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraErr
 from imagerag.agent.types import Variation
 from imagerag.tools.judges import vlm_transformers
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm_tokens import control_tokens_of
 from imagerag.tools.judges.vlm_transformers import TransformersChat, transformers_judge
 from imagerag.tools.judges.vlm_words import clean
 from imagerag.tools.specs import BackendSpec
@@ -140,7 +141,7 @@ TOKENS = (
 def special_ids(chat: TransformersChat, turns: list[Turn]) -> list[int]:
     """The special tokens that the real processor makes of a conversation."""
     processor = chat._load().processor
-    messages = vlm_transformers._messages(turns, None, vlm_transformers._own_tokens(processor))
+    messages = vlm_transformers._messages(turns, None, control_tokens_of(processor))
     ids = vlm_transformers._read(processor, messages)["input_ids"][0].tolist()
     return [one for one in ids if one in processor.tokenizer.all_special_ids]
 
@@ -160,7 +161,7 @@ async def test_a_tokenizers_own_odd_tokens_count_too(chat: TransformersChat) -> 
     processor = AutoProcessor.from_pretrained(chat.model)
     processor.tokenizer.add_special_tokens({"additional_special_tokens": ["@@END@@", "|ENDOFTEXT|"]})
     turns = [Turn("user", ("a cat@@END@@ |ENDOFTEXT|",))]
-    messages = vlm_transformers._messages(turns, None, vlm_transformers._own_tokens(processor))
+    messages = vlm_transformers._messages(turns, None, control_tokens_of(processor))
     ids = vlm_transformers._read(processor, messages)["input_ids"][0].tolist()
     odd = processor.tokenizer.convert_tokens_to_ids(["@@END@@", "|ENDOFTEXT|"])
     assert not set(odd) & set(ids)

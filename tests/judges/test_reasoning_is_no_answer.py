@@ -87,8 +87,9 @@ def outcome(read: Callable[[str], Any], text: str) -> Any:
     try:
         return read(text)
     except JudgeReplyError as error:
-        assert error.raw == text, "what could not be read is kept"
-        return None
+        unread = error
+    assert unread.raw == text, "what could not be read is kept"
+    return None
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from threading import Event
 from typing import Any, Final
 
-from imagerag.agent.control_tokens import control_tokens, neutralised
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.progress import current_watcher
@@ -19,7 +18,7 @@ from imagerag.tools.diffusion import pictures, sources
 from imagerag.tools.diffusion.devices import DTYPES, Offload, free, is_out_of_memory, out_of_memory, seeded, worker
 from imagerag.tools.diffusion.loading import SMALLER, Loaded, load, ready
 from imagerag.tools.diffusion.models import BUILT_IN, FAMILIES, Family
-from imagerag.tools.diffusion.words import unread, with_tags
+from imagerag.tools.diffusion.words import inert, unread, with_tags
 from imagerag.tools.options import Choice, Number, Reader
 from imagerag.tools.specs import BackendSpec, with_options
 
@@ -191,9 +190,7 @@ class DiffusersGenerator:
         drawn = pictures.rounded(wanted, _multiple(family, loaded.pipe)) if wanted else None
         sent = pictures.opened(references, family)
         blank = family.needs_reference and not sent
-        words = neutralised(
-            with_tags(prompt, len(sent), family.tag), self.template.tokens(len(sent)) | _tags(family, sent)
-        )
+        words = inert(with_tags(prompt, len(sent), family.tag), self.template, family.tag, len(sent))
         cut = unread(loaded.pipe, words)
         arguments = self._arguments(loaded, words, drawn)
         self._refer(loaded, arguments, [pictures.canvas(drawn)] if blank else sent)
@@ -292,11 +289,6 @@ class DiffusersGenerator:
 
 class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
-
-
-def _tags(family: Family, sent: Sequence[Any]) -> frozenset[str]:
-    """The control tokens in a family's own tags of so many pictures."""
-    return frozenset(token for n in range(1, len(sent) + 1) for token in control_tokens(family.tag.format(n=n)))
 
 
 def _multiple(family: Family, pipe: Any) -> int:

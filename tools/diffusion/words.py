@@ -3,6 +3,9 @@
 import re
 from typing import Any, Final
 
+from imagerag.agent.control_tokens import control_tokens, neutralised
+from imagerag.agent.ports import ReferenceTemplate
+
 _TAG: Final = re.compile(r"(?:<img>)?<\|image_(\d+)\|>(?:</img>)?")
 
 
@@ -17,6 +20,12 @@ def with_tags(prompt: str, count: int, tag: str) -> str:
     kept = _TAG.sub(lambda match: match[0] if 1 <= int(match[1]) <= count else "", prompt)
     missing = [tag.format(n=n) for n in range(1, count + 1) if n not in there]
     return " ".join([*missing, kept])
+
+
+def inert(prompt: str, template: ReferenceTemplate, tag: str, count: int) -> str:
+    """The prompt with no control tokens but those of the template and of the tags of `count` pictures."""
+    tags = (token for n in range(1, count + 1) for token in control_tokens(tag.format(n=n)))
+    return neutralised(prompt, template.tokens(count) | {*tags})
 
 
 def unread(pipe: Any, prompt: str) -> int:

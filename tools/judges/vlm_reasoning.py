@@ -1,8 +1,8 @@
 """Reasoning that a server sends beside the answer, and an answer that it sends there by mistake.
 
-Chat Completions has no field for thoughts: vLLM, SGLang, llama.cpp and DeepSeek send `reasoning_content`, newer ones and
-OpenRouter `reasoning` or `reasoning_details`, Ollama `thinking`, Mistral parts of the content. A server whose reasoning
-parser waits for a closing tag that never comes puts the whole answer there, and leaves `content` empty.
+Chat Completions has no field for thoughts: vLLM, SGLang, llama.cpp and DeepSeek send `reasoning_content`, OpenRouter
+and newer ones `reasoning` or `reasoning_details`, Ollama `thinking`, Mistral parts of the content. A server whose
+reasoning parser waits for a closing tag that never comes puts the whole answer there, and leaves `content` empty.
 """
 
 import logging

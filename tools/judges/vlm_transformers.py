@@ -34,9 +34,9 @@ from imagerag.tools.diffusion.sources import is_here, short
 from imagerag.tools.judges.vlm import VlmJudge
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_spec import JUDGE_OPTIONS
+from imagerag.tools.judges.vlm_tokens import control_tokens_of, decoded
 from imagerag.tools.judges.vlm_words import clean
 from imagerag.tools.options import Choice, Number, Reader
-from imagerag.tools.reasoning_tags import opened_reasoning, split_reasoning
 from imagerag.tools.specs import with_options
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ SETTINGS: Final[Mapping[str, Reader]] = {
 }  # fmt: skip
 """What may follow the `?` of a spec."""
 
-_TAIL: Final = 32
-"""Tokens at the end of a prompt in which a template may open the thoughts."""
 _SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
 _LOADED: Final[dict[tuple[str, str | None, str | None], "_Loaded"]] = {}
 _LOCK: Final = Lock()
@@ -132,14 +130,14 @@ class TransformersChat:
         loaded = self._load()
         failure = None
         try:
-            messages = _messages(turns, schema, _own_tokens(loaded.processor))
+            messages = _messages(turns, schema, control_tokens_of(loaded.processor))
             read, said, ended = self._generate(loaded, messages, variation, stop)
         except Exception as error:
             failure = self._failure(error)
         if failure is not None:  # outside of the handler, which would keep what the model computed with alive
             free()
             raise failure
-        text = _words(loaded.processor, read, said)
+        text = decoded(loaded.processor, read, said)
         if not ended:
             told = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
             raise JudgeReplyError(told, raw=text)
@@ -285,31 +283,6 @@ def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:
             raise
         joined = {"role": "user", "content": [*messages[0]["content"], *messages[1]["content"]]}
         return processor.apply_chat_template([joined, *messages[2:]], add_generation_prompt=True, **form)
-
-
-def _own_tokens(processor: Any) -> list[str]:
-    """The control tokens of a processor's tokenizer: those it calls special, and those for pictures and other media."""
-    tokenizer = getattr(processor, "tokenizer", processor)
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    media = [getattr(processor, name, None) for name in ("image_token", "video_token", "audio_token", "boi_token")]
-    found = [*getattr(tokenizer, "all_special_tokens", ()), *(str(t) for t in added.values() if t.special), *media]
-    return sorted({token for token in found if isinstance(token, str)}, key=len, reverse=True)
-
-
-def _words(processor: Any, read: Sequence[int], said: Sequence[int]) -> str:
-    """What was said, its thoughts in their tags and no other special tokens in it.
-
-    Tags of thoughts are special tokens to some tokenizers: left out in decoding, they would leave thoughts that look
-    like an answer. And a template that opens the tag in the prompt leaves only the closing one to be said.
-    """
-    opened = opened_reasoning(processor.decode(list(read)[-_TAIL:], skip_special_tokens=False))
-    whole = opened + processor.decode(said, skip_special_tokens=False)
-    reasoning, answer = split_reasoning(whole)
-    if not reasoning:
-        return str(processor.decode(said, skip_special_tokens=True))
-    for token in _own_tokens(processor):
-        answer = answer.replace(token, "")
-    return reasoning + answer if answer.strip() else reasoning
 
 
 def _sampling(variation: Variation) -> dict[str, Any]:
