@@ -94,8 +94,14 @@ def optional_threshold(ctx: click.Context, param: click.Parameter, value: str | 
 
 
 def limit_options(function: Function) -> Function:
-    """`--max-calls`, `--max-cost-usd`, `--assume-cost-usd-per-call`, `--deadline-s`: what one run may come to."""
+    """`--max-calls`, `--max-cost-usd`, `--assume-cost-usd-per-call`, `--deadline-s`, `--patience-s`: what one run may take."""
     for option in (
+        click.option(
+            "--patience-s",
+            type=click.FloatRange(0),
+            metavar="S",
+            help="Seconds a call waits at most for a service that says when to ask again; 120 if not given.",
+        ),
         click.option("--deadline-s", type=float, metavar="S", help="Seconds at most."),
         assume_option,
         click.option(
