@@ -127,7 +127,9 @@ def test_no_words_and_no_headers_break_it(body: str, headers: dict[str, str]) ->
         ("<html><body>Please retry after 9 seconds</body></html>", {"retry-after": "40000"}, 40000),
     ],
 )
-async def test_over_http_the_error_says_it(server: Loopback, body: Any, headers: dict[str, str], seconds: float) -> None:
+async def test_over_http_the_error_says_it(
+    server: Loopback, body: Any, headers: dict[str, str], seconds: float
+) -> None:
     server.enqueue("images.generate", Raw(429, body, headers))
     with pytest.raises(RateLimitedError) as failed:
         await OpenAIImages("m", base_url=server.base_url).generate("a", [], variation=Variation(), size=None)
