@@ -48,11 +48,11 @@ def _in_time(error: Exception, pauses: tuple[float, ...]) -> bool:
 
 
 def in_words(seconds: float) -> str:
-    """A duration for people: "12 s", "2 min 30 s", "11 h 7 min"."""
+    """A duration for people: "12 s", "2 min 30 s", "11 h 7 min" (full minutes, rounded up)."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
+    hours, minutes_left = divmod(minutes + (rest > 0), 60)
     if hours:
         return f"{hours} h {minutes_left} min" if minutes_left else f"{hours} h"
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
