@@ -94,7 +94,7 @@ def optional_threshold(ctx: click.Context, param: click.Parameter, value: str | 
 
 
 def limit_options(function: Function) -> Function:
-    """`--max-calls`, `--max-cost-usd`, `--assume-cost-usd-per-call`, `--deadline-s`, `--patience-s`: what one run may take."""
+    """What one run may come to, in calls, money and time."""
     for option in (
         click.option(
             "--patience-s",
