@@ -5,15 +5,23 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent import clock, logs
 from imagerag.agent import journal as journals
 from imagerag.agent.allowance import allowing
-from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError, UnreadableImageError
+from imagerag.agent.errors import (
+    BudgetExceededError,
+    JudgeReplyError,
+    RefusalError,
+    UnreadableImageError,
+    WaitTooLongError,
+)
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal, Lost
 from imagerag.agent.ports import Reading
+from imagerag.agent.retrying import in_words
 from imagerag.agent.spending import Tariffs, most_of, requests_made, taken_elsewhere, tariff_for, told_by, why_not
 from imagerag.agent.state import RunState, SearchTask, coming_round, run_name
 from imagerag.agent.tracing import model_call
@@ -25,9 +33,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer", bound=Reading)
 Failure = TypeVar("Failure", bound=Exception)
 Failed = MutableMapping[str, list[Call]]
-
-LONGEST_WAIT_S = 120.0
-"""A service that asks for more is asked again after this long, and ends the run by saying no once more."""
 
 
 @dataclass(kw_only=True)
@@ -192,8 +197,11 @@ class Calls:
                 await self._keep_lost()
                 if limit.expired():
                     raise self._over("the deadline came during a call") from None
+                if (too_long := self._too_long(error)) is not None:
+                    raise too_long from None
                 self.failed[self.task] = self.made
                 carrying(self.made, error)
+                error.__dict__.update(deadline_at=self.knobs.deadline_at, after_payment=self._paid())
                 raise
         entry = Entry(
             run_id=self.run_id,
@@ -225,12 +233,34 @@ class Calls:
             await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now()))
 
     async def _wait_as_told(self) -> None:
-        """Wait as long as the service asked for when it turned the last call down, but not into the deadline."""
+        """Wait as long as the service asked for when it turned the last call down."""
         last = self.made[-1] if self.made else None
         wait = last.retry_after_s if last and not last.answered else None
         if wait:
-            left = self._check_budget()
-            await asyncio.sleep(min(wait, LONGEST_WAIT_S if left is None else left))
+            self._check_budget()
+            await asyncio.sleep(wait)
+
+    def _too_long(self, error: Exception) -> WaitTooLongError | None:
+        """The error that ends the run, where a service asks for a longer wait than there is time or patience for."""
+        wait = getattr(error, "retry_after_s", None)
+        if not wait or not getattr(error, "retryable", False):
+            return None
+        turned_down = list(takewhile(lambda call: not call.answered, reversed(self.made)))
+        waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
+        left = None if self.knobs.deadline_at is None else self.knobs.deadline_at - time.time()
+        if left is not None and wait >= left:
+            why = f"the run's deadline is in {in_words(max(0.0, left))} (--deadline-s)"
+        elif waited + wait > self.knobs.patience_s:
+            before = f", after {in_words(waited)} of waiting" if waited else ""
+            why = f"a call waits {in_words(self.knobs.patience_s)} at most{before} (--patience-s)"
+        else:
+            return None
+        message = f"{error}; it asks to wait {in_words(wait)}, and {why}: ask again later, or allow more"
+        return carrying(self.made, WaitTooLongError(message, retry_after_s=wait))
+
+    def _paid(self) -> bool:
+        """Whether the run has a drawing that was paid for."""
+        return any(c.role == "generate" and c.answered and not c.reused and c.cost_usd != 0 for c in self._all())
 
     def _all(self) -> list[Call]:
         return [*self.before, *self.made]

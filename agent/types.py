@@ -22,6 +22,10 @@ Similarity = Annotated[float, Field(ge=-1.001, le=1.001)]
 Scalar = str | int | float | bool | None
 
 
+PATIENCE_S: Final = 120.0
+"""Limits are counted by the minute: who waits two gets through, and who is asked for hours should know at once."""
+
+
 class Value(BaseModel):
     """Base of every value in the state: frozen, no unknown fields."""
 
@@ -436,6 +440,8 @@ class Knobs(Value):
         max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
         assume_cost_usd_per_call: US dollars that a request counts as whose price is not known: more than it costs.
         deadline_at: when to stop, in seconds since the epoch.
+        patience_s: how long a call waits at most, all its tries together, for a service that says when to ask again.
+            One that asks for more ends the run at once.
     """
 
     max_rounds: int = Field(default=3, ge=0, le=20)
@@ -458,6 +464,7 @@ class Knobs(Value):
     max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     deadline_at: float | None = Field(default=None, allow_inf_nan=False)
+    patience_s: float = Field(default=PATIENCE_S, ge=0, allow_inf_nan=False)
 
 
 class RunContext(Knobs):

@@ -4,7 +4,7 @@ retrieve → answer → (the same without the library, to compare) → finish. N
 a conversation: its checkpoint keeps the questions before this one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from langgraph.errors import NodeError
@@ -74,7 +74,7 @@ def build_answering(
     answerer: Answerer,
     library: ReferenceLibrary | None,
     journal: Journal | None = None,
-    retry: RetryPolicy = RETRY,
+    retry: RetryPolicy | Sequence[RetryPolicy] = RETRY,
 ) -> Workflow:
     """The uncompiled graph, bound to its ports.
 

@@ -15,7 +15,7 @@ from imagerag.agent.reranking import LOOKED_AT
 from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import most_with, tariff_of
 from imagerag.agent.types import Knobs, Setup
-from imagerag.graphs.generation import RETRY
+from imagerag.graphs.generation import TRIES
 from imagerag.graphs.masks import check_takes_mask
 from imagerag.graphs.wiring import Wiring
 
@@ -84,7 +84,7 @@ def estimate(
     subjects: int = 0,
     initial_image: bool = False,
     mask: bool = False,
-    tries: int = RETRY.max_attempts,
+    tries: int = TRIES,
 ) -> Estimate:
     """What a run with these knobs and backends can come to. Nothing is asked and nothing is spent.
 

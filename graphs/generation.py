@@ -4,7 +4,7 @@ draw → look → name what is missing → find it in the user's own pictures �
 retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in `agent/routing.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, Final, Literal
 
@@ -17,8 +17,8 @@ from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for, revived
 from imagerag.agent.entering import decided, in_run
-from imagerag.agent.errors import BackendError
 from imagerag.agent.nodes import Nodes
+from imagerag.agent.retrying import after_payment, busy, can_help, said_when
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
 from imagerag.agent.tracing import traced
 from imagerag.agent.types import Knobs, RunContext
@@ -58,12 +58,16 @@ BLANK: Final[Mapping[str, Any]] = {
 _NODES: Final = frozenset(name for name in vars(Nodes) if iscoroutinefunction(vars(Nodes)[name]) and name[0] != "_")
 
 
-def can_help(error: Exception) -> bool:
-    """Whether trying a node again can help: only when a backend says so."""
-    return isinstance(error, BackendError) and error.retryable
+TRIES: Final = 3
+"""How often a step that fails is tried, where a service is not just asked too often."""
 
-
-RETRY: Final = RetryPolicy(max_attempts=3, initial_interval=0.5, backoff_factor=4.0, retry_on=can_help)
+RETRY: Final = (
+    RetryPolicy(max_attempts=6, initial_interval=0.1, backoff_factor=1.0, retry_on=said_when),
+    RetryPolicy(max_attempts=6, initial_interval=1.0, backoff_factor=3.0, max_interval=30.0, retry_on=busy),
+    RetryPolicy(max_attempts=TRIES, initial_interval=5.0, backoff_factor=5.0, retry_on=after_payment),
+    RetryPolicy(max_attempts=TRIES, initial_interval=0.5, backoff_factor=4.0, retry_on=can_help),
+)
+"""The first that fits an error counts (see `agent/retrying.py`)."""
 
 
 def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
@@ -75,7 +79,7 @@ def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
     return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")
 
 
-def build_workflow(nodes: Nodes, *, retry: RetryPolicy = RETRY) -> Workflow:
+def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] = RETRY) -> Workflow:
     """The uncompiled graph of these nodes: add to it what is your own, then compile it.
 
     Args:

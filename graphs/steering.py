@@ -39,6 +39,7 @@ class Steering:
         max_cost_usd: US dollars it may spend.
         assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
         deadline_s: seconds it may take.
+        patience_s: seconds that a call waits at most for a service that says when to ask again.
     """
 
     more_rounds: int = 2
@@ -50,6 +51,7 @@ class Steering:
     max_cost_usd: float | None = None
     assume_cost_usd_per_call: float | None = None
     deadline_s: float | None = None
+    patience_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class Seed:
 
 def steered(setup: Setup, steering: Steering) -> Setup:
     """What the new run is made with."""
-    given = {name: getattr(steering, name) for name in ("max_calls", "max_cost_usd", "assume_cost_usd_per_call")}
+    names = ("max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
+    given = {name: getattr(steering, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
     try:
         knobs = {**setup.knobs.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}

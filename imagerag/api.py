@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import ImageRef, Knobs, Setup, Subject
+from imagerag.agent.types import PATIENCE_S, ImageRef, Knobs, Setup, Subject
 from imagerag.going_on import GoingOn, last_record
 from imagerag.inputs import Image, make_knobs, named_images, parse_size, read_image, read_mask, run_sync, told
 
@@ -88,6 +88,7 @@ class ImageRAG(GoingOn):
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
         deadline_s: float | None = None,
+        patience_s: float | None = None,
         run_id: str | None = None,
     ) -> AsyncGenerator["RunEvent"]:
         """The same as `generate`, event by event. Leaving the loop early cancels the run.
@@ -118,6 +119,7 @@ class ImageRAG(GoingOn):
             assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
                 record says how much was assumed.
             deadline_s: seconds at most.
+            patience_s: seconds that a call waits at most for a service that says when to ask again; None is 120.
             run_id: an id of one's own, instead of a new one.
 
         Raises:
@@ -141,6 +143,7 @@ class ImageRAG(GoingOn):
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,
+            patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
         setup = self._setup(library, knobs, deadline_s)
         given = named_images(subjects)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.types import PATIENCE_S
 from imagerag.inputs import make_knobs, run_sync
 from imagerag.libraries import Libraries
 
@@ -43,6 +44,7 @@ class Asking(Libraries):
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
         deadline_s: float | None = None,
+        patience_s: float | None = None,
     ) -> "AnswerRecord":
         """Answer a question from a library's pictures and their metadata, and from nothing else.
 
@@ -62,6 +64,7 @@ class Asking(Libraries):
             assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
                 record says how much was assumed.
             deadline_s: seconds at most.
+            patience_s: seconds that a call waits at most for a service that says when to ask again; None is 120.
 
         Returns:
             The record: `outcome`, `answer`, `citations`, everything that was `retrieved`, and what it cost. Beside
@@ -85,6 +88,7 @@ class Asking(Libraries):
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,
+            patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
         return await self.asker.ask(
             question,

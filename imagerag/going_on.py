@@ -104,6 +104,7 @@ class GoingOn(Runs):
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
         deadline_s: float | None = None,
+        patience_s: float | None = None,
         new_id: str | None = None,
     ) -> AsyncGenerator["RunEvent"]:
         """`continue_run`, event by event.
@@ -122,6 +123,7 @@ class GoingOn(Runs):
             max_cost_usd: what it may spend.
             assume_cost_usd_per_call: what a call counts as whose price is not known.
             deadline_s: how long it may take.
+            patience_s: how long a call waits at most for a service that says when to ask again.
             new_id: an id of one's own for the new run.
         """
         from imagerag.graphs.steering import Steering
@@ -137,6 +139,7 @@ class GoingOn(Runs):
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             deadline_s=deadline_s,
+            patience_s=patience_s,
         )
         async with aclosing(self.runner.go_on(entry.run_id, steering, new_id=new_id)) as events:
             async for event in events:

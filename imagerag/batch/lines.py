@@ -23,7 +23,7 @@ OPTIONS: Final = frozenset(
     {
         "library", "subjects", "mask", "initial_image", "max_rounds", "max_references", "threshold", "candidates",
         "judge_mode", "start", "seed", "size", "where", "tags", "licences", "journal", "max_calls", "max_cost_usd",
-        "assume_cost_usd_per_call", "deadline_s",
+        "assume_cost_usd_per_call", "deadline_s", "patience_s",
     }
 )  # fmt: skip
 """What a line may say beside `id` and `prompt`: the options of `ImageRAG.generate`."""

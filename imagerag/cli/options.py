@@ -94,8 +94,14 @@ def optional_threshold(ctx: click.Context, param: click.Parameter, value: str | 
 
 
 def limit_options(function: Function) -> Function:
-    """`--max-calls`, `--max-cost-usd`, `--assume-cost-usd-per-call`, `--deadline-s`: what one run may come to."""
+    """What one run may come to, in calls, money and time."""
     for option in (
+        click.option(
+            "--patience-s",
+            type=click.FloatRange(0),
+            metavar="S",
+            help="Seconds a call waits at most for a service that says when to ask again; 120 if not given.",
+        ),
         click.option("--deadline-s", type=float, metavar="S", help="Seconds at most."),
         assume_option,
         click.option(

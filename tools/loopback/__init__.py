@@ -16,17 +16,19 @@ Nothing here needs a network, a key, or anything outside the standard library, e
 
 from imagerag.tools.loopback.answers import SimpleAnswers, sample_of, tiny_png
 from imagerag.tools.loopback.record import Endpoint, Recorded, SentImage
-from imagerag.tools.loopback.replies import Answerer, Fault, FaultKind, FaultRates, Reply
+from imagerag.tools.loopback.replies import Answerer, ErrorShape, Fault, FaultKind, FaultRates, Raw, Reply
 from imagerag.tools.loopback.server import Loopback
 from imagerag.tools.loopback.sketch import SketchAnswers
 
 __all__ = [
     "Answerer",
     "Endpoint",
+    "ErrorShape",
     "Fault",
     "FaultKind",
     "FaultRates",
     "Loopback",
+    "Raw",
     "Recorded",
     "Reply",
     "SentImage",

@@ -43,6 +43,21 @@ class Rejection:
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
+def too_many(request: Recorded, most: int | None) -> Rejection | None:
+    """The words of vLLM for more images than its model takes with one request."""
+    if most is None or request.endpoint not in ("chat", "responses") or len(request.images) <= most:
+        return None
+    return Rejection(f"At most {most} image(s) may be provided in one request.", "BadRequestError")
+
+
+def wrong_field(request: Recorded, wanted: str | None) -> Rejection | None:
+    """The words of FastAPI for files that are not in the field of the form they are looked for in."""
+    files = [image.name for image in request.images if image.name != "mask"]
+    if wanted is None or request.endpoint != "images.edit" or all(name == wanted for name in files):
+        return None
+    return Rejection(f"body.{wanted}: Field required", "missing", wanted, 422)
+
+
 def check(request: Recorded, refuses: frozenset[str]) -> Rejection | None:
     """The first limit that a request breaks, if any.
 
@@ -51,6 +66,8 @@ def check(request: Recorded, refuses: frozenset[str]) -> Rejection | None:
     """
     if not request.model and request.endpoint != "images.edit":
         return Rejection("you must provide a model parameter", "missing_required_parameter", "model")
+    if "system" in refuses and any(role == "system" for role, _ in request.turns):
+        return Rejection("System role not supported", "invalid_request_error")
     refused = [name for name in refuses if name in request.body or name == request.asks]
     if refused:
         return _unsupported(refused[0], request)

@@ -10,7 +10,7 @@ from typing import Any
 
 from imagerag.tools.loopback.limits import Rejection
 from imagerag.tools.loopback.record import Recorded
-from imagerag.tools.loopback.replies import Fault, Reply
+from imagerag.tools.loopback.replies import ErrorShape, Fault, Raw, Reply
 
 REFUSED = "Your request was rejected by the safety system. safety_violations=[violence]."
 GARBLED = "Ehrlich gesagt sehe ich hier mehrere Dinge, aber"
@@ -54,6 +54,28 @@ def render(request: Recorded, reply: Reply, host: Host) -> Answer:
 def rejected(rejection: Rejection, headers: Mapping[str, str] | None = None) -> Answer:
     """An error answer."""
     return Answer(rejection.status, json.dumps(rejection.body()).encode(), headers=headers or {})
+
+
+def shaped(answer: Answer, shape: ErrorShape, *, ok: bool) -> Answer:
+    """An error answer as another server would give it.
+
+    Args:
+        ok: whether its status says 200 all the same.
+    """
+    error = json.loads(answer.body)["error"]
+    words, status = error["message"], 200 if ok else answer.status
+    if shape == "html":
+        page = f"<!DOCTYPE html><html><head><title>Error</title></head><body><h1>{words}</h1></body></html>"
+        return replace(answer, status=status, body=page.encode(), content_type="text/html")
+    bodies: dict[str, Any] = {"list": [{"error": error}], "text": {"error": words}}
+    body = bodies.get(shape, {"error": error} if shape == "openai" else {shape: words})
+    return replace(answer, status=status, body=json.dumps(body).encode())
+
+
+def raw(given: Raw) -> Answer:
+    """An answer byte for byte."""
+    body = given.body if isinstance(given.body, str) else json.dumps(given.body)
+    return Answer(given.status, body.encode(), given.content_type, given.headers)
 
 
 def spoil(request: Recorded, fault: Fault, reply: Callable[[], Reply], host: Host) -> Answer:
@@ -103,8 +125,8 @@ def _refusal(words: str) -> Rejection:
     return Rejection(words, "moderation_blocked", "", 400, "image_generation_user_error")
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _base64(data: bytes, *, in_lines: bool = False) -> str:
+    return (base64.encodebytes(data) if in_lines else base64.b64encode(data)).decode()
 
 
 def media_type_of(data: bytes) -> str:
@@ -114,8 +136,8 @@ def media_type_of(data: bytes) -> str:
     return "image/webp" if data[8:12] == b"WEBP" else "image/png"
 
 
-def _data_url(data: bytes) -> str:
-    return f"data:{media_type_of(data)};base64,{_base64(data)}"
+def _data_url(data: bytes, *, in_lines: bool = False) -> str:
+    return f"data:{media_type_of(data)};base64,{_base64(data, in_lines=in_lines)}"
 
 
 def _json(value: Any) -> Answer:
@@ -134,7 +156,11 @@ def _images(request: Recorded, reply: Reply, host: Host) -> Answer:
     if body.get("stream") in (True, "true", "True") and reply.images:
         return _image_stream(request, reply)
     wants_url = reply.as_url or body.get("response_format") == "url"
-    data = [({"url": host(image)} if wants_url else {"b64_json": _base64(image)}) | said for image in reply.images]
+    lines = reply.in_lines
+    data = [
+        ({"url": host(image)} if wants_url else {"b64_json": _base64(image, in_lines=lines)}) | said
+        for image in reply.images
+    ]
     return _json({"created": int(time.time()), "data": data, "usage": reply.usage or USAGE})
 
 
@@ -172,7 +198,7 @@ def _chat_message(request: Recorded, reply: Reply) -> dict[str, Any]:
     if request.asks == "tool" and is_object(reply.text):
         function = {"name": request.tool, "arguments": reply.text}
         return message | {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
-    urls = [_data_url(image) for image in reply.images]
+    urls = [_data_url(image, in_lines=reply.in_lines) for image in reply.images]
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     if parts and reply.image_shape == "message.images":
         return message | {"images": parts}

@@ -63,6 +63,7 @@ class Reply:
         as_url: Images answers give an address on this server instead of base64, as many other servers do.
         message: fields of a chat answer's message that are put over its own, for instance
             `{"content": None, "reasoning_content": "…"}`.
+        in_lines: base64 is broken into lines of 76, as MIME has it.
         refusal: chat and responses: the model declines in these words. Images: 400 `moderation_blocked`.
         finish_reason: overrides chat's own, for instance "length" or "content_filter".
         odds: token → probability of the first token, for `logprobs`.
@@ -76,6 +77,7 @@ class Reply:
     image_shape: ImageShape = "message.images"
     as_url: bool = False
     message: Mapping[str, Any] = field(default_factory=dict)
+    in_lines: bool = False
     revised_prompt: str | None = None
     refusal: str | None = None
     finish_reason: str | None = None
@@ -83,6 +85,27 @@ class Reply:
     partials: tuple[bytes, ...] = field(default=(), repr=False)
     usage: Mapping[str, Any] | None = None
     delay_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer byte for byte: what no reply and no fault says.
+
+    Attributes:
+        body: JSON-able, or text.
+        delay_s: seconds before the answer; None takes the server's latency.
+    """
+
+    status: int
+    body: Any = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    delay_s: float | None = None
+
+
+ErrorShape = Literal["openai", "list", "text", "detail", "message", "html"]
+"""Where a server puts the words of an error: `{"error": {…}}`, the same in a list (Gemini), `{"error": "…"}`,
+`{"detail": "…"}`, `{"message": "…"}`, or a page of HTML."""
 
 
 @dataclass(frozen=True)
@@ -130,5 +153,5 @@ class FaultRates:
         return Fault(chance.choice(hit), self.retry_after_s) if hit else None
 
 
-Answerer = Callable[[Recorded], Reply | Fault]
+Answerer = Callable[[Recorded], Reply | Fault | Raw]
 """Makes the answer to a request for which none was scripted."""

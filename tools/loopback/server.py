@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from imagerag.tools.loopback.answers import SimpleAnswers
 from imagerag.tools.loopback.handler import Handler, Listener
-from imagerag.tools.loopback.limits import Rejection, check
+from imagerag.tools.loopback.limits import Rejection, check, too_many, wrong_field
 from imagerag.tools.loopback.record import Endpoint, Recorded
-from imagerag.tools.loopback.rendering import Answer, media_type_of, rejected, render, spoil
-from imagerag.tools.loopback.replies import Answerer, Fault, FaultRates, Reply
+from imagerag.tools.loopback.rendering import Answer, media_type_of, raw, rejected, render, shaped, spoil
+from imagerag.tools.loopback.replies import Answerer, ErrorShape, Fault, FaultRates, Raw, Reply
 
 SETTLE_S: Final = 1.0
 
@@ -41,6 +41,12 @@ class Loopback:
         limits: bool = True,
         keep_alive: bool = False,
         idempotent: bool = False,
+        without: Collection[Endpoint] = (),
+        image_field: str | None = None,
+        max_images: int | None = None,
+        error_shape: ErrorShape = "openai",
+        errors_ok: bool = False,
+        files_at: str | None = None,
         port: int = 0,
     ) -> None:
         """Make a server; it listens once started.
@@ -50,8 +56,15 @@ class Loopback:
             faults: faults at random, for requests that no script answers.
             latency_s: seconds before each answer.
             key: the only key that is let in; None lets everybody in.
+            without: endpoints that this server does not have.
+            image_field: the only field of a form that an edit's files are looked for in: "image" or "image[]".
+            max_images: images that chat takes with one request.
+            error_shape: where the words of an error are.
+            errors_ok: errors come with status 200.
+            files_at: the address that pictures are said to be at, for instance `http://localhost:PORT`; default this
+                server's own.
             refuses: parameters and response formats answered with 400 `unsupported_parameter`, for instance
-                `("temperature", "json_schema", "logprobs")`.
+                `("temperature", "json_schema", "logprobs")`; "system" is a turn of its own for rules.
             models: what `GET /v1/models` lists.
             limits: enforce the documented limits of the Images API.
             keep_alive: reuse connections. Off, each answer closes its connection, which shows whether the client was
@@ -66,10 +79,12 @@ class Loopback:
         self._faults, self._latency_s, self._key = faults, latency_s, key
         self._refuses, self._models, self._limits = frozenset(refuses), tuple(models), limits
         self._idempotent, self._port = idempotent, port
+        self._without, self._image_field, self._max_images = frozenset(without), image_field, max_images
+        self._shape, self._errors_ok, self._files_at = error_shape, errors_ok, files_at
         self._changed = threading.Condition()
         self._requests: list[Recorded] = []
         self._seen: Counter[str] = Counter()
-        self._script: defaultdict[str, deque[Reply | Fault]] = defaultdict(deque)
+        self._script: defaultdict[str, deque[Reply | Fault | Raw]] = defaultdict(deque)
         self._kept: dict[str, Answer] = {}
         self._files: dict[str, bytes] = {}
         self._listener: Listener | None = None
@@ -105,7 +120,7 @@ class Loopback:
             raise RuntimeError("the loopback server is not started: use `with Loopback() as server:`")
         return f"http://127.0.0.1:{self._listener.server_address[1]}/v1"
 
-    def enqueue(self, endpoint: Endpoint, *replies: Reply | Fault) -> None:
+    def enqueue(self, endpoint: Endpoint, *replies: Reply | Fault | Raw) -> None:
         """Script the next answers of an endpoint; they come in this order, before the answerer is asked."""
         with self._changed:
             self._script[endpoint].extend(replies)
@@ -168,7 +183,7 @@ class Loopback:
                 setattr(request, name, value)
             self._changed.notify_all()
 
-    def decide(self, request: Recorded, authorization: str) -> tuple[Reply | Fault | Answer, float]:
+    def decide(self, request: Recorded, authorization: str) -> tuple[Reply | Fault | Raw | Answer, float]:
         """What a request gets, and after how many seconds (called by the handler)."""
         early = self._early(request, authorization)
         if early is not None:
@@ -179,8 +194,15 @@ class Loopback:
         given = scripted or (self._faults.pick(request) if self._faults else None) or self._answer(request)
         return given, self._latency_s if given.delay_s is None else given.delay_s
 
-    def finished(self, request: Recorded, given: Reply | Fault | Answer) -> Answer:
+    def finished(self, request: Recorded, given: Reply | Fault | Raw | Answer) -> Answer:
         """The HTTP answer for what was decided (called by the handler)."""
+        if isinstance(given, Raw):
+            return raw(given)
+        answer = self._rendered(request, given)
+        odd = self._shape != "openai" or self._errors_ok
+        return shaped(answer, self._shape, ok=self._errors_ok) if odd and answer.status >= 400 else answer
+
+    def _rendered(self, request: Recorded, given: Reply | Fault | Answer) -> Answer:
         if isinstance(given, Answer):
             return given
         if isinstance(given, Fault):
@@ -201,13 +223,14 @@ class Loopback:
             return Answer(200, data, media_type_of(data)) if data else Answer(404, b"", "text/plain")
         if self._key is not None and authorization != f"Bearer {self._key}":
             return rejected(Rejection("Incorrect API key provided.", "invalid_api_key", None, 401))
-        if request.endpoint == "unknown":
+        if request.endpoint == "unknown" or request.endpoint in self._without:
             words = f"Invalid URL ({request.method} {request.path})"
             return rejected(Rejection(words, "unknown_url", None, 404))
         if request.endpoint == "models":
             data_ = [{"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in self._models]
             return Answer(200, json.dumps({"object": "list", "data": data_}).encode())
-        problem = check(request, self._refuses) if self._limits else None
+        problem = too_many(request, self._max_images) or wrong_field(request, self._image_field)
+        problem = problem or (check(request, self._refuses) if self._limits else None)
         if problem:
             return rejected(problem)
         return self._kept.get(request.idempotency_key or "")
@@ -216,7 +239,8 @@ class Loopback:
         """Keep an image on this server, and say its address."""
         name = hashlib.sha256(image).hexdigest()[:32]
         self._files[name] = image
-        return f"{self.base_url}/files/{name}"
+        place = self.base_url if self._files_at is None else f"{self._files_at}/v1"
+        return f"{place}/files/{name}"
 
     def wait(self, seconds: float) -> bool:
         """Wait; True when the server closes meanwhile (called by the handler)."""

@@ -1,0 +1,176 @@
+"""How long a run waits for a service, and how it ends where that is too long."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent import retrying
+from imagerag.agent.errors import BackendError, RateLimitedError
+from imagerag.agent.nodes import Nodes
+from imagerag.agent.types import Call, Knobs, Outcome
+from imagerag.graphs.generation import RETRY, build_workflow
+from imagerag.tools.generators.openai_images import OpenAIImages
+from imagerag.tools.judges.vlm_spec import vlm_judge
+from imagerag.tools.loopback import Fault, Loopback, Reply
+from imagerag.tools.loopback.replies import Raw
+from imagerag.tools.specs import BackendSpec
+from imagerag.tools.testing import MemoryBlobs
+
+YES = '{"checks": [{"number": 1, "requirement": "r", "kind": "content", "evidence": "", "met": true, "caption": ""}]}'
+
+
+def answer(request: Any) -> Reply:
+    from imagerag.tools.loopback import SimpleAnswers
+
+    return SimpleAnswers(text=YES)(request)
+
+
+async def run(server: Loopback, **knobs: Any) -> dict[str, Any]:
+    generator = OpenAIImages("m", base_url=server.base_url)
+    judge = vlm_judge(BackendSpec.parse(f"openai:judge@{server.base_url}"))
+    nodes = Nodes(generator=generator, judge=judge, library=None, blobs=MemoryBlobs())
+    state: dict[str, Any] = await build_workflow(nodes).compile().ainvoke({"prompt": "a cat"}, context=Knobs(**knobs))
+    return state
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What was waited for, without waiting."""
+    slept: list[float] = []
+
+    async def note(seconds: float, result: object = None) -> None:
+        slept.append(round(seconds, 3))
+
+    monkeypatch.setattr("imagerag.agent.calls.asyncio.sleep", note)
+    return slept
+
+
+SAID = {
+    "words": Raw(429, {"error": {"message": "Please try again in 12s."}}),
+    "gemini": Raw(429, [{"error": {"code": 429, "message": "quota", "details": [{"retryDelay": "12s"}]}}]),
+    "header": Raw(429, {"error": "slow"}, {"retry-after": "12"}),
+    "reset": Raw(429, {"error": "slow"}, {"x-ratelimit-reset-images": "12s"}),
+    "with 200": Raw(200, {"error": {"message": "Please try again in 12s.", "code": "rate_limit_exceeded"}}),
+}
+
+
+@pytest.mark.parametrize("endpoint", ["images.generate", "chat"])
+@pytest.mark.parametrize("said", SAID)
+async def test_a_run_waits_as_long_as_it_is_told_however_that_is_said(
+    endpoint: Any, said: str, waits: list[float]
+) -> None:
+    with Loopback(answer) as server:
+        server.enqueue(endpoint, SAID[said])
+        state = await run(server)
+        assert state["ending"].outcome is Outcome.ALIGNED
+        assert 12 in waits
+        assert server.count("images.generate") == (2 if endpoint == "images.generate" else 1)
+
+
+@pytest.mark.parametrize("endpoint", ["images.generate", "chat"])
+async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
+    endpoint: Any, waits: list[float]
+) -> None:
+    with Loopback(answer) as server:
+        server.enqueue(endpoint, Raw(429, {"error": {"message": "daily limit"}}, {"retry-after": "40000"}))
+        state = await run(server)
+    ending = state["ending"]
+    assert ending.outcome is (Outcome.FAILED if endpoint == "images.generate" else Outcome.JUDGE_UNAVAILABLE)
+    assert ending.error == "WaitTooLongError"
+    assert "daily limit" in ending.reason
+    assert "it asks to wait 11 h 7 min" in ending.reason
+    assert "--patience-s" in ending.reason
+    assert server.count(endpoint) == 1
+    assert not [wait for wait in waits if wait > 5]
+
+
+async def test_a_wait_beyond_the_deadline_ends_it_too(waits: list[float]) -> None:
+    with Loopback(answer) as server:
+        server.enqueue("chat", Raw(429, {"error": {"message": "Please try again in 1m2s."}}))
+        state = await run(server, deadline_at=time.time() + 50)
+    assert state["ending"].error == "WaitTooLongError"
+    assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
+    assert "deadline" in state["ending"].reason
+    assert state["attempts"]
+
+
+async def test_patience_is_of_all_tries_of_a_call_together(waits: list[float]) -> None:
+    with Loopback(answer) as server:
+        server.enqueue("chat", *[Raw(429, {"error": {"message": "Please try again in 40s."}})] * 4)
+        state = await run(server)
+        assert server.count("chat") == 4
+    assert [wait for wait in waits if wait == 40] == [40] * 3
+    assert "after 2 min of waiting" in state["ending"].reason
+    waits.clear()
+    with Loopback(answer) as server:
+        server.enqueue("chat", *[Raw(429, {"error": {"message": "Please try again in 40s."}})] * 4)
+        state = await run(server, patience_s=200)
+    assert state["ending"].outcome is Outcome.ALIGNED
+
+
+async def test_no_patience_at_all(waits: list[float]) -> None:
+    with Loopback(answer) as server:
+        server.enqueue("chat", Fault("rate_limit", retry_after_s=0.5))
+        state = await run(server, patience_s=0)
+        assert state["ending"].error == "WaitTooLongError"
+
+
+def pauses(error: Exception) -> list[float]:
+    """The pauses that the retries of one error come to, in seconds, without what is added by chance."""
+    found, tried = [], 1
+    while True:
+        policy = next((policy for policy in RETRY if policy.retry_on(error)), None)  # type: ignore[operator]
+        if policy is None or tried >= policy.max_attempts:
+            return found
+        found.append(min(policy.max_interval, policy.initial_interval * policy.backoff_factor ** (tried - 1)))
+        tried += 1
+
+
+def test_a_limit_that_does_not_say_how_long_is_given_longer_than_a_minute() -> None:
+    assert sum(pauses(RateLimitedError("slow down"))) > 60
+    assert tuple(pauses(RateLimitedError("slow down"))) == retrying.BUSY_S
+
+
+def test_after_a_drawing_was_paid_for_retries_are_not_over_in_seconds() -> None:
+    error = BackendError("the judge restarts")
+    assert sum(pauses(error)) < 5
+    error.__dict__["after_payment"] = True
+    assert tuple(pauses(error)) == retrying.PAID_S
+
+
+def test_a_pause_does_not_go_past_the_deadline() -> None:
+    error = RateLimitedError("slow down")
+    lost = Call(role="judge.critique", backend="b", elapsed_s=0, answered=False)
+    error.__dict__.update(deadline_at=time.time() + 20, calls=[lost] * 2)
+    assert retrying.busy(error)
+    error.__dict__["calls"] = [lost] * 4
+    assert not retrying.busy(error)
+
+
+def test_what_cannot_help_is_not_tried_again() -> None:
+    assert pauses(BackendError("no", retryable=False)) == []
+    assert pauses(ValueError("ours")) == []
+
+
+async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Path) -> None:
+    from imagerag.agent.calls import Calls
+    from imagerag.agent.types import Variation
+
+    paid = Call(role="generate", backend="g", elapsed_s=0, cost_usd=None)
+    for cost, expected in ((None, True), (0.04, True), (0.0, False)):
+        before = [paid.model_copy(update={"cost_usd": cost})]
+        calls = Calls(knobs=Knobs(), journal=None, run_id="r", task="t", before=before, round=0, failed={})
+
+        async def ask() -> Any:
+            raise BackendError("down")
+
+        with pytest.raises(BackendError) as failed:
+            await calls.make("judge.critique", "j", object, {}, ask, Variation())  # type: ignore[type-var]
+        assert retrying.after_payment(failed.value) is expected
+
+
+def test_durations_for_people() -> None:
+    told = {0.25: "0.25 s", 12: "12 s", 62: "62 s", 150: "2 min 30 s", 120: "2 min", 40000: "11 h 7 min", 7200: "2 h"}
+    assert {seconds: retrying.in_words(seconds) for seconds in told} == told
