@@ -277,4 +277,4 @@ def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -
         return "it is needed"
     if kind == "string_pattern_mismatch":
         return _SHAPES[context["pattern"]]
-    return wrong(kind, message, None if isinstance(given, str) and given else given, context)
+    return wrong(kind, message, given, context, repeat=False)
