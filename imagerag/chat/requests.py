@@ -229,9 +229,9 @@ DESCRIPTIONS: Final = {
         "again with those pictures as references. Takes from seconds to minutes. Use it for every new picture; to "
         "change or improve one that it made, use continue_run. The answer begins with the outcome: aligned (all of the "
         "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing "
-        "and no reference was left; the reason says why), refused (content policy: do not ask the same again), budget_exhausted, "
-        "judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted (references wait to be "
-        "chosen). Say to the user what the outcome was; only aligned means that the picture was found right. The "
+        "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
+        "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
+        "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the picture was found right. The "
         "answer names the picture by path and image:// id; it holds no pixels."
     ),
     "search_references": (

@@ -194,3 +194,19 @@ def test_an_image_counts_by_how_far_it_came():
         for decision in ("below_threshold", "already_used", "near_duplicate")
     ]
     assert [candidate.decision for candidate, _ in furthest(searches)] == ["already_used"]
+
+
+async def test_a_run_that_failed_for_a_missing_key_says_which(stage):
+    from imagerag.agent.errors import AuthError
+
+    stage.generator.enqueue(AuthError("openai:gpt-image-2 needs a key: set OPENAI_API_KEY, or name another server"))
+    record = await ran(stage)
+    assert (record.outcome, record.error) == (Outcome.FAILED, "AuthError")
+    assert record.next_steps[0].startswith("set OPENAI_API_KEY, and run it again")
+    assert "Next: tell the user the reason: a key is missing" in tell_run(record)
+    stage.generator.enqueue(AuthError("scripted: no (HTTP 401); check the key"))
+    other = None
+    async for event in stage.runner.start("a scene", record.setup, run_id="wrong"):
+        other = event.record or other
+    assert other is not None
+    assert other.next_steps[0].startswith("check the key of scripted:generator")
