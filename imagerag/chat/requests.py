@@ -231,8 +231,8 @@ DESCRIPTIONS: Final = {
         "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing "
         "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
         "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
-        "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the picture was found right. The "
-        "answer names the picture by path and image:// id; it holds no pixels."
+        "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
+        "picture was found right. The answer names the picture by path and image:// id; it holds no pixels."
     ),
     "search_references": (
         "Look into the user's picture library, with words or with a picture. Use it to see what the library has before "
