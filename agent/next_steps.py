@@ -1,5 +1,6 @@
 """What a person does now that a run stands as it does, most useful first."""
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,8 @@ def next_steps(record: "RunRecord") -> list[str]:
         return [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
     if record.outcome is None:
         return [f"the run is unfinished: {resume}"]
+    if record.error == "AuthError":
+        return [_key(record), f"see what happened: imagerag show {record.run_id}"]
     if record.outcome is Outcome.NO_USABLE_REFERENCE:
         return [*_ways_out(record), "or accept the best attempt as it is"]
     return {
@@ -33,6 +36,14 @@ def next_steps(record: "RunRecord") -> list[str]:
         Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
         Outcome.CANCELLED: [],
     }[record.outcome]
+
+
+def _key(record: "RunRecord") -> str:
+    """Which key to set: the variable that the reason names, else that of the backend that was asked last."""
+    named = re.search(r"\b[A-Z][A-Z0-9_]*_(?:API_)?KEY\b", record.reason)
+    of = record.call_log[-1].backend if record.call_log else "the backend"
+    what = f"set {named[0]}" if named else f"check the key of {of}"
+    return f"{what}, and run it again (imagerag doctor shows which keys are set)"
 
 
 def last_searches(record: "RunRecord") -> list[Search]:

@@ -152,12 +152,18 @@ def _filtered(left_out: Sequence[LeftOut], knobs: Knobs, *, found: bool) -> str:
     """What the filters kept out. None of it passed: then they are not all that stood in the way."""
     passing = [one for one in left_out if one.passing]
     if passing:
-        clauses = [f"{filter_words(one, knobs)} leaves out {len(one.passing)} that would pass" for one in passing]
-        return " and ".join(clauses)
+        return " and ".join(
+            f"{filter_words(one, knobs)} {_verb(one)} out {len(one.passing)} that would pass" for one in passing
+        )
     one = left_out[0]
     limit = "" if one.threshold is None else f" the threshold {cosine(one.threshold)}"
-    begin = "" if found else f"{filter_words(one, knobs)} leaves nothing; "
-    return f"{begin}without it nothing reaches{limit} either (closest {cosine(one.closest)})"
+    begin = "" if found else f"{filter_words(one, knobs)} {_verb(one)} nothing; "
+    without = "them" if one.by == "filters" else "it"
+    return f"{begin}without {without} nothing reaches{limit} either (closest {cosine(one.closest)})"
+
+
+def _verb(one: LeftOut) -> str:
+    return "leave" if one.by == "filters" else "leaves"
 
 
 def filter_words(one: LeftOut, knobs: Knobs) -> str:

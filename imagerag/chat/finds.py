@@ -24,7 +24,7 @@ def tell_search(found: SearchReport) -> str:
     if note := line(found.note, 200):
         head.append(f"Note: {note}")
     tail = ["Next: view_image to look at one; continue_run(run_id, use=[id]) to draw with it."]
-    return fitted(head, [_hit(hit, room=70 if len(found.hits) <= 8 else 42) for hit in found.hits], tail, more="more")
+    return fitted(head, [_hit(hit, room=62 if len(found.hits) <= 8 else 34) for hit in found.hits], tail, more="more")
 
 
 def _hit(hit: ReferenceReport, *, room: int) -> str:

@@ -228,11 +228,11 @@ DESCRIPTIONS: Final = {
         "Draw a picture, check it against the prompt, find what is missing in the user's own picture library, and draw "
         "again with those pictures as references. Takes from seconds to minutes. Use it for every new picture; to "
         "change or improve one that it made, use continue_run. The answer begins with the outcome: aligned (all of the "
-        "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing and "
-        "the library has no picture of it), refused (content policy: do not ask the same again), budget_exhausted, "
-        "judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted (references wait to be "
-        "chosen). Say to the user what the outcome was; only aligned means that the picture was found right. The "
-        "answer names the picture by path and image:// id; it holds no pixels."
+        "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing "
+        "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
+        "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
+        "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
+        "picture was found right. The answer names the picture by path and image:// id; it holds no pixels."
     ),
     "search_references": (
         "Look into the user's picture library, with words or with a picture. Use it to see what the library has before "
@@ -277,4 +277,4 @@ def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -
         return "it is needed"
     if kind == "string_pattern_mismatch":
         return _SHAPES[context["pattern"]]
-    return wrong(kind, message, None if isinstance(given, str) and given else given, context)
+    return wrong(kind, message, given, context, repeat=False)

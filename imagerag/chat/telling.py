@@ -158,4 +158,6 @@ def _next(record: RunRecord) -> str:
         return f"nothing was drawn yet; {_AGAIN}"
     if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
         return f"{'; or '.join(WAYS[cause] for cause in record.causes[:2])}; or leave it at this."
+    if record.error == "AuthError":
+        return "tell the user the reason: a key is missing or wrong, and only they can set it."
     return NEXT[record.outcome]

@@ -7,7 +7,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
 from imagerag.comparing.wording import ended, lone, pair, place, related, steps_of, verdict_of
-from imagerag.formatting.numbers import dollars, model_calls, percent, seconds
+from imagerag.formatting.numbers import attempt, dollars, model_calls, percent, seconds
 from imagerag.report.answers import badge
 from imagerag.report.markup import Child, Html, join, tag
 from imagerag.report.page import document, section
@@ -149,7 +149,7 @@ def _pictures(a: RunRecord, b: RunRecord, gallery: Gallery) -> Html:
     for index, (one, other) in enumerate(zip_longest(a.attempts, b.attempts)):
         same = one is not None and other is not None and one.image.sha256 == other.image.sha256
         said = "the same picture" if same else "another picture" if one and other else "only one of them has it"
-        rows.append(tag("h3", f"Attempt {index}", tag("span", f" · {said}", class_="mute")))
+        rows.append(tag("h3", attempt(index).capitalize(), tag("span", f" · {said}", class_="mute")))
         cards = [_attempt(record, drawn, gallery) for record, drawn in ((a, one), (b, other))]
         rows.append(tag("div", cards, class_="versus"))
     return join(*rows)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
 from imagerag.formatting import labels
-from imagerag.formatting.numbers import cosine, counted, drawing, percent
+from imagerag.formatting.numbers import attempt, cosine, counted, drawing, percent
 
 ENDS: Final = frozenset({"finish", "cancel"})
 """Nodes that belong to no round."""
@@ -21,7 +21,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return cosine(value)
+        return cosine(value) if -1 <= value <= 1 else f"{value:g}"
     if isinstance(value, dict):
         return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
@@ -36,12 +36,18 @@ def pair(difference: Difference) -> tuple[str, str]:
     if difference.what in ("outcome", "status"):
         table = labels.OUTCOMES if difference.what == "outcome" else labels.STATUSES
         return labels.label(table, a).name or shown(a), labels.label(table, b).name or shown(b)
+    if difference.what == "best attempt":
+        return _attempt(a), _attempt(b)
     if not (isinstance(a, list) and isinstance(b, list)):
         return shown(a), shown(b)
     shared = [item for item in a if item in b]
     if len(shared) == len(a) == len(b):
         return shown(a), f"{shown(b)} (another order)"
     return _own(a, b, len(shared)), _own(b, a, len(shared))
+
+
+def _attempt(index: int | None) -> str:
+    return "nothing" if index is None else attempt(index)
 
 
 def _own(mine: Sequence[Any], other: Sequence[Any], shared: int) -> str:

@@ -53,12 +53,12 @@ ANSWERS: Final[Mapping[str, Label]] = {
 DECISIONS: Final[Mapping[str, Label]] = {
     "taken": Label("taken", "sent to the generator"),
     "offered": Label("offered", "offered to be chosen"),
-    "reserve": Label("left over", "passed, but no further reference could be sent"),
+    "reserve": Label("left over", "passed, but no more could be sent"),
     "below_threshold": Label("below threshold", "below the threshold"),
-    "already_used": Label("used before", "sent before, and did not help"),
+    "already_used": Label("used before", "sent before without helping"),
     "near_duplicate": Label("duplicate", "nearly the same picture as one above"),
-    "rejected_by_hand": Label("not chosen", "passed, but not chosen"),
-    "rejected_by_reranker": Label("does not fit", "passed, but does not fit, as the reranker found"),
+    "rejected_by_hand": Label("not chosen", "passed but not chosen"),
+    "rejected_by_reranker": Label("does not fit", "passed but does not fit, as the reranker found"),
     "": Label("found", "not decided yet"),
 }
 """What was decided about a candidate, and why; the empty key is one about which nothing was decided yet."""
@@ -80,6 +80,20 @@ NODES: Final[Mapping[str, str]] = {
     "update": "change by hand",
 }
 """The workflow's nodes, and what a history holds beside them."""
+
+DONE: Final[Mapping[str, str]] = {
+    "generate": "drew a picture",
+    "critique": "judged the picture",
+    "extract_concepts": "listed what is missing",
+    "write_captions": "wrote captions",
+    "retrieve": "searched the library",
+    "shortlist": "decided on references",
+    "select": "took what was chosen",
+    "regenerate": "drew it again with references",
+    "give_up": "gave up on a step",
+    "finish": "chose the best picture",
+}
+"""What a run did last, for whoever waits for it: the same words as `NODES`, in the past."""
 
 SEARCHES: Final[Mapping[str, str]] = {
     "caption": "with a caption",

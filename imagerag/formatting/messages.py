@@ -46,18 +46,17 @@ def unknown(what: str, name: str, known: Iterable[str], *, where: str = "", more
     return f"{told}; {more}" if more else told
 
 
-def invalid(error: "ValidationError", *, most: int = 3, named: bool = True) -> str:
+def invalid(error: "ValidationError", *, most: int = 3) -> str:
     """What is wrong with values, each by its name: `max_rounds: at most 20, not 21`.
 
     Args:
         most: problems that are named.
-        named: whether the name of what is wrong stands before it.
     """
     problems = []
     for problem in error.errors(include_url=False):
         place = ".".join(str(step) for step in problem["loc"] if not _is_branch(step))
         words = wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {})
-        problems.append(f"{place}: {words}" if place and named else words)
+        problems.append(f"{place}: {words}" if place else words)
     told = list(dict.fromkeys(problems))
     return "; ".join(told[:most]) + (f"; and {len(told) - most} more" if len(told) > most else "")
 
@@ -92,7 +91,7 @@ _TYPES: Final[Mapping[str, str]] = {
 """What a type of pydantic's errors is called, by the part of its name before `_type` or `_parsing`."""
 
 
-def wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -> str:
+def wrong(kind: str, message: str, given: object, context: Mapping[str, Any], *, repeat: bool = True) -> str:
     """What is wrong with one value.
 
     Args:
@@ -100,16 +99,18 @@ def wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) ->
         message: pydantic's own words, which are kept of nothing but our own validators.
         given: the value.
         context: what it was compared with.
+        repeat: say the value again, where it is short and plain.
     """
+    but = _but(given) if repeat else ""
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if kind in _SAID:
         return _SAID[kind]
     if kind in _LIMITS:
         words, name = _LIMITS[kind]
-        return f"{words} {_bound(context.get(name))}" + _but(given)
+        return f"{words} {_bound(context.get(name))}{but}"
     if kind in ("literal_error", "enum"):
-        return f"one of {str(context.get('expected', '')).replace(' or ', ', ')}" + _but(given)
+        return f"one of {str(context.get('expected', '')).replace(' or ', ', ')}{but}"
     if kind in ("string_too_short", "too_short"):
         return "it is too short" if given else "it is empty"
     if kind == "string_too_long" and isinstance(given, str):
@@ -117,11 +118,11 @@ def wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) ->
     if kind == "too_long":
         return f"{context.get('actual_length', 'these')} are too many; at most {context['max_length']}"
     if kind == "string_pattern_mismatch":
-        return "it is not written as it has to be" + _but(given)
+        return f"it is not written as it has to be{but}"
     wanted = _TYPES.get(kind.removesuffix("_parsing_size").removesuffix("_parsing").removesuffix("_type"))
     if kind == "int_from_float":
         wanted = "a whole number"
-    return (f"it has to be {wanted}" if wanted else "it cannot be that") + _but(given)
+    return (f"it has to be {wanted}" if wanted else "it cannot be that") + but
 
 
 _SAID: Final[Mapping[str, str]] = {

@@ -11,6 +11,7 @@ from imagerag.agent.types import Outcome
 from imagerag.chat.answers import ToolAnswer
 from imagerag.chat.requests import AskLibrary, ContinueRun, GenerateImage, SearchReferences, ViewImage
 from imagerag.chat.service import ChatService
+from imagerag.formatting import labels
 from imagerag.mcp import choice
 from imagerag.mcp.jobs import Job, Jobs, Work, unrecorded
 from imagerag.mcp.replies import job_answer, reply, still_running
@@ -28,19 +29,6 @@ if TYPE_CHECKING:
 
 BEAT_S: Final = 10.0
 """Seconds between signs of life while one step takes long: many clients give up after 60 s of silence."""
-
-_STEPS: Final = {
-    "generate": "drew a picture",
-    "critique": "judged the picture",
-    "extract_concepts": "named what is missing",
-    "write_captions": "described what to look for",
-    "retrieve": "searched the library",
-    "shortlist": "decided on references",
-    "select": "took what was chosen",
-    "regenerate": "drew it again with references",
-    "give_up": "gave up on a step",
-    "finish": "chose the best picture",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +231,7 @@ class Desk:
 def _teller(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
     async def tell(event: "RunEvent") -> None:
         if event.kind == "step":
-            job.tell(_STEPS.get(event.node, event.node))
+            job.tell(labels.DONE.get(event.node, event.node))
         elif event.kind == "started":
             job.tell("drawing")
 

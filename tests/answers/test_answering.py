@@ -51,7 +51,7 @@ async def test_nothing_similar_enough_is_said_and_nobody_is_asked(desk: Any, ser
     record = await desk.ask("zorple?")
     assert desk.path == ["retrieve", "finish"]
     assert (record.outcome, record.held, record.calls, record.cost_usd) == (AnswerOutcome.NOT_HELD, False, {}, 0.0)
-    assert "the nearest has 0.100, 0.500 is needed" in record.answer
+    assert "the closest has 0.100, 0.500 is needed" in record.answer
     assert "“zorple”" in record.answer
     assert server.count() == 0
     server.enqueue("chat", said())

@@ -83,7 +83,7 @@ async def test_steps_are_told(stage: Any) -> None:
         told.append(tell_step(event))
 
     await stage.service.generate_image(GenerateImage(prompt="a heart " * 3_000), on_event=hear)
-    assert any("attempt 0" in step for step in told)
+    assert any("attempt 1" in step for step in told)
     assert all(len(step) <= 200 and "\x1b" not in step for step in told)
 
 

@@ -136,8 +136,8 @@ def test_runs_are_listed_filtered_and_shown(imagerag: Imagerag, tmp_path: Path) 
     assert len(imagerag("runs", "--text", "HEXAGON").stdout.splitlines()) == 1
     shown = imagerag("show", run, "--sheet", tmp_path / "sheet.png")
     assert KNOWN in shown.stdout
-    assert "attempt 0, from the prompt alone" in shown.stdout
-    assert "attempt 0, drawn from the prompt alone" in imagerag("show", run, "--rounds").stdout
+    assert "attempt 1, drawn from the prompt alone" in shown.stdout
+    assert "attempt 1, drawn from the prompt alone" in imagerag("show", run, "--rounds").stdout
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
     assert document(imagerag("show", run[:-2], "--json"))["run_id"] == run
     assert imagerag("resume", run).exit_code == 2

@@ -183,7 +183,7 @@ def test_a_way_that_is_asked_for_is_taken_and_quiet_is_quiet(imagerag: Imagerag)
     asked = imagerag("generate", HELD, "--live", "blocks", "--max-rounds", "1")
     told = unstyle(asked.stderr)
     assert len(BLOCKS.findall(told)) > 400
-    assert re.search(r"▀  attempt 0, drawn from the prompt alone", told)
+    assert re.search(r"▀  attempt 1, drawn from the prompt alone", told)
     assert re.search(r"▀  . a red solid heart", told)
     assert re.search(r"▀  cosine 0\.\d+", told)
     assert not BLOCKS.search(asked.stdout)

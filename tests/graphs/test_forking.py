@@ -1,5 +1,6 @@
 """Doing a run again from one of its steps: unchanged it costs nothing and gives the same."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ def told(record: RunRecord) -> dict[str, Any]:
     document = record.as_json()
     for name in ("run_id", "continues", "started_at", "elapsed_s", "setup", "cost_usd", "unpriced"):
         document.pop(name)
+    asked, reused = Counter(document.pop("calls")), Counter(document.pop("reused"))
+    document["answers"] = dict(asked + reused)
     for call in document["call_log"]:
         del call["reused"], call["cost_usd"]
     return document

@@ -86,15 +86,19 @@ def assert_self_contained(page: str) -> Reader:
 
 
 SAID: dict[str, tuple[str, ...]] = {
-    "aligned": ("The judge found all 2 requirements in attempt 1", "Heart 0", "taken", "8 candidates, 5 passed"),
-    "best_effort": ("Still missing after 3 rounds", "was sent in an earlier round and did not help", "unresolved"),
-    "no_usable_reference": ("No usable reference for a hexagon", "Nothing was found.", "add a picture of 'a hexagon'"),
+    "aligned": ("The judge found all 2 requirements in attempt 2", "Heart 0", "taken", "8 candidates, 5 passed"),
+    "best_effort": ("Still missing after 3 rounds", "sent before without helping", "unresolved"),
+    "no_usable_reference": (
+        "No usable reference for a hexagon",
+        "Nothing was found.",
+        "imagerag index PATH --library scripted",
+    ),
     "refused": ("The service refuses", "No picture was drawn.", "change the prompt"),
     "budget_exhausted": ("The run may make 2 model calls", "budget spent", "--max-calls"),
     "judge_unavailable": ("the judge gave no verdict", "I am sorry", "--judge"),
     "failed": ("critique failed: ValueError: something broke", "failed"),
     "cancelled": ("Cancelled by the caller", "1 of 2 met"),
-    "interrupted": ("the run waits for you to choose its references", "put before you to choose", "--choose"),
+    "interrupted": ("the run waits for you to choose its references", "offered to be chosen", "--choose"),
     "killed": ("the run has not finished", "not finished: here the run stands", "imagerag resume killed"),
 }
 """What a reader must find in the report of each."""

@@ -1,0 +1,108 @@
+"""Unknown names are told with what they were near; pydantic's words reach nobody."""
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from imagerag.agent.types import Knobs, Setup
+from imagerag.chat.requests import ContinueRun, GenerateImage, refusal
+from imagerag.formatting.messages import invalid, near, unknown
+
+PYDANTIC = (
+    "Input should",
+    "Field required",
+    "valid tuple",
+    "valid integer",
+    "Extra inputs",
+    "unable to parse",
+    "Value error",
+    "type=",
+    "pydantic",
+)
+"""How pydantic begins and what it calls things."""
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def unworded(text: str) -> list[str]:
+    return [words for words in PYDANTIC if words.lower() in text.lower()]
+
+
+def test_a_name_that_is_not_known() -> None:
+    assert unknown("preset", "sketsh", ["sketch", "openai"]) == (
+        "no preset 'sketsh'; did you mean 'sketch'? There are: sketch, openai"
+    )
+    assert unknown("arm", "zzz", ["base"], where="arms.toml") == "arms.toml: no arm 'zzz'; there is only base"
+    assert unknown("library", "x", []) == "no library 'x'; there are none"
+    assert len(unknown("library", "x" * 5_000, [])) < 120
+
+
+def test_what_is_near() -> None:
+    assert near("librarry", ["library", "generator"]) == "library"
+    assert near("LIBRARY", ["library"]) == "library"
+    assert near("zebra", ["library"]) == ""
+
+
+@given(name=st.sampled_from(sorted({*Knobs.model_fields, "no_such_name"})), value=JSON)
+def test_no_knob_is_refused_in_pydantics_words(name: str, value: object) -> None:
+    try:
+        Knobs.model_validate({name: value})
+    except ValidationError as error:
+        told = invalid(error)
+        assert unworded(told.replace(repr(value), "")) == []
+        assert told.startswith(name)
+        assert "\n" not in told
+
+
+@given(name=st.sampled_from(sorted({*GenerateImage.model_fields, *ContinueRun.model_fields})), value=JSON)
+def test_no_argument_of_a_tool_is_refused_in_pydantics_words(name: str, value: object) -> None:
+    for model in (GenerateImage, ContinueRun):
+        try:
+            model.model_validate({"prompt": "x", "run_id": "r", name: value})
+        except ValidationError as error:
+            told = refusal(error)
+        else:
+            continue
+        assert unworded(told) == []
+
+
+@pytest.mark.parametrize(
+    ("given_", "told"),
+    [
+        ({"max_rounds": 21}, "max_rounds: at most 20, not 21"),
+        ({"max_rounds": "many"}, "max_rounds: it has to be a whole number, not 'many'"),
+        ({"tags": 3}, "tags: it has to be a list, not 3"),
+        ({"judge_mode": "fussed"}, "judge_mode: one of 'fused', 'stepwise', not 'fussed'"),
+        ({"max_cals": 1}, "max_cals: there is no such name"),
+    ],
+)
+def test_what_a_knob_may_be_is_said(given_: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Knobs.model_validate(given_)
+    assert invalid(caught.value) == told
+
+
+def test_what_lacks_and_what_is_our_own_is_said_too() -> None:
+    class Own(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        size: Literal["s", "m"]
+        names: tuple[str, ...] = Field(max_length=1, default=())
+
+        @field_validator("names")
+        @classmethod
+        def short(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+            raise ValueError("names are not for here")
+
+    with pytest.raises(ValidationError) as caught:
+        Own.model_validate({"names": ["a"]})
+    assert invalid(caught.value) == "size: it is missing; names: names are not for here"
+    with pytest.raises(ValidationError) as caught:
+        Setup.model_validate({"generator": 1, "judge": "x"})
+    assert invalid(caught.value) == "generator: it has to be text, not 1"

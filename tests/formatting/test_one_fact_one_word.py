@@ -1,0 +1,202 @@
+"""The same run, read at every door: for one fact there is one word, and one number."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from imagerag import ImageRAG
+from imagerag.agent.record import RunRecord
+from imagerag.agent.types import Knobs, Setup
+from imagerag.chat.reports import run_report
+from imagerag.chat.telling import tell_run
+from imagerag.cli.choose import question_lines
+from imagerag.cli.narrate import Fully, briefly
+from imagerag.cli.steps import step_lines
+from imagerag.cli.story import story
+from imagerag.comparing.making import compare, page_of
+from imagerag.formatting import labels, numbers
+from imagerag.sheets.choices import choices_sheet
+from imagerag.sheets.drawing import Pen
+from imagerag.sheets.run import contact_sheet
+from tests.graphs.conftest import Stage, make_stage
+from tests.report.test_page import Reader
+
+CAPTION = "a detailed picture of a heart"
+SIMILARITY = 0.41051
+"""Rounded to four digits and then to three it would be 0.410."""
+
+
+def setup(**knobs: Any) -> Setup:
+    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(threshold=0.3, **knobs))
+
+
+@dataclass
+class Runs:
+    """The runs, and what happened in them."""
+
+    rag: ImageRAG
+    events: list[Any] = field(default_factory=list)
+
+
+async def begin(stage: Stage, name: str, **knobs: Any) -> list[Any]:
+    return [event async for event in stage.runner.start("a heart on a hill", setup(**knobs), run_id=name)]
+
+
+async def make_runs(root: Path) -> Runs:
+    stage = make_stage(root)
+    for similarity, title in ((SIMILARITY, "Heart 1"), (0.2, "Heart 2")):
+        stage.library.plant(CAPTION, similarity=similarity, title=title)
+    runs = Runs(ImageRAG(home=root))
+    stage.judge.enqueue(["a heart"], ["a heart"])
+    runs.events = await begin(stage, "spent")
+    stage.judge.enqueue(["a heart"])
+    await begin(stage, "asked", select=True)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return asyncio.run(make_runs(tmp_path_factory.mktemp("one-fact")))
+
+
+def on_sheet(draw: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All that a sheet says."""
+    said: list[str] = []
+    kept = Pen.text
+
+    def text(self: Pen, x: float, y: float, words: str, *rest: Any, **options: Any) -> float:
+        said.append(words)
+        return kept(self, x, y, words, *rest, **options)
+
+    monkeypatch.setattr(Pen, "text", text)
+    draw()
+    return "\n".join(said)
+
+
+def lost(sha256: str) -> bytes:
+    raise LookupError(sha256)
+
+
+async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What each door says of a run, without styles."""
+    rag = runs.rag
+    steps = await rag.steps(record)
+    other = await rag.record("asked")
+    events = [line for event in runs.events for line in briefly(event)]
+    whole = Fully()
+    told = {
+        "terminal, round by round": "\n".join(story(record)),
+        "terminal, steps": "\n".join(step_lines(steps)),
+        "terminal, as it happens": "\n".join(events),
+        "terminal, demo": "\n".join(line for event in runs.events for line in whole(event)),
+        "report": Reader(await rag.report(record)).words,
+        "diff page": Reader(await page_of(rag, await compare(rag, record, other), record, other)).words,
+        "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
+        "assistant": tell_run(record),
+    }
+    return {name: click.unstyle(words) for name, words in told.items()}
+
+
+async def test_a_similarity_is_one_number(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = await runs.rag.record("spent")
+    told = await doors(runs, record, monkeypatch)
+    shown = [name for name, words in told.items() if "0.411" in words]
+    assert {"terminal, round by round", "terminal, steps", "terminal, as it happens", "report", "sheet"} <= {*shown}
+    assert [name for name, words in told.items() if re.search(r"0\.4105?\b", words)] == []
+    assert record.searches[0].candidates[0].similarity == pytest.approx(SIMILARITY, abs=1e-9)
+
+
+async def test_a_choice_offers_the_same_number(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = await runs.rag.record("asked")
+    assert record.question is not None
+    question = record.question
+    assert question["candidates"][0]["similarity"] == pytest.approx(SIMILARITY, abs=1e-9)
+    for words in (
+        "\n".join(question_lines(question)),
+        tell_run(record),
+        on_sheet(lambda: choices_sheet(question, lost), monkeypatch),
+    ):
+        assert "0.411" in words
+        assert "0.410" not in words
+    assert run_report(record).offered[0].similarity == pytest.approx(SIMILARITY, abs=1e-9)
+
+
+async def test_a_decision_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = await doors(runs, await runs.rag.record("spent"), monkeypatch)
+    word = labels.DECISIONS["below_threshold"].name
+    for door in ("terminal, round by round", "terminal, demo", "report", "sheet"):
+        assert word in told[door], door
+    everything = "\n".join(told.values())
+    for other in ("too low", "not similar enough", "too far", "under the threshold", "twin", "unfit", "declined"):
+        assert other not in everything
+
+
+async def test_an_outcome_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = await runs.rag.record("spent")
+    told = await doors(runs, record, monkeypatch)
+    word = labels.standing(record.status, record.outcome).name
+    for door in ("terminal, round by round", "terminal, as it happens", "report", "diff page", "sheet"):
+        assert word in told[door], door
+    assert record.reason in told["assistant"]
+    assert labels.OUTCOMES[str(record.outcome)].meaning in told["assistant"]
+
+
+async def test_attempts_are_counted_alike(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first drawing is attempt 1 wherever a person reads; documents keep the index, which counts from 0."""
+    record = await runs.rag.record("spent")
+    told = await doors(runs, record, monkeypatch)
+    assert [attempt.index for attempt in record.attempts] == [0, 1]
+    for door, words in told.items():
+        assert "attempt 0" not in words.lower(), door
+    for door in ("terminal, round by round", "terminal, steps", "terminal, as it happens", "report", "sheet"):
+        assert {"attempt 1", "attempt 2"} <= {*re.findall(r"attempt \d+", told[door].lower())}, door
+    assert f"attempt {(record.best_attempt or 0) + 1} of 2" in told["assistant"]
+
+
+async def test_money_time_and_calls_are_shown_one_way(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = await runs.rag.record("spent")
+    told = await doors(runs, record, monkeypatch)
+    facts = (
+        numbers.dollars(record.cost_usd),
+        numbers.seconds(record.elapsed_s),
+        numbers.model_calls(sum(record.calls.values())),
+    )
+    for fact in facts:
+        for door in ("terminal, round by round", "report", "sheet", "assistant"):
+            assert fact in told[door], (door, fact)
+    for other in ("$0.0000", "Cost: nothing", "free"):
+        assert other not in "\n".join(told.values())
+
+
+async def test_what_was_reused_is_no_call_at_any_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make_stage(tmp_path)
+    stage.judge.enqueue([])
+    runs = Runs(ImageRAG(home=tmp_path))
+    await begin(stage, "first")
+    runs.events = [event async for event in stage.runner.start("a heart on a hill", setup(journal="replay"))]
+    record = runs.events[-1].record
+    assert (record.calls, sum(record.reused.values())) == ({}, 2)
+    monkeypatch.setattr(runs.rag, "record", _always(record))
+    told = {
+        "terminal": "\n".join(story(record)),
+        "report": Reader(await runs.rag.report(record.run_id)).words,
+        "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
+        "assistant": tell_run(record),
+    }
+    for door, words in told.items():
+        assert "0 model calls (2 answers from the journal)" in click.unstyle(words), door
+    assert (run_report(record).calls, run_report(record).reused) == (0, 2)
+    entry = next(one for one in await runs.rag.runs(5) if one.run_id == record.run_id)
+    assert entry.calls == 0
+
+
+def _always(record: RunRecord) -> Any:
+    async def give(run_id: str) -> RunRecord:
+        return record
+
+    return give
