@@ -147,6 +147,11 @@ class IndexDocument(Document):
     unchanged: int
     duplicates: int
     skipped: list[Skipped]
+    captions: int
+    notes: list[Skipped]
+    columns: dict[str, str]
+    manifest_captions: int | None
+    warnings: list[str]
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None

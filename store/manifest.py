@@ -219,7 +219,8 @@ class _Places:
         names = dict.fromkeys((name, name.replace("\\", "/")))
         try:
             return next(
-                (found for one in names for folder in self.folders if (found := self._in(folder, one)) is not None), None
+                (found for one in names for folder in self.folders if (found := self._in(folder, one)) is not None),
+                None,
             )
         except (OSError, ValueError):  # a name too long, or with a NUL in it
             return None

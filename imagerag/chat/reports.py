@@ -85,6 +85,7 @@ class RunReport(Value):
     unpriced: tuple[str, ...] = ()
     elapsed_s: float = 0.0
     continues: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class SearchReport(Value):
@@ -154,6 +155,7 @@ def run_report(record: RunRecord) -> RunReport:
         unpriced=_unpriced(record.unpriced),
         elapsed_s=record.elapsed_s,
         continues=line(record.continues.run_id, SHORT) if record.continues else None,
+        warnings=tuple(line(warning, LONG) for warning in record.warnings[:MOST]),
     )
 
 

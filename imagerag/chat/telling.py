@@ -51,9 +51,9 @@ def tell_run(record: RunRecord) -> str:
     if record.status == "interrupted":
         return _waiting(record)
     if record.outcome is None:
-        head = ["running: not finished yet (or stopped before its end).", *_picture(record)]
+        head = ["running: not finished yet (or stopped before its end).", *_warned(record), *_picture(record)]
         return fitted(head, [], [*_account(record), "Next: continue_run(run_id) goes on where it was stopped."])
-    head = [f"{record.outcome}: {MEANING[record.outcome]}.", *_reason(record), *_picture(record)]
+    head = [f"{record.outcome}: {MEANING[record.outcome]}.", *_reason(record), *_warned(record), *_picture(record)]
     if record.unresolved:
         head.append(f"Not found in the picture: {listed(record.unresolved, 60)}")
     if record.references:
@@ -68,6 +68,7 @@ def _waiting(record: RunRecord) -> str:
     limit = line(str(question.get("limit", "")), 6)
     head = [
         f"interrupted: {count(len(offered), 'reference')} passed; it waits for a choice (at most {limit} can be sent).",
+        *_warned(record),
         *_picture(record),
         f"Offered ({FOREIGN}):",
     ]
@@ -97,6 +98,10 @@ def _reference(at: int, reference: UsedReference) -> str:
     if reference.role == "subject":
         return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}"
     return f"{where} for {quoted(reference.concept, 40)}: {named(reference.title, reference.licence)}"
+
+
+def _warned(record: RunRecord) -> list[str]:
+    return [f"Warning: {line(warning, 240)}" for warning in record.warnings[:3]]
 
 
 def _reason(record: RunRecord) -> list[str]:

@@ -92,7 +92,11 @@ async def test_json_without_a_caption_does_not_hide_the_text(shot, library):
     (shot / "shot.json").write_text('{"licence": "CC0-1.0", "width": 5}', encoding="utf-8")
     (shot / "shot.txt").write_text("a red card", encoding="utf-8")
     _, rows = await rows_of(shot, library)
-    assert (rows["shot"].caption, rows["shot"].licence, rows["shot"].metadata) == ("a red card", "CC0-1.0", {"width": 5})
+    assert (rows["shot"].caption, rows["shot"].licence, rows["shot"].metadata) == (
+        "a red card",
+        "CC0-1.0",
+        {"width": 5},
+    )
 
 
 YOLO = "0 0.5 0.5 0.25 0.25\n17 0.1 0.2 0.3 0.4\n"
@@ -191,7 +195,10 @@ def test_a_sidecar_of_a_hundred_images_lists_their_folder_once(tmp_path, monkeyp
         ("Path,Caption\nshot.png,a red card\n", {"Path": "path", "Caption": "caption"}),
         ("path;label\nshot.png;a red card\n", {"path": "path", "label": "caption"}),
         ("path\tdescription\nshot.png\ta red card\n", {"path": "path", "description": "caption"}),
-        ("image|alt text|price\nshot.png|a red card|3\n", {"image": "path", "alt text": "caption", "price": "metadata"}),
+        (
+            "image|alt text|price\nshot.png|a red card|3\n",
+            {"image": "path", "alt text": "caption", "price": "metadata"},
+        ),
         ("sep=;\nFile Name;Caption\nshot.png;a red card\n", {"File Name": "path", "Caption": "caption"}),
         ("shot.png,a red card\n", {"path": "path", "caption": "caption"}),
         ('"path", "caption"\nshot.png, a red card\n'.replace(', "', ',"'), {"path": "path", "caption": "caption"}),
@@ -228,7 +235,9 @@ async def test_a_cell_longer_than_csv_usually_reads(shot, library):
 
 @pytest.mark.parametrize("name", ["m.csv", "m.jsonl", "m.json"])
 async def test_a_hundred_thousand_brackets_in_a_manifest(shot, library, name):
-    row = f'path,tags\nshot.png,"{DEEP}"\n' if name == "m.csv" else f'{DEEP}\n{{"path": "shot.png", "caption": "here"}}\n'
+    row = (
+        f'path,tags\nshot.png,"{DEEP}"\n' if name == "m.csv" else f'{DEEP}\n{{"path": "shot.png", "caption": "here"}}\n'
+    )
     (shot / name).write_text(row)
     report, rows = await rows_of(shot, library, manifest=shot / name)
     assert report.added == 1
