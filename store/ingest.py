@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.imaging import MAX_BYTES, Look, look
-from imagerag.store.library import Library
 from imagerag.store.choosing import Excluded
 from imagerag.store.describing import Description, clean
+from imagerag.store.imaging import MAX_BYTES, Look, look
+from imagerag.store.library import Library
 from imagerag.store.manifest import Manifest, read_manifest
 from imagerag.store.rows import NewImage, Row
 from imagerag.store.sidecars import Sidecars
