@@ -94,13 +94,13 @@ class Found(Document):
     """A picture that a search found.
 
     Attributes:
-        accepted: whether its similarity reaches the threshold.
+        accepted: whether its similarity reaches the threshold; None where no threshold between pictures is known.
         path: the file it was indexed from, when that is still there.
     """
 
     id: Sha256
     similarity: Similarity
-    accepted: bool
+    accepted: bool | None
     path: str | None
     caption: str
     title: str

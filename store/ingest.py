@@ -150,7 +150,7 @@ async def _finish(library: Library, report: IndexReport) -> None:
         with report._timed("write"):
             await library.tidy()
         with report._timed("calibrate"):
-            await library.calibrate()
+            await library.calibrate(anew=bool(report.added))
 
 
 async def _index_batch(
