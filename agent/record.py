@@ -54,6 +54,7 @@ class RunRecord(BaseModel):
         next_steps: what to do now, ready to be shown.
         continues: the run it started from, when it did.
         excluded: library images it was told never to use, by SHA-256; `pinned` those it was told to send every time.
+        warnings: what was likely to go wrong before the run began, and what to type instead.
         question: what the run waits to be told, while it is interrupted.
     """
 
@@ -88,6 +89,7 @@ class RunRecord(BaseModel):
     excluded: list[str] = Field(default_factory=list)
     pinned: list[UsedReference] = Field(default_factory=list)
     next_steps: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
     question: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def run_record(
         continues=state.get("continues"),
         excluded=state.get("excluded") or [],
         pinned=state.get("pinned") or [],
+        warnings=state.get("warnings") or [],
         question=question,
     )
     return record.model_copy(update={"next_steps": next_steps(record)})

@@ -42,7 +42,8 @@ class RunInput(TypedDict):
 
     `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time;
     `continues` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
-    used (`excluded`), and references that go with every drawing (`pinned`).
+    used (`excluded`), and references that go with every drawing (`pinned`). `warnings` is what
+    was likely to go wrong before it began.
     """
 
     prompt: str
@@ -53,6 +54,7 @@ class RunInput(TypedDict):
     continues: NotRequired[Lineage | None]
     excluded: NotRequired[list[Sha256]]
     pinned: NotRequired[list[UsedReference]]
+    warnings: NotRequired[list[str]]
 
 
 class RunOutput(TypedDict):

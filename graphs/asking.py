@@ -19,6 +19,7 @@ from imagerag.agent.types import Knobs
 from imagerag.graphs.answering import build_answering
 from imagerag.graphs.given import checked_question, checked_thread
 from imagerag.graphs.runner import new_run_id
+from imagerag.graphs.warnings import question_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.shared import Shared
@@ -78,7 +79,9 @@ class Asker:
             given = fresh(text, compare=compare, library=library, answerer=identity, started_at=started)
             # What this call gives back, and not the thread's newest checkpoint: another question may have come since.
             state = await graph.ainvoke(given, config, context=knobs, durability="sync")
-        return answer_record(thread_id, state)
+        record = answer_record(thread_id, state)
+        warned = await question_warnings(self.wiring, library) if library else ()
+        return record.model_copy(update={"notes": [*warned, *record.notes]})
 
     @asynccontextmanager
     async def _graph(self, spec: str, library: str | None) -> AsyncIterator[tuple[Graph, str]]:

@@ -6,17 +6,20 @@ while every model answers at once.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
 from imagerag.agent.reranking import LOOKED_AT
 from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import most_with, tariff_of
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import BUILT_IN_LIBRARY, Knobs, Setup
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.masks import check_takes_mask
+from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 
 CAPTION_BYTES = 1000
@@ -59,6 +62,7 @@ class Estimate(BaseModel):
         usd_at_most: None when the most that a call can cost is not known; `unpriced` says whose.
         priced: whether the costs of all calls will be known once they are made.
         notes: what the numbers do not say.
+        warnings: what is likely to go wrong with such a run, and what to type instead.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -71,6 +75,7 @@ class Estimate(BaseModel):
     priced: bool
     unpriced: list[str]
     notes: list[str]
+    warnings: list[str] = Field(default_factory=list)
 
 
 def estimate(
@@ -141,7 +146,7 @@ async def estimate_setup(
     generator = wiring.generator(setup.generator)
     if mask:
         check_takes_mask(generator)
-    return estimate(
+    found = estimate(
         setup.knobs,
         generator=generator,
         judge=wiring.judge(setup.judge),
@@ -152,6 +157,12 @@ async def estimate_setup(
         initial_image=initial_image,
         mask=mask,
     )
+    # The built-in library would have to be made for it; one that is not there is the run's own matter.
+    asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
+    warned: tuple[str, ...] = ()
+    with suppress(ImageRAGError):
+        warned = await run_warnings(wiring, asked, prompt)
+    return found.model_copy(update={"warnings": list(warned)})
 
 
 def _role(

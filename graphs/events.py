@@ -21,6 +21,7 @@ class RunEvent:
         node: which node finished, for a step; "give_up" when one failed for good. For progress: which one draws.
         update: what the node changed.
         progress: how far its drawing is. Generators that cannot tell give none; nor does an answer of the journal.
+        warnings: what is likely to go wrong, when it starts.
         record: the whole run so far, when it waits or has ended.
     """
 
@@ -30,6 +31,7 @@ class RunEvent:
     node: str = ""
     update: RunUpdate = field(default_factory=lambda: RunUpdate())
     progress: Progress | None = None
+    warnings: tuple[str, ...] = ()
     record: RunRecord | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -42,6 +44,7 @@ class RunEvent:
             "node": self.node,
             "update": plain(cast("Mapping[str, Any]", self.update)),
             "progress": plain(self.progress),
+            "warnings": list(self.warnings),
             "record": self.record.as_json() if self.record else None,
         }
 

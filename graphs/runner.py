@@ -31,6 +31,7 @@ from imagerag.graphs.given import checked_id, checked_prompt
 from imagerag.graphs.masks import check_kept_masks, check_masks
 from imagerag.graphs.reading import Standing, read_standing
 from imagerag.graphs.steering import Seed, Steering, continuation, steered
+from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.locks import held
 from imagerag.store.runs import RunEntry
@@ -196,8 +197,9 @@ class Runner:
             sequence, span = 0, RunSpan(run_id, setup)
             try:
                 await asyncio.shield(listed)
-                yield RunEvent(run_id=run_id, sequence=0, kind="started")
-                first = await _sown(graph, config, given, setup) if isinstance(given, Seed) else given
+                warned = await run_warnings(self.wiring, setup, prompt) if isinstance(given, Seed) else ()
+                yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
+                first = await _sown(graph, config, given, setup, warned) if isinstance(given, Seed) else given
                 follow = steps(graph, first, config, knobs=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:
                     async for told in events:
@@ -274,9 +276,11 @@ class Runner:
         return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
 
 
-async def _sown(graph: Graph, config: RunnableConfig, seed: Seed, setup: Setup) -> RunInput | None:
+async def _sown(
+    graph: Graph, config: RunnableConfig, seed: Seed, setup: Setup, warned: Sequence[str]
+) -> RunInput | None:
     """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
-    values = {**seed.values, "setup": setup, "started_at": clock.now()}
+    values = {**seed.values, "setup": setup, "started_at": clock.now(), "warnings": list(warned)}
     if seed.after == START:
         return cast(RunInput, values)
     await graph.aupdate_state(config, {**values, "runs": 1}, as_node=seed.after)

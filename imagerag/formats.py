@@ -95,13 +95,13 @@ class Found(Document):
     """A picture that a search found.
 
     Attributes:
-        accepted: whether its similarity reaches the threshold.
+        accepted: whether its similarity reaches the threshold; None where no threshold between pictures is known.
         path: the file it was indexed from, when that is still there.
     """
 
     id: Sha256
     similarity: Similarity
-    accepted: bool
+    accepted: bool | None
     path: str | None
     caption: str
     title: str
@@ -148,6 +148,11 @@ class IndexDocument(Document):
     unchanged: int
     duplicates: int
     skipped: list[Skipped]
+    captions: int
+    notes: list[Skipped]
+    columns: dict[str, str]
+    manifest_captions: int | None
+    warnings: list[str]
     images_per_s: float
     seconds: dict[str, float]
     threshold: Level | None

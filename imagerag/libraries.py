@@ -60,6 +60,7 @@ class Libraries:
         manifest: str | Path | None = None,
         exclude: Sequence[str] = (),
         progress: Callable[[int, int], None] | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
         """Put the images of files and folders into a library, which is made when there is none of that name.
 
@@ -70,6 +71,7 @@ class Libraries:
             manifest: CSV, JSON lines or JSON that says more of the images (caption, tags, licence, …).
             exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
             progress: called after every batch with files done and files in all.
+            warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
         Returns:
             How many were added, updated, unchanged, how many have a caption, what was skipped and why, and what is
@@ -79,6 +81,7 @@ class Libraries:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
         """
+        from imagerag.graphs.warnings import encoder_warning, library_warnings
         from imagerag.store.filling import filling
         from imagerag.store.ingest import index
 
@@ -86,9 +89,15 @@ class Libraries:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
         async with filling(self.wiring.home, self._named(library)) as fresh:
             opened = await self.open_library(library, embedder=embedder, create=True)
-            report = await index(paths, opened, manifest=manifest, exclude=exclude, progress=progress)
+            unasked = embedder is None and self.settings.origins.get("embedder", "").startswith("preset")
+            first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None
+            report = await index(
+                paths, opened, manifest=manifest, exclude=exclude, progress=progress, first_look=first, warn=warn
+            )
             if fresh and not await opened.count():
                 raise UsageError(_nothing_in(paths, opened.name, report))
+        for warning in library_warnings(opened.name, opened.passport):
+            report.warned(warning, warn)
         return report
 
     async def search(

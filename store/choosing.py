@@ -1,4 +1,4 @@
-"""Which files of a folder are nobody's pictures: thumbnails of file servers, rubbish bins, what was asked to leave out."""
+"""Which files of a folder are nobody's pictures: thumbnails of file servers, rubbish bins, what was to be left out."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase

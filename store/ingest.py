@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +57,12 @@ class IndexReport:
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def warned(self, warning: str, warn: "Callable[[str], None] | None") -> None:
+        """Keep a warning, and tell it at once."""
+        self.warnings.append(warning)
+        if warn:
+            warn(warning)
+
     @property
     def seen(self) -> int:
         """Files looked at, good and bad, and manifest rows without a file."""
@@ -99,6 +105,8 @@ async def index(
     manifest: str | os.PathLike[str] | None = None,
     exclude: Sequence[str] = (),
     progress: Progress | None = None,
+    first_look: Callable[[Sequence[bytes]], str | None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> IndexReport:
     """Put the images of files and folders into a library, with what a manifest or sidecars say of them.
 
@@ -110,6 +118,8 @@ async def index(
         manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
         progress: called after every batch.
+        first_look: called with the first pictures before they are encoded; what it says is a warning.
+        warn: called with each warning as soon as it is known.
 
     Raises:
         UsageError: a path or the manifest does not exist.
@@ -123,6 +133,8 @@ async def index(
         report.columns, report.manifest_captions = dict(listed.columns), listed.captions
     sidecars = Sidecars()
     done: set[str] = set()
+    if first_look and (warning := first_look(await asyncio.to_thread(_first_pictures, files))):
+        report.warned(warning, warn)
     for start in range(0, len(files), BATCH):
         await _index_batch(files[start : start + BATCH], listed, sidecars, library, done, report)
         if progress:
@@ -139,7 +151,7 @@ async def _finish(library: Library, report: IndexReport) -> None:
         with report._timed("write"):
             await library.tidy()
         with report._timed("calibrate"):
-            await library.calibrate()
+            await library.calibrate(anew=bool(report.added))
 
 
 async def _index_batch(
@@ -209,6 +221,17 @@ def _read(path: Path, listed: Manifest, sidecars: Sidecars) -> _Seen | str:
         return f"cannot be read: {error.strerror}"
     except UsageError as error:
         return str(error)
+
+
+def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
+    pictures = []
+    for path in files:
+        with suppress(OSError):
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.stat().st_size <= MAX_BYTES:
+                pictures.append(path.read_bytes())
+        if len(pictures) == count:
+            break
+    return pictures
 
 
 def _plan(

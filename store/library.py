@@ -110,6 +110,12 @@ class Library:
         return self._passport.threshold.cosine
 
     @property
+    def image_threshold(self) -> float | None:
+        """The calibrated cosine from which on two pictures show the same thing; None where none is claimed."""
+        measured = self._passport.image_threshold
+        return measured.cosine if measured else None
+
+    @property
     def context_length(self) -> int:
         """How many tokens of a text the encoder reads."""
         return self.embedder.context_length
@@ -175,6 +181,9 @@ class Library:
         from imagerag.agent.images import for_models
 
         return await asyncio.to_thread(for_models, await self.image_bytes(sha256))
+
+    async def _for_models(self, sha256: str) -> bytes:
+        return (await self.for_models(sha256))[0]
 
     async def thumbnail(self, sha256: str) -> bytes:
         """A WebP of one of its images, at most 256 pixels on the longer side.
@@ -245,19 +254,26 @@ class Library:
         result = await self._write(lambda: self._table.delete(form.among("id", ids)))
         return int(result.num_deleted_rows)
 
-    async def calibrate(self) -> Threshold:
-        """Find the default threshold anew and keep it in the passport.
+    async def calibrate(self, *, anew: bool = True) -> Threshold:
+        """Find the default thresholds anew and keep them in the passport.
+
+        Args:
+            anew: False leaves the threshold between pictures as it is while their number is the same.
 
         Raises:
             LibraryError: the library is empty.
         """
         from imagerag.store.calibrate import calibrate
+        from imagerag.store.calibrate_images import calibrate_images
 
         rows, vectors = await self.captioned_vectors()
         if not rows:
             raise LibraryError(f"library {self.name!r} is empty: there is nothing to calibrate")
         threshold = await calibrate(rows, vectors, self.embedder)
-        passport = self._passport.model_copy(update={"threshold": threshold})
+        between = self._passport.image_threshold
+        if anew or between is None or between.images != len(rows):
+            between = await calibrate_images(rows, vectors, self.embedder, self._for_models)
+        passport = self._passport.model_copy(update={"threshold": threshold, "image_threshold": between})
         update = {"path": "vector", "metadata": {PASSPORT_KEY: passport.model_dump_json()}}
         await self._write(lambda: self._table.update_field_metadata(update))
         self._passport = passport

@@ -94,8 +94,8 @@ def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
 def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
     """What each column was read as in most rows."""
     read: dict[str, str] = {}
-    for (name, field), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
-        read.setdefault(name, field)
+    for (name, meant), _ in sorted(columns.items(), key=lambda one: (-one[1], one[0][1] == "metadata")):
+        read.setdefault(name, meant)
     return read
 
 

@@ -54,13 +54,30 @@ class Threshold(Value):
         return percentile_of(cosine, self.null)
 
 
+class ImageThreshold(Value):
+    """From which cosine on two pictures show the same thing.
+
+    Attributes:
+        cosine: None when none is claimed: too few pictures, or the encoder cannot tell them apart.
+        n_views, n_others: how many views of a picture, and how many other pictures, it was measured with.
+        images: how many images the library held then.
+    """
+
+    cosine: Similarity | None
+    n_views: int = 0
+    n_others: int = 0
+    images: int
+    calibrated: AwareDatetime
+
+
 class Passport(Value):
     """What must be known of a library before its vectors mean anything.
 
     Attributes:
         version: of this record's own form.
         spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
-        threshold: None until the library has been calibrated.
+        threshold: between a text and a picture; None until the library has been calibrated.
+        image_threshold: between two pictures; None until then, too.
     """
 
     version: int = SCHEMA_VERSION
@@ -71,6 +88,7 @@ class Passport(Value):
     dimension: int = Field(gt=0)
     created: AwareDatetime
     threshold: Threshold | None = None
+    image_threshold: ImageThreshold | None = None
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "Passport":

@@ -18,7 +18,10 @@ def tell_search(found: SearchReport) -> str:
             f"Nothing found in library {quoted(found.library, 60)}: it is empty, or the filters leave nothing.\n"
             "Next: search with fewer filters, or tell the user that the library has no such picture."
         )
-    limit = "" if found.threshold is None else f"; a run uses by itself what reaches {cosine(found.threshold)}"
+    means = "the same thing from" if found.by == "picture" else "a run uses by itself what reaches"
+    limit = "" if found.threshold is None else f"; {means} {cosine(found.threshold)}"
+    if found.by == "picture" and found.threshold is None:
+        limit = "; no threshold between pictures is known here"
     of = f"{counted(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
     head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
     if note := line(found.note, 200):

@@ -87,6 +87,7 @@ class RunReport(Value):
     unpriced: tuple[str, ...] = ()
     elapsed_s: float = 0.0
     continues: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class SearchReport(Value):
@@ -94,7 +95,13 @@ class SearchReport(Value):
 
     kind: Literal["search"] = "search"
     library: str
-    threshold: Annotated[float | None, Field(description="Cosine from which a run uses a picture by itself.")]
+    threshold: Annotated[
+        float | None,
+        Field(
+            description="Cosine from which a run uses a picture by itself; by picture: from which both show the same thing."
+        ),
+    ]
+    by: Literal["words", "picture"] = "words"
     hits: tuple[ReferenceReport, ...] = ()
     note: str = ""
 
@@ -159,10 +166,18 @@ def run_report(record: RunRecord) -> RunReport:
         unpriced=_unpriced(record.unpriced),
         elapsed_s=record.elapsed_s,
         continues=line(record.continues.run_id, SHORT) if record.continues else None,
+        warnings=tuple(line(warning, LONG) for warning in record.warnings[:MOST]),
     )
 
 
-def search_report(library: str, threshold: float | None, hits: "Sequence[Hit]", *, note: str = "") -> SearchReport:
+def search_report(
+    library: str,
+    threshold: float | None,
+    hits: "Sequence[Hit]",
+    *,
+    note: str = "",
+    by: Literal["words", "picture"] = "words",
+) -> SearchReport:
     """A search as data."""
     found = [
         ReferenceReport(
@@ -179,7 +194,9 @@ def search_report(library: str, threshold: float | None, hits: "Sequence[Hit]", 
         )
         for at, hit in enumerate(hits[:MOST], start=1)
     ]
-    return SearchReport(library=line(library, SHORT), threshold=threshold, hits=tuple(found), note=line(note, LONG))
+    return SearchReport(
+        library=line(library, SHORT), threshold=threshold, by=by, hits=tuple(found), note=line(note, LONG)
+    )
 
 
 def _used(at: int, used: UsedReference) -> ReferenceReport:

@@ -180,7 +180,7 @@ class ChatService:
         if request.image is not None:
             data = await self.pictures.read(request.image, name)
             hits = await library.search_by_image(data, k=request.k, filter=wanted)
-            found = search_report(name, None, hits)  # the threshold is one between words and pictures
+            found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture")
         else:
             query = request.query or ""
             hits = await library.search(query, k=request.k, filter=wanted)

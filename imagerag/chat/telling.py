@@ -55,11 +55,12 @@ def tell_run(record: RunRecord) -> str:
     if record.status == "interrupted":
         return _waiting(record)
     if record.outcome is None:
-        head = ["running: not finished yet (or stopped before its end).", *_picture(record)]
+        head = ["running: not finished yet (or stopped before its end).", *_warned(record), *_picture(record)]
         return fitted(head, [], [*_account(record), "Next: continue_run(run_id) goes on where it was stopped."])
     head = [
         f"{record.outcome}: {labels.label(labels.OUTCOMES, record.outcome).meaning}.",
         *_reason(record),
+        *_warned(record),
         *_picture(record),
     ]
     if record.unresolved:
@@ -77,6 +78,7 @@ def _waiting(record: RunRecord) -> str:
     passed = counted(len(offered), "reference")
     head = [
         f"interrupted: {passed} passed; it waits for a choice (at most {limit} can be sent).",
+        *_warned(record),
         *_picture(record),
         f"Offered ({FOREIGN}):",
     ]
@@ -106,6 +108,10 @@ def _reference(at: int, reference: UsedReference) -> str:
     if reference.role == "subject":
         return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}"
     return f"{where} for {quoted(reference.concept, 40)}: {named(reference.title, reference.licence)}"
+
+
+def _warned(record: RunRecord) -> list[str]:
+    return [f"Warning: {line(warning, 240)}" for warning in record.warnings[:3]]
 
 
 def _reason(record: RunRecord) -> list[str]:

@@ -19,7 +19,7 @@ from imagerag.cli.narrate import briefly
 from imagerag.cli.options import Mode, Output
 from imagerag.cli.story import summary
 from imagerag.cli.ticker import Ticker
-from imagerag.cli.view import count, say, say_all, say_json
+from imagerag.cli.view import count, say, say_all, say_json, warning_lines
 from imagerag.export import export, write_file
 from imagerag.graphs.events import RunEvent
 
@@ -96,6 +96,7 @@ async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRec
     record, ticker = None, Ticker(delivery.rag.wiring.blobs.path)
     async for event in events:
         delivery.run_id = event.run_id
+        say_all(warning_lines(event.warnings), err=True)
         if event.record:
             record = await deliver(delivery, event.record)
             event = replace(event, record=record)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.api import ImageRAG
 from imagerag.cli.narrate import opening
-from imagerag.cli.view import accent, bold, count, dim, say_all, say_json, table
+from imagerag.cli.view import accent, bold, count, dim, say_all, say_json, table, warning_lines
 from imagerag.formatting.numbers import dollars
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def tell_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> 
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
     else:
+        say_all(warning_lines(found.warnings), err=True)
         say_all([opening(rag.settings), *_lines(found)])
     return 0
 

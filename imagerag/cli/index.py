@@ -23,6 +23,7 @@ from imagerag.cli.view import (
     short,
     table,
     tail,
+    warning_lines,
 )
 from imagerag.formatting.numbers import cosine, percentile
 from imagerag.graphs.settings import PRESETS
@@ -68,8 +69,12 @@ def index_command(
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
     progress = None if quiet else _Progress()
+
+    def warn(text: str) -> None:
+        say_all(warning_lines([text]), err=True)
+
     report, opened = asyncio.run(
-        _index(rag, name, paths, embedder=embedder, manifest=manifest, exclude=exclude, progress=progress)
+        _index(rag, name, paths, embedder=embedder, manifest=manifest, exclude=exclude, progress=progress, warn=warn)
     )
     if as_json:
         say_json(document(report, opened))

@@ -151,7 +151,15 @@ def passport_lines(passport: "Passport") -> list[str]:
         [dim("created"), f"{passport.created:%Y-%m-%d %H:%M} UTC"],
     ]
     measured = threshold_lines(passport.threshold) if passport.threshold else ["  not calibrated: it is empty"]
-    return [*table(rows), *measured]
+    return [*table(rows), *measured, *table([[dim("pictures"), _between(passport)]])]
+
+
+def _between(passport: "Passport") -> str:
+    """The threshold between two pictures, in words."""
+    found = passport.image_threshold
+    if found is None:
+        return "not calibrated: imagerag library calibrate NAME"
+    return f"cosine {cosine(found.cosine)} and more is the same thing" if found.cosine is not None else "no threshold"
 
 
 def threshold_lines(threshold: "Threshold") -> list[str]:

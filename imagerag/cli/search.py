@@ -46,7 +46,8 @@ def search_command(
 ) -> int:
     """Look into a library with QUERY, or with a picture.
 
-    Everything found is shown, and whether it reaches the threshold from which on a run would use it.
+    Everything found is shown, and whether it reaches the threshold: for words, that from which on a run would use it;
+    for a picture, that from which on both show the same thing, where the library could be calibrated for it.
     """
     rag = ImageRAG(library=library, home=globals_.home)
     say_all(first_time(rag), err=True)
@@ -56,29 +57,37 @@ def search_command(
     async def look() -> "tuple[list[Hit], float | None, str]":
         opened = await rag.open_library()
         hits = await rag.search(query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid)
-        return hits, opened.threshold if threshold == "auto" else None if threshold == "off" else threshold, opened.name
+        measured = opened.threshold if image is None else opened.image_threshold
+        return hits, measured if threshold == "auto" else None if threshold == "off" else threshold, opened.name
 
     hits, cosine_wanted, name = asyncio.run(look())
+    unknown = threshold == "auto" and cosine_wanted is None
     if as_json:
-        say_json(document(name, query, image, cosine_wanted, hits))
+        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown))
     else:
-        say_all(lines(name, cosine_wanted, hits))
+        say_all(lines(name, cosine_wanted, hits, unknown=unknown))
         if not hits:
             say("  nothing: the library is empty, or the filters leave nothing")
     return 0
 
 
 def document(
-    library: str, query: str | None, image: str | None, threshold: float | None, hits: "Sequence[Hit]"
+    library: str,
+    query: str | None,
+    image: str | None,
+    threshold: float | None,
+    hits: "Sequence[Hit]",
+    *,
+    unknown: bool = False,
 ) -> dict[str, Any]:
-    """`imagerag.search/1`."""
+    """`imagerag.search/1`; where the threshold is unknown, so is what is accepted."""
     return {
         "schema": "imagerag.search/1",
         "library": library,
         "query": query,
         "image": image,
         "threshold": threshold,
-        "results": [_result(hit, threshold) for hit in hits],
+        "results": [_result(hit, threshold) | ({"accepted": None} if unknown else {}) for hit in hits],
     }
 
 
@@ -112,9 +121,9 @@ def path_of(source: str) -> str | None:
         return None
 
 
-def lines(library: str, threshold: float | None, hits: "Sequence[Hit]") -> list[str]:
+def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unknown: bool = False) -> list[str]:
     """The results as a table, bars against the threshold."""
-    limit = "off" if threshold is None else f"cosine ≥ {cosine(threshold)}"
+    limit = "between pictures not known" if unknown else "off" if threshold is None else f"cosine ≥ {cosine(threshold)}"
     top = scale([threshold or 0.0, *(hit.similarity for hit in hits)])
     titles = [short(hit.title or hit.image.sha256[:12], 28) for hit in hits]
     room = columns() - BAR - max(map(width, titles), default=0) - max((width(hit.licence) for hit in hits), default=0)
@@ -122,7 +131,7 @@ def lines(library: str, threshold: float | None, hits: "Sequence[Hit]") -> list[
         [
             bar(hit.similarity, threshold, top),
             cosine(hit.similarity),
-            bold(title) if accepted(hit, threshold) else title,
+            bold(title) if accepted(hit, threshold) and not unknown else title,
             dim(short(hit.caption, max(16, room - 15))),
             dim(short(hit.licence, 18)),
         ]

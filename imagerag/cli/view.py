@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
@@ -33,6 +34,22 @@ def say_all(lines: Iterable[str], *, err: bool = False) -> None:
     """Print lines, all at once: one by one, each is flushed."""
     if told := list(lines):
         say("\n".join(told), err=err)
+
+
+def warning_lines(warnings: Iterable[str]) -> list[str]:
+    """Warnings, wrapped for the eye; what is to be typed is never cut."""
+    return [
+        "\n".join(
+            textwrap.wrap(
+                f"warning: {clean(warning)}",
+                min(columns(), 100),
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+        for warning in warnings
+    ]
 
 
 def say_json(document: Any, *, indent: int | None = 2) -> None:

@@ -219,7 +219,7 @@ async def test_killed_and_run_again(hundred, home, embedder, child, batches):
 
 
 async def test_stopped_before_calibration_is_made_up_for(folder, library, home, embedder, monkeypatch):
-    async def stop(self):
+    async def stop(self, **how):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -9,6 +9,7 @@ from imagerag.tools.judges import checklist as checklists
 from imagerag.tools.judges.checklist import split_style
 from imagerag.tools.judges.clip import ClipJudge
 from imagerag.tools.sketch.borrowing import untangle
+from imagerag.tools.sketch.foreign import is_known
 from imagerag.tools.sketch.language import Mention, parse
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
@@ -63,15 +64,11 @@ def unchecked(requirement: Requirement) -> str:
     reading = parse(requirement.text)
     if wordless := checklists.unchecked(requirement):
         return wordless
-    if reading.background or (reading.mentions and all(_seen(mention) for mention in reading.mentions)):
+    if reading.background or (reading.mentions and all(map(is_known, reading.mentions))):
         return ""
     words = [word for mention in reading.mentions for word in mention.unknown if not mention.shape]
     named = ", ".join(f"“{word}”" for word in dict.fromkeys(words)) or "it"
     return f"the sketch judge does not know {named}"
-
-
-def _seen(mention: Mention) -> bool:
-    return bool(mention.shape) or (mention.known and not mention.unknown)
 
 
 def near_misses(text: str) -> list[str]:

@@ -1,0 +1,78 @@
+"""What is said before anything is drawn or paid: where the toy world of sketches meets what is not of it, and where a
+library does not find even its own captions. One line each, with what to type."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
+from imagerag.graphs.wiring import Wiring
+
+if TYPE_CHECKING:
+    from imagerag.store.passport import Passport
+
+SKETCH: Final = "sketch"
+PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"
+"""The encoder that is proposed for real pictures: the presets' own."""
+
+ACCEPTED: Final = 0.5
+"""Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
+
+
+async def run_warnings(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:
+    """What is likely to go wrong with a run of this setup; the library is opened, nothing else is done."""
+    from imagerag.tools.sketch.foreign import foreign_words, is_foreign
+
+    told: list[str] = []
+    foreign = is_foreign(prompt)
+    if setup.generator == SKETCH and foreign:
+        told.append(_drawn_words(foreign_words(prompt)))
+    if setup.judge == SKETCH and setup.generator != SKETCH:
+        told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
+    if setup.library:
+        real = foreign or setup.generator != SKETCH
+        passport = getattr(await wiring.library(setup.library), "passport", None)
+        told += library_warnings(setup.library, passport, real=real) if passport is not None else []
+    return tuple(told)
+
+
+async def question_warnings(wiring: Wiring, library: str) -> tuple[str, ...]:
+    """The same for a question that a library answers."""
+    passport = getattr(await wiring.library(library), "passport", None)
+    return tuple(library_warnings(library, passport)) if passport is not None else ()
+
+
+def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> list[str]:
+    """What is wrong with a library.
+
+    Args:
+        real: it is to serve something that is not of the sketch world.
+    """
+    threshold, toy = passport.threshold, passport.spec == SKETCH and name != BUILT_IN_LIBRARY
+    anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
+    if threshold and threshold.accepted is not None and threshold.accepted < ACCEPTED:
+        share = f"{100 * threshold.accepted:.0f} % of library {name}'s own captions reach its threshold"
+        then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
+        return [f"only {share}, so that little will be found; {then}"]
+    if toy and real:
+        return [f"library {name} was encoded with sketch, which knows coloured shapes only: {anew}"]
+    return []
+
+
+def encoder_warning(pictures: Sequence[bytes]) -> str | None:
+    """What to say before real pictures are encoded with the toy's encoder, which nobody asked for."""
+    from imagerag.tools.sketch.foreign import are_photographs
+
+    if not are_photographs(pictures):
+        return None
+    return (
+        "the encoder is sketch, which knows coloured shapes only, and these look like photographs: "
+        f"index them with --embedder {PHOTOGRAPHS}"
+    )
+
+
+def _drawn_words(words: Sequence[str]) -> str:
+    named = ", ".join(f"“{word}”" for word in words[:3]) + (" …" if len(words) > 3 else "")
+    lacks = f"does not know {named}" if words else "finds none in this prompt"
+    return (
+        f"the sketch generator draws coloured shapes only and {lacks}: draw with --preset openai, or --generator SPEC"
+    )

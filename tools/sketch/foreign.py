@@ -1,0 +1,50 @@
+"""What is not of the sketch world: words it does not know, pictures that it could not have drawn."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from imagerag.tools.sketch.borrowing import untangle
+from imagerag.tools.sketch.language import Mention, parse
+
+SAMPLE: Final = 8
+COLOURS: Final = 50
+"""Colours (16 shades a channel, 128 pixels): drawings of the sketch world have at most 48, photographs some hundred."""
+
+
+def is_known(mention: Mention) -> bool:
+    """Whether this world has the thing itself: a shape, or anything at all that is said of nothing unknown."""
+    return bool(mention.shape) or (mention.known and not mention.unknown)
+
+
+def foreign_words(text: str) -> list[str]:
+    """The words of a text that name things this world does not have."""
+    mentions = parse(untangle(text)[0]).mentions
+    words = [word for mention in mentions if not is_known(mention) for word in mention.unknown]
+    return list(dict.fromkeys(words))
+
+
+def is_foreign(text: str) -> bool:
+    """Whether a text speaks of something this world does not have, or of nothing it has."""
+    reading = parse(untangle(text)[0])
+    return bool(foreign_words(text)) or not (reading.background or any(map(is_known, reading.mentions)))
+
+
+def are_photographs(pictures: Sequence[bytes]) -> bool:
+    """Whether most of the first pictures could not have been drawn by this world's painter."""
+    foreign = [_many_colours(data) for data in pictures[:SAMPLE]]
+    return 2 * sum(foreign) > len(foreign)
+
+
+def _many_colours(data: bytes) -> bool:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.thumbnail((128, 128), Image.Resampling.NEAREST)
+            small = ImageOps.posterize(opened.convert("RGB"), 4)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return len(small.getcolors(128 * 128) or ()) >= COLOURS
