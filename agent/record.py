@@ -158,16 +158,28 @@ def next_steps(record: RunRecord) -> list[str]:
         return [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
     if record.outcome is None:
         return [f"the run is unfinished: {resume}"]
-    return {
-        Outcome.ALIGNED: [],
-        Outcome.BEST_EFFORT: [f"allow more rounds: {go_on} --more-rounds 3", _add(record)],
-        Outcome.NO_USABLE_REFERENCE: [_add(record), "or accept the best attempt as it is"],
-        Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
-        Outcome.BUDGET_EXHAUSTED: [f"allow more: {go_on} with --max-calls, --max-cost-usd or --deadline-s"],
-        Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
-        Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
-        Outcome.CANCELLED: [],
-    }[record.outcome]
+    return (
+        _mask_steps(record)
+        + {
+            Outcome.ALIGNED: [],
+            Outcome.BEST_EFFORT: [f"allow more rounds: {go_on} --more-rounds 3", _add(record)],
+            Outcome.NO_USABLE_REFERENCE: [_add(record), "or accept the best attempt as it is"],
+            Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
+            Outcome.BUDGET_EXHAUSTED: [f"allow more: {go_on} with --max-calls, --max-cost-usd or --deadline-s"],
+            Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
+            Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
+            Outcome.CANCELLED: [],
+        }[record.outcome]
+    )
+
+
+def _mask_steps(record: RunRecord) -> list[str]:
+    """What to know of a mask that could not be held."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    if best is None or best.mask is None or best.mask.held:
+        return []
+    changed = f"{100 * best.mask.changed_outside:.0f} % of what is outside of it changed"
+    return [f"the mask is not held ({best.mask.reason}; {changed}): give --size in the picture's own shape"]
 
 
 def _add(record: RunRecord) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Decision, Outcome, Query, Search, UsedReference, Verdict
 from imagerag.cli.view import accent, bar, bold, columns, count, dim, scale, short, table, tick
+from imagerag.report.masks import mask_words
 from imagerag.report.words import cosine, score_of
 
 DECISIONS: Final[dict[Decision | None, str]] = {
@@ -76,6 +77,8 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     image = attempt.image
     size = f"{image.width}×{image.height}"
     lines = [f"  {dim('picture')}  {image.sha256[:12]}  {dim(size)}"]
+    if attempt.mask:
+        lines.append(f"  {dim('mask')}     {short(mask_words(attempt.mask), columns() - 12)}")
     if attempt.references:
         lines.append(f"  {dim('sent')}     {short(attempt.prompt, columns() - 12)}")
         lines += reference_lines(attempt.references, indent=2)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
 from imagerag.report.markup import Html, join, tag
+from imagerag.report.masks import mask_words
 from imagerag.report.pictures import Gallery
 from imagerag.report.words import cosine, counted, decision_of, score_of
 
@@ -35,6 +36,7 @@ def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
         ),
         tag("figure", gallery.large(made.image, f"attempt {made.index}"), class_="picture"),
         _sent_with(made.references, gallery),
+        tag("p", mask_words(made.mask), class_="mask") if made.mask else None,
         checklist(made.verdict),
         _folded_prompt(made, record.prompt),
         class_="attempt best" if best else "attempt",
@@ -52,7 +54,9 @@ def _sent(reference: UsedReference, gallery: Gallery) -> Html:
     if reference.mask is None:
         return tag("li", picture, tag("span", _name(reference)))
     mask = gallery.mask(reference.mask, f"mask of {_name(reference)}: it may change where this is light")
-    return tag("li", picture, mask, tag("span", _name(reference), tag("small", "changed only where the mask is light")))
+    return tag(
+        "li", picture, mask, tag("span", _name(reference), tag("small", "to be changed only where the mask is light"))
+    )
 
 
 def _name(reference: UsedReference) -> str:
