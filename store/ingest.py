@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import MAX_BYTES
@@ -20,7 +21,9 @@ from imagerag.store.library import Library
 from imagerag.store.manifest import SIDECARS, Description, Manifest, clean, read_manifest, read_sidecar
 from imagerag.store.rows import NewImage, Row
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".mpo"}
+)
 BATCH = 32
 
 
@@ -154,9 +157,13 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
     import numpy as np
 
     with report._timed("embed"):
-        vectors = await library.embedder.embed_images([seen.data for seen in new])
+        vectors = await _embedded(new, library)
     images = []
-    for seen, vector in zip(new, np.asarray(vectors, dtype=np.float32), strict=True):
+    for seen, found in zip(new, vectors, strict=True):
+        if isinstance(found, str):
+            report.skipped.append((clean(str(seen.path)), found))
+            continue
+        vector = np.asarray(found, dtype=np.float32)
         if not abs(float(np.linalg.norm(vector)) - 1) < 1e-2:
             report.skipped.append((clean(str(seen.path)), "the encoder gave no usable vector for it"))
         else:
@@ -164,6 +171,16 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
     with report._timed("write"):
         await library.upsert(images)
     report.added += len(images)
+
+
+async def _embedded(new: Sequence[_Seen], library: Library) -> Sequence[Any]:
+    """The vector of each image, or why it has none: one that an encoder refuses does not take the others along."""
+    try:
+        return list(await library.embedder.embed_images([seen.data for seen in new]))
+    except UsageError as error:
+        if len(new) == 1:
+            return [str(error)]
+    return [found for seen in new for found in await _embedded([seen], library)]
 
 
 def _new_row(seen: _Seen) -> Row:
@@ -183,15 +200,21 @@ def _read(path: Path, listed: Manifest) -> _Seen | str:
         said = listed.entries.get(path)
         return _Seen(path, data, look(data), read_sidecar(path) if said is None else said)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {error.strerror or error}"
     except UsageError as error:
         return str(error)
+    except Exception as error:  # nothing about one file ends the reading of the others
+        return f"cannot be read: {type(error).__name__}: {error}"
 
 
 def _plan(paths: Sequence[Path], manifest: str | os.PathLike[str] | None) -> tuple[list[Path], Manifest]:
     """Every file to look at, absolute, each once and always in the same order, and the manifest."""
     for path in paths:
-        if not path.exists():
+        try:
+            there = path.exists()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if not there:
             raise UsageError(f"there is no file or folder {path}")
     roots = [path for path in paths if path.is_dir()]
     listed = Manifest()
@@ -211,22 +234,28 @@ def _plan(paths: Sequence[Path], manifest: str | os.PathLike[str] | None) -> tup
 
 def _walk(folder: Path, walked: set[tuple[int, int]]) -> Iterator[Path]:
     """Files below a folder, sorted by name, hidden ones left out. Links are followed, but no folder is walked twice."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in walked:
-        return
-    walked.add((status.st_dev, status.st_ino))
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        yield folder  # to be listed as what could not be read
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if not _is_folder(path):
+            yield path
             continue
-        if entry.is_dir():
-            yield from _walk(entry, walked)
-        else:
-            yield entry
+        try:
+            status = path.stat()
+            entries = sorted(path.iterdir()) if (status.st_dev, status.st_ino) not in walked else []
+        except OSError:
+            yield path  # to be listed as what could not be read
+            continue
+        walked.add((status.st_dev, status.st_ino))
+        waiting += reversed([entry for entry in entries if not entry.name.startswith(".")])
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; of what may not be looked at, reading it will say why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _is_sidecar(path: Path) -> bool:

@@ -25,9 +25,16 @@ generator_option = click.option(
     "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )
 judge_option = click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
-sheet_option = click.option(
-    "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
-)
+
+
+def sheet_option(function: Function) -> Function:
+    """`--sheet`, and the `--overwrite` that goes with it."""
+    sheet = click.option(
+        "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
+    )
+    return overwrite_option(sheet(function))
+
+
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 
@@ -167,7 +174,6 @@ def output_options(function: Function) -> Function:
         ),
         click.option("--events", is_flag=True, help="Print each step on stdout as a line of JSON."),
         json_option,
-        overwrite_option,
         sheet_option,
         click.option(
             "--out", callback=picture_of, metavar="FILE", help="Where to write the picture and its sidecar FILE.json."

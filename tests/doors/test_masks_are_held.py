@@ -131,13 +131,8 @@ async def test_a_subject_that_only_exif_turns_is_held_upright(server: Loopback, 
     tags = Image.Exif()
     tags[0x0112] = 6
     turned = file(ROOM.transpose(Image.Transpose.ROTATE_90), exif=tags)
-    rag = ImageRAG(
-        preset="sketch",
-        generator=f"openai:gpt-image-2@{server.base_url}",
-        judge="mine",
-        library="sketch",
-        home=tmp_path,
-    )
+    drawing = f"openai:gpt-image-2@{server.base_url}"
+    rag = ImageRAG(preset="sketch", generator=drawing, judge="mine", library="sketch", home=tmp_path)
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
     server.enqueue("images.edit", Reply(images=(file(REDRAWN),)))
     record = await rag.generate("a heart", subjects=[turned], mask=file(mask_of(64, 48)))
