@@ -1,11 +1,13 @@
 """One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imagerag.agent.calls import Calls
 from imagerag.agent.errors import UnreadableImageError, UsageError
+from imagerag.agent.masking import hold, viewable
 from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
 from imagerag.agent.progress import Watcher, watched
 from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
@@ -50,8 +52,26 @@ class Draughtsman:
                 return Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
             raise await self._kept(unread)
 
+        async def finished() -> Drawn:
+            return await self._finished(await ask(), references)
+
         content = self._content(prompt, references)
-        return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
+        return await calls.make("generate", self.generator.identity, Drawn, content, finished, variation)
+
+    async def _finished(self, drawn: Drawn, references: Sequence[UsedReference]) -> Drawn:
+        """What is shown and judged: held within the first image's mask, in a format that everything shows."""
+        data, found = await self.blobs.get(drawn.image.sha256), None
+        if references and references[0].mask is not None:
+            sent, knobs = await self.part(references[0]), self.knobs
+            assert sent.mask is not None, "its mask was sent along"
+            held = await asyncio.to_thread(
+                hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather
+            )
+            data, found = held.data or data, held.check
+        shown = await asyncio.to_thread(viewable, data)
+        image = await self.blobs.put(shown or data)
+        original = drawn.image if image != drawn.image else None
+        return replace(drawn, image=image, original=original, mask=found)
 
     def _content(self, prompt: str, references: Sequence[UsedReference]) -> dict[str, Any]:
         """What decides the picture. A mask is named only where there is one: calls of before have no such word."""
@@ -60,7 +80,9 @@ class Draughtsman:
             "prompt": prompt,
             "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
             "size": str(self.knobs.size) if self.knobs.size else None,
-        } | ({"masks": masks} if masks else {})
+            **({"masks": masks} if masks else {}),
+            **({"mask_feather": self.knobs.mask_feather} if masks and self.knobs.mask_feather else {}),
+        }
 
     def _watcher(self) -> Watcher:
         wanted = self.knobs.partial_images

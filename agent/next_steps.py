@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.no_reference import furthest
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
-from imagerag.formatting.numbers import cosine
+from imagerag.formatting.numbers import cosine, percent
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -25,7 +25,11 @@ def next_steps(record: "RunRecord") -> list[str]:
         return [f"the run is unfinished: {resume}"]
     if record.error == "AuthError":
         return [_key(record), f"see what happened: imagerag show {record.run_id}"]
-    if record.outcome is Outcome.NO_USABLE_REFERENCE:
+    return [*_mask_steps(record), *_after(record, record.outcome, go_on)]
+
+
+def _after(record: "RunRecord", outcome: Outcome, go_on: str) -> list[str]:
+    if outcome is Outcome.NO_USABLE_REFERENCE:
         return [*_ways_out(record), "or accept the best attempt as it is"]
     return {
         Outcome.ALIGNED: [],
@@ -35,7 +39,16 @@ def next_steps(record: "RunRecord") -> list[str]:
         Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
         Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
         Outcome.CANCELLED: [],
-    }[record.outcome]
+    }[outcome]
+
+
+def _mask_steps(record: "RunRecord") -> list[str]:
+    """What to know of a mask that could not be held."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    if best is None or best.mask is None or best.mask.held:
+        return []
+    changed = f"{percent(best.mask.changed_outside)} of what is outside of it changed"
+    return [f"the mask is not held ({best.mask.reason}; {changed}): give --size in the image's own shape"]
 
 
 def _key(record: "RunRecord") -> str:

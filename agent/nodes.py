@@ -280,6 +280,8 @@ class Nodes:
             round=coming_round(state),
             prompt=drawn.prompt or prompt,
             image=drawn.image,
+            original=drawn.original,
+            mask=drawn.mask,
             references=tuple(references),
             generator=drawn.answered_by or self.generator.identity,
             variation=variation,
@@ -344,7 +346,7 @@ class Nodes:
             role=reference.role,
             concept=reference.concept,
             caption=reference.caption,
-            mask=await self.blobs.get(reference.mask.sha256) if reference.mask else None,
+            mask=(await self.blobs.for_models(reference.mask.sha256))[0] if reference.mask else None,
         )
 
 

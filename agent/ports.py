@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.agent.types import Concept, ImageRef, Requirement, Scalar, Size, Variation, Verdict
+from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, Scalar, Size, Variation, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -203,11 +203,18 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn(Reading):
-    """What a generator gave back, once its bytes are in the blob store."""
+    """What a generator gave back, once its bytes are in the blob store.
+
+    Attributes:
+        original: its own bytes, where `image` was made from them.
+        mask: whether the first image's mask is held, where it has one.
+    """
 
     image: ImageRef
     revised_prompt: str | None = None
     prompt: str | None = None
+    original: ImageRef | None = None
+    mask: MaskCheck | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,6 +155,23 @@ class UsedReference(Value):
     licence: str = ""
 
 
+class MaskCheck(Value):
+    """Whether an edited picture stayed as it was outside its mask.
+
+    Attributes:
+        held: the attempt's image shows the user's own picture there, pixel by pixel.
+        changed_outside: share of those pixels that the generator had changed visibly, in [0, 1]; where the mask is
+            held they were put back.
+        drawn: the size that was drawn (WIDTHxHEIGHT), where the image was resized to lie exactly on the picture.
+        reason: why it is not held.
+    """
+
+    held: bool
+    changed_outside: float = Field(ge=0, le=1)
+    drawn: str = ""
+    reason: str = ""
+
+
 class Attempt(Value):
     """One image of a run, with the exact prompt and references sent, and its verdict once judged.
 
@@ -162,12 +179,17 @@ class Attempt(Value):
         index: 0 is the initial image.
         round: 0 for the initial image, then the round that drew it.
         prompt: the exact text sent to the generator; the user's own words when the image was handed in.
+        original: what the generator gave back, byte for byte, where `image` was made from it: put back outside of a
+            mask, or converted because not everything shows it.
+        mask: whether the mask of the first subject is held, where it has one.
     """
 
     index: int = Field(ge=0)
     round: int = Field(ge=0)
     prompt: str
     image: ImageRef
+    original: ImageRef | None = None
+    mask: MaskCheck | None = None
     references: tuple[UsedReference, ...] = ()
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
@@ -431,6 +453,7 @@ class Knobs(Value):
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.
         partial_images: unfinished pictures to be shown while one is drawn, where the generator can; they cost tokens.
+        mask_feather: pixels over which what is new fades into the picture that is edited, inwards from its mask's edge.
         where: metadata a reference must have.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have; empty allows all.
@@ -456,6 +479,7 @@ class Knobs(Value):
     seed: int = Field(default=0, ge=0, lt=2**32)
     size: Size | None = None
     partial_images: int = Field(default=0, ge=0, le=3)
+    mask_feather: int = Field(default=0, ge=0, le=256)
     where: Mapping[str, str] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()

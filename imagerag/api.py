@@ -80,6 +80,7 @@ class ImageRAG(GoingOn):
         seed: int = 0,
         size: str | tuple[int, int] | None = None,
         partial_images: int = 0,
+        mask_feather: int = 0,
         where: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
@@ -98,7 +99,7 @@ class ImageRAG(GoingOn):
             library: where references come from, when not the one this object was made with.
             subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the picture.
             mask: a PNG as large as the first subject, below 4 MB: that picture is edited, and only where the mask is
-                transparent. For generators that take one.
+                transparent. What the generator changes elsewhere is put back. For generators that take one.
             initial_image: an image to start from instead of drawing the first.
             max_rounds: redrawings at most, 0 to 20.
             max_references: images sent with the prompt at most, subjects included, 1 to 16.
@@ -111,6 +112,7 @@ class ImageRAG(GoingOn):
             size: "WxH" or a pair, in pixels.
             partial_images: unfinished pictures to be told of ("progress" events) while one is drawn, 0 to 3, where the
                 generator can; they cost tokens.
+            mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
             where: metadata a reference must have; tags and licences likewise.
             journal: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where
                 nothing was recorded.
@@ -136,6 +138,7 @@ class ImageRAG(GoingOn):
             seed=seed,
             size=parse_size(size),
             partial_images=partial_images,
+            mask_feather=mask_feather,
             where=dict(where or {}),
             tags=tuple(tags),
             licences=tuple(licences),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import decode, encode
 from imagerag.agent.record import RunRecord
 from imagerag.store.blobs import FileBlobStore, write_atomically
 
@@ -17,25 +18,53 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path) -> RunRecor
 
     Args:
         record: a run; without an image nothing is written.
-        out: the file; a suffix that fits is added when there is none. Its bytes are the generator's own, so a suffix
-            of another format is refused rather than lied about.
+        out: the file; a suffix that fits is added when there is none. Where its suffix is of another format than the
+            image, the image is converted to it.
 
     Returns:
         The record, its image's path now `out`.
 
     Raises:
-        UsageError: the file cannot be written, or its suffix is of another format.
+        UsageError: the file cannot be written, or no picture has its suffix.
     """
     if record.image is None:
         return record
-    suffix = SUFFIXES.get(record.image.media_type, "")
-    path = out if out.suffix else out.with_suffix(suffix)
-    if path.suffix.lower().replace("jpeg", "jpg") != suffix:
-        raise UsageError(f"the image is {record.image.media_type}: name the file {path.with_suffix(suffix)}")
+    suffix = SUFFIXES.get(record.image.media_type, ".png")
+    path = out if out.suffix else out.with_name(out.name + suffix)
+    wanted = media_type_of(path)
     data = await blobs.get(record.image.sha256)
+    if wanted != record.image.media_type:
+        data = await asyncio.to_thread(lambda: encode(decode(data).image, wanted))
     await write_file(path, data)
-    await write_file(path.with_name(path.name + ".json"), json.dumps(sidecar(record), indent=2).encode())
+    await write_file(sidecar_path(path), json.dumps(sidecar(record), indent=2).encode())
     return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})
+
+
+def media_type_of(file: Path) -> str:
+    """What a picture's file is by its name.
+
+    Raises:
+        UsageError: no picture's file is named so.
+    """
+    named = file.suffix.lower().replace("jpeg", "jpg")
+    for media_type, suffix in SUFFIXES.items():
+        if suffix == named:
+            return media_type
+    raise UsageError(f"{file}: a picture's file ends in .png, .jpg, .webp or .gif")
+
+
+def sidecar_path(file: Path) -> Path:
+    """Where the sidecar of a picture's file is."""
+    return file.with_name(file.name + ".json")
+
+
+def is_sidecar(file: Path) -> bool:
+    """Whether a file is a sidecar that we wrote, and may write anew."""
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("schema") == "imagerag.sidecar/1"
 
 
 def sidecar(record: RunRecord) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import MAX_BYTES
@@ -23,7 +24,9 @@ from imagerag.store.manifest import Manifest, read_manifest
 from imagerag.store.rows import NewImage, Row
 from imagerag.store.sidecars import Sidecars
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".mpo"}
+)
 BATCH = 32
 
 
@@ -188,9 +191,13 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
     import numpy as np
 
     with report._timed("embed"):
-        vectors = await library.embedder.embed_images([seen.data for seen in new])
+        vectors = await _embedded(new, library)
     images = []
-    for seen, vector in zip(new, np.asarray(vectors, dtype=np.float32), strict=True):
+    for seen, found in zip(new, vectors, strict=True):
+        if isinstance(found, str):
+            report.skipped.append((clean(str(seen.path)), found))
+            continue
+        vector = np.asarray(found, dtype=np.float32)
         if not abs(float(np.linalg.norm(vector)) - 1) < 1e-2:
             report.skipped.append((clean(str(seen.path)), "the encoder gave no usable vector for it"))
         else:
@@ -198,6 +205,16 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
     with report._timed("write"):
         await library.upsert(images)
     report.added += len(images)
+
+
+async def _embedded(new: Sequence[_Seen], library: Library) -> Sequence[Any]:
+    """The vector of each image, or why it has none: one that an encoder refuses does not take the others along."""
+    try:
+        return list(await library.embedder.embed_images([seen.data for seen in new]))
+    except UsageError as error:
+        if len(new) == 1:
+            return [str(error)]
+    return [found for seen in new for found in await _embedded([seen], library)]
 
 
 def _new_row(seen: _Seen) -> Row:
@@ -218,9 +235,11 @@ def _read(path: Path, listed: Manifest, sidecars: Sidecars) -> _Seen | str:
         said = listed.entries.get(path, Description()).or_else(beside.description)
         return _Seen(path, data, look(data), said, beside.problems)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {error.strerror or error}"
     except UsageError as error:
         return str(error)
+    except Exception as error:  # nothing about one file ends the reading of the others
+        return f"cannot be read: {type(error).__name__}: {error}"
 
 
 def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
@@ -239,7 +258,11 @@ def _plan(
 ) -> tuple[list[Path], Manifest]:
     """Every file to look at, absolute, each once and always in the same order, and the manifest."""
     for path in paths:
-        if not path.exists():
+        try:
+            there = path.exists()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if not there:
             raise UsageError(f"there is no file or folder {path}")
     roots = [path for path in paths if path.is_dir()]
     listed = Manifest()
@@ -261,19 +284,25 @@ def _plan(
 def _walk(folder: Path, walked: set[tuple[int, int]], excluded: Callable[[Path], bool]) -> Iterator[Path]:
     """Files below a folder, sorted by name, without those that are excluded. Links are followed, but no folder is
     walked twice."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in walked:
-        return
-    walked.add((status.st_dev, status.st_ino))
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        yield folder  # to be listed as what could not be read
-        return
-    for entry in entries:
-        if excluded(entry):
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if not _is_folder(path):
+            yield path
             continue
-        if entry.is_dir():
-            yield from _walk(entry, walked, excluded)
-        else:
-            yield entry
+        try:
+            status = path.stat()
+            entries = sorted(path.iterdir()) if (status.st_dev, status.st_ino) not in walked else []
+        except OSError:
+            yield path  # to be listed as what could not be read
+            continue
+        walked.add((status.st_dev, status.st_ino))
+        waiting += reversed([entry for entry in entries if not excluded(entry)])
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; of what may not be looked at, reading it will say why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

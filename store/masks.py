@@ -41,7 +41,7 @@ def check_mask(mask: bytes, picture: bytes) -> None:
         sizes = f"it has {hole.width}x{hole.height} pixels, the subject {whole.width}x{whole.height}"
         raise UsageError(f"a mask must be as large as the subject it is for: {sizes}")
     alpha = decode(mask).image
-    least = alpha.getchannel("A").getextrema()[0] if alpha.mode == "RGBA" else 255
+    least = min(alpha.getchannel("A").tobytes()) if alpha.mode == "RGBA" else 255
     if least == 255:
         raise UsageError("the mask is transparent nowhere: make transparent what may change, and leave the rest opaque")
     if least > 0:

@@ -12,7 +12,7 @@ from imagerag.agent.answering.record import AnswerRecord
 from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.files import sheet_of
+from imagerag.cli.files import overwrite_option, sheet_of
 from imagerag.cli.generate import read_prompt
 from imagerag.cli.narrate import first_time
 from imagerag.cli.options import (
@@ -62,6 +62,7 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 )
 @limit_options
 @click.option("--sheet", callback=sheet_of, metavar="FILE", help="Also write a picture (PNG) of what was retrieved.")
+@overwrite_option
 @json_option
 @quiet_option
 @pass_globals

@@ -47,6 +47,7 @@ class Delivery:
     ask: Callable[[RunRecord], Sequence[str]] | None = None
     live: Live | None = None
     run_id: str = field(default="", init=False)
+    undelivered: bool = field(default=False, init=False)
 
     @classmethod
     def wanted(cls, rag: ImageRAG, output: Output, *, library: str | None = None, choosing: bool = True) -> "Delivery":
@@ -89,7 +90,7 @@ def conduct(delivery: Delivery, events: AsyncIterator[RunEvent], *, waiting: Run
         say_json(record.as_json())
     elif delivery.mode == "human":
         say_all([*summary(record), *(question_lines(record.question) if record.question else [])])
-    return exit_code(record)
+    return exit_code(record) or int(delivery.undelivered)
 
 
 async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRecord:
@@ -146,7 +147,10 @@ async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
         if delivery.sheet is not None:
             await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
     except UsageError as error:
-        raise UsageError(f"{error} The run itself is kept: imagerag show {record.run_id}") from error
+        # The work is done and paid for: it is told as always, its image where the run keeps it.
+        delivery.undelivered = True
+        say(f"imagerag: {error}", err=True)
+        say(f"  the run itself is kept: imagerag show {record.run_id}", err=True)
     return record
 
 

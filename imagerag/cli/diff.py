@@ -10,7 +10,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.files import writable
+from imagerag.cli.files import allowed, fresh, overwrite_option
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.runs import named
 from imagerag.cli.view import accent, bold, columns, dim, say, say_all, say_json, short, table
@@ -25,6 +25,7 @@ DIFFERENT = 1
 @click.command("diff")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
+@overwrite_option
 @click.option("--out", metavar="FILE", help="Also write it as one page (HTML), pictures side by side.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 when the runs differ, for scripts.")
 @json_option
@@ -63,7 +64,7 @@ def _page(out: str | None) -> Path | None:
     file = Path(out).expanduser()
     if file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {out}: the page's file ends in .html")
-    return writable(file)
+    return fresh(file, overwrite=allowed(click.get_current_context()))
 
 
 def _lines(found: RunDiff) -> list[str]:

@@ -50,6 +50,7 @@ READ_AT_MOST = 1_000_000
     "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
 )
 @click.option("--mask", metavar="FILE", help="Edit the first subject only where this PNG of its size is transparent.")
+@click.option("--mask-feather", type=int, default=0, metavar="PX", help="Fade over so many pixels inside of the mask.")
 @click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
 @threshold_option

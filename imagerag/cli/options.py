@@ -3,7 +3,7 @@
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.files import picture_of, sheet_of
+from imagerag.cli.files import apart, overwrite_option, picture_of, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,9 +31,16 @@ assume_option = click.option(
     metavar="X",
     help="What a call counts as whose price is not known.",
 )
-sheet_option = click.option(
-    "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
-)
+
+
+def sheet_option(function: Function) -> Function:
+    """`--sheet`, and the `--overwrite` that goes with it."""
+    sheet = click.option(
+        "--sheet", callback=sheet_of, metavar="FILE", help="Also write a contact sheet (PNG) of the whole run."
+    )
+    return overwrite_option(sheet(function))
+
+
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 
@@ -152,6 +159,12 @@ class Output:
     quiet: bool
 
 
+def _images_of(given: Mapping[str, Any]) -> list[str | None]:
+    """The files that a command reads its images from; a subject can have a name before its file."""
+    subjects = [file for subject in given.get("subjects", ()) for file in (subject, subject.partition("=")[2])]
+    return [given.get("mask"), given.get("initial_image"), *subjects]
+
+
 def output_options(function: Function) -> Function:
     """`--out`, `--sheet`, `--json`, `--events`, `--live`, `--quiet`; the command gets them as one `output`."""
 
@@ -161,6 +174,7 @@ def output_options(function: Function) -> Function:
             raise click.UsageError("--json prints one document, --events a line per step: take one of them")
         mode: Mode = "json" if as_json else "events" if events else "human"
         output = Output(mode, *(given.pop(name) for name in ("out", "sheet", "live", "quiet")))
+        apart((output.out, output.sheet), [*_images_of(given)])
         return function(*args, output=output, **given)
 
     for option in (

@@ -9,10 +9,12 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.files import writable
+from imagerag.cli.files import allowed, fresh, overwrite_option
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.runs import named
 from imagerag.cli.view import count, say, say_json
+from imagerag.report.markup import escape
+from imagerag.report.page import POLICY
 
 if TYPE_CHECKING:
     from imagerag.store.runs import RunEntry
@@ -23,6 +25,7 @@ FOLDER = "imagerag-reports"
 @click.command("report")
 @click.argument("runs", nargs=-1, metavar="RUN…")
 @click.option("--all", "every", is_flag=True, help="Every run there is, and an index over them.")
+@overwrite_option
 @click.option("--out", metavar="FILE|DIR", help="Where to: a page for one run, a folder for several.")
 @json_option
 @pass_globals
@@ -48,14 +51,26 @@ def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
 
     if file is not None and file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {file}: a report's file ends in .html (or name a folder that exists)")
+    if file is not None:
+        page_to_write(file)
     record = asyncio.run(rag.record(run))
-    file = writable(file or Path(f"{record.run_id}.html"))
+    file = file or page_to_write(Path(f"{record.run_id}.html"))
     asyncio.run(write_report(rag, record, file))
     if as_json:
         say_json({"schema": "imagerag.report/1", "run_id": record.run_id, "path": str(file)})
     else:
         say(f"report: {file}")
     return 0
+
+
+def page_to_write(file: Path) -> Path:
+    """The file, when it can be written: a page that we wrote before is written anew without asking.
+
+    Raises:
+        UsageError: it cannot be, or it is something else.
+    """
+    ours = file.is_file() and escape(POLICY).encode() in file.read_bytes()[:2000]
+    return fresh(file, overwrite=ours or allowed(click.get_current_context()))
 
 
 def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) -> int:
@@ -68,7 +83,9 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
 
     runs = tuple(named(rag, run) for run in runs)
     entries = asyncio.run(chosen())
-    index = asyncio.run(write_reports(rag, entries, writable(folder / "index.html").parent))
+    for page in (folder / "index.html", *(folder / f"{entry.run_id}.html" for entry in entries)):
+        page_to_write(page)
+    index = asyncio.run(write_reports(rag, entries, folder))
     if as_json:
         paths = {entry.run_id: str(folder / f"{entry.run_id}.html") for entry in entries}
         say_json({"schema": "imagerag.reports/1", "index": str(index), "reports": paths})

@@ -7,6 +7,7 @@ from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, Use
 from imagerag.cli.view import accent, bar, bold, columns, dim, scale, short, table, tick
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds
+from imagerag.report.masks import mask_words
 from imagerag.report.words import attempt_title, score_of
 
 
@@ -45,6 +46,8 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     image = attempt.image
     size = f"{image.width}×{image.height}"
     lines = [f"  {dim('picture')}  {image.sha256[:12]}  {dim(size)}"]
+    if attempt.mask:
+        lines.append(f"  {dim('mask')}     {short(mask_words(attempt.mask), columns() - 12)}")
     if attempt.references:
         lines.append(f"  {dim('sent')}     {short(attempt.prompt, columns() - 12)}")
         lines += reference_lines(attempt.references, indent=2)

@@ -7,6 +7,7 @@ from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReferenc
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, drawing
 from imagerag.report.markup import Html, join, tag
+from imagerag.report.masks import mask_words
 from imagerag.report.pictures import Gallery
 from imagerag.report.words import decision_of, passed, score_of
 
@@ -37,6 +38,7 @@ def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
         ),
         tag("figure", gallery.large(made.image, attempt_name(made.index)), class_="picture"),
         _sent_with(made.references, gallery),
+        tag("p", mask_words(made.mask), class_="mask") if made.mask else None,
         checklist(made.verdict),
         _folded_prompt(made, record.prompt),
         class_="attempt best" if best else "attempt",
@@ -54,7 +56,9 @@ def _sent(reference: UsedReference, gallery: Gallery) -> Html:
     if reference.mask is None:
         return tag("li", picture, tag("span", _name(reference)))
     mask = gallery.mask(reference.mask, f"mask of {_name(reference)}: it may change where this is light")
-    return tag("li", picture, mask, tag("span", _name(reference), tag("small", "changed only where the mask is light")))
+    return tag(
+        "li", picture, mask, tag("span", _name(reference), tag("small", "to be changed only where the mask is light"))
+    )
 
 
 def _name(reference: UsedReference) -> str:

@@ -23,10 +23,10 @@ from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLib
 from tests.doors.conftest import KNOWN, Imagerag, document, one_line
 
 
-def hole(width: int = 64, height: int = 64, *, alpha: int = 0, form: str = "PNG") -> bytes:
-    """A mask whose upper left quarter has this alpha."""
+def hole(width: int = 64, height: int = 64, *, alpha: int = 0, form: str = "PNG", share: int = 2) -> bytes:
+    """A mask whose upper left quarter (or less of it) has this alpha."""
     drawn = Image.new("RGBA", (width, height), "white")
-    drawn.paste((0, 0, 0, alpha), (0, 0, width // 2, height // 2))
+    drawn.paste((0, 0, 0, alpha), (0, 0, width // share, height // share))
     out = io.BytesIO()
     (drawn if form == "PNG" else drawn.convert("RGB")).save(out, form)
     return out.getvalue()
@@ -71,9 +71,8 @@ async def test_the_subject_is_edited_within_its_mask_in_every_round(server: Loop
     assert await rag.image_bytes(sent.mask.sha256) == MASK
     again = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK, journal="replay")
     assert (again.outcome, server.count()) == (Outcome.ALIGNED, 2)
-    other = await rag.generate(
-        "a heart on the wall", subjects=[("my room", SUBJECT)], mask=hole(alpha=128), journal="replay"
-    )
+    another = hole(share=4)
+    other = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=another, journal="replay")
     assert "masks" in other.reason
 
 
@@ -91,6 +90,7 @@ async def test_without_a_mask_a_call_is_known_by_what_it_was_before(server: Loop
     [
         (hole(32, 64), "32x64 pixels, the subject 64x64"),
         (hole(alpha=255), "transparent nowhere"),
+        (hole(alpha=128), "fully transparent nowhere .at its clearest it is 50 % transparent"),
         (hole(form="JPEG"), "must be a PNG below 4 MB"),
         (MASK + bytes(4 * 2**20), "must be a PNG below 4 MB"),
         (b"no image", "not an image"),
