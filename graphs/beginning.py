@@ -59,7 +59,7 @@ def beginning_with(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Grap
     first = {name: value if callable(value) else _always(value) for name, value in plain.items()}
     then = {name: _always(value) for name, value in over.items()}
     made = NodeBuilder().do(begin).write_to(**first).write_to(**then).build().node
-    # Among the writers, as `update_state` calls those alone; and first, as the decision after START reads what it wrote.
+    # Among the writers, as `update_state` calls those alone; first, as the decision after START reads what it wrote.
     graph.nodes[START] = start.copy({"writers": [made, *start.writers]})
     return graph
 

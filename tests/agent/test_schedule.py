@@ -57,3 +57,21 @@ def test_each_generator_has_its_references_put_in_its_own_way() -> None:
 def test_braces_and_anything_else_in_captions_and_prompts_is_data(prompt: str, caption: str) -> None:
     sent = reference_prompt(ReferenceTemplate(), prompt, [reference(caption)])
     assert sent == f"According to these images of {caption}, generate {prompt}"
+
+
+def test_own_nodes_may_work_beside_every_step() -> None:
+    assert step_ceiling(Knobs(max_rounds=2), own=2) == 3 * step_ceiling(Knobs(max_rounds=2))
+
+
+def test_the_ceiling_covers_every_step_of_the_longest_run() -> None:
+    searching = ["extract_concepts"] * len(TEMPERATURES) + ["write_captions", "retrieve", "shortlist"]
+    searching += ["retrieve", "shortlist", "select"]
+    rounds = 3
+    longest = ["retrieve", "shortlist", "retrieve", "shortlist", "select", "generate", "critique"]
+    longest += [*searching, "regenerate", "critique"] * rounds + [*searching, "finish"]
+    assert step_ceiling(Knobs(max_rounds=rounds)) >= len(longest)
+
+
+def test_a_judge_without_levers_gets_the_same_variation_with_its_number_only() -> None:
+    second = extraction_variation(1, frozenset(), seed=7)
+    assert (second.attempt, second.lever, second.seed, second.wording) == (1, "none", None, 0)

@@ -80,6 +80,28 @@ def test_without_room_nothing_is_offered_for_nothing_could_be_chosen() -> None:
     assert (decisions(decided), chosen) == ([["reserve"]], [])
 
 
+def test_the_same_cosine_as_the_limit_is_a_near_duplicate() -> None:
+    hits = [hit("a", 0.9, [1, 0]), hit("b", 0.8, [1, 0])]
+    assert [c.decision for c in candidates_of(hits, threshold=None, near_duplicate=1.0)] == [None, "near_duplicate"]
+
+
+def test_what_is_passed_over_hides_no_other_image() -> None:
+    hits = [hit("a", 0.9, [1.0, 0.0]), hit("b", 0.8, [0.98, 0.199]), hit("c", 0.7, [0.921, 0.389])]
+    found = candidates_of(hits, threshold=None, near_duplicate=0.97)
+    assert [c.decision for c in found] == [None, "near_duplicate", None]
+
+
+def test_what_two_searches_offer_is_taken_for_the_first_of_them() -> None:
+    query = [search("x", "a"), search("y", "a")]
+    both = [s.model_copy(update={"candidates": tuple(offered(c) for c in s.candidates)}) for s in query]
+    _, chosen = choose_by_hand(both, [image("a").sha256, image("a").sha256])
+    assert [ref.concept for ref in chosen] == ["x"]
+
+
+def offered(candidate: Candidate) -> Candidate:
+    return candidate.model_copy(update={"decision": "offered"})
+
+
 names = st.lists(st.sampled_from("abcdef"), max_size=6)
 
 

@@ -1,0 +1,89 @@
+"""Budgets in calls and money: shares of searches that run at once, and what a call can cost at most."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagerag.agent.ports import Tariff
+from imagerag.agent.spending import dearest, most_of, requests_made, spent, taken_elsewhere, why_not
+from imagerag.agent.types import Call, Concept, Knobs, Query
+
+TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}
+
+
+def call(role: str = "judge.critique", **values: Any) -> Call:
+    return Call(role=role, backend="b", elapsed_s=0, **values)
+
+
+@given(limit=st.integers(1, 40), made=st.integers(0, 40), count=st.integers(1, 8))
+def test_the_shares_of_searches_are_all_that_is_left_of_the_calls(limit: int, made: int, count: int) -> None:
+    knobs = Knobs(max_calls=limit)
+    shares = [
+        limit - requests_made(taken_elsewhere({**TASK, "place": [n, count], "made": made}, knobs), done_again=False)
+        for n in range(count)
+    ]
+    assert sum(max(0, share) for share in shares) == max(0, limit - made)
+    assert max(shares) - min(shares) <= 1
+
+
+@given(limit=st.floats(0.01, 10), gone=st.floats(0, 12), count=st.integers(1, 8))
+def test_the_shares_of_searches_are_all_that_is_left_of_the_money(limit: float, gone: float, count: int) -> None:
+    knobs = Knobs(max_cost_usd=limit)
+    task = {**TASK, "made": 3, "spent_usd": gone}
+    shares = [limit - spent(taken_elsewhere({**task, "place": [n, count]}, knobs)) for n in range(count)]  # type: ignore[typeddict-item]
+    assert sum(max(0.0, share) for share in shares) == pytest.approx(max(0.0, limit - gone))
+
+
+def test_a_call_that_fits_to_the_cent_is_made_and_one_that_does_not_is_not() -> None:
+    tariff = Tariff(known=True)
+    before = [call(cost_usd=0.1), call(cost_usd=0.2)]
+    assert why_not("judge.critique", "b", before, tariff, 0.7, 1.0) == ""
+    assert "can cost $0.71" in why_not("judge.critique", "b", before, tariff, 0.71, 1.0)
+
+
+def test_where_nothing_is_known_of_a_call_it_is_made_while_money_is_left() -> None:
+    tariff = Tariff(known=True)
+    assert why_not("rerank", "b", [call(cost_usd=0.9)], tariff, None, 1.0) == ""
+    assert why_not("rerank", "b", [call(cost_usd=1.0)], tariff, None, 1.0)
+
+
+def test_what_was_reused_is_no_measure_of_what_a_call_costs() -> None:
+    calls = [call(cost_usd=0.0, reused=True)]
+    assert dearest("judge.critique", calls) is None
+    assert dearest("judge.critique", [*calls, call(cost_usd=0.2), call(cost_usd=0.1)]) == 0.2
+
+
+def test_what_is_not_known_is_booked_at_its_most_and_else_as_the_dearest() -> None:
+    assert spent([call(most_usd=0.5)]) == 0.5
+    assert spent([call(cost_usd=0.2), call()]) == pytest.approx(0.4)
+    assert spent([call()]) == 0
+
+
+def test_what_was_reused_is_a_request_only_where_a_run_is_done_again() -> None:
+    calls = [call(requests=3), call(reused=True, requests=2)]
+    assert (requests_made(calls, done_again=False), requests_made(calls, done_again=True)) == (3, 5)
+
+
+def most(content: dict[str, Any], partial_images: int = 0) -> tuple[int, int, float]:
+    seen: list[tuple[int, int]] = []
+
+    def of(prompt: int, images: int, size: object) -> float:
+        seen.append((prompt, images))
+        return 1.0
+
+    usd = most_of(Tariff(known=True, partial_usd=0.25, most=of), content, None, partial_images)
+    assert usd is not None
+    return (*seen[0], usd)
+
+
+def test_what_a_call_can_cost_counts_its_images_masks_words_and_unfinished_pictures() -> None:
+    assert most({"prompt": "ä", "images": []}) == (2, 0, 1.0)
+    assert most({"prompt": "a", "images": ["f" * 64]}) == (401, 1, 1.0)
+    words, images, _ = most(
+        {"prompt": "a", "images": [["f" * 64, "reference", "heart", "a heart"]], "masks": ["e" * 64]}
+    )
+    assert (words, images) == (1 + 400 + 40 + 5 + 7, 2)
+    assert most({"prompt": "a", "image": "f" * 64, "subjects": ["e" * 64]})[1] == 2
+    assert most({"prompt": "a", "images": []}, partial_images=2)[2] == 1.5
