@@ -1,6 +1,7 @@
 """The files a command is to write: refused at once, rather than when all is done and paid for."""
 
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def writable(file: Path) -> Path:
     """
     try:
         above = next(folder for folder in file.absolute().parents if folder.exists())
-        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        if not above.is_dir() or not _takes_files(above):
             raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
         if file.is_dir():
             raise UsageError(f"cannot write {file}: it is a folder")
@@ -54,6 +55,15 @@ def writable(file: Path) -> Path:
 
 _LONGEST = 200
 """Bytes of a name: file systems take 255, and a sidecar's and a half-written file's are longer."""
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made in it: tried, as what its mode says is not all there is to it."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def fresh(file: Path, *, overwrite: bool = False) -> Path:

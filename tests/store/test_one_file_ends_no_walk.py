@@ -83,24 +83,6 @@ async def test_a_folder_that_may_be_listed_but_not_entered_and_one_that_vanishes
     assert ("Permission denied" in str(report.skipped), "folder" in str(report.skipped)) == (True, True)
 
 
-async def test_folders_nested_deeper_than_python_calls_itself(tmp_path: Path, library: Any, picture: Any) -> None:
-    top = tmp_path / "deep"
-    top.mkdir()
-    descriptor = os.open(top, os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("d", dir_fd=descriptor)
-        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
-        os.close(descriptor)
-        descriptor = below
-    os.close(descriptor)
-    (top / "a.png").write_bytes(picture("red"))
-    report = await index([top], library)
-    assert report.added == 1
-    for root, _, _ in list(os.walk(top))[::-1]:  # pytest's own removal calls itself
-        if root != str(top):
-            os.rmdir(root)
-
-
 async def test_an_image_that_the_encoder_refuses_takes_no_other_along(
     folder: Path, library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
