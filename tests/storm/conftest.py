@@ -38,6 +38,9 @@ TIMEOUT_S = 3.0
 READ_ALL_THE_SAME = ("garbled_text", "empty_data")
 """Faults of a chat answer that came, was paid for and is kept as such: the very same is not asked again."""
 
+PAID_ALL_THE_SAME = ("truncated_base64", "invalid_json")
+"""Faults of a picture that came, was paid for and is kept as it is: it is not asked for again."""
+
 
 def approves(request: Recorded) -> bool:
     """Whether the judge's answer to a request for a verdict is a yes."""
@@ -163,7 +166,8 @@ class Traffic:
 
     @staticmethod
     def _kept_as_unreadable(request: Recorded) -> bool:
-        return request.endpoint == "chat" and request.fault in READ_ALL_THE_SAME and request.served
+        damaged = READ_ALL_THE_SAME if request.endpoint == "chat" else PAID_ALL_THE_SAME
+        return request.fault in damaged and request.served
 
 
 @dataclass(frozen=True)
