@@ -236,4 +236,6 @@ def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
         return factory
     for point in entry_points(group=f"imagerag.{role}s", name=spec.provider):
         return partial(_installed, point, role)
-    raise SpecError(unknown(role, spec.provider, providers(role), where=repr(str(spec))))
+    raise SpecError(
+        unknown(role, spec.provider, providers(role), where="" if str(spec) == spec.provider else repr(str(spec)))
+    )

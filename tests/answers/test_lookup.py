@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -234,3 +235,15 @@ def test_no_question_breaks_it_and_what_is_found_is_there(question: str, follow:
 def test_an_empty_library_has_nothing_to_say() -> None:
     assert look_up("the cheapest?", []).kind == "unknown"
     assert look_up("list everything", []).matched == 0
+
+
+def test_what_a_picture_has_is_said_as_a_noun() -> None:
+    """`1 picture with says “hiking”` is no sentence; what follows `with` or `has` is a thing."""
+    from imagerag.agent.answering.reading import Term
+
+    spoken = Term(key="", keys=frozenset(), words=("hike",), written="hiking", start=0, end=1)
+    kept = Term(key="colour", keys=frozenset({"colour"}), words=("red",), written="red", start=0, end=1)
+    assert spoken.told() == "“hiking” in its words"
+    assert replace(spoken, negated=True).told() == "no “hiking” in its words"
+    assert kept.told() == "colour red"
+    assert replace(kept, negated=True).told() == "colour other than red"

@@ -131,7 +131,7 @@ def test_quotes_and_sql_are_values(imagerag: Imagerag) -> None:
         (["a\0b"], "NUL byte"),
         (["what?", "--thread", "../x"], "thread's id"),
         (["what?", "--library", "nowhere"], "nowhere"),
-        (["what?", "--answerer", "nobody"], "there is no answerer 'nobody'"),
+        (["what?", "--answerer", "nobody"], "no answerer 'nobody'; there are: "),
         (["what?", "--answerer", "metadata?x=1"], "x"),
         (["what?", "--sheet", "a.gif"], "ends in .png"),
         (["what?", "-k", "0"], "-k"),

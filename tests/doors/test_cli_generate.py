@@ -22,7 +22,8 @@ def test_json_is_one_run_document_and_stderr_has_the_progress(imagerag: Imagerag
     assert record.outcome is not None
     assert result.exit_code == EXIT_CODES[record.outcome]
     assert result.stderr.splitlines()[0].startswith("preset sketch (default: OPENAI_API_KEY is not set)")
-    assert {"draw", "judge", "end"} <= {line.split()[0] for line in result.stderr.splitlines() if line.startswith("  ")}
+    steps = {line.split()[0] for line in result.stderr.splitlines() if line.startswith("  ")}
+    assert {"draw", "judge", "finish"} <= steps
 
 
 def test_quiet_says_nothing_on_stderr(imagerag: Imagerag) -> None:
@@ -108,7 +109,7 @@ class TestChoosingByHand:
     def test_a_run_waits_and_is_answered(self, imagerag: Imagerag) -> None:
         run = self.wait(imagerag)
         shown = imagerag("show", run).stdout
-        assert "waits for your choice" in shown
+        assert "waits for a choice" in shown
         assert "can be sent" in shown
         assert imagerag("runs").stdout.count("waits for a choice") == 1
         record = document(imagerag("resume", run, "--choose", "1", "--json"))
@@ -237,7 +238,7 @@ class TestDemo:
         result = imagerag("demo", "--out", tmp_path / "demo")
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("preset sketch")
-        for word in ("✗", "✓", "caption", "threshold", "taken", "below the threshold", "✓ aligned", "try next"):
+        for word in ("✗", "✓", "caption", "threshold", "taken", "below threshold", "✓ aligned", "try next"):
             assert word in result.stdout
         names = {"initial.png", "final.png", "final.png.json", "sheet.png", "report.html", "run.json"}
         assert {path.name for path in (tmp_path / "demo").iterdir()} == names

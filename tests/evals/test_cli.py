@@ -48,7 +48,7 @@ def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> N
     code, _, told = imagerag("eval", "report", str(out), "--out", str(tmp_path / "tables"))
     assert (code, "fill none" in told) == (2, True)
     code, _, told = imagerag(*asked, "--limit", "1")
-    assert (code, "another evaluation" in told) == (2, True)
+    assert (code, "another evaluation: its suite differs. Give another --out" in told) == (2, True)
 
 
 def test_what_there_is_and_what_there_is_not(imagerag: Any, tmp_path: Path) -> None:

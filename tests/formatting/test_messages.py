@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -50,6 +50,7 @@ def test_what_is_near() -> None:
     assert near("zebra", ["library"]) == ""
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(sorted({*Knobs.model_fields, "no_such_name"})), value=JSON)
 def test_no_knob_is_refused_in_pydantics_words(name: str, value: object) -> None:
     try:
@@ -61,6 +62,7 @@ def test_no_knob_is_refused_in_pydantics_words(name: str, value: object) -> None
         assert "\n" not in told
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(sorted({*GenerateImage.model_fields, *ContinueRun.model_fields})), value=JSON)
 def test_no_argument_of_a_tool_is_refused_in_pydantics_words(name: str, value: object) -> None:
     for model in (GenerateImage, ContinueRun):
