@@ -103,7 +103,8 @@ def batch_command(
 
     FILE is JSON lines (a string, or an object with prompt and what else generate takes: id, seed, size, library,
     initial_image, subjects, …), CSV with such columns, or plain text with a prompt per line: the same file that eval
-    run reads. filter_tags, licences and where filter references; tags label prompts. Files in it are relative to FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
+    run reads. filter_tags, licences and where filter references; tags label prompts. Files in it are relative to
+    FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
 
     Nothing is done or paid twice: a batch that was stopped, or killed, goes on with --resume.
 
