@@ -50,7 +50,8 @@ class Job:
         A second run in one job needs a `run_id` of its own to pay for itself: give `run_id="…"`.
         """
         run_id = str(knobs.pop("run_id", self.run_id))
-        setup = self.setup.model_copy(update={"knobs": self.setup.knobs.model_copy(update=knobs)})
+        wanted = self.case.filtered(self.setup.knobs.model_copy(update=knobs))
+        setup = self.setup.model_copy(update={"knobs": wanted})
         record = None
         async for event in self.wiring.runner.start(
             self.case.prompt, setup, subjects=self.subjects, initial_image=self.initial, run_id=run_id

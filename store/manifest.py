@@ -17,9 +17,8 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.describing import PATH, Description, clean, describe, fields_of, told_fields
-from imagerag.store.plain_text import parsed, read_text
+from imagerag.store.plain_text import parsed, read_text, separator_of
 
-_SEPARATORS: Final = ",;\t|"
 _TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
 _LONGEST_CELL: Final = 2**24
 
@@ -142,10 +141,7 @@ def _separator(text: str, suffix: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n")
     if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
         return first[4], rest
-    bare = "".join(part for at, part in enumerate(first.split('"')) if at % 2 == 0)
-    usual = "\t" if suffix in (".tsv", ".tab") else "|" if suffix == ".psv" else ","
-    likeliest = max(_SEPARATORS, key=lambda mark: (bare.count(mark), mark == usual))
-    return (usual if bare.count(usual) or not bare.count(likeliest) else likeliest), text
+    return separator_of(first, suffix), text
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from typing import Any, Final
 LONGEST: Final = 32 * 2**20
 """Bytes of a sidecar that are read: more is no description of one image."""
 
+_SEPARATORS: Final = ",;\t|"
+
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -63,6 +65,14 @@ def parsed(text: str) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def separator_of(first: str, suffix: str) -> str:
+    """What separates the cells of a table, by its first line; the suffix's own where that is among them."""
+    bare = "".join(part for at, part in enumerate(first.split('"')) if at % 2 == 0)
+    usual = "\t" if suffix in (".tsv", ".tab") else "|" if suffix == ".psv" else ","
+    likeliest = max(_SEPARATORS, key=lambda mark: (bare.count(mark), mark == usual))
+    return usual if bare.count(usual) or not bare.count(likeliest) else likeliest
 
 
 def _strictly(data: bytes, encoding: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Knobs
 
 
 class Plain(BaseModel):
@@ -70,7 +71,8 @@ class Case(Plain):
         subjects: the user's own pictures that are to be in it (personalised generation).
         rephrased: the prompt in other words, for the arm that only rewords; None lets the judge find them.
         seeds: one run of every arm for each.
-        tags: what the results can be split by.
+        tags: what the results can be split by; they filter nothing.
+        filter_tags, licences, where: what its references must have, beside what the arm asks for.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/._-]{0,119}$")
@@ -81,6 +83,18 @@ class Case(Plain):
     truth: Truth = Truth()
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     tags: tuple[str, ...] = ()
+    filter_tags: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    where: Mapping[str, str] = Field(default_factory=dict)
+
+    def filtered(self, knobs: Knobs) -> Knobs:
+        """The knobs of an arm, with what this case's references must have."""
+        update = {
+            "tags": (*knobs.tags, *(tag for tag in self.filter_tags if tag not in knobs.tags)),
+            "licences": self.licences or knobs.licences,
+            "where": {**knobs.where, **self.where},
+        }
+        return knobs.model_copy(update=update) if self.filter_tags or self.licences or self.where else knobs
 
 
 class LibraryRecipe(Plain):
@@ -103,18 +117,23 @@ class Suite(Plain):
     Attributes:
         version: changes when the suite's makers change what a case means.
         libraries: what it makes for itself, by name; the first is what arms use unless they say otherwise.
+        notes: what was not understood when it was read; no part of it.
     """
 
     name: str
     version: str = "1"
     cases: tuple[Case, ...]
     libraries: Mapping[str, LibraryRecipe] = Field(default_factory=dict)
+    notes: tuple[str, ...] = Field(default=(), exclude=True)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 over all that decides what is asked: never over where files lie."""
         content = self.model_dump(mode="json")
         for case in content["cases"]:
+            for name in ("filter_tags", "licences", "where"):
+                if not case[name]:  # a case without filters is the case it was before there were any
+                    del case[name]
             for picture in _pictures(case):
                 del picture["path"]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

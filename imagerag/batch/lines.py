@@ -1,4 +1,7 @@
-"""The input of a batch: one line, one run. JSON lines, CSV with a header, or plain text with a prompt on each line.
+"""The input of a batch: one line, one run. JSON lines, a table with a header, or plain text with a prompt on each line.
+
+The columns of a file are those of `imagerag.evals.suites.columns`, and the options of `ImageRAG.generate`; what only
+labels a prompt is passed over. Objects of a program's own are options as `generate` takes them.
 
 Files are read line by line, so a batch may be as long as one likes; a line that cannot be read is told, not raised.
 """
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.evals.suites.columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.formatting.messages import unknown
 from imagerag.inputs import read_image
 
@@ -21,7 +25,8 @@ Source = str | Path | Iterable[str | Mapping[str, Any]]
 
 OPTIONS: Final = frozenset(
     {
-        "library", "subjects", "mask", "initial_image", "max_rounds", "max_references", "threshold", "candidates",
+        "library", "subjects", "mask", "mask_feather", "initial_image", "max_rounds", "max_references",
+        "threshold", "candidates",
         "judge_mode", "start", "seed", "size", "where", "tags", "licences", "journal", "max_calls", "max_cost_usd",
         "assume_cost_usd_per_call", "deadline_s", "patience_s",
     }
@@ -33,11 +38,10 @@ FILES: Final = frozenset({"subjects", *SINGLE_FILES})
 """The options that are pictures."""
 
 _FOR_ALL: Final = frozenset({"preset", "generator", "judge", "embedder", "home"})
-_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".txt")
 _LONGEST: Final = 1_000_000
 """Bytes of a line; far more than any prompt that is accepted."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_LISTS: Final = ("subjects", "tags", "licences")
+_LISTS: Final = ("subjects", "filter_tags", "licences")
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,21 @@ def items(source: Source) -> Iterator[Item]:
         yield item
 
 
+def notes(source: str | Path) -> list[str]:
+    """What a file's columns do not do, though one might think so."""
+    path = Path(source).expanduser()
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            if path.suffix.lower() in (".csv", ".tsv"):
+                columns = set(named(dict.fromkeys(table(file, path.suffix.lower()).fieldnames or (), "here")))
+            else:
+                read = json.loads(file.readline(_LONGEST) or "0") if path.suffix.lower() != ".txt" else 0
+                columns = set(named(read)) if isinstance(read, dict) else set()
+    except (OSError, ValueError, RecursionError, csv.Error):
+        return []  # the batch tells it, line by line
+    return [note] if (note := label_note(columns)) else []
+
+
 def _of_values(values: Iterable[str | Mapping[str, Any]]) -> Iterator[Item]:
     for index, value in enumerate(values, start=1):
         yield _item(index, value, Path())
@@ -99,10 +118,10 @@ def _of_values(values: Iterable[str | Mapping[str, Any]]) -> Iterator[Item]:
 
 def _of_file(path: Path) -> Iterator[Item]:
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise UsageError(f"{path} is no batch: its name has to end in {', '.join(_SUFFIXES)}")
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{path} is no batch: its name has to end in {', '.join(SUFFIXES)}")
     try:
-        if suffix == ".csv":
+        if suffix in (".csv", ".tsv"):
             yield from _of_csv(path)
             return
         with path.open("rb") as file:
@@ -145,7 +164,7 @@ def _of_json(index: int, text: str, folder: Path) -> Item:
         value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         return Item(index, _default_id(index), problem=f"it is not JSON: {error}", raw=text)
-    return _item(index, value, folder)
+    return _item(index, _options(named(value)) if isinstance(value, dict) else value, folder)
 
 
 def _no_number(word: str) -> None:
@@ -154,9 +173,9 @@ def _no_number(word: str) -> None:
 
 def _of_csv(path: Path) -> Iterator[Item]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.DictReader(file)
+        rows = table(file, path.suffix.lower())
         try:
-            if "prompt" not in (rows.fieldnames or ()):
+            if "prompt" not in named(dict.fromkeys(rows.fieldnames or (), "here")):
                 raise UsageError(f"{path} has no column 'prompt' in its first row")
             yield from _of_rows(rows, path.parent)
         except csv.Error as error:
@@ -168,17 +187,27 @@ def _of_rows(rows: Iterable[dict[Any, Any]], folder: Path) -> Iterator[Item]:
         if None in row:
             yield Item(index, _default_id(index), problem="it has more cells than the first row", raw=str(row))
             continue
-        filled = {name: cell.strip() for name, cell in row.items() if cell and cell.strip()}
+        filled = named({name: cell.strip() for name, cell in row.items() if cell and cell.strip()})
         if filled:
-            yield _item(index, {name: _cell(name, cell) for name, cell in filled.items()}, folder)
+            yield _item(index, _options({name: _cell(name, cell) for name, cell in filled.items()}), folder)
 
 
 def _cell(name: str, cell: str) -> Any:
-    """A cell's value: lists are written `a; b`, pairs `key=value; key=value`; numbers are read where they are used."""
-    parts = [part.strip() for part in cell.split(";") if part.strip()]
+    """A cell's value: lists are written `a; b` or `a|b`, pairs `key=value; key=value`; numbers are read where used."""
     if name == "where":
-        return {key.strip(): value for key, _, value in (part.partition("=") for part in parts)}
-    return parts if name in _LISTS else cell
+        return pairs(cell)
+    return several(cell) if name in _LISTS else cell
+
+
+def _options(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's row as options: labels left out, filters under the names that `generate` has for them."""
+    kept = {name: value for name, value in row.items() if name not in LABELS}
+    if "filter_tags" in kept:
+        kept["tags"] = several(kept.pop("filter_tags"))
+    if "seeds" in kept and "seed" not in kept and len(seeds := several(kept["seeds"])) == 1:
+        kept["seed"] = seeds[0]
+        del kept["seeds"]
+    return kept
 
 
 def _item(index: int, value: Any, folder: Path) -> Item:
@@ -214,7 +243,8 @@ def _unknown(value: Mapping[Any, Any]) -> str:
             return f"{name} is the whole batch's: imagerag batch --{name}"
         if name == "select":
             return "a batch cannot wait for a choice: imagerag generate --select"
-    return unknown("field", names[0], ["id", "prompt", *sorted(OPTIONS)]) if names else ""
+    there = sorted({*OPTIONS, *FILTERS} - {"tags"})
+    return unknown("field", names[0], ["id", "prompt", *there]) if names else ""
 
 
 def _with_files(options: dict[str, Any], folder: Path) -> dict[str, Any]:

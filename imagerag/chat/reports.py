@@ -97,9 +97,7 @@ class SearchReport(Value):
     library: str
     threshold: Annotated[
         float | None,
-        Field(
-            description="Cosine from which a run uses a picture by itself; by picture: from which both show the same thing."
-        ),
+        Field(description="Cosine from which a run uses a picture by itself; by picture: the same thing."),
     ]
     by: Literal["words", "picture"] = "words"
     hits: tuple[ReferenceReport, ...] = ()

@@ -25,7 +25,20 @@ from imagerag.cli.options import (
     pass_globals,
     quiet_option,
 )
-from imagerag.cli.view import accent, bold, clean, columns, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.view import (
+    accent,
+    bold,
+    clean,
+    columns,
+    count,
+    dim,
+    say,
+    say_all,
+    say_json,
+    short,
+    table,
+    warning_lines,
+)
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import dollars
 
@@ -89,8 +102,9 @@ def batch_command(
     """Run every prompt of FILE, a few at a time.
 
     FILE is JSON lines (a string, or an object with prompt and what else generate takes: id, seed, size, library,
-    initial_image, subjects, …), CSV with such columns, or plain text with a prompt per line. Files in it are relative
-    to FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
+    initial_image, subjects, …), CSV with such columns, or plain text with a prompt per line: the same file that eval
+    run reads. filter_tags, licences and where filter references; tags label prompts. Files in it are relative to
+    FILE. DIR gets results.jsonl, a line for every prompt, failures too, and a picture with its sidecar for each.
 
     Nothing is done or paid twice: a batch that was stopped, or killed, goes on with --resume.
 
@@ -98,6 +112,7 @@ def batch_command(
     budget is spent.
     """
     from imagerag.batch.folder import started_with
+    from imagerag.batch.lines import notes
     from imagerag.batch.running import Batch
 
     kept = started_with(out) if resume else {}
@@ -119,6 +134,7 @@ def batch_command(
         concurrency=concurrency,
         max_cost_usd=max_cost_usd,
     )
+    say_all(warning_lines(notes(prompts)), err=True)
     if not quiet:
         say(opening(rag.settings), err=True)
     began, code = time.monotonic(), 0

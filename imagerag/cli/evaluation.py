@@ -12,7 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
-from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table
+from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table, warning_lines
 from imagerag.formatting.numbers import seconds
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     from imagerag.evals.suites.registry import find_suite
 
     suite = await find_suite(spec, rag.wiring, template=given["template"], seed=given["seed"])
+    say_all(warning_lines(suite.notes), err=True)
     suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
     settings, own = rag.settings, next(iter(suite.libraries), None)
     sketch = suite.name == "sketch"

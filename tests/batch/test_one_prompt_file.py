@@ -1,0 +1,94 @@
+"""One prompt file means the same to `batch` and to `eval run`: what filters filters, and what labels labels."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.types import Knobs
+from imagerag.batch.lines import items, notes
+from imagerag.evals.suites.prompts import prompt_suite
+
+ROWS = [
+    {
+        "id": "one", "prompt": "a cat, grey", "seed": 3, "filter_tags": ["pets", "indoor"], "licences": ["CC0-1.0"],
+        "where": {"price": "3"}, "tags": ["easy"], "labels": ["cat"], "category": "animals",
+    }
+]  # fmt: skip
+TABLE = [
+    ["id", "Prompt", "seed", "filter_tags", "licences", "where", "tags", "labels", "Category"],
+    ["one", '"a cat, grey"', "3", '"pets{} indoor"', "CC0-1.0", "price=3", "easy", "cat", "animals"],
+]
+
+
+def written(folder: Path, name: str) -> Path:
+    file = folder / name
+    if name.endswith("jsonl"):
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    else:
+        mark = {"a.csv": ",", "b.csv": ";", "c.tsv": "\t"}[name]
+        inner = "|" if mark == ";" else ";"
+        file.write_text("".join(mark.join(row).replace("{}", inner) + "\n" for row in TABLE))
+    return file
+
+
+@pytest.mark.parametrize("name", ["a.csv", "b.csv", "c.tsv", "d.jsonl"])
+def test_the_same_file_means_the_same(tmp_path: Path, name: str) -> None:
+    file = written(tmp_path, name)
+    (case,) = prompt_suite(file).cases
+    (line,) = items(file)
+    assert (line.problem, line.id, line.prompt) == ("", case.id, case.prompt)
+    assert tuple(line.options["tags"]) == case.filter_tags == ("pets", "indoor")
+    assert tuple(line.options["licences"]) == case.licences == ("CC0-1.0",)
+    assert line.options["where"] == case.where == {"price": "3"}
+    assert int(line.options["seed"]) == case.seeds[0] == 3
+    assert set(case.tags) == {"easy", "animals"}
+    assert set(line.options) == {"tags", "licences", "where", "seed"}
+    knobs = case.filtered(Knobs(tags=("mine",)))
+    assert (knobs.tags, knobs.licences, knobs.where) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
+
+
+@pytest.mark.parametrize("name", ["a.csv", "d.jsonl"])
+def test_labels_that_look_like_filters_are_said(tmp_path: Path, name: str) -> None:
+    (note,) = notes(written(tmp_path, name))
+    assert "'tags'" in note
+    assert "filter_tags" in note
+
+
+def test_unknown_columns_are_said_by_both(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    file.write_text("prompt,librarry\na cat,mine\n")
+    assert "librarry" in prompt_suite(file).notes[0]
+    (line,) = items(file)
+    assert "'librarry'" in line.problem
+
+
+@pytest.mark.parametrize(
+    "text", ["Prompt\tCategory\tChallenge\tNote\na cat\tanimals\tbasic\tn\n", "prompt\ta\n"], ids=["parti", "none"]
+)
+def test_prompt_sets_of_others_run_as_a_batch(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "p.tsv"
+    file.write_text(text)
+    assert not any(line.problem for line in items(file))
+
+
+def test_genevals_lines_run_as_a_batch(tmp_path: Path) -> None:
+    file = tmp_path / "evaluation_metadata.jsonl"
+    said: dict[str, Any] = {"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a bench"}
+    file.write_text(json.dumps(said))
+    (line,) = items(file)
+    assert (line.problem, line.prompt) == ("", "a bench")
+
+
+def test_a_programs_own_mapping_is_as_generate_takes_it() -> None:
+    (line,) = items([{"prompt": "a cat", "tags": ["pets"]}])
+    assert line.options["tags"] == ["pets"]
+
+
+def test_a_case_without_filters_is_the_case_it_was(tmp_path: Path) -> None:
+    plain, filtered = tmp_path / "p.csv", tmp_path / "q" / "p.csv"
+    filtered.parent.mkdir()
+    plain.write_text("id,prompt\none,a cat\n")
+    filtered.write_text("id,prompt,filter_tags\none,a cat,pets\n")
+    assert prompt_suite(plain).hash != prompt_suite(filtered).hash
