@@ -53,7 +53,8 @@ def as_tools(
 ) -> list[BaseTool]:
     """imagerag as tools for a LangChain agent or a `ToolNode`, async and sync.
 
-    `generate_image`, `list_libraries`, `search_references`, `continue_run`, `ask_library`, `view_image`. What the model reads is at most
+    `generate_image`, `list_libraries`, `search_references`, `continue_run`, `ask_library`, `view_image`. What the
+    model reads is at most
     2,000 characters of text. Wrong arguments and errors come back as one line, in a message of status "error". Inside a
     graph every step of a run is told as a custom event (`stream_mode="custom"`): `{"type": "imagerag.progress", …}`.
 

@@ -91,7 +91,9 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         "null": st.none(),
         "boolean": st.booleans(),
         "integer": whole,
-        "number": st.floats(low, allow_nan=False, allow_infinity=False, exclude_min="exclusiveMinimum" in schema),
+        "number": st.floats(
+            low, schema.get("maximum"), allow_nan=False, allow_infinity=False, exclude_min="exclusiveMinimum" in schema
+        ),
         "string": st.text() | st.sampled_from(["", "auto", ID, f"image://{ID}", ID[:12], "1024x1024", "a=b"]),
         "array": st.deferred(lambda: st.lists(values(schema["items"]), max_size=4)),
         "object": st.deferred(lambda: whole_of(schema)),
@@ -152,13 +154,13 @@ def test_what_answers_print_is_taken_back(stage: Any) -> None:
         run = await stage.service.generate_image(GenerateImage(prompt="a heart"))
         told = [*re.findall(r"image://[0-9a-f]+", found.text + run.text), short]
         assert uri in told
-        for id in told:
+        for named in told:
             for tool, arguments in (
-                ("view_image", {"image_id": id}),
-                ("continue_run", {"run_id": run.data["run_id"], "use": [id]}),
+                ("view_image", {"image_id": named}),
+                ("continue_run", {"run_id": run.data["run_id"], "use": [named]}),
             ):
                 assert valid(tool, arguments)
-            seen = await stage.service.view_image(ViewImage(image_id=id, library="mine"))
+            seen = await stage.service.view_image(ViewImage(image_id=named, library="mine"))
             assert not seen.is_error, seen.text
         again = await stage.service.search_references(SearchReferences(image=uri))
         assert not again.is_error, again.text
