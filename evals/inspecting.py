@@ -52,7 +52,8 @@ def inspect_task(
     Args:
         suite: a suite, or its name as `imagerag eval run` takes it.
         arm: as `imagerag eval run --arms` takes one.
-        metrics: specs of what is measured, or metrics themselves. Assertions and numbers become scores; `aligned` is always among them.
+        metrics: specs of what is measured, or metrics themselves. Assertions and numbers become scores; `aligned` is
+            always among them.
         limit: the first so many cases.
         options: as `imagerag.evals.adapters.run_case` takes them: generator, judge, library, home, journal and so on.
 

@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def assert_aligned(request: pytest.FixtureRequest) -> "Callable[..., Result]":
-    """`assert_aligned(prompt, **options)`: as `imagerag.evals.adapters.run_case` takes them, `seed`, `max_rounds` and all."""
+    """`assert_aligned(prompt, **options)`: as `imagerag.evals.adapters.run_case` takes them, `max_rounds` and all."""
     marked: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("imagerag"))):
         marked |= marker.kwargs

@@ -93,6 +93,12 @@ class Wiring:
                 self._made.setdefault((role, encoder_spec(name, part)), part)
 
     @property
+    def own_libraries(self) -> tuple[str, ...]:
+        """The names of the libraries that were put in by `use`."""
+        with self._lock:
+            return tuple(name for role, name in self._made if role == "library")
+
+    @property
     def extension(self) -> "Extension":
         """How graphs are made; runs that begin from now on use it."""
         if not self._extensions:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.chat.requests import DESCRIPTIONS, TOOLS, Request, ViewImage, refusal
+from imagerag.chat.schemas import published
 from imagerag.chat.service import Ceilings, ChatService, ToolAnswer
 from imagerag.chat.steps import tell_step
 from imagerag.inputs import run_sync
@@ -52,7 +53,8 @@ def as_tools(
 ) -> list[BaseTool]:
     """imagerag as tools for a LangChain agent or a `ToolNode`, async and sync.
 
-    `generate_image`, `search_references`, `continue_run`, `ask_library`, `view_image`. What the model reads is at most
+    `generate_image`, `list_libraries`, `search_references`, `continue_run`, `ask_library`, `view_image`. What the
+    model reads is at most
     2,000 characters of text. Wrong arguments and errors come back as one line, in a message of status "error". Inside a
     graph every step of a run is told as a custom event (`stream_mode="custom"`): `{"type": "imagerag.progress", …}`.
 
@@ -85,7 +87,7 @@ class _Tool:
             coroutine=self._async,
             name=self._name,
             description=DESCRIPTIONS[self._name],
-            args_schema=TOOLS[self._name],
+            args_schema=published(TOOLS[self._name]),
             infer_schema=False,
             response_format="content_and_artifact",
             handle_tool_error=True,

@@ -1,5 +1,6 @@
 """Where the pictures that an assistant names are: among those of runs, in a library, or in a file it may hand in."""
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -7,12 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import BlobError
+from imagerag.export import SUFFIXES
 from imagerag.inputs_policy import InputPolicy
+from imagerag.store.blobs import write_atomically
 
 if TYPE_CHECKING:
     from imagerag.api import ImageRAG
 
-_IMAGE: Final = re.compile(r"(?:image://)?([0-9a-f]{64})", re.IGNORECASE)
+_IMAGE: Final = re.compile(r"(?:image://)?([0-9a-f]{64})|image://([0-9a-f]{6,63})", re.IGNORECASE)
 _REMEMBERED: Final = 10_000
 
 
@@ -44,7 +47,7 @@ class Pictures:
             BlobError: no picture has that id.
         """
         named = _IMAGE.fullmatch(source.strip())
-        return await self.get(named[1].lower(), library) if named else await self._inputs.read(source)
+        return await self.get((named[1] or named[2]).lower(), library) if named else await self._inputs.read(source)
 
     async def get(self, sha256: str, library: str | None = None) -> bytes:
         """The bytes of a picture of a run or of a library, verified against the hash.
@@ -57,6 +60,7 @@ class Pictures:
             BlobError: no picture has that id.
             UnknownLibraryError: there is no such library.
         """
+        sha256 = sha256 if len(sha256) == 64 else await asyncio.to_thread(self._whole, sha256)
         with suppress(BlobError):
             return await self._rag.image_bytes(sha256)
         name = library or self._shelf.get(sha256) or self._rag.settings.library
@@ -67,7 +71,32 @@ class Pictures:
             f"there is no picture image://{sha256}: give an id from an earlier answer, and its library if it is of one"
         )
 
-    def path(self, sha256: str) -> str | None:
-        """The file of a run's picture, where there is one."""
-        path = self._rag.wiring.blobs.path(sha256)
-        return str(path) if path.exists() else None
+    def path(self, sha256: str, media_type: str) -> str | None:
+        """The file of a run's picture, where there is one: under a name that says what it is, so that it opens."""
+        blob = self._rag.wiring.blobs.path(sha256)
+        if not blob.exists():
+            return None
+        named = self._rag.wiring.home.root / "pictures" / f"{sha256[:16]}{SUFFIXES.get(media_type, '')}"
+        if not named.exists():
+            try:
+                named.parent.mkdir(parents=True, exist_ok=True)
+                named.hardlink_to(blob)
+            except FileExistsError:  # another run told of it at the same time
+                pass
+            except OSError:  # a file system without links
+                write_atomically(named, blob.read_bytes())
+        return str(named)
+
+    def _whole(self, start: str) -> str:
+        """The one id that begins so.
+
+        Raises:
+            BlobError: none does, or several.
+        """
+        found = {sha256 for sha256 in self._shelf if sha256.startswith(start)}
+        folder = self._rag.wiring.blobs.root / start[:2]
+        found |= {start[:2] + file.name for file in folder.glob(f"{start[2:]}*") if len(file.name) == 62}
+        if len(found) != 1:
+            many = f"{len(found)} pictures begin" if found else "no picture of an earlier answer begins"
+            raise BlobError(f"{many} with image://{start}: give its whole id, as the answer named it")
+        return found.pop()

@@ -90,6 +90,35 @@ class RunReport(Value):
     warnings: tuple[str, ...] = ()
 
 
+class MetadataReport(Value):
+    """A metadata key and its most frequent values."""
+
+    key: str
+    values: tuple[str, ...] = ()
+
+
+class LibraryReport(Value):
+    """What a library holds, and what its pictures can be filtered by: the most frequent first."""
+
+    name: str
+    usual: bool = False
+    images: int | None = None
+    captioned: int | None = None
+    threshold: float | None = None
+    tags: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    metadata: tuple[MetadataReport, ...] = ()
+    note: str = ""
+
+
+class LibrariesReport(Value):
+    """The libraries there are."""
+
+    kind: Literal["libraries"] = "libraries"
+    libraries: tuple[LibraryReport, ...] = ()
+    note: str = ""
+
+
 class SearchReport(Value):
     """What a search found, best first."""
 

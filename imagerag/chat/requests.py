@@ -1,9 +1,21 @@
 """What each tool is asked with. The descriptions are read by a model: when to use which, and what is bounded."""
 
+import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from imagerag.chat.words import line
 from imagerag.formatting.messages import wrong
@@ -28,18 +40,35 @@ def _said(text: str) -> str:
     return text
 
 
+def _size(text: object) -> object:
+    """A size in pixels as it may be written; None where the choice is left to the generator."""
+    if not isinstance(text, str):
+        return text
+    plain = re.sub(r"\s*[x×*]\s*", "x", text.strip().lower())
+    return None if plain in ("auto", "default") else plain
+
+
+def _pairs(given: object) -> object:
+    """Metadata that was written as texts `key=value`."""
+    if not isinstance(given, list | tuple):
+        return given
+    if wrong := [text for text in given if not isinstance(text, str) or "=" not in text]:
+        raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
+    return {key.strip(): value.strip() for key, _, value in (str(text).partition("=") for text in given)}
+
+
 def _image_id(text: object) -> object:
     """`image://SHA256` or the bare id, as the bare id; numbers as text."""
     return str(text).strip().lower().removeprefix("image://") if isinstance(text, str | int) else text
 
 
 _RUN_ID: Final = r"^[A-Za-z0-9_-]+$"
-_IMAGE_ID: Final = r"^[0-9a-f]{64}$"
+_IMAGE_ID: Final = r"^[0-9a-f]{6,64}$"
 _PICK: Final = r"^([0-9]{1,3}|[0-9a-f]{6,64})$"
 _SIZE: Final = r"^[0-9]{2,4}x[0-9]{2,4}$"
 _SHAPES: Final = {
     _RUN_ID: "a run id is letters, digits, - and _, as an earlier answer gave it",
-    _IMAGE_ID: "give image:// and the 64 digits (0-9, a-f) of an earlier answer",
+    _IMAGE_ID: "give image:// and the digits (0-9, a-f) of an earlier answer, at least the first six",
     _PICK: "give the number of a reference, or its image:// id",
     _SIZE: "give WIDTHxHEIGHT in pixels, for instance 1024x1024",
 }
@@ -52,9 +81,11 @@ Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION), Said, Te
 Name = Annotated[str, Field(min_length=1, max_length=200), Said, Text]
 Label = Annotated[str, Field(max_length=200), Text]
 Source = Annotated[str, Field(min_length=1, max_length=4_096), Said, Text]
-RunId = Annotated[str, Field(min_length=4, max_length=100, pattern=_RUN_ID), Text]
-ImageId = Annotated[str, Field(pattern=_IMAGE_ID), BeforeValidator(_image_id)]
-Pick = Annotated[str, Field(pattern=_PICK), BeforeValidator(_image_id)]
+RunId = Annotated[str, Field(min_length=4, max_length=100, pattern=_RUN_ID), Text, WithJsonSchema({"type": "string"})]
+ImageId = Annotated[
+    str, Field(pattern=_IMAGE_ID), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})
+]
+Pick = Annotated[str, Field(pattern=_PICK), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})]
 Picks = Annotated[tuple[Pick, ...], Field(max_length=16)]
 
 Library = Annotated[
@@ -62,7 +93,9 @@ Library = Annotated[
 ]
 Where = Annotated[
     dict[Name, Name],
-    Field(max_length=16, description='Metadata a reference must have, for instance {"category": "shoes"}.'),
+    BeforeValidator(_pairs),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),  # an object with free keys has no strict form
+    Field(max_length=16, description='Metadata a reference must have, as key=value: ["category=shoes"].'),
 ]
 Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
 Licences = Annotated[
@@ -80,10 +113,37 @@ Deadline = Annotated[
 ]
 
 
+_LISTS: Final = frozenset({"choose", "keep", "licences", "subjects", "tags", "use", "where", "without"})
+
+
+def _unpacked(value: object) -> object:
+    """A list or an object, where it came as JSON text or as its only entry."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    single = (isinstance(value, str | int) and not isinstance(value, bool)) or (
+        isinstance(value, Mapping) and "image" in value
+    )
+    return [value] if single else value
+
+
 class Request(BaseModel):
     """Base of what tools are asked with: frozen, nothing unknown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_models_send_it(cls, given: object) -> object:
+        """Null and empty texts mean "not given"; lists may come as JSON text or as their only entry."""
+        if not isinstance(given, Mapping):
+            return given
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {
+            name: _unpacked(value) if name in _LISTS else value
+            for name, value in given.items()
+            if not (name in optional and (value is None or (isinstance(value, str) and not value.strip())))
+        }
 
 
 class SubjectImage(Request):
@@ -124,13 +184,21 @@ class GenerateImage(Request):
         "for references for the prompt first (for a scene of the user's own products, a mix or a variant of them).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
-    size: str | None = Field(default=None, pattern=_SIZE, description="WIDTHxHEIGHT in pixels, for instance 1024x1536.")
+    size: Annotated[str | None, BeforeValidator(_size), WithJsonSchema({"type": "string"})] = Field(
+        default=None, pattern=_SIZE, description="WIDTHxHEIGHT in pixels, for instance 1024x1536; or auto."
+    )
     where: Where = Field(default_factory=dict)
     tags: Tags = ()
     licences: Licences = ()
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
+
+
+class ListLibraries(Request):
+    """Arguments of `list_libraries`."""
+
+    library: Annotated[Name | None, Field(description="Only this one. Leave out for all of them.")] = None
 
 
 class SearchReferences(Request):
@@ -207,7 +275,7 @@ class AskLibrary(Request):
 class ViewImage(Request):
     """Arguments of `view_image`."""
 
-    image_id: ImageId = Field(description="image://SHA256 (or the 64 digits alone) from an earlier answer.")
+    image_id: ImageId = Field(description="image://… (or its digits alone) from an earlier answer.")
     library: Library = None
     max_side: int = Field(
         default=512, ge=64, le=MAX_SIDE, description="The longer side in pixels. 512 is enough to judge a picture."
@@ -216,6 +284,7 @@ class ViewImage(Request):
 
 TOOLS: Final[dict[str, type[Request]]] = {
     "generate_image": GenerateImage,
+    "list_libraries": ListLibraries,
     "search_references": SearchReferences,
     "continue_run": ContinueRun,
     "ask_library": AskLibrary,
@@ -232,7 +301,11 @@ DESCRIPTIONS: Final = {
         "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
         "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
         "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
-        "picture was found right. The answer names the picture by path and image:// id; it holds no pixels."
+        "picture was found right. The answer names the picture by its file and image:// id."
+    ),
+    "list_libraries": (
+        "Which picture libraries there are, and what their pictures can be filtered by: tags, licences, metadata keys "
+        "with some values. Use it before you pass library, tags, licences or where to another tool."
     ),
     "search_references": (
         "Look into the user's picture library, with words or with a picture. Use it to see what the library has before "

@@ -14,9 +14,10 @@ from imagerag.agent.types import ImageRef, Outcome
 from imagerag.chat.answers import Ceilings, ToolAnswer, least
 from imagerag.chat.failing import tell_error
 from imagerag.chat.finds import tell_answer, tell_picture, tell_search
+from imagerag.chat.libraries import libraries_report, tell_libraries
 from imagerag.chat.pictures import Pictures
 from imagerag.chat.reports import ErrorReport, ImageReport, Picture, answer_report, run_report, search_report
-from imagerag.chat.requests import AskLibrary, ContinueRun, GenerateImage, SearchReferences, ViewImage
+from imagerag.chat.requests import AskLibrary, ContinueRun, GenerateImage, ListLibraries, SearchReferences, ViewImage
 from imagerag.chat.telling import tell_run
 from imagerag.chat.words import line
 from imagerag.inputs_policy import InputPolicy
@@ -74,6 +75,10 @@ class ChatService:
             run_id: an id of the caller's own for the new run that steering makes.
         """
         return await self._answered(self._continue(request, on_event, run_id))
+
+    async def list_libraries(self, request: ListLibraries) -> ToolAnswer:
+        """Which libraries there are, and what their pictures can be filtered by."""
+        return await self._answered(self._list(request))
 
     async def search_references(self, request: SearchReferences) -> ToolAnswer:
         """What a library holds that is like some words or a picture."""
@@ -157,17 +162,24 @@ class ChatService:
         finally:
             self._live.discard(run_id)
         assert record is not None, "a run's last event carries its record"
-        return self._of_run(record)
+        return await self._of_run(record)
 
     async def _describe(self, run_id: str) -> ToolAnswer:
-        return self._of_run(await self.rag.record(run_id))
+        return await self._of_run(await self.rag.record(run_id))
 
-    def _of_run(self, record: RunRecord) -> ToolAnswer:
+    async def _of_run(self, record: RunRecord) -> ToolAnswer:
         if record.setup and record.setup.library:
             offered = [candidate.image.sha256 for search in record.searches for candidate in search.candidates]
             sent = [used.image.sha256 for used in record.references if used.role == "reference"]
             self.pictures.remember([*offered, *sent], record.setup.library)
+        if record.image is not None:
+            path = await asyncio.to_thread(self.pictures.path, record.image.sha256, record.image.media_type)
+            record = record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
         return run_answer(record)
+
+    async def _list(self, request: ListLibraries) -> ToolAnswer:
+        found = await libraries_report(self.rag, request.library)
+        return ToolAnswer(text=tell_libraries(found), data=found.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolAnswer:
         from imagerag.agent.ports import Filter
@@ -214,7 +226,8 @@ class ChatService:
         from imagerag.store.imaging import inspect
 
         image = await asyncio.to_thread(inspect, await self.image_bytes(request.image_id, request.library))
-        found = ImageReport(image=Picture.of(image, self.pictures.path(image.sha256)))
+        path = await asyncio.to_thread(self.pictures.path, image.sha256, image.media_type)
+        found = ImageReport(image=Picture.of(image, path))
         return ToolAnswer(text=tell_picture(found.image), data=found.model_dump(mode="json"), images=(image,))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.errors import BlobError, ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.types import Outcome
 from imagerag.chat.answers import ToolAnswer
-from imagerag.chat.requests import AskLibrary, ContinueRun, GenerateImage, SearchReferences, ViewImage
+from imagerag.chat.requests import AskLibrary, ContinueRun, GenerateImage, ListLibraries, SearchReferences, ViewImage
 from imagerag.chat.service import ChatService
 from imagerag.formatting import labels
 from imagerag.mcp import choice
@@ -93,6 +93,10 @@ class Desk:
         job.cancel("cancel_run was called")
         await self.jobs.follow(job, _silent, beat_s=self.beat_s)
         return await reply(self.service, job_answer(job, self.jobs.lease_s))
+
+    async def list_libraries(self, given: ListLibraries, ctx: "Ctx") -> "Reply":
+        """Say which libraries there are."""
+        return await self._looked_up(self.service.list_libraries(given), ctx)
 
     async def search_references(self, given: SearchReferences, ctx: "Ctx") -> "Reply":
         """Look into a library."""

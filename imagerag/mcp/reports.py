@@ -11,7 +11,7 @@ LONGEST_WAIT_S: Final = 50.0
 """Under the 60 s after which many clients give up."""
 
 Thumbnail = Annotated[
-    bool, Field(description="Also show a small copy of the picture. Leave it off unless you must look at it yourself.")
+    bool, Field(description="Show a small copy of the picture, for you and the user. False leaves the link alone.")
 ]
 Keep = Annotated[
     bool,
@@ -26,7 +26,7 @@ Keep = Annotated[
 class Generate(GenerateImage):
     """Arguments of `generate_image`."""
 
-    thumbnail: Thumbnail = False
+    thumbnail: Thumbnail = True
 
 
 class Continue(ContinueRun):
@@ -36,7 +36,7 @@ class Continue(ContinueRun):
         default=True,
         description="False answers at once while the run goes on; then ask run_result, as after start_image.",
     )
-    thumbnail: Thumbnail = False
+    thumbnail: Thumbnail = True
 
 
 class Start(GenerateImage):
@@ -57,7 +57,7 @@ class Result(Ask):
     wait_s: float = Field(
         default=25.0, ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the end, when it has not come yet."
     )
-    thumbnail: Thumbnail = False
+    thumbnail: Thumbnail = True
 
 
 class JobReport(Value):

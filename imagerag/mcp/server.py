@@ -1,7 +1,6 @@
 """The MCP server: the tools with their schemas, the pictures as resources, and how it is served."""
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,8 +14,17 @@ from pydantic import BaseModel, ValidationError
 
 from imagerag import __version__
 from imagerag.agent.errors import ImageRAGError, MissingExtraError
-from imagerag.chat.reports import AnswerReport, ImageReport, RunReport, SearchReport
-from imagerag.chat.requests import DESCRIPTIONS, AskLibrary, Request, SearchReferences, ViewImage, refusal
+from imagerag.chat.reports import AnswerReport, ImageReport, LibrariesReport, RunReport, SearchReport
+from imagerag.chat.requests import (
+    DESCRIPTIONS,
+    AskLibrary,
+    ListLibraries,
+    Request,
+    SearchReferences,
+    ViewImage,
+    refusal,
+)
+from imagerag.chat.schemas import published, published_answer
 from imagerag.mcp.reports import ADDED, Ask, Continue, Generate, JobReport, Result, Start
 
 if TYPE_CHECKING:
@@ -41,6 +49,7 @@ INSTRUCTIONS: Final = (
 TOOLS: Final[dict[str, tuple[type[Request], type[BaseModel], bool]]] = {
     "generate_image": (Generate, RunReport, False),
     "continue_run": (Continue, RunReport, False),
+    "list_libraries": (ListLibraries, LibrariesReport, True),
     "search_references": (SearchReferences, SearchReport, True),
     "ask_library": (AskLibrary, AnswerReport, False),
     "view_image": (ViewImage, ImageReport, True),
@@ -51,7 +60,11 @@ TOOLS: Final[dict[str, tuple[type[Request], type[BaseModel], bool]]] = {
 }
 """Tool → (what it takes, what it answers, whether it changes and spends nothing)."""
 
-_LISTS: Final = frozenset({"choose", "keep", "licences", "subjects", "tags", "use", "where", "without"})
+AS_ANOTHER: Final = frozenset({"start_image"})
+"""Tools whose arguments are described with another tool: every client sends the whole list to its model."""
+
+ANSWERS_AS_ANOTHER: Final = frozenset({"continue_run", "run_result", "cancel_run"})
+"""Tools that answer as another one does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +176,12 @@ class Serving:
             name=name,
             title=name.replace("_", " "),
             description={**DESCRIPTIONS, **ADDED}[name],
-            parameters=takes.model_json_schema(),
-            fn_metadata=FuncMetadata(arg_model=_anything(), output_model=gives),
+            parameters=published(takes, briefly=name in AS_ANOTHER),
+            fn_metadata=FuncMetadata(
+                arg_model=_anything(),
+                output_model=gives,
+                output_schema=published_answer(gives, briefly=name in ANSWERS_AS_ANOTHER),
+            ),
             is_async=True,
             context_kwarg="ctx",
             annotations=ToolAnnotations(
@@ -179,7 +196,7 @@ class Serving:
             from imagerag.mcp.replies import reply
 
             try:
-                given = takes.model_validate(_unpacked(arguments))
+                given = takes.model_validate(arguments)
                 return await getattr(desk, name)(given, ctx)
             except ValidationError as error:
                 return _wrong(refusal(error))
@@ -230,17 +247,6 @@ def _anything() -> Any:
             return {"arguments": dict(self.model_extra or {})}
 
     return Anything
-
-
-def _unpacked(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments, where lists and objects may have come as JSON text: some clients send them so."""
-    unpacked = dict(arguments)
-    for name in _LISTS & arguments.keys():
-        value = arguments[name]
-        if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
-            with suppress(ValueError, RecursionError):
-                unpacked[name] = json.loads(value)
-    return unpacked
 
 
 def _wrong(message: str) -> Any:

@@ -151,7 +151,7 @@ def test_an_object_where_a_name_is_wanted_says_what_to_do(name: str) -> None:
 
 
 def test_extensions_are_looked_at() -> None:
-    with pytest.raises(UsageError, match="subclass of imagerag.agent.nodes.Nodes"):
+    with pytest.raises(UsageError, match=r"subclass of imagerag.agent.nodes.Nodes"):
         Extension(nodes=object)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a function of the nodes"):
         Extension(workflow="finish")  # type: ignore[arg-type]
@@ -192,7 +192,7 @@ def test_what_a_packages_factory_makes_is_checked(install: Any) -> None:
     with pytest.raises(SpecError, match=r"their_package:make: its factory is called with \(spec, embedder=…\), but"):
         make_judge("theirs")
     install("imagerag.generators", ImportError("no module named acme"))
-    with pytest.raises(SpecError, match="cannot be loaded .*no module named acme.*reinstall"):
+    with pytest.raises(SpecError, match=r"cannot be loaded .*no module named acme.*reinstall"):
         make_generator("theirs")
     install("imagerag.generators", FREE)
     with pytest.raises(SpecError, match="names Tariff, which cannot be called"):
@@ -246,5 +246,5 @@ def test_a_metric_that_is_none_is_refused(install: Any, tmp_path: Path, monkeypa
     with pytest.raises(SpecError, match="metric is the class Light"):
         maker.all([Light])  # type: ignore[list-item]
     install("imagerag.metrics", RuntimeError("broken"))
-    with pytest.raises(SpecError, match="cannot be loaded .*broken"):
+    with pytest.raises(SpecError, match=r"cannot be loaded .*broken"):
         maker.one("theirs")

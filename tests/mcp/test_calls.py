@@ -32,7 +32,7 @@ async def test_every_tool_has_schemas_for_what_it_takes_and_gives(place: Any, co
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         templates = (await client.list_resource_templates()).resource_templates
     assert set(tools) == {
-        *("generate_image", "continue_run", "search_references", "ask_library", "view_image"),
+        *("generate_image", "continue_run", "list_libraries", "search_references", "ask_library", "view_image"),
         *("start_image", "run_status", "run_result", "cancel_run"),
     }
     for tool in tools.values():
@@ -54,7 +54,7 @@ async def test_a_picture_is_drawn_in_one_call(place: Any, connect: Any, kit: Any
         digest = hashlib.sha256(kit.redrawn).hexdigest()
         assert not result.is_error
         assert said(result).startswith("aligned: ")
-        assert kinds(result) == ["text", "resource_link"]
+        assert kinds(result) == ["text", "resource_link", "image"]
         assert result.content[1].uri == f"image://{digest}"
         report = result.structured_content
         assert (report["outcome"], report["status"], report["image"]["uri"]) == (

@@ -70,7 +70,8 @@ def test_lancedbs_client_still_has_the_classes_that_are_loaded_late() -> None:
 @pytest.fixture(scope="module")
 def light() -> Any:
     copy = openclip_import._copy()
-    assert copy is not None and copy.__name__ == COPY
+    assert copy is not None
+    assert copy.__name__ == COPY
     return copy
 
 
@@ -89,7 +90,8 @@ def test_the_copy_makes_the_very_same_model_and_tokens(light: Any) -> None:
         with torch.inference_mode():
             told.append((tokens, model.encode_text(tokens), model.encode_image(pixels)))
     assert all(torch.equal(one, other) for one, other in zip(*told, strict=True))
-    assert light.list_models() == open_clip.list_models() and light.CLIP is not open_clip.CLIP
+    assert light.list_models() == open_clip.list_models()
+    assert light.CLIP is not open_clip.CLIP
 
 
 def test_models_with_borrowed_towers_get_open_clip_itself(light: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +99,7 @@ def test_models_with_borrowed_towers_get_open_clip_itself(light: Any, monkeypatc
     whole = ModuleType("open_clip")
     monkeypatch.setattr(openclip_import, "import_module", lambda name: whole if name == "open_clip" else None)
     kinds = {name: plain(light.get_model_config(name)) for name in light.list_models()}
-    assert kinds["ViT-B-32"] and kinds["ViT-B-32-quickgelu"] and kinds["RN50"]
+    assert all(kinds[name] for name in ("ViT-B-32", "ViT-B-32-quickgelu", "RN50"))
     borrowed = ("coca_ViT-B-32", "roberta-ViT-B-32", "xlm-roberta-base-ViT-B-32", "ViT-B-16-SigLIP", "convnext_base")
     assert not any(kinds[name] for name in borrowed)
     assert open_clip_for(light.get_model_config("ViT-B-32")) is light
@@ -150,9 +152,11 @@ def test_pictures_are_prepared_number_by_number_as_open_clip_does(
     import torch
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    chosen = dict(size=size, mean=MEAN, std=STD, interpolation=interpolation, resize_mode=mode, fill_color=0)
+    chosen = {"size": size, "mean": MEAN, "std": STD, "fill_color": 0}
+    chosen |= {"interpolation": interpolation, "resize_mode": mode}
     pixels = np.random.default_rng(width * 100 + height).integers(0, 256, (height, width, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
     theirs = image_transform_v2(PreprocessCfg(**chosen), is_train=False)(picture)
     ours = preprocessing(chosen)(picture)
-    assert ours.dtype == torch.float32 and torch.equal(ours, theirs)
+    assert ours.dtype == torch.float32
+    assert torch.equal(ours, theirs)

@@ -1,0 +1,84 @@
+"""The JSON Schemas that models and their clients are shown: what is accepted, in as few words as it takes."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+_SAID_BY_NULL: Final = (None, "", [], {}, ())
+"""Defaults that go without saying: leaving an argument out means the same."""
+
+_LEFT_OUT: Final = frozenset(
+    {"title", "$defs", "anyOf", "properties", "minLength", "maxLength", "maxItems", "exclusiveMaximum"}
+)
+"""What a model does not need: what is too long is refused in plain words."""
+
+
+def published(model: type[BaseModel], *, briefly: bool = False) -> dict[str, Any]:
+    """What a tool takes. Whatever need not be given may be null or empty, as many models send it.
+
+    Args:
+        briefly: without the arguments' descriptions, where another tool has the same.
+    """
+    whole = model.model_json_schema()
+    schema = _plain(whole, whole.get("$defs", {}), nullable=True)
+    for argument in schema["properties"].values() if briefly else ():
+        argument.pop("description", None)
+    return schema
+
+
+def published_answer(model: type[BaseModel], *, briefly: bool = False) -> dict[str, Any]:
+    """What a tool answers, one level deep: programs that want all of it have the classes, models read the text.
+
+    Args:
+        briefly: that it is an object, where another tool answers the same.
+    """
+    if briefly:
+        return {"type": "object"}
+    properties = model.model_json_schema(mode="serialization")["properties"]
+    return {"type": "object", "properties": {name: _outline(value) for name, value in properties.items()}}
+
+
+def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, nullable: bool) -> dict[str, Any]:
+    """A schema without titles, references and defaults that go without saying."""
+    if "$ref" in schema:
+        named = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        schema = {**named, **{key: value for key, value in schema.items() if key != "$ref"}}
+    made = {key: value for key, value in schema.items() if key not in _LEFT_OUT}
+    if made.get("default", 0) in _SAID_BY_NULL:
+        del made["default"]
+    if "properties" in schema:
+        made.pop("description", None)
+        required = schema.get("required", ())
+        made["properties"] = {
+            name: _argument(value, definitions, nullable=nullable and name not in required)
+            for name, value in schema["properties"].items()
+        }
+    if isinstance(made.get("items"), Mapping):
+        made["items"] = _plain(made["items"], definitions, nullable=nullable)
+    for option in schema.get("anyOf", ()):
+        if option != {"type": "null"}:
+            made = {**_plain(option, definitions, nullable=nullable), **made}
+    return made
+
+
+def _argument(schema: Mapping[str, Any], definitions: Mapping[str, Any], *, nullable: bool) -> dict[str, Any]:
+    made = _plain(schema, definitions, nullable=nullable)
+    if not nullable:
+        return made
+    kinds = made["type"] if isinstance(made["type"], list) else [made["type"]]
+    made["type"] = [*kinds, *({"null"} - set(kinds))]
+    if "enum" in made:
+        made["enum"] = [*made["enum"], "", None]
+    return made
+
+
+def _outline(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A property of an answer by its type alone, and what is said of it."""
+    told = {"description": schema["description"]} if "description" in schema else {}
+    options = [option.get("type", "object") for option in schema.get("anyOf", (schema,))]
+    if "$ref" in schema or any("$ref" in option for option in schema.get("anyOf", ())):
+        # Of the references that answers hold, outcomes are words, all else is an object.
+        named = [str(option.get("$ref", "")) for option in schema.get("anyOf", (schema,))]
+        options = ["string" if name.endswith("Outcome") else kind for kind, name in zip(options, named, strict=True)]
+    return {"type": options[0] if len(options) == 1 else options, **told}
