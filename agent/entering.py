@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.agent.state import RunState, has_finished
 from imagerag.agent.types import Knobs, RunContext
+from imagerag.formatting.messages import invalid
 
 Step = TypeVar("Step", bound=Callable[..., Awaitable[Any]])
 
@@ -48,8 +49,7 @@ def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
 
 def problems(error: ValidationError) -> str:
     """What is wrong with values, each named."""
-    told = (f"{'.'.join(map(str, p['loc']))}: {p['msg']}".removeprefix(": ") for p in error.errors())
-    return "; ".join(line.removeprefix("Value error, ") for line in dict.fromkeys(told))
+    return invalid(error)
 
 
 def in_run(node: Step) -> Step:

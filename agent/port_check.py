@@ -8,6 +8,7 @@ from typing import Any, Final, get_type_hints
 from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, EmbedderIdentity, ImageGenerator, Judge, ReferenceLibrary, Reranker, Tariff
+from imagerag.formatting.messages import unknown
 
 PORTS: Final = MappingProxyType(
     {
@@ -35,7 +36,7 @@ def check_role(role: str, name: str, part: object) -> None:
         SpecError: no such role, or something is missing; the message names all of it.
     """
     if role not in PORTS:
-        raise SpecError(f"there is no role {role!r}; there is: {', '.join(PORTS)}")
+        raise SpecError(unknown("role", role, PORTS))
     check_port(PORTS[role], f"{role} {name!r}", part)
 
 

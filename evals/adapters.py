@@ -21,6 +21,7 @@ from imagerag.evals.parts import wiring_for
 from imagerag.evals.plan import Plan
 from imagerag.evals.results import Result, read_results
 from imagerag.evals.suites.case import Case, Suite
+from imagerag.formatting.messages import invalid
 from imagerag.graphs.settings import resolve
 from imagerag.store.home import Home
 
@@ -109,8 +110,7 @@ def _knobs(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> Knob
     try:
         return Knobs(**given)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{problem['loc'][0]}: {problem['msg']}") from error
+        raise UsageError(invalid(error, most=1)) from error
 
 
 def folder_of(folder: str | Path | None, home: str | Path | None) -> Path:

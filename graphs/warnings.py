@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
+from imagerag.formatting.numbers import percent
 from imagerag.graphs.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> 
     threshold, toy = passport.threshold, passport.spec == SKETCH and name != BUILT_IN_LIBRARY
     anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
     if threshold and threshold.accepted is not None and threshold.accepted < ACCEPTED:
-        share = f"{100 * threshold.accepted:.0f} % of library {name}'s own captions reach its threshold"
+        share = f"{percent(threshold.accepted)} of library {name}'s own captions reach its threshold"
         then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
         return [f"only {share}, so that little will be found; {then}"]
     if toy and real:

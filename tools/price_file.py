@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.formatting.messages import invalid
 from imagerag.tools.price_rows import Row
 from imagerag.tools.prices import read_table, rows_of
 
@@ -34,8 +35,7 @@ def set_price(path: Path, name: str, values: Mapping[str, Any]) -> Row:
     try:
         row = Row.model_validate(fields)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
+        raise UsageError(invalid(error, most=1)) from error
     if not row.priced:
         raise UsageError("say what it costs: --text-in, --image-out, --per-image, --per-call, … or --free")
     kept = _without(text, name).rstrip()

@@ -104,7 +104,7 @@ def test_values_of_another_type_are_named(name: str, value: object) -> None:
 def test_a_class_is_no_object_and_a_role_has_a_name() -> None:
     with pytest.raises(SpecError, match=r"is the class ScriptedJudge; give an object of it: ScriptedJudge\(…\)"):
         check_role("judge", "mine", ScriptedJudge)
-    with pytest.raises(SpecError, match="no role 'painter'; there is: generator, judge"):
+    with pytest.raises(SpecError, match="no role 'painter'; there are: generator, judge"):
         check_role("painter", "mine", ScriptedJudge())
 
 

@@ -277,7 +277,7 @@ def test_a_context_that_cannot_be_is_refused_by_name(server: str, context: dict[
         ({"prompt": ""}, "the prompt is empty"),
         ({"prompt": "a" * 40_000}, "at most 32000"),
         ({"prompt": "a\0"}, "NUL byte"),
-        ({"prompt": ["a red solid circle"]}, "prompt: Input should be a valid string"),
+        ({"prompt": ["a red solid circle"]}, "prompt: it has to be text"),
         ({"prompt": "a red solid circle", "subjects": [{"image": "mine.png"}]}, "subjects.0.image"),
         ("a red solid circle", "an object of names"),
     ],
