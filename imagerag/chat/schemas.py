@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-_SAID_BY_NULL: Final = (None, "", [], {}, ())
+_SAID_BY_NULL: Final[tuple[object, ...]] = (None, "", [], {}, ())
 """Defaults that go without saying: leaving an argument out means the same."""
 
 _LEFT_OUT: Final = frozenset(
