@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import Embedder
 from imagerag.store.calibrate import ENOUGH, balance
 from imagerag.store.passport import ImageThreshold
@@ -69,10 +70,9 @@ async def calibrate_images(
 
 def views_of(data: bytes) -> list[bytes]:
     """A picture as somebody else would have it: cropped and saved again, mirrored and lighter."""
-    from PIL import Image as Images
     from PIL import ImageEnhance, ImageOps
 
-    image = Images.open(io.BytesIO(data)).convert("RGB")
+    image = open_rgb(data)
     width, height = image.size
     inner = image.crop((width // 12, height // 12, width - width // 12, height - height // 12))
     return [_saved(inner, 60), _saved(ImageEnhance.Brightness(ImageOps.mirror(image)).enhance(1.15), 85)]

@@ -301,7 +301,7 @@ def test_heic_is_refused_with_what_to_do() -> None:
 
 
 CALLS: dict[str, Callable[[ast.Call], bool]] = {
-    "Image.open": lambda call: ast.unparse(call.func) in ("Image.open", "PIL.Image.open", "load_image"),
+    "Image.open": lambda call: ast.unparse(call.func) in ("Image.open", "Images.open", "PIL.Image.open", "load_image"),
     "exif_transpose": lambda call: ast.unparse(call.func).endswith("exif_transpose"),
     "convert": lambda call: (
         isinstance(call.func, ast.Attribute)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Final
 
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images import open_rgb
 from imagerag.tools.sketch.borrowing import untangle
 from imagerag.tools.sketch.language import Mention, parse
 
@@ -42,9 +43,9 @@ def _many_colours(data: bytes) -> bool:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            opened.thumbnail((128, 128), Image.Resampling.NEAREST)
-            small = ImageOps.posterize(opened.convert("RGB"), 4)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image = open_rgb(data, side=128)
+    except UsageError:
         return False
+    image.thumbnail((128, 128), Image.Resampling.NEAREST)  # a smooth reduction would mix colours that are not there
+    small = ImageOps.posterize(image, 4)
     return len(small.getcolors(128 * 128) or ()) >= COLOURS
