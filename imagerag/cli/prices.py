@@ -22,6 +22,9 @@ RATES: Final = (
     "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
 )  # fmt: skip
 
+MODEL_WIDTH: Final = 34
+"""Characters of a name, so that a line fits a terminal of 80 columns."""
+
 
 @click.group("prices")
 def prices_command() -> None:
@@ -45,8 +48,13 @@ def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -
         return 0
     if not found:
         say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
-    head = [dim(name) for name in ("model", "text in", "image in", "text out", "image out", "else", "source", "date")]
-    say_all(table([head, *([accent(name), *_cells(row)] for name, row in found)], right={1, 2, 3, 4}))
+    own = rag.wiring.prices.rows
+    head = [dim(name) for name in ("model", "text in", "image in", "text out", "image out", "else")]
+    lines = [[accent(short(name, MODEL_WIDTH)), *_cells(row, own=name in own)] for name, row in found]
+    say_all(table([head, *lines], right={1, 2, 3, 4}))
+    sources = sorted({row.source.rpartition(" (")[0] or row.source for name, row in found if name not in own})
+    if sources:
+        say(dim(f"US dollars per million tokens. Not your own: from {', '.join(sources)}"))
     return 0
 
 
@@ -139,14 +147,14 @@ def _document(name: str, row: Row) -> dict[str, Any]:
     return {"model": name, "prices": prices, "source": row.source, "date": fields.get("as_of")}
 
 
-def _cells(row: Row) -> list[str]:
-    """Rates, what is paid by the piece, and where they are from."""
+def _cells(row: Row, *, own: bool) -> list[str]:
+    """Rates, what is paid by the piece, and whether the row is the user's own."""
     rates = [f"{value:g}" if value is not None else "" for value in (row.text_in, row.image_in, row.text_out)]
     drawn = f"{row.image_out:g}" if row.image_out is not None else ""
     each = [f"call {row.per_call:g}"] if row.per_call is not None else []
     each += ["by the image"] if row.per_image else []
-    source = row.source.rpartition(" (")[0] or row.source
-    return [*rates, drawn, ", ".join(each), dim(short(source, 20)), dim(str(row.as_of or ""))]
+    each += ["yours"] if own else []
+    return [*rates, drawn, ", ".join(each)]
 
 
 def _told(row: Row) -> str:

@@ -134,7 +134,10 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
         lines.append(f"  {dim('references')}")
         lines += reference_lines(record.references, indent=4)
     lines.append(f"  {dim('run')}         {record.run_id}  {dim(_spent(record))}")
-    steps = [*record.next_steps, *([f"imagerag show {record.run_id}"] if record.outcome and not told else [])]
+    show = f"imagerag show {record.run_id}"
+    steps = list(record.next_steps)
+    if record.outcome and not told and not any(show in step for step in steps):
+        steps.append(show)
     return lines + [f"  {dim('next') if not n else '    '}        {short(step, 400)}" for n, step in enumerate(steps)]
 
 
