@@ -22,7 +22,7 @@ RATES: Final = (
     "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
 )  # fmt: skip
 
-MODEL_WIDTH: Final = 34
+MODEL_WIDTH: Final = 31
 """Characters of a name, so that a line fits a terminal of 80 columns."""
 
 
