@@ -101,7 +101,9 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         .add_node("shortlist", in_run(traced(nodes.shortlist)))
         .add_node("select", in_run(traced(nodes.select)))
         .add_node("regenerate", in_run(traced(nodes.regenerate)))
-        .add_node("finish", in_run(traced(nodes.finish)))
+        # Deferred: searches run side by side, and where one fails for good the others are still to be joined. A run that
+        # had ended before they were would take them for the start of another.
+        .add_node("finish", in_run(traced(nodes.finish)), defer=True)
         .add_conditional_edges(START, decided(routing.after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")
         .add_conditional_edges("critique", decided(routing.after_critique), ["extract_concepts", "finish"])

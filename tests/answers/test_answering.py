@@ -308,5 +308,5 @@ def test_a_judge_that_can_answer_does(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answerer_for("openai:gpt-5.6") == "openai:gpt-5.6"
     assert answerer_for("sketch") == "sketch"
     assert answerer_for("somebody-elses:model") == "metadata"
-    with pytest.raises(SpecError, match="there is no answerer 'nobody'"):
+    with pytest.raises(SpecError, match="no answerer 'nobody'"):
         made("nobody:x")

@@ -79,7 +79,7 @@ async def test_a_pipeline_without_references_ends_by_name(
     generator = DiffusersGenerator(str(folder("sdxl")), device="cpu", dtype="float32", steps=1)
     state = await run(generator, ScriptedJudge(["a blue star"]), library)
     assert state["ending"].outcome is Outcome.NO_USABLE_REFERENCE
-    assert "takes no more images" in state["ending"].reason
+    assert "takes no reference images" in state["ending"].reason
     assert len(state["attempts"]) == 1
 
 

@@ -94,7 +94,7 @@ async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server:
     rag, record = await edited(server, tmp_path, file(REDRAWN.resize((128, 96), 0)))
     attempt = record.attempts[0]
     assert attempt.mask is not None
-    assert (attempt.mask.held, attempt.mask.drawn) == (True, Size(width=128, height=96))
+    assert (attempt.mask.held, attempt.mask.drawn) == (True, "128x96")
     assert (attempt.image.width, attempt.image.height) == (64, 48)
     assert (halves(await rag.image_bytes(attempt.image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
 

@@ -63,4 +63,4 @@ def test_the_table_has_every_metric_its_counts_and_its_target() -> None:
     assert "19 / 20" in table
     assert "≥ 0.95    met" in table
     assert "1 / 21 (1 failed)" in table
-    assert "21 cases, 1 failures" in table
+    assert "21 cases, 1 failure" in table

@@ -101,6 +101,7 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
         "prompt": CIRCLE,
         "subjects": [Subject(image=mine)],
         "excluded": ["0" * 64],
+        "warnings": ["of the first run"],
         "continues": Lineage(run_id="before"),
         "started_at": "2020-01-01T00:00:00+00:00",
     }
@@ -115,6 +116,7 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
         "continues": None,
         "excluded": [],
         "pinned": [],
+        "warnings": [],
         "started_at": values["started_at"],
     }
     assert run_record("run", values).elapsed_s < 60

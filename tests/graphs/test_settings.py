@@ -33,7 +33,7 @@ def test_an_argument_beats_the_environment_beats_the_file_beats_the_preset(elsew
 
 
 def test_what_cannot_be_set_is_named(elsewhere):
-    with pytest.raises(UsageError, match="no preset 'best'; there is: sketch, openai, local"):
+    with pytest.raises(UsageError, match="no preset 'best'; there are: sketch, openai, local"):
         resolve(preset="best")
     (elsewhere / "imagerag.toml").write_text("colour = 1\n")
     with pytest.raises(UsageError, match="colour"):

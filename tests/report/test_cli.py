@@ -81,7 +81,7 @@ def test_watch_follows_a_run_that_another_makes(imagerag: Any, tmp_path: Path) -
 
 
 def test_watch_ends_at_once_for_a_run_that_waits(imagerag: Any) -> None:
-    assert "waits for your choice" in imagerag("show", "interrupted", "--watch").stdout
+    assert "waits for a choice" in imagerag("show", "interrupted", "--watch").stdout
 
 
 @pytest.mark.parametrize(
