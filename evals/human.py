@@ -27,6 +27,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
 }
 CHOICES: Final = ("left", "right", "same")
 SIDE: Final = 512
+STUDY: Final = ("study.html", "study-key.json")
 PAGE: Final = Path(__file__).parent / "reports" / "study.html"
 SCHEMA: Final = "imagerag.study-answers/1"
 
@@ -108,7 +109,7 @@ def write_study(
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study.html` for the raters and `study-key.json` for oneself."""
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
-    page, key = folder / "study.html", folder / "study-key.json"
+    page, key = (folder / name for name in STUDY)
     page.write_text(study_page(pairs, picture, "Which picture?"), encoding="utf-8")
     key.write_text(json.dumps(key_of(pairs, arm, base), indent=1) + "\n", encoding="utf-8")
     return page, key

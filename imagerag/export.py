@@ -13,25 +13,28 @@ from imagerag.store.blobs import FileBlobStore, write_atomically
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
 
 
-async def export(record: RunRecord, blobs: FileBlobStore, out: Path) -> RunRecord:
+async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrite: bool = True) -> RunRecord:
     """Write a run's best image to `out` and its sidecar beside it.
 
     Args:
         record: a run; without an image nothing is written.
         out: the file; a suffix that fits is added when there is none. Where its suffix is of another format than the
             image, the image is converted to it.
+        overwrite: whether files that are there, and that we did not write, are written over.
 
     Returns:
         The record, its image's path now `out`.
 
     Raises:
-        UsageError: the file cannot be written, or no picture has its suffix.
+        UsageError: the file cannot be written, or no picture has its suffix; or it is there, and may not be lost.
     """
     if record.image is None:
         return record
     suffix = SUFFIXES.get(record.image.media_type, ".png")
     path = out if out.suffix else out.with_name(out.name + suffix)
     wanted = media_type_of(path)
+    if not overwrite:
+        await asyncio.to_thread(check_ours, path)
     data = await blobs.get(record.image.sha256)
     if wanted != record.image.media_type:
         data = await asyncio.to_thread(lambda: encode(decode(data).image, wanted))
@@ -60,11 +63,33 @@ def sidecar_path(file: Path) -> Path:
 
 def is_sidecar(file: Path) -> bool:
     """Whether a file is a sidecar that we wrote, and may write anew."""
+    return _schema_of(file) == "imagerag.sidecar/1"
+
+
+def is_record(file: Path) -> bool:
+    """Whether a file is a run's record that we wrote, and may write anew."""
+    return _schema_of(file) == "imagerag.run/1"
+
+
+def _schema_of(file: Path) -> object:
     try:
         document = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and document.get("schema") == "imagerag.sidecar/1"
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document.get("schema") if isinstance(document, dict) else None
+
+
+def check_ours(file: Path) -> None:
+    """Check that nobody's picture or document is lost when a run's picture is written to this file.
+
+    Raises:
+        UsageError: the file, or what would be its sidecar, is there, and is not what we wrote there before.
+    """
+    beside = sidecar_path(file)
+    ours = is_sidecar(beside)
+    for one in (file, beside):
+        if one.exists() and not ours:
+            raise UsageError(f"{one} is there already, and not ours: name another file, or say overwrite=True")
 
 
 def sidecar(record: RunRecord) -> dict[str, Any]:

@@ -51,18 +51,23 @@ class Runs(Asking):
         entry = await self.wiring.runs.get(run_id)
         return await self.runner.record(entry.run_id)
 
-    async def save(self, record: "RunRecord", path: str | Path) -> "RunRecord":
+    async def save(self, record: "RunRecord", path: str | Path, *, overwrite: bool = False) -> "RunRecord":
         """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.
+
+        Args:
+            record: a run; without an image nothing is written.
+            path: the file. What was saved there before is written anew.
+            overwrite: write over other files too.
 
         Returns:
             The record, its image's path now that file.
 
         Raises:
-            UsageError: the file cannot be written, or its suffix is of another format than the picture.
+            UsageError: the file cannot be written, no picture has its suffix, or it is somebody else's.
         """
         from imagerag.export import export
 
-        return await export(record, self.wiring.blobs, Path(path))
+        return await export(record, self.wiring.blobs, Path(path), overwrite=overwrite)
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image of a run, verified against their hash."""

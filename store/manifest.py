@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.describing import PATH, Description, clean, describe, fields_of, told_fields
-from imagerag.store.plain_text import parsed, read_text, separator_of
+from imagerag.store.plain_text import SEPARATORS, parsed, read_text, separator_of
 
 _TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
+_JSON: Final = (".json", ".jsonl", ".ndjson")
 _LONGEST_CELL: Final = 2**24
 
 
@@ -55,7 +56,7 @@ def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
     metadata.
 
     Raises:
-        UsageError: there is no such file, it is not text, or none of its columns names the images.
+        UsageError: there is no such file, it is in no form that is read, or none of its columns names the images.
     """
     try:
         text = read_text(file, longest=None)
@@ -64,8 +65,8 @@ def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
     except ValueError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error}") from None
     places = _Places((file.parent, *roots))
-    table = file.suffix.lower() in _TABLES
-    records = _table(text, file, places) if table else _json(text, whole=file.suffix.lower() == ".json")
+    whole = file.suffix.lower() == ".json"
+    records = _table(text, file, places) if _is_table(file, text) else _json(text, whole=whole)
     entries: dict[Path, Description] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
@@ -98,6 +99,18 @@ def _read_as(columns: "Counter[tuple[str, str]]") -> dict[str, str]:
     return read
 
 
+def _is_table(file: Path, text: str) -> bool:
+    """Whether a manifest is a table and not JSON: by its suffix, and under any other by how it begins."""
+    if file.suffix.lower() in (*_TABLES, *_JSON):
+        return file.suffix.lower() in _TABLES
+    first = text.lstrip().partition("\n")[0]
+    if first.startswith(("{", "[")):
+        return False
+    if not any(mark in first for mark in SEPARATORS):
+        raise UsageError(f"the manifest {file} is in no form that is read: give CSV, JSON lines or JSON")
+    return True
+
+
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
@@ -107,7 +120,7 @@ def _table(text: str, file: Path, places: "_Places") -> Iterator[Record]:
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        header = [cell.strip() for cell in next(rows, [])]
+        header = _told_apart([cell.strip() for cell in next(rows, [])])
     except csv.Error as error:
         raise UsageError(f"the manifest {file}, line 1, cannot be read: {error}") from None
     if PATH not in fields_of(header).values():
@@ -120,6 +133,16 @@ def _table(text: str, file: Path, places: "_Places") -> Iterator[Record]:
         first, header = header, [PATH, "caption", *rest][: len(header)]
         yield 1, dict(zip(header, first, strict=True))
     yield from _rows(rows, header)
+
+
+def _told_apart(header: Sequence[str]) -> list[str]:
+    """Column names, a repeated one with its number, so that neither column hides the other."""
+    times: Counter[str] = Counter()
+    names: list[str] = []
+    for name in header:
+        times[name] += 1
+        names.append(f"{name} ({times[name]})" if name and times[name] > 1 else name)
+    return names
 
 
 def _rows(rows: Any, header: list[str]) -> Iterator[Record]:
@@ -169,7 +192,7 @@ def _lines(text: str) -> Iterator[Record]:
             try:
                 record = parsed(line)
             except ValueError as error:
-                yield number, f"not JSON: {error}"
+                yield number, str(error)
                 continue
             yield number, record if isinstance(record, dict) else "not a JSON object"
 

@@ -1,4 +1,4 @@
-"""Text files as they are found: in UTF-8, in UTF-16 as Windows' programs write it, or in an old Windows code page."""
+"""Text files as they are found: in UTF-8, in UTF-16 or UTF-32, or in an old Windows code page."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,11 @@ from typing import Any, Final
 LONGEST: Final = 32 * 2**20
 """Bytes of a sidecar that are read: more is no description of one image."""
 
-_SEPARATORS: Final = ",;\t|"
+SEPARATORS: Final = ",;\t|"
+
+_NO_TEXT: Final = "it is not text (UTF-8, UTF-16, UTF-32 or Windows-1252)"
+_LETTERS_PER_CONTROL: Final = 20
+"""One control character in so many is more than any text has."""
 
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -31,7 +35,7 @@ def read_text(file: Path, longest: int | None = LONGEST) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Text from bytes: by its byte order mark, else UTF-8, else UTF-16 without a mark, else Windows-1252.
+    """Text from bytes: by its byte order mark, else UTF-8, else UTF-16 or UTF-32 without one, else Windows-1252.
 
     Raises:
         ValueError: it is no text.
@@ -45,14 +49,27 @@ def decoded(data: bytes) -> str:
         text = ""
     if (text or not data) and "\0" not in text:
         return text
-    zeros = data[:4096].count(0)
-    if zeros and len(data) % 2 == 0:
-        even = data[:4096:2].count(0)
-        return _strictly(data, "utf-16-be" if even > zeros - even else "utf-16-le")
-    if zeros:
-        raise ValueError("it is not text (UTF-8, UTF-16 or Windows-1252)")
+    if text and text.count("\0") * 4 < len(text) and not any(map(_is_control, text.replace("\0", ""))):
+        raise ValueError(_NO_TEXT)  # words with a zero among them, which in UTF-16 would be other words
+    if data[:4096].count(0):
+        return _strictly(data, _unmarked(data))
     # Five bytes have no meaning in Windows-1252; Latin-1 gives them one.
-    return data.decode("cp1252", "strict") if _fits(data, "cp1252") else data.decode("latin-1")
+    text = data.decode("cp1252" if _fits(data, "cp1252") else "latin-1")
+    if _LETTERS_PER_CONTROL * sum(_is_control(letter) for letter in text) > len(text):
+        raise ValueError(_NO_TEXT)
+    return text
+
+
+def _unmarked(data: bytes) -> str:
+    """UTF-32 or UTF-16, and in which order: by where the zeros are among the bytes."""
+    if len(data) % 4 == 0:
+        zeros = [data[at:4096:4].count(0) for at in range(4)]
+        quarter = len(data[:4096]) // 4
+        if zeros[2] == zeros[3] == quarter:
+            return "utf-32-le"
+        if zeros[0] == zeros[1] == quarter:
+            return "utf-32-be"
+    return "utf-16-be" if data[:4096:2].count(0) > data[1:4096:2].count(0) else "utf-16-le"
 
 
 def parsed(text: str) -> Any:
@@ -61,8 +78,12 @@ def parsed(text: str) -> Any:
     Raises:
         ValueError: it is not JSON, or nested deeper than anything is that was meant.
     """
+    if not text.strip():
+        raise ValueError("it is empty")
     try:
         return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON (line {error.lineno}: {error.msg})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -71,15 +92,22 @@ def separator_of(first: str, suffix: str) -> str:
     """What separates the cells of a table, by its first line; the suffix's own where that is among them."""
     bare = "".join(part for at, part in enumerate(first.split('"')) if at % 2 == 0)
     usual = "\t" if suffix in (".tsv", ".tab") else "|" if suffix == ".psv" else ","
-    likeliest = max(_SEPARATORS, key=lambda mark: (bare.count(mark), mark == usual))
+    likeliest = max(SEPARATORS, key=lambda mark: (bare.count(mark), mark == usual))
     return usual if bare.count(usual) or not bare.count(likeliest) else likeliest
 
 
 def _strictly(data: bytes, encoding: str) -> str:
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding)
     except UnicodeDecodeError:
-        raise ValueError("it is not text (UTF-8, UTF-16 or Windows-1252)") from None
+        text = "\0"
+    if "\0" in text:
+        raise ValueError(_NO_TEXT)
+    return text
+
+
+def _is_control(letter: str) -> bool:
+    return (letter < " " and letter not in "\t\n\r\f") or "\x7f" <= letter <= "\x9f"
 
 
 def _fits(data: bytes, encoding: str) -> bool:

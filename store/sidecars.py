@@ -1,9 +1,10 @@
 """The files beside an image that say something of it.
 
 An image `circle.png` may have `circle.json` or `circle.png.json` (an object with our fields, or with what others call
-them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption), and what Google Takeout
-writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short. What the first of them leaves out the
-others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image goes in without it.
+them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption; `.caption` does as well), and
+what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short. What the first of
+them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
+goes in without it.
 """
 
 import re
@@ -16,7 +17,7 @@ from typing import Any, Final
 from imagerag.store.describing import DETECTIONS, MAX_CAPTION, Description, clean, describe, plain_name
 from imagerag.store.plain_text import parsed, read_text
 
-SUFFIXES: Final = (".json", ".txt")
+SUFFIXES: Final = (".json", ".txt", ".caption")
 
 _TAKEOUT: Final = ".supplemental-metadata"
 _TAKEOUT_LONGEST: Final = 46
@@ -112,7 +113,7 @@ def _read(file: Path) -> Description:
         ValueError: it says nothing that can be used; the message says why.
     """
     text = read_text(file)
-    if file.suffix.lower() == ".txt":
+    if file.suffix.lower() != ".json":
         return _of_text(text)
     record: Any = parsed(text)
     if isinstance(record, list) and len(record) == 1:

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.ledger import RESULTS
@@ -55,6 +55,9 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     return [folder / name for name in made]
 
 
+PAPER: Final = ("paper.md", "paper.tex")
+
+
 def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     """Write the paper's tables with every evaluation as a data set; which files.
 
@@ -70,7 +73,8 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     if not made:
         raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
     target.mkdir(parents=True, exist_ok=True)
-    texts = {"paper.md": markdown_sheets(made), "paper.tex": f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}"}
+    told = (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}")
+    texts = dict(zip(PAPER, told, strict=True))
     for name, text in texts.items():
         write_atomically(target / name, text.encode())
     return [target / name for name in texts]

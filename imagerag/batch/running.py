@@ -191,7 +191,7 @@ class Batch:
         image = None
         if record.image is not None:
             file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
-            await self._rag.save(record, self.folder.path / file)
+            await self._rag.save(record, self.folder.path / file, overwrite=True)
             image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
         return result.told(record, image)
 

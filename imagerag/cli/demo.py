@@ -13,15 +13,18 @@ from imagerag.agent.types import Outcome
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.failures import STOPPED, exit_code
+from imagerag.cli.files import all_fresh, overwrite_option
 from imagerag.cli.narrate import Fully, first_time, opening
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.story import summary
 from imagerag.cli.view import bold, dim, say, say_all, say_json, table
-from imagerag.export import SUFFIXES, export, write_file
+from imagerag.export import SUFFIXES, export, is_record, write_file
 from imagerag.report.making import write_report
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
 """The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""
+
+FILES: Final = ("initial.png", "final.png", "final.png.json", "sheet.png", "report.html", "run.json")
 
 HONEST: Final = (
     "This is a toy world with real parts. The painter knows half of its shapes and patterns and guesses the rest.",
@@ -32,6 +35,7 @@ HONEST: Final = (
 
 @click.command("demo")
 @click.option("--out", metavar="DIR", default="imagerag-demo", show_default=True, help="Where the files go.")
+@overwrite_option
 @click.option("--seed", type=int, default=0, metavar="N", help="Another seed, another arrangement.")
 @json_option
 @pass_globals
@@ -44,6 +48,8 @@ def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> in
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {out} is a file; the demo writes several into a folder")
+    if not is_record(folder / "run.json"):  # an earlier demo's files are written anew
+        all_fresh(folder / name for name in FILES)
     # Everything named, so that no environment variable turns the demo into something else.
     rag = ImageRAG(preset="sketch", generator="sketch", judge="sketch", library="sketch", home=globals_.home)
     if not as_json:

@@ -11,6 +11,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.files import all_fresh, overwrite_option
 from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
 from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table, warning_lines
 from imagerag.formatting.numbers import seconds
@@ -171,6 +172,7 @@ def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_jso
 @click.command("report")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR…")
 @click.option("--out", metavar="DIR", help="Write the ImageRAG paper's tables there, each evaluation a data set.")
+@overwrite_option
 @json_option
 @pass_globals
 def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None, as_json: bool) -> int:
@@ -191,8 +193,9 @@ def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None
 
 
 def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
-    from imagerag.evals.reports.writing import write_paper
+    from imagerag.evals.reports.writing import PAPER, write_paper
 
+    all_fresh(target / name for name in PAPER)
     files = [str(file) for file in write_paper(paths, target)]
     say_json(files) if as_json else say_all(files)
     return 0

@@ -78,6 +78,17 @@ def fresh(file: Path, *, overwrite: bool = False) -> Path:
     return file
 
 
+def all_fresh(files: Iterable[Path]) -> None:
+    """Check that every one of several files can be written, and that nothing of anybody's is lost by it.
+
+    Raises:
+        UsageError: as `fresh`.
+    """
+    overwrite = allowed(click.get_current_context())
+    for file in files:
+        fresh(file, overwrite=overwrite)
+
+
 def allowed(ctx: click.Context) -> bool:
     """Whether `--overwrite` was given."""
     return bool(ctx.meta.get(__name__))

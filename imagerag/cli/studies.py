@@ -10,6 +10,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.files import all_fresh, overwrite_option
 from imagerag.cli.options import json_option, library_option, pass_globals
 from imagerag.cli.view import dim, say, say_all, say_json, table
 from imagerag.formatting.numbers import counted, score
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
 @click.option("--base", default="base", show_default=True, help="The other.")
 @click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="Pairs at most.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Which pairs, and what is on which side.")
+@overwrite_option
 def study_command(folder: str, arm: str, base: str, pairs: int, seed: int) -> int:
     """Write a blind study of two arms of an evaluation: a page for the raters, and a key for you.
 
     The page works offline and keeps the answers in the browser; raters save them as a file and send you that.
     """
-    from imagerag.evals.human import write_study
+    from imagerag.evals.human import STUDY, write_study
     from imagerag.evals.ledger import RESULTS
     from imagerag.evals.reports.writing import kept_pictures
     from imagerag.evals.results import read_results
 
     path = Path(folder).expanduser()
+    all_fresh(path / name for name in STUDY)  # answers to an earlier study are read with its key
     made = write_study(
         path, read_results(path / RESULTS), kept_pictures(path), arm=arm, base=base, limit=pairs, seed=seed
     )

@@ -1,11 +1,13 @@
 """Which attempt is best, and what an error means for the run."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent import endings, errors
-from imagerag.agent.types import Attempt, ImageRef, Outcome, Verdict
+from imagerag.agent.types import Attempt, Call, Check, Concept, ImageRef, Knobs, Outcome, Requirement, Verdict
 
 
 def attempt(index: int, score: float | None, *, aligned: bool | None = False, picture: str | None = None) -> Attempt:
@@ -107,3 +109,49 @@ def test_an_error_that_only_its_repr_is_left_of_means_the_same(kind: type[errors
 )
 def test_anything_else_is_kept_as_words(text: str) -> None:
     assert endings.revived(text).args == (text,)
+
+
+def ended(*attempts: Attempt, **values: object) -> Outcome:
+    state: Any = {"prompt": "p", "attempts": list(attempts), "searches": [], **values}
+    return endings.ending(state, Knobs(max_rounds=2), room=1).outcome
+
+
+def test_how_a_run_that_came_to_its_end_is_called() -> None:
+    assert ended() is Outcome.FAILED
+    assert ended(attempt(0, None, aligned=None)) is Outcome.JUDGE_UNAVAILABLE
+    assert ended(attempt(0, 0.2), attempt(1, 1.0, aligned=True)) is Outcome.ALIGNED
+    assert ended(attempt(0, 0.2), attempt(1, 0.3)) is Outcome.NO_USABLE_REFERENCE
+    assert ended(attempt(0, 0.2), attempt(1, 0.3), attempt(2, 0.4)) is Outcome.BEST_EFFORT
+
+
+def test_what_is_missing_is_what_was_not_met_else_what_the_judge_named_else_what_was_looked_for() -> None:
+    met, unmet = (Check(requirement=Requirement(text=text), met=text == "red") for text in ("red", "round"))
+    named = (Concept(text="a heart"),)
+    state: Any = {"concepts": [Concept(text="a moon")]}
+    all_three = Verdict(status="judged", aligned=False, checks=(met, unmet), missing=named)
+    assert endings.missing_words(all_three, state) == ["round"]
+    assert endings.missing_words(Verdict(status="judged", aligned=False, missing=named), state) == ["a heart"]
+    assert endings.missing_words(Verdict(status="judged", aligned=False), state) == ["a moon"]
+    assert endings.missing_words(Verdict(status="judged", aligned=False)) == []
+
+
+def test_only_where_no_score_tells_them_apart_is_more_than_one_best() -> None:
+    assert indices(attempt(0, None), attempt(1, 0.0), attempt(2, None)) == [0]
+    assert indices(attempt(0, None, aligned=True), attempt(1, None, aligned=True)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("roles", "outcome"),
+    [
+        (["rerank"], Outcome.JUDGE_UNAVAILABLE),
+        (["embed", "rerank"], Outcome.JUDGE_UNAVAILABLE),
+        (["rerank", "embed"], Outcome.FAILED),
+        ([], Outcome.FAILED),
+    ],
+)
+def test_a_search_is_the_judges_failure_only_when_reranking_was_the_last_it_asked(
+    roles: list[str], outcome: Outcome
+) -> None:
+    error = errors.BackendError("down")
+    error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
+    assert endings.ending_for(error, "retrieve").outcome is outcome

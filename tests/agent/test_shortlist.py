@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.ports import Hit
-from imagerag.agent.shortlist import candidates_of, choose_by_hand, shortlist
+from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
 from imagerag.agent.types import Candidate, Concept, ImageRef, LedgerEntry, Query, Search, UsedReference
 
 
@@ -100,6 +100,29 @@ def test_what_two_searches_offer_is_taken_for_the_first_of_them() -> None:
 
 def offered(candidate: Candidate) -> Candidate:
     return candidate.model_copy(update={"decision": "offered"})
+
+
+def test_what_filters_kept_out_is_told_with_what_of_it_would_have_passed() -> None:
+    within, others = [hit("a", 0.9, [1, 0])], [hit("a", 0.9, [1, 0]), hit("b", 0.5, [0, 1]), hit("c", 0.4, [0, 1])]
+    left = left_out_of("licences", within, others, threshold=0.5)
+    assert left is not None
+    assert (left.found, left.passing) == ((image("b").sha256, image("c").sha256), (image("b").sha256,))
+    assert (left.closest, left.by, left.threshold) == (0.5, "licences", 0.5)
+    off = left_out_of("tags", within, others, threshold=None)
+    assert off is not None
+    assert off.passing == off.found
+    assert left_out_of("licences", others, within, threshold=None) is None
+
+
+def test_each_filter_is_left_out_by_itself_and_all_only_where_there_are_several() -> None:
+    assert list(relaxed_filters(Filter())) == []
+    assert list(relaxed_filters(Filter(tags=("cat",)))) == [("tags", Filter())]
+    both = Filter(licences=("CC0-1.0",), exclude=frozenset({"f" * 64}))
+    assert list(relaxed_filters(both)) == [
+        ("licences", Filter(exclude=frozenset({"f" * 64}))),
+        ("excluded", Filter(licences=("CC0-1.0",))),
+        ("filters", Filter()),
+    ]
 
 
 names = st.lists(st.sampled_from("abcdef"), max_size=6)

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.ports import Tariff
-from imagerag.agent.spending import dearest, most_of, requests_made, spent, taken_elsewhere, why_not
+from imagerag.agent.spending import (
+    dearest,
+    most_of,
+    requests_made,
+    spent,
+    taken_elsewhere,
+    tariff_for,
+    tariffs_of,
+    told_by,
+    why_not,
+)
 from imagerag.agent.types import Call, Concept, Knobs, Query
 
 TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}
@@ -87,3 +97,58 @@ def test_what_a_call_can_cost_counts_its_images_masks_words_and_unfinished_pictu
     assert (words, images) == (1 + 400 + 40 + 5 + 7, 2)
     assert most({"prompt": "a", "image": "f" * 64, "subjects": ["e" * 64]})[1] == 2
     assert most({"prompt": "a", "images": []}, partial_images=2)[2] == 1.5
+
+
+def test_what_a_service_has_said_goes_before_what_it_could_have_cost_and_that_before_others() -> None:
+    assert spent([call(cost_usd=0.1, most_usd=0.5)]) == 0.1
+    assert spent([call(cost_usd=0.2), call(most_usd=0.5)]) == pytest.approx(0.7)
+    assert spent([call(cost_usd=0.0, most_usd=0.5)]) == 0.0
+    assert spent([call(cost_usd=0.2, reused=True), call("generate", cost_usd=0.3), call()]) == pytest.approx(0.3)
+
+
+KNOWN = Tariff(known=True)
+
+
+@pytest.mark.parametrize(
+    ("made", "known"),
+    [
+        ({"answered": True}, False),
+        ({"answered": True, "error": "damaged"}, True),
+        ({"answered": False}, True),
+        ({"answered": True, "cost_usd": 0.0}, True),
+        ({"answered": True, "most_usd": 0.5}, True),
+        ({"answered": True, "role": "generate"}, True),
+    ],
+)
+def test_a_price_is_known_no_more_when_a_service_answered_and_did_not_say_what_it_used(
+    made: dict[str, Any], known: bool
+) -> None:
+    made = {"role": "judge.critique", **made}
+    assert told_by(KNOWN, "judge.critique", [call(**made)]).known is known
+    assert not told_by(Tariff(), "judge.critique", []).known
+
+
+def test_under_a_budget_an_unknown_price_stops_the_call_unless_what_it_costs_at_most_is_known() -> None:
+    assert "the price of b is not known" in why_not("generate", "b", [], Tariff(), None, 1.0)
+    assert why_not("generate", "b", [], Tariff(), 0.5, 1.0) == ""
+    assert "can cost $1.50" in why_not("generate", "b", [], Tariff(), 1.5, 1.0)
+
+
+def test_a_call_that_can_cost_nothing_is_made_whatever_others_of_its_kind_have_cost() -> None:
+    before = [call("generate", cost_usd=0.9)]
+    assert why_not("generate", "b", before, KNOWN, 0.0, 1.0) == ""
+    assert "has cost up to $0.90" in why_not("generate", "b", before, KNOWN, None, 1.0)
+
+
+def test_each_backend_is_paid_by_its_own_tariff() -> None:
+    one, two, three = (Tariff(known=True, partial_usd=usd) for usd in (1.0, 2.0, 3.0))
+    ports: list[Any] = [type("Port", (), {"tariff": tariff})() for tariff in (one, two, three)]
+    tariffs = tariffs_of(*ports)
+    assert [tariff_for(role, tariffs) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
+        one,
+        two,
+        two,
+        three,
+    ]
+    assert not tariff_for("answer", tariffs).known
+    assert not tariffs_of(ports[0], ports[1])["rerank"].known

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from imagerag import ImageRAG
+from imagerag.agent.errors import UsageError
 from imagerag.agent.images import decode
 from imagerag.tools.loopback import Loopback, Reply, tiny_png
 from tests.doors.conftest import KNOWN, Imagerag, document, one_line
@@ -122,3 +124,30 @@ def test_a_report_is_written_anew_over_itself_and_over_nothing_else(imagerag: Im
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
     for _ in range(2):
         assert imagerag("report", "last", "--out", "page.html").exit_code == 0
+
+
+def test_a_demo_writes_over_an_earlier_demo_and_over_nothing_else(imagerag: Imagerag, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "final.png").write_bytes(b"mine")
+    told = one_line(result := imagerag("demo", "--out", out))
+    assert (result.exit_code, "final.png is there already" in told, "--overwrite" in told) == (2, True, True)
+    assert [file.name for file in out.iterdir()] == ["final.png"]
+    assert imagerag("demo", "--out", out, "--overwrite").exit_code == 0
+    assert (out / "final.png").read_bytes() != b"mine"
+    assert imagerag("demo", "--out", out).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["heart.png", "heart.png.json"])
+async def test_saving_from_python_writes_over_what_was_saved_there_and_over_nothing_else(
+    home: Path, tmp_path: Path, name: str
+) -> None:
+    rag = ImageRAG(preset="sketch", home=home)
+    record = await rag.generate(KNOWN, max_rounds=0)
+    (tmp_path / name).write_bytes(b'{"mine": true}')
+    with pytest.raises(UsageError, match=rf"{name} is there already, and not ours: .*overwrite=True"):
+        await rag.save(record, tmp_path / "heart.png")
+    assert (tmp_path / name).read_bytes() == b'{"mine": true}'
+    await rag.save(record, tmp_path / "heart.png", overwrite=True)
+    await rag.save(record, tmp_path / "heart.png")
+    assert (tmp_path / "heart.png").read_bytes().startswith(b"\x89PNG")

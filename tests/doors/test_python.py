@@ -46,8 +46,10 @@ async def test_following_and_saving(rag: ImageRAG, tmp_path: Path) -> None:
     assert (tmp_path / "heart.png").read_bytes() == await rag.image_bytes(saved.image.sha256)
     sidecar = json.loads((tmp_path / "heart.png.json").read_text())
     assert [(used["title"], used["licence"]) for used in sidecar["references"]] == [("Heart 1", "CC0-1.0")]
-    with pytest.raises(UsageError, match=r"heart\.png"):
-        await rag.save(record, tmp_path / "heart.jpg")
+    await rag.save(record, tmp_path / "heart.jpg")
+    assert (tmp_path / "heart.jpg").read_bytes().startswith(b"\xff\xd8"), "converted to what its name says"
+    with pytest.raises(UsageError, match=r"heart\.tiff: a picture's file ends in"):
+        await rag.save(record, tmp_path / "heart.tiff")
 
 
 async def test_choosing_by_hand(rag: ImageRAG) -> None:

@@ -47,6 +47,11 @@ def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> N
     assert imagerag("eval", "report", str(out), str(out))[0] == 2
     code, _, told = imagerag("eval", "report", str(out), "--out", str(tmp_path / "tables"))
     assert (code, "fill none" in told) == (2, True)
+    (tmp_path / "tables").mkdir(exist_ok=True)
+    (tmp_path / "tables" / "paper.tex").write_text("my own paper")
+    code, _, told = imagerag("eval", "report", str(out), "--out", str(tmp_path / "tables"))
+    assert (code, "paper.tex is there already" in told, "--overwrite" in told) == (2, True, True)
+    assert "fill none" in imagerag("eval", "report", str(out), "--out", str(tmp_path / "tables"), "--overwrite")[2]
     code, _, told = imagerag(*asked, "--limit", "1")
     assert (code, "another evaluation: its suite differs. Give another --out" in told) == (2, True)
 
@@ -83,6 +88,10 @@ def test_a_study_and_a_judge(imagerag: Any, tmp_path: Path) -> None:
     )
     assert imagerag("eval", "study", str(out), "--arm", "other")[0] == 0
     key = json.loads((out / "study-key.json").read_text())
+    code, _, told = imagerag("eval", "study", str(out), "--arm", "other", "--seed", "1")
+    assert (code, "study.html is there already" in told, "--overwrite" in told) == (2, True, True)
+    assert json.loads((out / "study-key.json").read_text()) == key, "answers are read with the key they were given to"
+    assert imagerag("eval", "study", str(out), "--arm", "other", "--overwrite")[0] == 0
     given = {pair: dict.fromkeys(("alignment", "quality", "overall"), "left") for pair in key["pairs"]}
     (tmp_path / "a.json").write_text(json.dumps({"schema": "imagerag.study-answers/1", "rater": "a", "answers": given}))
     code, told, _ = imagerag("eval", "answers", str(out), str(tmp_path / "a.json"), "--json")

@@ -38,7 +38,7 @@ async def test_a_call_that_could_cost_too_much_is_not_made(bench):
     record = await bench.run(max_cost_usd=0.12)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
     assert "has spent $0.0400" in record.reason
-    assert "can cost $0.1000" in record.reason
+    assert "can cost $0.10" in record.reason
     assert len(bench.generator.calls) == 1
     assert record.best_attempt == 0
     assert any("--max-cost-usd" in step for step in record.next_steps)
@@ -55,7 +55,7 @@ async def test_without_a_worst_case_the_dearest_call_so_far_is_expected(bench):
     bench.generator.enqueue(drawn(0.07))
     record = await bench.run(max_cost_usd=0.13)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
-    assert "has cost up to $0.0700" in record.reason
+    assert "has cost up to $0.07" in record.reason
 
 
 @pytest.mark.parametrize("role", ["generator", "judge"])

@@ -39,11 +39,13 @@ async def rows_of(folder, library, **options):
         "a café".encode("utf-16-le"),
         "a café".encode("utf-16-be"),
         "a café".encode("utf-32"),
+        "a café".encode("utf-32-le"),
+        "a café".encode("utf-32-be"),
         "a café".encode("utf-8-sig"),
         "a café\r\n".encode(),
     ],
 )
-@pytest.mark.parametrize("name", ["shot.txt", "shot.png.txt", "SHOT.TXT"])
+@pytest.mark.parametrize("name", ["shot.txt", "shot.png.txt", "SHOT.TXT", "shot.caption"])
 async def test_a_caption_is_read_in_any_usual_encoding(shot, library, data, name):
     (shot / name).write_bytes(data)
     report, rows = await rows_of(shot, library)
@@ -262,6 +264,51 @@ async def test_one_json_document(shot, library, whole):
     (shot / "m.json").write_text(json.dumps(whole, indent=1))
     report, rows = await rows_of(shot, library, manifest=shot / "m.json")
     assert (rows["shot"].caption, report.manifest_captions, report.skipped) == ("here", 1, [])
+
+
+@pytest.mark.parametrize("data", [bytes(range(128, 256)) * 8, b"a caption\0", b"\xff\xfea\0\0\0"])
+async def test_bytes_that_are_no_text_are_no_caption(shot, library, data):
+    (shot / "shot.txt").write_bytes(data)
+    report, rows = await rows_of(shot, library)
+    assert (rows["shot"].caption, report.captions, report.skipped) == ("", 0, [])
+    assert "it is not text" in report.notes[0][1]
+
+
+def test_an_empty_sidecar_and_a_broken_one_are_told_in_words(shot):
+    for text, told in (("", "it is empty"), ('{"caption": "half', "it is not JSON (line 1: ")):
+        (shot / "shot.json").write_text(text)
+        assert told in Sidecars().of(shot / "shot.png").problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("said.yaml", b"- path: shot.png\n  caption: one\n"),
+        ("said.xlsx", b"PK\x03\x04" + bytes(range(256)) * 2),
+        ("said.parquet", b"PAR1\x15\x04\x15\x10"),
+    ],
+)
+def test_a_manifest_in_another_form_is_refused_at_once(shot, name, data):
+    (shot / name).write_bytes(data)
+    with pytest.raises(UsageError, match=r"no form that is read: give CSV, JSON lines or JSON|it is not text"):
+        read_manifest(shot / name)
+
+
+def test_a_table_or_json_under_another_name_is_read_as_what_it_is(shot):
+    for name, data in (
+        ("excel.txt", "path\tcaption\r\nshot.png\tCafé\r\n".encode("utf-16")),
+        ("said.lst", b'{"path": "shot.png", "caption": "Caf\xc3\xa9"}\n'),
+    ):
+        (shot / name).write_bytes(data)
+        assert read_manifest(shot / name).entries[shot / "shot.png"].caption == "Café"
+
+
+def test_of_two_columns_of_one_name_neither_hides_the_other(shot):
+    (shot / "said.csv").write_text("path,caption,caption\nshot.png,first,second\n")
+    read = read_manifest(shot / "said.csv")
+    assert read.columns == {"path": "path", "caption": "caption", "caption (2)": "metadata"}
+    assert read.entries[shot / "shot.png"].caption == "first"
+    assert read.entries[shot / "shot.png"].metadata == {"caption (2)": "second"}
 
 
 def test_columns_of_which_none_names_the_images(shot):
