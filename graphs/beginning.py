@@ -40,6 +40,7 @@ _NOT_GIVEN: Final[Mapping[str, Any]] = {
     "continues": None,
     "excluded": [],
     "pinned": [],
+    "warnings": [],
 }
 
 
