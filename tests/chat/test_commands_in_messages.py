@@ -12,9 +12,15 @@ from imagerag.chat.failing import without_command
         ("the mask (PNG) has another size: imagerag masks", "the mask (PNG) has another size"),
         ("there is no library 'zoo' (imagerag library lists them); name one", "there is no library 'zoo'; name one"),
         ("there is no library “a. b” (imagerag library list). Name one.", "there is no library “a. b”. Name one"),
-        ("there is a run X already: name another id, or imagerag resume X", "there is a run X already: name another id"),
+        (
+            "run X is there: name another id, or imagerag resume X",
+            "run X is there: name another id",
+        ),
         ("run X waits for a choice: imagerag resume X --choose 1,2 (or none)", "run X waits for a choice"),
-        ("nothing passes (0.41); imagerag search 'a; b' shows more; ask for less", "nothing passes (0.41); ask for less"),
+        (
+            "none passes (0.41); imagerag search 'a; b' tells; ask less",
+            "none passes (0.41); ask less",
+        ),
         ("no such name: imagerag runs; did you mean X?", "no such name; did you mean X?"),
         ("give --cost X, or for good with imagerag prices set (in a file), or no limit", "give --cost X, or no limit"),
         ("choose (see `imagerag show X`) one of 1, 2 (or none)", "choose one of 1, 2 (or none)"),

@@ -83,7 +83,8 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     assert "daily limit" in ending.reason
     assert "it asks to wait 11 h 7 min" in ending.reason
     assert "--patience-s" in ending.reason
-    again, wait, *_ = run_record("r", {**state, "prompt": "a cat"}).next_steps
+    lost = Call(role="generate", backend="m", elapsed_s=0, answered=False, retry_after_s=40000)
+    again, wait, *_ = run_record("r", {**state, "prompt": "a cat", "calls": [lost]}).next_steps
     assert again.startswith("ask again in 11 h 7 min")
     assert again.endswith("imagerag generate 'a cat' --journal reuse")
     assert wait.endswith("--journal reuse --patience-s 40000")
