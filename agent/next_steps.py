@@ -3,9 +3,11 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.no_reference import furthest
+from imagerag.agent.retrying import in_words
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
 from imagerag.formatting.numbers import cosine, percent
 
@@ -25,6 +27,8 @@ def next_steps(record: "RunRecord") -> list[str]:
         return [f"the run is unfinished: {resume}"]
     if record.error == "AuthError":
         return [_key(record), f"see what happened: imagerag show {record.run_id}"]
+    if record.error == "WaitTooLongError":
+        return [*_wait(record), f"see what happened: imagerag show {record.run_id}"]
     return [*_mask_steps(record), *_after(record, record.outcome, go_on)]
 
 
@@ -57,6 +61,14 @@ def _key(record: "RunRecord") -> str:
     of = record.call_log[-1].backend if record.call_log else "the backend"
     what = f"set {named[0]}" if named else f"check the key of {of}"
     return f"{what}, and run it again (imagerag doctor shows which keys are set)"
+
+
+def _wait(record: "RunRecord") -> Iterator[str]:
+    """When to ask a service again that asked for a longer wait than there was time or patience for."""
+    seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
+    again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --journal reuse"
+    yield f"ask again in {in_words(seconds)}, what was answered is not paid twice: {again}"
+    yield f"or let it wait: {again} --patience-s {ceil(seconds)}"
 
 
 def last_searches(record: "RunRecord") -> list[Search]:

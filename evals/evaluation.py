@@ -12,7 +12,7 @@ from typing import Any
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.casework import Mode
-from imagerag.evals.harness import Harness, Report, Tell
+from imagerag.evals.harness import Harness, Report, Tell, Warn
 from imagerag.evals.ledger import FILES as LEDGER_FILES
 from imagerag.evals.ledger import RESULTS, TIMINGS, Ledger
 from imagerag.evals.metrics.grading import graded_id
@@ -46,6 +46,7 @@ class Options:
     assume_cost_usd_per_call: float | None = None
     retry_failed: bool = False
     tell: Tell = lambda done, total, what: None
+    warn: Warn = lambda warnings: None
 
 
 async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
@@ -154,6 +155,7 @@ def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal
         max_cost_usd=options.max_cost_usd,
         assume_cost_usd_per_call=options.assume_cost_usd_per_call,
         tell=options.tell,
+        warn=options.warn,
     )
 
 

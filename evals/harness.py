@@ -19,9 +19,13 @@ from imagerag.evals.results import Result
 from imagerag.evals.scoring import Scoring
 from imagerag.evals.suites.case import Case
 from imagerag.formatting.numbers import dollars
+from imagerag.graphs.warnings import warnings_of_many
 
 Tell = Callable[[int, int, str], None]
 """Called with results done, results in all, and what was done last."""
+
+Warn = Callable[[Sequence[str]], None]
+"""Called before anything is drawn or paid, with what is likely to go wrong."""
 
 STOP_AFTER: Final = 10
 """Cases in a row in which every arm broke, after which an evaluation stops: something is down."""
@@ -84,6 +88,7 @@ class Harness:
     retry_failed: bool = False
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
     tell: Tell = lambda done, total, what: None
+    warn: Warn = lambda warnings: None
     report: Report = field(default_factory=Report)
     _broken: int = 0
 
@@ -101,14 +106,22 @@ class Harness:
             self._book(result)
         async with self.wiring.working():
             if not self.ledger.whole:
-                for arm in self.plan.arms:
-                    procedure_of(arm)
-                    await self.wiring.parts(arm.of(self.plan.setup, seed=0, journal=self.journal))
+                await self._check_arms()
             waiting = self._waiting()
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(1, self.concurrency)):
                     group.create_task(self._work(waiting))
         return self.report
+
+    async def _check_arms(self) -> None:
+        """Make every arm's parts once, and say what is likely to go wrong with them."""
+        setups = {arm.name: arm.of(self.plan.setup, seed=0, journal=self.journal) for arm in self.plan.arms}
+        for arm in self.plan.arms:
+            procedure_of(arm)
+            await self.wiring.parts(setups[arm.name])
+        if self.journal != "replay":
+            prompts = [case.prompt for case in self.plan.mine]
+            self.warn(await warnings_of_many(self.wiring, [(setup, prompts) for setup in setups.values()]))
 
     def _waiting(self) -> Iterator[Case]:
         for case in self.plan.mine:

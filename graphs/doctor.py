@@ -191,14 +191,16 @@ async def _backend(
     except ImageRAGError as error:
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
     tariff = tariff_of(part)
-    free = role == "embedder" or spec == "bm25" or (tariff.known and tariff.most(1, 1, None) == 0)
+    most = tariff.most(1, 1, None)
+    free = role == "embedder" or spec == "bm25" or (tariff.known and most == 0)
+    priced = tariff.known or most is not None
     state = BackendState(
         role=role,
         spec=spec,
         identity=found.identity,
         reachable=found.reachable,
         listed=found.listed,
-        price="free" if free else "known" if tariff.known else "unknown",
+        price="free" if free else "known" if priced else "unknown",
         detail=found.detail,
     )
     if probe and role in ("generator", "judge"):

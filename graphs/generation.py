@@ -4,7 +4,7 @@ draw → look → name what is missing → find it in the user's own pictures �
 retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in `agent/routing.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, Final, Literal
 
@@ -24,6 +24,9 @@ from imagerag.agent.tracing import traced
 from imagerag.agent.types import Knobs, RunContext
 from imagerag.graphs.beginning import Begin, begin_run, beginning_with, new_key
 
+Warned = Callable[[str], Awaitable[Sequence[str]]]
+"""What is likely to go wrong with a prompt."""
+
 
 class Workflow(StateGraph[RunState, Knobs, RunInput, RunOutput]):
     """The generation graph. Every input begins a run of its own, on whatever thread, and is checked first."""
@@ -31,10 +34,22 @@ class Workflow(StateGraph[RunState, Knobs, RunInput, RunOutput]):
     def __init__(self, begin: Begin) -> None:
         super().__init__(RunState, RunContext, input_schema=RunInput, output_schema=RunOutput)
         self._begin = begin
+        self._warned: Warned | None = None
+
+    def warn_with(self, warned: Warned) -> "Workflow":
+        """The same, where what is likely to go wrong with a prompt is written into the state before its run begins."""
+        self._warned = warned
+        return self
 
     def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]:
         """As any graph is compiled."""
-        return beginning_with(super().compile(*args, **options), self._begin, BLANK)
+        return beginning_with(super().compile(*args, **options), self._begun, BLANK)
+
+    async def _begun(self, given: Any) -> Mapping[str, Any]:
+        values = await self._begin(given)
+        if self._warned is None or values["warnings"]:  # whoever started it has looked already
+            return values
+        return {**values, "warnings": list(await self._warned(values["prompt"]))}
 
 
 BLANK: Final[Mapping[str, Any]] = {

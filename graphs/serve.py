@@ -1,17 +1,19 @@
 """The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
 
 A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: RunContext`) as JSON, all optional; names
-that there are not are refused. Each input begins a new run, on a thread that had one too. Backends and library are the
-settings' (`IMAGERAG_*`, `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal
-are in the home folder, beside those of all other runs, and are listed and reported like theirs.
+that there are not are refused. Each input begins a new run, on a thread that had one too; what is likely to go wrong
+with it is in `warnings` before anything is drawn. Backends and library are the settings' (`IMAGERAG_*`,
+`imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
+beside those of all other runs, and are listed and reported like theirs.
 Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
 `initial_image`, or into `subjects[].image`.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables import RunnableConfig
@@ -28,6 +30,7 @@ from imagerag.graphs.beginning import check_context
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.runner import Runner
 from imagerag.graphs.settings import Settings, resolve
+from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.home import Home
 from imagerag.store.imaging import inspect
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from langgraph_sdk.runtime import ServerRuntime
 
     from imagerag.store.saver import GroupedSaver
+
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -61,10 +67,17 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
     parts = await wiring.parts(setup)
     async with wiring.journal() as journal:
         try:
-            yield wiring.workflow(parts, journal)
+            yield wiring.workflow(parts, journal).warn_with(partial(_warned, wiring, setup))
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
                 await Runner(wiring=wiring).relist(str(config["configurable"]["thread_id"]))
+
+
+async def _warned(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:
+    warned = await run_warnings(wiring, setup, prompt)
+    for warning in warned:
+        _log.warning("%s", warning)
+    return warned
 
 
 async def get_image(request: Request) -> Response:

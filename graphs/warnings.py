@@ -1,7 +1,7 @@
 """What is said before anything is drawn or paid: where the toy world of sketches meets what is not of it, and where a
 library does not find even its own captions. One line each, with what to type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
@@ -19,21 +19,31 @@ ACCEPTED: Final = 0.5
 """Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
 
 
-async def run_warnings(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:
-    """What is likely to go wrong with a run of this setup; the library is opened, nothing else is done."""
+READ_AT_MOST: Final = 200
+"""Prompts of a suite or a batch that are looked at: it takes a millisecond each."""
+
+
+async def run_warnings(wiring: Wiring, setup: Setup, *prompts: str) -> tuple[str, ...]:
+    """What is likely to go wrong with runs of this setup; the library is opened, nothing else is done."""
     from imagerag.tools.sketch.foreign import foreign_words, is_foreign
 
     told: list[str] = []
-    foreign = is_foreign(prompt)
+    foreign = [prompt for prompt in prompts[:READ_AT_MOST] if is_foreign(prompt)]
     if setup.generator == SKETCH and foreign:
-        told.append(_drawn_words(foreign_words(prompt)))
+        told.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
     if setup.judge == SKETCH and setup.generator != SKETCH:
         told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
     if setup.library:
-        real = foreign or setup.generator != SKETCH
+        real = bool(foreign) or setup.generator != SKETCH
         passport = getattr(await wiring.library(setup.library), "passport", None)
         told += library_warnings(setup.library, passport, real=real) if passport is not None else []
     return tuple(told)
+
+
+async def warnings_of_many(wiring: Wiring, runs: Iterable[tuple[Setup, Sequence[str]]]) -> tuple[str, ...]:
+    """The same for many runs: what goes for several of them is said once."""
+    told = [await run_warnings(wiring, setup, *prompts) for setup, prompts in runs]
+    return tuple(dict.fromkeys(warning for warnings in told for warning in warnings))
 
 
 async def question_warnings(wiring: Wiring, library: str) -> tuple[str, ...]:

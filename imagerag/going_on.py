@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from imagerag.inputs import parse_size, run_sync
@@ -37,12 +38,14 @@ class GoingOn(Runs):
         For a graph of one's own that has this one in it. Runs made so are the caller's: they are in no list of runs.
         """
         from imagerag.agent.types import Setup
+        from imagerag.graphs.warnings import run_warnings
 
         named = self.settings
         setup = Setup(
             generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
         )
-        return self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)
+        graph = self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)
+        return graph.warn_with(partial(run_warnings, self.wiring, setup))
 
     async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
         """Continue a run that was killed, or answer one that waits for a choice.

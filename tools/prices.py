@@ -53,7 +53,8 @@ class ModelPrice:
 
     def __call__(self, model: str, usage: Mapping[str, Any]) -> float | None:
         """US dollars of one call; None when that is not known."""
-        billed = usage.get("cost") if self.tells_cost else None
+        # A proxy on this machine may hand on what a service behind it billed, under any name of a model.
+        billed = usage.get("cost") if self.tells_cost or self.row is None else None
         if isinstance(billed, int | float) and not isinstance(billed, bool) and billed >= 0:
             return float(billed)
         if self.row is None:

@@ -9,20 +9,22 @@ import copy
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BudgetExceededError, UnknownRunError, UsageError
-from imagerag.agent.types import Outcome
+from imagerag.agent.types import BUILT_IN_LIBRARY, Outcome, Setup
 from imagerag.batch.folder import BatchFolder, Started
 from imagerag.batch.lines import FILES, OPTIONS, Item, Source, items
 from imagerag.batch.purse import Purse
 from imagerag.batch.results import BatchImage, BatchResult, Status
 from imagerag.export import SUFFIXES
 from imagerag.formatting.messages import unknown as unknown_name
+from imagerag.graphs.warnings import warnings_of_many
+from imagerag.store.library import list_libraries
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -46,6 +48,7 @@ class Batch:
         retry_failed: on going on, run lines that failed once more.
         concurrency: runs at once, 1 to 64.
         max_cost_usd: US dollars that the whole batch may spend.
+        warn: told, before anything is drawn or paid, what is likely to go wrong; once for all lines.
 
     Attributes:
         total: lines, once that is known.
@@ -64,6 +67,7 @@ class Batch:
     retry_failed: bool = False
     concurrency: int = 4
     max_cost_usd: float | None = None
+    warn: Callable[[Sequence[str]], None] = field(default=lambda warnings: None, repr=False)
 
     total: int | None = field(default=None, init=False)
     counts: Counter[Status] = field(default_factory=Counter, init=False)
@@ -107,6 +111,7 @@ class Batch:
         await self._check_setup()
         done = {result.id: result for result in self.folder.read() if not self._again(result)} if started else {}
         await asyncio.to_thread(self._check_items, done)
+        self.warn(await warnings_of_many(self.rag.wiring, self._setups(done)))
         with self.folder.alone():
             if started is None:
                 self.folder.start(self._started)
@@ -281,6 +286,21 @@ class Batch:
                 )
         if not self.total:
             raise UsageError("there is not one prompt in it")
+
+    def _setups(self, done: Mapping[str, BatchResult]) -> list[tuple[Setup, list[str]]]:
+        """What the lines that are left are drawn with, and their prompts; of input that can be gone through twice."""
+        if not isinstance(self.source, str | Path | Sequence):
+            return []
+        prompts: dict[str | None, list[str]] = {}
+        for item in items(self.source):
+            if item.id not in done and not item.problem:
+                prompts.setdefault(self._options(item).get("library"), []).append(item.prompt)
+        named = self.rag.settings
+        return [
+            (Setup(generator=named.generator, judge=named.judge, library=library), asked)
+            for library, asked in prompts.items()
+            if library is None or library in (*list_libraries(self.rag.wiring.home), BUILT_IN_LIBRARY)
+        ]
 
     def _dropped(self) -> tuple[Status, ...]:
         """Results that are made anew: a line that could not be read may have been mended, and costs nothing."""

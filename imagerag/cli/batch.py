@@ -133,6 +133,7 @@ def batch_command(
         retry_failed=retry_failed,
         concurrency=concurrency,
         max_cost_usd=max_cost_usd,
+        warn=lambda warnings: say_all(warning_lines(warnings), err=True),
     )
     say_all(warning_lines(notes(prompts)), err=True)
     if not quiet:

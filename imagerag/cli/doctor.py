@@ -1,6 +1,7 @@
 """`imagerag doctor`: what is configured, what answers, and whether the judge can be trusted."""
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -95,6 +96,10 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield accent("backends")
     yield from table([_backend_row(one) for one in found.backends])
     for one in found.backends:
+        if one.price == "unknown" and one.reachable is not False:
+            yield f"  what a call of {one.spec} costs is not known, so no budget in money can be kept:"
+            yield from (f"    {way}" for way in _ways_to_price(one.spec))
+    for one in found.backends:
         if one.probe is not None:
             cost = dollars(one.probe.cost_usd)
             told = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
@@ -110,6 +115,13 @@ def _backend_row(one: "BackendState") -> list[str]:
     price = PRICES[one.price]
     there = dim("?") if one.reachable is None else tick(one.reachable and one.listed is not False)
     return [there, one.role, short(one.spec, 50), dim(price), short(one.detail, 60)]
+
+
+def _ways_to_price(spec: str) -> Iterator[str]:
+    """What to type, where a price is not known; a backend of somebody's own has no row in a price list."""
+    if ":" in spec:
+        yield f"imagerag prices set {shlex.quote(spec)} --per-call X"
+    yield "or --assume-cost-usd-per-call X with each run"
 
 
 def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], as_json: bool) -> int:

@@ -82,8 +82,12 @@ def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool)
         if not quiet:
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
+    def warn(warnings: Sequence[str]) -> None:
+        say_all(warning_lines(warnings), err=True)
+
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed")
-    return Options(users=rag.wiring.home, journal=journal, tell=tell, **{name: given[name] for name in names})
+    told = {name: given[name] for name in names}
+    return Options(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":

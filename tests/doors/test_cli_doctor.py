@@ -76,6 +76,24 @@ def test_servers_are_asked_for_their_models_and_nothing_is_paid(imagerag: Imager
     assert server.count("images.generate") == server.count("chat") == 0
 
 
+def test_an_unknown_price_comes_with_what_to_type(imagerag: Imagerag, server: Loopback) -> None:
+    from imagerag.cli.doctor import _ways_to_price
+    from imagerag.graphs.doctor import BackendState
+
+    spec = f"openai-chat:gpt-unheard-of@{server.base_url}"
+    assert list(_ways_to_price(BackendState(role="generator", spec=spec).spec)) == [
+        f"imagerag prices set {spec} --per-call X",
+        "or --assume-cost-usd-per-call X with each run",
+    ]
+
+
+def test_a_price_that_was_set_by_the_call_is_known(imagerag: Imagerag, server: Loopback) -> None:
+    spec = f"openai-chat:painter@{server.base_url}"
+    assert imagerag("prices", "set", spec, "--per-call", "0.04").exit_code == 0
+    states = document(imagerag("doctor", "--json", "--generator", spec))["backends"]
+    assert next(one for one in states if one["role"] == "generator")["price"] == "known"
+
+
 def test_a_backend_that_there_is_not_is_a_problem_and_no_crash(imagerag: Imagerag) -> None:
     result = imagerag("doctor", "--judge", "nosuch:thing", "--library", "elsewhere")
     assert result.exit_code == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from imagerag import ImageRAG
@@ -189,3 +190,30 @@ def test_what_generate_writes_comes_back_with_its_licences(imagerag: Imagerag, t
     assert set(hit["licence"].split("; ")) == licences
     assert (hit["caption"], hit["metadata"]["run_id"]) == (HELD, run["run_id"])
     assert json.dumps(hit["metadata"]).count("sha256") == 0
+
+
+def test_an_evaluation_says_so_once_for_all_its_cases(imagerag: Imagerag, tmp_path: Path) -> None:
+    suite = tmp_path / "suite.txt"
+    suite.write_text(f"{MASCOT}\na mug\n")
+    told = imagerag("eval", "run", suite, "--arms", "base,one-round", "--out", tmp_path / "out", "-q")
+    assert told.stderr.count("warning: the sketch generator") == 1
+    assert "“mascot”" in told.stderr
+
+
+def test_a_batch_says_so_before_its_first_line_is_drawn(imagerag: Imagerag, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text(f"{KNOWN}\n{MASCOT}\na mug\n")
+    command = ("batch", prompts, "--out", tmp_path / "out", "--max-rounds", "0")
+    told = imagerag(*command)
+    assert told.stderr.count("warning: the sketch generator") == 1
+    assert told.stderr.index("warning:") < told.stderr.index("[1/3]")
+    assert "warning" not in imagerag(*command, "--resume").stderr
+
+
+async def test_a_graph_of_ones_own_is_told_for_each_prompt_anew(home: Path) -> None:
+    graph = (await ImageRAG(preset="sketch", home=home).workflow()).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    first = await graph.ainvoke({"prompt": MASCOT}, config, context={"max_rounds": 0})  # type: ignore[call-overload]
+    assert "“mascot”" in first["warnings"][0]
+    second = await graph.ainvoke({"prompt": KNOWN}, config, context={"max_rounds": 0})  # type: ignore[call-overload]
+    assert second["warnings"] == []

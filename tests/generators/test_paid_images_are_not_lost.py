@@ -5,15 +5,17 @@ import io
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from PIL import Image
 
-from imagerag.agent.errors import UnreadableImageError
+from imagerag.agent.errors import BackendError, UnreadableImageError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Knobs, Outcome, Variation
 from imagerag.graphs.generation import build_workflow
 from imagerag.store.blobs import FileBlobStore
 from imagerag.tools.cascade import CascadeGenerator
+from imagerag.tools.connections import _name_errors
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.results import decoded
@@ -26,6 +28,13 @@ def picture() -> bytes:
     """A picture whose base64 is of many lines."""
     out = io.BytesIO()
     Image.effect_noise((64, 64), 90).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def tiny_jpeg() -> bytes:
+    """A picture whose base64 begins with a slash, and is as short as a path."""
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(out, "JPEG")
     return out.getvalue()
 
 
@@ -154,3 +163,66 @@ async def test_a_cascade_does_not_pay_the_next_one(server: Loopback) -> None:
 def test_the_bytes_are_in_no_report_of_the_error() -> None:
     error = UnreadableImageError("no", data=tiny_png("x"))
     assert "PNG" not in repr(error) + repr(vars(error)) + str(error)
+
+
+JPEG = base64.b64encode(tiny_jpeg()).decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [TEXT]},
+        {"data": [{"image": TEXT}]},
+        {"data": [{"b64_json": None, "url": None}, {"b64_json": TEXT}]},
+        {"images": [TEXT]},
+        {"images": [{"url": f"data:image/png;base64,{TEXT}"}]},
+        {"error": {}, "data": [{"b64_json": TEXT}]},
+        {"data": [{"b64_json": JPEG}]},
+        {"data": [{"url": JPEG}]},
+    ],
+)
+async def test_a_picture_is_found_wherever_an_images_answer_holds_it(body: Any) -> None:
+    with Loopback() as server:
+        server.enqueue("images.generate", Raw(200, body))
+        assert await draw(server) in (PICTURE, tiny_jpeg())
+        assert server.count("images.generate") == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": TEXT},
+        {"content": [{"type": "text", "text": "here"}, {"inline_data": {"mime_type": "image/png", "data": TEXT}}]},
+        {"content": [{"type": "image", "source": {"type": "base64", "data": TEXT}}]},
+        {"content": None, "images": [f"data:image/png;base64,{TEXT}"]},
+        {"content": None, "images": [{"b64_json": TEXT}]},
+        {"content": "here", "image": {"url": f"data:image/png;base64,{TEXT}"}},
+    ],
+)
+async def test_a_picture_is_found_wherever_a_chat_message_holds_it(message: Any) -> None:
+    with Loopback() as server:
+        server.enqueue("chat", Raw(200, {"error": {}, "choices": [{"message": {"role": "assistant", **message}}]}))
+        assert await draw(server, OpenAIChatImages) == PICTURE
+
+
+async def test_a_picture_where_none_is_looked_for_is_kept_and_not_paid_for_again() -> None:
+    with Loopback() as server:
+        server.enqueue("images.generate", Raw(200, {"data": [], "pictures": {"mine": TEXT}}))
+        with pytest.raises(UnreadableImageError, match="where none is looked for") as caught:
+            await draw(server)
+        assert TEXT.encode() in caught.value.data
+
+
+@pytest.mark.parametrize("entry", [{"b64_json": ""}, {"revised_prompt": "a cat"}, {}])
+async def test_an_answer_without_a_picture_is_asked_for_again(entry: Any) -> None:
+    with Loopback() as server:
+        server.enqueue("images.generate", Raw(200, {"data": [entry]}))
+        with pytest.raises(BackendError, match="no image") as caught:
+            await draw(server)
+        assert caught.value.retryable
+
+
+async def test_a_picture_that_comes_by_itself_is_the_answer() -> None:
+    response = httpx2.Response(200, content=PICTURE, headers={"content-type": "image/png"})
+    await _name_errors(response)
+    assert response.json() == {"data": [{"b64_json": TEXT}]}

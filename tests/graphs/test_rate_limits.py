@@ -9,6 +9,7 @@ import pytest
 from imagerag.agent import retrying
 from imagerag.agent.errors import BackendError, RateLimitedError
 from imagerag.agent.nodes import Nodes
+from imagerag.agent.record import run_record
 from imagerag.agent.types import Call, Knobs, Outcome
 from imagerag.graphs.generation import RETRY, build_workflow
 from imagerag.tools.generators.openai_images import OpenAIImages
@@ -82,6 +83,11 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     assert "daily limit" in ending.reason
     assert "it asks to wait 11 h 7 min" in ending.reason
     assert "--patience-s" in ending.reason
+    lost = Call(role="generate", backend="m", elapsed_s=0, answered=False, retry_after_s=40000)
+    again, wait, *_ = run_record("r", {**state, "prompt": "a cat", "calls": [lost]}).next_steps
+    assert again.startswith("ask again in 11 h 7 min")
+    assert again.endswith("imagerag generate 'a cat' --journal reuse")
+    assert wait.endswith("--journal reuse --patience-s 40000")
     assert server.count(endpoint) == 1
     assert not [wait for wait in waits if wait > 5]
 

@@ -119,7 +119,8 @@ def test_what_the_document_types_works(server: str, tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     run = json.loads((tmp_path / "run.json").read_text())
-    assert set(run) == {"ending", "best", "attempts"}
+    assert set(run) == {"ending", "best", "attempts", "warnings"}
+    assert run["warnings"] == []
     assert (run["ending"]["outcome"], run["best"]) == ("aligned", 1)
     assert run["attempts"][1]["references"][0]["title"] == "Luna Lamp 7"
     with Image.open(tmp_path / "moon.png") as image:
@@ -251,6 +252,12 @@ def test_a_second_prompt_on_a_thread_is_a_run_of_its_own(server: str, home: Path
     assert (record.prompt, sum(record.calls.values())) == ("a black solid hexagon", len(values["calls"]))
     assert record.started_at is not None
     assert record.started_at > first["ending"]["at"]
+
+
+@pytest.mark.timeout(300)
+def test_what_the_painter_does_not_know_is_said_in_the_answer(server: str) -> None:
+    run = {"assistant_id": "imagerag", "input": {"prompt": "our office mascot"}, "context": {"max_rounds": 0}}
+    assert "“mascot”" in ask(f"{server}/runs/wait", run)["warnings"][0]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,9 @@ UNTOLD_STATUS: Final = 502
 IN_GOOD_ANSWER: Final = "imagerag.error_in_good_answer"
 """Marks a response whose error came with status 200."""
 
-_ENCODED: Final = re.compile(r"b64_json|;base64,|[\"'](?:iVBORw0KGgo|/9j/|UklGR|R0lGOD)|[A-Za-z0-9+/]{512}")
+_PIXELS: Final = r";base64,|[\"'](?:iVBORw0KGgo|/9j/|UklGR|R0lGOD)|[A-Za-z0-9+/]{512}"
+_ENCODED: Final = re.compile(_PIXELS)
+_BEGUN: Final = re.compile(f"b64_json|{_PIXELS}")
 _TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]+>", re.I | re.S)
 _TITLE: Final = re.compile(r"<title\b.*?</title>", re.I | re.S)
 _PAGE: Final = re.compile(r"<(?:!doctype|html|head|body|h1|title)\b", re.I)
@@ -128,7 +130,8 @@ def in_good_answer(body: object) -> ErrorBody | None:
     if not isinstance(found, Mapping):
         return None
     said = found.get("error") or found.get("errors")
-    if said and not any(found.get(name) for name in ("choices", "data", "output", "images")):
+    unsaid = isinstance(found.get("error"), Mapping | list) and not RESULTS & found.keys()  # {"error": {}}
+    if (said or unsaid) and not any(found.get(name) for name in ("choices", "data", "output", "images")):
         return read_body(body)
     bare = not RESULTS & found.keys() and any(found.get(name) for name in ("detail", "message", "error_description"))
     if isinstance(body, Mapping) and (bare or found.get("object") == "error"):
@@ -136,9 +139,13 @@ def in_good_answer(body: object) -> ErrorBody | None:
     return None
 
 
-def holds_picture(text: str) -> bool:
-    """Whether an answer that cannot be parsed has a picture in it, whole or in part."""
-    return _ENCODED.search(text) is not None
+def holds_picture(text: str, *, broken: bool = False) -> bool:
+    """Whether an answer has a picture in it, whole or in part.
+
+    Args:
+        broken: it breaks off, perhaps before a picture that it names.
+    """
+    return (_BEGUN if broken else _ENCODED).search(text) is not None
 
 
 def is_page(text: str) -> bool:

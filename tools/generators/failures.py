@@ -129,7 +129,7 @@ def unreadable(who: str, what: str) -> BackendError:
 def unparsable(who: str, error: Exception) -> BackendError:
     """The error for an answer that is not the JSON it should be; one with a picture in it is not paid for again."""
     text = str(getattr(error, "doc", None) or "")
-    if holds_picture(text):
+    if holds_picture(text, broken=True):
         broken = f"{who} answered with a picture inside of JSON that breaks off"
         return UnreadableImageError(broken, data=text.encode("utf-8", "replace"))
     return unreadable(who, "something that is not JSON")

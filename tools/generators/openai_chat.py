@@ -14,7 +14,7 @@ from imagerag.tools.generators.failures import check_error_field, guarded, is_re
 from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
 from imagerag.tools.generators.models import check_request
 from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
-from imagerag.tools.generators.results import checked, data_url, decoded, is_data_url
+from imagerag.tools.generators.results import checked, data_url, decoded, first_image, is_address, is_path, misplaced
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.options import Reader, Words
 from imagerag.tools.reasoning_tags import answer_in
@@ -120,42 +120,48 @@ class OpenAIChatImages(HostedGenerator):
 
         if not isinstance(answer, ChatCompletion):
             raise unreadable(self.identity, "something that is no chat completion; does the address end in /v1?")
-        secrets = self._account.secrets
-        check_error_field((answer.model_extra or {}).get("error"), self.identity, secrets)
-        if not answer.choices:
+        secrets, choice = self._account.secrets, answer.choices[0] if answer.choices else None
+        url = next(image_urls(choice.message), None) if choice is not None else None
+        if url is None:  # a picture that is there counts, whatever is said beside it
+            check_error_field((answer.model_extra or {}).get("error"), self.identity, secrets)
+        if choice is None:
             raise unreadable(self.identity, "nothing")
-        choice = answer.choices[0]
         extra = choice.model_extra or {}
-        check_error_field(extra.get("error"), self.identity, secrets)
+        if url is None:
+            check_error_field(extra.get("error"), self.identity, secrets)
         if choice.message.refusal:
             raise refusal(self.identity, choice.message.refusal, secrets)
-        url = next(image_urls(choice.message), None)
         if url is None:
             if is_refusal_reason(choice.finish_reason) or is_refusal_reason(extra.get("native_finish_reason")):
                 raise refusal(self.identity, _text(choice.message.content), secrets)
-            raise no_image(self.identity, _text(choice.message.content), secrets)
-        data = decoded(url, self.identity) if is_data_url(url) else await self._fetched(url)
+            raise misplaced(answer, self.identity) or no_image(self.identity, _text(choice.message.content), secrets)
+        data = await self._fetched(url) if is_address(url) or is_path(url) else decoded(url, self.identity)
         whole, media_type = await checked(data, self.identity)
         cost = cost_of(self._price, self._model, answer.usage)
         return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost, usage=usage_of(answer.usage))
 
 
-def image_urls(message: Any) -> Iterator[str]:
-    """The addresses (data URLs mostly) of a message's images, in the three forms that services put them in.
+_BASE64: Final = re.compile(r"\s*(?:iVBORw0KGgo|/9j/|UklGR)[\w+/=\s-]{40,}$")
+"""A text that is nothing but a picture."""
 
-    `message.images` (OpenRouter), `image_url` parts of a content list (vLLM-omni), and Markdown or a bare data URL in
-    the text.
+
+def image_urls(message: Any) -> Iterator[str]:
+    """The addresses (data URLs mostly) or base64 of a message's images, in the forms that services put them in.
+
+    `message.images` (OpenRouter), `message.image` (LiteLLM), parts of a content list (vLLM-omni and others), and
+    Markdown or a bare data URL in the text.
     """
-    listed = (message.model_extra or {}).get("images") or []
-    content = message.content
-    for part in [*listed, *(content if isinstance(content, list) else [])]:
-        found = part.get("image_url") if isinstance(part, Mapping) else None
-        url = found.get("url") if isinstance(found, Mapping) else found
-        if isinstance(url, str):
-            yield url
+    extra, content = message.model_extra or {}, message.content
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    pictures = [{name: part[name] for name in part if name not in ("text", "type")} for part in parts]
+    yield from filter(
+        None, map(first_image, [{"images": extra.get("images")}, {"image": extra.get("image")}, *pictures])
+    )
     text = answer_in(_text(content))
     yield from (found["url"] for found in _MARKDOWN.finditer(text))
     yield from (found[0] for found in _BARE.finditer(text))
+    if _BASE64.match(text):
+        yield text
 
 
 def _text(content: Any) -> str:

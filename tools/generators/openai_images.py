@@ -26,7 +26,7 @@ from imagerag.tools.generators.models import (
     model_facts,
 )
 from imagerag.tools.generators.pricing import cost_of, price_of, tariff_of, usage_of
-from imagerag.tools.generators.results import checked, decoded, is_address
+from imagerag.tools.generators.results import checked, decoded, first_image, is_address, is_path, misplaced
 from imagerag.tools.generators.stepping_down import no_edits
 from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "gpt-image-2.5-flare"
 EDITS: Final = "/images/edits"
-_LONGEST_PATH: Final = 1000
-"""Characters: base64 of a JPEG begins with a slash, too."""
 LOCALAI_URL: Final = "http://localhost:8080/v1"
 MEDIA_TYPES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
@@ -254,21 +252,19 @@ class OpenAIImages(HostedGenerator):
         # A server that answers with another content type makes the client give back a string.
         if not isinstance(answer, ImagesResponse):
             raise unreadable(self.identity, "something that is no Images answer; does the address end in /v1?")
-        check_error_field((answer.model_extra or {}).get("error"), self.identity, self._account.secrets)
         # The client does not check what it parses: anything can be anywhere.
         image = answer.data[0] if isinstance(answer.data, list) and answer.data else None
-        encoded, url = getattr(image, "b64_json", None), getattr(image, "url", None)
-        given = next((text for text in (encoded, url) if isinstance(text, str) and text), "")
-        if given:
-            data = await self._behind(given)
-        else:
-            raise unreadable(self.identity, "no image")
+        given = first_image(answer.model_dump(warnings=False))
+        if not given:  # a picture that is there counts, whatever is said beside it
+            check_error_field((answer.model_extra or {}).get("error"), self.identity, self._account.secrets)
+            raise misplaced(answer, self.identity) or unreadable(self.identity, "no image")
+        data = await self._behind(given)
         revised = getattr(image, "revised_prompt", None)
         return await self._image(data, answer.usage, revised if isinstance(revised, str) else None)
 
     async def _behind(self, given: str) -> bytes:
         """What base64 holds, or an address; servers put either into either field."""
-        if is_address(given) or (given.startswith("/") and len(given) < _LONGEST_PATH):
+        if is_address(given) or is_path(given):
             return await self._fetched(given)
         return decoded(given, self.identity)
 

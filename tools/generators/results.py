@@ -5,15 +5,21 @@ import base64
 import binascii
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
 from imagerag.agent.images import MAX_BYTES, decode
+from imagerag.tools.generators.error_bodies import holds_picture
 from imagerag.tools.generators.failures import redact, unreadable
 
 if TYPE_CHECKING:
     import httpx2
+    from pydantic import BaseModel
+
+_LONGEST_PATH: Final = 1000
+"""Characters."""
 
 _LOOKED_AT: Final = 256
 """Pixels: a JPEG that is only to be checked need not be decoded in full size."""
@@ -73,6 +79,27 @@ def decoded(text: str, who: str) -> bytes:
     return data
 
 
+def first_image(answer: object, depth: int = 0, *, place: str = "") -> str:
+    """The first picture in an answer, as base64 or an address, wherever a server puts it; empty where there is none."""
+    if isinstance(answer, str):
+        text = answer.strip()
+        return answer if text and (place in ("b64_json", "url") or _PICTURE.match(text)) else ""
+    if isinstance(answer, list) and depth < _DEEPEST:
+        return next(filter(None, (first_image(item, depth + 1, place=place) for item in answer)), "")
+    if isinstance(answer, Mapping) and depth < _DEEPEST:
+        found = (first_image(answer.get(name), depth + 1, place=name) for name in _PLACES)
+        return next(filter(None, found), "")
+    return ""
+
+
+_PLACES: Final = (
+    "b64_json", "url", "image_url", "b64", "base64", "image_base64", "inline_data", "inlineData", "source", "image",
+    "images", "data", "output", "result", "artifacts",
+)  # fmt: skip
+_DEEPEST: Final = 5
+_PICTURE: Final = re.compile(rf"{_DATA_URL.pattern}|https?://\S+$|[\w+/=\s-]{{40,}}$", re.I)
+
+
 def is_data_url(text: str) -> bool:
     """Whether a text is an image in itself."""
     return _DATA_URL.match(text.strip()) is not None
@@ -81,6 +108,18 @@ def is_data_url(text: str) -> bool:
 def is_address(text: str) -> bool:
     """Whether a text says where an image is."""
     return _ADDRESS.match(text.strip()) is not None
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is the path of an image on the server itself; the base64 of a JPEG begins with a slash, too."""
+    return text.startswith("/") and not text.startswith("/9j/") and len(text) < _LONGEST_PATH
+
+
+def misplaced(answer: "BaseModel", who: str) -> UnreadableImageError | None:
+    """The error for an answer with a picture where none is looked for: it is paid for, so it is kept."""
+    said = answer.model_dump_json(warnings=False)
+    where = f"{who} answered with an image where none is looked for"
+    return UnreadableImageError(where, data=said.encode()) if holds_picture(said) else None
 
 
 def data_url(data: bytes, media_type: str) -> str:
