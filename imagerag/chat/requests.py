@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -49,12 +49,18 @@ def _size(text: object) -> object:
 
 
 def _pairs(given: object) -> object:
-    """Metadata that was written as texts `key=value`."""
+    """Metadata that was written as texts `key=value`, or as an object, in which numbers are the texts they are."""
+    if isinstance(given, Mapping):
+        return {key: str(value) if _is_number(value) else value for key, value in given.items()}
     if not isinstance(given, list | tuple):
         return given
     if wrong := [text for text in given if not isinstance(text, str) or "=" not in text]:
         raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
     return {key.strip(): value.strip() for key, _, value in (str(text).partition("=") for text in given)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _image_id(text: object) -> object:
@@ -127,6 +133,15 @@ def _unpacked(value: object) -> object:
     return [value] if single else value
 
 
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
+
+
+def _no_switch(value: object) -> object:
+    """True and false as words: as 1 and 0 they would pass for numbers."""
+    return str(value) if isinstance(value, bool) else value
+
+
 class Request(BaseModel):
     """Base of what tools are asked with: frozen, nothing unknown."""
 
@@ -135,14 +150,16 @@ class Request(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_models_send_it(cls, given: object) -> object:
-        """Null and empty texts mean "not given"; lists may come as JSON text or as their only entry."""
+        """Null and empty texts mean "not given", for arguments that there are not too: nothing was asked with them.
+        Lists may come as JSON text or as their only entry; true and false are no numbers."""
         if not isinstance(given, Mapping):
             return given
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        needed = {name for name, field in cls.model_fields.items() if field.is_required()}
+        numbers = {name for name, field in cls.model_fields.items() if {int, float} & set(_kinds(field.annotation))}
         return {
-            name: _unpacked(value) if name in _LISTS else value
+            name: _unpacked(value) if name in _LISTS else _no_switch(value) if name in numbers else value
             for name, value in given.items()
-            if not (name in optional and (value is None or (isinstance(value, str) and not value.strip())))
+            if not (name not in needed and (value is None or (isinstance(value, str) and not value.strip())))
         }
 
 

@@ -33,6 +33,9 @@ def said(tool: str, arguments: dict[str, Any]) -> str:
         ("generate_image", {"prompt": "x", "max_rounds": 21}, "max_rounds: at most 20"),
         ("generate_image", {"prompt": "x", "max_cost_usd": float("nan")}, "max_cost_usd"),
         ("generate_image", {"prompt": "x", "quality": "best"}, "quality: there is no such argument"),
+        ("generate_image", {"prompt": "x", "max_rounds": True}, "max_rounds: it has to be a whole number"),
+        ("generate_image", {"prompt": "x", "max_cost_usd": False}, "max_cost_usd"),
+        ("generate_image", {"prompt": None}, "prompt: it has to be text"),
         ("search_references", {}, "give query (words) or image"),
         ("search_references", {"query": "x", "image": "x.png"}, "one of them"),
         ("search_references", {"query": "x", "k": 100}, "k: at most 10"),
@@ -73,3 +76,14 @@ def test_every_argument_tells_a_model_what_it_is(tool: str) -> None:
 def test_the_prompt_survives_as_it_is() -> None:
     prompt = 'a "quoted" sign; DROP TABLE runs; 愛 🐈'
     assert GenerateImage(prompt=prompt).prompt == prompt
+
+
+def test_nothing_is_asked_with_an_argument_that_is_null_or_empty_whatever_it_is_called() -> None:
+    asked = {"prompt": "x", "mask": "", "negative_prompt": None, "seed": None, "size": " ", "subjects": None}
+    assert GenerateImage.model_validate(asked) == GenerateImage(prompt="x")
+
+
+def test_numbers_in_an_object_of_metadata_are_the_texts_they_are() -> None:
+    asked = GenerateImage.model_validate({"prompt": "x", "where": {"price": 12, "stars": 4.5, "kind": "mug"}})
+    assert asked.where == {"price": "12", "stars": "4.5", "kind": "mug"}
+    assert GenerateImage.model_validate({"prompt": "x", "where": '{"price": 12}'}).where == {"price": "12"}
