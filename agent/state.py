@@ -58,15 +58,11 @@ class RunInput(TypedDict):
 
 
 class RunOutput(TypedDict):
-    """What a run gives back; `best` is the index of the best attempt, None when there is no picture at all.
-
-    `warnings` is what was likely to go wrong before it began.
-    """
+    """What a run gives back; `best` is the index of the best attempt, None when there is no picture at all."""
 
     ending: Annotated[Ending | None, keep_known]
     best: int | None
     attempts: list[Attempt]
-    warnings: NotRequired[list[str]]
 
 
 class RunState(RunInput, RunOutput):

@@ -113,6 +113,7 @@ def accepted(schema: Any, given: Any) -> dict[str, Any]:
     nested = info is not None and NESTED in info.checkpoint_ns
     if unknown := [] if nested else [name for name in named if name not in known]:
         raise UsageError("; ".join(_no_input(name, known) for name in unknown[:4]))
+    known -= {"warnings"} if nested else set()  # those of the graph around it
     kept = {name: value for name, value in named.items() if name in known and value is not None}
     try:
         values: dict[str, Any] = _adapter(schema).validate_python(kept)

@@ -35,15 +35,23 @@ class Workflow(StateGraph[RunState, Knobs, RunInput, RunOutput]):
         super().__init__(RunState, RunContext, input_schema=RunInput, output_schema=RunOutput)
         self._begin = begin
         self._warned: Warned | None = None
+        self._warns_in_answer = False
 
-    def warn_with(self, warned: Warned) -> "Workflow":
-        """The same, where what is likely to go wrong with a prompt is written into the state before its run begins."""
-        self._warned = warned
+    def warn_with(self, warned: Warned, *, in_answer: bool = False) -> "Workflow":
+        """The same, where what is likely to go wrong with a prompt is written into the state before its run begins.
+
+        Args:
+            in_answer: give it back with the run's outcome, too; inside another graph it could be taken for that one's.
+        """
+        self._warned, self._warns_in_answer = warned, in_answer
         return self
 
     def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]:
         """As any graph is compiled."""
-        return beginning_with(super().compile(*args, **options), self._begun, BLANK)
+        graph = beginning_with(super().compile(*args, **options), self._begun, BLANK)
+        if self._warns_in_answer:
+            graph.output_channels = [*graph.output_channels, "warnings"]
+        return graph
 
     async def _begun(self, given: Any) -> Mapping[str, Any]:
         values = await self._begin(given)

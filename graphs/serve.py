@@ -67,7 +67,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
     parts = await wiring.parts(setup)
     async with wiring.journal() as journal:
         try:
-            yield wiring.workflow(parts, journal).warn_with(partial(_warned, wiring, setup))
+            yield wiring.workflow(parts, journal).warn_with(partial(_warned, wiring, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
                 await Runner(wiring=wiring).relist(str(config["configurable"]["thread_id"]))

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
 from PIL import Image
 
 from imagerag import ImageRAG
@@ -213,7 +214,20 @@ def test_a_batch_says_so_before_its_first_line_is_drawn(imagerag: Imagerag, tmp_
 async def test_a_graph_of_ones_own_is_told_for_each_prompt_anew(home: Path) -> None:
     graph = (await ImageRAG(preset="sketch", home=home).workflow()).compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "one"}}
-    first = await graph.ainvoke({"prompt": MASCOT}, config, context={"max_rounds": 0})  # type: ignore[call-overload]
-    assert "“mascot”" in first["warnings"][0]
-    second = await graph.ainvoke({"prompt": KNOWN}, config, context={"max_rounds": 0})  # type: ignore[call-overload]
-    assert second["warnings"] == []
+    await graph.ainvoke({"prompt": MASCOT}, config, context={"max_rounds": 0})  # type: ignore[call-overload]
+    assert "“mascot”" in (await graph.aget_state(config)).values["warnings"][0]
+    await graph.ainvoke({"prompt": KNOWN}, config, context={"max_rounds": 0})  # type: ignore[call-overload]
+    assert (await graph.aget_state(config)).values["warnings"] == []
+
+
+async def test_the_warnings_of_a_graph_around_it_are_left_alone(home: Path) -> None:
+    class Around(TypedDict, total=False):
+        prompt: str
+        ending: Any
+        warnings: list[dict[str, int]]
+
+    inner = (await ImageRAG(preset="sketch", home=home).workflow()).compile()
+    graph = StateGraph(Around).add_node("draw", inner).add_edge(START, "draw").compile()
+    done = await graph.ainvoke({"prompt": KNOWN, "warnings": [{"code": 1}]})
+    assert done["warnings"] == [{"code": 1}]
+    assert done["ending"].outcome == "aligned"
