@@ -115,7 +115,7 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
 
     return (
         Workflow(begin)
-        .set_node_defaults(retry_policy=retry, error_handler=give_up)  # type: ignore[arg-type]  # LangGraph injects error
+        .set_node_defaults(retry_policy=retry, error_handler=give_up)  # type: ignore[arg-type]  # it injects the error
         .add_node("generate", in_run(traced(nodes.generate)))
         .add_node("critique", in_run(traced(nodes.critique)))
         .add_node("extract_concepts", in_run(traced(nodes.extract_concepts)))
@@ -124,8 +124,8 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         .add_node("shortlist", in_run(traced(nodes.shortlist)))
         .add_node("select", in_run(traced(nodes.select)))
         .add_node("regenerate", in_run(traced(nodes.regenerate)))
-        # Deferred: searches run side by side, and where one fails for good the others are still to be joined. A run that
-        # had ended before they were would take them for the start of another.
+        # Deferred: searches run side by side, and where one fails for good the others are still to be joined. A run
+        # that had ended before they were would take them for the start of another.
         .add_node("finish", in_run(traced(nodes.finish)), defer=True)
         .add_conditional_edges(START, decided(routing.after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")

@@ -36,7 +36,9 @@ def prices_command() -> None:
 @json_option
 @pass_globals
 def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -> int:
-    """List prices, of models whose name holds every WORD: per million tokens, unless it is told per image or call.
+    """List prices, of models whose name holds every WORD.
+
+    They are per million tokens, unless it says per image or per call.
 
     Yours come first. The others are those of the package genai-prices that a model's own maker takes.
     """

@@ -70,7 +70,7 @@ def test_servers_are_asked_for_their_models_and_nothing_is_paid(imagerag: Imager
     assert [one["reachable"] for one in judges] == [True, True, False, False]
     assert [one["listed"] for one in judges] == [True, False, None, None]
     assert "vlm, painter" in judges[1]["detail"]
-    assert judges[3]["price"] == "unknown"
+    assert judges[3]["price"] == "known"
     assert "set OPENAI_API_KEY" in judges[3]["detail"]
     assert len(found["problems"]) == 2
     assert server.count("images.generate") == server.count("chat") == 0
@@ -195,12 +195,12 @@ def test_without_captions_it_says_what_is_needed() -> None:
 
 def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(imagerag: Imagerag, server: Loopback, home: Path) -> None:
     before = sorted(path.name for path in home.iterdir())
-    options = ("--generator", "openai:gpt-image-1", "--judge", f"openai:vlm@{server.base_url}", "--max-rounds", 1)
+    options = ("--generator", "openai:nobody-sells-this", "--judge", f"openai:vlm@{server.base_url}", "--max-rounds", 1)
     result = imagerag("generate", "a cat", "--dry-run", *options)
     assert result.exit_code == 0, result.output
-    assert "at most 31 calls of models, not known" in result.stdout
+    assert "at most 31 calls of models, price not known" in result.stdout
     found = document(imagerag("generate", "a cat", "--dry-run", "--json", *options, "--max-cost-usd", "0.5"))
-    assert (found["calls_at_most"], found["usd_at_most"], found["unpriced"]) == (31, None, ["openai:gpt-image-1"])
+    assert (found["calls_at_most"], found["usd_at_most"], found["unpriced"]) == (31, None, ["openai:nobody-sells-this"])
     assert server.requests == []
     assert sorted(path.name for path in home.iterdir()) == before
 

@@ -14,7 +14,6 @@ from PIL import Image
 from imagerag import ImageRAG, RunRecord
 from imagerag.agent.images import decode, png
 from imagerag.agent.masking import hold
-from imagerag.agent.types import Size
 from imagerag.tools.loopback import Loopback, Reply
 from imagerag.tools.testing import ScriptedJudge
 

@@ -174,7 +174,7 @@ async def test_another_encoder_is_named_with_the_command(home, library, other_em
 
 
 async def test_unknown_lists_what_exists(home, embedder):
-    with pytest.raises(UnknownLibraryError, match="there are none yet"):
+    with pytest.raises(UnknownLibraryError, match="there are none"):
         await Library.open(home, "shop", embedder)
     assert not home.root.exists()
     for name in ("b-2", "a_1.x"):

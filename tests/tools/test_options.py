@@ -66,7 +66,7 @@ def test_some_words_are_joined_by_plus() -> None:
         ("x?ratio=wide", "ratio must be a number"),
         ("x?exact=1", "exact must be true or false"),
         ("x?parts=c", "parts must be one or more of a, b"),
-        ("x?colour=red", "no option 'colour'; there is: count, exact, level, name, parts, ratio, votes"),
+        ("x?colour=red", "no option 'colour'; there are: count, exact, level, name, parts, ratio, votes"),
     ],
 )
 def test_what_cannot_be_is_told_with_what_can(text: str, told: str) -> None:
