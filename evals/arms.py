@@ -21,10 +21,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from imagerag.agent.addresses import public, public_values
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.suites.case import Plain
@@ -52,7 +53,7 @@ class Arm(Plain):
 
     name: str
     procedure: Procedure = "graph"
-    setup: Mapping[str, str] = Field(default_factory=dict)
+    setup: Annotated[Mapping[str, str], AfterValidator(public_values)] = Field(default_factory=dict)
     knobs: Mapping[str, Any] = Field(default_factory=dict)
     subjects: bool = True
     own_start: bool = False
@@ -114,6 +115,7 @@ def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tup
     Raises:
         UsageError: no such arm, no such key, or two of the same name.
     """
+    text = public(text) if isinstance(text, str) else [public(one) for one in text]
     known = {name: arm for name, (arm, _) in BUILT_IN.items()} | (_from_file(Path(file)) if file else {})
     wanted = _split(text) if isinstance(text, str) else list(text)
     arms = tuple(_one(name.strip(), known) for name in wanted if name.strip())
@@ -155,7 +157,7 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
     subjects = arm.subjects
     for key, value in changes.items():
         if key in SETUP_KEYS:
-            setup[key] = str(value)
+            setup[key] = public(str(value))
         elif key == "subjects" and value in ("on", "off", True, False):
             subjects = value in ("on", True)
         elif key in Knobs.model_fields and key not in RESERVED:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Setup
 from imagerag.evals.arms import Arm
@@ -53,7 +54,7 @@ class Plan(Plain):
     suite: Suite
     arms: tuple[Arm, ...]
     setup: Setup
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[Spec, ...] = ()
     shard: Shard = Shard()
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.messages import invalid, unknown
@@ -57,12 +58,12 @@ class Settings(BaseModel):
 
     home: str | None = None
     preset: str
-    generator: str
-    judge: str
-    answerer: str | None = None
-    embedder: str
+    generator: Spec
+    judge: Spec
+    answerer: Spec | None = None
+    embedder: Spec
     library: str | None = None
-    reranker: str | None = None
+    reranker: Spec | None = None
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
 
