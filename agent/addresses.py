@@ -15,8 +15,6 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import AfterValidator
 
-from imagerag.agent.errors import SpecError
-
 NEXT: Final = re.compile(r",(?=\s*[A-Za-z][\w-]*\s*(?:[:?,]|$))")
 """A comma that another spec follows; other commas belong to a path."""
 BASE_URL: Final = re.compile(r"@\s*(?=https?://)", re.I)
@@ -61,11 +59,7 @@ _LOCK: Final = Lock()
 
 
 def public(text: str) -> str:
-    """The text of one spec or of several, without passwords and keys in it; the process remembers those of addresses.
-
-    Raises:
-        SpecError: two of them name one address with different passwords or keys.
-    """
+    """The text of one spec or of several, without passwords and keys in it; the process remembers those of addresses."""
     if "://" not in text and "=" not in text:
         return text
     found: dict[str, Credentials] = {}
@@ -142,11 +136,7 @@ def _separated(address: str, found: dict[str, Credentials]) -> str:
     name, _, password = user.partition(":")
     if user or secret:
         base = f"{scheme.lower()}://{bare}".rstrip("/")
-        credentials = Credentials(unquote(name), unquote(password), secret)
-        if found.setdefault(base, credentials) != credentials:
-            raise SpecError(
-                f"{base} is named with two passwords or keys at once: keep them in variables, ?key_env=NAME"
-            )
+        found[base] = Credentials(unquote(name), unquote(password), secret)
     return clean
 
 

@@ -90,7 +90,7 @@ def proxy_of(url: httpx2.URL) -> str:
 
 
 def _with_credentials(request: httpx2.Request) -> httpx2.Request:
-    """The request with the password and the keys of its address, which nothing above this may see, or write to a log."""
+    """The request with the password and the keys of its address, which nothing above this may see or log."""
     known = credentials_of(str(request.url))
     if known is None:
         return request

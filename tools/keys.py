@@ -1,8 +1,8 @@
 """Which key goes where: the one place that decides it, for every adapter.
 
-A key goes to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL). Any other address
-gets none, unless its spec names the variable: `openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`. No key, and
-no password of an address, leaves this machine unencrypted.
+A key goes to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL). Any other
+address gets none, unless its spec names the variable: `openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`. No
+key, and no password of an address, leaves this machine unencrypted.
 """
 
 import os
