@@ -59,7 +59,7 @@ _LOCK: Final = Lock()
 
 
 def public(text: str) -> str:
-    """The text of one spec or of several, without passwords and keys in it; the process remembers those of addresses."""
+    """The text of one spec or of several, without passwords and keys in it; the process remembers an address's."""
     if "://" not in text and "=" not in text:
         return text
     found: dict[str, Credentials] = {}

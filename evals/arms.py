@@ -170,7 +170,8 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
 
 def _from_file(file: Path) -> dict[str, Arm]:
     try:
-        tables = tomllib.loads(file.expanduser().read_text(encoding="utf-8")).get("arms", {})
+        content = file.expanduser().read_bytes()
+        tables = tomllib.loads(content.decode("utf-8")).get("arms", {})
     except OSError as error:
         raise UsageError(f"cannot read the arms in {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -178,8 +179,20 @@ def _from_file(file: Path) -> dict[str, Arm]:
     found = {name: arm for name, (arm, _) in BUILT_IN.items()}
     for name, table in tables.items():
         changes = {key: value for key, value in table.items() if key not in ("from", "run")}
+        _check_trusted(file, content, name, table)
         start = Arm(name=name, procedure=table["run"]) if "run" in table else found.get(table.get("from", "full"))
         if start is None:
             raise UsageError(f"{file}: arm {name!r} is from {table['from']!r}, which is not above it")
         found[name] = _changed(start, changes, name)
     return found
+
+
+def _check_trusted(file: Path, content: bytes, name: str, table: Mapping[str, Any]) -> None:
+    """See that a file names no code, and no backend that only the user may name, unless he trusted it."""
+    from imagerag.graphs.trusting import check_file, is_plain
+
+    if "run" in table:
+        check_file(file.expanduser(), content, f"names code to be run for arm {name!r}")
+    named = [str(table[role]) for role in ("generator", "judge", "reranker") if role in table]
+    if not all(is_plain(spec) for spec in named):
+        check_file(file.expanduser(), content, f"names a backend for arm {name!r} that only you may name")

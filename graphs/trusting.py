@@ -84,7 +84,7 @@ def check_encoder(library: str, spec: str, named: Collection[str]) -> None:
         return
     if _is_relative(spec):
         raise UntrustedError(
-            f"library {library!r} names its encoder by a relative path, {spec}: that is never followed"
+            f"library {library!r} says that its encoder is at {spec}, a relative path: none is followed"
         )
     if spec not in named and not is_named(spec):
         raise UntrustedError(

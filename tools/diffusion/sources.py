@@ -127,8 +127,8 @@ def check_index(repo: str) -> None:
         own_file = (path.parent / name / f"{whose}.py").is_file()
         if name == "_class_name" or not within or own_file:
             raise BackendError(
-                f"{path}: {name} names code of its own ({str(value)[:80]}), which is never run: only classes of diffusers "
-                "and transformers are",
+                f"{path}: {name} names code of its own ({str(value)[:80]}), which is never run: only "
+                "classes of diffusers and transformers are",
                 retryable=False,
             )
 

@@ -50,9 +50,7 @@ def checked_config(config: Any, where: str) -> dict[str, Any]:
     vision = config.get("vision_cfg") or {}
     name = vision.get("timm_model_name") or ""
     if not str(name).replace("_", "").replace(".", "").isalnum() and name:
-        raise UsageError(
-            f"{where}: timm_model_name {str(name)[:60]!r} names another place; only a model of timm may be"
-        )
+        raise UsageError(f"{where}: timm_model_name {str(name)[:60]!r} is no model of timm")
     if vision.get("timm_model_pretrained"):
         raise UsageError(f"{where}: timm_model_pretrained fetches other weights: the folder has to hold its own")
     return config

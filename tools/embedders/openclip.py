@@ -123,7 +123,7 @@ class OpenClipEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        # What a folder says of code is never followed; and transformers would ask on the terminal where this is left out.
+        # No code comes from a folder; where this is left out, transformers asks on the terminal.
         safe = {"trust_remote_code": False} if self._source.model_config["text_cfg"].get("hf_tokenizer_name") else {}
         try:
             return open_clip_for(self._source.model_config).get_tokenizer(self._source.name, **safe)
