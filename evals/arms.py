@@ -34,6 +34,9 @@ from imagerag.formatting.messages import invalid, unknown
 Procedure = str
 """`keep`, `rephrase`, `graph`, or `module:function`."""
 
+PROCEDURES: Final = frozenset({"keep", "rephrase", "graph"})
+"""Those that come with the package."""
+
 SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
 RESERVED: Final = ("journal", "select", "deadline_at", "seed")
 """Knobs that are the evaluation's own affair."""
@@ -170,8 +173,7 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
 
 def _from_file(file: Path) -> dict[str, Arm]:
     try:
-        content = file.expanduser().read_bytes()
-        tables = tomllib.loads(content.decode("utf-8")).get("arms", {})
+        tables = tomllib.loads(file.expanduser().read_text(encoding="utf-8")).get("arms", {})
     except OSError as error:
         raise UsageError(f"cannot read the arms in {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -179,7 +181,6 @@ def _from_file(file: Path) -> dict[str, Arm]:
     found = {name: arm for name, (arm, _) in BUILT_IN.items()}
     for name, table in tables.items():
         changes = {key: value for key, value in table.items() if key not in ("from", "run")}
-        _check_trusted(file, content, name, table)
         start = Arm(name=name, procedure=table["run"]) if "run" in table else found.get(table.get("from", "full"))
         if start is None:
             raise UsageError(f"{file}: arm {name!r} is from {table['from']!r}, which is not above it")
@@ -187,12 +188,19 @@ def _from_file(file: Path) -> dict[str, Arm]:
     return found
 
 
-def _check_trusted(file: Path, content: bytes, name: str, table: Mapping[str, Any]) -> None:
-    """See that a file names no code, and no backend that only the user may name, unless he trusted it."""
+def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
+    """See that a file of arms names no code, and no backend that only the user may name, unless he trusted it.
+
+    Raises:
+        UntrustedError: it does, and he did not; the message says what to type.
+    """
     from imagerag.graphs.trusting import check_file, is_plain
 
-    if "run" in table:
-        check_file(file.expanduser(), content, f"names code to be run for arm {name!r}")
-    named = [str(table[role]) for role in ("generator", "judge", "reranker") if role in table]
-    if not all(is_plain(spec) for spec in named):
-        check_file(file.expanduser(), content, f"names a backend for arm {name!r} that only you may name")
+    path = Path(file).expanduser()
+    content = path.read_bytes()
+    from_file = _from_file(path)
+    for arm in (arm for arm in arms if arm.name.partition("+")[0] in from_file):
+        if arm.procedure not in PROCEDURES:
+            check_file(path, content, f"names code to be run for arm {arm.name!r}")
+        if not all(is_plain(spec) for role, spec in arm.setup.items() if role != "library"):
+            check_file(path, content, f"names a backend for arm {arm.name!r} that only you may name")

@@ -7,7 +7,7 @@ argument, in the environment, in a file he trusted, or when he made the library 
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ def check_encoder(library: str, spec: str, named: Collection[str]) -> None:
     if spec not in named and not is_named(spec):
         raise UntrustedError(
             f"library {library!r} says that its encoder is {spec}, which you never named here, so it is not loaded. "
-            f"If you know it: imagerag trust --spec '{spec}'"
+            f"If you know it: {_typed(spec)}"
         )
 
 
@@ -108,7 +108,7 @@ def check_recorded(run_id: str, setup: Setup, named: Collection[str], given: Col
             continue
         raise UntrustedError(
             f"the record of run {run_id} says {role} {spec}, which you never named here, so nothing is sent there. "
-            f"If you know it: imagerag trust --spec '{spec}'"
+            f"If you know it: {_typed(spec)}"
         )
 
 
@@ -117,6 +117,21 @@ def note_setup(setup: Setup) -> None:
     for spec in (setup.generator, setup.judge, setup.reranker):
         if spec is not None and not is_plain(spec):
             note_named(spec)
+
+
+def check_named(where: str, names: Iterable[str]) -> None:
+    """See that a document names nothing but what this user once named himself.
+
+    Raises:
+        UntrustedError: it does.
+    """
+    for name in names:
+        if not is_named(name):
+            raise UntrustedError(f"{where} names {name}, which you never named here. If you know it: {_typed(name)}")
+
+
+def _typed(name: str) -> str:
+    return f"imagerag trust --spec '{name}'"
 
 
 def check_file(path: Path, content: bytes, what: str) -> None:

@@ -47,6 +47,8 @@ def _checked(spec: str) -> str:
     from imagerag.tools.specs import BackendSpec
 
     clean = public(spec)
+    if clean.startswith("arm:"):
+        return clean
     BackendSpec.parse_all(clean)
     return clean
 

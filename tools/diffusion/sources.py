@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
 from imagerag.tools.diffusion.models import FAMILIES, Family
+from imagerag.tools.keys import check_hub
 
 _NO_REFERENCES: Final = frozenset(
     {"strength", "mask", "mask_image", "control_image", "controlnet_conditioning_scale", "noise_level", "depth_map"}
@@ -138,6 +139,7 @@ def _index(repo: str) -> Path:
         return Path(repo) / "model_index.json"
     from huggingface_hub import hf_hub_download
 
+    check_hub(f"diffusers:{repo}")
     return Path(hf_hub_download(repo, "model_index.json"))
 
 

@@ -12,6 +12,7 @@ from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.tools.embedders.model_config import checked_config
 from imagerag.tools.embedders.openclip_import import open_clip_for
+from imagerag.tools.keys import check_hub
 
 _LOG: Final = logging.getLogger(__name__)
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")
@@ -186,6 +187,7 @@ def fetch(source: Source) -> Path:
         return source.file
     open_clip = open_clip_for()
 
+    check_hub(f"open_clip:{source.spec}")
     try:
         return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(source.name, source.tag)))
     except Exception as error:

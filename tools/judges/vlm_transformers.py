@@ -36,6 +36,7 @@ from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_spec import JUDGE_OPTIONS
 from imagerag.tools.judges.vlm_tokens import control_tokens_of, decoded
 from imagerag.tools.judges.vlm_words import clean
+from imagerag.tools.keys import check_hub
 from imagerag.tools.options import Choice, Number, Reader
 from imagerag.tools.specs import with_options
 
@@ -235,6 +236,7 @@ def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
     place = choose_device(device, "transformers")
     numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
     try:
+        check_hub(f"transformers:{model}")
         with quiet("transformers"):
             check_attention(transformers, path)
             processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
