@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+ALIGNED = (
+    '{"checks": [{"number": 1, "requirement": "a circle", "kind": "content", "evidence": "", "met": true, '
+    '"caption": "a circle"}]}'
+)
 CHAT = {
     "id": "1",
     "object": "chat.completion",
     "created": 0,
     "model": "m",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "yes"}}],
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ALIGNED}}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]}
