@@ -24,6 +24,8 @@ from imagerag.tools.generators.error_bodies import (
 )
 from imagerag.tools.keys import is_this_machine
 
+OPENAI_HOST: Final = "api.openai.com"
+
 SENT_WHOLE: Final = 1 << 20
 """Bytes of a request that are put together and sent at once; what is larger is not copied."""
 
@@ -63,6 +65,9 @@ class _Routes(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to one request."""
+        if request.url.host != OPENAI_HOST:  # the client says whose account it is, whoever is asked
+            for name in ("openai-organization", "openai-project"):
+                request.headers.pop(name, None)
         return await self._by(proxy_of(request.url)).handle_async_request(_with_credentials(request))
 
     async def aclose(self) -> None:

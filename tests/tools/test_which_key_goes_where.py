@@ -168,6 +168,14 @@ async def test_what_goes_to_this_machine_goes_through_no_proxy(server: Wire, mon
         assert [one.headers.get("authorization") for one in proxy.arrived] == ["Bearer none"]
 
 
+async def test_whose_account_it_is_is_told_to_nobody_else(server: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-secret")
+    await call(f"openai:m@{server.at}")
+    assert len(server.arrived) >= 4
+    assert not any("secret" in str(one) for one in server.arrived)
+
+
 async def test_a_missing_key_says_what_to_type(server: Wire) -> None:
     server.status = 401
     judge = make_judge(f"openai:m@{server.at}")
