@@ -178,4 +178,4 @@ def read_settings(path: Path, content: bytes) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _warn_once(path: str, content: bytes, ignored: tuple[str, ...]) -> None:
     """Say what does not count, once for the same file."""
-    _LOG.warning("%s is not trusted: no %s from it. If it is yours: imagerag trust", FILE, ", ".join(ignored))
+    _LOG.warning("%s is not trusted (yours? imagerag trust): no %s", FILE, ", ".join(ignored))

@@ -6,6 +6,7 @@ searched for it, and the request did carry it.
 
 import base64
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -14,15 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from imagerag import ImageRAG
 from imagerag.agent.addresses import credentials_of, public
 from imagerag.agent.errors import SpecError
 from imagerag.agent.types import Setup
+from imagerag.cli import main
 from imagerag.evals.arms import parse_arms
 from imagerag.graphs.settings import resolve
 from imagerag.tools.specs import BackendSpec
-from tests.processes import imagerag
 from tests.tools.wire import Wire, wire
 
 USER, PASSWORD, KEY = "bobby-tables", "hunter2-pass-phrase", "querykey-9f8e7d6c5b4a"
@@ -53,18 +55,21 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_command_of_a_whole_run(server: Wire, tmp_path: Path, sketch_home: Path) -> None:
+def test_every_command_of_a_whole_run(
+    server: Wire, tmp_path: Path, sketch_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     shutil.copytree(sketch_home, tmp_path / "home")
-    env = {
-        **os.environ, "IMAGERAG_HOME": str(tmp_path / "home"), "IMAGERAG_CONFIG": str(tmp_path / "config"),
-        "IMAGERAG_LOG": "debug", "IMAGERAG_JUDGE": f"openai:some-vlm@{with_secrets(server, 'both')}", "COLUMNS": "200",
-    }  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("IMAGERAG_JUDGE", f"openai:some-vlm@{with_secrets(server, 'both')}")
+    caplog.set_level(logging.DEBUG)
     said: list[bytes] = []
 
     def run(*arguments: str) -> str:
-        done = imagerag("--debug", *arguments, env=env, cwd=tmp_path)
-        said.extend((done.stdout.encode(), done.stderr.encode()))
-        return str(done.stdout)
+        done = CliRunner().invoke(main, ["--debug", *arguments])
+        said.extend((done.stdout.encode(), done.stderr.encode(), repr(done.exception).encode()))
+        return done.stdout
 
     run("generate", "a red circle", "--preset", "sketch", "--max-rounds", "1", "--out", "one.png", "--json")
     run("doctor", "--json", "--preset", "sketch")
@@ -73,7 +78,7 @@ def test_every_command_of_a_whole_run(server: Wire, tmp_path: Path, sketch_home:
     run("report", entry["run_id"], "--out", "report.html")
     run("replay", entry["run_id"], "--from", "1", "--json")
     assert any(b"some-vlm@http://127.0.0.1" in text for text in said)
-    assert leaks(*said) == set()
+    assert leaks(*said, caplog.text.encode()) == set()
     assert {name: leaks(data) for name, data in files_of(tmp_path).items() if leaks(data)} == {}
     assert {"report.html", "one.png"} <= {path.name for path in tmp_path.iterdir()}
     # It was sent all the same: to the very server, and to no other.
