@@ -39,6 +39,10 @@ class UsageError(ImageRAGError, ValueError):
     """The caller asked for something that cannot be done as asked."""
 
 
+class UntrustedError(UsageError):
+    """Data names code, a file or an address that the user has to name himself. The message says what to type."""
+
+
 class UnknownLibraryError(UsageError):
     """No library of that name exists."""
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from imagerag.agent.addresses import Spec
+
 BUILT_IN_LIBRARY: Final = "sketch"
 """The library of the embedded world's catalogue. It is made when first asked for, and made anew when its encoder
 changes, so nobody's own pictures go in there."""
@@ -543,10 +545,10 @@ class Setup(Value):
         deadline_s: seconds each start or resume of the run may take.
     """
 
-    generator: str
-    judge: str
+    generator: Spec
+    judge: Spec
     library: str | None = None
-    reranker: str | None = None
+    reranker: Spec | None = None
     knobs: Knobs = Knobs()
     deadline_s: float | None = Field(default=None, gt=0)
 

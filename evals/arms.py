@@ -21,10 +21,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from imagerag.agent.addresses import public, public_values
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.suites.case import Plain
@@ -32,6 +33,9 @@ from imagerag.formatting.messages import invalid, unknown
 
 Procedure = str
 """`keep`, `rephrase`, `graph`, or `module:function`."""
+
+PROCEDURES: Final = frozenset({"keep", "rephrase", "graph"})
+"""Those that come with the package."""
 
 SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
 RESERVED: Final = ("journal", "select", "deadline_at", "seed")
@@ -52,7 +56,7 @@ class Arm(Plain):
 
     name: str
     procedure: Procedure = "graph"
-    setup: Mapping[str, str] = Field(default_factory=dict)
+    setup: Annotated[Mapping[str, str], AfterValidator(public_values)] = Field(default_factory=dict)
     knobs: Mapping[str, Any] = Field(default_factory=dict)
     subjects: bool = True
     own_start: bool = False
@@ -114,6 +118,7 @@ def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tup
     Raises:
         UsageError: no such arm, no such key, or two of the same name.
     """
+    text = public(text) if isinstance(text, str) else [public(one) for one in text]
     known = {name: arm for name, (arm, _) in BUILT_IN.items()} | (_from_file(Path(file)) if file else {})
     wanted = _split(text) if isinstance(text, str) else list(text)
     arms = tuple(_one(name.strip(), known) for name in wanted if name.strip())
@@ -155,7 +160,7 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
     subjects = arm.subjects
     for key, value in changes.items():
         if key in SETUP_KEYS:
-            setup[key] = str(value)
+            setup[key] = public(str(value))
         elif key == "subjects" and value in ("on", "off", True, False):
             subjects = value in ("on", True)
         elif key in Knobs.model_fields and key not in RESERVED:
@@ -181,3 +186,21 @@ def _from_file(file: Path) -> dict[str, Arm]:
             raise UsageError(f"{file}: arm {name!r} is from {table['from']!r}, which is not above it")
         found[name] = _changed(start, changes, name)
     return found
+
+
+def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
+    """See that a file of arms names no code, and no backend that only the user may name, unless he trusted it.
+
+    Raises:
+        UntrustedError: it does, and he did not; the message says what to type.
+    """
+    from imagerag.graphs.trusting import check_file, is_plain
+
+    path = Path(file).expanduser()
+    content = path.read_bytes()
+    from_file = _from_file(path)
+    for arm in (arm for arm in arms if arm.name.partition("+")[0] in from_file):
+        if arm.procedure not in PROCEDURES:
+            check_file(path, content, f"names code to be run for arm {arm.name!r}")
+        if not all(is_plain(spec) for role, spec in arm.setup.items() if role != "library"):
+            check_file(path, content, f"names a backend for arm {arm.name!r} that only you may name")

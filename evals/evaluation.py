@@ -22,8 +22,10 @@ from imagerag.evals.plan import FILE, Plan
 from imagerag.evals.results import Result, lines_of, read_results
 from imagerag.evals.scoring import Scoring
 from imagerag.evals.summary import summarise, write_summary
+from imagerag.graphs.trusting import check_named
 from imagerag.store.home import Home
 from imagerag.store.journal import open_journal
+from imagerag.store.trust import note_named
 
 HOME = "home"
 REPLAY = "replay"
@@ -58,6 +60,8 @@ async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
     if options.journal == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
     plan.keep(folder)
+    for named in plan.named:
+        await asyncio.to_thread(note_named, named)
     ledger = Ledger(folder, plan.keys)
     harness = _harness(folder, plan, options, ledger, options.journal)
     report = await harness.run()
@@ -86,9 +90,11 @@ async def replay_evaluation(folder: Path, options: Options) -> Replay:
     """Run a recorded evaluation again without calling any model, into `replay/`, and compare the results.
 
     Raises:
+        UntrustedError: its plan names code or a backend that only the user may name.
         UsageError: the folder holds no finished evaluation.
     """
     plan = Plan.read(folder)
+    await asyncio.to_thread(check_named, str(folder / FILE), plan.named)
     recorded = folder / RESULTS
     carried = {result.key: result for result in read_results(recorded) if result.status == "technical"}
     target = folder / REPLAY

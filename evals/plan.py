@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Setup
-from imagerag.evals.arms import Arm
+from imagerag.evals.arms import PROCEDURES, Arm
 from imagerag.evals.suites.case import Case, Plain, Suite
 from imagerag.store.blobs import write_atomically
 
@@ -53,7 +54,7 @@ class Plan(Plain):
     suite: Suite
     arms: tuple[Arm, ...]
     setup: Setup
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[Spec, ...] = ()
     shard: Shard = Shard()
 
     @property
@@ -74,6 +75,16 @@ class Plan(Plain):
             "arms": {arm.name: arm.hash(self.setup) for arm in self.arms},
             "metrics": list(self.metrics),
         }
+
+    @property
+    def named(self) -> list[str]:
+        """What of it only the user may name: code of his own, and backends at an address, a path or a hub."""
+        from imagerag.graphs.trusting import is_plain
+
+        code = [f"arm:{arm.procedure}" for arm in self.arms if arm.procedure not in PROCEDURES]
+        setups = [arm.setup for arm in self.arms] + [{"generator": self.setup.generator, "judge": self.setup.judge}]
+        specs = [spec for setup in setups for role, spec in setup.items() if role != "library"]
+        return code + [spec for spec in dict.fromkeys(specs) if not is_plain(spec)]
 
     def keep(self, folder: Path) -> None:
         """Write it, or check that what is there is the same.

@@ -18,7 +18,8 @@ from imagerag.graphs.settings import Settings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.library import list_libraries
 from imagerag.store.passport import read_passport
-from imagerag.tools.reach import TIMEOUT_S, key_variables, reach
+from imagerag.tools.keys import key_variables
+from imagerag.tools.reach import TIMEOUT_S, reach
 from imagerag.tools.registry import Role
 from imagerag.tools.specs import BackendSpec
 
@@ -132,7 +133,7 @@ async def diagnose(
             Setting(name=name, value=getattr(settings, name), origin=origin)
             for name, origin in settings.origins.items()
         ],
-        keys={name: bool(os.environ.get(name)) for name in key_variables()},
+        keys={name: bool(os.environ.get(name)) for name in _key_variables(settings)},
         extras={name: find_spec(name) is not None for name in EXTRAS},
         prices=list(wiring.prices.sources),
         price_file=str(wiring.home.root / "prices.toml"),
@@ -155,6 +156,17 @@ def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
         most = tariff_of(part).most(len(PROBE_PROMPT), role == "judge", None)
         told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
     return told
+
+
+def _key_variables(settings: Settings) -> list[str]:
+    """Those of the known services, and those that the specs name."""
+    named = set()
+    for _, text in _specs(settings):
+        try:
+            named.add(BackendSpec.parse(text).key_env)
+        except ImageRAGError:
+            continue
+    return sorted({*key_variables(), *filter(None, named)})
 
 
 def _specs(settings: Settings) -> list[tuple[Role, str]]:

@@ -4,6 +4,7 @@ The checkpoints up to the step are copied under a new id, a checkpoint with the 
 the graph runs as ever. The run it comes from stays as it was, and its journal makes the unchanged part free.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from imagerag.formatting.messages import invalid
 from imagerag.graphs.history import Step, steps
 from imagerag.graphs.masks import check_kept_masks
 from imagerag.graphs.steering import references_named
+from imagerag.graphs.trusting import check_recorded, note_setup
 from imagerag.graphs.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -75,7 +77,10 @@ async def fork(
         raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
     if step.before is None:
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
+    given = {name for name, value in replay.changes.items() if value is not None}
+    await asyncio.to_thread(check_recorded, record.run_id, record.setup, wiring.named, given)
     setup = changed(record.setup, replay)
+    await asyncio.to_thread(note_setup, setup)
     parts = await wiring.parts(setup)  # before the clock starts: loading a model is not the run's time
     await check_kept_masks(parts.generator, subjects, wiring.blobs)
     earlier = record.continues.done_again if record.continues else ()

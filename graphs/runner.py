@@ -31,6 +31,7 @@ from imagerag.graphs.given import checked_id, checked_prompt
 from imagerag.graphs.masks import check_kept_masks, check_masks
 from imagerag.graphs.reading import Standing, read_standing
 from imagerag.graphs.steering import Seed, Steering, continuation, steered
+from imagerag.graphs.trusting import check_recorded, note_setup
 from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.locks import held
@@ -74,6 +75,7 @@ class Runner:
             "subjects": list(subjects),
             "initial_image": initial_image,
         }
+        await asyncio.to_thread(note_setup, setup)
         seed = Seed(after=START, values=given)
         follow = self._follow(checked_id(run_id) or new_run_id(), seed, setup, given["prompt"])
         async with aclosing(follow) as events:
@@ -90,6 +92,7 @@ class Runner:
         Raises:
             UnknownRunError: no such run.
             RunStateError: it has ended, or waits for a choice and got none.
+            UntrustedError: its record names an address or a path that only the user may name.
             UsageError: a choice that was not offered.
         """
         standing = await read_standing(self.wiring, run_id)
@@ -98,6 +101,7 @@ class Runner:
             raise UnknownRunError(
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
+        await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
         answer = answer_to(standing, choose)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
@@ -125,6 +129,7 @@ class Runner:
             how = "--choose 1,2" if standing.question else "first"
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
         prompt = checked_prompt(steering.prompt or record.prompt)
+        await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
         setup = steered(setup, steering)
         parts, subjects = await self.wiring.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.wiring.blobs)

@@ -1,22 +1,34 @@
 """What to work with: argument > environment > `imagerag.toml` > default.
 
+The file in the current folder may be anybody's: until the user trusts it (`imagerag trust`), it sets little
+(`trusting.py`).
+
 A preset names a generator, a judge, an embedder and a library that belong together; each can be set on its own too.
 """
 
+import logging
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.messages import invalid, unknown
+from imagerag.graphs.trusting import ignored_settings
+from imagerag.store.trust import is_trusted_file
 
 FILE: Final = "imagerag.toml"
 PREFIX: Final = "IMAGERAG_"
+LONGEST_FILE: Final = 1 << 16
+"""Bytes."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
     "sketch": {"generator": "sketch", "judge": "sketch", "embedder": "sketch", "library": BUILT_IN_LIBRARY},
@@ -57,14 +69,20 @@ class Settings(BaseModel):
 
     home: str | None = None
     preset: str
-    generator: str
-    judge: str
-    answerer: str | None = None
-    embedder: str
+    generator: Spec
+    judge: Spec
+    answerer: Spec | None = None
+    embedder: Spec
     library: str | None = None
-    reranker: str | None = None
+    reranker: Spec | None = None
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The specs: each was named by the user himself, or is one that any file may name."""
+        specs = (self.generator, self.judge, self.answerer, self.embedder, self.reranker)
+        return tuple(spec for spec in specs if spec)
 
 
 def resolve(**arguments: str | None) -> Settings:
@@ -130,10 +148,34 @@ def _environment() -> dict[str, str]:
 
 
 def _file() -> dict[str, Any]:
+    """The settings of the file in the current folder: where the user did not trust it, the harmless ones alone."""
     path = Path(FILE)
     if not path.is_file():
         return {}
+    with path.open("rb") as file:
+        content = file.read(LONGEST_FILE)
+    found = read_settings(path, content)
+    ignored = [] if is_trusted_file(path, content) else ignored_settings(found)
+    if ignored:
+        _warn_once(str(path.resolve()), content, tuple(ignored))
+    return {name: value for name, value in found.items() if name not in ignored}
+
+
+def read_settings(path: Path, content: bytes) -> dict[str, Any]:
+    """What a file of settings says.
+
+    Raises:
+        UsageError: it is not TOML, or too long.
+    """
+    if len(content) >= LONGEST_FILE:
+        raise UsageError(f"{path} is too long for a file of settings")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _warn_once(path: str, content: bytes, ignored: tuple[str, ...]) -> None:
+    """Say what does not count, once for the same file."""
+    _LOG.warning("%s is not trusted (yours? imagerag trust): no %s", FILE, ", ".join(ignored))

@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from imagerag.agent.answering.values import Answerer
-from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError
+from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
 from imagerag.agent.journal import Journal
 from imagerag.agent.port_check import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
+from imagerag.graphs.trusting import check_encoder
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
@@ -55,6 +56,7 @@ class Wiring:
 
     home: Home
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
+    _named: set[str] = field(default_factory=set, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
     _extensions: "list[Extension]" = field(default_factory=list, repr=False)
@@ -89,8 +91,21 @@ class Wiring:
         check_role(role, name, part)
         with self._lock:
             self._made[role, name] = part
+            self._named.add(name)
             if role == "embedder":
                 self._made.setdefault((role, encoder_spec(name, part)), part)
+                self._named.add(encoder_spec(name, part))
+
+    def name(self, *specs: str | None) -> None:
+        """Note what the user named himself: data may name it too, in this process (see `trusting.py`)."""
+        with self._lock:
+            self._named.update(filter(None, specs))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The specs that the user named himself."""
+        with self._lock:
+            return frozenset(self._named)
 
     @property
     def own_libraries(self) -> tuple[str, ...]:
@@ -209,6 +224,7 @@ class Wiring:
 
         Raises:
             UnknownLibraryError: there is none of that name; the message lists those there are.
+            UntrustedError: it names an encoder that only the user may name.
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
         try:
@@ -220,6 +236,7 @@ class Wiring:
         if name == BUILT_IN_LIBRARY and (passport is None or passport.threshold is None):
             return await self._build_sketch_library()
         assert passport is not None, "an unknown library was raised above"
+        await asyncio.to_thread(self._check_encoder, name, passport.spec)
         try:
             return await Library.open(self.home, name, self.embedder(passport.spec))
         except EmbeddingMismatchError:
@@ -228,6 +245,15 @@ class Wiring:
             # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's pictures are in there.
             await asyncio.to_thread(remove, self.home, name)
             return await self._build_sketch_library()
+
+    def _check_encoder(self, library: str, spec: str) -> None:
+        """See that the library may name its encoder: the user's own way to write it counts as the same."""
+        named = self.named
+        try:
+            check_encoder(library, spec, named)
+        except UntrustedError:
+            if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
+                raise
 
     async def parts(self, setup: Setup) -> Parts:
         """The ports that a setup names."""

@@ -12,7 +12,7 @@ from imagerag.graphs.settings import Settings, resolve
 from imagerag.inputs import Image, read_image
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Hit
+    from imagerag.agent.ports import Embedder, Hit
     from imagerag.graphs.wiring import Wiring
     from imagerag.store.ingest import IndexReport
     from imagerag.store.library import Library
@@ -50,7 +50,9 @@ class Libraries:
         from imagerag.graphs.wiring import Wiring
         from imagerag.store.home import Home
 
-        return Wiring(Home.find(self.settings.home))
+        wiring = Wiring(Home.find(self.settings.home))
+        wiring.name(*self.settings.named)
+        return wiring
 
     async def index(
         self,
@@ -154,12 +156,15 @@ class Libraries:
         from imagerag.store.library import Library
 
         name, wiring = self._named(name), self.wiring
+        wiring.name(embedder)
         try:
             opened = await wiring.open_library(name)
         except UnknownLibraryError:
             if not create:
                 raise
-            return await Library.create_or_open(wiring.home, name, wiring.embedder(embedder or self.settings.embedder))
+            encoder = wiring.embedder(embedder or self.settings.embedder)
+            await asyncio.to_thread(_note_encoder, encoder)
+            return await Library.create_or_open(wiring.home, name, encoder)
         if embedder is None or embedder == opened.passport.spec:
             return opened
         return await Library.open(wiring.home, name, wiring.embedder(embedder))
@@ -184,6 +189,16 @@ class Libraries:
         from imagerag.store.library import remove
 
         await asyncio.to_thread(remove, self.wiring.home, name)
+
+
+def _note_encoder(encoder: "Embedder") -> None:
+    """Remember that this user made a library with this encoder, so that the library may name it."""
+    from imagerag.graphs.trusting import is_plain
+    from imagerag.store.trust import note_named
+
+    spec = encoder.identity.spec
+    if not is_plain(spec, services=False):
+        note_named(spec)
 
 
 def _nothing_in(paths: Sequence[str | Path], name: str, report: "IndexReport") -> str:

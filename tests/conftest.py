@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 for name in [name for name in os.environ if name.startswith("IMAGERAG_") or name.endswith("_API_KEY")]:
     if name != "IMAGERAG_DOCS_WRITE":  # how `make docs` asks for the documents to be rewritten
         del os.environ[name]
+# What a test trusts, whoever runs it does not; and what they trust, no test does.
+os.environ["IMAGERAG_CONFIG"] = tempfile.mkdtemp(prefix="imagerag-config-")
 for name in ("COLUMNS", "LINES"):  # what is printed must not depend on how wide somebody's terminal is
     os.environ.pop(name, None)
 os.environ["LANGSMITH_TRACING"] = "false"

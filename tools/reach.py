@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.tools.generators.account import KEYS, Account
+from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import guarded
 from imagerag.tools.registry import Role, make_embedder, make_generator, make_judge
 from imagerag.tools.specs import BackendSpec
@@ -52,18 +52,13 @@ async def reach(spec: BackendSpec, role: Role, *, part: Any = None, timeout_s: f
     return Reach(identity=str(found), reachable=True, detail="runs here")
 
 
-def key_variables() -> list[str]:
-    """The environment variables that keys are kept in."""
-    return sorted(set(KEYS.values()))
-
-
 def _made(spec: BackendSpec, role: Role) -> Any:
     make: Any = {"generator": make_generator, "judge": make_judge, "embedder": make_embedder}[role]
     return make(spec)
 
 
 async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> Reach:
-    account = Account.of(spec.base_url or (LOCALAI_URL if spec.provider == "localai" else None))
+    account = Account.of_spec(spec, LOCALAI_URL if spec.provider == "localai" else None)
 
     async def models() -> list[str]:
         client = account.client(identity, timeout_s)

@@ -117,13 +117,13 @@ class VqaScore(_Grader):
         one = BackendSpec.parse(self.grader)
         if one.provider != "openai":
             raise UsageError(f"{self.spec}: log probabilities come from openai:MODEL[@URL] only")
-        self._model, self._account = one.model, Account.of(one.base_url)
+        self._model, self._account = one.model, Account.of_spec(one)
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The probability, in [0, 1]."""
         picture = await self._shown(sample)
         words = ASK.format(prompt=sample.case.prompt)
-        identity, content = self._account.named("openai", self._model), {"prompt": words, "image": picture.sha256}
+        identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": picture.sha256}
         calls = self._calls(sample)
         ask = lambda: self._ask(identity, words, picture)  # noqa: E731
         odds = await patiently(lambda: calls.make("grade.vqa", identity, Odds, content, ask))

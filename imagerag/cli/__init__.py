@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "eval": ("evaluate", "Measure how good it is."),
     "prices": ("prices", "List what models cost, and say what yours do."),
     "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
+    "trust": ("trust", "Trust a folder's imagerag.toml, or a model that a library names."),
     "doctor": ("doctor", "Say what is configured, what answers, and whether the judge can be trusted."),
 }
 """Command → (module it lives in, what it does). The help reads this table and imports no command."""

@@ -91,12 +91,15 @@ def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
-    from imagerag.evals.arms import parse_arms
+    from imagerag.evals.arms import check_arms_file, parse_arms
     from imagerag.evals.evaluation import setup_for
     from imagerag.evals.metrics.registry import default_metrics
     from imagerag.evals.plan import Plan, Shard
     from imagerag.evals.suites.registry import find_suite
 
+    arms = parse_arms(given["arms"], given["arms_file"])
+    if given["arms_file"]:
+        check_arms_file(arms, given["arms_file"])
     suite = await find_suite(spec, rag.wiring, template=given["template"], seed=given["seed"])
     say_all(warning_lines(suite.notes), err=True)
     suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
@@ -105,7 +108,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     metrics = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     return Plan(
         suite=suite,
-        arms=parse_arms(given["arms"], given["arms_file"]),
+        arms=arms,
         setup=setup_for(
             given["generator"] or ("sketch" if sketch else settings.generator),
             given["judge"] or ("sketch" if sketch else settings.judge),

@@ -123,7 +123,7 @@ def _name(model: str) -> str:
     except SpecError:
         spec = None
     if spec is not None and spec.model:
-        place = Account.of(spec.base_url)
+        place = Account.of_spec(spec)
         return spec.model if place.official else f"{spec.model}@{place.host}"
     if not name.strip() or (at and not host.strip()):
         raise UsageError(f"{model!r} names no model: write MODEL, or MODEL@HOST")

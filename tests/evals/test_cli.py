@@ -74,6 +74,7 @@ def test_what_there_is_and_what_there_is_not(imagerag: Any, tmp_path: Path) -> N
 def test_a_study_and_a_judge(imagerag: Any, tmp_path: Path) -> None:
     (tmp_path / "set.txt").write_text("a teal checkered crescent\n")
     (tmp_path / "arms.toml").write_text('[arms.other]\nrun = "imagerag_test_arm:draw"\n')
+    assert imagerag("trust", str(tmp_path / "arms.toml"))[0] == 0
     module = type(sys)("imagerag_test_arm")
 
     async def draw(job: Any) -> bytes:

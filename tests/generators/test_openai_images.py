@@ -317,6 +317,7 @@ async def test_the_key_comes_from_the_environment_or_the_argument(key: str, monk
             await images(server).generate("a cat", [], variation=FIRST, size=None)
         await images(server, api_key=key).generate("a cat", [], variation=FIRST, size=None)
         monkeypatch.setenv("OPENAI_API_KEY", key)
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)  # beside it: the key is for this address
         await images(server).generate("a cat", [], variation=FIRST, size=None)
 
 

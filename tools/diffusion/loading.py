@@ -17,7 +17,8 @@ from imagerag.tools.diffusion.devices import (
     quiet,
 )
 from imagerag.tools.diffusion.models import IPAdapter
-from imagerag.tools.diffusion.sources import Source, is_here, library
+from imagerag.tools.diffusion.sources import Source, check_index, is_here, library
+from imagerag.tools.keys import check_hub
 
 SMALLER: Final = (
     "set offload=model (or offload=sequential, which is slow), draw a smaller size, or take a smaller model"
@@ -104,8 +105,15 @@ def _load(
             f"diffusers {diffusers.__version__} has no {source.family.pipeline}: pip install -U 'imagerag[diffusers]'",
             retryable=False,
         )
-    given = {"use_safetensors": True, **source.family.load, **options}  # what is pickled could run anything
+    given = {
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        **source.family.load,
+        **options,
+    }  # what is pickled could run anything
     with _told(source.repo), quiet("diffusers", "transformers"):
+        check_index(source.repo)
+        check_hub(source.repo)
         pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **given)
     if source.family.adapter is not None:
         with _told(source.family.adapter.repo), quiet("diffusers", "transformers"):

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
 from imagerag.tools.diffusion.models import FAMILIES, Family
+from imagerag.tools.keys import check_hub
 
 _NO_REFERENCES: Final = frozenset(
     {"strength", "mask", "mask_image", "control_image", "controlnet_conditioning_scale", "noise_level", "depth_map"}
@@ -97,7 +98,40 @@ def _class_name(repo: str) -> str:
             "a directory that `save_pretrained` or `hf download` wrote: diffusers:/DIR",
             retryable=False,
         ) from error
-    return str(kind[1] if isinstance(kind, list) else kind)
+    if not isinstance(kind, str):
+        told = f"diffusers:{repo}: its pipeline is code of its own, which is never run: only pipelines of diffusers are"
+        raise BackendError(told, retryable=False)
+    return kind
+
+
+def check_index(repo: str) -> None:
+    """See that a directory's index names no code: only classes of diffusers and transformers, none by its own file.
+
+    Raises:
+        BackendError: it does; the message says where.
+    """
+    path = Path(repo).expanduser() / "model_index.json"
+    if not path.is_file():
+        return
+    try:
+        index = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # diffusers says what is wrong with it
+    if not isinstance(index, dict):
+        return
+    pipelines = getattr(library(), "pipelines", None)
+    for name, value in index.items():
+        if not isinstance(value, list) or (name.startswith("_") and name != "_class_name"):
+            continue
+        whose = value[0] if value else None
+        within = whose in (None, "diffusers", "transformers") or (isinstance(whose, str) and hasattr(pipelines, whose))
+        own_file = (path.parent / name / f"{whose}.py").is_file()
+        if name == "_class_name" or not within or own_file:
+            raise BackendError(
+                f"{path}: {name} names code of its own ({str(value)[:80]}), which is never run: only "
+                "classes of diffusers and transformers are",
+                retryable=False,
+            )
 
 
 def _index(repo: str) -> Path:
@@ -105,6 +139,7 @@ def _index(repo: str) -> Path:
         return Path(repo) / "model_index.json"
     from huggingface_hub import hf_hub_download
 
+    check_hub(f"diffusers:{repo}")
     return Path(hf_hub_download(repo, "model_index.json"))
 
 

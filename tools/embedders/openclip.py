@@ -123,8 +123,10 @@ class OpenClipEmbedder:
 
     @cached_property
     def _tokenizer(self) -> Any:
+        # No code comes from a folder; where this is left out, transformers asks on the terminal.
+        safe = {"trust_remote_code": False} if self._source.model_config["text_cfg"].get("hf_tokenizer_name") else {}
         try:
-            return open_clip_for(self._source.model_config).get_tokenizer(self._source.name)
+            return open_clip_for(self._source.model_config).get_tokenizer(self._source.name, **safe)
         except Exception as error:
             raise BackendError(
                 f"the tokenizer of {self._source.name} could not be loaded ({error}). Without a network, put the model "
@@ -196,7 +198,10 @@ def _load(source: weights.Source, precision: Precision, device: str | None) -> _
     file = weights.fetch(source)
     try:
         model = open_clip.create_model(
-            source.name, pretrained=None if local else str(file), force_quick_gelu=source.quick_gelu
+            source.name,
+            pretrained=None if local else str(file),
+            force_quick_gelu=source.quick_gelu,
+            weights_only=True,
         )
     except Exception as error:
         raise BackendError(f"{file} does not hold weights for {source.name}: {error}", retryable=False) from error

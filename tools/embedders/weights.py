@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.tools.embedders.model_config import checked_config
 from imagerag.tools.embedders.openclip_import import open_clip_for
+from imagerag.tools.keys import check_hub
 
 _LOG: Final = logging.getLogger(__name__)
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")
@@ -102,9 +104,11 @@ def _local(folder: Path, quick_gelu: bool | None) -> Source:
         raise UsageError(f"{folder} is no open_clip folder: it needs open_clip_config.json and {_LOCAL_FILES[0]}")
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
-        model = config["model_cfg"]
+        model = checked_config(config["model_cfg"], str(config_file))
         preprocess = _preprocess(model, config.get("preprocess_cfg", {}))
-    except (ValueError, KeyError, TypeError) as error:
+    except UsageError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{config_file} is no open_clip configuration: {error!r}") from error
     gelu = bool(model.get("quick_gelu")) if quick_gelu is None else quick_gelu
     return Source(f"local-dir:{folder}", f"local-dir:{folder.resolve()}", file, None, model, preprocess, gelu)
@@ -183,6 +187,7 @@ def fetch(source: Source) -> Path:
         return source.file
     open_clip = open_clip_for()
 
+    check_hub(f"open_clip:{source.spec}")
     try:
         return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(source.name, source.tag)))
     except Exception as error:

@@ -1,29 +1,22 @@
 """Where an OpenAI-like service is, and the key it wants."""
 
 import asyncio
-import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.errors import AuthError
+from imagerag.agent.addresses import credentials_of, public_address
+from imagerag.tools.keys import Key, check_encrypted, key_to, no_key, own_address
 
 if TYPE_CHECKING:
     import openai
 
+    from imagerag.tools.specs import BackendSpec
+
 OPENAI_URL: Final = "https://api.openai.com/v1"
-
-KEYS: Final = {
-    "api.openai.com": "OPENAI_API_KEY",
-    "openrouter.ai": "OPENROUTER_API_KEY",
-    "generativelanguage.googleapis.com": "GEMINI_API_KEY",
-}
-"""Services that always want a key of their own, and the variable it is kept in. OpenAI's key is not sent to others."""
-
-_SECRET: Final = re.compile(r"key|token|secret|sig|pass|code", re.I)
-"""Names of values in an address's query that no message may show."""
+NO_KEY: Final = "none"
+"""Sent as the key where there is none: the client insists on one."""
 
 TIMEOUT_S: Final = 180.0
 """The client's own default of 600 s is longer than most runs may take."""
@@ -35,29 +28,44 @@ _clients = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Account:
-    """An address and the key to it. Neither shows in a repr: an address can hold a password.
+    """An address and the key to it. Neither shows in a repr.
 
     Attributes:
-        base_url: ends in `/v1` or what the service has instead; without its query.
+        base_url: ends in `/v1` or what the service has instead; without its query, and without anything secret.
+        key: what is sent as the key; None is none.
         query: (name, value) that go with every request, for instance `api-version`.
+        variable: the environment variable that the key is kept in, or has to be.
+        named: whether the user said himself that this key is for this address.
     """
 
     base_url: str = field(default=OPENAI_URL, repr=False)
     key: str | None = field(default=None, repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    variable: str | None = None
+    named: bool = False
 
     @classmethod
-    def of(cls, base_url: str | None = None, key: str | None = None) -> "Account":
+    def of(cls, base_url: str | None = None, key: str | None = None, key_env: str | None = None) -> "Account":
         """The account for an address: OpenAI's unless another is given (argument, or OPENAI_BASE_URL).
 
         Args:
-            key: default: the variable of `KEYS` for that host; OPENAI_API_KEY, if set, for hosts that are not in it.
+            key: default: what `keys.key_to` finds for the address.
+            key_env: the variable that the key to this address is kept in.
         """
-        given = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        address, _, query = given.partition("#")[0].partition("?")
+        address, _, query = public_address(base_url or own_address() or OPENAI_URL).partition("?")
         address = address.rstrip("/")
-        key = key or os.environ.get(KEYS.get(urlsplit(address).hostname or "", "OPENAI_API_KEY"))
-        return cls(address, key, tuple(parse_qsl(query, keep_blank_values=True)))
+        found = key_to(address, key=key, key_env=key_env)
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        return cls(address, found.value, pairs, found.variable, found.named)
+
+    @classmethod
+    def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "Account":
+        """The account that a spec names.
+
+        Args:
+            base_url: the provider's own address, where the spec names none.
+        """
+        return cls.of(spec.base_url or base_url, key_env=spec.key_env)
 
     @property
     def host(self) -> str:
@@ -71,30 +79,27 @@ class Account:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no message may show: the key, and a password inside the address."""
-        queried = (value for name, value in self.query if _SECRET.search(name))
-        return tuple(filter(None, (self.key, urlsplit(self.base_url).password, *queried)))
+        """What no message may show: the key, and what was secret in the address."""
+        credentials = credentials_of(self.base_url)
+        return tuple(filter(None, (self.key, *(credentials.secrets if credentials else ()))))
 
-    def named(self, provider: str, model: str) -> str:
-        """A backend's identity: `provider:model`, with the address where it is not OpenAI's, without secrets in it."""
-        if self.official:
-            return f"{provider}:{model}"
-        scheme, _, place = self.base_url.partition("://")
-        return f"{provider}:{model}@{scheme}://{place.rpartition('@')[2]}"
+    def named_as(self, provider: str, model: str) -> str:
+        """A backend's identity: `provider:model`, with the address where it is not OpenAI's."""
+        return f"{provider}:{model}" if self.official else f"{provider}:{model}@{self.base_url}"
 
     def sent_key(self, who: str) -> str:
         """The key to send; a placeholder for servers that want none.
 
         Raises:
-            AuthError: the service wants one and there is none; the message says what to set.
+            AuthError: the service wants one and there is none, or it would go out unencrypted; the message says what
+                to type.
         """
-        if self.key:
-            return self.key
-        if variable := KEYS.get(self.host):
-            raise AuthError(
-                f"{who} needs a key: set {variable}, or name another server, for instance PROVIDER:MODEL@URL"
-            )
-        return "none"
+        key = Key(self.key, self.variable, self.named)
+        if self.key != NO_KEY:
+            check_encrypted(self.base_url, who, key)
+        if missing := no_key(who, self.base_url, key):
+            raise missing
+        return self.key or NO_KEY
 
     def client(self, who: str, timeout_s: float) -> "openai.AsyncOpenAI":
         """The event loop's client for this account, not to be closed.

@@ -178,11 +178,22 @@ def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGErro
     message = f"{who}: {said} ({'an error with HTTP 200' if hidden else f'HTTP {status}'})"
     if is_page(body.whole):
         message += "; it is a page of HTML: does the address end in /v1?"
+    if 300 <= status < 400:
+        return BackendError(
+            f"{message}; it points elsewhere, which is not followed: name that address", retryable=False
+        )
     wait = retry_delay(error.response.headers, body.whole)
     # 5xx codes never end a run, whatever their body says: "safety" can be the name of the service that is down.
     bad_request = status in (400, 403, 422) or hidden
     by_body = _from_body(body, message, bad_request, wait) if status < 500 or hidden else None
+    if by_body is None and status in (401, 403) and _without_key(error):
+        return AuthError(f"{message}; no key went there: put its key into a variable, and name that, ?key_env=NAME@URL")
     return by_body or _by_status(status, message, wait)
+
+
+def _without_key(error: Any) -> bool:
+    """Whether the request that failed had only the placeholder for a key (see `account.py`)."""
+    return str(error.response.request.headers.get("authorization", "")).lower() in ("", "bearer none")
 
 
 def _by_status(status: int, message: str, wait: float | None) -> BackendError:

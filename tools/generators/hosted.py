@@ -13,6 +13,7 @@ from imagerag.tools.generators.models import EDIT_TEMPLATE, ImageModel, model_fa
 from imagerag.tools.generators.pricing import Price, tariff_of
 from imagerag.tools.generators.results import fetched
 from imagerag.tools.generators.stepping_down import RefusedOptions
+from imagerag.tools.keys import Variable
 from imagerag.tools.options import Number, Reader
 from imagerag.tools.specs import with_options
 
@@ -22,7 +23,8 @@ class Hosting(TypedDict, total=False):
 
     Attributes:
         base_url: default OpenAI's own, or OPENAI_BASE_URL.
-        api_key: default OPENAI_API_KEY, or the service's own variable (see `account.py`).
+        api_key: default the key that belongs to the address (see `keys.py`).
+        key_env: the environment variable that holds the key to the address.
         facts: what the model that draws takes; default what `models.py` knows about its name.
         timeout_s: how long one answer may take, in seconds.
         price: makes `cost_usd` of the usage that the service reports.
@@ -31,6 +33,7 @@ class Hosting(TypedDict, total=False):
 
     base_url: str | None
     api_key: str | None
+    key_env: str | None
     facts: ImageModel | None
     timeout_s: float
     price: Price | None
@@ -38,6 +41,7 @@ class Hosting(TypedDict, total=False):
 
 
 HOSTED_OPTIONS: Final[Mapping[str, Reader]] = {
+    "key_env": Variable(),
     "timeout_s": Number(float, least=0.1),
     "max_references": Number(int, least=0, most=16),
 }
@@ -58,12 +62,12 @@ class HostedGenerator:
     def __init__(
         self, provider: str, model: str, hosting: Hosting, *, draws: str = "", told: Mapping[str, object] | None = None
     ) -> None:
-        self._account = Account.of(hosting.get("base_url"), hosting.get("api_key"))
+        self._account = Account.of(hosting.get("base_url"), hosting.get("api_key"), hosting.get("key_env"))
         self._model = model
         self._facts = hosting.get("facts") or model_facts(draws or model)
         self._timeout_s = hosting.get("timeout_s", TIMEOUT_S)
         self._price = hosting.get("price")
-        self.identity = with_options(self._account.named(provider, model), told or {})
+        self.identity = with_options(self._account.named_as(provider, model), told or {})
         self.template = hosting.get("template", EDIT_TEMPLATE)
         self._refused = RefusedOptions(self.identity, self._account.secrets)
 

@@ -76,7 +76,7 @@ class OpenAIChatImages(HostedGenerator):
         given = spec.settings(OPTIONS)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
-        price = price_of(prices, spec.model, Account.of(spec.base_url))
+        price = price_of(prices, spec.model, Account.of_spec(spec))
         return cls(spec.model, base_url=spec.base_url, price=price, facts=described(spec.model, given), **given)
 
     async def generate(

@@ -109,7 +109,7 @@ class OpenAIImages(HostedGenerator):
         Raises:
             SpecError: an option that cannot be.
         """
-        special = OPENROUTER if Account.of(spec.base_url).host == "openrouter.ai" else None
+        special = OPENROUTER if Account.of_spec(spec).host == "openrouter.ai" else None
         return cls._made(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
 
     @classmethod
@@ -130,7 +130,7 @@ class OpenAIImages(HostedGenerator):
     ) -> "OpenAIImages":  # fmt: skip
         given = spec.settings(OPTIONS)
         facts = described(model, given, "response_format", "masks", "seed", "streams")
-        price = price_of(prices, model, Account.of(url), local=provider == "localai")
+        price = price_of(prices, model, Account.of_spec(spec, url), local=provider == "localai")
         return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
 
     @property

@@ -80,7 +80,7 @@ class OpenAIResponsesImages(HostedGenerator):
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
         # The usage told is the language model's: what its image tool counted is billed beside it.
-        price = price_of(prices, spec.model, Account.of(spec.base_url), complete=False)
+        price = price_of(prices, spec.model, Account.of_spec(spec), complete=False)
         tool = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         facts = described(given.get("image_model", DEFAULT_IMAGE_MODEL), given)
         return cls(spec.model, base_url=spec.base_url, price=price, facts=facts, tool=tool, **given)

@@ -89,7 +89,7 @@ class OpenAIChat:
         """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
         told = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
         told["max_images"] = self.max_images
-        return with_options(self.account.named("openai", self.model), told)
+        return with_options(self.account.named_as("openai", self.model), told)
 
     @property
     def answer_tokens(self) -> int | None:

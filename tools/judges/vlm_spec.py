@@ -8,6 +8,7 @@ from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.pricing import price_of
 from imagerag.tools.judges.vlm import VlmJudge
 from imagerag.tools.judges.vlm_openai import OpenAIChat
+from imagerag.tools.keys import Variable
 from imagerag.tools.options import Choice, Number, Reader, Words
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ JUDGE_OPTIONS: Final[Mapping[str, Reader]] = {
 
 OPTIONS: Final[Mapping[str, Reader]] = {
     **JUDGE_OPTIONS,
+    "key_env": Variable(),
     "detail": Choice("low", "high", "auto"),
     "max_tokens": Number(int, least=1),
     "max_images": Number(int, least=1),
@@ -42,9 +44,10 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
         SpecError: no model is named, or an option that cannot be; what there is, is in `OPTIONS`.
     """
     given = spec.settings(OPTIONS)
+    given.pop("key_env", None)
     if not spec.model:
         raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
-    account, refused = Account.of(spec.base_url), set(given.pop("refuses", ()))
+    account, refused = Account.of_spec(spec), set(given.pop("refuses", ()))
     price = price_of(prices, spec.model, account)
     return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)

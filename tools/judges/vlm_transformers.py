@@ -36,6 +36,7 @@ from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_spec import JUDGE_OPTIONS
 from imagerag.tools.judges.vlm_tokens import control_tokens_of, decoded
 from imagerag.tools.judges.vlm_words import clean
+from imagerag.tools.keys import check_hub
 from imagerag.tools.options import Choice, Number, Reader
 from imagerag.tools.specs import with_options
 
@@ -47,6 +48,9 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     **JUDGE_OPTIONS, "device": str, "dtype": Choice(*DTYPES), "max_new_tokens": Number(int, least=1),
 }  # fmt: skip
 """What may follow the `?` of a spec."""
+
+SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
+"""No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
 
 _SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
 _LOADED: Final[dict[tuple[str, str | None, str | None], "_Loaded"]] = {}
@@ -232,10 +236,14 @@ def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
     place = choose_device(device, "transformers")
     numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
     try:
+        check_hub(f"transformers:{model}")
         with quiet("transformers"):
-            processor = transformers.AutoProcessor.from_pretrained(path)
-            weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers)
+            check_attention(transformers, path)
+            processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
+            weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers, **SAFE)
         weights = weights.to(place).eval()
+    except BackendError:
+        raise
     except ImportError as error:
         raise MissingExtraError(f"the model {model} ({_first_line(error)})", "transformers") from error
     except Exception as error:
@@ -247,6 +255,21 @@ def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
             retryable=False,
         ) from error
     return _Loaded(weights, processor)
+
+
+def check_attention(transformers: Any, path: str) -> None:
+    """See that a model's configuration names no kernels, which are code that is fetched from a hub.
+
+    Raises:
+        BackendError: it does.
+    """
+    known, _ = transformers.PreTrainedConfig.get_config_dict(path)
+    tables = [known, *(value for value in known.values() if isinstance(value, dict))]
+    for table in tables:
+        for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
+            if "/" in str(table.get(name) or ""):
+                told = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
+                raise BackendError(told, retryable=False)
 
 
 def _messages(turns: Sequence[Turn], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:

@@ -1,0 +1,67 @@
+"""`imagerag trust`: let a settings file of a folder count, or let data name an encoder, a model or an address."""
+
+from pathlib import Path
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.cli.options import json_option
+from imagerag.cli.view import dim, say, say_all, say_json
+
+
+@click.command("trust")
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--spec", metavar="SPEC", help="An encoder, model or address that a library or a run may name.")
+@json_option
+def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
+    """Trust FILE as it is now, by default the imagerag.toml of this folder; or a SPEC that a library or a run names.
+
+    Until then such a file sets a preset, a library and parts that come with imagerag, and nothing else: no folder, no
+    address, no model of a path or a hub, no code. When it changes it is asked for again. What you trust is kept in your
+    own configuration folder  [env: IMAGERAG_CONFIG]
+    """
+    from imagerag.store import trust
+
+    if file and spec:
+        raise UsageError("trust a file or a --spec, one of them")
+    if spec:
+        clean = _checked(spec)
+        trust.trust_spec(clean)
+        found = {"spec": clean}
+    else:
+        path, content = _read(file)
+        trust.trust_file(path, content)
+        found = {"file": str(path.resolve())}
+        if not as_json:
+            say_all(dim(line) for line in content.decode("utf-8", "replace").splitlines()[:40])
+    if as_json:
+        say_json({"schema": "imagerag.trust/1", **found, "kept_in": str(trust.config_folder())})
+    else:
+        say(f"trusted: {next(iter(found.values()))}" + ("" if spec else ", as long as it stays as it is"))
+    return 0
+
+
+def _checked(spec: str) -> str:
+    """The text of a spec, without anything secret in it."""
+    from imagerag.agent.addresses import public
+    from imagerag.tools.specs import BackendSpec
+
+    clean = public(spec)
+    if clean.startswith("arm:"):
+        return clean
+    BackendSpec.parse_all(clean)
+    return clean
+
+
+def _read(file: str | None) -> tuple[Path, bytes]:
+    from imagerag.graphs.settings import FILE, LONGEST_FILE
+
+    path = Path(file or FILE).expanduser()
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LONGEST_FILE)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) >= LONGEST_FILE:
+        raise UsageError(f"{path} is too long for a file of settings or arms")
+    return path, content
