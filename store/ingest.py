@@ -147,14 +147,16 @@ async def index(
 
 
 async def _finish(library: Library, report: IndexReport) -> None:
-    """Indexes and threshold, where rows changed now or in a run that was stopped before this point."""
-    count = await library.count()
-    known = library.passport.threshold
-    if count and (report.added or report.updated or known is None or known.images != count):
+    """Indexes, threshold and room on the disk, where rows changed now or in a run that was stopped before this point."""
+    if not await library.count():
+        return
+    stale = await library.is_stale()
+    if stale or report.added or report.updated or await library.is_bloated():
         with report._timed("write"):
             await library.tidy()
+    if stale:
         with report._timed("calibrate"):
-            await library.calibrate(anew=bool(report.added))
+            await library.calibrate(anew=False)
 
 
 async def _index_batch(
