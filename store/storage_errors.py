@@ -49,7 +49,7 @@ def storage_error(error: BaseException, path: str | os.PathLike[str], doing: str
     number = _errno_of(error, Path(path))
     if number is None:
         return None
-    return because(number, getattr(error, "filename", None) or path, doing)
+    return because(number, path, doing)
 
 
 def because(number: int, path: str | os.PathLike[str], doing: str = "", detail: str = "") -> StorageError:
