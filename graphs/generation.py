@@ -6,7 +6,7 @@ retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
@@ -16,8 +16,8 @@ from langgraph.types import Command, Overwrite, RetryPolicy, Send
 from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for, revived
-from imagerag.agent.errors import StorageError
 from imagerag.agent.entering import decided, in_run
+from imagerag.agent.errors import StorageError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.retrying import after_payment, busy, can_help, said_when
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished

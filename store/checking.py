@@ -124,7 +124,7 @@ def check_library(home: Home, name: str) -> None:
         for batch in table.search().to_batches(ROWS):
             _check_rows(batch)
     except ValueError as error:
-        if isinstance(error, _Differs):
+        if isinstance(error, _DiffersError):
             raise
         raise damaged(name, error, folder_of(home, name)) from error
     except LANCE_ERRORS as error:
@@ -161,14 +161,14 @@ def is_stale(home: Home, name: str) -> bool:
     return bool(table.count_rows()) and stale(passport_of(table, name), content_of(table))
 
 
-class _Differs(ValueError):
+class _DiffersError(ValueError):
     """An image is not the one it is listed as."""
 
 
 def _check_rows(batch: Any) -> None:
     for record in batch.select(["id", "image"]).to_pylist():
         if sha256(record["image"] or b"").hexdigest() != record["id"]:
-            raise _Differs(f"the image {record['id']} is damaged: its bytes have another SHA-256")
+            raise _DiffersError(f"the image {record['id']} is damaged: its bytes have another SHA-256")
 
 
 def _of_libraries(home: Home) -> Iterator[Finding]:

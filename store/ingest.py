@@ -153,7 +153,7 @@ async def index(
 
 
 async def _finish(library: Library, report: IndexReport) -> None:
-    """Indexes, threshold and room on the disk, where rows changed now or in a run that was stopped before this point."""
+    """Indexes, threshold and room on the disk, where rows changed now, or before in a run that was stopped."""
     if not await library.count():
         return
     stale = await library.is_stale()

@@ -79,7 +79,9 @@ async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
     assert read_passport(home, "shop").threshold == before
 
 
-async def test_a_threshold_of_an_earlier_version_is_measured_once_more(home: Home, library: Library, folder: Path) -> None:
+async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
+    home: Home, library: Library, folder: Path
+) -> None:
     await index([folder], library)
     passport = library.passport
     assert passport.threshold is not None
