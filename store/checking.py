@@ -145,7 +145,7 @@ def check_indexes(home: Home, name: str) -> None:
             table.index_stats(index.name)
             if index.index_type == "FTS":
                 for column in index.columns:
-                    table.search(MatchQuery("a", column), query_type="fts").select(["id"]).limit(1).to_arrow()
+                    table.search(MatchQuery("a", column), query_type="fts").select(["id", "_score"]).limit(1).to_arrow()
             elif index.columns == ["id"]:
                 table.search().where("id = 'x'").select(["id"]).limit(1).to_arrow()
             else:

@@ -36,11 +36,15 @@ READING = [
     ["search", "a red square", "--library", "shop", "--json"],
     ["search", "a red square", "--library", "shop", "--hybrid", "--json"],
     ["library", "list", "--json"],
-    ["library", "show", "shop", "--json"],
+    ["library", "info", "shop", "--json"],
     ["ask", "how many pictures are there?", "--library", "shop", "--json"],
     ["diff", RUN, RUN],
     ["doctor", "--json"],
 ]
+
+
+WRITING = ("ask", "doctor")
+"""Of those, the ones that cannot do all of their work without writing: a conversation is kept, a disk is tried."""
 
 
 def _flipped(data: bytes) -> bytes:
@@ -90,6 +94,15 @@ def kinds(home: Path) -> list[str]:
     return list(chosen.values())
 
 
+def _some(names: list[str], damage: str) -> list[str]:
+    """All of them in a full storm; else every file of ours, and of Lance's a part that depends on the damage."""
+    if FULL:
+        return names
+    lance = [name for name in names if name.startswith("libraries")]
+    part = lance[list(DAMAGES).index(damage) % 3 :: 3]
+    return [name for name in names if name not in lance] + part
+
+
 def assert_typed(result: Result, what: str) -> None:
     told = f"{what}: {result.output[-600:]} {result.exception!r}"
     assert result.exit_code in (0, 1, 2, 3), told
@@ -106,7 +119,7 @@ def read(home: Path, tmp: Path) -> Iterator[tuple[str, Result]]:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_each_file_of_a_home_damaged_in_turn(damage: str, whole: Path, home: Path, tmp_path: Path) -> None:
-    for name in kinds(whole):
+    for name in _some(kinds(whole), damage):
         shutil.rmtree(home)
         shutil.copytree(whole, home)
         DAMAGES[damage](home / name)
@@ -114,8 +127,9 @@ def test_each_file_of_a_home_damaged_in_turn(damage: str, whole: Path, home: Pat
             assert_typed(result, f"{name} {damage}, {command}")
         repaired = imagerag(home, "doctor", "--repair", "--json")
         assert_typed(repaired, f"{name} {damage}, repair")
-        for command, result in read(home, tmp_path):
-            assert_typed(result, f"{name} {damage} and repaired, {command}")
+        if FULL:
+            for command, result in read(home, tmp_path):
+                assert_typed(result, f"{name} {damage} and repaired, {command}")
         after = json.loads(imagerag(home, "doctor", "--json").stdout)
         assert not [one for one in after["files"] if one["damaged"]], f"{name} {damage}: {after['files']}"
 
@@ -148,7 +162,9 @@ def test_the_list_of_runs_is_made_anew(damage: str, home: Path) -> None:
         assert imagerag(home, "show", RUN).exit_code == 0  # a whole id needs no list
     assert imagerag(home, "doctor", "--repair").exit_code == 0
     after = json.loads(imagerag(home, "runs", "--json").stdout)["runs"]
-    assert [{**one, "updated": ""} for one in after] == [{**one, "updated": ""} for one in before]
+    told = ("run_id", "prompt", "status", "outcome", "library", "score", "calls")
+    assert [[one[name] for name in told] for one in after] == [[one[name] for name in told] for one in before]
+    assert [one["created"][:16] for one in after] == [one["created"][:16] for one in before]
 
 
 @pytest.mark.parametrize("damage", ["emptied", "deleted"])
@@ -184,7 +200,7 @@ def test_a_library_of_a_newer_version_is_not_called_damaged(home: Path) -> None:
     passport = read_passport(Home(home), "shop").model_dump(mode="json")
     newer = json.dumps({**passport, "version": 99, "something": "new"})
     open_table(Home(home), "shop").update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: newer}})
-    for command in (["search", "red", "--library", "shop"], ["library", "show", "shop"], ["doctor"]):
+    for command in (["search", "red", "--library", "shop"], ["library", "info", "shop"], ["doctor"]):
         result = imagerag(home, *command)
         assert result.exit_code == 1, result.output
         assert "a newer version of imagerag" in result.output
@@ -205,8 +221,8 @@ def test_a_read_only_home_can_be_read(whole: Path, disk: SmallDisk, tmp_path: Pa
     with disk.read_only():
         for command, result in read(home, tmp_path):
             assert_typed(result, command)
-            assert result.exit_code == (1 if command.startswith("doctor") else 0), f"{command}: {result.output}"
-            assert not command.startswith("doctor") or "the file system is read-only" in result.output
+            assert result.exit_code == (1 if command.startswith(WRITING) else 0), f"{command}: {result.output}"
+            assert not command.startswith(WRITING) or "the file system is read-only" in result.output
         for command in (["generate", "a red square"], ["resume", RUN], ["index", str(tmp_path), "--library", "new"]):
             result = imagerag(home, *command)
             assert_typed(result, " ".join(command))
@@ -219,7 +235,8 @@ def test_a_full_home_can_be_read(whole: Path, disk: SmallDisk, tmp_path: Path) -
     disk.fill()
     for command, result in read(home, tmp_path):
         assert_typed(result, command)
-        assert result.exit_code == (1 if command.startswith("doctor") else 0), f"{command}: {result.output}"
+        assert result.exit_code == (1 if command.startswith(WRITING) else 0), f"{command}: {result.output}"
+        assert not command.startswith(WRITING) or "the disk is full" in result.output
 
 
 def test_changes_that_lie_in_a_wal_are_read_in_a_read_only_home(disk: SmallDisk) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -143,9 +144,13 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
     generator = ScriptedGenerator(*[AuthError("the key is wrong")] * 50)
     rag, _ = made(tmp_path / "home", generator)
     results = []
-    with pytest.raises(AuthError, match="the rest was left"):
+
+    async def follow() -> None:
         async for one in Batch(rag, [f"cat {n}" for n in range(50)], tmp_path / "out", concurrency=2).run():
-            results.append(one)
+            results.append(one)  # noqa: PERF401  # kept when it raises
+
+    with pytest.raises(AuthError, match="the rest was left"):
+        await follow()
     assert 5 <= len(results) <= 7
     assert len(generator.calls) <= 8
 
@@ -195,7 +200,7 @@ async def test_too_many_open_files_are_said_to_be_that(tmp_path: Path) -> None:
     held = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     try:
-        with pytest.raises(OSError, match="Too many"):
+        with suppress(OSError):
             while True:
                 held.append((tmp_path / "x").open("wb"))
         with pytest.raises(StorageError, match="too many files are open") as found:
