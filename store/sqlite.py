@@ -76,7 +76,7 @@ def connect(path: Path, **options: Any) -> sqlite3.Connection:
     """
     with storage_errors(path, "cannot open"):
         if can_write(path):
-            connection = sqlite3.connect(path, **options)
+            connection: sqlite3.Connection = sqlite3.connect(path, **options)
             try:
                 connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
                 return connection
@@ -108,7 +108,9 @@ def _for_reading(path: Path, **options: Any) -> sqlite3.Connection:
 
 
 def _as_it_stands(path: Path, **options: Any) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, **options)
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection: sqlite3.Connection = sqlite3.connect(uri, uri=True, **options)
+    return connection
 
 
 def beside(path: Path) -> tuple[Path, Path]:
