@@ -15,6 +15,7 @@ from imagerag.agent.errors import (
     BudgetExceededError,
     JudgeReplyError,
     RefusalError,
+    StorageError,
     UnreadableImageError,
     WaitTooLongError,
 )
@@ -177,6 +178,8 @@ class Calls:
     async def _ask(self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]]) -> Entry:
         """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read."""
         await self._wait_as_told()
+        if self.journal is not None:
+            await self.journal.check_space()
         limit, began = asyncio.timeout(self._check_budget()), time.monotonic()
         answer, failure = None, None
         try:
@@ -214,7 +217,11 @@ class Calls:
             at=clock.now(),
         )
         if self.journal is not None:
-            await self.journal.keep(entry)
+            try:
+                await self.journal.keep(entry)
+            except StorageError as error:
+                carrying([*self.made, _answered(call, entry, reused=False)], error)  # it was paid for all the same
+                raise
         return entry
 
     async def left_out(self) -> list[Call]:

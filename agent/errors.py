@@ -12,7 +12,10 @@ ImageRAGError
 │   └── MissingExtraError      an optional part is not installed
 ├── LibraryError
 │   ├── EmbeddingMismatchError
-│   └── LibraryDamagedError
+│   ├── LibraryDamagedError
+│   └── LibraryVersionError     a newer imagerag made it
+├── StorageError            the machine keeps a file from being read or written: full disk, read-only, not allowed
+├── DamagedFileError        a file of the home is not what it was: emptied, cut short, overwritten
 ├── BlobError                  an image is missing, or its bytes no longer match its hash
 ├── BackendError               a model failed to answer; `retryable` says whether asking again can help
 │   ├── BackendTimeoutError
@@ -85,6 +88,36 @@ class EmbeddingMismatchError(LibraryError):
 
 class LibraryDamagedError(LibraryError):
     """The library's files are damaged or half missing."""
+
+
+class LibraryVersionError(LibraryError):
+    """A newer version of imagerag made the library; nothing is wrong with it."""
+
+
+class StorageError(ImageRAGError):
+    """The machine keeps a file from being read or written; the file itself is in order. The message says why.
+
+    Attributes:
+        path: which file or folder; empty when that is not known.
+        errno: the operating system's number for the cause, as in `errno`; 0 when there is none.
+    """
+
+    def __init__(self, message: str, *, path: str = "", errno: int = 0) -> None:
+        super().__init__(message)
+        self.path = path
+        self.errno = errno
+
+
+class DamagedFileError(ImageRAGError):
+    """A file of the home cannot be read as what it should be; the message names it.
+
+    Attributes:
+        path: which one.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class BlobError(ImageRAGError):

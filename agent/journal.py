@@ -97,6 +97,14 @@ class Lost(Value):
 class Journal(Protocol):
     """Where answered calls are kept."""
 
+    async def check_space(self) -> None:
+        """Make sure, before something is paid for, that an answer could be kept.
+
+        Raises:
+            StorageError: it could not.
+        """
+        ...
+
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         ...

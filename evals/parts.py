@@ -84,6 +84,10 @@ class NoRunList(RunList):
         """Open nothing."""
         return nullcontext()
 
+    def is_lost(self) -> bool:
+        """There is none to be lost."""
+        return False
+
     async def upsert(self, run_id: str, *, prompt: str, **_: Any) -> RunEntry:
         """Note nothing."""
         return RunEntry(run_id=run_id, prompt=prompt)

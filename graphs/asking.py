@@ -1,5 +1,6 @@
 """Asking a library: a question in, a record out, follow-ups by thread."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from imagerag.graphs.warnings import question_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.shared import Shared
+from imagerag.store.space import check_writable
 
 if TYPE_CHECKING:
     from imagerag.store.saver import GroupedSaver
@@ -65,6 +67,7 @@ class Asker:
         Raises:
             UsageError: a question or thread that cannot be, an unknown library or answerer.
             UnknownThreadError: a follow-up in a thread that there is not.
+            StorageError: the answer could not be kept; nothing was asked.
         """
         text, thread_id = checked_question(question), checked_thread(thread) or new_run_id()
         if deadline_s is not None:
@@ -87,6 +90,7 @@ class Asker:
     async def _graph(self, spec: str, library: str | None) -> AsyncIterator[tuple[Graph, str]]:
         answerer = self.wiring.answerer(spec)
         opened = await self.wiring.library(library) if library else None
+        await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
         async with self._conversations.use() as saver, self.wiring.journal() as journal:
             workflow = build_answering(answerer=answerer, library=opened, journal=journal)
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity

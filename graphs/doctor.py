@@ -9,15 +9,17 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
 from imagerag.formatting.numbers import dollars
+from imagerag.graphs.relisting import missing_from_list
 from imagerag.graphs.settings import Settings
 from imagerag.graphs.wiring import Wiring
-from imagerag.store.library import list_libraries
+from imagerag.store.checking import Finding, findings, is_stale
 from imagerag.store.passport import read_passport
+from imagerag.store.tables import folder_of, list_libraries
 from imagerag.tools.keys import key_variables
 from imagerag.tools.reach import TIMEOUT_S, reach
 from imagerag.tools.registry import Role
@@ -97,6 +99,9 @@ class Diagnosis(BaseModel):
         keys: environment variable → whether it is set.
         extras: module → whether it is installed.
         prices: the files that prices are read from.
+        files: what is wrong with the files of the home, one by one.
+        unlisted: runs that are kept and not on the list of runs.
+        repaired: what `repair` did before, a line for each thing.
         problems: what keeps a run from working, one line each.
     """
 
@@ -110,6 +115,9 @@ class Diagnosis(BaseModel):
     price_file: str
     libraries: list[LibraryState]
     backends: list[BackendState]
+    files: list[Finding] = Field(default_factory=list)
+    unlisted: int = 0
+    repaired: list[str] = Field(default_factory=list)
     problems: list[str]
 
 
@@ -122,7 +130,8 @@ async def diagnose(
         probe: make one tiny real call to the generator and to the judge each; see `probe_costs`.
         timeout_s: how long a server may take to list its models, in seconds.
     """
-    libraries = await asyncio.to_thread(_libraries, wiring)
+    files, unlisted = await asyncio.to_thread(_files, wiring)
+    libraries = await asyncio.to_thread(_libraries, wiring, files)
     backends = [
         await _backend(role, spec, settings, wiring, probe=probe, timeout_s=timeout_s)
         for role, spec in _specs(settings)
@@ -135,11 +144,13 @@ async def diagnose(
         ],
         keys={name: bool(os.environ.get(name)) for name in _key_variables(settings)},
         extras={name: find_spec(name) is not None for name in EXTRAS},
-        prices=list(wiring.prices.sources),
+        prices=_prices(wiring),
         price_file=str(wiring.home.root / "prices.toml"),
         libraries=libraries,
         backends=backends,
-        problems=_problems(settings, libraries, backends),
+        files=files,
+        unlisted=unlisted,
+        problems=[*_file_problems(files, unlisted), *_problems(settings, libraries, backends)],
     )
 
 
@@ -248,17 +259,51 @@ def _circle() -> bytes:
     return out.getvalue()
 
 
-def _libraries(wiring: Wiring) -> list[LibraryState]:
-    states = []
-    for name in list_libraries(wiring.home):
-        try:
-            passport = read_passport(wiring.home, name)
-        except ImageRAGError as error:
-            states.append(LibraryState(name=name, problem=str(error)))
-            continue
-        threshold = passport.threshold.cosine if passport.threshold else None
-        states.append(LibraryState(name=name, encoder=passport.spec, threshold=threshold))
-    return states
+def _files(wiring: Wiring) -> tuple[list[Finding], int]:
+    """What is wrong with the files of the home, and how many runs are not on the list."""
+    found = list(findings(wiring.home))
+    try:
+        return found, len(missing_from_list(wiring))
+    except ImageRAGError:
+        return found, 0  # one of the two files cannot be read, which was said
+
+
+def _prices(wiring: Wiring) -> list[str]:
+    try:
+        return list(wiring.prices.sources)
+    except UsageError:
+        return []  # each backend says what is wrong with the file
+
+
+def _libraries(wiring: Wiring, files: list[Finding]) -> list[LibraryState]:
+    try:
+        names = list_libraries(wiring.home)
+    except ImageRAGError:
+        return []  # said with the files
+    return [_library(wiring, name, files) for name in names]
+
+
+def _library(wiring: Wiring, name: str, files: list[Finding]) -> LibraryState:
+    folder = str(folder_of(wiring.home, name))
+    try:
+        passport = read_passport(wiring.home, name)
+    except ImageRAGError as error:
+        return LibraryState(name=name, problem=str(error))
+    told = next((one.problem for one in files if one.path == folder), "")
+    threshold = passport.threshold.cosine if passport.threshold else None
+    if not told and passport.threshold and passport.threshold.measured_on and is_stale(wiring.home, name):
+        told = f"its threshold was measured before it was changed: imagerag library calibrate {name}"
+    return LibraryState(name=name, encoder=passport.spec, threshold=threshold, problem=told)
+
+
+def _file_problems(files: list[Finding], unlisted: int) -> list[str]:
+    """What is wrong with files other than libraries, which are told as such."""
+    told = [f"{one.path}: {one.problem}" for one in files if one.kind in ("home", "sqlite", "image")]
+    if unlisted:
+        told.append(f"{unlisted} runs are kept and not on the list of runs")
+    if unlisted or any(one.damaged for one in files):
+        told.append("imagerag doctor --repair rebuilds what it can, and sets aside what it cannot")
+    return told
 
 
 def _problems(settings: Settings, libraries: list[LibraryState], backends: list[BackendState]) -> list[str]:

@@ -6,17 +6,18 @@ retries are spent. Nodes are in `agent/nodes.py`, the decisions between them in 
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command, Overwrite, RetryPolicy
+from langgraph.types import Command, Overwrite, RetryPolicy, Send
 
 from imagerag.agent import routing
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for, revived
 from imagerag.agent.entering import decided, in_run
+from imagerag.agent.errors import StorageError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.retrying import after_payment, busy, can_help, said_when
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
@@ -93,13 +94,22 @@ RETRY: Final = (
 """The first that fits an error counts (see `agent/retrying.py`)."""
 
 
-def give_up(state: RunState, error: NodeError) -> Command[Literal["finish"]]:
+def give_up(state: RunState, error: NodeError) -> Command[Any]:
     """A node failed for good: the attempts so far are kept, and the run ends by name instead of with an exception."""
     failure = revived(error.error)
+    if isinstance(failure, StorageError):
+        return _left_open(state, error, failure)
     finished = error.node not in _NODES and has_finished(state)  # a node of the user's own may come after `finish`
     ending = None if finished else state.get("ending")
     update = {"ending": ending or ending_for(failure, error.node), "calls": calls_of(failure)}
     return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")
+
+
+def _left_open(state: RunState, error: NodeError, failure: StorageError) -> Command[Any]:
+    """A full disk ends no run: it is left as after a crash, and the step is done anew when it is resumed."""
+    if isinstance(error.error, BaseException):
+        raise failure
+    return Command(goto=[Send(error.node, state)])
 
 
 def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] = RETRY) -> Workflow:

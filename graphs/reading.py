@@ -1,13 +1,16 @@
 """Where a run stands, read from its newest checkpoint without building the models that made it."""
 
+import asyncio
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from langgraph.types import Interrupt, StateSnapshot
 
-from imagerag.agent.errors import UnknownRunError
+from imagerag.agent.errors import ImageRAGError, UnknownRunError
 from imagerag.graphs.wiring import Wiring
+from imagerag.store.storage_errors import damaged_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +42,19 @@ async def read_standing(wiring: Wiring, run_id: str) -> Standing:
 
     Raises:
         UnknownRunError: no run of that id has made a step.
+        DamagedFileError: its steps cannot be read.
     """
+    if not await asyncio.to_thread(wiring.home.checkpoints.exists):  # looking makes no file
+        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
     async with wiring.checkpoints() as saver:
-        snapshot = (
-            await wiring.workflow().compile(checkpointer=saver).aget_state({"configurable": {"thread_id": run_id}})
-        )
+        graph = wiring.workflow().compile(checkpointer=saver)
+        try:
+            snapshot = await graph.aget_state({"configurable": {"thread_id": run_id}})
+        except (ImageRAGError, sqlite3.Error):
+            raise
+        except Exception as error:  # bytes that SQLite gives back may be anything
+            why = f"the steps of run {run_id} cannot be read: {type(error).__name__}: {error}"
+            raise damaged_file(wiring.home.checkpoints, why) from error
     if not snapshot.values:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
     return Standing.of(run_id, snapshot)

@@ -30,12 +30,14 @@ from imagerag.graphs.forking import Replay, fork
 from imagerag.graphs.given import checked_id, checked_prompt
 from imagerag.graphs.masks import check_kept_masks, check_masks
 from imagerag.graphs.reading import Standing, read_standing
+from imagerag.graphs.relisting import ensure_listed
 from imagerag.graphs.steering import Seed, Steering, continuation, steered
 from imagerag.graphs.trusting import check_recorded, note_setup
 from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.locks import held
 from imagerag.store.runs import RunEntry
+from imagerag.store.space import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +234,8 @@ class Runner:
     async def _graph(self, run_id: str, setup: Setup) -> AsyncIterator[Graph]:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
         parts = await self.wiring.parts(setup)
+        await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
+        await ensure_listed(self.wiring)
         with held(self.wiring.home.lock(run_id), run_id):
             # Journal and list stay open beside the checkpoints, so that not every call opens them.
             async with self.wiring.checkpoints() as saver, self.wiring.journal(), self.wiring.runs.kept_open():

@@ -1,6 +1,7 @@
 """The result as files: the picture, and beside it `NAME.json`, which says where everything in it came from."""
 
 import asyncio
+import errno
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images import decode, encode
 from imagerag.agent.record import RunRecord
 from imagerag.store.blobs import FileBlobStore, write_atomically
+from imagerag.store.storage_errors import storage_error
 
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
 
@@ -123,9 +125,12 @@ async def write_file(file: Path, data: bytes) -> None:
     """Write a file, whole or not at all.
 
     Raises:
-        UsageError: it cannot be written.
+        StorageError: the disk is full or read-only.
+        UsageError: it cannot be written for another reason.
     """
     try:
         await asyncio.to_thread(write_atomically, file, data)
     except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM) and (told := storage_error(error, file, "cannot write")):
+            raise told from error
         raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

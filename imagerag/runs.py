@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import BlobError, ImageRAGError
+from imagerag.agent.errors import BlobError, DamagedFileError, ImageRAGError, UnknownRunError
 from imagerag.asking import Asking
 
 if TYPE_CHECKING:
@@ -43,13 +43,33 @@ class Runs(Asking):
         from imagerag.store.runs import RunList
 
         # Not by way of `wiring`: that loads the graph, and listing is to be quick.
-        listed = RunList(Home.find(self.settings.home).run_list)
+        home = Home.find(self.settings.home)
+        listed = RunList(home.run_list)
+        if home.checkpoints.exists() and listed.is_lost():
+            await self._ensure_listed()
         return await listed.list(limit, outcome=outcome, text=text, **filters)
 
     async def record(self, run_id: str) -> "RunRecord":
         """The record of a run, wherever it stands. The start of its id is enough."""
-        entry = await self.wiring.runs.get(run_id)
-        return await self.runner.record(entry.run_id)
+        await self._ensure_listed()
+        try:
+            entry = await self.wiring.runs.get(run_id)
+        except DamagedFileError:
+            with suppress(UnknownRunError):  # a whole id needs no list
+                return await self.runner.record(run_id)
+            raise
+        try:
+            return await self.runner.record(entry.run_id)
+        except UnknownRunError as error:
+            raise UnknownRunError(
+                f"run {entry.run_id} is on the list, but {self.wiring.home.checkpoints} has no step of it: it was "
+                "stopped before its first one, or that file is not the one it was (imagerag doctor checks it)"
+            ) from error
+
+    async def _ensure_listed(self) -> None:
+        from imagerag.graphs.relisting import ensure_listed
+
+        await ensure_listed(self.wiring)
 
     async def save(self, record: "RunRecord", path: str | Path, *, overwrite: bool = False) -> "RunRecord":
         """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.

@@ -10,6 +10,7 @@ from imagerag.agent.errors import BlobError
 from imagerag.agent.images import for_models
 from imagerag.agent.types import ImageRef
 from imagerag.store.imaging import inspect
+from imagerag.store.storage_errors import storage_error, storage_errors
 
 
 class FileBlobStore:
@@ -35,7 +36,7 @@ class FileBlobStore:
     async def keep(self, data: bytes) -> str:
         """Keep bytes that are no image we can read, and say where."""
         path = self.path(sha256(data).hexdigest())
-        await asyncio.to_thread(write_atomically, path, data)
+        await asyncio.to_thread(self._write, path, data)
         return str(path)
 
     async def put(self, data: bytes) -> ImageRef:
@@ -43,6 +44,7 @@ class FileBlobStore:
 
         Raises:
             UsageError: not an image we can read, or a gigantic one.
+            StorageError: the disk is full, or cannot be written.
         """
         return await asyncio.to_thread(self._put, data)
 
@@ -65,9 +67,13 @@ class FileBlobStore:
     def _put(self, data: bytes) -> ImageRef:
         image = inspect(data)
         path = self.path(image.sha256)
-        if not (path.exists() and path.read_bytes() == data):
-            write_atomically(path, data)
+        if not (path.is_file() and _holds(path, data)):
+            self._write(path, data)
         return image
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with storage_errors(path, "cannot write"):
+            write_atomically(path, data)
 
     def _get(self, digest: str) -> bytes:
         path = self.path(digest)
@@ -76,9 +82,17 @@ class FileBlobStore:
         except FileNotFoundError:
             raise BlobError(f"the image {digest} is missing: there is no file {path}") from None
         except OSError as error:
-            raise BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
+            told = storage_error(error, path, f"the image {digest} cannot be read:")
+            raise told or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
         verify(data, digest, where=str(path))
         return data
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:  # a part of the disk that cannot be read is written anew
+        return False
 
 
 def verify(data: bytes, digest: str, *, where: str) -> None:

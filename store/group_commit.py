@@ -12,12 +12,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from imagerag.store.sqlite import BUSY_S, ensure, patiently
+from imagerag.store.sqlite import BUSY_S, connect, ensure, patiently
+from imagerag.store.storage_errors import storage_errors
 
 T = TypeVar("T")
 
@@ -40,10 +42,12 @@ class GroupCommit:
 
     Args:
         connection: without implicit transactions (`isolation_level=None`), and for use in another thread.
+        path: its file, for messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path = Path()) -> None:
         self.connection = connection
+        self._path = path
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
@@ -60,6 +64,8 @@ class GroupCommit:
             can_wait: other work is about to follow whose commit it is to share, instead of one of its own before.
 
         Raises:
+            StorageError: the disk is full, or read-only; nothing of it was kept.
+            DamagedFileError: the file is not what it was.
             Exception: whatever `work` or the commit raised; nothing of it was kept.
         """
         return await self._do(work, writes=True, can_wait=can_wait)
@@ -72,7 +78,8 @@ class GroupCommit:
     async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Job(work, writes, can_wait, answer))
-        return await answer
+        with storage_errors(self._path):
+            return await answer
 
     def _serve(self) -> None:
         closing = False
@@ -113,8 +120,9 @@ class GroupCommit:
             if self.connection.in_transaction:
                 self.connection.execute("COMMIT")
         except BaseException as error:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # of a full disk SQLite has rolled back itself
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
             return [_Failed(error)] if len(jobs) == 1 else [result for job in jobs for result in self._together([job])]
         return results
 
@@ -143,10 +151,15 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
     Args:
         path: the file.
         make: makes its tables, when there is no such file.
+
+    Raises:
+        StorageError: it can be neither opened nor made.
+        DamagedFileError: it is not what it was.
     """
     await asyncio.to_thread(ensure, path, make)  # makes folders and files, which is not for an event loop
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    grouped = GroupCommit(connection)
+    options = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
+    connection = await asyncio.to_thread(partial(connect, path, **options))
+    grouped = GroupCommit(connection, path)
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.

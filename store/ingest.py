@@ -23,11 +23,15 @@ from imagerag.store.library import Library
 from imagerag.store.manifest import Manifest, read_manifest
 from imagerag.store.rows import NewImage, Row
 from imagerag.store.sidecars import Sidecars
+from imagerag.store.space import check_space, check_writable
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".mpo"}
 )
 BATCH = 32
+
+SPARE = 2**20
+"""Bytes that are left free beside what is written: for manifests and indexes."""
 
 
 @dataclass
@@ -127,8 +131,10 @@ async def index(
     Raises:
         UsageError: a path or the manifest does not exist.
         BackendError: the encoder failed; what was committed until then stays.
+        StorageError: the disk is full, or cannot be written; what was committed until then stays.
     """
     report = IndexReport()
+    await asyncio.to_thread(check_writable, library.folder, SPARE)
     with report._timed("read"):
         files, listed = await asyncio.to_thread(_plan, [Path(path) for path in paths], manifest, Excluded(exclude))
     report.skipped += listed.problems
@@ -147,14 +153,16 @@ async def index(
 
 
 async def _finish(library: Library, report: IndexReport) -> None:
-    """Indexes and threshold, where rows changed now or in a run that was stopped before this point."""
-    count = await library.count()
-    known = library.passport.threshold
-    if count and (report.added or report.updated or known is None or known.images != count):
+    """Indexes, threshold and room on the disk, where rows changed now, or before in a run that was stopped."""
+    if not await library.count():
+        return
+    stale = await library.is_stale()
+    if stale or report.added or report.updated or await library.is_bloated():
         with report._timed("write"):
             await library.tidy()
+    if stale:
         with report._timed("calibrate"):
-            await library.calibrate(anew=bool(report.added))
+            await library.calibrate(anew=False)
 
 
 async def _index_batch(
@@ -202,6 +210,7 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
             report.skipped.append((clean(str(seen.path)), "the encoder gave no usable vector for it"))
         else:
             images.append(NewImage(row=_new_row(seen), data=seen.data, thumbnail=seen.look.thumbnail, vector=vector))
+    check_space(library.folder, SPARE + 2 * sum(len(image.data) + len(image.thumbnail) for image in images))
     with report._timed("write"):
         await library.upsert(images)
     report.added += len(images)

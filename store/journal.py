@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.journal import Asked, Entry, Lost, distance
 from imagerag.store.group_commit import open_grouped
 from imagerag.store.shared import Shared
+from imagerag.store.space import check_space
 from imagerag.store.sqlite import patiently
 
 if TYPE_CHECKING:
@@ -31,10 +32,21 @@ _NEAREST: Final = 200
 
 
 class StoreJournal:
-    """Implements `Journal` on any LangGraph store."""
+    """Implements `Journal` on any LangGraph store.
 
-    def __init__(self, store: "BaseStore") -> None:
+    Args:
+        store: holds the entries.
+        folder: where it keeps them, where that is on this machine's disk.
+    """
+
+    def __init__(self, store: "BaseStore", folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
+
+    async def check_space(self) -> None:
+        """Raise `StorageError` where an answer could not be kept; of a store that is elsewhere nothing is known."""
+        if self._folder is not None:
+            check_space(self._folder)
 
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
@@ -88,6 +100,11 @@ class SharedJournal:
     def __init__(self, shared: Shared[StoreJournal]) -> None:
         self._shared = shared
 
+    async def check_space(self) -> None:
+        """Raise `StorageError` where an answer could not be kept."""
+        async with self._shared.use() as journal:
+            await journal.check_space()
+
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         async with self._shared.use() as journal:
@@ -124,4 +141,4 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup()) as grouped:
         store = GroupedStore(grouped)
         await patiently(store.prepare)
-        yield StoreJournal(store)
+        yield StoreJournal(store, path.parent)

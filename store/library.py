@@ -1,8 +1,10 @@
 """The reference library: a LanceDB table of images, their vectors, and what is known of them."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent.errors import BlobError, EmbeddingMismatchError, ImageRAGError, LibraryError, UsageError
@@ -11,12 +13,23 @@ from imagerag.store import rows as form
 from imagerag.store import search as searching
 from imagerag.store.blobs import verify
 from imagerag.store.home import Home
-from imagerag.store.passport import PASSPORT_KEY, Passport, Threshold, passport_of
+from imagerag.store.locks import shared_or_alone, waited_for
+from imagerag.store.passport import (
+    PASSPORT_KEY,
+    SCHEMA_VERSION,
+    ImageThreshold,
+    Passport,
+    Threshold,
+    content_of,
+    passport_of,
+    stale,
+)
 from imagerag.store.rows import NewImage, Row
 from imagerag.store.tables import (
     LANCE_ERRORS,
     create_table,
     damaged,
+    folder_of,
     insist,
     list_libraries,
     open_table,
@@ -35,6 +48,12 @@ T = TypeVar("T")
 
 EVERYTHING = Filter()
 
+MEASURED = 4
+"""How often a library that keeps changing is measured: whoever changes it last measures after that."""
+
+BLOAT, SMALL = 1.25, 2**20
+"""A folder is tidied that has this many times the bytes of its rows, and so many more."""
+
 
 class Library:
     """A named library, open. Implements `ReferenceLibrary`; any number of processes may have it open and write.
@@ -42,11 +61,14 @@ class Library:
     Attributes:
         name: as it was created.
         embedder: the encoder its vectors were made with.
+        folder: where its files are.
     """
 
-    def __init__(self, name: str, table: Any, passport: Passport, embedder: Embedder) -> None:
+    def __init__(self, home: Home, name: str, table: Any, passport: Passport, embedder: Embedder) -> None:
         self.name = name
         self.embedder = embedder
+        self.folder = folder_of(home, name)
+        self._locks = home.filling
         self._table = table
         self._passport = passport
 
@@ -88,7 +110,7 @@ class Library:
                 f"Use --embedder {passport.spec}, or remove it (imagerag library remove {name}) and index its "
                 f"images again: imagerag index PATH --library {name} --embedder {embedder.identity.spec}"
             )
-        return cls(name, table, passport, embedder)
+        return cls(home, name, table, passport, embedder)
 
     @property
     def passport(self) -> Passport:
@@ -255,33 +277,92 @@ class Library:
         return int(result.num_deleted_rows)
 
     async def calibrate(self, *, anew: bool = True) -> Threshold:
-        """Find the default thresholds anew and keep them in the passport.
+        """Find the default thresholds anew and keep them in the passport, with what they were measured on.
+
+        When the library changes meanwhile they are measured again: a threshold never replaces one that was measured on
+        what came later.
 
         Args:
-            anew: False leaves the threshold between pictures as it is while their number is the same.
+            anew: False leaves the threshold between pictures as it is while the pictures are the same.
 
         Raises:
             LibraryError: the library is empty.
         """
+        for last in (*[False] * (MEASURED - 1), True):
+            rows, vectors = await self.captioned_vectors()
+            if not rows:
+                raise LibraryError(f"library {self.name!r} is empty: there is nothing to calibrate")
+            measured = await self._measured(rows, vectors, anew)
+            if await self._write(partial(self._keep, *measured, last)):
+                break
+        return measured[0]
+
+    async def _measured(self, rows: list[Row], vectors: "Vectors", anew: bool) -> tuple[Threshold, ImageThreshold]:
         from imagerag.store.calibrate import calibrate
         from imagerag.store.calibrate_images import calibrate_images
 
-        rows, vectors = await self.captioned_vectors()
-        if not rows:
-            raise LibraryError(f"library {self.name!r} is empty: there is nothing to calibrate")
+        content = form.content_hash((row.id, row.title, row.caption) for row in rows)
+        images = form.images_hash(row.id for row in rows)
         threshold = await calibrate(rows, vectors, self.embedder)
         between = self._passport.image_threshold
-        if anew or between is None or between.images != len(rows):
+        if anew or between is None or between.measured_on != images:
             between = await calibrate_images(rows, vectors, self.embedder, self._for_models)
-        passport = self._passport.model_copy(update={"threshold": threshold, "image_threshold": between})
-        update = {"path": "vector", "metadata": {PASSPORT_KEY: passport.model_dump_json()}}
-        await self._write(lambda: self._table.update_field_metadata(update))
-        self._passport = passport
-        return threshold
+        return (
+            threshold.model_copy(update={"measured_on": content}),
+            between.model_copy(update={"measured_on": images}),
+        )
+
+    def _keep(self, threshold: Threshold, between: ImageThreshold, anyway: bool) -> bool:
+        """Put thresholds into the passport, if the library still holds what they were measured on.
+
+        Args:
+            anyway: keep them even so where there are none yet; whoever changes the library measures after it.
+        """
+        lock = waited_for(self._locks / f"{self.name}.calibrating", alone=True)
+        try:
+            kept = passport_of(self._table, self.name)
+            if self._content() != threshold.measured_on and not (anyway and kept.threshold is None):
+                self._passport = kept
+                return anyway
+            update = {"version": SCHEMA_VERSION, "threshold": threshold, "image_threshold": between}
+            passport = kept.model_copy(update=update)
+            metadata = {PASSPORT_KEY: passport.model_dump_json()}
+            self._table.update_field_metadata({"path": "vector", "metadata": metadata})
+            self._passport = passport
+            return True
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    async def is_stale(self) -> bool:
+        """Whether its threshold was measured on something else than what it holds now, or never."""
+        return await self._read(lambda: stale(passport_of(self._table, self.name), self._content()))
+
+    def _content(self) -> str:
+        return content_of(self._table)
 
     async def tidy(self) -> None:
-        """Join small fragments, and build or extend the indexes that a library of this size needs."""
-        await self._write(lambda: searching.build_indexes(self._table))
+        """Join small fragments, build or extend the indexes that a library of this size needs, and remove old files.
+
+        Raises:
+            StorageError: there is no room for it; the library stays as it was.
+        """
+
+        def work() -> None:
+            with shared_or_alone(self._locks / f"{self.name}.writing", alone=True) as alone:
+                insist(lambda: searching.build_indexes(self._table, alone=alone))
+
+        await self._read(work)
+
+    async def is_bloated(self) -> bool:
+        """Whether its folder holds much that no longer counts, as somebody leaves behind who is stopped."""
+
+        def work() -> bool:
+            held = int(self._table.stats()["total_bytes"])
+            there = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+            return there > BLOAT * held + SMALL
+
+        return await self._read(work)
 
     async def _search(self, find: Callable[[], list[Hit]]) -> list[Hit]:
         def work() -> list[Hit]:
@@ -309,14 +390,18 @@ class Library:
 
     async def _read(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(insist, work)
         except ImageRAGError:
             raise
         except LANCE_ERRORS as error:
-            raise damaged(self.name, error) from error
+            raise damaged(self.name, error, self.folder) from error
 
     async def _write(self, work: Callable[[], T]) -> T:
-        return await self._read(lambda: insist(work))
+        def locked() -> T:
+            with shared_or_alone(self._locks / f"{self.name}.writing", alone=False):
+                return work()
+
+        return await self._read(locked)
 
     def _usable(self, vectors: "Vectors", what: str) -> "NDArray[np.float32]":
         """The only row of `vectors`, if a cosine with it means something.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imagerag.agent.errors import RunStateError
+from imagerag.store.storage_errors import storage_errors
 
 if sys.platform != "win32":
     import fcntl
@@ -27,7 +28,9 @@ def held(path: Path, run_id: str) -> Iterator[None]:
     if sys.platform == "win32":  # nothing is held there
         yield
         return
-    file = _locked(path)
+    with storage_errors(path, "cannot write"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _locked(path)
     if file is None:
         raise RunStateError(f"run {run_id} is being made right now: imagerag show {run_id} --watch follows it")
     try:
@@ -53,10 +56,22 @@ def waited_for(path: Path, *, alone: bool) -> int | None:
     """An open file that is locked until it is closed, alone or with others; None where there are no such locks."""
     if sys.platform == "win32":
         return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with storage_errors(path, "cannot write"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
     return file
+
+
+@contextmanager
+def shared_or_alone(path: Path, *, alone: bool) -> Iterator[bool]:
+    """Hold a lock together with others, or alone if that can be had at once. Gives whether it is held alone."""
+    file = waited_for(path, alone=False)
+    try:
+        yield alone and file is not None and alone_now(file)
+    finally:
+        if file is not None:
+            os.close(file)
 
 
 def alone_now(file: int) -> bool:
@@ -72,10 +87,10 @@ def alone_now(file: int) -> bool:
 
 def _locked(path: Path, *, create: bool = True) -> int | None:
     """The open file, locked; None when another holds it (or, without `create`, when there is none)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
-            file = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+            # Without `create` it is only looked at, which has to work in a read-only home.
+            file = os.open(path, os.O_RDWR | os.O_CREAT if create else os.O_RDONLY, 0o600)
         except FileNotFoundError:
             return None
         try:

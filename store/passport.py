@@ -5,19 +5,21 @@ change the metadata of a table's schema without pylance, but it has `update_fiel
 any other: it survives reopening, works on every storage, and is never half written.
 """
 
+import json
 from bisect import bisect_left, bisect_right
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import Similarity, Value
 from imagerag.store.home import Home
-from imagerag.store.tables import damaged, open_table
+from imagerag.store.rows import CONTENT_COLUMNS, content_hash
+from imagerag.store.tables import LANCE_ERRORS, damaged, newer, open_table
 
 PASSPORT_KEY = "imagerag.passport"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Threshold(Value):
@@ -34,6 +36,8 @@ class Threshold(Value):
         accepted: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
         n_unrelated, n_near, n_own: how many captions each was measured with.
         images: how many images the library held when it was calibrated.
+        measured_on: what it held then (`rows.content_hash`); another content makes the threshold a stale one. Empty in
+            libraries of earlier versions, which did not note it.
     """
 
     cosine: Similarity
@@ -48,6 +52,7 @@ class Threshold(Value):
     n_own: int = 0
     images: int
     calibrated: AwareDatetime
+    measured_on: str = ""
 
     def percentile_of(self, cosine: float) -> float:
         """How many percent of captions without a match stay below `cosine`: in [0, 100], never decreasing."""
@@ -61,6 +66,7 @@ class ImageThreshold(Value):
         cosine: None when none is claimed: too few pictures, or the encoder cannot tell them apart.
         n_views, n_others: how many views of a picture, and how many other pictures, it was measured with.
         images: how many images the library held then.
+        measured_on: which (`rows.images_hash`); empty in libraries of earlier versions.
     """
 
     cosine: Similarity | None
@@ -68,6 +74,7 @@ class ImageThreshold(Value):
     n_others: int = 0
     images: int
     calibrated: AwareDatetime
+    measured_on: str = ""
 
 
 class Passport(Value):
@@ -80,7 +87,7 @@ class Passport(Value):
         image_threshold: between two pictures; None until then, too.
     """
 
-    version: int = SCHEMA_VERSION
+    version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
     spec: str
     model: str
     weights: str
@@ -148,8 +155,37 @@ def passport_of(table: Any, name: str) -> Passport:
 
     Raises:
         LibraryDamagedError: it has none that can be read.
+        LibraryVersionError: a newer version of imagerag wrote it.
     """
     try:
-        return Passport.model_validate_json(table.schema.field("vector").metadata[PASSPORT_KEY.encode()])
-    except (KeyError, TypeError, ValueError) as error:
+        text = table.schema.field("vector").metadata[PASSPORT_KEY.encode()]
+    except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
+    try:
+        return Passport.model_validate_json(text)
+    except ValidationError as error:
+        if (version := _version_of(text)) > SCHEMA_VERSION:
+            raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
+        raise damaged(name, error) from error
+
+
+def content_of(table: Any) -> str:
+    """SHA-256 of what a library holds now, to be compared with what its threshold was measured on."""
+    found = table.search().select(list(CONTENT_COLUMNS)).to_arrow().select(list(CONTENT_COLUMNS)).to_pydict()
+    titles, captions = ([text or "" for text in found[name]] for name in CONTENT_COLUMNS[1:])
+    return content_hash(zip(found["id"], titles, captions, strict=True))
+
+
+def stale(passport: Passport, content: str) -> bool:
+    """Whether a threshold was measured on something else than this content, or never."""
+    return passport.threshold is None or passport.threshold.measured_on != content
+
+
+def _version_of(text: bytes) -> int:
+    """The version of a passport that cannot be read otherwise; 0 when it says none."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return 0
+    version = read.get("version") if isinstance(read, dict) else None
+    return version if isinstance(version, int) else 0

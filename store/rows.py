@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter
@@ -126,6 +127,27 @@ def to_text_table(rows: Sequence[Row]) -> Any:
     whole = schema(1)
     part = pa.schema([whole.field(name) for name in ("id", *TEXT_COLUMNS)])
     return pa.Table.from_pylist([{"id": row.id, **_texts(row)} for row in rows], schema=part)
+
+
+CONTENT_COLUMNS = ("id", "title", "caption")
+"""What thresholds are measured on, beside the encoder."""
+
+
+def content_hash(found: Iterable[tuple[str, str, str]]) -> str:
+    """SHA-256 of what a library holds: the id, title and caption of each image, in any order."""
+    return _hash(json.dumps(one) for one in sorted(found))
+
+
+def images_hash(ids: Iterable[str]) -> str:
+    """SHA-256 of which images a library holds, in any order."""
+    return _hash(sorted(ids))
+
+
+def _hash(lines: Iterable[str]) -> str:
+    hashed = sha256()
+    for line in lines:
+        hashed.update(line.encode(errors="surrogatepass") + b"\n")
+    return hashed.hexdigest()
 
 
 def from_record(record: Mapping[str, Any]) -> Row:

@@ -12,14 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
-from imagerag.formatting.messages import near
+from imagerag.formatting.messages import invalid, near
 from imagerag.store.group_commit import GroupCommit, open_grouped
 from imagerag.store.shared import Shared
-from imagerag.store.sqlite import BUSY_S, ensure, patiently
+from imagerag.store.sqlite import BUSY_S, connect, patiently
+from imagerag.store.storage_errors import damaged_file, storage_errors
 
 RunStatus = Literal["running", "interrupted", "ended"]
 
@@ -187,10 +188,12 @@ class RunList:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        ensure(self.path, _make)
-        with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection, connection:
-            _brought_up(connection)
+        with storage_errors(self.path), closing(connect(self.path, timeout=BUSY_S)) as connection:
             yield connection
+
+    def is_lost(self) -> bool:
+        """Whether there is no list: no such file, or one without a byte in it."""
+        return not self.path.exists() or not self.path.stat().st_size
 
     def _get(self, run_id: str) -> RunEntry:
         # substr, not LIKE: a prefix with % or _ in it is still only a prefix.
@@ -216,12 +219,18 @@ class RunList:
         )
 
     def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
-        if not self.path.exists():
+        if self.is_lost():
             return []
-        with self._connect() as connection:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM runs {clause}", values).fetchall()
         names = _COLUMNS.split(", ")
-        return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+        with self._connect() as connection:
+            # Reading brings no file up to date: it may be read-only.
+            lacking = set(_LATER) - _present(connection)
+            columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
+            rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
+        try:
+            return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+        except ValidationError as error:
+            raise damaged_file(self.path, f"a line that cannot be: {invalid(error)}") from error
 
 
 @asynccontextmanager
@@ -263,11 +272,15 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
 
 def _brought_up(connection: sqlite3.Connection) -> None:
     """Give a file of an earlier version the columns it lacks. Two processes may do so at once."""
-    present = {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+    present = _present(connection)
     for name, kind in _LATER.items():
-        if name not in present:
+        if present and name not in present:
             try:
                 connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
             except sqlite3.OperationalError as error:
                 if "duplicate column" not in str(error):
                     raise
+
+
+def _present(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(runs)")}

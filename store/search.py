@@ -4,6 +4,7 @@ Similarities are always computed here from the stored vectors. A quantised index
 distances are far off unless refined, so no bound is ever put on them.
 """
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
@@ -18,6 +19,9 @@ INDEX_FROM = 100_000
 
 PROBES, PROBES_FILTERED, REFINE = 40, 160, 10
 """IVF_RQ alone finds half of what it should; with these it finds 99 %. A selective filter needs more probes."""
+
+AT_ONCE = timedelta(milliseconds=1)
+"""Age from which on older versions are removed: who is reading one reads on in the newest (`tables.insist`)."""
 
 HYBRID_DEPTH, RRF = 50, 60
 """How many of each list are fused, and reciprocal rank fusion's constant."""
@@ -65,8 +69,14 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[Row], int]:
     return sorted((from_record(record) for record in found), key=lambda row: row.id), total
 
 
-def build_indexes(table: Any) -> None:
-    """Join small fragments, take new rows into the indexes, and build those that a table of this size needs."""
+def build_indexes(table: Any, *, alone: bool = False) -> None:
+    """Join small fragments, take new rows into the indexes, build those that a table of this size needs, and remove
+    what no longer counts: every older version with its files.
+
+    Args:
+        alone: nobody else writes meanwhile, so that files which no version names are left over from somebody who was
+            stopped; they are removed, too.
+    """
     from lancedb.index import FTS, BTree
 
     table.optimize()
@@ -81,6 +91,7 @@ def build_indexes(table: Any) -> None:
     for column, config in needed.items():
         if config is not None and column not in have:
             table.create_index(column, config=config)
+    table.optimize(cleanup_older_than=AT_ONCE, delete_unverified=alone)
 
 
 def _vector_index(table: Any) -> Any:

@@ -3,13 +3,18 @@
 import asyncio
 import os
 import random
+import shutil
 import sqlite3
 import tempfile
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from imagerag.agent.errors import StorageError
+from imagerag.store.storage_errors import damaged_file, sqlite_error, storage_errors
 
 BUSY_S: Final = 30.0
 """How long a writer waits for another, in seconds."""
@@ -26,9 +31,19 @@ def ensure(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
     Args:
         path: the SQLite file; its folder is made, too.
         make: makes the tables.
+
+    Raises:
+        StorageError: it cannot be made there.
+        DamagedFileError: it is there, and has not one byte: whatever emptied it, we did not.
     """
-    if path.exists():
-        return
+    with storage_errors(path, "cannot make"):
+        if not path.exists():
+            _make_whole(path, make)
+        elif not path.stat().st_size:
+            raise damaged_file(path, "it is empty")
+
+
+def _make_whole(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
         fresh = Path(folder) / path.name
@@ -45,17 +60,79 @@ def ensure(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
                 fresh.replace(path)
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that other things can be tied to."""
+
+
+def connect(path: Path, **options: Any) -> sqlite3.Connection:
+    """A connection to the file at `path`; for reading only, where it cannot be written.
+
+    SQLite wants to write even when it reads: the index of a WAL. In a folder that is read-only, or full, it is read as
+    it stands; changes that lie in its WAL still are read from a copy of both.
+
+    Raises:
+        StorageError: it cannot be opened at all.
+        DamagedFileError: it is no database.
+    """
+    with storage_errors(path, "cannot open"):
+        if can_write(path):
+            connection: sqlite3.Connection = sqlite3.connect(path, **options)
+            try:
+                connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+                return connection
+            except sqlite3.OperationalError as error:
+                connection.close()
+                if not isinstance(sqlite_error(error, path), StorageError):
+                    raise
+        return _for_reading(path, **options)
+
+
+def can_write(path: Path) -> bool:
+    """Whether a file, and what SQLite puts beside it, can be written, as far as one can see."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+
+
+def _for_reading(path: Path, **options: Any) -> sqlite3.Connection:
+    with path.open("rb"):  # SQLite would say only that it was unable to
+        pass
+    wal = beside(path)[0]
+    if not (wal.exists() and wal.stat().st_size):
+        return _as_it_stands(path, **options)
+    folder = tempfile.mkdtemp(prefix="imagerag-")
+    for file in (path, wal):
+        shutil.copyfile(file, Path(folder) / file.name)
+    connection = sqlite3.connect(Path(folder) / path.name, factory=_Connection, **options)
+    weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _as_it_stands(path: Path, **options: Any) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection: sqlite3.Connection = sqlite3.connect(uri, uri=True, **options)
+    return connection
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """What SQLite keeps beside a file while it is open: its WAL, and the index of that."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
 async def patiently(work: Callable[[], Awaitable[T]]) -> T:
     """Do `work`, again and again while another holds the file: SQLite's busy timeout does not cover every lock.
 
     Raises:
-        sqlite3.Error: it stayed so for `BUSY_S` seconds, or it is something else.
+        StorageError: it stayed so for `BUSY_S` seconds.
+        sqlite3.Error: it is something else.
     """
     give_up = time.monotonic() + BUSY_S
     while True:
         try:
             return await work()
         except sqlite3.OperationalError as error:
-            if not any(word in str(error) for word in ("locked", "busy")) or time.monotonic() > give_up:
+            if not any(word in str(error) for word in ("locked", "busy")):
                 raise
+            if time.monotonic() > give_up:
+                why = f"another process has kept a file of the home locked for {BUSY_S:.0f} s"
+                raise StorageError(f"{why}: wait until it is done, then do it again") from error
         await asyncio.sleep(random.uniform(0.01, 0.1))

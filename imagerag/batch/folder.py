@@ -1,9 +1,10 @@
 """The folder of a batch: what it was started with, a line for every result, and nobody else in it meanwhile."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,14 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.batch.results import BatchResult, Status
 from imagerag.store.blobs import write_atomically
+from imagerag.store.space import check_space, check_writable
+from imagerag.store.storage_errors import storage_error, storage_errors
 
 RESULTS: Final = "results.jsonl"
 BATCH: Final = "batch.json"
+LINE_BYTES: Final = 8 * 2**20
+"""Bytes that must be free before a line is run: for its picture and what is said of it."""
+
 _LOCK: Final = ".lock"
 
 
@@ -71,7 +77,8 @@ class BatchFolder:
         try:
             write_atomically(self.path / BATCH, (json.dumps(document, indent=2, default=str) + "\n").encode())
         except OSError as error:
-            raise UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
+            told = storage_error(error, self.path / BATCH, "cannot write")
+            raise told or UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -79,8 +86,9 @@ class BatchFolder:
 
         Raises:
             UsageError: another one is at it.
+            StorageError: nothing can be written there.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        check_writable(self.path, LINE_BYTES)
         with (self.path / _LOCK).open("wb") as file:
             try:
                 import fcntl
@@ -104,6 +112,10 @@ class BatchFolder:
                 except ValidationError:
                     continue
 
+    def check_space(self) -> None:
+        """Raise `StorageError` where the next picture and its line could not be kept."""
+        check_space(self.path, LINE_BYTES)
+
     def repair(self, drop: tuple[Status, ...]) -> dict[str, BatchResult]:
         """Rewrite the results without damaged lines and those of a status in `drop`, which are given back, by id."""
         dropped: dict[str, BatchResult] = {}
@@ -120,16 +132,33 @@ class BatchFolder:
         return dropped
 
     def append(self, result: BatchResult) -> None:
-        """Add a result: one write, on the disk when this returns."""
-        handle = os.open(self.results, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            os.write(handle, _line(result))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        """Add a result: one write, on the disk when this returns.
+
+        Raises:
+            StorageError: there is no room for it; the lines before it are whole.
+        """
+        with storage_errors(self.results, "cannot write"):
+            handle = os.open(self.results, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                _append_whole(handle, _line(result))
+            finally:
+                os.close(handle)
 
     def _names(self) -> list[str]:
         return [name for name in os.listdir(self.path) if name != _LOCK]
+
+
+def _append_whole(handle: int, line: bytes) -> None:
+    """Append a line; on a disk that is full after half of it, that half is taken back, or the next would be lost."""
+    before = os.fstat(handle).st_size
+    try:
+        if os.write(handle, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(handle, before)
+        raise
 
 
 def started_with(out: str | Path) -> dict[str, Any]:

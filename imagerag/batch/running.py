@@ -15,7 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import BudgetExceededError, UnknownRunError, UsageError
+from imagerag.agent.calls import calls_of
+from imagerag.agent.errors import (
+    AuthError,
+    BudgetExceededError,
+    ImageRAGError,
+    QuotaError,
+    StorageError,
+    UnknownRunError,
+    UsageError,
+)
 from imagerag.agent.types import BUILT_IN_LIBRARY, Outcome, Setup
 from imagerag.batch.folder import BatchFolder, Started
 from imagerag.batch.lines import FILES, OPTIONS, Item, Source, items
@@ -31,6 +40,10 @@ if TYPE_CHECKING:
     from imagerag.api import ImageRAG
 
 MOST_AT_ONCE: Final = 64
+MOST_TURNED_DOWN: Final = 5
+"""Lines in a row that an account may turn down, for want of a key or of money, before the batch stops."""
+
+_ACCOUNT: Final = ("AuthError", "QuotaError")
 _PER_RUN: Final = OPTIONS - FILES - {"max_cost_usd"} | {"max_run_cost_usd"}
 
 
@@ -56,7 +69,6 @@ class Batch:
         outcomes: results by outcome.
         earlier: how many results were there before.
         unpriced: whether the cost of any run is not known.
-        stopped: why it ended before its last line; empty when it did not.
     """
 
     rag: "ImageRAG"
@@ -74,7 +86,7 @@ class Batch:
     outcomes: Counter[str] = field(default_factory=Counter, init=False)
     earlier: int = field(default=0, init=False)
     unpriced: bool = field(default=False, init=False)
-    stopped: str = field(default="", init=False)
+    _stopped_by: ImageRAGError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.concurrency <= MOST_AT_ONCE:
@@ -91,6 +103,12 @@ class Batch:
         self._rag = copy.copy(self.rag)
         self._rag.__dict__["runner"] = runner
         self._before: dict[str, BatchResult] = {}
+        self._turned_down = 0
+
+    @property
+    def stopped(self) -> str:
+        """Why it ended before its last line; empty when it did not."""
+        return str(self._stopped_by or "")
 
     @property
     def spent_usd(self) -> float:
@@ -103,6 +121,9 @@ class Batch:
         Raises:
             UsageError: an input, a folder or an option that cannot be; nothing has been run then.
             BudgetExceededError: the budget does not allow the next run; raised after all results.
+            StorageError: the disk is full, or cannot be written: no further line was begun, and those under way can be
+                gone on with; raised after all results.
+            AuthError, QuotaError: the account turned down several lines, one after the other; likewise.
         """
         started = await asyncio.to_thread(self.folder.started)
         if started is not None and not self.resume:
@@ -123,8 +144,8 @@ class Batch:
             async with aclosing(self._results(frozenset(done))) as results:
                 async for result in results:
                     yield result
-        if self.stopped:
-            raise BudgetExceededError(self.stopped)
+        if self._stopped_by:
+            raise self._stopped_by
 
     async def _results(self, done: frozenset[str]) -> AsyncGenerator[BatchResult]:
         """Results of a bounded pool of workers that share the input."""
@@ -144,18 +165,21 @@ class Batch:
 
     async def _work(self, left: Iterator[Item], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
         try:
-            while not self.stopped and (item := next(left, None)) is not None:
+            while not self._stopped_by and (item := next(left, None)) is not None:
                 result = await self._one(item)
                 if result is not None:
                     await asyncio.shield(asyncio.to_thread(self.folder.append, result))
                     self._count(result, paid=True)
+                    self._watch(result)
                     await ready.put(result)
+        except StorageError as error:
+            self._stop(error)
         except Exception as error:
             await ready.put(error)
         await ready.put(None)
 
     async def _one(self, item: Item) -> BatchResult | None:
-        """Run one line; None when the budget has no room for it."""
+        """Run one line; None when it is left for later: the budget or the disk has no room for it."""
         result = BatchResult(id=item.id, index=item.index, input="", prompt=item.prompt, status="invalid")
         try:
             digest = await asyncio.to_thread(item.digest, self._started.settings)
@@ -163,9 +187,10 @@ class Batch:
             if item.problem:
                 raise UsageError(item.problem)
             options = self._options(item)
+            await asyncio.to_thread(self.folder.check_space)
             await self._purse.hold(item.id, await self._most(item.prompt, options))
-        except BudgetExceededError as error:
-            self.stopped = str(error)
+        except (BudgetExceededError, StorageError) as error:
+            self._stop(error)
             return None
         except UsageError as error:
             return result.model_copy(update={"reason": str(error), "error": type(error).__name__})
@@ -173,6 +198,13 @@ class Batch:
         try:
             result = await self._drawn(item, options, result)
             cost = result.cost_usd
+        except StorageError as error:  # every line's: the next would be paid for, and lost as well
+            self._stop(error)
+            cost = known_cost(error)
+            if not cost:
+                return None
+            update = {"reason": str(error), "error": type(error).__name__}
+            result = result.model_copy(update={**update, "status": "failed", "cost_usd": cost})
         except Exception as error:  # one line's, whatever it is: the others go on
             update = {"reason": str(error) or repr(error), "error": type(error).__name__}
             status: Status = "invalid" if isinstance(error, UsageError) else "failed"
@@ -309,12 +341,29 @@ class Batch:
     def _again(self, result: BatchResult) -> bool:
         return result.status in self._dropped()
 
+    def _watch(self, result: BatchResult) -> None:
+        """Stop when the account turns down one line after the other: it would all of them."""
+        self._turned_down = self._turned_down + 1 if result.error in _ACCOUNT else 0
+        if self._turned_down >= MOST_TURNED_DOWN:
+            kind = {"AuthError": AuthError, "QuotaError": QuotaError}[result.error or ""]
+            told = f"{self._turned_down} lines one after the other were turned down, and the rest was left"
+            self._stop(kind(f"{told}: {result.reason}"))
+
+    def _stop(self, error: ImageRAGError) -> None:
+        """Begin no further line."""
+        self._stopped_by = self._stopped_by or error
+
     def _count(self, result: BatchResult, *, paid: bool = False) -> None:
         self.counts[result.status] += 1
         self.outcomes[str(result.outcome or Outcome.FAILED) if result.status != "invalid" else "invalid"] += 1
         self.unpriced = self.unpriced or result.cost_usd is None
         if not paid:
             self._purse.spent += result.booked_usd
+
+
+def known_cost(error: Exception) -> float:
+    """US dollars of the calls that an error says were made before it."""
+    return sum(call.cost_usd or 0.0 for call in calls_of(error))
 
 
 def _name() -> str:

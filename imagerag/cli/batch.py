@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imagerag.agent.errors import BudgetExceededError
+from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.failures import STOPPED
@@ -108,8 +108,8 @@ def batch_command(
 
     Nothing is done or paid twice: a batch that was stopped, or killed, goes on with --resume.
 
-    Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run; 5 the batch's
-    budget is spent.
+    Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run, or the disk is
+    full; 5 the batch's budget is spent.
     """
     from imagerag.batch.folder import started_with
     from imagerag.batch.lines import notes
@@ -141,9 +141,11 @@ def batch_command(
     began, code = time.monotonic(), 0
     try:
         asyncio.run(_follow(batch, quiet))
-    except BudgetExceededError as error:
+    except ImageRAGError as error:
+        if not batch.stopped:  # it was not begun
+            raise
         say(f"imagerag: {clean(str(error))}", err=True)
-        code = BUDGET
+        code = BUDGET if isinstance(error, BudgetExceededError) else TECHNICAL
     except (KeyboardInterrupt, asyncio.CancelledError):
         _say_how_to_go_on(batch, prompts, out)
         code = STOPPED

@@ -31,6 +31,7 @@ KINDS: Final = {
 @click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
 @library_option
+@click.option("--repair", "mend", is_flag=True, help="Rebuild damaged files where that can be, set the others aside.")
 @click.option("--probe", is_flag=True, help="Make one tiny real call to each; says first what it can cost.")
 @click.option("--judge-test", "test", is_flag=True, help="Test the judge on captioned pictures of the library.")
 @click.option("--cases", type=click.IntRange(1, 1000), default=10, metavar="N", help="Pictures of the judge test.")
@@ -44,6 +45,7 @@ def doctor_command(
     generator: str | None,
     judge: str | None,
     library: str | None,
+    mend: bool,
     probe: bool,
     test: bool,
     cases: int,
@@ -52,23 +54,35 @@ def doctor_command(
 ) -> int:
     """Say what is configured, where each setting came from, what is reachable, and which model answers.
 
+    Every file of the home is read and checked. With --repair, damaged ones are rebuilt where that can be (the list of
+    runs, search indexes, pictures there is a copy of); others are moved to the folder set-aside. Nothing is deleted.
+
     With --judge-test, three prompts are put to the judge for each of N captioned pictures: what is there, that and
     something that is not, something that is not. The exit code is 1 when something does not work, or when the judge
     is not usable.
     """
-    from imagerag.graphs.doctor import diagnose, probe_costs
+    from imagerag.graphs.doctor import probe_costs
 
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if test:
         return _test_judge(rag, cases, judge_mode, as_json)
     if probe:
         say_all((dim(line) for line in probe_costs(rag.settings, rag.wiring)), err=True)
-    found = asyncio.run(diagnose(rag.settings, rag.wiring, probe=probe))
+    found = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
     else:
         say_all(_lines(found))
     return 1 if found.problems else 0
+
+
+async def _diagnosed(rag: ImageRAG, *, mend: bool, probe: bool) -> "Diagnosis":
+    from imagerag.graphs.doctor import diagnose
+    from imagerag.graphs.repairing import repair
+
+    repaired = await repair(rag.wiring) if mend else []
+    found = await diagnose(rag.settings, rag.wiring, probe=probe)
+    return found.model_copy(update={"repaired": repaired})
 
 
 def _lines(found: "Diagnosis") -> Iterator[str]:
@@ -104,6 +118,7 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
             cost = dollars(one.probe.cost_usd)
             told = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
             yield f"  {tick(one.probe.answered)} {one.spec}: {told}"
+    yield from (f"{tick(True)} {line}" for line in found.repaired)
     yield from (f"{bold('✗')} {problem}" for problem in found.problems)
     if not found.problems:
         yield "everything that could be looked at is in order" + (

@@ -71,6 +71,10 @@ def _explained(error: Exception) -> tuple[str, int]:
         codes = {UsageError: 2, RefusalError: 4, BudgetExceededError: 5}
         return clean_lines(str(error)), next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
     if isinstance(error, OSError):
+        from imagerag.store.storage_errors import storage_error
+
+        if error.filename and (told := storage_error(error, error.filename)):
+            return clean_lines(str(told)), 1
         where = f": {error.filename}" if error.filename else ""
         return clean_lines(f"{error.strerror or error}{where}"), 1
     return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1

@@ -218,7 +218,7 @@ async def test_damaged_files_are_said_to_be_damaged(home, library, put, embedder
     for file in (home.libraries / "shop.lance" / "data").rglob("*.lance"):
         file.write_bytes(file.read_bytes()[:20])
     fresh = await Library.open(home, "shop", embedder)
-    with pytest.raises(LibraryDamagedError, match="imagerag library remove shop"):
+    with pytest.raises(LibraryDamagedError, match="imagerag doctor --repair"):
         await fresh.search("red", k=1, filter=Filter())
 
 
