@@ -47,7 +47,7 @@ class ConnectionLimits:
     def fitting(self) -> "ConnectionLimits":
         """The same, with fewer connections where this process may open few files. It asks for more files first."""
         files = raise_file_limit(self.most + FILES_KEPT_FREE)
-        most = self.most if files is None else max(16, min(self.most, files - FILES_KEPT_FREE))
+        most = self.most if files is None else min(self.most, max(16, files - FILES_KEPT_FREE))
         return replace(self, most=most)
 
 

@@ -265,7 +265,7 @@ def _memory_mb(pid: int) -> float:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts files and memory as Linux does")
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_1100_idle_connections_and_one_honest_client(sketch_home: Path, tmp_path: Path) -> None:
     """The server may open 1,024 files, as most may: the client is answered, and its run comes to its end."""
     import resource
