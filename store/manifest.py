@@ -90,11 +90,8 @@ def read_manifest(
         if not isinstance(name, str) or not name.strip():
             problems.append((where, "the row has no path"))
         elif (found := places.find(name.strip())) is None:
-            why = (
-                f"it is outside of the folders given: {OUTSIDE}"
-                if places.is_outside(name.strip())
-                else "there is no such file"
-            )
+            outside = places.is_outside(name.strip())
+            why = f"it is outside of the folders given: {OUTSIDE}" if outside else "there is no such file"
             problems.append((clean(name), f"named in {where}, but {why}"))
         else:
             try:

@@ -64,7 +64,8 @@ class HttpOptions:
             return
         if not self.token:
             raise UsageError(
-                f"--host {self.host} can be reached from elsewhere, so it needs a token: --token or IMAGERAG_MCP_TOKEN"
+                f"--host {self.host} can be reached from elsewhere, so it needs a token: --token-file FILE or "
+                "IMAGERAG_MCP_TOKEN"
             )
         if self.host in ("0.0.0.0", "::", "") and not self.names:
             raise UsageError(
