@@ -295,7 +295,7 @@ class Batch:
         if not isinstance(self.source, str | Path | Sequence):
             return []
         prompts: dict[str | None, list[str]] = {}
-        for item in items(self.source):
+        for item in items(self.source, allow_outside=self.allow_outside):
             if item.id not in done and not item.problem:
                 prompts.setdefault(self._options(item).get("library"), []).append(item.prompt)
         named = self.rag.settings
