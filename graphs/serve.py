@@ -5,6 +5,7 @@ that there are not are refused. Each input begins a new run, on a thread that ha
 with it is in `warnings` before anything is drawn. Backends and library are the settings' (`IMAGERAG_*`,
 `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
 beside those of all other runs, and are listed and reported like theirs.
+Which pages and which names are answered is in `graphs/origin_guard.py`.
 Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
 `initial_image`, or into `subjects[].image`.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.runnables import RunnableConfig
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -28,6 +30,7 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.types import Setup
 from imagerag.graphs.beginning import check_context
 from imagerag.graphs.generation import Workflow, build_workflow
+from imagerag.graphs.origin_guard import OriginGuard
 from imagerag.graphs.runner import Runner
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.warnings import run_warnings
@@ -122,7 +125,9 @@ app: Final = Starlette(
     routes=[
         Route("/images", post_image, methods=["POST"]),
         Route("/images/{sha256}", get_image, methods=["GET"]),
-    ]
+    ],
+    # The server puts the middleware of this application before its own, around all its routes.
+    middleware=[Middleware(OriginGuard)],
 )
 
 

@@ -206,6 +206,7 @@ class ImageRAG(GoingOn):
         retry_failed: bool = False,
         concurrency: int = 4,
         max_cost_usd: float | None = None,
+        allow_outside: bool = False,
         **options: Any,
     ) -> AsyncGenerator["BatchResult"]:
         """Run many prompts, a few at a time; each result once it is on the disk, in the order in which they come.
@@ -217,6 +218,7 @@ class ImageRAG(GoingOn):
             retry_failed: on going on, run lines that failed once more.
             concurrency: runs at once, 1 to 64.
             max_cost_usd: US dollars at most for the whole batch.
+            allow_outside: the file may name pictures outside of its folder.
             options: for all lines that do not say otherwise, as `generate` takes them; `max_run_cost_usd` for each run.
 
         Leaving the loop early leaves the batch to be resumed.
@@ -236,6 +238,7 @@ class ImageRAG(GoingOn):
             retry_failed=retry_failed,
             concurrency=concurrency,
             max_cost_usd=max_cost_usd,
+            allow_outside=allow_outside,
         )
         async with aclosing(batch.run()) as results:
             async for result in results:

@@ -61,6 +61,7 @@ class Libraries:
         embedder: str | None = None,
         manifest: str | Path | None = None,
         exclude: Sequence[str] = (),
+        allow_outside: bool = False,
         progress: Callable[[int, int], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> "IndexReport":
@@ -72,6 +73,7 @@ class Libraries:
             embedder: spec of the encoder for a new library; one that exists knows its own.
             manifest: CSV, JSON lines or JSON that says more of the images (caption, tags, licence, …).
             exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
+            allow_outside: the manifest may name files outside of its folder and of `paths`.
             progress: called after every batch with files done and files in all.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 
@@ -94,7 +96,14 @@ class Libraries:
             unasked = embedder is None and self.settings.origins.get("embedder", "").startswith("preset")
             first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None
             report = await index(
-                paths, opened, manifest=manifest, exclude=exclude, progress=progress, first_look=first, warn=warn
+                paths,
+                opened,
+                manifest=manifest,
+                exclude=exclude,
+                allow_outside=allow_outside,
+                progress=progress,
+                first_look=first,
+                warn=warn,
             )
             if fresh and not await opened.count():
                 raise UsageError(_nothing_in(paths, opened.name, report))

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TextIO
 
 from imagerag.agent.errors import UsageError
 
@@ -27,6 +27,40 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             told["exception"] = record.exc_info[0].__name__
         return json.dumps(told, ensure_ascii=True, default=str)
+
+
+class SteadyHandler(logging.StreamHandler[TextIO]):
+    """Writes to stderr, and never raises: a line that cannot be written is lost, and not the server with it.
+
+    Other handlers open files to show a traceback well. Where no more files can be opened they raise, in the middle of
+    whatever wanted to say just that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a line, or leave it. What imagerag itself says has a handler of its own."""
+        if record.name.partition(".")[0] == "imagerag" and logging.getLogger("imagerag").handlers:
+            return False
+        try:
+            return super().handle(record)
+        except Exception:
+            return False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the standard library's name
+        """Leave a line that cannot be written."""
+
+
+def log_steadily() -> None:
+    """Let everything that is logged in this process go through a handler that never raises.
+
+    Libraries put handlers of their own on the root logger only where it has none.
+    """
+    root = logging.getLogger()
+    if not any(isinstance(handler, SteadyHandler) for handler in root.handlers):
+        root.addHandler(SteadyHandler())
 
 
 def log_to_stderr(level: str | None) -> None:

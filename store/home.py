@@ -69,6 +69,11 @@ class Home:
         return self.root / "store.sqlite"
 
     @property
+    def usage(self) -> Path:
+        """What servers have spent, by the day (SQLite)."""
+        return self.root / "usage.sqlite"
+
+    @property
     def run_list(self) -> Path:
         """The list of runs (SQLite). Its own file, so that listing never waits for a run that is writing."""
         return self.root / "run_list.sqlite"

@@ -111,6 +111,7 @@ async def index(
     *,
     manifest: str | os.PathLike[str] | None = None,
     exclude: Sequence[str] = (),
+    allow_outside: bool = False,
     progress: Progress | None = None,
     first_look: Callable[[Sequence[bytes]], str | None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -124,6 +125,7 @@ async def index(
         paths: files, and folders with everything below them.
         manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
+        allow_outside: the manifest may name files outside of its folder and of `paths`.
         progress: called after every batch.
         first_look: called with the first pictures before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
@@ -136,7 +138,8 @@ async def index(
     report = IndexReport()
     await asyncio.to_thread(check_writable, library.folder, SPARE)
     with report._timed("read"):
-        files, listed = await asyncio.to_thread(_plan, [Path(path) for path in paths], manifest, Excluded(exclude))
+        given = [Path(path) for path in paths]
+        files, listed = await asyncio.to_thread(_plan, given, manifest, Excluded(exclude), allow_outside)
     report.skipped += listed.problems
     if manifest is not None:
         report.columns, report.manifest_captions = dict(listed.columns), listed.captions
@@ -263,7 +266,7 @@ def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
 
 
 def _plan(
-    paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: Excluded
+    paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: Excluded, allow_outside: bool
 ) -> tuple[list[Path], Manifest]:
     """Every file to look at, absolute, each once and always in the same order, and the manifest."""
     for path in paths:
@@ -278,7 +281,7 @@ def _plan(
     files: dict[Path, None] = {}
     if manifest is not None:
         file = Path(manifest)
-        listed = read_manifest(file, roots)
+        listed = read_manifest(file, roots, given=paths, allow_outside=allow_outside)
         files.update(dict.fromkeys(path for path in sorted(listed.entries) if not excluded.file(path, roots)))
     walked: set[tuple[int, int]] = set()
     for path in paths:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.describing import PATH, Description, clean, describe, fields_of, told_fields
+from imagerag.store.named_files import OUTSIDE, NamedFiles
 from imagerag.store.plain_text import SEPARATORS, parsed, read_text, separator_of
 
 _TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
@@ -48,12 +49,19 @@ Record = tuple[int, dict[str, Any] | str]
 """A row's line and the row, or why it is none."""
 
 
-def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
+def read_manifest(
+    file: Path, roots: Sequence[Path] = (), *, given: Sequence[Path] = (), allow_outside: bool = False
+) -> Manifest:
     """Read a manifest: a table (`.csv`, `.tsv`), JSON lines, or JSON.
 
     Each row has `path` (absolute, or relative to the manifest, or to one of `roots`) and any of caption, title, tags,
     metadata, source, author, licence, or what others call these (see `describing.ALIASES`); what else it has is
-    metadata.
+    metadata. A row that names a file outside of the manifest's folder, `roots` and `given` is a problem.
+
+    Args:
+        roots: folders that paths may be relative to.
+        given: further files that the user named himself.
+        allow_outside: any file of the machine may be named.
 
     Raises:
         UsageError: there is no such file, it is in no form that is read, or none of its columns names the images.
@@ -64,7 +72,7 @@ def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
         raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error}") from None
-    places = _Places((file.parent, *roots))
+    places = _Places((file.parent, *roots), NamedFiles(file.parent, (*roots, *given), allow_outside))
     whole = file.suffix.lower() == ".json"
     records = _table(text, file, places) if _is_table(file, text) else _json(text, whole=whole)
     entries: dict[Path, Description] = {}
@@ -82,7 +90,9 @@ def read_manifest(file: Path, roots: Sequence[Path] = ()) -> Manifest:
         if not isinstance(name, str) or not name.strip():
             problems.append((where, "the row has no path"))
         elif (found := places.find(name.strip())) is None:
-            problems.append((clean(name), f"named in {where}, but there is no such file"))
+            outside = places.is_outside(name.strip())
+            why = f"it is outside of the folders given: {OUTSIDE}" if outside else "there is no such file"
+            problems.append((clean(name), f"named in {where}, but {why}"))
         else:
             try:
                 entries[found] = describe(record)
@@ -231,21 +241,30 @@ class _Places:
     """Folders in which the images of a manifest may lie; names are compared with their accents composed."""
 
     folders: Sequence[Path]
+    named: NamedFiles
     _listed: dict[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def find(self, name: str) -> Path | None:
-        """The file of that name, absolute; None where there is none."""
-        names = dict.fromkeys((name, name.replace("\\", "/")))
+        """The file of that name, absolute; None where there is none that may be read."""
         try:
-            return next(
-                (found for one in names for folder in self.folders if (found := self._in(folder, one)) is not None),
-                None,
-            )
+            found = (self._in(path) for path in self._paths(name) if self.named.allows(path))
+            return next((file for file in found if file is not None and self.named.allows(file)), None)
         except (OSError, ValueError):  # a name too long, or with a NUL in it
             return None
 
-    def _in(self, folder: Path, name: str) -> Path | None:
-        path = Path(os.path.abspath(folder / Path(name).expanduser()))
+    def is_outside(self, name: str) -> bool:
+        """Whether a name leads nowhere where files may be read."""
+        try:
+            return not any(self.named.allows(path) for path in self._paths(name))
+        except (OSError, ValueError):
+            return False
+
+    def _paths(self, name: str) -> Iterator[Path]:
+        for one in dict.fromkeys((name, name.replace("\\", "/"))):
+            for folder in self.folders:
+                yield Path(os.path.abspath(folder / Path(one).expanduser()))
+
+    def _in(self, path: Path) -> Path | None:
         if path.is_file():
             return path
         at = Path(path.anchor)

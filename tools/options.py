@@ -7,6 +7,7 @@ OPTIONS = {"quality": Choice("low", "high"), "timeout_s": Number(float, least=0.
 ```
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -73,6 +74,22 @@ class Words:
         if not said or not set(said) <= set(self.words):
             raise ValueError(text)
         return said
+
+
+class Hosts:
+    """Host names, joined by `+`."""
+
+    wanted = "one or more host names, joined by +"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        """The names in the order given, in small letters."""
+        said = tuple(text.replace("+", " ").lower().split())
+        if not said or not all(_HOST.fullmatch(name) for name in said):
+            raise ValueError(text)
+        return said
+
+
+_HOST: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 @dataclass(frozen=True)

@@ -19,23 +19,29 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.evals.suites.case import Case, Picture, Suite, Truth
 from imagerag.evals.suites.columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, named, pairs, several, table
+from imagerag.store.named_files import NamedFiles
 
 OWN: Final = frozenset(("prompt", "id", "initial_image", "subjects", "seed", "seeds", "tags", *FILTERS, *TRUTH))
 KNOWN: Final = OWN | LABELS
 
 
-def prompt_suite(path: str | Path) -> Suite:
+def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
     """The prompts in a file.
 
+    Args:
+        path: the file.
+        allow_outside: it may name pictures outside of its folder.
+
     Raises:
-        UsageError: the file cannot be read, or a line of it has no prompt.
+        UsageError: it names one all the same, the file cannot be read, or a line of it has no prompt.
     """
     source = Path(path).expanduser()
     try:
         rows = list(_rows(source))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise UsageError(f"cannot read the prompts in {source}: {error}") from error
-    cases = [_case(at, row, source) for at, row in enumerate(rows)]
+    files = NamedFiles(source.parent, allow_outside=allow_outside)
+    cases = [_case(at, row, source, files) for at, row in enumerate(rows)]
     name = re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")
     return Suite(name=f"prompts-{name}", cases=tuple(cases), notes=_notes(rows)).checked()
 
@@ -75,7 +81,7 @@ def _object(line: str) -> Mapping[str, Any]:
     return read
 
 
-def _case(at: int, row: Mapping[str, Any], source: Path) -> Case:
+def _case(at: int, row: Mapping[str, Any], source: Path, files: NamedFiles) -> Case:
     told = named(row)
     prompt = str(told.get("prompt", "")).strip()
     if not prompt:
@@ -84,13 +90,13 @@ def _case(at: int, row: Mapping[str, Any], source: Path) -> Case:
     return Case(
         id=_id(told.get("id"), at),
         prompt=prompt,
-        initial=_picture(told["initial_image"], source) if "initial_image" in told else None,
-        subjects=tuple(_subject(file, source) for file in several(told.get("subjects", []))),
+        initial=_picture(told["initial_image"], files) if "initial_image" in told else None,
+        subjects=tuple(_subject(file, files) for file in several(told.get("subjects", []))),
         rephrased=told.get("rephrased"),
         truth=Truth(
             labels=tuple(map(str, several(told.get("labels", [])))),
             wrong=tuple(map(str, several(told.get("wrong", [])))),
-            images=tuple(_picture(file, source) for file in several(told.get("real", []))),
+            images=tuple(_picture(file, files) for file in several(told.get("real", []))),
             data={key: value for key, value in told.items() if key not in OWN},
         ),
         seeds=seeds or (0,),
@@ -106,11 +112,11 @@ def _id(given: Any, at: int) -> str:
     return slug[:120] or f"{at:05}"
 
 
-def _picture(file: Any, source: Path) -> Picture:
-    return Picture.of(source.parent / Path(str(file)).expanduser())
+def _picture(file: Any, files: NamedFiles) -> Picture:
+    return Picture.of(files.find(str(file)))
 
 
-def _subject(given: Any, source: Path) -> Picture:
+def _subject(given: Any, files: NamedFiles) -> Picture:
     name, equals, file = str(given).partition("=")
-    picture = _picture(file if equals else given, source)
+    picture = _picture(file if equals else given, files)
     return picture.model_copy(update={"name": name.strip()}) if equals else picture

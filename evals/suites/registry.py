@@ -21,13 +21,16 @@ KINDS: Final[Mapping[str, str]] = {
 }
 
 
-async def find_suite(spec: str, wiring: Wiring, *, template: str = TEMPLATE, seed: int = 0) -> Suite:
+async def find_suite(
+    spec: str, wiring: Wiring, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False
+) -> Suite:
     """The suite of that name; a bare path is a prompt set, or where it is a folder a class list.
 
     Args:
         wiring: the user's own, for `runs`.
         template: the prompt of class lists, with `{name}`.
         seed: decides the cases of `sketch`, and is the seed of class lists.
+        allow_outside: a prompt set may name pictures outside of its folder.
 
     Raises:
         UsageError: no such suite, or it cannot be read.
@@ -40,10 +43,12 @@ async def find_suite(spec: str, wiring: Wiring, *, template: str = TEMPLATE, see
     if kind == "classes" and given:
         return class_suite(given, template=template, seed=seed)
     if kind == "prompts" and given:
-        return prompt_suite(given)
+        return prompt_suite(given, allow_outside=allow_outside)
     path = Path(spec).expanduser()
     if path.exists():
-        return class_suite(spec, template=template, seed=seed) if path.is_dir() else prompt_suite(spec)
+        if path.is_dir():
+            return class_suite(spec, template=template, seed=seed)
+        return prompt_suite(spec, allow_outside=allow_outside)
     if kind != spec or path.suffix or path.name != spec:
         raise UsageError(_not_there(spec, kind, given))
     guess = near(kind, [name.partition("[")[0].partition(":")[0] for name in KINDS])

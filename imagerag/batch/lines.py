@@ -19,6 +19,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.suites.columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.formatting.messages import unknown
 from imagerag.inputs import read_image
+from imagerag.store.named_files import NamedFiles
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
 """Where lines come from: a file, or prompts and objects of one's own."""
@@ -77,16 +78,21 @@ class Item:
         return _hash(self.id, self.prompt or self.raw, {**settings, **plain}, hashed)
 
 
-def items(source: Source) -> Iterator[Item]:
+def items(source: Source, *, allow_outside: bool = False) -> Iterator[Item]:
     """The lines of a batch, one after the other.
 
     Args:
         source: a file (`.jsonl`, `.csv` or `.txt`), or prompts and objects of one's own.
+        allow_outside: a file may name pictures outside of its folder.
 
     Raises:
         UsageError: no such file, or not of a kind that is known; an id that comes twice.
     """
-    told = _of_file(Path(source).expanduser()) if isinstance(source, str | Path) else _of_values(source)
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        told = _of_file(path, NamedFiles(path.parent, allow_outside=allow_outside))
+    else:
+        told = _of_values(source)
     known: dict[str, int] = {}
     for item in told:
         # Files are named by ids, and not every file system tells upper from lower case.
@@ -113,32 +119,32 @@ def notes(source: str | Path) -> list[str]:
 
 def _of_values(values: Iterable[str | Mapping[str, Any]]) -> Iterator[Item]:
     for index, value in enumerate(values, start=1):
-        yield _item(index, value, Path())
+        yield _item(index, value, NamedFiles(Path(), allow_outside=True))
 
 
-def _of_file(path: Path) -> Iterator[Item]:
+def _of_file(path: Path, files: NamedFiles) -> Iterator[Item]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{path} is no batch: its name has to end in {', '.join(SUFFIXES)}")
     try:
         if suffix in (".csv", ".tsv"):
-            yield from _of_csv(path)
+            yield from _of_csv(path, files)
             return
         with path.open("rb") as file:
-            yield from _of_lines(file, path.parent, suffix == ".txt")
+            yield from _of_lines(file, files, suffix == ".txt")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _of_lines(file: IO[bytes], folder: Path, plain: bool) -> Iterator[Item]:
+def _of_lines(file: IO[bytes], files: NamedFiles, plain: bool) -> Iterator[Item]:
     for index, line in enumerate(_lines(file), start=1):
         text, problem = _decoded(line)
         if problem:
             yield Item(index, _default_id(index), problem=problem, raw=_hash(line.hex()))
         elif text and plain:
-            yield _item(index, text, folder)
+            yield _item(index, text, files)
         elif text:
-            yield _of_json(index, text, folder)
+            yield _of_json(index, text, files)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
@@ -159,37 +165,37 @@ def _decoded(line: bytes) -> tuple[str, str]:
         return "", f"it is not UTF-8 text ({error.reason} at byte {error.start + 1})"
 
 
-def _of_json(index: int, text: str, folder: Path) -> Item:
+def _of_json(index: int, text: str, files: NamedFiles) -> Item:
     try:
         value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         return Item(index, _default_id(index), problem=f"it is not JSON: {error}", raw=text)
-    return _item(index, _options(named(value)) if isinstance(value, dict) else value, folder)
+    return _item(index, _options(named(value)) if isinstance(value, dict) else value, files)
 
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def _of_csv(path: Path) -> Iterator[Item]:
+def _of_csv(path: Path, files: NamedFiles) -> Iterator[Item]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = table(file, path.suffix.lower())
         try:
             if "prompt" not in named(dict.fromkeys(rows.fieldnames or (), "here")):
                 raise UsageError(f"{path} has no column 'prompt' in its first row")
-            yield from _of_rows(rows, path.parent)
+            yield from _of_rows(rows, files)
         except csv.Error as error:
             raise UsageError(f"{path}, line {rows.line_num}, is not CSV: {error}") from error
 
 
-def _of_rows(rows: Iterable[dict[Any, Any]], folder: Path) -> Iterator[Item]:
+def _of_rows(rows: Iterable[dict[Any, Any]], files: NamedFiles) -> Iterator[Item]:
     for index, row in enumerate(rows, start=1):
         if None in row:
             yield Item(index, _default_id(index), problem="it has more cells than the first row", raw=str(row))
             continue
         filled = named({name: cell.strip() for name, cell in row.items() if cell and cell.strip()})
         if filled:
-            yield _item(index, _options({name: _cell(name, cell) for name, cell in filled.items()}), folder)
+            yield _item(index, _options({name: _cell(name, cell) for name, cell in filled.items()}), files)
 
 
 def _cell(name: str, cell: str) -> Any:
@@ -210,7 +216,7 @@ def _options(row: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _item(index: int, value: Any, folder: Path) -> Item:
+def _item(index: int, value: Any, files: NamedFiles) -> Item:
     if isinstance(value, str):
         return _checked(Item(index, _default_id(index), value))
     if not isinstance(value, Mapping):
@@ -231,7 +237,7 @@ def _item(index: int, value: Any, folder: Path) -> Item:
         return Item(index, id_, prompt if isinstance(prompt, str) else "", problem=problem, raw=raw)
     given = {name: given for name, given in value.items() if name in OPTIONS and given is not None}
     try:
-        return _checked(Item(index, id_, str(prompt), _with_files(given, folder)))
+        return _checked(Item(index, id_, str(prompt), _with_files(given, files)))
     except UsageError as error:
         return Item(index, id_, str(prompt), problem=str(error), raw=raw)
 
@@ -247,41 +253,41 @@ def _unknown(value: Mapping[Any, Any]) -> str:
     return unknown("field", names[0], ["id", "prompt", *there]) if names else ""
 
 
-def _with_files(options: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The options with subjects as (name, file) and files relative to `folder`.
+def _with_files(options: dict[str, Any], files: NamedFiles) -> dict[str, Any]:
+    """The options with subjects as (name, file), and files where they are.
 
     Raises:
-        UsageError: they are not written so.
+        UsageError: they are not written so, or lie where they may not be read.
     """
     for name in SINGLE_FILES:
         if name in options:
-            options[name] = _file(options[name], folder)
+            options[name] = _file(options[name], files)
     if "subjects" in options:
         subjects = options["subjects"]
         subjects = [subjects] if isinstance(subjects, str | Mapping) else subjects
         if not isinstance(subjects, list | tuple):
             raise UsageError("subjects: a list of files, or of objects with name and image")
-        options["subjects"] = [_subject(subject, folder) for subject in subjects]
+        options["subjects"] = [_subject(subject, files) for subject in subjects]
     return options
 
 
-def _subject(subject: Any, folder: Path) -> tuple[str, Any]:
+def _subject(subject: Any, files: NamedFiles) -> tuple[str, Any]:
     if isinstance(subject, str):
         name, equals, file = subject.partition("=")
-        return (name.strip(), _file(file, folder)) if equals else ("", _file(subject, folder))
+        return (name.strip(), _file(file, files)) if equals else ("", _file(subject, files))
     if isinstance(subject, Mapping) and set(subject) <= {"name", "image"} and "image" in subject:
-        return str(subject.get("name", "")), _file(subject["image"], folder)
+        return str(subject.get("name", "")), _file(subject["image"], files)
     if isinstance(subject, list | tuple) and len(subject) == 2:
-        return str(subject[0]), _file(subject[1], folder)
-    return "", _file(subject, folder)
+        return str(subject[0]), _file(subject[1], files)
+    return "", _file(subject, files)
 
 
-def _file(file: Any, folder: Path) -> Path | bytes:
+def _file(file: Any, files: NamedFiles) -> Path | bytes:
     if isinstance(file, bytes):
         return file
     if not isinstance(file, str | Path) or not str(file):
         raise UsageError(f"an image is the name of a file, not {type(file).__name__}")
-    return folder / Path(file).expanduser()
+    return files.find(file)
 
 
 def _checked(item: Item) -> Item:

@@ -61,6 +61,7 @@ class Batch:
         retry_failed: on going on, run lines that failed once more.
         concurrency: runs at once, 1 to 64.
         max_cost_usd: US dollars that the whole batch may spend.
+        allow_outside: the file may name pictures outside of its folder.
         warn: told, before anything is drawn or paid, what is likely to go wrong; once for all lines.
 
     Attributes:
@@ -79,6 +80,7 @@ class Batch:
     retry_failed: bool = False
     concurrency: int = 4
     max_cost_usd: float | None = None
+    allow_outside: bool = False
     warn: Callable[[Sequence[str]], None] = field(default=lambda warnings: None, repr=False)
 
     total: int | None = field(default=None, init=False)
@@ -149,7 +151,7 @@ class Batch:
 
     async def _results(self, done: frozenset[str]) -> AsyncGenerator[BatchResult]:
         """Results of a bounded pool of workers that share the input."""
-        left = (item for item in items(self.source) if item.id not in done)
+        left = (item for item in items(self.source, allow_outside=self.allow_outside) if item.id not in done)
         ready: asyncio.Queue[BatchResult | BaseException | None] = asyncio.Queue(self.concurrency)
         workers = [asyncio.create_task(self._work(left, ready)) for _ in range(self.concurrency)]
         try:
@@ -308,13 +310,14 @@ class Batch:
         if not isinstance(self.source, str | Path | Sequence):
             return
         self.total = 0
-        for item in items(self.source):
+        for item in items(self.source, allow_outside=self.allow_outside):
             self.total += 1
             old = done.get(item.id)
             if old is not None and item.digest(self._started.settings) != old.input:
                 raise UsageError(
-                    f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r}): give it "
-                    "an id of its own, put the old one back, or start in another folder"
+                    f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r})"
+                    f"{item.problem and f' ({item.problem})'}: give it an id of its own, put the old one back, or "
+                    "start in another folder"
                 )
         if not self.total:
             raise UsageError("there is not one prompt in it")
@@ -324,7 +327,7 @@ class Batch:
         if not isinstance(self.source, str | Path | Sequence):
             return []
         prompts: dict[str | None, list[str]] = {}
-        for item in items(self.source):
+        for item in items(self.source, allow_outside=self.allow_outside):
             if item.id not in done and not item.problem:
                 prompts.setdefault(self._options(item).get("library"), []).append(item.prompt)
         named = self.rag.settings

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.agent.errors import LibraryError, RunStateError, UsageError
 from imagerag.agent.record import RunRecord, Status
 from imagerag.agent.types import ImageRef, Outcome
+from imagerag.chat.allowance import Allowance, Share, UsageLimits
 from imagerag.chat.answers import Ceilings, ToolAnswer, least
 from imagerag.chat.failing import tell_error
 from imagerag.chat.finds import tell_answer, tell_picture, tell_search
@@ -46,10 +47,19 @@ class ChatService:
         inputs: which files and addresses may be read. A model writes these paths, so that by default they must lie
             below the current folder, and addresses are off.
         ceilings: what each run may come to at most.
+        allowance: what all of them may come to together; no limit when None.
     """
 
-    def __init__(self, rag: "ImageRAG", *, inputs: InputPolicy | None = None, ceilings: Ceilings | None = None) -> None:
+    def __init__(
+        self,
+        rag: "ImageRAG",
+        *,
+        inputs: InputPolicy | None = None,
+        ceilings: Ceilings | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
         self.rag = rag
+        self.allowance = allowance or Allowance(UsageLimits())
         self.ceilings = ceilings or Ceilings()
         self.pictures = Pictures(rag, inputs or _default_inputs())
         self._live: set[str] = set()
@@ -122,13 +132,22 @@ class ChatService:
 
     async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolAnswer:
         given = request.model_dump(exclude={"initial_image", "subjects"})
-        given |= self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s)
         given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
         if request.initial_image is not None:
             given["initial_image"] = await self.pictures.read(request.initial_image, library)
         given["subjects"] = [(one.name, await self.pictures.read(one.image, library)) for one in request.subjects]
-        return await self._follow(self.rag.stream(run_id=run_id, **given), on_event)
+        async with self._spending(request) as (share, limits):
+            return await self._follow(self.rag.stream(run_id=run_id, **{**given, **limits}), on_event, share)
+
+    @asynccontextmanager
+    async def _spending(
+        self, request: GenerateImage | ContinueRun | AskLibrary
+    ) -> AsyncIterator[tuple[Share, dict[str, Any]]]:
+        """What a request may spend: by its own limits, by those of each run, and by what is left to the server."""
+        limits = self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s)
+        async with self.allowance.share(limits["max_calls"], limits["max_cost_usd"]) as share:
+            yield share, {**limits, "max_calls": share.max_calls, "max_cost_usd": share.max_cost_usd}
 
     async def _continue(self, request: ContinueRun, on_event: OnEvent | None, run_id: str | None) -> ToolAnswer:
         record = await self.rag.record(request.run_id)
@@ -137,20 +156,43 @@ class ChatService:
         if why_not := _out_of_turn(record.status, request):
             raise RunStateError(f"run {record.run_id} {why_not}")
         if record.status != "ended":
-            return await self._follow(self.rag.stream_resume(record.run_id, choose=request.choose), on_event)
-        events = self.rag.stream_continue(
-            record.run_id,
-            more_rounds=least(request.more_rounds, self.ceilings.max_rounds) or 0,
-            without=request.without,
-            keep=request.keep,
-            use=request.use,
-            prompt=request.prompt,
-            new_id=run_id,
-            **self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s),
-        )
-        return await self._follow(events, on_event)
+            return await self._resume(record, request, on_event)
+        async with self._spending(request) as (share, limits):
+            events = self.rag.stream_continue(
+                record.run_id,
+                more_rounds=least(request.more_rounds, self.ceilings.max_rounds) or 0,
+                without=request.without,
+                keep=request.keep,
+                use=request.use,
+                prompt=request.prompt,
+                new_id=run_id,
+                **limits,
+            )
+            return await self._follow(events, on_event, share)
 
-    async def _follow(self, run: "AsyncGenerator[RunEvent]", on_event: OnEvent | None) -> ToolAnswer:
+    async def _resume(self, record: RunRecord, request: ContinueRun, on_event: OnEvent | None) -> ToolAnswer:
+        """Go on with a run within the limits it was begun with, which nobody can change any more."""
+        knobs = record.setup.knobs if record.setup else None
+        made, usd = sum(record.calls.values()), record.cost_usd or 0.0
+        calls = None if knobs is None or knobs.max_calls is None else max(0, knobs.max_calls - made)
+        cost = None if knobs is None or knobs.max_cost_usd is None else max(0.0, knobs.max_cost_usd - usd)
+        unbounded = (calls is None and self.allowance.calls_limited) or (cost is None and self.allowance.cost_limited)
+        if unbounded:
+            raise UsageError(
+                f"run {record.run_id} was begun without limits, and this server has some: resume it in a terminal"
+            )
+        async with self.allowance.share(calls, cost, whole=True) as share:
+            events = self.rag.stream_resume(record.run_id, choose=request.choose)
+            return await self._follow(events, on_event, share, before=record)
+
+    async def _follow(
+        self,
+        run: "AsyncGenerator[RunEvent]",
+        on_event: OnEvent | None,
+        share: Share,
+        *,
+        before: RunRecord | None = None,
+    ) -> ToolAnswer:
         run_id, record = "", None
         try:
             async with aclosing(run) as events:
@@ -161,8 +203,23 @@ class ChatService:
                         await on_event(event)
         finally:
             self._live.discard(run_id)
+            await self._book(share, run_id, before)
         assert record is not None, "a run's last event carries its record"
         return await self._of_run(record)
+
+    async def _book(self, share: Share, run_id: str, before: RunRecord | None) -> None:
+        """Book what a run has spent, also where it was cancelled or failed; all that it might, where nobody knows."""
+        if not (self.allowance.calls_limited or self.allowance.cost_limited):
+            return
+        if not run_id:
+            share.book(0, 0.0)  # refused before its first step
+            return
+        with suppress(Exception):
+            now = await self.rag.record(run_id)
+            made, paid = (sum(before.calls.values()), before.cost_usd or 0.0) if before else (0, 0.0)
+            share.book(
+                max(0, sum(now.calls.values()) - made), None if now.cost_usd is None else max(0.0, now.cost_usd - paid)
+            )
 
     async def _describe(self, run_id: str) -> ToolAnswer:
         return await self._of_run(await self.rag.record(run_id))
@@ -204,14 +261,16 @@ class ChatService:
         )
 
     async def _ask(self, request: AskLibrary) -> ToolAnswer:
-        record = await self.rag.ask(
-            request.question,
-            library=request.library,
-            thread=request.thread,
-            follow_up=True,
-            compare=request.compare,
-            **self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s),
-        )
+        async with self._spending(request) as (share, limits):
+            record = await self.rag.ask(
+                request.question,
+                library=request.library,
+                thread=request.thread,
+                follow_up=True,
+                compare=request.compare,
+                **limits,
+            )
+            share.book(sum(record.calls.values()), record.cost_usd)
         if record.library:
             self.pictures.remember((one.id for one in record.retrieved), record.library)
         found = answer_report(record)

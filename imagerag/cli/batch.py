@@ -55,6 +55,7 @@ TECHNICAL, BUDGET = 1, 5
 @click.option("--concurrency", type=int, default=4, metavar="N", help="Runs at once, 1 to 64.")
 @click.option("--resume", is_flag=True, help="Go on with the batch in DIR, with what it was started with.")
 @click.option("--retry-failed", is_flag=True, help="With --resume: run lines that failed once more.")
+@click.option("--allow-outside", is_flag=True, help="FILE may name files anywhere on this machine.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most for the whole batch.")
 @click.option("--max-run-cost-usd", type=float, metavar="X", help="US dollars at most for each run.")
 @assume_option
@@ -90,6 +91,7 @@ def batch_command(
     concurrency: int,
     resume: bool,
     retry_failed: bool,
+    allow_outside: bool,
     max_cost_usd: float | None,
     preset: str | None,
     generator: str | None,
@@ -133,6 +135,7 @@ def batch_command(
         retry_failed=retry_failed,
         concurrency=concurrency,
         max_cost_usd=max_cost_usd,
+        allow_outside=allow_outside,
         warn=lambda warnings: say_all(warning_lines(warnings), err=True),
     )
     say_all(warning_lines(notes(prompts)), err=True)

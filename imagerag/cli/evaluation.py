@@ -34,6 +34,7 @@ BUDGET_SPENT = 5
 @click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
 @click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]")
 @click.option("--library", metavar="NAME", help="Where references come from; the suite's own where it makes one.")
+@click.option("--allow-outside", is_flag=True, help="SUITE may name files anywhere on this machine.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N cases.")
 @click.option("--tag", "tags", multiple=True, metavar="T", help="Only cases that have all of these tags.")
 @click.option("--seeds", type=click.IntRange(1), metavar="N", help="N seeds for every case.")
@@ -100,7 +101,8 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     arms = parse_arms(given["arms"], given["arms_file"])
     if given["arms_file"]:
         check_arms_file(arms, given["arms_file"])
-    suite = await find_suite(spec, rag.wiring, template=given["template"], seed=given["seed"])
+    names = ("template", "seed", "allow_outside")
+    suite = await find_suite(spec, rag.wiring, **{name: given[name] for name in names})
     say_all(warning_lines(suite.notes), err=True)
     suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
     settings, own = rag.settings, next(iter(suite.libraries), None)

@@ -42,6 +42,7 @@ SHOWN: Final = 20
 @click.option("--embedder", metavar="SPEC", help="Encoder of a new library; one that exists knows its own.")
 @click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave files or folders out: drafts, '*.gif', 'raw/*'.")
+@click.option("--allow-outside", is_flag=True, help="The manifest may name files anywhere on this machine.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
 @quiet_option
@@ -54,6 +55,7 @@ def index_command(
     embedder: str | None,
     manifest: str | None,
     exclude: tuple[str, ...],
+    allow_outside: bool,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -73,9 +75,8 @@ def index_command(
     def warn(text: str) -> None:
         say_all(warning_lines([text]), err=True)
 
-    report, opened = asyncio.run(
-        _index(rag, name, paths, embedder=embedder, manifest=manifest, exclude=exclude, progress=progress, warn=warn)
-    )
+    given = {"embedder": embedder, "manifest": manifest, "exclude": exclude, "allow_outside": allow_outside}
+    report, opened = asyncio.run(_index(rag, name, paths, **given, progress=progress, warn=warn))
     if as_json:
         say_json(document(report, opened))
     else:

@@ -7,10 +7,12 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.mcp.connection_limits import ACCEPTED_AT_ONCE, ConnectionLimits, RequestLimit, protocol_within
+from imagerag.mcp.session_limits import SessionLimit
 
 if TYPE_CHECKING:
     import uvicorn
@@ -24,6 +26,7 @@ GONE: Final = "imagerag.gone"
 
 SESSION_IDLE_S: Final = 600.0
 MAX_SESSIONS: Final = 1_000
+SESSIONS_PER_CLIENT: Final = 64
 SHUTDOWN_S: Final = 5
 _LOCAL_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 MIN_TOKEN: Final = 16
@@ -40,6 +43,8 @@ class HttpOptions:
         port: 0 takes a free one.
         token: what clients must send as `Authorization: Bearer TOKEN`; None asks for nothing, on loopback only.
         names: further names that clients reach this server by.
+        sessions: that one client address may have open.
+        connections: how many there may be, and how long they may take.
 
     Raises:
         UsageError: reachable from elsewhere without a token or without a name, or a token that is too short.
@@ -49,6 +54,8 @@ class HttpOptions:
     port: int = 8765
     token: str | None = None
     names: tuple[str, ...] = ()
+    sessions: int = SESSIONS_PER_CLIENT
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
     def __post_init__(self) -> None:
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
@@ -57,7 +64,8 @@ class HttpOptions:
             return
         if not self.token:
             raise UsageError(
-                f"--host {self.host} can be reached from elsewhere, so it needs a token: --token or IMAGERAG_MCP_TOKEN"
+                f"--host {self.host} can be reached from elsewhere, so it needs a token: --token-file FILE or "
+                "IMAGERAG_MCP_TOKEN"
             )
         if self.host in ("0.0.0.0", "::", "") and not self.names:
             raise UsageError(
@@ -103,8 +111,9 @@ def make_app(server: "MCPServer[None]", options: HttpOptions, left: Callable[[st
         session_idle_timeout=SESSION_IDLE_S,
         max_sessions=MAX_SESSIONS,
     )
-    noticing = Noticing(app, left)
-    return HangingUp(TokenGate(noticing, options.token) if options.token else noticing)
+    # A session that is ended for want of room is left by its client as one that it ended itself.
+    limited = RequestLimit(SessionLimit(Noticing(app, left), options.sessions), options.connections.per_client)
+    return HangingUp(TokenGate(limited, options.token) if options.token else limited)
 
 
 class HangingUp:
@@ -209,16 +218,23 @@ async def serve(app: "ASGIApp", options: HttpOptions) -> None:
     listening = bound(options)
     asks = "a token" if options.token else "no token, this machine only"
     print(f"imagerag: MCP on {address_of(listening)} ({asks}); Ctrl-C stops it", file=sys.stderr, flush=True)
-    await listener(app).serve(sockets=[listening])
+    await listener(app, options.connections).serve(sockets=[listening])
 
 
-def listener(app: "ASGIApp") -> "uvicorn.Server":
-    """What speaks HTTP: quiet, and stopped within seconds even while clients hold connections open."""
+def listener(app: "ASGIApp", limits: ConnectionLimits | None = None) -> "uvicorn.Server":
+    """What speaks HTTP: quiet, within limits, and stopped within seconds even while clients hold connections open."""
     import uvicorn
 
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_level="error", access_log=False, lifespan="on", timeout_graceful_shutdown=SHUTDOWN_S, ws="none"
+            app,
+            http=protocol_within((limits or ConnectionLimits()).fitting()),
+            backlog=ACCEPTED_AT_ONCE,
+            log_level="error",
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            ws="none",
         )
     )
 

@@ -229,8 +229,10 @@ async def serve_http(serving: Serving, options: "HttpOptions") -> None:
     Raises:
         UsageError: the address cannot be bound.
     """
+    from imagerag.logs import log_steadily
     from imagerag.mcp.http import make_app, serve
 
+    log_steadily()  # before the SDK, which sets up a handler of its own
     server = serving.build()
     await serve(make_app(server, options, lambda session: serving.desk.jobs.leave(session)), options)
 

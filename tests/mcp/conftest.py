@@ -69,6 +69,7 @@ class Place:
     Attributes:
         serving: the newest server.
         url: where it listens.
+        manager: the SDK's keeper of its sessions.
     """
 
     home: Path
@@ -77,6 +78,7 @@ class Place:
     library: ScriptedLibrary = field(default_factory=lambda: ScriptedLibrary(elsewhere=0.1))
     serving: Serving | None = None
     url: str = ""
+    manager: Any = None
 
     def rag(self) -> ImageRAG:
         rag = ImageRAG(generator="loop", judge="loop", library="loop", home=self.home)
@@ -94,12 +96,14 @@ class Place:
 
     @asynccontextmanager
     async def listening(
-        self, *, token: str | None = None, inputs: InputPolicy | None = None, **limits: Any
+        self, *, token: str | None = None, inputs: InputPolicy | None = None, sessions: int = 64, **limits: Any
     ) -> AsyncIterator[str]:
         """A server on a free port; stopped at the end, its runs with it."""
-        serving, options = self.make(inputs=inputs, **limits), HttpOptions(port=0, token=token)
-        app = make_app(serving.build(), options, lambda session: serving.desk.jobs.leave(session))
-        server, socket = listener(app), bound(options)
+        serving, options = self.make(inputs=inputs, **limits), HttpOptions(port=0, token=token, sessions=sessions)
+        built = serving.build()
+        app = make_app(built, options, lambda session: serving.desk.jobs.leave(session))
+        self.manager = built.session_manager
+        server, socket = listener(app, options.connections), bound(options)
         task = asyncio.create_task(server.serve(sockets=[socket]))
         while not server.started:
             assert not task.done(), task.exception()

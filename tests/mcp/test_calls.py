@@ -322,3 +322,26 @@ async def test_many_calls_at_once_each_get_their_own_answer(place: Any, connect:
         )
     assert {result.structured_content["outcome"] for result in results} == {"aligned"}
     assert len({result.structured_content["run_id"] for result in results}) == 6
+
+
+async def test_a_server_begins_no_run_once_its_own_limit_is_spent(place: Any, connect: Any) -> None:
+    from imagerag.chat.allowance import Allowance, UsageLimits
+    from imagerag.chat.service import ChatService
+
+    make, allowance = place.make, Allowance(UsageLimits(max_calls=2))
+
+    def limited(**given: Any) -> Any:
+        serving = make(**given)
+        serving.service = ChatService(serving.service.rag, allowance=allowance)
+        return serving
+
+    place.make = limited
+    async with place.listening() as url, connect(url) as client:
+        first = await client.call_tool("generate_image", {"prompt": PROMPT, "max_calls": 50})
+        assert first.structured_content["outcome"] == "budget_exhausted"
+        assert place.loopback.count() == 2
+        for tool, arguments in (("generate_image", {"prompt": PROMPT}), ("ask_library", {"question": "a star?"})):
+            refused = await client.call_tool(tool, arguments)
+            assert refused.is_error
+            assert "2 of 2 model calls" in said(refused)
+    assert place.loopback.count() == 2

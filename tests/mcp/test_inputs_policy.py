@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from imagerag import UsageError
 from imagerag.inputs_policy import InputPolicy
-from imagerag.tools.fetch import Fetcher, is_public
+from imagerag.tools.addresses import is_public
+from imagerag.tools.fetch import Fetcher
 from imagerag.tools.loopback import tiny_png
 
 PNG = tiny_png("a")

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import http.client
 import io
 import json
 import os
@@ -333,3 +334,78 @@ def test_images_that_cannot_be(server: str) -> None:
     error.value.close()
     assert status(f"{server}/images/{'0' * 64}") == 404
     assert status(f"{server}/images/..%2f..%2fstore.sqlite") == 404
+
+
+def answered(server: str, path: str, headers: dict[str, str], *, method: str = "GET", body: bytes = b"") -> Any:
+    """(status, headers, body) of a request as it is, its Host included."""
+    connection = http.client.HTTPConnection(server.removeprefix("http://"), timeout=60)
+    try:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+RUN = json.dumps({"assistant_id": "imagerag", "input": {"prompt": "a red solid circle of a web page"}}).encode()
+FOREIGN = ("https://evil.example", "http://localhost:3000", "null", "https://smith.langchain.com.evil.example")
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_web_page_starts_no_run_and_reads_nothing(server: str, home: Path, origin: str) -> None:
+    # "Simple" requests: a browser sends them without asking first.
+    for path, body in (("/runs/wait", RUN), ("/threads", b"{}"), ("/images", b"x"), ("/store/items", b"{}")):
+        sent = {"Origin": origin, "Content-Type": "text/plain"}
+        status_, headers, said = answered(server, path, sent, method="POST", body=body)
+        assert (status_, "access-control-allow-origin" in headers) == (403, False), said
+    asks = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Private-Network": "true"}
+    status_, headers, _ = answered(server, "/runs/wait", asks, method="OPTIONS")
+    assert status_ == 403
+    assert not [name for name in headers if name.startswith("access-control")]
+    assert answered(server, "/openapi.json", {"Origin": origin})[0] == 403
+    assert "of a web page" not in "".join(entry.prompt or "" for entry in asyncio.run(ImageRAG(home=home).runs()))
+
+
+def test_a_page_loads_no_picture_of_this_server(server: str) -> None:
+    asks = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    assert answered(server, f"/images/{'0' * 64}", asks)[0] == 403
+    assert answered(server, "/ok", asks | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"})[0] == 403
+    assert answered(server, "/ok", asks | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"})[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:2024", "127.0.0.1.evil.example", "192.168.1.7", ""])
+def test_a_name_that_was_made_to_lead_here_is_not_answered(server: str, host: str) -> None:
+    """DNS rebinding: the page's own name leads to this machine, and its requests come without a foreign origin."""
+    for path in ("/ok", "/docs", f"/images/{'0' * 64}"):
+        assert answered(server, path, {"Host": host})[0] in (400, 403)
+    sent = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
+    status_, _, said = answered(server, "/runs/wait", sent, method="POST", body=RUN)
+    assert status_ in (400, 403)
+    assert b"attempts" not in said
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost:9", "127.0.0.1", "[::1]"])
+def test_this_machines_own_names_and_pages_are_answered(server: str, host: str) -> None:
+    assert answered(server, "/ok", {"Host": host})[0] == 200
+    assert answered(server, "/ok", {"Host": host, "Origin": f"http://{host}"})[0] == 200
+
+
+def test_studio_is_on_the_list(server: str) -> None:
+    studio = "https://smith.langchain.com"
+    asks = {"Origin": studio, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
+    status_, headers, _ = answered(server, "/runs/wait", asks, method="OPTIONS")
+    assert (status_, headers["access-control-allow-origin"]) == (200, studio)
+    assert answered(server, "/ok", {"Origin": studio})[1]["access-control-allow-origin"] == studio
+
+
+def test_no_result_is_sent_to_an_address_in_a_request(server: str) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(1)
+        hook = f"http://127.0.0.1:{listening.getsockname()[1]}/hook"
+        for webhook in (hook, "/store/items"):
+            body = json.dumps(json.loads(RUN) | {"webhook": webhook}).encode()
+            answered(server, "/runs/wait", {"Content-Type": "application/json"}, method="POST", body=body)
+        with pytest.raises(TimeoutError):
+            listening.accept()

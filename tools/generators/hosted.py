@@ -1,6 +1,6 @@
 """What every generator behind one of OpenAI's protocols shares: its account, what its model takes, what it costs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final, TypedDict
@@ -80,10 +80,12 @@ class HostedGenerator:
         """What is known of its prices before a call."""
         return tariff_of(self._price, draws=True)
 
-    async def _fetched(self, url: str) -> bytes:
-        """The image behind an address that the service gave."""
+    async def _fetched(self, url: str, *, by_model: bool = False, hosts: Collection[str] = ()) -> bytes:
+        """The image behind an address that the service gave, or that its model wrote."""
         account = self._account
-        return await fetched(url, account.base_url, self.identity, self._timeout_s, account.key)
+        return await fetched(
+            url, account.base_url, self.identity, self._timeout_s, account.key, by_model=by_model, hosts=hosts
+        )
 
     @property
     def max_references(self) -> int:

@@ -16,7 +16,7 @@ from imagerag.tools.generators.models import check_request
 from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
 from imagerag.tools.generators.results import checked, data_url, decoded, first_image, is_address, is_path, misplaced
 from imagerag.tools.generators.words import no_image
-from imagerag.tools.options import Reader, Words
+from imagerag.tools.options import Hosts, Reader, Words
 from imagerag.tools.reasoning_tags import answer_in
 from imagerag.tools.specs import BackendSpec
 
@@ -34,7 +34,12 @@ _BARE: Final = re.compile(
 
 MODALITIES: Final = ("image", "text")
 
-OPTIONS: Final[Mapping[str, Reader]] = {**HOSTED_OPTIONS, "modalities": Words(*MODALITIES), "image_config": bool}
+OPTIONS: Final[Mapping[str, Reader]] = {
+    **HOSTED_OPTIONS,
+    "modalities": Words(*MODALITIES),
+    "image_config": bool,
+    "image_hosts": Hosts(),
+}
 """What may follow the `?` of a spec, as `OpenAIChatImages` takes it: `modalities=image`, `image_config=true`, …"""
 
 
@@ -46,6 +51,7 @@ class OpenAIChatImages(HostedGenerator):
         image_config: whether a size is put as an aspect ratio in `image_config`; default at OpenRouter only. Where it
             is not, no size can be asked for.
         extra_body: further fields of the request.
+        image_hosts: other hosts that pictures come from, where the model itself writes their addresses, with a query.
         hosting: where it is, and what is known of it (see `Hosting`).
     """
 
@@ -58,9 +64,11 @@ class OpenAIChatImages(HostedGenerator):
         modalities: Sequence[str] = MODALITIES,
         image_config: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        image_hosts: Sequence[str] = (),
         **hosting: Unpack[Hosting],
     ) -> None:
         self._modalities, self._extra = list(modalities), dict(extra_body or {})
+        self._image_hosts = tuple(image_hosts)
         asked = None if self._modalities == list(MODALITIES) else " ".join(self._modalities) or "none"
         told = {"modalities": asked, "image_config": image_config, "extra": digest(self._extra)}
         super().__init__("openai-chat", model, hosting, told=told)
@@ -121,7 +129,7 @@ class OpenAIChatImages(HostedGenerator):
         if not isinstance(answer, ChatCompletion):
             raise unreadable(self.identity, "something that is no chat completion; does the address end in /v1?")
         secrets, choice = self._account.secrets, answer.choices[0] if answer.choices else None
-        url = next(image_urls(choice.message), None) if choice is not None else None
+        url, by_model = next(image_urls(choice.message), (None, False)) if choice is not None else (None, False)
         if url is None:  # a picture that is there counts, whatever is said beside it
             check_error_field((answer.model_extra or {}).get("error"), self.identity, secrets)
         if choice is None:
@@ -135,7 +143,10 @@ class OpenAIChatImages(HostedGenerator):
             if is_refusal_reason(choice.finish_reason) or is_refusal_reason(extra.get("native_finish_reason")):
                 raise refusal(self.identity, _text(choice.message.content), secrets)
             raise misplaced(answer, self.identity) or no_image(self.identity, _text(choice.message.content), secrets)
-        data = await self._fetched(url) if is_address(url) or is_path(url) else decoded(url, self.identity)
+        if is_address(url) or is_path(url):
+            data = await self._fetched(url, by_model=by_model, hosts=self._image_hosts)
+        else:
+            data = decoded(url, self.identity)
         whole, media_type = await checked(data, self.identity)
         cost = cost_of(self._price, self._model, answer.usage)
         return GeneratedImage(data=whole, media_type=media_type, cost_usd=cost, usage=usage_of(answer.usage))
@@ -145,8 +156,9 @@ _BASE64: Final = re.compile(r"\s*(?:iVBORw0KGgo|/9j/|UklGR)[\w+/=\s-]{40,}$")
 """A text that is nothing but a picture."""
 
 
-def image_urls(message: Any) -> Iterator[str]:
-    """The addresses (data URLs mostly) or base64 of a message's images, in the forms that services put them in.
+def image_urls(message: Any) -> Iterator[tuple[str, bool]]:
+    """The addresses (data URLs mostly) or base64 of a message's images, in the forms that services put them in; and
+    whether they stand in the model's own words.
 
     `message.images` (OpenRouter), `message.image` (LiteLLM), parts of a content list (vLLM-omni and others), and
     Markdown or a bare data URL in the text.
@@ -154,14 +166,13 @@ def image_urls(message: Any) -> Iterator[str]:
     extra, content = message.model_extra or {}, message.content
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
     pictures = [{name: part[name] for name in part if name not in ("text", "type")} for part in parts]
-    yield from filter(
-        None, map(first_image, [{"images": extra.get("images")}, {"image": extra.get("image")}, *pictures])
-    )
+    placed = map(first_image, [{"images": extra.get("images")}, {"image": extra.get("image")}, *pictures])
+    yield from ((url, False) for url in placed if url)
     text = answer_in(_text(content))
-    yield from (found["url"] for found in _MARKDOWN.finditer(text))
-    yield from (found[0] for found in _BARE.finditer(text))
+    yield from ((found["url"], True) for found in _MARKDOWN.finditer(text))
+    yield from ((found[0], True) for found in _BARE.finditer(text))
     if _BASE64.match(text):
-        yield text
+        yield text, True
 
 
 def _text(content: Any) -> str:

@@ -5,17 +5,17 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
 from imagerag.agent.images import MAX_BYTES, decode
+from imagerag.tools.fetch import Fetcher, FetchError
 from imagerag.tools.generators.error_bodies import holds_picture
 from imagerag.tools.generators.failures import redact, unreadable
 
 if TYPE_CHECKING:
-    import httpx2
     from pydantic import BaseModel
 
 _LONGEST_PATH: Final = 1000
@@ -127,56 +127,62 @@ def data_url(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-async def fetched(url: str, base_url: str, who: str, timeout_s: float, key: str | None = None) -> bytes:
-    """The image behind an address that a service gave: over https, or from the host that was asked.
+async def fetched(
+    url: str,
+    base_url: str,
+    who: str,
+    timeout_s: float,
+    key: str | None = None,
+    *,
+    by_model: bool = False,
+    hosts: Collection[str] = (),
+) -> bytes:
+    """The image behind an address that came with an answer: over https from a public one, or from the host asked.
 
-    The picture is paid for when its address comes, so fetching it is tried several times, and drawing it is not. No
-    redirect is followed, and the key goes only to the very server that was asked, where it wants one.
+    The picture is paid for when its address comes, so fetching it is tried several times, and drawing it is not. The
+    key goes only to the very server that was asked, where it wants one.
+
+    Args:
+        by_model: the address stands in the model's own words. Whoever writes into a model's prompt can make it write
+            one that carries away what it read, so it is fetched from other hosts only without a query.
+        hosts: other hosts that the user named, which may have a query all the same.
 
     Raises:
         UnreadableImageError: no image there, or another kind of address; its `data` is the address.
-        BackendError: more than 64 MB.
     """
-    import httpx2
-
     place, why = _place(url.strip(), base_url, who), ""
+    given, own = urlsplit(place), urlsplit(base_url).hostname or ""
+    if by_model and given.query and given.hostname not in {own, *hosts}:
+        raise _elsewhere(who, f"is not fetched: it has a query (image_hosts={given.hostname} allows it)", place)
+    fetcher = Fetcher(max_bytes=MAX_BYTES, timeout_s=timeout_s, clear=False, own_host=own)
     for pause in (*_PAUSES_S, None):
         try:
-            async with httpx2.AsyncClient(timeout=timeout_s) as client:
-                return await _got(client, place, base_url, who, key)
-        except _NotThereError as error:
-            why = str(error)
-            if error.final:
+            return await _got(fetcher, place, base_url, key)
+        except FetchError as error:
+            why = error.why
+            if not error.passing:
                 break
-        except httpx2.HTTPError as error:
-            why = f"cannot be reached ({type(error).__name__})"
+        except UsageError as error:
+            why = str(error)
+            break
         if pause is not None:
             await asyncio.sleep(pause)
-    told = redact(place.partition("?")[0])
-    raise UnreadableImageError(f"{who} put its image at an address that {why}: {told}", data=place.encode())
+    raise _elsewhere(who, why, place)
 
 
-class _NotThereError(Exception):
-    def __init__(self, status: int) -> None:
-        super().__init__(f"answers HTTP {status}")
-        self.final = status < 500 and status not in (404, 408, 409, 423, 425, 429)
+def _elsewhere(who: str, why: str, place: str) -> UnreadableImageError:
+    shown = redact(place.partition("?")[0])
+    return UnreadableImageError(f"{who} put its image at an address that {why}: {shown}", data=place.encode())
 
 
-async def _got(client: "httpx2.AsyncClient", place: str, base_url: str, who: str, key: str | None) -> bytes:
-    same = urlsplit(place)[:2] == urlsplit(base_url)[:2]
-    for headers in ({}, {"Authorization": f"Bearer {key}"}) if same and key else ({},):
-        async with client.stream("GET", place, headers=headers) as response:
-            if response.status_code in (401, 403) and not headers and same and key:
-                continue
-            if response.status_code != 200:
-                raise _NotThereError(response.status_code)
-            whole = bytearray()
-            async for piece in response.aiter_bytes():
-                whole += piece
-                if len(whole) > MAX_BYTES:
-                    raise BackendError(f"{who} answered with more than {MAX_BYTES >> 20} MB", retryable=False)
-            return bytes(whole)
-    raise _NotThereError(403)
+async def _got(fetcher: Fetcher, place: str, base_url: str, key: str | None) -> bytes:
+    """What is there; with the key only where the server that was asked wants it."""
+    try:
+        return await fetcher.fetch(place)
+    except FetchError as error:
+        if error.status not in (401, 403) or not key or urlsplit(place)[:2] != urlsplit(base_url)[:2]:
+            raise
+    return await fetcher.fetch(place, headers={"Authorization": f"Bearer {key}"})
 
 
 def _place(url: str, base_url: str, who: str) -> str:

@@ -219,7 +219,7 @@ class Loopback:
 
     def _early(self, request: Recorded, authorization: str) -> Answer | None:
         if request.endpoint == "files":
-            data = self._files.get(request.path.rpartition("/")[2])
+            data = self._files.get(request.path.partition("?")[0].rpartition("/")[2])
             return Answer(200, data, media_type_of(data)) if data else Answer(404, b"", "text/plain")
         if self._key is not None and authorization != f"Bearer {self._key}":
             return rejected(Rejection("Incorrect API key provided.", "invalid_api_key", None, 401))

@@ -1,0 +1,84 @@
+"""What servers of one home have spent on a day: kept on the disk, so that a restart does not begin the day anew.
+
+An amount is written down before it may be spent, and set right afterwards. Of a process that died in between, the
+amount stays as it was written down: the most that it can have spent.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from imagerag.store.sqlite import BUSY_S, ensure
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Model calls, and US dollars."""
+
+    calls: int = 0
+    usd: float = 0.0
+
+
+def today() -> str:
+    """The day, as everybody counts it: in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+@dataclass(frozen=True)
+class DailyUsage:
+    """Spending by the day.
+
+    Attributes:
+        path: the SQLite file; made when it is first written to.
+    """
+
+    path: Path
+
+    def spent(self, day: str) -> Amount:
+        """What was spent, or may yet be, on a day."""
+        with self._open() as connection:
+            return _sum(connection, day)
+
+    def take(self, day: str, amount: Amount, most: Amount) -> int | None:
+        """Write down that an amount may be spent; None where more than `most` would have been spent that day.
+
+        Returns:
+            The number of the entry, to `settle` it.
+        """
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            spent = _sum(connection, day)
+            if spent.calls + amount.calls > most.calls or spent.usd + amount.usd > most.usd + 1e-9:
+                connection.execute("ROLLBACK")
+                return None
+            entry = connection.execute(
+                "INSERT INTO spending (day, calls, usd) VALUES (?, ?, ?)", (day, amount.calls, amount.usd)
+            ).lastrowid
+            connection.execute("COMMIT")
+            return entry
+
+    def settle(self, entry: int, amount: Amount) -> None:
+        """Put what was spent in the place of what might have been."""
+        with self._open() as connection:
+            connection.execute("UPDATE spending SET calls = ?, usd = ? WHERE id = ?", (amount.calls, amount.usd, entry))
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        ensure(self.path, _make)
+        with closing(sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)) as connection:
+            yield connection
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE spending (id INTEGER PRIMARY KEY, day TEXT, calls INTEGER, usd REAL)")
+    connection.execute("CREATE INDEX by_day ON spending (day)")
+
+
+def _sum(connection: sqlite3.Connection, day: str) -> Amount:
+    calls, usd = connection.execute(
+        "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(usd), 0) FROM spending WHERE day = ?", (day,)
+    ).fetchone()
+    return Amount(calls, usd)
