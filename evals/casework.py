@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for
-from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
+from imagerag.agent.errors import BlobError, ImageRAGError, RunStateError, UsageError
 from imagerag.agent.record import RunRecord, run_record
 from imagerag.agent.types import ImageRef, Subject
 from imagerag.evals.answering import Job, procedure_of
@@ -83,11 +83,14 @@ class Casework:
         job.initial = initial.image
         try:
             return await procedure_of(arm)(job)
+        except RunStateError:
+            raise  # somebody else makes this very run: that says nothing of the arm, and is no result
         except ImageRAGError as error:
+            made = job.calls.made if job.calls else []
             state = {
                 "prompt": job.case.prompt,
                 "ending": ending_for(error, "generate"),
-                "calls": [*(job.calls.made if job.calls else []), *calls_of(error)],
+                "calls": [*made, *(call for call in calls_of(error) if all(call is not one for one in made))],
                 "setup": job.setup,
             }
             return run_record(job.run_id, state)

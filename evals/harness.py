@@ -104,11 +104,17 @@ class Harness:
                 for arm in self.plan.arms:
                     procedure_of(arm)
                     await self.wiring.parts(arm.of(self.plan.setup, seed=0, journal=self.journal))
-            waiting = self._waiting()
+            await self._work_together()
+        return self.report
+
+    async def _work_together(self) -> None:
+        waiting = self._waiting()
+        try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(1, self.concurrency)):
                     group.create_task(self._work(waiting))
-        return self.report
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None  # the first stopped the others; whoever reads it wants that one
 
     def _waiting(self) -> Iterator[Case]:
         for case in self.plan.mine:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.batch.results import BatchResult, Status
 from imagerag.store.blobs import write_atomically
+from imagerag.store.output_folder import LOCK, only_writer
 
 RESULTS: Final = "results.jsonl"
 BATCH: Final = "batch.json"
-_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True)
@@ -73,25 +73,13 @@ class BatchFolder:
         except OSError as error:
             raise UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep a second process out: both would run, and pay for, the same lines. A process that dies lets go.
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep a second process out: both would run, and pay for, the same lines.
 
         Raises:
             UsageError: another one is at it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / _LOCK).open("wb") as file:
-            try:
-                import fcntl
-            except ImportError:  # not on this system; nobody is kept out
-                yield
-                return
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UsageError(f"another process is at the batch in {self.path}: wait until it is done") from None
-            yield
+        return only_writer(self.path)
 
     def read(self) -> Iterator[BatchResult]:
         """The results so far; lines that were torn or damaged are passed over, their runs are still there."""
@@ -129,7 +117,7 @@ class BatchFolder:
             os.close(handle)
 
     def _names(self) -> list[str]:
-        return [name for name in os.listdir(self.path) if name != _LOCK]
+        return [name for name in os.listdir(self.path) if name != LOCK]
 
 
 def started_with(out: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.errors import BudgetExceededError, UnknownRunError, UsageError
+from imagerag.agent.errors import BudgetExceededError, RunStateError, UnknownRunError, UsageError
 from imagerag.agent.types import Outcome
 from imagerag.batch.folder import BatchFolder, Started
 from imagerag.batch.lines import FILES, OPTIONS, Item, Source, items
@@ -108,6 +108,8 @@ class Batch:
         done = {result.id: result for result in self.folder.read() if not self._again(result)} if started else {}
         await asyncio.to_thread(self._check_items, done)
         with self.folder.alone():
+            if await asyncio.to_thread(self.folder.started) != started:
+                raise UsageError(f"a batch was begun in {self.folder.path} just now: name another folder, or --resume")
             if started is None:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())
@@ -168,6 +170,8 @@ class Batch:
         try:
             result = await self._drawn(item, options, result)
             cost = result.cost_usd
+        except RunStateError:
+            raise  # somebody else makes this run: it is no result of the line
         except Exception as error:  # one line's, whatever it is: the others go on
             update = {"reason": str(error) or repr(error), "error": type(error).__name__}
             status: Status = "invalid" if isinstance(error, UsageError) else "failed"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,7 +217,7 @@ async def test_a_budget_needs_prices_that_are_known(
 async def test_two_processes_do_not_run_the_same_batch(rag: ImageRAG, tmp_path: Path) -> None:
     out = tmp_path / "out"
     async for _ in rag.batch(["a", "b", "c"], out, concurrency=1):
-        with pytest.raises(UsageError, match="another process"):
+        with pytest.raises(UsageError, match=rf"is being written by process {os.getpid()} \("):
             await anext(rag.batch(["a", "b", "c"], out, resume=True))
         break
 

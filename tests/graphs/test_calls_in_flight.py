@@ -71,9 +71,7 @@ async def test_a_budget_of_two_calls_is_two_calls_however_often_the_process_dies
     home = tmp_path / "home"
     codes, said = [], ""
     for _ in range(4):
-        child = await asyncio.to_thread(
-            python, "-c", textwrap.dedent(KILLED), home, Path(__file__).parent, how, budget
-        )
+        child = await asyncio.to_thread(python, "-c", textwrap.dedent(KILLED), home, Path(__file__).parent, how, budget)
         codes.append(child.returncode)
         said += child.stdout
         if child.returncode == 0:
