@@ -62,6 +62,10 @@ class StoreJournal:
         lost = [Lost.model_validate(value) for value in await self._all((LOST, run_id))]
         return sorted(lost, key=lambda one: one.at)
 
+    async def all_unanswered(self) -> list[Lost]:
+        """The calls of every run that have no answer."""
+        return [Lost.model_validate(value) for value in await self._pages((LOST,), None)]
+
     async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
         """Everything a run was answered, and what it lost, each in the order of time."""
         entries = [Entry.model_validate(value) for value in await self._all((RUNS, run_id))]
@@ -70,7 +74,9 @@ class StoreJournal:
     async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
         # Of a run's entries, not those it used that others paid for. And a store may take a namespace for a prefix of
         # characters, and so give the values of other runs too.
-        own = {"run_id": namespace[1]}
+        return await self._pages(namespace, {"run_id": namespace[1]})
+
+    async def _pages(self, namespace: tuple[str, ...], own: dict[str, Any] | None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
             search = partial(self._store.asearch, namespace, filter=own, limit=_PAGE, refresh_ttl=False)

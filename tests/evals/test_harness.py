@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, UsageError
+from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, RunStateError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.evals.answering import Job
 from imagerag.evals.arms import BUILT_IN, parse_arms
