@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from imagerag.agent import clock, logs
+from imagerag.agent import clock, logs, unanswered
 from imagerag.agent import journal as journals
 from imagerag.agent.allowance import allowing
 from imagerag.agent.errors import (
@@ -21,9 +20,18 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.idempotency import idempotent
 from imagerag.agent.journal import Asked, Entry, Journal, Lost
-from imagerag.agent.ports import Reading
+from imagerag.agent.ports import Reading, Tariff
 from imagerag.agent.retrying import in_words
-from imagerag.agent.spending import Tariffs, most_of, requests_made, taken_elsewhere, tariff_for, told_by, why_not
+from imagerag.agent.spending import (
+    Tariffs,
+    dearest,
+    most_of,
+    requests_made,
+    taken_elsewhere,
+    tariff_for,
+    told_by,
+    why_not,
+)
 from imagerag.agent.state import RunState, SearchTask, coming_round, run_name
 from imagerag.agent.tracing import model_call
 from imagerag.agent.types import Call, Knobs, Variation
@@ -50,6 +58,7 @@ class Calls:
         tariffs: what is known of the backends' prices, for budgets in money.
         again: the runs that this one does again, nearest first: their answers come first, and count as the calls they
             were.
+        beside_others: other tasks of the same step make calls of the run meanwhile.
     """
 
     knobs: Knobs
@@ -61,7 +70,9 @@ class Calls:
     failed: Failed
     tariffs: Tariffs = field(default_factory=dict)
     again: Sequence[str] = ()
+    beside_others: bool = False
     made: list[Call] = field(default_factory=list)
+    _looked: bool = False
 
     @classmethod
     def of_search(
@@ -71,7 +82,8 @@ class Calls:
         own = {"runs": state.get("runs", 1), "run_key": state.get("run_key", "")}
         mine = RunState(calls=[], continues=state.get("continues"), **own)  # type: ignore[typeddict-item]
         calls = cls.of(mine, runtime, journal, failed, tariffs)
-        return replace(calls, round=state["round"], before=taken_elsewhere(state, runtime.context))
+        before = taken_elsewhere(state, runtime.context)
+        return replace(calls, round=state["round"], before=before, beside_others=True)
 
     @classmethod
     def of(
@@ -118,6 +130,7 @@ class Calls:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
             ReplayMissError: a strict replay, and nothing was recorded.
         """
+        await self.take_over()
         varied = variation or Variation()
         asked = Asked.of(role, backend, {**content, "variation": varied.model_dump(mode="json")})
         asked = asked.again(sum(call.request == asked.request and call.answered for call in self._all()))
@@ -125,8 +138,8 @@ class Calls:
         entry = await self._known(asked)
         if entry is None:
             call = self._priced(call, content)
-            entry = await self._ask(call, asked, ask)
-        self.made.append(_answered(call, entry, reused=entry.run_id != self.run_id))
+            entry = await self._ask(call, asked, ask, content)
+        self.made.append(unanswered.answered_by(call, entry, reused=entry.run_id != self.run_id))
         logs.answered(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
@@ -175,29 +188,50 @@ class Calls:
             await journal.keep(entry, used_by=self.run_id)  # who does this run again is to be answered the same
         return entry
 
-    async def _ask(self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]]) -> Entry:
-        """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read."""
+    async def take_over(self) -> None:
+        """Book what the run asked and was not answered, in a process that ended or a step that was cancelled."""
+        if self.journal is None or self._looked:
+            return
+        self._looked = True
+        lost = await self.journal.unanswered(self.run_id)
+        found = unanswered.left_behind(lost, self._all(), of_task=self.task if self.beside_others else None)
+        self.made[:0] = found
+
+    async def _ask(
+        self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], content: Mapping[str, Any]
+    ) -> Entry:
+        """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read.
+
+        It is noted first. Whatever ends the process or the task meanwhile, the note is left, and is booked.
+        """
         await self._wait_as_told()
         if self.journal is not None:
             await self.journal.check_space()
-        limit, began = asyncio.timeout(self._check_budget()), time.monotonic()
+        left, booked = self._check_budget(), self._booked(call, content)
+        unanswered.under_way.add(booked.call_id)
+        try:
+            if self.journal is not None:
+                await self.journal.keep_lost(unanswered.noted(booked, self.run_id, self.task))
+            return await self._asked(booked, asked, ask, left)
+        finally:
+            unanswered.under_way.discard(booked.call_id)
+
+    async def _asked(
+        self, booked: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], left: float | None
+    ) -> Entry:
+        limit, began = asyncio.timeout(left), time.monotonic()
         answer, failure = None, None
         try:
             # The run is in the key: another run that asks the same pays for itself.
             with idempotent(f"{self.run_id}-{asked.key}"), allowing(self._requests_left()):
                 async with limit:
-                    with model_call(call) as answered:
+                    with model_call(booked) as answered:
                         answer = await ask()
                         answered(answer)
         except Exception as error:
             failure = journals.failure_of(error)
             if failure is None:
-                took, told = time.monotonic() - began, str(error) or type(error).__name__
-                wait = getattr(error, "retry_after_s", None)
-                lost = {"elapsed_s": took, "error": told, "answered": False, "retry_after_s": wait}
-                self.made.append(call.model_copy(update=lost))
-                logs.lost(self.run_id, self.made[-1], error)
-                await self._keep_lost()
+                await self._keep_lost(booked, error, time.monotonic() - began, expired=limit.expired())
                 if limit.expired():
                     raise self._over("the deadline came during a call") from None
                 if (too_long := self._too_long(error)) is not None:
@@ -218,26 +252,23 @@ class Calls:
         )
         if self.journal is not None:
             try:
-                await self.journal.keep(entry)
+                await self.journal.keep(entry, answers=booked.call_id)
             except StorageError as error:
-                carrying([*self.made, _answered(call, entry, reused=False)], error)  # it was paid for all the same
-                raise
+                settled = booked.model_copy(update={"answered": True, "unsettled": False})
+                # It was paid for all the same.
+                raise carrying([*self.made, unanswered.answered_by(settled, entry, reused=False)], error) from None
         return entry
 
     async def left_out(self) -> list[Call]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
-        if self.journal is None:
-            return []
-        entries, lost = await self.journal.of_run(self.run_id)
-        known = self._all()
-        answered = Counter(call.request for call in known if call.answered)
-        found = [(e.at, _recovered(e)) for e in entries if e.asked.nth >= answered[e.asked.request]]
-        found += [(one.at, one.call) for one in lost if one.call not in known]
-        return [call for _, call in sorted(found, key=lambda pair: pair[0])]
+        return [] if self.journal is None else await unanswered.unrecorded(self.journal, self.run_id, self._all())
 
-    async def _keep_lost(self) -> None:
+    async def _keep_lost(self, booked: Call, error: Exception, elapsed_s: float, *, expired: bool) -> None:
+        unsettled = expired or bool(getattr(error, "unsettled", False))
+        self.made.append(unanswered.failed(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
+        logs.lost(self.run_id, self.made[-1], error)
         if self.journal is not None:
-            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now()))
+            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task))
 
     async def _wait_as_told(self) -> None:
         """Wait as long as the service asked for when it turned the last call down."""
@@ -277,16 +308,30 @@ class Calls:
         limit, usd = self.knobs.max_cost_usd, self.knobs.assume_cost_usd_per_call
         if limit is None and usd is None:
             return call
-        tariff = told_by(tariff_for(call.role, self.tariffs), call.role, self._all())
-        partial_images = self.knobs.partial_images if call.role == "generate" else 0
-        most = most_of(tariff, content, self.knobs.size, partial_images)
-        assumed = most is None and not tariff.known and usd is not None
-        if assumed and usd is not None:
-            most = most_of(tariff.assuming(usd), content, self.knobs.size)
+        tariff, most, assumed = self._most(call, content)
         why = "" if limit is None else why_not(call.role, call.backend, self._all(), tariff, most, limit)
         if why:
             raise self._over(why)
         return call.model_copy(update={"most_usd": most, "assumed": assumed})
+
+    def _most(self, call: Call, content: Mapping[str, Any]) -> tuple[Tariff, float | None, bool]:
+        """What is known of a call's price, the most it can cost, and whether that is what was said to assume."""
+        tariff = told_by(tariff_for(call.role, self.tariffs), call.role, self._all())
+        usd = self.knobs.assume_cost_usd_per_call
+        partial_images = self.knobs.partial_images if call.role == "generate" else 0
+        most = most_of(tariff, content, self.knobs.size, partial_images)
+        if most is not None or tariff.known or usd is None:
+            return tariff, most, False
+        return tariff, most_of(tariff.assuming(usd), content, self.knobs.size), True
+
+    def _booked(self, call: Call, content: Mapping[str, Any]) -> Call:
+        """The call as it counts until it is answered: what it can cost at most, else what the dearest like it did."""
+        tariff, most, assumed = self._most(call, content)
+        if most is None:
+            most = dearest(call.role, self._all())
+        left = self._requests_left()
+        requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
+        return unanswered.begun(call, most_usd=most, assumed=assumed, requests=requests)
 
     def _check_budget(self) -> float | None:
         """Seconds left until the deadline; None when there is none."""
@@ -306,38 +351,6 @@ class Calls:
 
     def _over(self, message: str) -> BudgetExceededError:
         return carrying(self.made, BudgetExceededError(message))
-
-
-def _recovered(entry: Entry) -> Call:
-    asked = entry.asked
-    varied = Variation.model_validate(asked.content.get("variation") or {})
-    call = Call(
-        role=asked.role,
-        backend=asked.backend,
-        round=entry.round,
-        variation=varied,
-        request=asked.request,
-        elapsed_s=entry.elapsed_s,
-    )
-    return _answered(call, entry, reused=False)
-
-
-def _answered(call: Call, entry: Entry, *, reused: bool) -> Call:
-    answer = entry.answer or {}
-    return call.model_copy(
-        update={
-            "backend": answer.get("answered_by") or call.backend,
-            "note": "; ".join(answer.get("steps_down") or ()),
-            "elapsed_s": entry.elapsed_s,
-            "cost_usd": 0.0 if reused else entry.cost_usd,
-            "usage": answer.get("usage") or {},
-            "requests": answer.get("requests", 1),
-            "variation": Variation.model_validate(answer.get("variation") or call.variation),
-            "raw": entry.raw,
-            "error": entry.error,
-            "reused": reused,
-        }
-    )
 
 
 def carrying(calls: list[Call], error: Failure) -> Failure:

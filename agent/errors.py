@@ -130,9 +130,11 @@ class BackendError(ImageRAGError):
     Attributes:
         retryable: whether asking the same again can help.
         retry_after_s: how long the service asked us to wait, in seconds, when it said so.
+        unsettled: the request was sent and nobody knows what became of it: the service may charge for it.
     """
 
     retryable = True
+    unsettled = False
 
     def __init__(self, message: str, *, retryable: bool | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -143,6 +145,8 @@ class BackendError(ImageRAGError):
 
 class BackendTimeoutError(BackendError):
     """No answer came in time."""
+
+    unsettled = True
 
 
 class RateLimitedError(BackendError):

@@ -83,15 +83,23 @@ class Entry(Value):
 
 
 class Lost(Value):
-    """A call whose answer never arrived: nothing to use again, but it was made, and belongs in the run's record.
+    """A call without an answer: nothing to use again, but it was made, and belongs in the run's record and budget.
+
+    It is noted before it is made, and forgotten when it is answered: what is left is what a process did not live to see
+    the end of, and what failed.
 
     Attributes:
-        at: ISO 8601 time.
+        call: as it is booked while it has no answer.
+        at: ISO 8601 time at which it began, or failed.
+        task: the task of the graph that made it.
+        under_way: it has not failed, as far as anybody lived to tell.
     """
 
     run_id: str
     call: Call
     at: str
+    task: str = ""
+    under_way: bool = False
 
 
 class Journal(Protocol):
@@ -109,21 +117,26 @@ class Journal(Protocol):
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         ...
 
-    async def keep(self, entry: Entry, *, used_by: str | None = None) -> None:
+    async def keep(self, entry: Entry, *, used_by: str | None = None, answers: str = "") -> None:
         """Keep an entry under its key; it is durable when this returns.
 
         Args:
+            answers: the `call_id` of the call that it answers, which is not unanswered any more.
             used_by: a run that was given this answer though another one paid for it. It is kept for that run alone, and
                 is not one of the answers it paid for.
         """
         ...
 
     async def keep_lost(self, lost: Lost) -> None:
-        """Keep that a call was made and lost."""
+        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
+        ...
+
+    async def unanswered(self, run_id: str) -> Sequence[Lost]:
+        """The run's calls that have no answer."""
         ...
 
     async def of_run(self, run_id: str) -> tuple[Sequence[Entry], Sequence[Lost]]:
-        """Everything a run was answered, and what it lost."""
+        """Everything a run was answered, and its calls that have no answer."""
         ...
 
     async def similar(self, asked: Asked) -> Entry | None:

@@ -250,6 +250,7 @@ class Nodes:
             library=self.library.name if self.library else None,
         )
         calls = self._calls(state, runtime)
+        await calls.take_over()
         if state.get("ending"):
             calls.made += await calls.left_out()
         equals = endings.best_attempts(state.get("attempts") or [])

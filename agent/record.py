@@ -25,6 +25,7 @@ from imagerag.agent.types import (
     UsedReference,
     assumed_cost,
     cost_of_calls,
+    unsettled_cost,
 )
 
 Status = Literal["running", "interrupted", "ended"]
@@ -50,6 +51,7 @@ class RunRecord(BaseModel):
         reused: how many answers of each role came from another run's journal, every vote counted.
         cost_usd: None when the price of any call is not known, and nothing was assumed for it.
         assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
+        unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them.
         unpriced: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
         continues: the run it started from, when it did.
@@ -81,6 +83,7 @@ class RunRecord(BaseModel):
     call_log: list[Call] = Field(default_factory=list)
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
+    unsettled_usd: float = 0.0
     unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
@@ -114,6 +117,7 @@ class RunRecord(BaseModel):
                 "reused": {},
                 "cost_usd": 0.0,
                 "assumed_usd": 0.0,
+                "unsettled_usd": 0.0,
                 "unpriced": [],
             }
         )
@@ -156,7 +160,8 @@ def run_record(
         call_log=calls,
         cost_usd=_rounded(cost_of_calls(calls)),
         assumed_usd=round(assumed_cost(calls), 12),
-        unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
+        unsettled_usd=round(unsettled_cost(calls), 12),
+        unpriced=sorted({call.backend for call in calls if _unpriced(call)}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending, calls),
         setup=state.get("setup"),
@@ -174,6 +179,11 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
         return attempts[index]
     best = best_attempts(attempts)
     return best[0] if best else None
+
+
+def _unpriced(call: Call) -> bool:
+    """Whether nobody knows what a call cost, nor, where it has no answer, what it can have cost at most."""
+    return call.counts and call.cost_usd is None and not (call.unsettled and call.most_usd is not None)
 
 
 def _asked(calls: list[Call], *, reused: bool = False) -> dict[str, int]:

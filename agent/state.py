@@ -32,6 +32,12 @@ def upsert_searches(old: list[Search], new: list[Search]) -> list[Search]:
     return list(merged.values())
 
 
+def add_calls(old: list[Call], new: list[Call]) -> list[Call]:
+    """Add calls. One without an answer is found in the journal by every step that looks, and is added once."""
+    known = {call.call_id for call in old if call.call_id}
+    return [*old, *(call for call in new if call.call_id not in known)]
+
+
 def keep_known(old: Ending | None, new: Ending | None) -> Ending | None:
     """How a run ends is not unsaid: two searches may fail in one step, and finish then adds when it was."""
     return new or old
@@ -87,7 +93,7 @@ class RunState(RunInput, RunOutput):
     searches: Annotated[list[Search], upsert_searches]
     chosen: list[UsedReference]
     ledger: list[LedgerEntry]
-    calls: Annotated[list[Call], operator.add]
+    calls: Annotated[list[Call], add_calls]
     judged_prompt: str | None
     runs: Annotated[int, operator.add]
     run_key: str

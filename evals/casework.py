@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for
-from imagerag.agent.errors import BlobError, ImageRAGError, UsageError
+from imagerag.agent.errors import BlobError, ImageRAGError, RunStateError, UsageError
 from imagerag.agent.record import RunRecord, run_record
-from imagerag.agent.types import ImageRef, Subject
+from imagerag.agent.types import Call, ImageRef, Subject
 from imagerag.evals.answering import Job, procedure_of
 from imagerag.evals.arms import Arm
 from imagerag.evals.parts import EvalWiring
@@ -36,6 +36,8 @@ class Casework:
     wiring: EvalWiring
     journal: Mode = "record"
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
+    _unanswered: list[Call] = field(default_factory=list)
+    """Calls without an answer for a first picture; they are told with the arm that was first to start from it."""
 
     async def answers(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """The answers of all arms with all seeds, and what each of them took."""
@@ -74,7 +76,9 @@ class Casework:
         result = result_of(self.plan, case, arm, arm_hash, seed, record, initial)
         if result.status == "technical" and (carried := self.carried.get(result.key)):
             result = carried
-        return result, timing(result, record, took)
+        told = timing(result, record, took, self._unanswered)
+        self._unanswered.clear()
+        return result, told
 
     async def _record(self, arm: Arm, job: Job, initial: Initial) -> RunRecord:
         if initial.error:
@@ -83,11 +87,14 @@ class Casework:
         job.initial = initial.image
         try:
             return await procedure_of(arm)(job)
+        except RunStateError:
+            raise  # somebody else makes this very run: that says nothing of the arm, and is no result
         except ImageRAGError as error:
+            made = job.calls.made if job.calls else []
             state = {
                 "prompt": job.case.prompt,
                 "ending": ending_for(error, "generate"),
-                "calls": [*(job.calls.made if job.calls else []), *calls_of(error)],
+                "calls": [*made, *(call for call in calls_of(error) if all(call is not one for one in made))],
                 "setup": job.setup,
             }
             return run_record(job.run_id, state)
@@ -100,8 +107,10 @@ class Casework:
         try:
             attempt = await drawing.draw(job.case.prompt)
         except ImageRAGError as error:
+            self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
             return Initial(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
         made = [call for call in drawing.booked().made if call.answered]
+        self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
         costs = [call.cost_usd for call in made]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
         return Initial(image=attempt.image, generator=attempt.generator, run_id=run_id, cost_usd=cost, calls=len(made))
@@ -158,9 +167,22 @@ def result_of(
     )
 
 
-def timing(result: Result, record: RunRecord, took: float) -> dict[str, Any]:
-    """What a run took, and the tries that got no answer."""
-    lost = [{"role": c.role, "backend": c.backend, "error": c.error} for c in record.call_log if not c.answered]
+def timing(result: Result, record: RunRecord, took: float, before: Sequence[Call] = ()) -> dict[str, Any]:
+    """What a run took, and the calls that got no answer, those for its first picture (`before`) among them.
+
+    Each says how many requests it was, and the US dollars it may have cost: 0 where it failed, None where nobody knows.
+    """
+    unanswered = [*before, *(call for call in record.call_log if not call.answered)]
+    lost = [
+        {
+            "role": call.role,
+            "backend": call.backend,
+            "error": call.error,
+            "requests": call.requests,
+            "usd": call.counted_usd if call.counts else 0.0,
+        }
+        for call in unanswered
+    ]
     calls = [[call.role, round(call.elapsed_s, 4)] for call in record.call_log]
     head = {"case": result.case, "seed": result.seed, "arm": result.arm}
     return {**head, "elapsed_s": round(took, 4), "calls": calls, "unanswered": lost}

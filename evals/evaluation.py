@@ -25,6 +25,7 @@ from imagerag.evals.summary import summarise, write_summary
 from imagerag.graphs.trusting import check_named
 from imagerag.store.home import Home
 from imagerag.store.journal import open_journal
+from imagerag.store.output_folder import only_writer
 from imagerag.store.trust import note_named
 
 HOME = "home"
@@ -59,14 +60,15 @@ async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
     """
     if options.journal == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
-    plan.keep(folder)
-    for named in plan.named:
-        await asyncio.to_thread(note_named, named)
-    ledger = Ledger(folder, plan.keys)
-    harness = _harness(folder, plan, options, ledger, options.journal)
-    report = await harness.run()
-    if report.whole:
-        _finish(folder, plan, ledger)
+    with only_writer(folder):
+        plan.keep(folder)
+        for named in plan.named:
+            await asyncio.to_thread(note_named, named)
+        ledger = Ledger(folder, plan.keys)
+        harness = _harness(folder, plan, options, ledger, options.journal)
+        report = await harness.run()
+        if report.whole:
+            _finish(folder, plan, ledger)
     return report
 
 
@@ -95,6 +97,11 @@ async def replay_evaluation(folder: Path, options: Options) -> Replay:
     """
     plan = Plan.read(folder)
     await asyncio.to_thread(check_named, str(folder / FILE), plan.named)
+    with only_writer(folder):
+        return await _replayed(folder, plan, options)
+
+
+async def _replayed(folder: Path, plan: Plan, options: Options) -> Replay:
     recorded = folder / RESULTS
     carried = {result.key: result for result in read_results(recorded) if result.status == "technical"}
     target = folder / REPLAY
@@ -122,11 +129,17 @@ async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], opt
     Raises:
         UsageError: the folder holds no finished evaluation, `target` is that folder, or there is no such metric.
     """
-    plan, recorded = Plan.read(folder), folder / RESULTS
-    if not recorded.is_file():
+    plan = Plan.read(folder)
+    if not (folder / RESULTS).is_file():
         raise UsageError(f"{folder} holds no finished evaluation: run it to its end first")
     if target.resolve() == folder.resolve():
         raise UsageError("the new scores need a folder of their own: what a run recorded is not rewritten")
+    with only_writer(target):
+        return await _scored(folder, target, plan, specs, options)
+
+
+async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: Options) -> int:
+    recorded = folder / RESULTS
     for name in (FILE, *LEDGER_FILES):
         (target / name).unlink(missing_ok=True)
     measured = plan.model_copy(update={"metrics": tuple(specs)})
@@ -190,7 +203,11 @@ async def merge_evaluations(folders: Sequence[Path], target: Path) -> Report:
     numbers = sorted(plan.shard.number for plan in plans)
     if numbers != list(range(1, first.shard.of + 1)):
         raise UsageError(f"these are the shards {numbers} of {first.shard.of}: give each of them once")
-    whole = first.model_copy(update={"shard": type(first.shard)()})
+    with only_writer(target):
+        return await _merged(folders, first.model_copy(update={"shard": type(first.shard)()}), target)
+
+
+async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> Report:
     whole.keep(target)
     ledger = Ledger(target, whole.keys)
     ledger.open()

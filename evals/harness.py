@@ -5,7 +5,7 @@ is in the journal. With `journal="replay"` no model is called at all.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from imagerag.evals.answering import procedure_of
 from imagerag.evals.casework import Casework, Mode
 from imagerag.evals.ledger import Ledger
 from imagerag.evals.metrics.base import Metric
+from imagerag.evals.metrics.grading import GRADED
 from imagerag.evals.parts import EvalWiring
 from imagerag.evals.plan import Plan
 from imagerag.evals.results import Result
@@ -91,6 +92,7 @@ class Harness:
     warn: Warn = lambda warnings: None
     report: Report = field(default_factory=Report)
     _broken: int = 0
+    _half_made: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     async def run(self) -> Report:
         """Do what is not done yet.
@@ -102,16 +104,27 @@ class Harness:
         if self.retry_failed:
             self.ledger.drop_failed()
         self.report.total, self.report.done = len(self.plan.keys), self.ledger.count
+        done: set[str] = set()
         for result in self.ledger.read():
             self._book(result)
+            done |= {result.run_id, result.initial.run_id}
+        for told in self.ledger.read_times():
+            self._book_unanswered(told.get("unanswered") or [])
         async with self.wiring.working():
+            await self._book_half_made(done)
             if not self.ledger.whole:
                 await self._check_arms()
-            waiting = self._waiting()
+            await self._work_together()
+        return self.report
+
+    async def _work_together(self) -> None:
+        waiting = self._waiting()
+        try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(max(1, self.concurrency)):
                     group.create_task(self._work(waiting))
-        return self.report
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None  # the first stopped the others; whoever reads it wants that one
 
     async def _check_arms(self) -> None:
         """Make every arm's parts once, and say what is likely to go wrong with them."""
@@ -140,6 +153,10 @@ class Harness:
             self.ledger.add(results, times)
             for result in results:
                 self._book(result)
+                for run_id in (result.run_id, result.initial.run_id):  # told by the case itself from now on
+                    self._book_unanswered(self._half_made.pop(run_id, []), sign=-1)
+            for told in times:
+                self._book_unanswered(told["unanswered"])
             self.report.done = self.ledger.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
             self.tell(self.report.done, self.report.total, case.id)
@@ -157,6 +174,23 @@ class Harness:
         self.report.unpriced += unknown if usd is None else 0
         self.report.assumed_usd += assumed
         self.report.cost_usd += sum(cost for cost in made if cost is not None) + assumed
+
+    async def _book_half_made(self, done: Collection[str]) -> None:
+        """Book what processes that were killed in the middle of a case asked and were not answered."""
+        for lost in await self.wiring.held_journal.all_unanswered():
+            if lost.run_id not in done and not lost.run_id.endswith(GRADED):
+                call = lost.call
+                told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
+                self._half_made.setdefault(lost.run_id, []).append(told)
+                self._book_unanswered([told])
+
+    def _book_unanswered(self, told: Sequence[Mapping[str, Any]], *, sign: int = 1) -> None:
+        for call in told:
+            usd = call.get("usd", 0.0)
+            self.report.calls += sign * call.get("requests", 1)
+            if usd is None and self.assume_cost_usd_per_call is None:
+                self.report.unpriced += sign
+            self.report.cost_usd += sign * (self.assume_cost_usd_per_call or 0.0 if usd is None else usd)
 
     def _spent(self) -> bool:
         """Whether no further case may be begun; the reason is kept."""

@@ -19,6 +19,7 @@ from imagerag.evals.inference import fleiss_kappa, sign_flip
 from imagerag.evals.reports.gallery import script_json, thumbnail
 from imagerag.evals.results import Result
 from imagerag.evals.statistics import Proportion
+from imagerag.store.output_folder import only_writer
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "alignment": "Which picture fits the text better?",
@@ -107,11 +108,17 @@ def write_study(
     folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
     limit: int = 50, seed: int = 0,
 ) -> tuple[Path, Path]:  # fmt: skip
-    """Write `study.html` for the raters and `study-key.json` for oneself."""
+    """Write `study.html` for the raters and `study-key.json` for oneself.
+
+    Raises:
+        UsageError: somebody else writes the folder, or no case has two different pictures.
+    """
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
     page, key = (folder / name for name in STUDY)
-    page.write_text(study_page(pairs, picture, "Which picture?"), encoding="utf-8")
-    key.write_text(json.dumps(key_of(pairs, arm, base), indent=1) + "\n", encoding="utf-8")
+    text = study_page(pairs, picture, "Which picture?")
+    with only_writer(folder, instead="another folder"):  # page and key are of one study
+        page.write_text(text, encoding="utf-8")
+        key.write_text(json.dumps(key_of(pairs, arm, base), indent=1) + "\n", encoding="utf-8")
     return page, key
 
 

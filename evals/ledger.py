@@ -107,6 +107,18 @@ class Ledger:
                     opened.seek(at)
                     yield Result.model_validate_json(opened.read(size))
 
+    def read_times(self) -> Iterable[Mapping[str, Any]]:
+        """What the results so far took, in order, one at a time."""
+        path = self.folder / PARTIAL_TIMES
+        if not path.exists():
+            return
+        with path.open("rb") as opened:
+            for key in self.keys:
+                if key in self._places and key in self._times:
+                    at, size = self._times[key]
+                    opened.seek(at)
+                    yield json.loads(opened.read(size))
+
     def finish(self) -> Path:
         """Write `results.jsonl` and `timings.jsonl` in order; the same results give the same bytes.
 

@@ -3,9 +3,9 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
@@ -20,9 +20,10 @@ from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.record import RunRecord, run_record
 from imagerag.agent.schedule import step_ceiling
 from imagerag.agent.selection import objection
-from imagerag.agent.state import RunInput
+from imagerag.agent.state import RunInput, RunState, run_name
 from imagerag.agent.tracing import RunSpan
-from imagerag.agent.types import Ending, ImageRef, Knobs, Outcome, Setup, Subject
+from imagerag.agent.types import Call, Ending, ImageRef, Knobs, Outcome, Setup, Subject, cost_of_calls
+from imagerag.agent.unanswered import unrecorded
 from imagerag.graphs.compiled import Compiled, Graph
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.following import steps
@@ -35,7 +36,7 @@ from imagerag.graphs.steering import Seed, Steering, continuation, steered
 from imagerag.graphs.trusting import check_recorded, note_setup
 from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
-from imagerag.store.locks import held
+from imagerag.store.locks import held, is_held
 from imagerag.store.runs import RunEntry
 from imagerag.store.space import check_writable
 
@@ -168,7 +169,7 @@ class Runner:
         Raises:
             UnknownRunError: no such run.
         """
-        return self._record(await read_standing(self.wiring, run_id))
+        return self._record(await self._whole(await read_standing(self.wiring, run_id)))
 
     async def relist(self, run_id: str) -> None:
         """Bring the list of runs up to date with one that a server made, and not this runner.
@@ -241,9 +242,22 @@ class Runner:
             async with self.wiring.checkpoints() as saver, self.wiring.journal(), self.wiring.runs.kept_open():
                 yield self._compiled.graph(parts, saver)
 
+    async def _whole(self, standing: Standing) -> Standing:
+        """Where a run that has not ended stands, with the calls that its state does not hold yet."""
+        values = standing.values
+        if values.get("ending") or not self.wiring.home.store.exists():
+            return standing
+        made, run_id = is_held(self.wiring.home.lock(standing.run_id)), _named(values, standing.run_id)
+        async with self.wiring.journal() as journal:
+            calls = await unrecorded(journal, run_id, values.get("calls") or [], skip_under_way=made)
+        return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
+
     async def _cancel(self, graph: Graph, config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
         """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
         values = (await graph.aget_state(config)).values
+        known: list[Call] = values.get("calls") or []
+        async with self.wiring.journal() as journal:
+            calls = await unrecorded(journal, _named(values, entry.run_id), known)
         if not values:
             await self.wiring.runs.upsert(
                 entry.run_id,
@@ -252,14 +266,16 @@ class Runner:
                 outcome=Outcome.CANCELLED,
                 library=entry.library,
                 continues=entry.continues,
+                cost_usd=cost_of_calls(calls),
+                calls=sum(call.requests for call in calls),
             )
         if not values or values.get("ending"):
             return None
         best = best_attempts(values.get("attempts") or [])
         ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
-        update = {"ending": ending, "best": best[0].index if best else None}
+        update = {"ending": ending, "best": best[0].index if best else None, "calls": calls}
         await graph.aupdate_state(config, update, as_node="finish")
-        record = run_record(entry.run_id, {**values, **update})
+        record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
         await self._note(record)
         return record
 
@@ -326,6 +342,11 @@ def with_deadline(setup: Setup) -> Knobs:
 def new_run_id() -> str:
     """An id that sorts by time and is short enough to type the start of."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def _named(values: Mapping[str, Any], run_id: str) -> str:
+    """What the journal keeps the calls of a run in this state under."""
+    return run_name(cast(RunState, values), run_id, "")
 
 
 def _score(record: RunRecord) -> float | None:

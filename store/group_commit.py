@@ -32,6 +32,7 @@ class _Job:
     work: Callable[[], Any]
     writes: bool
     can_wait: bool
+    flushed: bool
     answer: "asyncio.Future[Any]"
 
 
@@ -56,28 +57,30 @@ class GroupCommit:
         """What `work` gives; it uses the connection, and changes nothing."""
         return await self._do(work, writes=False)
 
-    async def write(self, work: Callable[[], T], *, can_wait: bool = False) -> T:
+    async def write(self, work: Callable[[], T], *, can_wait: bool = False, flushed: bool = True) -> T:
         """What `work` gives, once what it wrote is durable. It may be done twice, the first time being undone.
 
         Args:
             work: uses the connection.
             can_wait: other work is about to follow whose commit it is to share, instead of one of its own before.
+            flushed: it outlives a power cut; without, only the end of this process, whatever ends it, until the next
+                commit that is flushed takes it to the disk too.
 
         Raises:
             StorageError: the disk is full, or read-only; nothing of it was kept.
             DamagedFileError: the file is not what it was.
             Exception: whatever `work` or the commit raised; nothing of it was kept.
         """
-        return await self._do(work, writes=True, can_wait=can_wait)
+        return await self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
 
     async def close(self) -> None:
         """Do what was asked for, close the connection and end the thread."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False) -> T:
+    async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False, flushed: bool = True) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(work, writes, can_wait, answer))
+        self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
         with storage_errors(self._path):
             return await answer
 
@@ -110,6 +113,16 @@ class GroupCommit:
 
     def _together(self, jobs: list[_Job]) -> list[Any]:
         """Do them in one transaction; when one of them fails, each in its own. A failure stands for its result."""
+        unflushed = any(job.writes for job in jobs) and not any(job.writes and job.flushed for job in jobs)
+        if unflushed:  # the system has it at the commit, and no end of this process takes it back
+            self.connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            return self._committed(jobs)
+        finally:
+            if unflushed:
+                self.connection.execute("PRAGMA synchronous=FULL")
+
+    def _committed(self, jobs: list[_Job]) -> list[Any]:
         try:
             if any(job.writes for job in jobs):
                 self.connection.execute("BEGIN IMMEDIATE")

@@ -1,7 +1,7 @@
 """LangGraph's SQLite store for many runs at once: its statements, in one thread, with group commit."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from langgraph.store.base import Op, PutOp, Result
@@ -11,11 +11,15 @@ from imagerag.store.group_commit import GroupCommit
 
 
 class GroupedStore(SqliteStore):
-    """A store for asynchronous use; what is put is durable when `abatch` returns."""
+    """A store for asynchronous use; what is put is durable when `abatch` returns.
 
-    def __init__(self, grouped: GroupCommit) -> None:
+    Args:
+        unflushed: first parts of namespaces whose values need not outlive a power cut, only the process.
+    """
+
+    def __init__(self, grouped: GroupCommit, *, unflushed: Collection[str] = ()) -> None:
         super().__init__(grouped.connection)
-        self._grouped = grouped
+        self._grouped, self._unflushed = grouped, frozenset(unflushed)
 
     async def prepare(self) -> None:
         """Bring the tables up to date."""
@@ -29,5 +33,8 @@ class GroupedStore(SqliteStore):
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `SqliteStore.batch`."""
         asked = list(ops)
-        do = self._grouped.write if any(isinstance(op, PutOp) for op in asked) else self._grouped.read
-        return await do(lambda: self.batch(asked))
+        puts = [op for op in asked if isinstance(op, PutOp)]
+        if not puts:
+            return await self._grouped.read(lambda: self.batch(asked))
+        flushed = any(op.namespace[0] not in self._unflushed for op in puts)
+        return await self._grouped.write(lambda: self.batch(asked), flushed=flushed)

@@ -1,6 +1,5 @@
 """The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,7 +22,7 @@ ANSWERS: Final = ("answers",)
 """Namespace of the newest entry under each key, whichever run paid for it."""
 
 LOST: Final = "lost"
-"""Namespace of a run's calls that were not answered: (LOST, run id)."""
+"""Namespace of a run's calls that have no answer: (LOST, run id). A call is in it from before it is made."""
 
 _PAGE: Final = 1000
 
@@ -54,30 +53,42 @@ class StoreJournal:
         item = await patiently(lambda: self._store.aget(namespace, key, refresh_ttl=False))
         return Entry.model_validate(item.value) if item else None
 
-    async def keep(self, entry: Entry, *, used_by: str | None = None) -> None:
+    async def keep(self, entry: Entry, *, used_by: str | None = None, answers: str = "") -> None:
         """Keep an entry under its key, for its run and for all, or for a run that used it; committed on return."""
         from langgraph.store.base import PutOp
 
         value, key = entry.model_dump(mode="json"), entry.asked.key
         namespaces = [(RUNS, used_by)] if used_by else [(RUNS, entry.run_id), ANSWERS]
         puts = [PutOp(namespace, key, value) for namespace in namespaces]
+        if answers:  # with it, so that a kill leaves the one or the other
+            puts.append(PutOp((LOST, entry.run_id), answers, None))
         await patiently(lambda: self._store.abatch(puts))
 
     async def keep_lost(self, lost: Lost) -> None:
-        """Keep that a call was made and lost; it is committed when this returns."""
-        key, value = uuid.uuid4().hex, lost.model_dump(mode="json")
+        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
+        key, value = lost.call.call_id, lost.model_dump(mode="json")
         await patiently(lambda: self._store.aput((LOST, lost.run_id), key, value))
+
+    async def unanswered(self, run_id: str) -> list[Lost]:
+        """The run's calls that have no answer, in the order of time."""
+        lost = [Lost.model_validate(value) for value in await self._all((LOST, run_id))]
+        return sorted(lost, key=lambda one: one.at)
+
+    async def all_unanswered(self) -> list[Lost]:
+        """The calls of every run that have no answer."""
+        return [Lost.model_validate(value) for value in await self._pages((LOST,), None)]
 
     async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
         """Everything a run was answered, and what it lost, each in the order of time."""
         entries = [Entry.model_validate(value) for value in await self._all((RUNS, run_id))]
-        lost = [Lost.model_validate(value) for value in await self._all((LOST, run_id))]
-        return sorted(entries, key=lambda entry: entry.at), sorted(lost, key=lambda one: one.at)
+        return sorted(entries, key=lambda entry: entry.at), await self.unanswered(run_id)
 
     async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
         # Of a run's entries, not those it used that others paid for. And a store may take a namespace for a prefix of
         # characters, and so give the values of other runs too.
-        own = {"run_id": namespace[1]}
+        return await self._pages(namespace, {"run_id": namespace[1]})
+
+    async def _pages(self, namespace: tuple[str, ...], own: dict[str, Any] | None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
             search = partial(self._store.asearch, namespace, filter=own, limit=_PAGE, refresh_ttl=False)
@@ -110,15 +121,20 @@ class SharedJournal:
         async with self._shared.use() as journal:
             return await journal.find(key, run_id=run_id)
 
-    async def keep(self, entry: Entry, *, used_by: str | None = None) -> None:
+    async def keep(self, entry: Entry, *, used_by: str | None = None, answers: str = "") -> None:
         """Keep an entry under its key, for its run and for all, or for a run that used it; durable on return."""
         async with self._shared.use() as journal:
-            await journal.keep(entry, used_by=used_by)
+            await journal.keep(entry, used_by=used_by, answers=answers)
 
     async def keep_lost(self, lost: Lost) -> None:
-        """Keep that a call was made and lost; it is durable when this returns."""
+        """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
         async with self._shared.use() as journal:
             await journal.keep_lost(lost)
+
+    async def unanswered(self, run_id: str) -> list[Lost]:
+        """The run's calls that have no answer, in the order of time."""
+        async with self._shared.use() as journal:
+            return await journal.unanswered(run_id)
 
     async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
         """Everything a run was answered, and what it lost, each in the order of time."""
@@ -139,6 +155,6 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     from imagerag.store.grouped_store import GroupedStore
 
     async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup()) as grouped:
-        store = GroupedStore(grouped)
+        store = GroupedStore(grouped, unflushed=(LOST,))
         await patiently(store.prepare)
         yield StoreJournal(store, path.parent)

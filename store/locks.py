@@ -29,8 +29,7 @@ def held(path: Path, run_id: str) -> Iterator[None]:
         yield
         return
     with storage_errors(path, "cannot write"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = _locked(path)
+        file = locked(path)
     if file is None:
         raise RunStateError(f"run {run_id} is being made right now: imagerag show {run_id} --watch follows it")
     try:
@@ -46,7 +45,7 @@ def is_held(path: Path) -> bool:
         return True
     if not path.exists():
         return False
-    file = _locked(path, create=False)
+    file = locked(path, create=False)
     if file is not None:
         os.close(file)
     return file is None and path.exists()
@@ -85,8 +84,12 @@ def alone_now(file: int) -> bool:
     return True
 
 
-def _locked(path: Path, *, create: bool = True) -> int | None:
-    """The open file, locked; None when another holds it (or, without `create`, when there is none)."""
+def locked(path: Path, *, create: bool = True) -> int | None:
+    """A file that is locked until it is closed; None when another holds it, or without `create`, when there is none."""
+    if sys.platform == "win32":
+        return None
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
             # Without `create` it is only looked at, which has to work in a read-only home.

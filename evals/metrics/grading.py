@@ -104,9 +104,12 @@ class _Grader:
         return Picture(data, media_type)
 
 
+GRADED: Final = "-graded"
+
+
 def graded_id(run_id: str) -> str:
     """What the calls that grade a run's answer are kept under in the journal."""
-    return f"{run_id}-graded"
+    return f"{run_id}{GRADED}"
 
 
 class VqaScore(_Grader):

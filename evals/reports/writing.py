@@ -17,6 +17,7 @@ from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdow
 from imagerag.evals.results import read_results
 from imagerag.evals.summary import SUMMARY
 from imagerag.store.blobs import write_atomically
+from imagerag.store.output_folder import only_writer
 
 Pictures = Callable[[str], bytes | None]
 
@@ -50,8 +51,9 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     page = gallery(summary, read_results(folder / RESULTS), picture or kept_pictures(folder), plots.values())
     made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     made |= {f"plots/{name}": svg for name, svg in plots.items()}
-    for name, content in made.items():
-        write_atomically(folder / name, content.encode())
+    with only_writer(folder):
+        for name, content in made.items():
+            write_atomically(folder / name, content.encode())
     return [folder / name for name in made]
 
 
@@ -72,11 +74,11 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     ])  # fmt: skip
     if not made:
         raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
-    target.mkdir(parents=True, exist_ok=True)
     told = (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}")
     texts = dict(zip(PAPER, told, strict=True))
-    for name, text in texts.items():
-        write_atomically(target / name, text.encode())
+    with only_writer(target):
+        for name, text in texts.items():
+            write_atomically(target / name, text.encode())
     return [target / name for name in texts]
 
 

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.batch.results import BatchResult, Status
 from imagerag.store.blobs import write_atomically
+from imagerag.store.output_folder import LOCK, only_writer
 from imagerag.store.space import check_space, check_writable
 from imagerag.store.storage_errors import storage_error, storage_errors
 
@@ -21,8 +22,6 @@ RESULTS: Final = "results.jsonl"
 BATCH: Final = "batch.json"
 LINE_BYTES: Final = 8 * 2**20
 """Bytes that must be free before a line is run: for its picture and what is said of it."""
-
-_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True)
@@ -80,26 +79,15 @@ class BatchFolder:
             told = storage_error(error, self.path / BATCH, "cannot write")
             raise told or UsageError(f"cannot write into {self.path}: {error.strerror or error}") from error
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep a second process out: both would run, and pay for, the same lines. A process that dies lets go.
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep a second process out: both would run, and pay for, the same lines.
 
         Raises:
             UsageError: another one is at it.
             StorageError: nothing can be written there.
         """
         check_writable(self.path, LINE_BYTES)
-        with (self.path / _LOCK).open("wb") as file:
-            try:
-                import fcntl
-            except ImportError:  # not on this system; nobody is kept out
-                yield
-                return
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UsageError(f"another process is at the batch in {self.path}: wait until it is done") from None
-            yield
+        return only_writer(self.path)
 
     def read(self) -> Iterator[BatchResult]:
         """The results so far; lines that were torn or damaged are passed over, their runs are still there."""
@@ -145,7 +133,7 @@ class BatchFolder:
                 os.close(handle)
 
     def _names(self) -> list[str]:
-        return [name for name in os.listdir(self.path) if name != _LOCK]
+        return [name for name in os.listdir(self.path) if name != LOCK]
 
 
 def _append_whole(handle: int, line: bytes) -> None:

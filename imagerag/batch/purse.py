@@ -15,11 +15,13 @@ class Purse:
         limit: US dollars; None is no limit.
         spent: by runs that have ended.
         held: what runs that are under way may cost, by the id of their line.
+        half_made: what runs have cost that were left in the middle, by their id, until they are gone on with.
     """
 
     limit: float | None
     spent: float = 0.0
     held: dict[str, float] = field(default_factory=dict)
+    half_made: dict[str, float] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def hold(self, name: str, most: float) -> None:
@@ -29,14 +31,19 @@ class Purse:
             BudgetExceededError: there will be none.
         """
         async with self.changed:
-            while self.limit is not None and self.spent + sum(self.held.values()) + most > self.limit + 1e-9:
+            while self.limit is not None and self._taken + most > self.limit + 1e-9:
                 if not self.held:
+                    gone = dollars(self._taken)
                     raise BudgetExceededError(
-                        f"the batch may spend {dollars(self.limit)} and has spent {dollars(self.spent)}; the next run, "
+                        f"the batch may spend {dollars(self.limit)} and has spent {gone}; the next run, "
                         f"{name}, can cost {dollars(most)}: go on with a larger --max-cost-usd, and --resume"
                     )
                 await self.changed.wait()
             self.held[name] = most
+
+    @property
+    def _taken(self) -> float:
+        return self.spent + sum(self.half_made.values()) + sum(self.held.values())
 
     async def pay(self, name: str, cost: float | None) -> float:
         """Book what a run cost; the most it could have, where that is not known. Gives what was booked."""

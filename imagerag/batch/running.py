@@ -9,8 +9,8 @@ import copy
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ from imagerag.agent.errors import (
     BudgetExceededError,
     ImageRAGError,
     QuotaError,
+    RunStateError,
     StorageError,
     UnknownRunError,
     UsageError,
@@ -105,6 +106,7 @@ class Batch:
         self._rag = copy.copy(self.rag)
         self._rag.__dict__["runner"] = runner
         self._before: dict[str, BatchResult] = {}
+        self._begun: dict[str, str] = {}
         self._turned_down = 0
 
     @property
@@ -114,8 +116,8 @@ class Batch:
 
     @property
     def spent_usd(self) -> float:
-        """What all runs that ended have cost, as far as that is known."""
-        return self._purse.spent
+        """What all runs have cost, as far as that is known, those that were left in the middle among them."""
+        return self._purse.spent + sum(self._purse.half_made.values())
 
     async def run(self) -> AsyncGenerator[BatchResult]:
         """Run what is left to run; each result, in the order in which they come, once it is on the disk.
@@ -136,6 +138,8 @@ class Batch:
         await asyncio.to_thread(self._check_items, done)
         self.warn(await warnings_of_many(self.rag.wiring, self._setups(done)))
         with self.folder.alone():
+            if await asyncio.to_thread(self.folder.started) != started:
+                raise UsageError(f"a batch was begun in {self.folder.path} just now: name another folder, or --resume")
             if started is None:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())
@@ -143,6 +147,7 @@ class Batch:
             for result in done.values():
                 self._count(result)
             self.earlier = len(done)
+            await self._book_half_made({result.run_id for result in (*done.values(), *self._before.values())})
             async with aclosing(self._results(frozenset(done))) as results:
                 async for result in results:
                     yield result
@@ -164,6 +169,21 @@ class Batch:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            await self._book_left_open()
+
+    async def _book_half_made(self, known: Collection[str | None]) -> None:
+        """Book what runs have spent that a kill left in the middle, before any other line is begun."""
+        for entry in await self.rag.wiring.runs.list(None, status="running"):
+            if entry.run_id.startswith(f"{self._started.name}-") and entry.run_id not in known:
+                with suppress(UnknownRunError):  # killed before its first step: it had asked nobody
+                    self._purse.half_made[entry.run_id] = _spent(await self._rag.runner.record(entry.run_id))
+
+    async def _book_left_open(self) -> None:
+        """Book what runs have spent that are left in the middle now."""
+        for run_id in self._begun.values():
+            with suppress(UnknownRunError):
+                self._purse.half_made[run_id] = _spent(await self._rag.runner.record(run_id))
+        self._begun.clear()
 
     async def _work(self, left: Iterator[Item], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
         try:
@@ -190,13 +210,14 @@ class Batch:
                 raise UsageError(item.problem)
             options = self._options(item)
             await asyncio.to_thread(self.folder.check_space)
-            await self._purse.hold(item.id, await self._most(item.prompt, options))
+            run_id, _ = self._named(item, digest)
+            await self._hold(item.id, run_id, await self._most(item.prompt, options), options.get("max_cost_usd"))
         except (BudgetExceededError, StorageError) as error:
             self._stop(error)
             return None
         except UsageError as error:
             return result.model_copy(update={"reason": str(error), "error": type(error).__name__})
-        cost, booked = None, 0.0
+        cost, booked, left_open = None, 0.0, False
         try:
             result = await self._drawn(item, options, result)
             cost = result.cost_usd
@@ -207,13 +228,22 @@ class Batch:
                 return None
             update = {"reason": str(error), "error": type(error).__name__}
             result = result.model_copy(update={**update, "status": "failed", "cost_usd": cost})
+        except (asyncio.CancelledError, GeneratorExit):
+            left_open = True  # it is booked when it has stopped
+            raise
+        except RunStateError:
+            raise  # somebody else makes this run: it is no result of the line
         except Exception as error:  # one line's, whatever it is: the others go on
             update = {"reason": str(error) or repr(error), "error": type(error).__name__}
             status: Status = "invalid" if isinstance(error, UsageError) else "failed"
             cost = 0.0 if status == "invalid" else None
             result = result.model_copy(update={**update, "status": status, "cost_usd": cost})
         finally:
-            booked = await self._purse.pay(item.id, cost)
+            if left_open:
+                self._purse.held.pop(item.id, None)
+            else:
+                self._begun.pop(item.id, None)
+                booked = await self._purse.pay(item.id, cost)
         before = self._before.get(item.id)
         if before is None or before.status == "invalid":
             return result.model_copy(update={"booked_usd": booked})
@@ -221,11 +251,27 @@ class Batch:
         total = None if None in costs else sum(cost or 0.0 for cost in costs)
         return result.model_copy(update={"cost_usd": total, "booked_usd": before.booked_usd + booked})
 
-    async def _drawn(self, item: Item, options: Mapping[str, Any], result: BatchResult) -> BatchResult:
+    async def _hold(self, line: str, run_id: str, most: float, limit: Any) -> None:
+        """Keep what a run can cost in all: beside what it costs from here on, what a kill has left of it."""
+        before = self._purse.half_made.pop(run_id, 0.0)
+        whole = before + most if limit is None else min(before + most, max(before, float(limit)))
+        try:
+            await self._purse.hold(line, whole)
+        except BaseException:
+            if before:
+                self._purse.half_made[run_id] = before
+            raise
+
+    def _named(self, item: Item, digest: str) -> tuple[str, int]:
+        """The id of a line's run, and which try it is."""
         before = self._before.get(item.id)
         tries = before.tries + 1 if before is not None and before.status == "failed" else 1
-        run_id = f"{self._started.name}-{result.input[:16]}" + (f"-{tries}" if tries > 1 else "")
+        return f"{self._started.name}-{digest[:16]}" + (f"-{tries}" if tries > 1 else ""), tries
+
+    async def _drawn(self, item: Item, options: Mapping[str, Any], result: BatchResult) -> BatchResult:
+        run_id, tries = self._named(item, result.input)
         result = result.model_copy(update={"tries": tries})
+        self._begun[item.id] = run_id
         record = await self._run(item.prompt, options, run_id)
         image = None
         if record.image is not None:
@@ -367,6 +413,11 @@ class Batch:
 def known_cost(error: Exception) -> float:
     """US dollars of the calls that an error says were made before it."""
     return sum(call.cost_usd or 0.0 for call in calls_of(error))
+
+
+def _spent(record: "RunRecord") -> float:
+    """What a run has cost so far: calls without an answer at their most, what is not known left out."""
+    return sum(call.counted_usd or 0.0 for call in record.call_log if call.counts)
 
 
 def _name() -> str:

@@ -20,6 +20,7 @@ from imagerag.cli.story import summary
 from imagerag.cli.view import bold, dim, say, say_all, say_json, table
 from imagerag.export import SUFFIXES, export, is_record, write_file
 from imagerag.report.making import write_report
+from imagerag.store.output_folder import only_writer
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
 """The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""
@@ -64,7 +65,8 @@ def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> in
             ]
         )
     try:
-        record = asyncio.run(_run(rag, seed, folder, told=not as_json))
+        with only_writer(folder):
+            record = asyncio.run(_run(rag, seed, folder, told=not as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("imagerag: stopped; imagerag runs lists what there is", err=True)
         return STOPPED

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.errors import BlobError, UnknownRunError
 from imagerag.agent.record import RunRecord
 from imagerag.export import write_file
+from imagerag.store.output_folder import only_writer
 
 if TYPE_CHECKING:
     from imagerag.runs import Runs
@@ -72,8 +73,13 @@ async def write_reports(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path
         The index's file.
 
     Raises:
-        UsageError: a file cannot be written.
+        UsageError: a file cannot be written, or somebody else writes the folder.
     """
+    with only_writer(folder):
+        return await _written(rag, entries, folder)
+
+
+async def _written(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     from imagerag.agent.errors import UnknownRunError
     from imagerag.report.index import Line, index
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
 from imagerag.agent.ports import FREE, Critique, GeneratedImage, Tariff
 from imagerag.agent.types import Verdict
 from imagerag.batch.results import BatchResult
+from imagerag.batch.running import Batch
 from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, picture
 
 LINES: list[Any] = ["a cat", {"id": "dog", "prompt": "a dog", "seed": 3}, {"prompt": "a hard one", "max_rounds": 0}]
@@ -216,7 +219,7 @@ async def test_a_budget_needs_prices_that_are_known(
 async def test_two_processes_do_not_run_the_same_batch(rag: ImageRAG, tmp_path: Path) -> None:
     out = tmp_path / "out"
     async for _ in rag.batch(["a", "b", "c"], out, concurrency=1):
-        with pytest.raises(UsageError, match="another process"):
+        with pytest.raises(UsageError, match=rf"is being written by process {os.getpid()} \("):
             await anext(rag.batch(["a", "b", "c"], out, resume=True))
         break
 
@@ -251,3 +254,37 @@ async def test_a_backend_that_is_down_fails_lines_and_not_the_batch(
     generator.enqueue(*[BackendError("down", retryable=False)] * 3)
     told = [one async for one in rag.batch(["a", "b", "c", "d"], tmp_path / "out", concurrency=2)]
     assert Counter(one.status for one in told) == {"failed": 3, "done": 1}
+
+
+async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
+    rag: ImageRAG, generator: ScriptedGenerator, tmp_path: Path
+) -> None:
+    """Two drawings are cut off: they may be charged for, and the batch that goes on has so much less."""
+    generator.tariff = Tariff(known=True, most=lambda prompt, images, size: 0.10)
+    vars(rag.wiring.judge(rag.settings.judge))["tariff"] = FREE
+    generator.latency_s = 30
+    batch = Batch(rag, ["a", "b"], tmp_path / "out", concurrency=2)
+
+    async def run() -> None:
+        async with aclosing(batch.run()) as results:
+            async for _ in results:
+                pass
+
+    task = asyncio.create_task(run())
+    while len(generator.calls) < 2:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert batch.spent_usd == pytest.approx(0.20)
+    generator.latency_s = 0
+    again = Batch(rag, ["a", "b"], tmp_path / "out", resume=True, max_cost_usd=1.35)
+    # A run can cost $1.20 at most; with what is gone of both it does not fit.
+    with pytest.raises(BudgetExceededError, match=r"can cost \$1.30"):
+        await anext(again.run())
+    assert again.spent_usd == pytest.approx(0.20)
+    last = Batch(rag, ["a", "b"], tmp_path / "out", resume=True)
+    told = [one async for one in last.run()]
+    assert [one.status for one in told] == ["done", "done"]
+    assert last.spent_usd == pytest.approx(sum(one.cost_usd or 0.0 for one in told))
+    assert last.spent_usd >= 0.20

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, UsageError
+from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, RunStateError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.evals.answering import Job
 from imagerag.evals.arms import BUILT_IN, parse_arms
@@ -414,3 +414,20 @@ def test_a_ledger_gives_results_in_the_plans_order_and_takes_the_last_word(tmp_p
     again.open()
     assert [result.key for result in again.read()] == [result.key for result in results]
     assert next(iter(again.read())).reason == "again"
+
+
+async def test_a_run_that_somebody_else_makes_is_no_result(fakes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation whose run is being made elsewhere stops; what it says of itself is not an arm's failure."""
+    from imagerag.graphs.runner import Runner
+
+    def taken(self: Runner, *_: Any, run_id: str, **__: Any) -> Any:
+        raise RunStateError(f"run {run_id} is being made right now")
+
+    monkeypatch.setattr(Runner, "start", taken)
+    with pytest.raises(RunStateError, match="right now"):
+        await fakes.run(fakes.plan(fakes.suite(3), arms="base,full"))
+    assert results_so_far(fakes.folder / "out") == 0
+    monkeypatch.undo()
+    report, results = await fakes.run(fakes.plan(fakes.suite(3), arms="base,full"))
+    assert report.whole
+    assert {result.status for result in results} <= {"answered", "kept_initial"}

@@ -99,7 +99,9 @@ def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> Imag
     if type(error).__name__ == "OpenAIRefusalError":
         return RefusalError(f"{who} declined: {redact(str(error), secrets)}")
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
-        return BackendTimeoutError(f"{who} did not answer in time; allow it longer (timeout), or try again")
+        return _sent(
+            error, BackendTimeoutError(f"{who} did not answer in time; allow it longer (timeout), or try again")
+        )
     if isinstance(error, openai.ContentFilterFinishReasonError):
         return RefusalError(f"{who} declined: its content filter stopped the answer")
     if isinstance(error, openai.APIResponseValidationError):
@@ -107,7 +109,7 @@ def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> Imag
     if isinstance(error, openai.APIStatusError):
         return _from_status(error, who, secrets)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
-        return BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?")
+        return _sent(error, BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?"))
     if isinstance(error, openai.APIError):
         body = body_of(error)
         said = redact(body.words or error.message, secrets)
@@ -237,9 +239,22 @@ def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: s
     return f" [{', '.join(sorted(map(str, named)))[:200]}]"
 
 
+def _sent(error: Exception, known: BackendError) -> BackendError:
+    """Our error, saying whether the service had the request, and so may charge for it, before the connection failed."""
+    import httpx2
+
+    never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+    known.unsettled = not any(isinstance(cause, never) for cause in _causes(error))
+    return known
+
+
 def _cause(error: Exception) -> str:
     """The kind of the connection's failure; its text may hold the request."""
+    return type(_causes(error)[-1]).__name__
+
+
+def _causes(error: Exception) -> list[Exception]:
     causes = [error]
     while causes[-1].__cause__ is not None and isinstance(causes[-1].__cause__, Exception):
         causes.append(causes[-1].__cause__)
-    return type(causes[-1]).__name__
+    return causes

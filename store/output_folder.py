@@ -1,0 +1,59 @@
+"""Folders that results are written into: one process at a time, for two would pay twice and mix what they write."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.store.locks import locked
+
+LOCK: Final = ".lock"
+"""The file that is locked while a folder is written; it says who writes."""
+
+
+@contextmanager
+def only_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+    """Write a folder, which is made if it is not there, with everybody else kept out.
+
+    The lock is the system's: a process that ends in whatever way lets go of it at once.
+
+    Args:
+        instead: what to give so that another folder is written.
+
+    Raises:
+        UsageError: somebody else writes it, or it cannot be written.
+    """
+    if sys.platform == "win32":  # nothing is held there
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    path, fresh = folder / LOCK, not folder.exists()
+    try:
+        file = locked(path)
+    except OSError as error:
+        raise UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+    if file is None:
+        raise UsageError(f"{folder} is being written by {_holder(path)}:\nwait until it has ended, or give {instead}")
+    try:
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])
+        os.truncate(file, 0)
+        os.write(file, f"{os.getpid()} {command[:60]}\n".encode(errors="replace"))
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        if fresh:
+            with suppress(OSError):  # something was written into it
+                folder.rmdir()
+        os.close(file)
+
+
+def _holder(path: Path) -> str:
+    """Who says in the file to be writing."""
+    try:
+        pid, _, command = path.read_text("utf-8", errors="replace").strip().partition(" ")
+    except OSError:
+        return "another process"
+    return f"process {pid} ({command})" if pid.isdigit() else "another process"
