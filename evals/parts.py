@@ -198,4 +198,4 @@ def wiring_for(home: Any, users: Any, recipes: Mapping[str, LibraryRecipe]) -> E
     """The wiring of an evaluation in `home`, with the libraries in `users` at hand."""
     own = EvalWiring(home, recipes=recipes)
     outer = SteadyWiring(users, maker=own)
-    return EvalWiring(home, own._made, own._lock, recipes=recipes, users=outer)
+    return EvalWiring(home, _made=own._made, _named=own._named, _lock=own._lock, recipes=recipes, users=outer)

@@ -107,7 +107,8 @@ def give_up(state: RunState, error: NodeError) -> Command[Any]:
 
 def _left_open(state: RunState, error: NodeError, failure: StorageError) -> Command[Any]:
     """A full disk ends no run: it is left as after a crash, and the step is done anew when it is resumed."""
-    if isinstance(error.error, BaseException):
+    kept: object = error.error  # after a kill it is the error's repr, all that LangGraph stores
+    if isinstance(kept, BaseException):
         raise failure
     return Command(goto=[Send(error.node, state)])
 
