@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class OriginGuard:
         await JSONResponse({"error": "ForbiddenError", "message": why}, 403)(scope, receive, send)
 
 
-def _cors() -> dict[str, object]:
+def _cors() -> dict[str, Any]:
     """The server's settings of cross-origin requests, wherever they were set."""
     for variable in ("CORS_CONFIG", "LANGGRAPH_HTTP"):
         try:
