@@ -390,7 +390,7 @@ def assumed_cost(calls: Iterable[Call]) -> float:
 
 def unsettled_cost(calls: Iterable[Call]) -> float:
     """The part of `cost_of_calls` that calls without an answer may have cost, at most, in US dollars."""
-    return fsum(call.most_usd or 0.0 for call in calls if call.unsettled and not call.assumed)
+    return fsum(call.most_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None)
 
 
 class Progress(Value):

@@ -143,7 +143,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
 
 def _spent(record: RunRecord) -> str:
     calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
-    return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd, record.assumed_usd)}"
+    return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)}"
 
 
 def opening(record: RunRecord) -> list[str]:

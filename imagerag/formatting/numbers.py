@@ -40,18 +40,18 @@ def percentile(value: float) -> str:
     return f"{f'{value:z.1f}'.removesuffix('.0')} %"
 
 
-def dollars(usd: float | None, assumed: float | None = 0.0) -> str:
+def dollars(usd: float | None, assumed: float | None = 0.0, unsettled: float = 0.0) -> str:
     """US dollars: `$0.00`, `$0.0412`, `$3.20`. A price that is not known is not zero, and a little is not nothing.
 
     Args:
         assumed: how much of it was assumed for want of a price: `$0.40 at most, $0.10 of it assumed`.
+        unsettled: how much of it calls without an answer may have cost: `$0.40 at most, $0.10 of it unanswered`.
     """
     if usd is None:
         return UNKNOWN_PRICE
-    if not assumed:
-        return _dollars(usd)
-    part = "assumed" if assumed >= usd else f"{_dollars(assumed)} of it assumed"
-    return f"{_dollars(usd)} at most, {part}"
+    parts = [(assumed or 0.0, "assumed"), (unsettled, "unanswered")]
+    told = [word if part >= usd else f"{_dollars(part)} of it {word}" for part, word in parts if part]
+    return f"{_dollars(usd)} at most, {', '.join(told)}" if told else _dollars(usd)
 
 
 def _dollars(usd: float) -> str:

@@ -67,7 +67,7 @@ def _head(record: RunRecord, steps: Sequence[Step]) -> Html:
         ("run", tag("code", record.run_id)),
         ("began", (record.started_at or (steps[0].at if steps else None) or "").replace("T", " ")[:19]),
         ("took", seconds(record.elapsed_s)),
-        ("cost", dollars(record.cost_usd, record.assumed_usd)),
+        ("cost", dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)),
         ("calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))),
     ]
     if record.setup:

@@ -286,5 +286,5 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
     last = Batch(rag, ["a", "b"], tmp_path / "out", resume=True)
     told = [one async for one in last.run()]
     assert [one.status for one in told] == ["done", "done"]
-    assert last.spent_usd == pytest.approx(sum(one.cost_usd or 0.0 for one in told))
     assert last.spent_usd >= 0.20
+    assert all(one.calls["generate"] == 2 for one in told)
