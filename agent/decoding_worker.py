@@ -10,6 +10,7 @@ import os
 import signal
 import struct
 import sys
+import time
 from typing import IO, Any, Final
 
 from imagerag.agent.decoding_pool import processor_seconds
@@ -43,8 +44,10 @@ def main() -> None:
 def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
     """What is said of a file, and its pixels."""
 
+    started = time.process_time()
+
     def sized(pixels: int) -> None:
-        limit(pixels, len(data))
+        limit(pixels, len(data), started)
 
     sized(0)
     try:
@@ -58,14 +61,19 @@ def answer(data: bytes, side: int | None) -> tuple[dict[str, Any], bytes]:
         return {"problem": f"cannot be decoded: {type(error).__name__}: {error}"}, b""
 
 
-def limit(pixels: int, size: int) -> None:
-    """Set what decoding an image of so many pixels, from a file of so many bytes, may take from here on."""
+def limit(pixels: int, size: int, started: float) -> None:
+    """Set what decoding an image of so many pixels, from a file of so many bytes, may take.
+
+    Args:
+        pixels: as many as it has; 0 as long as that is not known.
+        size: of the file.
+        started: the processor time that had been used when it began.
+    """
     try:
         import resource
     except ImportError:  # Windows: whoever asks ends this process after a while
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + 1 + processor_seconds(pixels)
+    seconds = int(started) + 1 + processor_seconds(pixels)
     memory = _MEMORY + 3 * size + _BYTES_PER_PIXEL * pixels
     for kind, soft in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(ValueError, OSError):
