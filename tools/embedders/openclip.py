@@ -18,6 +18,7 @@ from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_import import open_clip_for
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.embedders.texts import TextEncoder
+from imagerag.tools.hub import hub
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,7 +149,8 @@ class OpenClipEmbedder:
         # No code comes from a folder; where this is left out, transformers asks on the terminal.
         safe = {"trust_remote_code": False} if self._source.model_config["text_cfg"].get("hf_tokenizer_name") else {}
         try:
-            return open_clip_for(self._source.model_config).get_tokenizer(self._source.name, **safe)
+            with hub(self._source.model_config["text_cfg"].get("hf_tokenizer_name")):
+                return open_clip_for(self._source.model_config).get_tokenizer(self._source.name, **safe)
         except Exception as error:
             raise BackendError(
                 f"the tokenizer of {self._source.name} could not be loaded ({error}). Without a network, put the model "
