@@ -285,7 +285,7 @@ class Calls:
             return None
         turned_down = list(takewhile(lambda call: not call.answered, reversed(self.made)))
         waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
-        left = None if self.knobs.deadline_at is None else self.knobs.deadline_at - time.time()
+        left = None if self.knobs.deadline_at is None else self.knobs.deadline_at - clock.seconds()
         if left is not None and wait >= left:
             why = f"the run's deadline is in {in_words(max(0.0, left))} (--deadline-s)"
         elif waited + wait > self.knobs.patience_s:
@@ -339,7 +339,7 @@ class Calls:
         if left is not None and left <= 0:
             raise self._over(f"the run may make {self.knobs.max_calls} model calls, and has made them")
         until = self.knobs.deadline_at
-        seconds = until - time.time() if until is not None else None
+        seconds = until - clock.seconds() if until is not None else None
         if seconds is not None and seconds <= 0:
             raise self._over("the deadline has come")
         return seconds

@@ -1,6 +1,5 @@
 """One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.masking import hold, viewable
 from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
 from imagerag.agent.progress import Watcher, watched
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
 
 _KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
@@ -64,11 +64,9 @@ class Draughtsman:
         if references and references[0].mask is not None:
             sent, knobs = await self.part(references[0]), self.knobs
             assert sent.mask is not None, "its mask was sent along"
-            held = await asyncio.to_thread(
-                hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather
-            )
+            held = await in_thread(hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather)
             data, found = held.data or data, held.check
-        shown = await asyncio.to_thread(viewable, data)
+        shown = await in_thread(viewable, data)
         image = await self.blobs.put(shown or data)
         original = drawn.image if image != drawn.image else None
         return replace(drawn, image=image, original=original, mask=found)

@@ -4,16 +4,21 @@ It is in this layer because `tools` (encoder, judges, generators) and `store` (t
 and may not import each other; Pillow is imported when the first image is decoded. What a file is is decided by its
 content, never by its name. A picture comes out upright, in 8 bits of sRGB, as RGB or RGBA, whatever it was kept in;
 metadata that cannot be read counts as none, and a file that cannot be decoded to its last pixel is refused.
+
+What is surely decoded in half a second is decoded here, everything else in a process that can be ended (see
+`image_complexity` and `decoding_pool`).
 """
 
 import io
+import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.decoding_pool import decode_in_process
 from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.image_complexity import complexity
 from imagerag.agent.image_metadata import without_metadata
 from imagerag.agent.pixel_modes import eight_bit, opaque
 
@@ -42,9 +47,6 @@ MAX_PIXELS: Final = 200_000_000
 """Of an image: what the largest cameras of phones give (16,320 x 12,240), and twice what a medium-format camera does.
 Decoded, that is 0.8 GB; more comes from files that were made to fill the memory."""
 
-LARGE_PIXELS: Final = 25_000_000
-"""From here on one image is decoded at a time, so that a batch of large ones needs the memory of one."""
-
 MEDIA_TYPES: Final = {
     "PNG": "image/png",
     "JPEG": "image/jpeg",
@@ -70,7 +72,9 @@ _LOSSLESS_PIXELS: Final = 4_000_000
 
 _PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _ORIENTATION: Final = 0x0112
-_ONE_LARGE: Final = Lock()
+_AT_ONCE: Final = BoundedSemaphore(max(2, os.cpu_count() or 1))
+"""Images that are decoded here at the same time: more need more memory and are no faster."""
+
 _STARTING: Final = Lock()
 _READERS: "Final[list[tuple[_Factory, Callable[[bytes], bool | str]]]]" = []
 
@@ -125,16 +129,45 @@ def decode(data: bytes, *, side: int | None = None) -> Decoded:
         raise UsageError("the file is empty")
     if len(data) > MAX_BYTES:
         raise ImageTooLargeError(f"the file has {len(data) / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
+    if _factory(data) is None:
+        raise UsageError(_unknown(data))
+    takes = complexity(data)
+    if takes.plain:
+        with _AT_ONCE:
+            return decode_here(data, side=side)
+    return _decoded_in_process(data, side, takes.pixels)
+
+
+def decode_here(data: bytes, *, side: int | None = None, sized: Callable[[int], None] = lambda pixels: None) -> Decoded:
+    """Decode an image file in this process, however long that takes.
+
+    Args:
+        data: the bytes of the file.
+        side: as `decode` takes it.
+        sized: called with the number of pixels as soon as that is known.
+
+    Raises:
+        UsageError: as `decode`.
+    """
     try:
-        return _decoded(data, side, intact=True)
+        return _decoded(data, side, sized, intact=True)
     except _DamagedError as error:
         bare = without_metadata(data)
         if bare == data:
             raise UsageError(str(error)) from None
         try:
-            return _decoded(bare, side, intact=False)
+            return _decoded(bare, side, sized, intact=False)
         except _DamagedError:
             raise UsageError(str(error)) from None
+
+
+def _decoded_in_process(data: bytes, side: int | None, pixels: int | None) -> Decoded:
+    from PIL import Image
+
+    answer = decode_in_process(data, side, pixels)
+    said = dict(answer.head)
+    mode, size = said.pop("mode"), said.pop("size")
+    return Decoded(image=Image.frombytes(mode, tuple(size), answer.pixels), **said)
 
 
 def open_rgb(data: bytes, *, side: int | None = None) -> "Image":
@@ -205,20 +238,20 @@ class _DamagedError(Exception):
     """The bytes cannot be decoded; without their metadata they perhaps can."""
 
 
-def _decoded(data: bytes, side: int | None, *, intact: bool) -> Decoded:
+def _decoded(data: bytes, side: int | None, sized: Callable[[int], None], *, intact: bool) -> Decoded:
     file = _opened(data)
     width, height = file.size
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(f"{width} x {height} pixels: {_too_large()}")
     if not width or not height:
         raise UsageError("the image has no pixels")
+    sized(width * height)
     if side is not None and min(file.size) >= 4 * side:
         file.draft("RGB", (2 * side, 2 * side))
-    with _ONE_LARGE if file.width * file.height > LARGE_PIXELS else nullcontext():
-        mode = file.mode
-        _load(file)
-        turned, readable = _orientation(file)
-        image = _turned(eight_bit(file), turned)
+    mode = file.mode
+    _load(file)
+    turned, readable = _orientation(file)
+    image = _turned(eight_bit(file), turned)
     # A TIFF is turned while it is loaded, everything else by its metadata.
     if turned >= 5 or (file.format == "TIFF" and (width, height) != file.size):
         width, height = height, width
@@ -276,7 +309,7 @@ def _load(file: "ImageFile") -> None:
     try:
         file.load()
     except Exception as error:
-        raise _DamagedError(f"the image is damaged or cut short: {error}") from None
+        raise _DamagedError(f"the image is damaged or cut short: {error or type(error).__name__}") from None
 
 
 def _too_large() -> str:

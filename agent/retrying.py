@@ -5,10 +5,10 @@ longer than a minute in all, for limits are counted by the minute. After a drawi
 wrong is given half a minute: a judge that restarts does not cost the picture.
 """
 
-import time
 from itertools import takewhile
 from typing import Final
 
+from imagerag.agent import clock
 from imagerag.agent.errors import BackendError, RateLimitedError
 
 BUSY_S: Final = (1.0, 3.0, 9.0, 27.0, 30.0)
@@ -44,7 +44,7 @@ def _in_time(error: Exception, pauses: tuple[float, ...]) -> bool:
         return True
     failed = list(takewhile(lambda call: not call.answered, reversed(error.__dict__.get("calls") or [])))
     pause = pauses[min(max(len(failed), 1), len(pauses)) - 1]
-    return bool(time.time() + pause < deadline)
+    return bool(clock.seconds() + pause < deadline)
 
 
 def in_words(seconds: float) -> str:

@@ -1,7 +1,6 @@
 """Asking a library: a question in, a record out, follow-ups by thread."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ class Asker:
         if deadline_s is not None:
             if deadline_s <= 0:
                 raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
-            knobs = knobs.model_copy(update={"deadline_at": time.time() + deadline_s})
+            knobs = knobs.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
         config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
         async with self._graph(answerer, library) as (graph, identity):
             if follow_up and thread and not (await graph.aget_state(config)).values.get("earlier"):

@@ -1,10 +1,10 @@
 """Whether a run's masks can be used, before anything is spent."""
 
-import asyncio
 from collections.abc import Sequence
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.ports import BlobStore, ImageGenerator, takes_mask
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Subject
 from imagerag.store.masks import check_mask
 
@@ -22,7 +22,7 @@ async def check_kept_masks(generator: ImageGenerator, subjects: Sequence[Subject
         mask, picture = await blobs.get(subjects[0].mask.sha256), await blobs.get(subjects[0].image.sha256)
     except BlobError as error:
         raise UsageError(f"the run's mask, or its subject, cannot be used again: {error}") from error
-    await asyncio.to_thread(check_mask, mask, picture)
+    await in_thread(check_mask, mask, picture)
 
 
 def check_masks(generator: ImageGenerator, subjects: Sequence[Subject]) -> None:

@@ -1,7 +1,6 @@
 """Starting a run, following it, resuming it, reading its record."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -336,7 +335,7 @@ def with_deadline(setup: Setup) -> Knobs:
     """The knobs, with the moment by which this start or resume has to be done."""
     if setup.deadline_s is None:
         return setup.knobs
-    return setup.knobs.model_copy(update={"deadline_at": time.time() + setup.deadline_s})
+    return setup.knobs.model_copy(update={"deadline_at": clock.seconds() + setup.deadline_s})
 
 
 def new_run_id() -> str:

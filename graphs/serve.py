@@ -27,6 +27,7 @@ from starlette.routing import Route
 from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.images import MAX_BYTES
 from imagerag.agent.nodes import Nodes
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Setup
 from imagerag.graphs.beginning import check_context
 from imagerag.graphs.generation import Workflow, build_workflow
@@ -96,7 +97,7 @@ async def get_image(request: Request) -> Response:
             data = await library.image_bytes(digest)
     if data is None:
         return _refused("BlobError", f"there is no image {digest[:64]!r}", 404)
-    image = await asyncio.to_thread(inspect, data)
+    image = await in_thread(inspect, data)
     # An image never runs as a page, whatever its bytes are taken for; and one hash is one picture for ever.
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
     return Response(data, media_type=image.media_type, headers=headers)

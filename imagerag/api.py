@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S, ImageRef, Knobs, Setup, Subject
 from imagerag.going_on import GoingOn, last_record
 from imagerag.inputs import Image, make_knobs, named_images, parse_size, read_image, read_mask, run_sync, told
@@ -150,7 +151,7 @@ class ImageRAG(GoingOn):
         )
         setup = self._setup(library, knobs, deadline_s)
         given = named_images(subjects)
-        hole = await asyncio.to_thread(read_mask, mask, given) if mask is not None else None
+        hole = await in_thread(read_mask, mask, given) if mask is not None else None
         kept = [Subject(image=await self._keep(image), name=name) for name, image in given]
         if hole is not None:
             kept[0] = kept[0].model_copy(update={"mask": await self._keep(hole)})
@@ -185,7 +186,7 @@ class ImageRAG(GoingOn):
         from imagerag.graphs.given import checked_prompt
 
         if mask is not None:
-            await asyncio.to_thread(read_mask, mask, named_images(subjects))
+            await in_thread(read_mask, mask, named_images(subjects))
         given = {name: value for name, value in options.items() if value is not None and name != "run_id"}
         setup = self._setup(library, make_knobs(size=parse_size(size), **given), deadline_s)
         return await estimate_setup(

@@ -1,12 +1,12 @@
 """The Python front door to answers: ask a library, and get an answer that cites its pictures."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
 from imagerag.inputs import make_knobs, run_sync
 from imagerag.libraries import Libraries
@@ -124,4 +124,4 @@ class Asking(Libraries):
                 with suppress(ImageRAGError):
                     assert library is not None
                     pictures[one.id] = await library.image_bytes(one.id)
-        return await asyncio.to_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))
+        return await in_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import decode, encode
 from imagerag.agent.record import RunRecord
+from imagerag.agent.threads import in_thread
 from imagerag.store.blobs import FileBlobStore, write_atomically
 from imagerag.store.storage_errors import storage_error
 
@@ -39,7 +40,7 @@ async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrit
         await asyncio.to_thread(check_ours, path)
     data = await blobs.get(record.image.sha256)
     if wanted != record.image.media_type:
-        data = await asyncio.to_thread(lambda: encode(decode(data).image, wanted))
+        data = await in_thread(lambda: encode(decode(data).image, wanted))
     await write_file(path, data)
     await write_file(sidecar_path(path), json.dumps(sidecar(record), indent=2).encode())
     return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})

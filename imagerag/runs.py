@@ -1,12 +1,12 @@
 """The Python front door to what runs left: their records, pictures and steps, as reports and sheets."""
 
-import asyncio
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import BlobError, DamagedFileError, ImageRAGError, UnknownRunError
+from imagerag.agent.threads import in_thread
 from imagerag.asking import Asking
 
 if TYPE_CHECKING:
@@ -148,4 +148,4 @@ class Runs(Asking):
 
         pictures = await self.pictures(record)
         draw, document = (choices_sheet, record.question) if record.question else (contact_sheet, record.as_json())
-        return await asyncio.to_thread(lambda: png(draw(document, pictures.__getitem__)))
+        return await in_thread(lambda: png(draw(document, pictures.__getitem__)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.images import for_models
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.store.imaging import inspect
 from imagerag.store.storage_errors import storage_error, storage_errors
@@ -46,7 +47,9 @@ class FileBlobStore:
             UsageError: not an image we can read, or a gigantic one.
             StorageError: the disk is full, or cannot be written.
         """
-        return await asyncio.to_thread(self._put, data)
+        image = await in_thread(inspect, data)
+        await asyncio.to_thread(self._put, image, data)
+        return image
 
     async def get(self, sha256: str) -> bytes:
         """The bytes, verified against the hash.
@@ -62,14 +65,12 @@ class FileBlobStore:
         Raises:
             BlobError: missing or damaged.
         """
-        return await asyncio.to_thread(lambda: for_models(self._get(sha256)))
+        return await in_thread(for_models, await self.get(sha256))
 
-    def _put(self, data: bytes) -> ImageRef:
-        image = inspect(data)
+    def _put(self, image: ImageRef, data: bytes) -> None:
         path = self.path(image.sha256)
         if not (path.is_file() and _holds(path, data)):
             self._write(path, data)
-        return image
 
     def _write(self, path: Path, data: bytes) -> None:
         with storage_errors(path, "cannot write"):

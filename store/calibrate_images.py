@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import Embedder
+from imagerag.agent.threads import in_thread
 from imagerag.store.calibrate import ENOUGH, balance
 from imagerag.store.passport import ImageThreshold
 from imagerag.store.rows import Row
@@ -51,7 +52,7 @@ async def calibrate_images(
     if len(rows) < ENOUGH:
         return none
     chosen = np.linspace(0, len(rows) - 1, min(VIEWED, len(rows))).astype(int)
-    views = [view for at in chosen for view in views_of(await read(rows[at].id))]
+    views = [view for at in chosen for view in await in_thread(views_of, await read(rows[at].id))]
     encoded = np.asarray(await embedder.embed_images(views), dtype=np.float32)
     own = (encoded * np.repeat(vectors[chosen], len(views) // len(chosen), axis=0)).sum(axis=1).astype(float)
     own = own[np.isfinite(own)]

@@ -16,6 +16,7 @@ from typing import Any
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import MAX_BYTES
+from imagerag.agent.threads import in_thread
 from imagerag.store.choosing import Excluded
 from imagerag.store.describing import Description, clean
 from imagerag.store.imaging import Look, look
@@ -29,6 +30,7 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".mpo"}
 )
 BATCH = 32
+_READ = 8  # of a batch at the same time: each has a decoded picture
 
 SPARE = 2**20
 """Bytes that are left free beside what is written: for manifests and indexes."""
@@ -145,8 +147,10 @@ async def index(
         report.columns, report.manifest_captions = dict(listed.columns), listed.captions
     sidecars = Sidecars()
     done: set[str] = set()
-    if first_look and (warning := first_look(await asyncio.to_thread(_first_pictures, files))):
-        report.warned(warning, warn)
+    if first_look:
+        first = await asyncio.to_thread(_first_pictures, files)
+        if warning := await in_thread(first_look, first):
+            report.warned(warning, warn)
     for start in range(0, len(files), BATCH):
         await _index_batch(files[start : start + BATCH], listed, sidecars, library, done, report)
         if progress:
@@ -171,8 +175,14 @@ async def _finish(library: Library, report: IndexReport) -> None:
 async def _index_batch(
     files: Sequence[Path], listed: Manifest, sidecars: Sidecars, library: Library, done: set[str], report: IndexReport
 ) -> None:
+    room = asyncio.Semaphore(_READ)
+
+    async def one(path: Path) -> _Seen | str:
+        async with room:
+            return await in_thread(_read, path, listed, sidecars)
+
     with report._timed("read"):
-        read = await asyncio.gather(*(asyncio.to_thread(_read, path, listed, sidecars) for path in files))
+        read = await asyncio.gather(*(one(path) for path in files))
     fresh: dict[str, _Seen] = {}
     for path, seen in zip(files, read, strict=True):
         if isinstance(seen, str):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent.errors import BlobError, EmbeddingMismatchError, ImageRAGError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit
+from imagerag.agent.threads import in_thread
 from imagerag.store import rows as form
 from imagerag.store import search as searching
 from imagerag.store.blobs import verify
@@ -177,7 +178,7 @@ class Library:
 
         if k < 1:
             return []
-        await asyncio.to_thread(inspect, image)
+        await in_thread(inspect, image)
         vector = self._usable(await self.embedder.embed_images([image]), "the image")
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
 
@@ -202,7 +203,7 @@ class Library:
         """
         from imagerag.agent.images import for_models
 
-        return await asyncio.to_thread(for_models, await self.image_bytes(sha256))
+        return await in_thread(for_models, await self.image_bytes(sha256))
 
     async def _for_models(self, sha256: str) -> bytes:
         return (await self.for_models(sha256))[0]

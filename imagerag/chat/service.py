@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.agent.errors import LibraryError, RunStateError, UsageError
 from imagerag.agent.record import RunRecord, Status
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef, Outcome
 from imagerag.chat.allowance import Allowance, Share, UsageLimits
 from imagerag.chat.answers import Ceilings, ToolAnswer, least
@@ -122,7 +123,7 @@ class ChatService:
         """
         from imagerag.chat.thumbnails import thumbnail
 
-        return await asyncio.to_thread(thumbnail, await self.image_bytes(sha256, library), max_side)
+        return await in_thread(thumbnail, await self.image_bytes(sha256, library), max_side)
 
     async def _answered(self, answer: Awaitable[ToolAnswer]) -> ToolAnswer:
         try:
@@ -284,7 +285,7 @@ class ChatService:
     async def _view(self, request: ViewImage) -> ToolAnswer:
         from imagerag.store.imaging import inspect
 
-        image = await asyncio.to_thread(inspect, await self.image_bytes(request.image_id, request.library))
+        image = await in_thread(inspect, await self.image_bytes(request.image_id, request.library))
         path = await asyncio.to_thread(self.pictures.path, image.sha256, image.media_type)
         found = ImageReport(image=Picture.of(image, path))
         return ToolAnswer(text=tell_picture(found.image), data=found.model_dump(mode="json"), images=(image,))

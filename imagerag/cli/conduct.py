@@ -150,7 +150,7 @@ async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
         # The work is done and paid for: it is told as always, its image where the run keeps it.
         delivery.undelivered = True
         say(f"imagerag: {error}", err=True)
-        say(f"  the run itself is kept: imagerag show {record.run_id}", err=True)
+        say(f"  the run itself is kept: imagerag show {record.run_id} --out FILE", err=True)
     return record
 
 

@@ -1,6 +1,5 @@
 """The live view: each attempt as a thumbnail with its checklist beside it, and the references that were taken."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Attempt, ImageRef, Progress, UsedReference, Verdict
 from imagerag.api import ImageRAG
 from imagerag.cli.story import score_words
@@ -90,7 +90,7 @@ class Live:
     async def _thumbnail(self, image: ImageRef, cols: int, rows: int) -> Thumbnail | None:
         with suppress(ImageRAGError, OSError, ValueError):
             data = await self._bytes(image.sha256)
-            return await asyncio.to_thread(Thumbnail.of, data, self.way, cols=cols, rows=rows)
+            return await in_thread(Thumbnail.of, data, self.way, cols=cols, rows=rows)
         return None
 
     async def _bytes(self, sha256: str) -> bytes:

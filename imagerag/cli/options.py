@@ -16,6 +16,10 @@ from imagerag.cli.files import apart, overwrite_option, picture_of, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+picture_option = click.option(
+    "--out", callback=picture_of, metavar="FILE", help="Where to write the picture and its sidecar FILE.json."
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, for programs.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 library_option = click.option(
@@ -188,9 +192,7 @@ def output_options(function: Function) -> Function:
         click.option("--events", is_flag=True, help="Print each step on stdout as a line of JSON."),
         json_option,
         sheet_option,
-        click.option(
-            "--out", callback=picture_of, metavar="FILE", help="Where to write the picture and its sidecar FILE.json."
-        ),
+        picture_option,
     ):
         with_output = option(with_output)
     return cast(Function, with_output)

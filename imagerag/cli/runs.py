@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.choose import parse_choice, question_lines
 from imagerag.cli.conduct import Delivery, conduct
+from imagerag.cli.files import apart
 from imagerag.cli.lineage import lineage_lines
-from imagerag.cli.options import Output, json_option, moment_of, output_options, pass_globals, sheet_option
+from imagerag.cli.options import (
+    Output,
+    json_option,
+    moment_of,
+    output_options,
+    pass_globals,
+    picture_option,
+    sheet_option,
+)
 from imagerag.cli.steps import at_work, raw_lines, standing_lines, step_lines, watch
 from imagerag.cli.story import opening, story, summary
 from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
@@ -103,21 +113,35 @@ def ago(moment: datetime) -> str:
 @click.option("--raw", is_flag=True, help="What the models said, in their own words.")
 @click.option("--watch", "follow", is_flag=True, help="Follow a run that another process makes, until it ends.")
 @sheet_option
+@picture_option
 @json_option
 @pass_globals
 def show_command(
-    globals_: Globals, /, run: str, rounds: bool, raw: bool, follow: bool, sheet: Path | None, as_json: bool
+    globals_: Globals,
+    /,
+    run: str,
+    rounds: bool,
+    raw: bool,
+    follow: bool,
+    sheet: Path | None,
+    out: Path | None,
+    as_json: bool,
 ) -> int:
     """Tell what RUN did, a line for each step. The start of its id is enough, or "last".
 
     A step's number is what `imagerag replay RUN --from STEP` takes. "try" counts how often the step was asked for its
     answer, and "lever" is what was turned to get another one; "found" is how many candidates passed the threshold.
     """
+    apart((out, sheet))
     rag = ImageRAG(home=globals_.home)
     record = asyncio.run(rag.record(named(rag, run)))
     if follow:
         _follow(rag, record)
         record = asyncio.run(rag.record(record.run_id))
+    if out is not None and record.image is None:
+        raise UsageError(f"run {record.run_id} has no picture to write to {out}")
+    if out is not None:
+        record = asyncio.run(rag.save(record, out / record.run_id if out.is_dir() else out))
     if as_json:
         say_json(record.as_json())
     elif raw:
@@ -129,6 +153,8 @@ def show_command(
     if sheet is not None:
         asyncio.run(_write_sheet(rag, record, sheet))
         say(f"contact sheet: {sheet}", err=True)
+    if out is not None and record.image is not None:
+        say(f"picture: {record.image.path}", err=True)
     return 0
 
 

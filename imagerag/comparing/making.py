@@ -1,10 +1,10 @@
 """Getting together what two runs are compared by, and writing the page."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.record import RunRecord
+from imagerag.agent.threads import in_thread
 from imagerag.comparing.values import RunDiff
 from imagerag.export import write_file
 from imagerag.report.making import pictures_of
@@ -27,7 +27,7 @@ async def page_of(rag: "Runs", found: RunDiff, a: RunRecord, b: RunRecord) -> st
     from imagerag.comparing.page import page
 
     pictures = {**await pictures_of(rag, a), **await pictures_of(rag, b)}
-    return await asyncio.to_thread(page, found, a, b, pictures.__getitem__)
+    return await in_thread(page, found, a, b, pictures.__getitem__)
 
 
 async def write_page(rag: "Runs", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:

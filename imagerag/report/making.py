@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import BlobError, UnknownRunError
 from imagerag.agent.record import RunRecord
+from imagerag.agent.threads import in_thread
 from imagerag.export import write_file
 from imagerag.store.output_folder import only_writer
 
@@ -23,7 +24,7 @@ async def report_of(rag: "Runs", record: RunRecord) -> str:
 
     pictures, history = await pictures_of(rag, record), await steps(rag.wiring, record.run_id)
     parent = await parent_of(rag, record)
-    return await asyncio.to_thread(report, record, history, pictures.__getitem__, parent=parent)
+    return await in_thread(report, record, history, pictures.__getitem__, parent=parent)
 
 
 async def parent_of(rag: "Runs", record: RunRecord) -> RunRecord | None:

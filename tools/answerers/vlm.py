@@ -4,7 +4,6 @@ It asks through the same `Chat` as the judge of that spec, so any model that can
 `prompts.py`, how answers are read in `reading.py`.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.answering.values import Answered, Exchange, Finding, Source
 from imagerag.agent.errors import JudgeReplyError, SpecError
 from imagerag.agent.ports import Embedder, Tariff
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation
 from imagerag.tools.answerers import prompts
 from imagerag.tools.answerers.reading import ANSWER, read_answer
@@ -74,7 +74,7 @@ class VlmAnswerer:
         for source in sources:
             parts.append(prompts.source_text(source))
             if source.image is not None:
-                parts.append(await asyncio.to_thread(scaled, source.image.data, self.longest_side))
+                parts.append(await in_thread(scaled, source.image.data, self.longest_side))
         parts.append(
             prompts.question(question, finding=finding, earlier=earlier, sources=sources, wording=variation.wording)
         )

@@ -18,6 +18,7 @@ from imagerag.tools.diffusion.devices import (
 )
 from imagerag.tools.diffusion.models import IPAdapter
 from imagerag.tools.diffusion.sources import Source, check_index, is_here, library
+from imagerag.tools.hub import hub
 from imagerag.tools.keys import check_hub
 
 SMALLER: Final = (
@@ -111,12 +112,12 @@ def _load(
         **source.family.load,
         **options,
     }  # what is pickled could run anything
-    with _told(source.repo), quiet("diffusers", "transformers"):
+    with _told(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
         check_index(source.repo)
         check_hub(source.repo)
         pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **given)
     if source.family.adapter is not None:
-        with _told(source.family.adapter.repo), quiet("diffusers", "transformers"):
+        with _told(source.family.adapter.repo), hub(source.family.adapter.repo), quiet("diffusers", "transformers"):
             _adapt(pipe, source.family.adapter, numbers)
     pipe.set_progress_bar_config(disable=True)
     with _told(source.repo):

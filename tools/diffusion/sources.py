@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
 from imagerag.tools.diffusion.models import FAMILIES, Family
+from imagerag.tools.hub import hub
 from imagerag.tools.keys import check_hub
 
 _NO_REFERENCES: Final = frozenset(
@@ -140,7 +141,8 @@ def _index(repo: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     check_hub(f"diffusers:{repo}")
-    return Path(hf_hub_download(repo, "model_index.json"))
+    with hub(repo):
+        return Path(hf_hub_download(repo, "model_index.json"))
 
 
 def _by_signature(kind: str) -> Family:

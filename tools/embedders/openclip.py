@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -13,10 +13,12 @@ from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.agent.threads import in_thread
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_import import open_clip_for
 from imagerag.tools.embedders.preprocess import preprocessing
 from imagerag.tools.embedders.texts import TextEncoder
+from imagerag.tools.hub import hub
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+_DECODED: Final = 4  # at the same time, for one call
 _IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
 _TEXTS: Final = 128
 _LARGE: Final = 20_000_000  # parameters from which bf16 and several threads pay; a small model is slower with them
@@ -100,16 +103,36 @@ class OpenClipEmbedder:
         """
         loop = asyncio.get_running_loop()
         rows: list[Vectors] = []
-        ready = self._decode(images, 0)
-        for start in range(0, len(images), _IMAGES):
-            batch = [await asyncio.wrap_future(picture) for picture in ready]
-            ready = self._decode(images, start + _IMAGES)  # while the model looks at this batch
-            rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
+        ready = asyncio.ensure_future(self._pictures(images, 0))
+        try:
+            for start in range(0, len(images), _IMAGES):
+                batch = await ready
+                ready = asyncio.ensure_future(self._pictures(images, start + _IMAGES))  # while the model looks
+                rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
+        finally:
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
         return _stacked(rows, self.identity.dimension)
 
-    def _decode(self, images: Sequence[bytes], start: int) -> "list[Future[Any]]":
-        batch = images[start : start + _IMAGES]
-        return [_decoders().submit(self._picture, data, start + at) for at, data in enumerate(batch)]
+    async def _pictures(self, images: Sequence[bytes], start: int) -> list[Any]:
+        """The next pictures, decoded and scaled.
+
+        Raises:
+            UsageError: one of them cannot be read; the others are not waited for.
+        """
+        room = asyncio.Semaphore(_DECODED)
+
+        async def picture(at: int) -> Any:
+            async with room:
+                return await in_thread(self._picture, images[at], at)
+
+        places = range(start, min(start + _IMAGES, len(images)))
+        tasks = [asyncio.ensure_future(picture(at)) for at in places]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def _picture(self, data: bytes, index: int) -> Any:
         try:
@@ -126,7 +149,8 @@ class OpenClipEmbedder:
         # No code comes from a folder; where this is left out, transformers asks on the terminal.
         safe = {"trust_remote_code": False} if self._source.model_config["text_cfg"].get("hf_tokenizer_name") else {}
         try:
-            return open_clip_for(self._source.model_config).get_tokenizer(self._source.name, **safe)
+            with hub(self._source.model_config["text_cfg"].get("hf_tokenizer_name")):
+                return open_clip_for(self._source.model_config).get_tokenizer(self._source.name, **safe)
         except Exception as error:
             raise BackendError(
                 f"the tokenizer of {self._source.name} could not be loaded ({error}). Without a network, put the model "
@@ -268,8 +292,3 @@ def _stacked(rows: "Sequence[Vectors]", dimension: int) -> "Vectors":
 @cache
 def _worker() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="imagerag-clip")
-
-
-@cache
-def _decoders() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=4, thread_name_prefix="imagerag-decode")

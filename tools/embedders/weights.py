@@ -12,6 +12,7 @@ from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.tools.embedders.model_config import checked_config
 from imagerag.tools.embedders.openclip_import import open_clip_for
+from imagerag.tools.hub import hub
 from imagerag.tools.keys import check_hub
 
 _LOG: Final = logging.getLogger(__name__)
@@ -189,7 +190,8 @@ def fetch(source: Source) -> Path:
 
     check_hub(f"open_clip:{source.spec}")
     try:
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(source.name, source.tag)))
+        with hub(source.tag):
+            return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(source.name, source.tag)))
     except Exception as error:
         raise BackendError(
             f"the weights {source.tag} of {source.name} could not be downloaded ({error}). Without a network, name a "

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
 from imagerag.agent.images import MAX_BYTES, decode
+from imagerag.agent.threads import in_thread
 from imagerag.tools.fetch import Fetcher, FetchError
 from imagerag.tools.generators.error_bodies import holds_picture
 from imagerag.tools.generators.failures import redact, unreadable
@@ -38,7 +39,7 @@ async def checked(data: bytes, who: str) -> tuple[bytes, str]:
         UnreadableImageError: damaged, cut short, or of a form or size we do not take; the bytes are its `data`.
     """
     try:
-        return data, await asyncio.to_thread(_media_type, data, who)
+        return data, await in_thread(_media_type, data, who)
     except BackendError as error:
         problem = str(error)
     raise UnreadableImageError(problem, data=data)

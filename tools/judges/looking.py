@@ -1,11 +1,11 @@
 """Look for requirements in a picture: cosines of phrases and what could be confused with them, view by view."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from imagerag.agent.ports import Embedder
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
 from imagerag.tools.judges.views import Regions, views
 
@@ -69,7 +69,7 @@ class Eye:
         Raises:
             UsageError: the image cannot be read.
         """
-        seen = await asyncio.to_thread(views, data, self.regions, around=self.around)
+        seen = await in_thread(views, data, self.regions, around=self.around)
         searches = [self._search(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
         pictures = await self.embedder.embed_images([view.data for view in seen])

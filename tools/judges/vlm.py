@@ -4,7 +4,6 @@ Sources: ImageRAG, section 3.2 and appendix C (the three questions, asked in one
 ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm_fused.py`, the model behind `Chat`.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,6 +11,7 @@ from typing import Final, Literal
 from imagerag.agent.allowance import allowed
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference, Ranking, Tariff
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.generators.pricing import times, words_tariff
 from imagerag.tools.judges import prompts, reading
@@ -163,7 +163,7 @@ class VlmJudge:
         """
         if not images:
             return Ranking(order=())
-        sheets = await asyncio.to_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
+        sheets = await in_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
         question = prompts.choose(query, [image.caption for image in images], sheets=len(sheets))
         reply = await self.chat.ask([system(), user(*sheets, question)], schema=RANKING, variation=Variation())
         return Ranking(order=tuple(read_ranking(reply.text, len(images))), raw=reply.text, **told(reply))
@@ -243,7 +243,7 @@ class VlmJudge:
         return [system(), user(*parts)]
 
     async def _scaled(self, image: ImagePart) -> Picture:
-        return await asyncio.to_thread(scaled, image.data, self.longest_side)
+        return await in_thread(scaled, image.data, self.longest_side)
 
 
 def _noted(verdict: Verdict, replies: Sequence[Reply]) -> Verdict:

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import Lever
+from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation
 from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import Account
@@ -139,7 +140,7 @@ class OpenAIChat:
     async def _fitted(self, turns: Sequence[Turn], without: AbstractSet[str]) -> list[Turn]:
         """The conversation in a form that this server is known to take."""
         known = [limit for limit in (self.max_images, self._image_limit) if limit is not None]
-        asked = await asyncio.to_thread(on_sheets, turns, min(known, default=None), SHEET_SIDE)
+        asked = await in_thread(on_sheets, turns, min(known, default=None), SHEET_SIDE)
         return without_system(asked) if "system" in without else asked
 
     def _fewer(self, error: Exception, asked: Sequence[Turn]) -> int | None:

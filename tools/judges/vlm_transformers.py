@@ -31,6 +31,7 @@ from imagerag.tools.diffusion.devices import (
     worker,
 )
 from imagerag.tools.diffusion.sources import is_here, short
+from imagerag.tools.hub import hub
 from imagerag.tools.judges.vlm import VlmJudge
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_spec import JUDGE_OPTIONS
@@ -237,7 +238,7 @@ def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
     numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
     try:
         check_hub(f"transformers:{model}")
-        with quiet("transformers"):
+        with hub(path), quiet("transformers"):
             check_attention(transformers, path)
             processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
             weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers, **SAFE)

@@ -9,7 +9,6 @@ pixels what the two share: outline, pattern, or all but the colour.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import open_rgb
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.threads import in_thread
 from imagerag.tools.sketch.borrowing import Borrowing, after, untangle
 from imagerag.tools.sketch.cutout import cut_subjects
 from imagerag.tools.sketch.draw import INK, backdrop, stamp
@@ -274,7 +274,7 @@ class SketchPainter:
         """Paint one picture as PNG, 256 x 256 unless asked otherwise; only `variation.seed` changes it."""
         given = [PaintReference(part.data, part.concept or part.caption, part.role) for part in references]
         canvas = (size.width, size.height) if size else (256, 256)
-        data = await asyncio.to_thread(_painted, prompt, given, variation.seed or 0, canvas)
+        data = await in_thread(_painted, prompt, given, variation.seed or 0, canvas)
         return GeneratedImage(data=data, cost_usd=0.0)
 
 

@@ -1,0 +1,105 @@
+"""Work in a thread that nobody has to wait for.
+
+`asyncio.to_thread` shares a handful of threads with everything else, and a process does not end before they are done:
+one picture that takes minutes would hold up both. Here every call has a thread of its own, which is given up on when
+its caller is cancelled, and which does not keep the process from ending.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
+from threading import Lock, Thread
+from typing import Final, ParamSpec, TypeVar
+
+__all__ = ["CallCancelledError", "Cancellation", "cancellation", "in_thread"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CallCancelledError(Exception):
+    """Nobody waits for what this thread does."""
+
+
+class Cancellation:
+    """Whether somebody still waits for a call."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._cancelled = False
+        self._callback: Callable[[], None] | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Say that nobody waits any more."""
+        with self._lock:
+            self._cancelled = True
+            callback = self._callback
+        if callback is not None:
+            callback()
+
+    @contextmanager
+    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Have a function called when the call is cancelled inside this block.
+
+        Raises:
+            CallCancelledError: it is cancelled already.
+        """
+        with self._lock:
+            if self._cancelled:
+                raise CallCancelledError
+            self._callback = callback
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callback = None
+
+
+_CURRENT: Final[ContextVar[Cancellation | None]] = ContextVar("imagerag_cancellation", default=None)
+
+
+def cancellation() -> Cancellation:
+    """That of the call this thread works for; one that nobody cancels outside of `in_thread`."""
+    return _CURRENT.get() or Cancellation()
+
+
+async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a thread of its own and wait for what it gives.
+
+    When the caller is cancelled, `cancellation().cancel` is called and the thread is left to itself: only for work that
+    may be left undone at any point, such as decoding.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    ending, context = Cancellation(), copy_context()
+    context.run(_CURRENT.set, ending)
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = context.run(work, *args, **kwargs)
+        except BaseException as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    Thread(target=run, name="imagerag-decode", daemon=True).start()
+    try:
+        return await future
+    except asyncio.CancelledError:
+        ending.cancel()
+        raise

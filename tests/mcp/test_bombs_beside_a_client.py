@@ -1,0 +1,56 @@
+"""Eight image files that ask for minutes, and one client who asks for something ordinary: the client is answered."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from imagerag.inputs_policy import InputPolicy
+from imagerag.store.home import Home
+from imagerag.store.ingest import index
+from imagerag.store.library import Library
+from imagerag.tools.loopback import tiny_png
+from imagerag.tools.testing import HashEmbedder
+from tests import bombs
+
+KINDS: dict[str, Callable[[], bytes]] = {
+    "scans.jpg": lambda: bombs.jpeg_of_scans(40_000),
+    "chunks.png": lambda: bombs.png_of_empty_chunks(3_000_000),
+    "comments.gif": lambda: bombs.gif_of_comments(30_000_000),
+    "claims.tif": bombs.tiff_of_claims,
+}
+
+
+@pytest.fixture
+async def armed(place: Any, tmp_path: Path) -> Any:
+    """The place, with a library on disk and a folder that holds bombs and a good picture."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(tiny_png("one"))
+    place.library = await Library.create_or_open(Home.find(place.home), "shop", HashEmbedder())
+    await index([folder], place.library)
+    for name, made in KINDS.items():
+        (folder / name).write_bytes(made())
+    place.folder = folder
+    return place
+
+
+async def test_the_client_is_answered_while_bombs_are_decoded(armed: Any, connect: Any) -> None:
+    policy = InputPolicy.of([armed.folder])
+    async with armed.listening(inputs=policy) as url, connect(url) as client:
+        await _beside_bombs(client)
+
+
+async def _beside_bombs(client: Client) -> None:
+    bad = [asyncio.ensure_future(client.call_tool("search_references", {"image": name})) for name in [*KINDS, *KINDS]]
+    await asyncio.sleep(0.3)
+    good = await client.call_tool("search_references", {"image": "good.png"})
+    words = await client.call_tool("search_references", {"query": "anything"})
+    assert not all(task.done() for task in bad), "the client did not wait for them"
+    assert len(good.structured_content["hits"]) == len(words.structured_content["hits"]) == 1
+    for answer in await asyncio.gather(*bad):
+        assert answer.is_error
+        assert any(word in answer.content[0].text for word in ("scans", "far more work", "not an image"))
