@@ -25,6 +25,7 @@ def test_the_structure_has_an_arrow_for_every_import_and_no_other() -> None:
     assert shown == pictures.layer_arrows()
     assert ("imagerag", "agent") in shown
     assert ("agent", "imagerag") not in shown
+    assert pictures.UNDER_ALL not in {who for who, _ in shown}
 
 
 def test_the_graph_has_every_edge() -> None:
