@@ -56,10 +56,10 @@ class Wiring:
 
     home: Home
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
-    _named: set[str] = field(default_factory=set, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
     _extensions: "list[Extension]" = field(default_factory=list, repr=False)
+    _named: set[str] = field(default_factory=set, repr=False)
 
     @cached_property
     def blobs(self) -> FileBlobStore:
