@@ -27,6 +27,9 @@ LARGE_PIXELS: Final = 25_000_000
 _UNKNOWN_PIXELS: Final = 12_000_000
 """What a file counts as whose size was not looked up."""
 
+_MOST_PIXELS: Final = 200_000_000
+"""Of all images of a kind, small or large, that are decoded at the same time."""
+
 _IDLE: Final = 2
 """Processes that are kept for the next image."""
 
@@ -67,7 +70,7 @@ def decode_in_process(data: bytes, side: int | None, pixels: int | None) -> Answ
         UsageError: it cannot be decoded, or not within its limits; the message is the reason, without a file name.
         CallCancelledError: nobody waits for it any more.
     """
-    known = pixels or _UNKNOWN_PIXELS
+    known = min(pixels or _UNKNOWN_PIXELS, _MOST_PIXELS)  # a header may say anything
     with (_LARGE if known > LARGE_PIXELS else _SMALL).shared(known):
         process = _POOL.taken()
         answer, reusable = None, False
@@ -104,8 +107,8 @@ class _Shares:
                 self._changed.notify_all()
 
 
-_LARGE: Final = _Shares(200_000_000)
-_SMALL: Final = _Shares(200_000_000)
+_LARGE: Final = _Shares(_MOST_PIXELS)
+_SMALL: Final = _Shares(_MOST_PIXELS)
 
 
 class _Process:

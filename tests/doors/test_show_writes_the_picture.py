@@ -21,5 +21,4 @@ def test_what_is_there_is_not_written_over_unasked(imagerag: Imagerag, tmp_path:
     refused = imagerag("show", run, "--out", "mine.png")
     assert (refused.exit_code, "--overwrite" in one_line(refused)) == (2, True)
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
-    (tmp_path / "mine.png.json").write_text("{}")
     assert imagerag("show", run, "--out", "mine.png", "--overwrite").exit_code == 0
