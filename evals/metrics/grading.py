@@ -140,21 +140,21 @@ class VqaScore(_Grader):
             {"type": "image_url", "image_url": {"url": url}},
             {"type": "text", "text": neutralised(words)},
         ]
-        async with self._account.client(identity, TIMEOUT_S) as client:
-            try:
-                answer = await client.chat.completions.create(
-                    model=self._model,
-                    messages=[{"role": "user", "content": parts}],
-                    max_tokens=1,
-                    temperature=0,
-                    logprobs=True,
-                    top_logprobs=TOP,
-                )
-            except openai.APIConnectionError as error:
-                raise BackendError(f"{identity} could not be reached: {error}", retryable=True) from None
-            except openai.APIStatusError as error:
-                again = error.status_code == 429 or error.status_code >= 500
-                raise BackendError(f"{identity} answered {error.status_code}", retryable=again) from None
+        client = self._account.client(identity, TIMEOUT_S)  # the event loop's own, not to be closed
+        try:
+            answer = await client.chat.completions.create(
+                model=self._model,
+                messages=[{"role": "user", "content": parts}],
+                max_tokens=1,
+                temperature=0,
+                logprobs=True,
+                top_logprobs=TOP,
+            )
+        except openai.APIConnectionError as error:
+            raise BackendError(f"{identity} could not be reached: {error}", retryable=True) from None
+        except openai.APIStatusError as error:
+            again = error.status_code == 429 or error.status_code >= 500
+            raise BackendError(f"{identity} answered {error.status_code}", retryable=again) from None
         return Odds(yes=chance_of_yes(identity, answer.choices[0]), raw=answer.choices[0].message.content or "")
 
 

@@ -185,6 +185,15 @@ async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: Lo
     assert server.count("chat") == 1
 
 
+async def test_vqa_asks_for_one_picture_after_the_other(server: Loopback, tmp_path: Path) -> None:
+    server.enqueue("chat", *(Reply(text="Yes", odds={"Yes": 0.5, "No": 0.5}) for _ in range(2)))
+    spec = f"vqa:openai:m@{server.base_url}"
+    first, second = (sample(tmp_path, Case(id=name[2:], prompt=name), picture(name)) for name in ("a cat", "a dog"))
+    async with first.wiring.working():  # one event loop, and so one client for both
+        assert await scores(spec, first) == {spec: pytest.approx(0.5)}
+        assert await scores(spec, second) == {spec: pytest.approx(0.5)}
+
+
 async def test_a_server_without_log_probabilities_or_none_at_all_is_said(tmp_path: Path) -> None:
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     with Loopback(refuses=("logprobs",)) as refusing:
