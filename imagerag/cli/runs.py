@@ -141,7 +141,7 @@ def show_command(
     if out is not None and record.image is None:
         raise UsageError(f"run {record.run_id} has no picture to write to {out}")
     if out is not None:
-        record = asyncio.run(rag.save(record, out / record.run_id if out.is_dir() else out))
+        record = asyncio.run(rag.save(record, out / record.run_id if out.is_dir() else out, overwrite=True))
     if as_json:
         say_json(record.as_json())
     elif raw:
