@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,7 @@ async def test_vqa_asks_for_one_picture_after_the_other(server: Loopback, tmp_pa
     server.enqueue("chat", *(Reply(text="Yes", odds={"Yes": 0.5, "No": 0.5}) for _ in range(2)))
     spec = f"vqa:openai:m@{server.base_url}"
     first, second = (sample(tmp_path, Case(id=name[2:], prompt=name), picture(name)) for name in ("a cat", "a dog"))
+    second = replace(second, wiring=first.wiring)
     async with first.wiring.working():  # one event loop, and so one client for both
         assert await scores(spec, first) == {spec: pytest.approx(0.5)}
         assert await scores(spec, second) == {spec: pytest.approx(0.5)}
