@@ -38,6 +38,7 @@ MODELS: Final[Mapping[str, str]] = {
     "libraries": "imagerag.formats:LibrariesDocument",
     "library": "imagerag.formats:LibraryDocument",
     "library-check": "imagerag.evals.library_check:LibraryCheck",
+    "prices": "imagerag.formats:PricesDocument",
     "report": "imagerag.formats:ReportDocument",
     "reports": "imagerag.formats:ReportsDocument",
     "result": "imagerag.evals.results:Result",
@@ -47,6 +48,7 @@ MODELS: Final[Mapping[str, str]] = {
     "sidecar": "imagerag.formats:Sidecar",
     "study": "imagerag.formats:StudyDocument",
     "threshold": "imagerag.formats:ThresholdDocument",
+    "trust": "imagerag.formats:TrustDocument",
 }
 """Name → where its model is."""
 
@@ -78,6 +80,7 @@ class EventDocument(Document):
         node: which node finished, or draws (progress); "give_up" when one failed for good.
         update: what it changed, for a step.
         progress: how far a drawing is; an unfinished picture by its hash.
+        warnings: what is likely to go wrong, when it starts.
         record: the whole run so far, when it waits or has ended.
     """
 
@@ -88,6 +91,7 @@ class EventDocument(Document):
     node: str
     update: RunUpdate
     progress: Progress | None
+    warnings: list[str]
     record: RunRecord | None
 
 
@@ -358,3 +362,29 @@ class StudyDocument(Document):
     arm: str
     base: str
     questions: list[Answers]
+
+
+class Price(Document):
+    """What a model costs: US dollars per million tokens by kind, per image, or per call."""
+
+    model: str
+    prices: dict[str, Any]
+    source: str
+    date: str | None
+
+
+class PricesDocument(Document):
+    """What `prices list` lists; of `prices set` the one row, and the file it was written to."""
+
+    schema_name: Literal["imagerag.prices/1"] = Field(alias="schema")
+    file: str | None = None
+    prices: list[Price]
+
+
+class TrustDocument(Document):
+    """What `trust` trusts from now on: a file as it is now, or a spec."""
+
+    schema_name: Literal["imagerag.trust/1"] = Field(alias="schema")
+    file: str | None = None
+    spec: str | None = None
+    kept_in: str

@@ -1,5 +1,6 @@
 """The journal in LangGraph's store: SQLite here, Postgres where LangGraph's own is used."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -45,7 +46,7 @@ class StoreJournal:
     async def check_space(self) -> None:
         """Raise `StorageError` where an answer could not be kept; of a store that is elsewhere nothing is known."""
         if self._folder is not None:
-            check_space(self._folder)
+            await asyncio.to_thread(check_space, self._folder)  # a disk may answer slowly, and servers forbid to wait
 
     async def find(self, key: str, *, run_id: str | None) -> Entry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""

@@ -54,9 +54,10 @@ class ModelPrice:
     def __call__(self, model: str, usage: Mapping[str, Any]) -> float | None:
         """US dollars of one call; None when that is not known."""
         # A proxy on this machine may hand on what a service behind it billed, under any name of a model.
+        # Anybody could write that it was free; OpenRouter alone is believed.
         billed = usage.get("cost") if self.tells_cost or self.row is None else None
-        if isinstance(billed, int | float) and not isinstance(billed, bool) and billed >= 0:
-            return float(billed)
+        if isinstance(billed, int | float) and not isinstance(billed, bool) and (billed > 0 or self.tells_cost):
+            return max(0.0, float(billed))
         if self.row is None:
             return 0.0 if self.free else None
         tokens = tokens_of(usage) if self.complete else None

@@ -91,5 +91,5 @@ def test_a_schema_names_its_document(name: str) -> None:
 
 
 def test_an_unknown_document_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="there are answer"):
+    with pytest.raises(UsageError, match="there are: answer"):
         schema("nothing")

@@ -125,6 +125,17 @@ async def test_unfinished_pictures_keep_to_the_schema(tmp_path: Path) -> None:
     assert {event["node"] for event in told} == {"generate"}
 
 
+def test_what_is_printed_about_prices_and_trust(imagerag: Imagerag, tmp_path: Path) -> None:
+    def printed(name: str, *arguments: object) -> dict[str, Any]:
+        return checked(json.loads(imagerag(*arguments).stdout), name)
+
+    assert printed("prices", "prices", "list", "gpt-image-2", "--json")["prices"]
+    assert printed("prices", "prices", "set", "mine", "--per-call", "0.1", "--json")["file"]
+    (tmp_path / "imagerag.toml").write_text('preset = "sketch"\n')
+    assert printed("trust", "trust", "--json")["file"]
+    assert printed("trust", "trust", "--spec", "openai:m@https://models.example.org/v1", "--json")["spec"]
+
+
 def test_no_schema_goes_unused() -> None:
     """What no test above prints is made by its model, and cannot differ from it."""
     here = Path(__file__).read_text("utf-8")

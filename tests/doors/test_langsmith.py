@@ -173,8 +173,11 @@ def test_a_sketch_run_is_a_thread_of_readable_steps(traced: Desk, home: Path) ->
 
 
 @pytest.mark.parametrize("generator", ["openai:gpt-image-2", "openai-responses:gpt-5"])
-def test_a_models_words_can_be_read_and_pictures_stand_by_their_hash(traced: Desk, home: Path, generator: str) -> None:
+def test_a_models_words_can_be_read_and_pictures_stand_by_their_hash(
+    traced: Desk, home: Path, generator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Loopback(SketchAnswers(), key=KEY) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)  # so the key belongs there
         judge = f"openai:gpt-5@{server.base_url}"
         backends = [f"--generator={generator}@{server.base_url}", f"--judge={judge}"]
         record = run(traced, home, "generate", HELD, "--preset", "sketch", *backends)
