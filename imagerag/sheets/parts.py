@@ -146,7 +146,7 @@ class Parts(Page):
         number = cosine(candidate["similarity"])
         y = self.pen.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
         decision = labels.decision(candidate.get("decision")).name
-        self.pen.text(x - 4, y, decision, 11, ink, width=side + 8, lines=2, align="center")
+        self.pen.text(x - 2, y, decision, 10, ink, width=side + 4, lines=2, align="center")
 
 
 def _columns(width: float) -> tuple[float, float]:
