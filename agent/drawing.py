@@ -49,25 +49,25 @@ class Draughtsman:
             except UnreadableImageError as error:
                 unread = error
             else:
-                return Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
+                kept = Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
+                return await self._finished(kept, drawn.data, references)
             raise await self._kept(unread)
 
-        async def finished() -> Drawn:
-            return await self._finished(await ask(), references)
-
         content = self._content(prompt, references)
-        return await calls.make("generate", self.generator.identity, Drawn, content, finished, variation)
+        return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
 
-    async def _finished(self, drawn: Drawn, references: Sequence[UsedReference]) -> Drawn:
+    async def _finished(self, drawn: Drawn, data: bytes, references: Sequence[UsedReference]) -> Drawn:
         """What is shown and judged: held within the first image's mask, in a format that everything shows."""
-        data, found = await self.blobs.get(drawn.image.sha256), None
+        made, found = None, None
         if references and references[0].mask is not None:
             sent, knobs = await self.part(references[0]), self.knobs
             assert sent.mask is not None, "its mask was sent along"
             held = await in_thread(hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather)
-            data, found = held.data or data, held.check
-        shown = await in_thread(viewable, data)
-        image = await self.blobs.put(shown or data)
+            made, found = held.data, held.check
+        made = await in_thread(viewable, made or data) or made
+        if made is None:  # what came is shown as it is, and is kept already
+            return replace(drawn, mask=found)
+        image = await self.blobs.put(made)
         original = drawn.image if image != drawn.image else None
         return replace(drawn, image=image, original=original, mask=found)
 
