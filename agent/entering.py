@@ -43,13 +43,8 @@ def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
     try:
         made = RunContext(**given)
     except ValidationError as error:
-        raise UsageError(problems(error)) from error
+        raise UsageError(invalid(error)) from error
     return made.knobs(datetime.fromisoformat(started_at).timestamp() if started_at else None)
-
-
-def problems(error: ValidationError) -> str:
-    """What is wrong with values, each named."""
-    return invalid(error)
 
 
 def in_run(node: Step) -> Step:

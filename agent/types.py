@@ -4,16 +4,16 @@ All are frozen pydantic models that forbid unknown fields, so that they round-tr
 and a typo is an error. None of them holds image bytes: an image is an `ImageRef`, its bytes live in the blob store.
 """
 
-import time
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 from enum import StrEnum
 from math import fsum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from imagerag.agent import clock
 from imagerag.agent.addresses import Spec
+from imagerag.formatting.messages import near
 
 BUILT_IN_LIBRARY: Final = "sketch"
 """The library of the embedded world's catalogue. It is made when first asked for, and made anew when its encoder
@@ -517,7 +517,7 @@ class RunContext(Knobs):
     """
 
     deadline_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    _made_at: float = PrivateAttr(default_factory=time.time)
+    _made_at: float = PrivateAttr(default_factory=clock.seconds)
 
     @model_validator(mode="before")
     @classmethod
@@ -547,8 +547,8 @@ _BOUND: Final = frozenset({"generator", "judge", "library", "reranker", "embedde
 def _no_setting(name: str, there_are: Collection[str]) -> str:
     if name in _BOUND:
         return f"{name} is chosen where the graph is made (by a server: its IMAGERAG_{name.upper()}), not for a run"
-    near = get_close_matches(name, there_are, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(there_are)}"
+    meant = near(name, there_are)
+    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(there_are)}"
     return f"a run has no setting {name[:60]!r}: {hint}"
 
 

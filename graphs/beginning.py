@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -22,11 +21,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from imagerag.agent import clock
 from imagerag.agent.answering.state import AskInput
-from imagerag.agent.entering import knobs_of, problems
+from imagerag.agent.entering import knobs_of
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ImageGenerator
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunContext
+from imagerag.formatting.messages import invalid, near
 from imagerag.graphs.given import checked_prompt, checked_question, storable
 from imagerag.graphs.masks import check_masks
 
@@ -118,7 +118,7 @@ def accepted(schema: Any, given: Any) -> dict[str, Any]:
     try:
         values: dict[str, Any] = _adapter(schema).validate_python(kept)
     except ValidationError as error:
-        raise UsageError(f"the input cannot be: {problems(error)}") from error
+        raise UsageError(f"the input cannot be: {invalid(error)}") from error
     if started := values.get("started_at"):
         values["started_at"] = _time(started)
     check_texts(values)
@@ -136,7 +136,7 @@ def check_context(context: Mapping[str, Any] | None) -> None:
     try:
         made = RunContext(**given)
     except ValidationError as error:
-        raise UsageError(f"the context cannot be: {problems(error)}") from error
+        raise UsageError(f"the context cannot be: {invalid(error)}") from error
     check_texts(made.model_dump())
 
 
@@ -170,10 +170,10 @@ def _named(given: Any) -> Mapping[str, Any]:
 
 
 def _no_input(name: object, known: set[str]) -> str:
-    near = get_close_matches(str(name), known, n=1)
-    if not near and name in RunContext.model_fields:
+    meant = near(str(name), known)
+    if not meant and name in RunContext.model_fields:
         return f"{name} is no input: it goes into the context"
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(known))}"
     return f"the input has no {str(name)[:60]!r}: {hint}"
 
 
