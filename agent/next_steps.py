@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.no_reference import furthest
 from imagerag.agent.retrying import in_words
+from imagerag.agent.searching import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
 from imagerag.formatting.numbers import cosine, percent
 
@@ -161,7 +162,7 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
 def _add(record: "RunRecord") -> str:
     lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved is None]
     what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
-    if record.setup and record.setup.library == BUILT_IN_LIBRARY:
+    if _named(record) == BUILT_IN_LIBRARY:
         return f"index a picture of {what} of your own: imagerag index FILE --library NAME"
     return f"add a picture of {what}: imagerag index FILE --library {_named(record)}"
 
@@ -180,7 +181,9 @@ def _quoted(prompt: str) -> str:
 
 
 def _named(record: "RunRecord") -> str:
-    return (record.setup.library if record.setup else None) or "NAME"
+    """The library that pictures can be added to: of several, the first of the user's own."""
+    names = names_of(record.setup.library) if record.setup and record.setup.library else ("NAME",)
+    return next((name for name in names if name != BUILT_IN_LIBRARY), names[0])
 
 
 def _library(record: "RunRecord") -> str:

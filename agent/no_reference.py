@@ -125,9 +125,15 @@ def _count(number: int, decided: Decision | None, found: Sequence[tuple[Candidat
     told = f"{number} {label_of(decided).meaning}"
     if decided != "below_threshold":
         return told
-    nearest, search = max((pair for pair in found if pair[0].decision == decided), key=lambda pair: pair[0].similarity)
-    limit = "" if search.threshold is None else f" {cosine(search.threshold)}"
+    nearest, search = max((pair for pair in found if pair[0].decision == decided), key=_margin)
+    wanted = search.threshold_of(nearest)
+    limit = "" if wanted is None else f" {cosine(wanted)}"
     return f"{told}{limit} (closest {cosine(nearest.similarity)})"
+
+
+def _margin(found: tuple[Candidate, Search]) -> float:
+    candidate, search = found
+    return candidate.similarity - (search.threshold_of(candidate) or 0.0)
 
 
 def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[LeftOut]:
@@ -135,6 +141,7 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[LeftOut]
     merged: dict[str, LeftOut] = {}
     for one in (one for search in searches for one in search.left_out):
         known = merged.get(one.by, one)
+        closest = max(known, one, key=lambda each: each.closest - (each.threshold or 0.0))
         found = dict.fromkeys(sha for sha in (*known.found, *one.found) if sha not in sent)
         if not found:
             continue
@@ -142,8 +149,8 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[LeftOut]
             by=one.by,
             found=tuple(found),
             passing=tuple(dict.fromkeys(sha for sha in (*known.passing, *one.passing) if sha not in sent)),
-            closest=max(known.closest, one.closest),
-            threshold=one.threshold,
+            closest=closest.closest,
+            threshold=closest.threshold,
         )
     return sorted(merged.values(), key=lambda one: -len(one.passing))
 

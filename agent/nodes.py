@@ -1,7 +1,7 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self, cast
 
@@ -30,6 +30,7 @@ from imagerag.agent.ports import (
 from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
 from imagerag.agent.reranking import SecondLook
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
+from imagerag.agent.searching import search_words
 from imagerag.agent.selection import Selection, objection, offer
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
 from imagerag.agent.spending import tariffs_of
@@ -193,15 +194,19 @@ class Nodes:
         knobs, query = runtime.context, state["query"]
         passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
         wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences, exclude=passed_over)
-        hits = await self.library.search(query.text, k=knobs.candidates, filter=wanted) if self.library else []
-        # An empty library has no threshold to ask for, and needs none.
-        threshold = self._threshold(knobs) if hits else None
+        hits = await self._search(query.text, wanted, knobs)
+        threshold = self._threshold(knobs, hits)
         candidates = candidates_of(hits, threshold=threshold, near_duplicate=knobs.near_duplicate)
         left_out = (
             () if any(c.decision is None for c in candidates) else await self._left_out(query, wanted, hits, knobs)
         )
         search = Search(
-            round=state["round"], query=query, candidates=candidates, threshold=threshold, left_out=left_out
+            round=state["round"],
+            query=query,
+            candidates=candidates,
+            threshold=threshold,
+            hybrid=knobs.hybrid,
+            left_out=left_out,
         )
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
@@ -315,16 +320,26 @@ class Nodes:
         for by, relaxed in relaxed_filters(wanted):
             if by == "filters" and any(one.passing for one in found):
                 break  # one filter alone makes the difference
-            others = await self.library.search(query.text, k=knobs.candidates, filter=relaxed)
-            if one := left_out_of(by, hits, others, threshold=self._threshold(knobs) if others else None):
+            others = await self._search(query.text, relaxed, knobs)
+            if one := left_out_of(by, hits, others, threshold=self._threshold(knobs, others)):
                 found.append(one)
         return tuple(found)
 
-    def _threshold(self, knobs: Knobs) -> float | None:
-        """The cosine a candidate must reach; None takes any."""
+    async def _search(self, text: str, wanted: Filter, knobs: Knobs) -> Sequence[Hit]:
+        if self.library is None:
+            return []
+        hits = await search_words(self.library, text, k=knobs.candidates, filter=wanted, hybrid=knobs.hybrid)
+        # A threshold of the user's own, or none, goes for all libraries.
+        return hits if knobs.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
+
+    def _threshold(self, knobs: Knobs, hits: Sequence[Hit]) -> float | None:
+        """The cosine that those of `hits` must reach which bring none of their own; None takes any."""
         if knobs.threshold == "off" or self.library is None:
             return None
-        return self.library.threshold if knobs.threshold == "auto" else knobs.threshold
+        if knobs.threshold != "auto":
+            return knobs.threshold
+        # An empty library has no threshold to ask for, and needs none.
+        return self.library.threshold if any(hit.threshold is None for hit in hits) else None
 
     def _room(self, state: RunState, knobs: Knobs) -> int:
         """How many references the generator takes beside those that are always sent."""

@@ -395,6 +395,8 @@ class Hit:
         similarity: cosine in [-1, 1], higher is better.
         vector: its unit image vector, float32 [dimension]; lets near-duplicates be told without another search.
         title: a short human name, for instance the file's stem or the product's name.
+        library: which of several libraries it is from; empty where there is one.
+        threshold: the cosine it has to reach there; None is that of the whole search.
     """
 
     image: ImageRef
@@ -407,10 +409,15 @@ class Hit:
     source: str = ""
     author: str = ""
     licence: str = ""
+    library: str = ""
+    threshold: float | None = None
 
 
 class ReferenceLibrary(Protocol):
-    """The user's own pictures, searchable."""
+    """The user's own pictures, searchable.
+
+    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles (`searching.py`).
+    """
 
     @property
     def name(self) -> str: ...

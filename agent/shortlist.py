@@ -16,21 +16,35 @@ def candidates_of(hits: Sequence[Hit], *, threshold: float | None, near_duplicat
 
     Args:
         hits: one search's results, best first.
-        threshold: cosine to reach; None lets all pass.
+        threshold: cosine to reach, where a hit brings none of its own; None lets all pass.
         near_duplicate: cosine between two images from which the less similar one is passed over.
     """
     decided: list[Candidate] = []
     originals: list[Hit] = []
     for hit in hits:
         decision: Decision | None = None
-        if threshold is not None and hit.similarity < threshold:
+        if not _reaches(hit, threshold):
             decision = "below_threshold"
-        elif any(float(hit.vector @ original.vector) >= near_duplicate for original in originals):
+        elif any(_alike(hit, original) >= near_duplicate for original in originals):
             decision = "near_duplicate"
         else:
             originals.append(hit)
         decided.append(_candidate(hit, decision))
     return tuple(decided)
+
+
+def _reaches(hit: Hit, threshold: float | None) -> bool:
+    limit = _limit(hit, threshold)
+    return limit is None or hit.similarity >= limit
+
+
+def _limit(hit: Hit, threshold: float | None) -> float | None:
+    return threshold if hit.threshold is None else hit.threshold
+
+
+def _alike(hit: Hit, other: Hit) -> float:
+    """The cosine between two images; two encoders have none between them."""
+    return float(hit.vector @ other.vector) if hit.library == other.library else -1.0
 
 
 def _candidate(hit: Hit, decision: Decision | None) -> Candidate:
@@ -43,6 +57,8 @@ def _candidate(hit: Hit, decision: Decision | None) -> Candidate:
         source=hit.source,
         author=hit.author,
         licence=hit.licence,
+        library=hit.library,
+        threshold=hit.threshold,
     )
 
 
@@ -70,12 +86,13 @@ def left_out_of(
     more = [hit for hit in others if hit.image.sha256 not in known]
     if not more:
         return None
+    closest = max(more, key=lambda hit: hit.similarity - (_limit(hit, threshold) or 0.0))
     return LeftOut(
         by=by,
         found=tuple(hit.image.sha256 for hit in more),
-        passing=tuple(hit.image.sha256 for hit in more if threshold is None or hit.similarity >= threshold),
-        closest=float(max(hit.similarity for hit in more)),
-        threshold=threshold,
+        passing=tuple(hit.image.sha256 for hit in more if _reaches(hit, threshold)),
+        closest=float(closest.similarity),
+        threshold=_limit(closest, threshold),
     )
 
 

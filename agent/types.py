@@ -233,7 +233,12 @@ nothing is similar enough."""
 
 
 class Candidate(Value):
-    """A library image that a search returned, with what was decided about it and why."""
+    """A library image that a search returned, with what was decided about it and why.
+
+    Attributes:
+        library: which of several libraries it is from; empty where there is one.
+        threshold: the cosine it had to reach there; None is that of its search.
+    """
 
     image: ImageRef
     similarity: Similarity
@@ -243,6 +248,8 @@ class Candidate(Value):
     source: str = ""
     author: str = ""
     licence: str = ""
+    library: str = ""
+    threshold: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -287,7 +294,9 @@ class Search(Value):
     """One search and everything it returned, in one round.
 
     Attributes:
-        threshold: the cosine a candidate had to reach; None when the threshold is off.
+        threshold: the cosine a candidate had to reach; None when the threshold is off, and where each candidate has
+            that of its own library.
+        hybrid: whether the words of captions and titles counted, too.
         reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
         note: why a reranker did not give the order.
         left_out: what its filters kept out, looked up where nothing passed.
@@ -297,9 +306,20 @@ class Search(Value):
     query: Query
     candidates: tuple[Candidate, ...] = ()
     threshold: float | None = None
+    hybrid: bool = False
     reranker: str = ""
     note: str = ""
     left_out: tuple[LeftOut, ...] = ()
+
+    def threshold_of(self, candidate: Candidate) -> float | None:
+        """The cosine that one of its candidates had to reach; None when the threshold is off."""
+        return self.threshold if candidate.threshold is None else candidate.threshold
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The cosine to reach by library, "" where there is one; empty when the threshold is off."""
+        own = {c.library: c.threshold for c in self.candidates if c.threshold is not None}
+        return dict(sorted(own.items())) or ({} if self.threshold is None else {"": self.threshold})
 
 
 class LedgerEntry(Value):
@@ -466,6 +486,7 @@ class Knobs(Value):
         start: "draft" draws first; "retrieve" looks for references for the prompt first, then draws.
         retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
             words, or the prompt (ImageRAG's ablation, tables 3 and 8).
+        hybrid: search by the words of captions and titles too, beside similarity.
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.
@@ -492,6 +513,7 @@ class Knobs(Value):
     judge_mode: Literal["fused", "stepwise"] = "fused"
     start: Literal["draft", "retrieve"] = "draft"
     retrieve_by: Literal["caption", "concept", "prompt"] = "caption"
+    hybrid: bool = False
     select: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
     size: Size | None = None

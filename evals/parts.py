@@ -138,12 +138,7 @@ class EvalWiring(Wiring):
         eye = "sketch" if one.provider == "sketch" else own if one.model else "open_clip"
         return make_judge(replace(one, model=""), embedder=self.embedder(eye), prices=self.prices)
 
-    async def library(self, name: str) -> ReferenceLibrary:
-        """The library of that name, opened or drawn once.
-
-        Raises:
-            UnknownLibraryError, EmbeddingMismatchError: as `open_library`.
-        """
+    async def _library(self, name: str) -> ReferenceLibrary:
         async with self._opening:
             if ("library", name) not in self._made:
                 if name in self.recipes:

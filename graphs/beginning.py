@@ -23,7 +23,8 @@ from imagerag.agent import clock
 from imagerag.agent.answering.state import AskInput
 from imagerag.agent.entering import knobs_of
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import ImageGenerator
+from imagerag.agent.ports import ImageGenerator, ReferenceLibrary
+from imagerag.agent.searching import check_hybrid
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunContext
 from imagerag.formatting.messages import invalid, near
@@ -70,7 +71,7 @@ def _always(value: Any) -> Callable[[Any], Any]:
     return lambda _: copy(value)
 
 
-def begin_run(given: Any, generator: ImageGenerator) -> dict[str, Any]:
+def begin_run(given: Any, generator: ImageGenerator, library: ReferenceLibrary | None = None) -> dict[str, Any]:
     """The input of a run, checked, with everything that it does not name set to nothing.
 
     Raises:
@@ -79,7 +80,19 @@ def begin_run(given: Any, generator: ImageGenerator) -> dict[str, Any]:
     values = accepted(RunInput, given)
     checked_prompt(values["prompt"])
     check_masks(generator, values.get("subjects") or [])
+    check_search(library)
     return {**_NOT_GIVEN, "started_at": clock.now(), **values}
+
+
+def check_search(library: ReferenceLibrary | None) -> None:
+    """See that the library can be searched as the context says.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    runtime: Runtime[Any] | None = get_runtime()
+    if library is not None and knobs_of(runtime.context if runtime else None).hybrid:
+        check_hybrid(library)
 
 
 def begin_question(given: Any) -> dict[str, Any]:

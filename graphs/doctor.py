@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.ports import ImagePart
+from imagerag.agent.searching import names_of
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
 from imagerag.formatting.numbers import dollars
@@ -309,8 +310,13 @@ def _file_problems(files: list[Finding], unlisted: int) -> list[str]:
 def _problems(settings: Settings, libraries: list[LibraryState], backends: list[BackendState]) -> list[str]:
     problems = [f"library {one.name}: {one.problem}" for one in libraries if one.problem]
     known = {one.name for one in libraries} | {BUILT_IN_LIBRARY}
-    if settings.library and settings.library not in known:
-        problems.append(f"there is no library {settings.library}: imagerag index PATH --library {settings.library}")
+    try:
+        named = names_of(settings.library) if settings.library else ()
+    except UsageError as error:
+        problems.append(str(error))
+        named = ()
+    lacking = [name for name in named if name not in known]
+    problems += [f"there is no library {name}: imagerag index PATH --library {name}" for name in lacking]
     for one in backends:
         if one.reachable is False:
             problems.append(f"{one.role} {one.spec}: {one.detail}")

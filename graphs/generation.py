@@ -122,7 +122,7 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
     """
 
     async def begin(given: Any) -> Mapping[str, Any]:
-        return begin_run(given, nodes.generator)
+        return begin_run(given, nodes.generator, nodes.library)
 
     return (
         Workflow(begin)

@@ -93,7 +93,7 @@ async def get_image(request: Request) -> Response:
         data = await wiring.blobs.get(digest)
     if data is None and settings.library:
         with suppress(ImageRAGError):
-            library = await wiring.open_library(settings.library)
+            library = await wiring.library(settings.library)
             data = await library.image_bytes(digest)
     if data is None:
         return _refused("BlobError", f"there is no image {digest[:64]!r}", 404)

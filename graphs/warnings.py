@@ -4,6 +4,7 @@ library does not find even its own captions. One line each, with what to type.""
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.ports import ReferenceLibrary
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
 from imagerag.formatting.numbers import percent
 from imagerag.graphs.wiring import Wiring
@@ -35,8 +36,7 @@ async def run_warnings(wiring: Wiring, setup: Setup, *prompts: str) -> tuple[str
         told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
     if setup.library:
         real = bool(foreign) or setup.generator != SKETCH
-        passport = getattr(await wiring.library(setup.library), "passport", None)
-        told += library_warnings(setup.library, passport, real=real) if passport is not None else []
+        told += _of_libraries(await wiring.library(setup.library), real=real)
     return tuple(told)
 
 
@@ -48,8 +48,15 @@ async def warnings_of_many(wiring: Wiring, runs: Iterable[tuple[Setup, Sequence[
 
 async def question_warnings(wiring: Wiring, library: str) -> tuple[str, ...]:
     """The same for a question that a library answers."""
-    passport = getattr(await wiring.library(library), "passport", None)
-    return tuple(library_warnings(library, passport)) if passport is not None else ()
+    return tuple(_of_libraries(await wiring.library(library)))
+
+
+def _of_libraries(library: ReferenceLibrary, *, real: bool = False) -> list[str]:
+    told: list[str] = []
+    for one in getattr(library, "libraries", (library,)):
+        passport = getattr(one, "passport", None)
+        told += library_warnings(one.name, passport, real=real) if passport is not None else []
+    return told
 
 
 def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> list[str]:

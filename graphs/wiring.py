@@ -14,11 +14,13 @@ from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, U
 from imagerag.agent.journal import Journal
 from imagerag.agent.port_check import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
+from imagerag.agent.searching import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
 from imagerag.graphs.trusting import check_encoder
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
+from imagerag.store.joined import JoinedLibraries
 from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library import Library, remove
 from imagerag.store.passport import read_passport
@@ -58,6 +60,7 @@ class Wiring:
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
+    _joined: dict[str, JoinedLibraries] = field(default_factory=dict, repr=False)
     _extensions: "list[Extension]" = field(default_factory=list, repr=False)
     _named: set[str] = field(default_factory=set, repr=False)
 
@@ -205,9 +208,23 @@ class Wiring:
     async def library(self, name: str) -> ReferenceLibrary:
         """The library of that name, as runs use it: one put there by `use`, or one that is kept here.
 
+        Args:
+            name: several with commas between them are searched as one.
+
         Raises:
+            UsageError: several that cannot be.
             UnknownLibraryError, EmbeddingMismatchError: as `open_library`.
         """
+        *others, last = [await self._library(one) for one in names_of(name)]
+        if not others:
+            return last
+        with self._lock:
+            joined = self._joined.get(name)
+            if joined is None or list(joined.libraries) != [*others, last]:
+                joined = self._joined[name] = JoinedLibraries([*others, last])
+            return joined
+
+    async def _library(self, name: str) -> ReferenceLibrary:
         with self._lock:
             own = self._made.get(("library", name))
         if own is not None:

@@ -75,6 +75,7 @@ class ImageRAG(GoingOn):
         max_references: int | None = None,
         threshold: float | Literal["auto", "off"] = "auto",
         candidates: int = 8,
+        hybrid: bool = False,
         judge_mode: Literal["fused", "stepwise"] = "fused",
         start: Literal["draft", "retrieve"] = "draft",
         select: bool = False,
@@ -97,7 +98,8 @@ class ImageRAG(GoingOn):
 
         Args:
             prompt: what to draw.
-            library: where references come from, when not the one this object was made with.
+            library: where references come from, when not the one this object was made with; several with commas
+                between them ("photos,photos-siglip") are searched as one, each by its own encoder and threshold.
             subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the picture.
             mask: a PNG as large as the first subject, below 4 MB: that picture is edited, and only where the mask is
                 transparent. What the generator changes elsewhere is put back. For generators that take one.
@@ -106,6 +108,8 @@ class ImageRAG(GoingOn):
             max_references: images sent with the prompt at most, subjects included, 1 to 16.
             threshold: cosine in [-1, 1] a reference must reach; "auto" is the library's calibrated one.
             candidates: library images looked at per search, 1 to 100.
+            hybrid: rank by the words of captions and titles too, beside similarity; the threshold stays one of
+                similarity.
             judge_mode: one structured question per attempt, or the paper's three.
             start: draw first, or retrieve for the prompt first.
             select: wait for a human to choose among the references that passed.
@@ -133,6 +137,7 @@ class ImageRAG(GoingOn):
             max_references=max_references,
             threshold=threshold,
             candidates=candidates,
+            hybrid=hybrid,
             judge_mode=judge_mode,
             start=start,
             select=select,

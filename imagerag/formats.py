@@ -101,10 +101,13 @@ class Found(Document):
     Attributes:
         accepted: whether its similarity reaches the threshold; None where no threshold between pictures is known.
         path: the file it was indexed from, when that is still there.
+        library, threshold: where several were searched, the one it is from, and the cosine to reach there.
     """
 
     id: Sha256
     similarity: Similarity
+    library: str = ""
+    threshold: float | None = None
     accepted: bool | None
     path: str | None
     caption: str
@@ -117,7 +120,7 @@ class Found(Document):
 
 
 class SearchDocument(Document):
-    """What `search` found, best first. `threshold` is a cosine; None when it was off."""
+    """What `search` found, best first. `threshold` is a cosine; None when it was off, or is each library's own."""
 
     schema_name: Literal["imagerag.search/1"] = Field(alias="schema")
     library: str

@@ -91,7 +91,7 @@ class Libraries:
 
         if (library or self.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        async with filling(self.wiring.home, self._named(library)) as fresh:
+        async with filling(self.wiring.home, self.library_name(library)) as fresh:
             opened = await self.open_library(library, embedder=embedder, create=True)
             unasked = embedder is None and self.settings.origins.get("embedder", "").startswith("preset")
             first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None
@@ -127,7 +127,8 @@ class Libraries:
 
         Args:
             query: a text; or give `image`.
-            library: which one, when not the one this object was made with.
+            library: which one, when not the one this object was made with; several with commas between them are
+                searched as one, and each hit then brings its library's `threshold`.
             where: metadata a hit must have; tags and licences likewise.
             hybrid: rank by the words of captions and titles too.
 
@@ -136,17 +137,18 @@ class Libraries:
             UnknownLibraryError: there is none of that name.
         """
         from imagerag.agent.ports import Filter
+        from imagerag.agent.searching import search_words
 
         if (query is None) == (image is None):
             raise UsageError("search with a text or with an image, one of them")
         if image is not None and hybrid:
             raise UsageError("a hybrid search needs words: an image has none")
-        opened = await self.open_library(library)
+        opened = await self.wiring.library(self.library_name(library))
         wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
             return list(await opened.search_by_image(data, k=k, filter=wanted))
-        return list(await opened.search(query or "", k=k, filter=wanted, hybrid=hybrid))
+        return list(await search_words(opened, query or "", k=k, filter=wanted, hybrid=hybrid))
 
     async def open_library(
         self, name: str | None = None, *, embedder: str | None = None, create: bool = False
@@ -164,7 +166,7 @@ class Libraries:
         """
         from imagerag.store.library import Library
 
-        name, wiring = self._named(name), self.wiring
+        name, wiring = self.library_name(name), self.wiring
         wiring.name(embedder)
         try:
             opened = await wiring.open_library(name)
@@ -178,7 +180,12 @@ class Libraries:
             return opened
         return await Library.open(wiring.home, name, wiring.embedder(embedder))
 
-    def _named(self, library: str | None) -> str:
+    def library_name(self, library: str | None = None) -> str:
+        """The library that is meant.
+
+        Raises:
+            UsageError: none is named, here or where this object was made.
+        """
         if name := library or self.settings.library:
             return name
         raise UsageError("say which library: --library NAME")

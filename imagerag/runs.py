@@ -98,7 +98,7 @@ class Runs(Asking):
         library = None
         if record.searches and record.setup and record.setup.library:
             with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own pictures are still there
-                library = await self.open_library(record.setup.library)
+                library = await self.wiring.library(record.setup.library)
         found: dict[str, bytes] = {}
         offered = [candidate.image for search in record.searches for candidate in search.candidates]
         used = [reference for attempt in record.attempts for reference in attempt.references]

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from imagerag.agent.errors import LibraryError, UnknownLibraryError
+from imagerag.agent.searching import names_of
 from imagerag.store import rows as form
 from imagerag.store.home import Home
 from imagerag.store.tables import LANCE_ERRORS, open_table
@@ -10,8 +11,14 @@ from imagerag.store.tables import LANCE_ERRORS, open_table
 
 def thumbnails(home: Home, library: str, ids: Collection[str]) -> dict[str, bytes]:
     """The thumbnails (WebP) of these images, by SHA-256; those that are not to be had any more are left out."""
-    if not ids:
-        return {}
+    found: dict[str, bytes] = {}
+    for name in names_of(library):
+        lacking = set(ids) - found.keys()
+        found |= _thumbnails(home, name, lacking) if lacking else {}
+    return found
+
+
+def _thumbnails(home: Home, library: str, ids: Collection[str]) -> dict[str, bytes]:
     try:
         table = open_table(home, library)
         found = table.search().where(form.among("id", ids)).select(["id", "thumbnail"]).limit(len(ids)).to_list()

@@ -27,7 +27,7 @@ Source = str | Path | Iterable[str | Mapping[str, Any]]
 OPTIONS: Final = frozenset(
     {
         "library", "subjects", "mask", "mask_feather", "initial_image", "max_rounds", "max_references",
-        "threshold", "candidates",
+        "threshold", "candidates", "hybrid",
         "judge_mode", "start", "seed", "size", "where", "tags", "licences", "journal", "max_calls", "max_cost_usd",
         "assume_cost_usd_per_call", "deadline_s", "patience_s",
     }

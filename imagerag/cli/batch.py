@@ -76,6 +76,7 @@ TECHNICAL, BUDGET = 1, 5
     help="Cosine a reference must reach.",
 )
 @click.option("--candidates", type=int, metavar="K", help="Pictures looked at per search, 1 to 100.")
+@click.option("--hybrid", is_flag=True, default=None, help="Rank by the words of captions and titles too.")
 @filter_options
 @click.option("--seed", type=int, metavar="N", help="Where the generator honours one.")
 @click.option("--size", metavar="WxH", help="Size of the pictures in pixels.")

@@ -15,6 +15,7 @@ from imagerag.cli.options import (
     Output,
     filter_options,
     generator_option,
+    hybrid_option,
     judge_option,
     library_option,
     limit_options,
@@ -55,6 +56,7 @@ READ_AT_MOST = 1_000_000
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
 @threshold_option
 @click.option("--candidates", type=int, default=8, metavar="K", help="Pictures looked at per search, 1 to 100.")
+@hybrid_option
 @filter_options
 @click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")

@@ -78,11 +78,12 @@ def _result(search: Search) -> str:
     offered = sum(candidate.decision == "offered" for candidate in search.candidates)
     if offered:
         return f"{offered} to choose from"
-    best = max((candidate.similarity for candidate in search.candidates), default=None)
+    best = max(search.candidates, key=lambda one: one.similarity - (search.threshold_of(one) or 0.0), default=None)
     if best is None:
         return "found nothing"
-    limit = "" if search.threshold is None else f", threshold {cosine(search.threshold)}"
-    return f"took none of {len(search.candidates)} (best {cosine(best)}{limit})"
+    wanted = search.threshold_of(best)
+    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
+    return f"took none of {len(search.candidates)} (best {cosine(best.similarity)}{limit})"
 
 
 def _chosen(update: dict[str, Any]) -> str:

@@ -23,8 +23,9 @@ picture_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, for programs.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 library_option = click.option(
-    "--library", metavar="NAME", help="The library references come from  [env: IMAGERAG_LIBRARY]"
+    "--library", metavar="NAME[,NAME]", help="The library references come from  [env: IMAGERAG_LIBRARY]"
 )
+hybrid_option = click.option("--hybrid", is_flag=True, help="Rank by the words of captions and titles too.")
 generator_option = click.option(
     "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )

@@ -1,6 +1,7 @@
 """`imagerag search`."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,9 +11,16 @@ from imagerag.agent.errors import UsageError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.narrate import first_time
-from imagerag.cli.options import filter_options, json_option, library_option, pass_globals, threshold_option
+from imagerag.cli.options import (
+    filter_options,
+    hybrid_option,
+    json_option,
+    library_option,
+    pass_globals,
+    threshold_option,
+)
 from imagerag.cli.view import BAR, bar, bold, columns, dim, say, say_all, say_json, scale, short, table, width
-from imagerag.formatting.numbers import cosine
+from imagerag.formatting.numbers import cosine, threshold_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("-k", type=click.IntRange(1, 1000), default=8, metavar="N", help="How many pictures.")
 @threshold_option
 @filter_options
-@click.option("--hybrid", is_flag=True, help="Rank by the words of captions and titles too.")
+@hybrid_option
 @json_option
 @pass_globals
 def search_command(
@@ -55,13 +63,22 @@ def search_command(
         raise UsageError("say what to search for: imagerag search WORDS, or --image FILE")
 
     async def look() -> "tuple[list[Hit], float | None, str]":
-        opened = await rag.open_library()
+        opened = await rag.wiring.library(rag.library_name(library))
         hits = await rag.search(query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid)
-        measured = opened.threshold if image is None else opened.image_threshold
-        return hits, measured if threshold == "auto" else None if threshold == "off" else threshold, opened.name
+        if threshold != "auto":
+            return (
+                [replace(hit, threshold=None) for hit in hits],
+                None if threshold == "off" else threshold,
+                opened.name,
+            )
+        if any(hit.threshold is not None for hit in hits):
+            return hits, None, opened.name  # each library's pictures bring their own
+        if image is not None:
+            return hits, getattr(opened, "image_threshold", None), opened.name
+        return hits, opened.threshold, opened.name
 
     hits, cosine_wanted, name = asyncio.run(look())
-    unknown = threshold == "auto" and cosine_wanted is None
+    unknown = threshold == "auto" and cosine_wanted is None and not any(hit.threshold is not None for hit in hits)
     if as_json:
         say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown))
     else:
@@ -95,6 +112,7 @@ def _result(hit: "Hit", threshold: float | None) -> dict[str, Any]:
     return {
         "id": hit.image.sha256,
         "similarity": float(hit.similarity),
+        **({"library": hit.library, "threshold": hit.threshold} if hit.library else {}),
         "accepted": accepted(hit, threshold),
         "path": path_of(hit.source),
         "caption": hit.caption,
@@ -109,7 +127,8 @@ def _result(hit: "Hit", threshold: float | None) -> dict[str, Any]:
 
 def accepted(hit: "Hit", threshold: float | None) -> bool:
     """Whether a run would take it as a reference."""
-    return threshold is None or hit.similarity >= threshold
+    limit = threshold if hit.threshold is None else hit.threshold
+    return limit is None or hit.similarity >= limit
 
 
 def path_of(source: str) -> str | None:
@@ -123,13 +142,15 @@ def path_of(source: str) -> str | None:
 
 def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unknown: bool = False) -> list[str]:
     """The results as a table, bars against the threshold."""
-    limit = "between pictures not known" if unknown else "off" if threshold is None else f"cosine ≥ {cosine(threshold)}"
-    top = scale([threshold or 0.0, *(hit.similarity for hit in hits)])
+    own = {hit.library: hit.threshold for hit in hits if hit.threshold is not None}
+    limits = own or ({} if threshold is None else {"": threshold})
+    limit = threshold_words(limits, off="threshold between pictures not known" if unknown else "threshold off")
+    top = scale([0.0, *limits.values(), *(hit.similarity for hit in hits)])
     titles = [short(hit.title or hit.image.sha256[:12], 28) for hit in hits]
     room = columns() - BAR - max(map(width, titles), default=0) - max((width(hit.licence) for hit in hits), default=0)
     rows = [
         [
-            bar(hit.similarity, threshold, top),
+            bar(hit.similarity, threshold if hit.threshold is None else hit.threshold, top),
             cosine(hit.similarity),
             bold(title) if accepted(hit, threshold) and not unknown else title,
             dim(short(hit.caption, max(16, room - 15))),
@@ -137,4 +158,4 @@ def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unkno
         ]
         for hit, title in zip(hits, titles, strict=True)
     ]
-    return [f"library {bold(library)}  {dim(f'threshold {limit}')}", *table(rows, right={1})]
+    return [f"library {bold(library)}  {dim(limit)}", *table(rows, right={1})]

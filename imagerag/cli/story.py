@@ -6,7 +6,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
 from imagerag.cli.view import accent, bar, bold, columns, dim, scale, short, table, tick
 from imagerag.formatting import labels
-from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds
+from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.report.masks import mask_words
 from imagerag.report.words import attempt_title, score_of
 
@@ -86,12 +86,14 @@ def search_lines(search: Search) -> list[str]:
         lines.append(f"  {dim('note')}       {short(search.note, columns() - 16)}")
     if search.reranker:
         lines.append(f"  {dim('order')}      by {short(search.reranker, columns() - 19)}")
-    limit = "off: anything passes" if search.threshold is None else f"cosine ≥ {cosine(search.threshold)}"
+    if search.hybrid:
+        lines.append(f"  {dim('hybrid')}     the words of captions and titles counted, too")
+    limit = threshold_words(search.thresholds, off="threshold off: anything passes").removeprefix("threshold ")
     lines.append(f"  {dim('threshold')}  {limit}")
     if not search.candidates:
         return [*lines, "  nothing was found"]
-    top = scale([search.threshold or 0.0, *(candidate.similarity for candidate in search.candidates)])
-    return lines + table([_candidate_row(c, search.threshold, top) for c in search.candidates], right={1})
+    top = scale([0.0, *search.thresholds.values(), *(candidate.similarity for candidate in search.candidates)])
+    return lines + table([_candidate_row(c, search.threshold_of(c), top) for c in search.candidates], right={1})
 
 
 def _candidate_row(candidate: Candidate, threshold: float | None, top: float) -> list[str]:

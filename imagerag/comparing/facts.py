@@ -153,7 +153,8 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
     knobs, setup = _knobs(before), before.get("setup")
     asked = {
         "searched with": [search.query.text for search in found],
-        "threshold": [s.threshold for s in found if s.candidates],
+        "threshold": [limit for s in found for limit in s.thresholds.values()],
+        "hybrid": True if knobs.hybrid else None,
         "library": setup.library if isinstance(setup, Setup) else None,
         "reranker": setup.reranker if isinstance(setup, Setup) else None,
         "filters": _full({"where": knobs.where, "tags": knobs.tags, "licences": knobs.licences}),

@@ -4,6 +4,7 @@ A document (JSON, a checkpoint, a tool's structured data) holds the full value; 
 formats it here. Nothing rounds a number that is rounded again when it is shown.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 UNKNOWN_PRICE: Final = "price not known"
@@ -15,6 +16,12 @@ _MANY: Final = 1e9
 def cosine(value: float) -> str:
     """A similarity or a threshold, three digits: smaller differences mean nothing, and there is no minus nothing."""
     return f"{value:z.3f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def threshold_words(thresholds: Mapping[str, float], *, off: str) -> str:
+    """What a picture has to reach, library by library where there are several; `off` where anything passes."""
+    limits = [f"cosine ≥ {cosine(limit)}{f' in {name}' if name else ''}" for name, limit in thresholds.items()]
+    return f"threshold {', '.join(limits)}" if limits else off
 
 
 def score(value: float) -> str:

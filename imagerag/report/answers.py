@@ -101,7 +101,8 @@ def _unused(record: RunRecord) -> Child:
 
 def _nearest(candidate: Candidate, search: Search) -> str:
     name = candidate.title or candidate.image.sha256[:12]
-    limit = "" if search.threshold is None else f", threshold {cosine(search.threshold)}"
+    wanted = search.threshold_of(candidate)
+    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
     return f" · nearest: {name} at {cosine(candidate.similarity)}{limit}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, counted, drawing
+from imagerag.formatting.numbers import cosine, counted, drawing, threshold_words
 from imagerag.report.markup import Html, join, tag
 from imagerag.report.masks import mask_words
 from imagerag.report.pictures import Gallery
@@ -145,14 +145,14 @@ def searches(record: RunRecord, gallery: Gallery) -> Html:
 def span(found: Sequence[Search]) -> float:
     """Where the bars end: a little beyond the highest similarity or threshold of the run. They begin at 0."""
     values = [c.similarity for search in found for c in search.candidates]
-    values += [search.threshold for search in found if search.threshold is not None]
+    values += [limit for search in found for limit in search.thresholds.values()]
     return max([0.05, *values]) * 1.08
 
 
 def _search(search: Search, gallery: Gallery, top: float) -> Html:
     query = search.query
     title = "The prompt as a whole" if query.by == "prompt" else query.concept.text
-    limit = "off: anything passes" if search.threshold is None else f"cosine ≥ {cosine(search.threshold)}"
+    limit = threshold_words(search.thresholds, off="threshold off: anything passes")
     through = sum(map(passed, search.candidates))
     found = counted(len(search.candidates), "candidate")
     more = search.candidates[SHOWN:]
@@ -162,20 +162,23 @@ def _search(search: Search, gallery: Gallery, top: float) -> Html:
         tag("p", f"“{query.text}”", class_="caption") if query.text != title else None,
         [tag("p", note, class_="note") for note in (query.note, search.note) if note],
         tag("p", f"in the order of {search.reranker}", class_="mute") if search.reranker else None,
-        tag("p", f"threshold {limit} · {found}, {through} passed", class_="mute"),
-        tag("ol", [_candidate(c, search.threshold, gallery, top) for c in search.candidates[:SHOWN]], class_="found")
+        tag("p", "captions and titles were searched for the words, too", class_="mute") if search.hybrid else None,
+        tag("p", f"{limit} · {found}, {through} passed", class_="mute"),
+        tag("ol", [_candidate(c, search, gallery, top) for c in search.candidates[:SHOWN]], class_="found")
         if search.candidates
         else tag("p", "Nothing was found.", class_="nothing"),
-        tag("details", tag("summary", f"{len(more)} more"), tag("ol", [_line(c, search.threshold) for c in more]))
+        tag("details", tag("summary", f"{len(more)} more"), tag("ol", [_line(c, search) for c in more]))
         if more
         else None,
         class_="search",
     )
 
 
-def _candidate(candidate: Candidate, threshold: float | None, gallery: Gallery, top: float) -> Html:
+def _candidate(candidate: Candidate, search: Search, gallery: Gallery, top: float) -> Html:
+    threshold = search.threshold_of(candidate)
     word, why = decision_of(candidate, threshold)
-    credit = ", ".join(filter(None, (candidate.author, candidate.licence, candidate.source)))
+    library = f"library {candidate.library}" if candidate.library else ""
+    credit = ", ".join(filter(None, (candidate.author, candidate.licence, candidate.source, library)))
     name = candidate.title or candidate.image.sha256[:12]
     used = candidate.decision in ("taken", "offered")
     return tag(
@@ -199,7 +202,7 @@ def _part(value: float, top: float) -> str:
     return f"{100 * max(0.0, min(value / top, 1.0)):.1f}%"
 
 
-def _line(candidate: Candidate, threshold: float | None) -> Html:
-    word, why = decision_of(candidate, threshold)
+def _line(candidate: Candidate, search: Search) -> Html:
+    word, why = decision_of(candidate, search.threshold_of(candidate))
     name = candidate.title or candidate.image.sha256[:12]
     return tag("li", f"{name} · {cosine(candidate.similarity)} · {word}: {why}")

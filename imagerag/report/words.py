@@ -8,7 +8,7 @@ from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Call, Candidate, Search, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, counted, met
+from imagerag.formatting.numbers import cosine, counted, met, threshold_words
 
 if TYPE_CHECKING:
     from imagerag.graphs.history import Change, Step
@@ -115,7 +115,7 @@ def _found(changes: "Changes") -> str:
 
 def _search(search: Search) -> str:
     through = sum(map(passed, search.candidates))
-    at = "no threshold" if search.threshold is None else f"threshold {cosine(search.threshold)}"
+    at = threshold_words(search.thresholds, off="no threshold")
     for_what = "the prompt" if search.query.by == "prompt" else search.query.concept.text
     return f"{for_what}: {counted(len(search.candidates), 'candidate')}, {through} passed ({at})"
 

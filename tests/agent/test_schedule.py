@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, step_ceiling, tries_left
@@ -56,7 +57,8 @@ def test_each_generator_has_its_references_put_in_its_own_way() -> None:
 @given(st.text(), st.text(min_size=1))
 def test_braces_and_anything_else_in_captions_and_prompts_is_data(prompt: str, caption: str) -> None:
     sent = reference_prompt(ReferenceTemplate(), prompt, [reference(caption)])
-    assert sent == f"According to these images of {caption}, generate {prompt}"
+    # Control tokens alone are more than data to a model, and so are their halves.
+    assert sent == f"According to these images of {neutralised(caption)}, generate {neutralised(prompt)}"
 
 
 def test_own_nodes_may_work_beside_every_step() -> None:

@@ -1,0 +1,61 @@
+"""How a library is searched: alone or with others, by similarity alone or by the words of captions and titles too."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+
+SEPARATOR: Final = ","
+"""Between the names of libraries that are searched together: `photos,photos-siglip`."""
+
+MOST: Final = 4
+"""Libraries searched together at most."""
+
+
+def names_of(name: str) -> tuple[str, ...]:
+    """The libraries that a name stands for, one or several.
+
+    Raises:
+        UsageError: an empty name among several, the same one twice, or too many.
+    """
+    names = tuple(part.strip() for part in name.split(SEPARATOR))
+    if len(names) == 1:
+        return names
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"libraries that are searched together are named once each: NAME,NAME, not {name!r}")
+    if len(names) > MOST:
+        raise UsageError(f"at most {MOST} libraries are searched together, not {len(names)}")
+    return names
+
+
+async def search_words(
+    library: ReferenceLibrary, text: str, *, k: int, filter: Filter, hybrid: bool = False
+) -> Sequence[Hit]:
+    """The `k` images of a library that fit a text best.
+
+    Args:
+        hybrid: rank by words in caption and title too; a library of one's own need not be able to.
+
+    Raises:
+        UsageError: the library cannot be searched by words.
+    """
+    if not hybrid:
+        return await library.search(text, k=k, filter=filter)
+    check_hybrid(library)
+    searched: Any = library.search  # more than the port asks for, as was seen just now
+    found: Sequence[Hit] = await searched(text, k=k, filter=filter, hybrid=True)
+    return found
+
+
+def check_hybrid(library: ReferenceLibrary) -> None:
+    """See that a library can be searched by words, before anything is drawn or paid.
+
+    Raises:
+        UsageError: its `search` takes no `hybrid`, or that of one of several libraries does not.
+    """
+    for one in getattr(library, "libraries", (library,)):
+        takes = inspect.signature(one.search).parameters
+        if "hybrid" not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            raise UsageError(f"library {one.name!r} cannot be searched by words: leave hybrid out")
