@@ -194,7 +194,7 @@ def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
     Raises:
         UntrustedError: it does, and he did not; the message says what to type.
     """
-    from imagerag.graphs.trusting import check_file, is_plain
+    from imagerag.graphs.trusting import check_file, may_name
 
     path = Path(file).expanduser()
     content = path.read_bytes()
@@ -202,5 +202,5 @@ def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
     for arm in (arm for arm in arms if arm.name.partition("+")[0] in from_file):
         if arm.procedure not in PROCEDURES:
             check_file(path, content, f"names code to be run for arm {arm.name!r}")
-        if not all(is_plain(spec) for role, spec in arm.setup.items() if role != "library"):
+        if not all(may_name(role, spec) for role, spec in arm.setup.items()):
             check_file(path, content, f"names a backend for arm {arm.name!r} that only you may name")

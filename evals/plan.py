@@ -79,12 +79,12 @@ class Plan(Plain):
     @property
     def named(self) -> list[str]:
         """What of it only the user may name: code of his own, and backends at an address, a path or a hub."""
-        from imagerag.graphs.trusting import is_plain
+        from imagerag.graphs.trusting import may_name
 
         code = [f"arm:{arm.procedure}" for arm in self.arms if arm.procedure not in PROCEDURES]
-        setups = [arm.setup for arm in self.arms] + [{"generator": self.setup.generator, "judge": self.setup.judge}]
-        specs = [spec for setup in setups for role, spec in setup.items() if role != "library"]
-        return code + [spec for spec in dict.fromkeys(specs) if not is_plain(spec)]
+        own = {role: spec for role in ("generator", "judge", "library") if (spec := getattr(self.setup, role))}
+        specs = [pair for setup in (*(arm.setup for arm in self.arms), own) for pair in setup.items()]
+        return code + list(dict.fromkeys(spec for role, spec in specs if not may_name(role, spec)))
 
     def keep(self, folder: Path) -> None:
         """Write it, or check that what is there is the same.

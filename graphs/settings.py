@@ -20,6 +20,7 @@ from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.messages import invalid, unknown
+from imagerag.graphs.env_file import load_env_file
 from imagerag.graphs.trusting import ignored_settings
 from imagerag.store.trust import is_trusted_file
 
@@ -94,6 +95,7 @@ def resolve(**arguments: str | None) -> Settings:
     Raises:
         UsageError: an unknown preset or setting, or a file that is not TOML.
     """
+    load_env_file()
     for name, value in arguments.items():
         if not isinstance(value, str | None):
             raise UsageError(

@@ -20,6 +20,8 @@ _WITHIN: Final = frozenset({"sketch", "clip", "metadata", "bm25", "vlm", "open_c
 """Providers that compute here with what comes with a package, as long as their model is a plain one."""
 _SERVICES: Final = frozenset({"openai", "openai-chat", "openai-responses"})
 """Providers with an address of their own, which the user chose by giving them a key."""
+PROVIDER_MARK: Final = ":"
+"""In a library's name: it is of an installed package, `provider:collection`."""
 _PLAIN_MODEL: Final = re.compile(r"(?:open_clip:)?[\w-]+/[\w-]+")
 """An architecture and a tag of open_clip's own table: no path, no file, no folder."""
 
@@ -40,6 +42,11 @@ def is_plain(spec: str, *, services: bool = True) -> bool:
     except ImageRAGError:
         return False
     return all(_is_plain(part, services) for part in parts)
+
+
+def is_plain_library(name: str) -> bool:
+    """Whether a library's name is that of one of the home, and no installed package's."""
+    return PROVIDER_MARK not in name
 
 
 def _is_plain(part: BackendSpec, services: bool) -> bool:
@@ -66,8 +73,10 @@ def _is_harmless(name: str, value: Any) -> bool:
         return False
     if name == "preset":
         return value not in FETCHING_PRESETS
-    if name == "library" or name not in SETTABLE or not isinstance(value, str):
-        return True  # a name; or what cannot be at all, and is said to be so
+    if name not in SETTABLE or not isinstance(value, str):
+        return True  # what cannot be at all, and is said to be so
+    if name == "library":
+        return is_plain_library(value)
     return is_plain(value, services=False)
 
 
@@ -102,9 +111,9 @@ def check_recorded(run_id: str, setup: Setup, named: Collection[str], given: Col
     Raises:
         UntrustedError: an address, a path or a package that he did not.
     """
-    for role in ("generator", "judge", "reranker"):
+    for role in ("generator", "judge", "reranker", "library"):
         spec = getattr(setup, role)
-        if spec is None or role in given or is_plain(spec) or spec in named or is_named(spec):
+        if spec is None or role in given or spec in named or may_name(role, spec) or is_named(spec):
             continue
         raise UntrustedError(
             f"the record of run {run_id} says {role} {spec}, which you never named here, so nothing is sent there. "
@@ -114,9 +123,15 @@ def check_recorded(run_id: str, setup: Setup, named: Collection[str], given: Col
 
 def note_setup(setup: Setup) -> None:
     """Remember what the user named for a run, so that its record may name it when it goes on."""
-    for spec in (setup.generator, setup.judge, setup.reranker):
-        if spec is not None and not is_plain(spec):
+    for role in ("generator", "judge", "reranker", "library"):
+        spec = getattr(setup, role)
+        if spec is not None and not may_name(role, spec):
             note_named(spec)
+
+
+def may_name(role: str, spec: str) -> bool:
+    """Whether data may name it for that role."""
+    return is_plain_library(spec) if role == "library" else is_plain(spec)
 
 
 def check_named(where: str, names: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from imagerag.agent.port_check import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.searching import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
-from imagerag.graphs.trusting import check_encoder
+from imagerag.graphs.trusting import PROVIDER_MARK, check_encoder
 from imagerag.store.blobs import FileBlobStore
 from imagerag.store.checkpoints import open_checkpointer
 from imagerag.store.home import Home
@@ -27,7 +27,14 @@ from imagerag.store.passport import read_passport
 from imagerag.store.runs import RunList
 from imagerag.store.shared import Shared
 from imagerag.tools.prices import Prices
-from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
+from imagerag.tools.registry import (
+    make_answerer,
+    make_embedder,
+    make_generator,
+    make_judge,
+    make_library,
+    make_reranker,
+)
 
 if TYPE_CHECKING:
     from imagerag.graphs.extending import Extension
@@ -209,7 +216,7 @@ class Wiring:
         """The library of that name, as runs use it: one put there by `use`, or one that is kept here.
 
         Args:
-            name: several with commas between them are searched as one.
+            name: several with commas between them are searched as one; one with a colon is an installed package's.
 
         Raises:
             UsageError: several that cannot be.
@@ -229,6 +236,8 @@ class Wiring:
             own = self._made.get(("library", name))
         if own is not None:
             return cast(ReferenceLibrary, own)
+        if PROVIDER_MARK in name:
+            return await asyncio.to_thread(self._once, "library", name, partial(make_library, home=self.home.root))
         opened = await self.open_library(name)
         with self._lock:
             # The same object for the same library: graphs are kept by the parts they are bound to.

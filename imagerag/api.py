@@ -12,7 +12,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S, ImageRef, Knobs, Setup, Subject
 from imagerag.going_on import GoingOn, last_record
-from imagerag.inputs import Image, make_knobs, named_images, parse_size, read_image, read_mask, run_sync, told
+from imagerag.inputs import Image, make_knobs, named_images, naming, parse_size, read_image, read_mask, run_sync, told
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -272,4 +272,6 @@ class ImageRAG(GoingOn):
             raise UsageError(told(error)) from error
 
     async def _keep(self, image: Image) -> ImageRef:
-        return await self.wiring.blobs.put(await asyncio.to_thread(read_image, image))
+        data = await asyncio.to_thread(read_image, image)
+        with naming(image):
+            return await self.wiring.blobs.put(data)

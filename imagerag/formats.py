@@ -46,6 +46,7 @@ MODELS: Final[Mapping[str, str]] = {
     "runs": "imagerag.formats:RunsDocument",
     "search": "imagerag.formats:SearchDocument",
     "sidecar": "imagerag.formats:Sidecar",
+    "similarity": "imagerag.formats:SimilarityDocument",
     "study": "imagerag.formats:StudyDocument",
     "threshold": "imagerag.formats:ThresholdDocument",
     "trust": "imagerag.formats:TrustDocument",
@@ -128,6 +129,24 @@ class SearchDocument(Document):
     image: str | None
     threshold: float | None
     results: list[Found]
+
+
+class Compared(Document):
+    """A text, and how similar the picture is to it; `accepted` is None where there is no threshold."""
+
+    text: str
+    similarity: Similarity
+    accepted: bool | None
+
+
+class SimilarityDocument(Document):
+    """What `similarity` measured, in the order of the texts. `threshold` is the library's; None for another encoder."""
+
+    schema_name: Literal["imagerag.similarity/1"] = Field(alias="schema")
+    image: str
+    embedder: str
+    threshold: float | None
+    results: list[Compared]
 
 
 class Skipped(Document):

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,17 @@ def read_image(image: Image) -> bytes:
         return Path(image).expanduser().read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
+
+
+@contextmanager
+def naming(image: Image) -> Iterator[None]:
+    """Say of which file it is that what is said inside is wrong."""
+    try:
+        yield
+    except UsageError as error:
+        if isinstance(image, bytes):
+            raise
+        raise UsageError(f"{image}: {error}") from error
 
 
 def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[str, Image]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.graphs.settings import Settings, resolve
-from imagerag.inputs import Image, read_image
+from imagerag.inputs import Image, naming, read_image
+from imagerag.measuring import check_text, measure_similarity
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder, Hit
@@ -147,8 +148,32 @@ class Libraries:
         wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
-            return list(await opened.search_by_image(data, k=k, filter=wanted))
+            with naming(image):
+                return list(await opened.search_by_image(data, k=k, filter=wanted))
         return list(await search_words(opened, query or "", k=k, filter=wanted, hybrid=hybrid))
+
+    async def similarity(
+        self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None
+    ) -> float:
+        """The cosine between a picture and a text in [-1, 1], to a library's encoder or to another.
+
+        Args:
+            library: whose encoder, when not that of the one this object was made with.
+            embedder: an encoder, instead of a library's.
+
+        Raises:
+            UsageError: no picture that can be read, an empty text, or one that is longer than the encoder reads.
+            UnknownLibraryError: there is no such library.
+        """
+        if embedder is None:
+            encoder = (await self.open_library(library)).embedder
+        else:
+            self.wiring.name(embedder)
+            encoder = self.wiring.embedder(embedder)
+        data = await asyncio.to_thread(read_image, image)
+        check_text(encoder, text)
+        with naming(image):
+            return await measure_similarity(encoder, data, text)
 
     async def open_library(
         self, name: str | None = None, *, embedder: str | None = None, create: bool = False

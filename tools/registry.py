@@ -2,8 +2,9 @@
 
 Built-in providers are listed here by the place of their factory, so that nothing heavy is imported before it is used.
 Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
-`imagerag.embedders`, `imagerag.answerers` and `imagerag.rerankers`: a factory takes a `BackendSpec` (a judge's also
-`embedder=`, a reranker's also `judge=`) and returns the adapter. Several specs with commas between them make a cascade
+`imagerag.embedders`, `imagerag.answerers`, `imagerag.rerankers` and `imagerag.libraries`: a factory takes a
+`BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the folder for what it
+keeps) and returns the adapter. Several specs with commas between them make a cascade
 of generators, judges or answerers (`cascade.py`).
 """
 
@@ -13,12 +14,13 @@ from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import SpecError
 from imagerag.agent.port_check import check_factory, check_role
-from imagerag.agent.ports import Embedder, ImageGenerator, Judge, Reranker
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.formatting.messages import unknown
 from imagerag.tools.specs import BackendSpec
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from imagerag.tools.prices import Prices
 
-Role = Literal["generator", "judge", "embedder", "answerer", "reranker"]
+Role = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
@@ -59,6 +61,7 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "bm25": "imagerag.tools.rerankers.bm25:bm25_reranker",
         "vlm": "imagerag.tools.rerankers.vlm:vlm_reranker",
     },
+    "library": {},  # those of the home have a name and no provider
 }
 
 
@@ -68,6 +71,7 @@ _PRICED: Final[dict[Role, frozenset[str]]] = {
     "embedder": frozenset(),
     "answerer": frozenset({"openai", "transformers"}),
     "reranker": frozenset({"vlm"}),
+    "library": frozenset(),
 }
 """The built-in providers whose factories take `prices=`: those that may cost money."""
 
@@ -138,6 +142,20 @@ def make_reranker(spec: str | BackendSpec, *, judge: Judge, prices: "Prices | No
     return reranker
 
 
+def make_library(spec: str | BackendSpec, *, home: Path) -> ReferenceLibrary:
+    """The library of an installed package that a spec names.
+
+    Args:
+        home: the folder that everything is kept in.
+
+    Raises:
+        SpecError: no such provider.
+    """
+    one = spec if isinstance(spec, BackendSpec) else BackendSpec.parse(spec)
+    library: ReferenceLibrary = _factory(one, "library")(one, home=home)
+    return library
+
+
 def make_embedder(spec: str | BackendSpec) -> Embedder:
     """The embedder a spec names; the same spec gives the same object, so that weights are in memory once.
 
@@ -162,7 +180,12 @@ def _embedder(spec: BackendSpec) -> Embedder:
 
 def providers(role: Role) -> tuple[str, ...]:
     """Every provider there is for a role, sorted: the built-in ones and those of installed packages."""
-    return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=f"imagerag.{role}s"))}))
+    return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=group(role)))}))
+
+
+def group(role: str) -> str:
+    """The group of entry points for a role."""
+    return "imagerag.libraries" if role == "library" else f"imagerag.{role}s"
 
 
 def _one_or_cascade(
@@ -234,7 +257,7 @@ def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
         module, _, name = place.partition(":")
         factory: Callable[..., Any] = attrgetter(name)(import_module(module))
         return factory
-    for point in entry_points(group=f"imagerag.{role}s", name=spec.provider):
+    for point in entry_points(group=group(role), name=spec.provider):
         return partial(_installed, point, role)
     raise SpecError(
         unknown(role, spec.provider, providers(role), where="" if str(spec) == spec.provider else repr(str(spec)))

@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "index": ("index", "Put pictures into a library."),
     "search": ("search", "Look into a library with words or a picture."),
     "ask": ("ask", "Ask a library a question; the answer cites its pictures."),
+    "similarity": ("similarity", "Say how similar a picture and a text are to an encoder."),
     "library": ("library", "List, describe, calibrate and remove libraries."),
     "runs": ("runs", "List the runs made so far."),
     "show": ("runs", "Tell what a run did, step by step."),
@@ -98,9 +99,10 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="imagerag", message="%(prog)s %(version)s")
 @click.option("--home", metavar="DIR", help="Folder for libraries, images and runs  [env: IMAGERAG_HOME]")
+@click.option("--env-file", metavar="FILE", help="Set variables from FILE  [env: IMAGERAG_ENV_FILE]")
 @click.option("--debug", is_flag=True, help="Show where an error came from  [env: IMAGERAG_DEBUG]")
 @click.pass_context
-def main(ctx: click.Context, home: str | None, debug: bool) -> None:
+def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool) -> None:
     """Draws what you asked for, looks at it, finds what is missing in your own pictures, and draws again.
 
     Start with: imagerag demo
@@ -108,6 +110,10 @@ def main(ctx: click.Context, home: str | None, debug: bool) -> None:
     Exit codes: 0 aligned or done, 3 a picture that is not aligned, 4 refused, 5 budget spent, 2 wrong use,
     1 any other error, 130 stopped with Ctrl-C.
     """
+    if env_file or os.environ.get("IMAGERAG_ENV_FILE"):
+        from imagerag.graphs.env_file import load_env_file
+
+        load_env_file(env_file)
     ctx.obj = Globals(home)
     from imagerag.logs import log_to_stderr
 

@@ -58,6 +58,7 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "one.png").write_bytes(picture("one"))
     (tmp_path / "mine" / "two.png").write_bytes(b"no picture")
+    printed("similarity", "similarity", tmp_path / "mine" / "one.png", "a red circle", "--json")
     assert printed("index", "index", "mine", "--library", "mine", "--embedder", "sketch", "--json")["skipped"]
     assert printed("search", "search", "a red crescent", "-k", "2", "--json")["results"]
     printed("search", "search", "--image", "mine/one.png", "--library", "mine", "--json")

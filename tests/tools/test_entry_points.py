@@ -102,6 +102,29 @@ def test_its_answerer_answers_its_reranker_ranks_and_none_takes_unknown_options(
     assert all("plain:blue?size=3" in why and "size" in why for why in told["refused"])
 
 
+def test_its_library_is_searched_and_sent_from(installed: Path, tmp_path: Path) -> None:
+    shared = ("--library", "plain:blue", "--json")
+    found = imagerag(installed, tmp_path / "home", "search", "something blue", *shared)
+    assert found.returncode == 0, found.stderr
+    (hit,) = json.loads(found.stdout)["results"]
+    assert (hit["title"], hit["similarity"], hit["accepted"]) == ("blue", 0.9, True)
+    drawn = ("--generator", "plain:red", "--judge", "plain:blue", "--max-rounds", "1", "--quiet")
+    done = imagerag(installed, tmp_path / "home", "generate", "a picture in blue", *shared, *drawn)
+    record = json.loads(done.stdout)
+    assert [one["title"] for one in record["attempts"][-1]["references"]] == ["blue"], done.stderr
+    other = imagerag(installed, tmp_path / "home", "search", "something blue", "--library", "nosuch:blue")
+    assert other.returncode == 2
+    assert "no library 'nosuch'" in other.stderr
+    assert "plain" in other.stderr
+
+
+def test_a_found_file_of_settings_may_not_name_an_installed_library(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "imagerag.toml").write_text('library = "plain:blue"\n')
+    done = imagerag(installed, tmp_path / "home", "search", "something blue", "--json")
+    assert "imagerag.toml is not trusted" in done.stderr
+    assert json.loads(done.stdout)["library"] == "sketch"
+
+
 def test_it_is_as_short_as_the_documents_say() -> None:
     lines = (PACKAGE / "imagerag_plain.py").read_text().splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 35

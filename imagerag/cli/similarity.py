@@ -1,0 +1,70 @@
+"""`imagerag similarity`."""
+
+import asyncio
+
+import click
+
+from imagerag.api import ImageRAG
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, library_option, pass_globals
+from imagerag.cli.view import bar, dim, say, say_json, scale
+from imagerag.formatting.numbers import cosine
+
+
+@click.command("similarity")
+@click.argument("image")
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
+@library_option
+@click.option("--embedder", metavar="SPEC", help="This encoder, instead of the library's.")
+@json_option
+@pass_globals
+def similarity_command(
+    globals_: Globals,
+    /,
+    image: str,
+    texts: tuple[str, ...],
+    library: str | None,
+    embedder: str | None,
+    as_json: bool,
+) -> int:
+    """Say how similar IMAGE is to each TEXT.
+
+    The cosine is that of the library's encoder, beside the threshold from which on a run would use the picture for such
+    words. With --embedder it is another encoder's, which has no threshold.
+    """
+    rag = ImageRAG(library=library, home=globals_.home)
+
+    async def measure() -> tuple[list[float], float | None, str]:
+        found = [await rag.similarity(image, text, embedder=embedder) for text in texts]
+        if embedder is not None:
+            return found, None, rag.wiring.embedder(embedder).identity.spec
+        opened = await rag.open_library()
+        return found, opened.passport.threshold.cosine if opened.passport.threshold else None, opened.passport.spec
+
+    found, threshold, encoder = asyncio.run(measure())
+    if as_json:
+        say_json(document(image, texts, found, threshold, encoder))
+        return 0
+    top = scale([0.0, threshold or 0.0, *found])
+    limit = f"threshold cosine ≥ {cosine(threshold)}" if threshold is not None else "no threshold"
+    say(dim(f"{encoder} · {limit}"))
+    for text, value in zip(texts, found, strict=True):
+        say(f"  {bar(value, threshold, top)}  {cosine(value)}  {text}")
+    return 0
+
+
+def document(
+    image: str, texts: tuple[str, ...], found: list[float], threshold: float | None, encoder: str
+) -> dict[str, object]:
+    """`imagerag.similarity/1`."""
+    results = [
+        {"text": text, "similarity": value, "accepted": None if threshold is None else value >= threshold}
+        for text, value in zip(texts, found, strict=True)
+    ]
+    return {
+        "schema": "imagerag.similarity/1",
+        "image": image,
+        "embedder": encoder,
+        "threshold": threshold,
+        "results": results,
+    }
