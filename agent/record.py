@@ -99,6 +99,18 @@ class RunRecord(BaseModel):
         """The document as JSON-able data, its schema's name first."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture, how the run ended, and why."""
+        from imagerag.agent.notebook import run_html
+
+        return run_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture, for what shows no HTML."""
+        from imagerag.agent.notebook import run_png
+
+        return run_png(self)
+
     def canonical(self) -> "RunRecord":
         """The same run without what names it, dates it, or says who paid for it, and without calls that were lost.
 

@@ -13,8 +13,9 @@ from imagerag.inputs import Image, naming, read_image
 from imagerag.measuring import check_text, measure_similarity
 
 if TYPE_CHECKING:
-    from imagerag.agent.ports import Embedder, Hit
+    from imagerag.agent.ports import Embedder
     from imagerag.graphs.wiring import Wiring
+    from imagerag.hits import Hits
     from imagerag.store.ingest import IndexReport
     from imagerag.store.library import Library
 
@@ -123,8 +124,10 @@ class Libraries:
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
-    ) -> "list[Hit]":
+    ) -> "Hits":
         """The `k` library images most similar to a text or to an image, best first, whatever the threshold.
+
+        It is a list of `Hit`, and shows its pictures in a notebook.
 
         Args:
             query: a text; or give `image`.
@@ -139,6 +142,7 @@ class Libraries:
         """
         from imagerag.agent.ports import Filter
         from imagerag.agent.searching import search_words
+        from imagerag.hits import Hits
 
         if (query is None) == (image is None):
             raise UsageError("search with a text or with an image, one of them")
@@ -149,8 +153,10 @@ class Libraries:
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
             with naming(image):
-                return list(await opened.search_by_image(data, k=k, filter=wanted))
-        return list(await search_words(opened, query or "", k=k, filter=wanted, hybrid=hybrid))
+                found = await opened.search_by_image(data, k=k, filter=wanted)
+        else:
+            found = await search_words(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
+        return Hits(found, library=opened.name, home=self.wiring.home)
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None

@@ -114,6 +114,12 @@ class AnswerRecord(BaseModel):
         """The document as JSON-able data, its schema's name first."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer, and the pictures it stands on."""
+        from imagerag.agent.notebook import answer_html
+
+        return answer_html(self)
+
 
 def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     """The record of the question that a thread's state is about.
