@@ -100,7 +100,8 @@ def ending_for(error: BaseException, node: str) -> Ending:
     if isinstance(error, BudgetExceededError):
         return Ending(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
     # What `Calls` puts into an error; a search that fails without having asked a model is no judge's failure.
-    asked = node in JUDGING or [call.role for call in error.__dict__.get("calls", [])][-1:] == ["rerank"]
+    last = next((call.role for call in reversed(error.__dict__.get("calls", []))), "")
+    asked = node in JUDGING or last == "rerank" or last.startswith("judge.")
     if isinstance(error, JudgeReplyError | BackendError) and asked:
         return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
     told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"

@@ -25,6 +25,7 @@ ImageRAGError
 │   ├── WaitTooLongError    a service asks to be left alone for longer than the run waits
 │   ├── QuotaError
 │   ├── AuthError
+│   ├── NoImagesError       a model that is to look at images takes none
 │   └── UnreadableImageError a picture came and was paid for, but cannot be read; final, and what came is kept
 ├── RefusalError               content policy: final, never retried
 ├── JudgeReplyError            the judge answered, but not with what was asked for; `raw` keeps its words
@@ -133,10 +134,12 @@ class BackendError(ImageRAGError):
         retryable: whether asking the same again can help.
         retry_after_s: how long the service asked us to wait, in seconds, when it said so.
         unsettled: the request was sent and nobody knows what became of it: the service may charge for it.
+        sent: whether a request left this machine; one that did not (no key, nobody listening) is no model call.
     """
 
     retryable = True
     unsettled = False
+    sent = True
 
     def __init__(self, message: str, *, retryable: bool | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -169,6 +172,12 @@ class QuotaError(BackendError):
 
 class AuthError(BackendError):
     """The key is missing, wrong, or not allowed to do this."""
+
+    retryable = False
+
+
+class NoImagesError(BackendError):
+    """A model that is to look at images takes none. The message says what to name instead."""
 
     retryable = False
 

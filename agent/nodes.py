@@ -14,6 +14,7 @@ from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.drawing import Draughtsman
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError
 from imagerag.agent.journal import Journal
+from imagerag.agent.judge_images import check_images
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
@@ -270,6 +271,8 @@ class Nodes:
         self, node: str, state: RunState, runtime: Runtime[Knobs], references: list[UsedReference]
     ) -> RunUpdate:
         calls, attempts, knobs = self._calls(state, runtime), state.get("attempts") or [], runtime.context
+        if not attempts:
+            await check_images(self.judge, self.generator, calls, count=1 + len(subjects_of(state)))
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
         variation = Variation(seed=knobs.seed)
         draughtsman = Draughtsman(

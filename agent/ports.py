@@ -218,6 +218,13 @@ class Drawn(Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageCheck(Reading):
+    """What a judge was found to take: `limit` images with one request; None where as many as were asked with."""
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Critique(Reading):
     """A verdict, and the checklist it was reached by (the run keeps the first one for good)."""
 

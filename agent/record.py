@@ -204,7 +204,7 @@ def _asked(calls: list[Call], *, reused: bool = False) -> dict[str, int]:
     for call in calls:
         if call.reused == reused:
             asked[call.role] += call.requests
-    return dict(asked)
+    return dict(+asked)
 
 
 def _rounded(usd: float | None) -> float | None:

@@ -357,7 +357,8 @@ class Call(Value):
         call_id: tells a call without an answer from others like it; empty for those that were answered.
         retry_after_s: how long the service then asked to wait, in seconds.
         reused: the answer came from another run's journal and cost nothing.
-        requests: how often a model was asked for this one answer: more than once where a judge voted.
+        requests: how often a model was asked for this one answer: more than once where a judge voted, and not at all
+            where nothing could be sent (no key, nobody listening).
         note: why backends asked before this one did not answer (a cascade).
     """
 
@@ -378,7 +379,7 @@ class Call(Value):
     call_id: str = ""
     retry_after_s: float | None = None
     reused: bool = False
-    requests: int = Field(default=1, ge=1)
+    requests: int = Field(default=1, ge=0)
     note: str = ""
 
     @property

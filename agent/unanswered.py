@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent import clock
+from imagerag.agent.errors import UsageError
 from imagerag.agent.journal import Entry, Journal, Lost
 from imagerag.agent.types import Call, Variation
 
@@ -32,10 +33,12 @@ def noted(call: Call, run_id: str, task: str) -> Lost:
 
 
 def failed(call: Call, error: Exception, *, elapsed_s: float, unsettled: bool) -> Call:
-    """What is left of a call that failed: one request, and a price only where nobody knows whether there is one."""
+    """What is left of a call that failed: one request unless nothing was sent, and a price only where nobody knows
+    whether there is one."""
     told = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
     wait = getattr(error, "retry_after_s", None)
-    return call.model_copy(update={**told, "requests": 1, "retry_after_s": wait})
+    requests = int(getattr(error, "sent", not isinstance(error, UsageError)))
+    return call.model_copy(update={**told, "requests": requests, "retry_after_s": wait})
 
 
 def left_behind(lost: Sequence[Lost], known: Sequence[Call], *, of_task: str | None = None) -> list[Call]:

@@ -19,10 +19,12 @@ from imagerag.agent.errors import (
     SpecError,
     UnreadableImageError,
 )
+from imagerag.agent.judge_images import ChecksImages
 from imagerag.agent.ports import (
     Captions,
     Critique,
     GeneratedImage,
+    ImageCheck,
     ImageGenerator,
     ImagePart,
     Judge,
@@ -96,7 +98,9 @@ class _Cascade(Generic[Member]):
         waits = [error.retry_after_s for error in again if error.retry_after_s is not None]
         # Another try is worth it as soon as one of them may answer.
         wait = min(waits) if again and len(waits) == len(again) else None
-        return BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
+        nobody = BackendError(f"nobody answered: {_joined(failed)}", retryable=bool(again), retry_after_s=wait)
+        nobody.sent = any(getattr(error, "sent", True) for error in failed)
+        return nobody
 
 
 class CascadeGenerator(_Cascade[ImageGenerator]):
@@ -166,10 +170,34 @@ class CascadeJudge(_Cascade[Judge]):
         SpecError: no member.
     """
 
+    _images_taken = 0
+
     @property
     def honours(self) -> frozenset[Lever]:
         """What changes the answers of all of them."""
         return frozenset.intersection(*(member.honours for member in self.members))
+
+    def image_check_needed(self, count: int) -> bool:
+        """Whether it is not known of the preferred one that it takes so many, nor that another would answer."""
+        return count > self._images_taken and _check_needed(self.members[0], count)
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn that one of them takes so many; which limit it has, it finds out anew."""
+        self._images_taken = max(self._images_taken, count)
+
+    async def check_images(self, count: int) -> ImageCheck:
+        """As the first that takes images answers.
+
+        Raises:
+            BackendError: none of them takes any, or answered.
+        """
+
+        async def check(judge: Judge) -> ImageCheck:
+            if isinstance(judge, ChecksImages) and judge.image_check_needed(count):
+                return await judge.check_images(count)
+            return ImageCheck(requests=0, cost_usd=0.0)
+
+        return _signed(*await self._first(check))
 
     async def critique(
         self,
@@ -269,6 +297,10 @@ def _signed(answer: Told, member: ImageGenerator | Judge | Answerer, steps: tupl
     """The answer with who gave it; a cascade inside this one has said so itself."""
     by = answer.answered_by or member.identity
     return replace(answer, answered_by=by, steps_down=(*steps, *answer.steps_down))
+
+
+def _check_needed(judge: object, count: int) -> bool:
+    return isinstance(judge, ChecksImages) and judge.image_check_needed(count)
 
 
 def _reason(error: ImageRAGError) -> str:

@@ -94,7 +94,7 @@ def check_encrypted(address: str, who: str, key: Key) -> None:
         what = "the password or key in its address"
     else:
         return
-    raise AuthError(
+    raise _unsent(
         f"{who}: {what} is not sent over http to {host}, where all can read it: write https://, or bring the server to "
         "this machine (ssh -L) and name http://localhost:PORT"
     )
@@ -106,7 +106,13 @@ def no_key(who: str, address: str, key: Key) -> AuthError | None:
         return None
     if key.named and key.variable != KEYS.get(origin(address)[1]) and key.variable == OPENAI_KEY:
         return None  # a server of one's own behind OPENAI_BASE_URL; many want no key
-    return AuthError(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
+    return _unsent(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
+
+
+def _unsent(message: str) -> AuthError:
+    error = AuthError(message)
+    error.sent = False
+    return error
 
 
 def is_this_machine(host: str) -> bool:

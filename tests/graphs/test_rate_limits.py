@@ -30,7 +30,7 @@ def answer(request: Any) -> Reply:
 
 async def run(server: Loopback, **knobs: Any) -> dict[str, Any]:
     generator = OpenAIImages("m", base_url=server.base_url)
-    judge = vlm_judge(BackendSpec.parse(f"openai:judge@{server.base_url}"))
+    judge = vlm_judge(BackendSpec.parse(f"openai:judge?max_images=8@{server.base_url}"))  # said: it is not asked
     nodes = Nodes(generator=generator, judge=judge, library=None, blobs=MemoryBlobs())
     state: dict[str, Any] = await build_workflow(nodes).compile().ainvoke({"prompt": "a cat"}, context=Knobs(**knobs))
     return state

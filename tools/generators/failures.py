@@ -244,7 +244,7 @@ def _sent(error: Exception, known: BackendError) -> BackendError:
     import httpx2
 
     never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-    known.unsettled = not any(isinstance(cause, never) for cause in _causes(error))
+    known.unsettled = known.sent = not any(isinstance(cause, never) for cause in _causes(error))
     return known
 
 

@@ -10,13 +10,14 @@ from typing import Final, Literal
 
 from imagerag.agent.allowance import allowed
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.ports import Captions, Critique, ImagePart, Lever, Missing, Preference, Ranking, Tariff
+from imagerag.agent.ports import Captions, Critique, ImageCheck, ImagePart, Lever, Missing, Preference, Ranking, Tariff
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.generators.pricing import times, words_tariff
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
+from imagerag.tools.judges.vlm_image_limits import CountsImages, ask_with_images
 from imagerag.tools.judges.vlm_images import SHEET_SIDE, contact_sheets, scaled
 from imagerag.tools.judges.vlm_picking import PREFERENCE, RANKING, read_preference, read_ranking
 from imagerag.tools.judges.vlm_turns import NEXT_ANSWER, decided, joined, listed, system, user
@@ -56,6 +57,24 @@ class VlmJudge:
     def honours(self) -> frozenset[Lever]:
         """What the model takes, as far as is known by now."""
         return self.chat.honours
+
+    def image_check_needed(self, count: int) -> bool:
+        """Whether it is not known that the model takes `count` images with one request; here it always is."""
+        return isinstance(self.chat, CountsImages) and self.chat.image_check_needed(count)
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn what was found before."""
+        if isinstance(self.chat, CountsImages):
+            self.chat.images_checked(count, limit)
+
+    async def check_images(self, count: int) -> ImageCheck:
+        """Ask the model about `count` tiny pictures.
+
+        Raises:
+            NoImagesError: it takes none.
+            BackendError: it did not answer.
+        """
+        return await ask_with_images(self.chat, count)
 
     async def critique(
         self,

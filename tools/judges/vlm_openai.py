@@ -29,6 +29,7 @@ from imagerag.tools.generators.failures import is_refusal_reason, refusal
 from imagerag.tools.generators.pricing import Price, cost_of
 from imagerag.tools.judges.vlm_chat import Picture, Reply, Schema, Turn
 from imagerag.tools.judges.vlm_failures import failure_of, image_limit, refused_form, unkept_form
+from imagerag.tools.judges.vlm_image_limits import known_limit, no_images, takes_none
 from imagerag.tools.judges.vlm_images import SHEET_SIDE, on_sheets
 from imagerag.tools.judges.vlm_reasoning import answer_text, keep_reasoning
 from imagerag.tools.judges.vlm_turns import without_system
@@ -81,6 +82,7 @@ class OpenAIChat:
     refused: set[str] = field(default_factory=set)
     max_images: int | None = None
     _image_limit: int | None = field(default=None, repr=False)
+    _images_taken: int = field(default=0, repr=False)
     _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, ChatOpenAI]" = field(
         default_factory=WeakKeyDictionary, repr=False
     )
@@ -108,25 +110,52 @@ class OpenAIChat:
             levers.add("seed")
         return frozenset(levers)
 
+    @property
+    def image_limit(self) -> int | None:
+        """How many images go with one request at most, as was said, found, or is known of the model."""
+        return min(
+            (limit for limit in (self.max_images, self._image_limit, self._known) if limit is not None), default=None
+        )
+
+    @property
+    def _known(self) -> int | None:
+        return known_limit(self.account.host, self.model)
+
+    def image_check_needed(self, count: int) -> bool:
+        """Whether nobody said, found or knows that the model takes so many images, on a sheet if need be."""
+        return self._images_taken < count and self.max_images is None and not (self._image_limit or self._known)
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn what was found before."""
+        self._images_taken = max(self._images_taken, count)
+        self._image_limit = limit if self._image_limit is None else self._image_limit
+
     async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
         """Continue the conversation by one answer, in the best form this server is known to take.
 
         Raises:
             RefusalError: content policy.
+            NoImagesError: the model takes no images.
             BackendError: the model did not answer; `retryable` says whether again can help.
             JudgeReplyError: it answered with nothing, or was cut off.
         """
+        if self.max_images is None and self._known == 0 and _pictures(turns):
+            raise no_images(self.identity)
         unkept: set[str] = set()  # forms that the model did not keep to this time
         while True:
             used, without = self._within_reach(variation), self.refused | unkept
             options, asked = self._options(schema, used, without), await self._fitted(turns, without)
             sent = self._sent(asked, options)
             try:
-                return self._reply(await self._invoke(asked, options, without), used)
+                message = await self._invoke(asked, options, without)
+                self._images_taken = max(self._images_taken, len(_pictures(turns)))
+                return self._reply(message, used)
             except Exception as error:
                 form, again = refused_form(error, sent), unkept_form(error, sent)
                 fewer = self._fewer(error, asked)
                 failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
+                if form is None and _pictures(asked) and takes_none(error) and not isinstance(failure, _FINAL):
+                    failure = no_images(self.identity, str(failure).removeprefix(f"{self.identity}: "))
             if again is not None and again not in without:
                 unkept.add(again)
             elif fewer is not None:
@@ -139,8 +168,7 @@ class OpenAIChat:
 
     async def _fitted(self, turns: Sequence[Turn], without: AbstractSet[str]) -> list[Turn]:
         """The conversation in a form that this server is known to take."""
-        known = [limit for limit in (self.max_images, self._image_limit) if limit is not None]
-        asked = await in_thread(on_sheets, turns, min(known, default=None), SHEET_SIDE)
+        asked = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
         return without_system(asked) if "system" in without else asked
 
     def _fewer(self, error: Exception, asked: Sequence[Turn]) -> int | None:
