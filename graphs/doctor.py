@@ -15,6 +15,7 @@ from imagerag.agent.searching import names_of
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
 from imagerag.formatting.numbers import dollars
+from imagerag.graphs.judge_images import takes_images
 from imagerag.graphs.relisting import missing_from_list
 from imagerag.graphs.settings import Settings
 from imagerag.graphs.wiring import Wiring
@@ -80,6 +81,8 @@ class BackendState(BaseModel):
         reachable: None where that cannot be known without calling it.
         listed: whether its server lists the model; None without such a list.
         price: whether calls cost nothing, a known price, or nobody knows what.
+        takes_images: whether a judge takes images; None where nobody knows it yet, and a run asks it before the first
+            drawing it pays for.
     """
 
     model_config = Model
@@ -90,6 +93,7 @@ class BackendState(BaseModel):
     listed: bool | None = None
     price: Literal["free", "known", "unknown"] = "unknown"
     detail: str = ""
+    takes_images: bool | None = None
     probe: Probe | None = None
 
 
@@ -229,6 +233,8 @@ async def _backend(
     )
     if probe and role in ("generator", "judge"):
         state.probe = await _probed(role, part)
+    if role == "judge":
+        state.takes_images = await takes_images(wiring, part)
     return state
 
 
@@ -322,4 +328,6 @@ def _problems(settings: Settings, libraries: list[LibraryState], backends: list[
             problems.append(f"{one.role} {one.spec}: {one.detail}")
         if one.probe is not None and not one.probe.answered:
             problems.append(f"{one.role} {one.spec} did not answer: {one.probe.detail}")
+        if one.takes_images is False and not (one.probe and not one.probe.answered):
+            problems.append(f"judge {one.spec} takes no images, so it cannot judge any: --judge SPEC names another")
     return problems

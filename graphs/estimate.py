@@ -12,12 +12,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.judge_images import CHECK_IMAGES
+from imagerag.agent.judge_images import wanted as images_wanted
 from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
 from imagerag.agent.reranking import LOOKED_AT
 from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import most_with, tariff_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Knobs, Setup
 from imagerag.graphs.generation import TRIES
+from imagerag.graphs.judge_images import recall_images
 from imagerag.graphs.masks import check_takes_mask
 from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
@@ -118,6 +121,8 @@ def estimate(
         _role(judge, "judge.captions", searches * stepwise, searches * (2 * READABLE + again), knobs, text, shown),
         _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
     ]  # fmt: skip
+    if drawings and images_wanted(judge, generator, knobs, shown):
+        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, knobs, 0, shown))
     backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
     if reranker is not None and reranker.looks and library:
         ahead = knobs.start == "retrieve" and not initial_image
@@ -143,13 +148,15 @@ async def estimate_setup(
         SpecError: a backend that there is not.
         UsageError: a mask, and a generator that takes none.
     """
-    generator = wiring.generator(setup.generator)
+    generator, judge = wiring.generator(setup.generator), wiring.judge(setup.judge)
     if mask:
         check_takes_mask(generator)
+    if images_wanted(judge, generator, setup.knobs, 1 + subjects):
+        await recall_images(wiring, judge, 1 + subjects)
     found = estimate(
         setup.knobs,
         generator=generator,
-        judge=wiring.judge(setup.judge),
+        judge=judge,
         reranker=wiring.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         library=setup.library is not None,
         prompt=prompt,

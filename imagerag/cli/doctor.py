@@ -114,6 +114,10 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
             yield f"  what a call of {one.spec} costs is not known, so no budget in money can be kept:"
             yield from (f"    {way}" for way in _ways_to_price(one.spec))
     for one in found.backends:
+        if one.role == "judge" and one.takes_images is None and one.reachable is not False:
+            yield f"  whether {one.spec} takes images is not known: --probe asks it now, else a run"
+            yield "    does, once, before the first drawing that is paid"
+    for one in found.backends:
         if one.probe is not None:
             cost = dollars(one.probe.cost_usd)
             told = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"

@@ -12,8 +12,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from imagerag.agent.judge_images import CHECK_IMAGES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Tariff
-from imagerag.agent.types import Knobs, Outcome, Subject
+from imagerag.agent.types import Knobs, Outcome, Setup, Subject
+from imagerag.graphs.doctor import Diagnosis, diagnose
+from imagerag.graphs.estimate import estimate_setup
 from imagerag.graphs.generation import build_workflow
+from imagerag.graphs.runner import Runner
+from imagerag.graphs.settings import resolve
+from imagerag.graphs.wiring import Wiring
+from imagerag.store.home import Home
 from imagerag.store.journal import open_journal
 from imagerag.tools.cascade import CascadeJudge
 from imagerag.tools.generators.openai_images import OpenAIImages
@@ -22,6 +28,7 @@ from imagerag.tools.judges.vlm_spec import vlm_judge
 from imagerag.tools.loopback import Fault, Loopback, Reply, SimpleAnswers, tiny_png
 from imagerag.tools.loopback.replies import Raw
 from imagerag.tools.prices import Prices
+from imagerag.tools.reach import Reach
 from imagerag.tools.specs import BackendSpec
 from imagerag.tools.testing import MemoryBlobs, ScriptedGenerator, ScriptedJudge
 
@@ -233,3 +240,53 @@ async def test_a_model_of_openais_that_takes_no_images_is_not_even_asked(monkeyp
     assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
     assert "openai:o3-mini takes no images" in state["ending"].reason
     assert [call.requests for call in state["calls"]] == [0]
+
+
+async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path) -> None:
+    wiring = Wiring(Home(tmp_path))
+    with Loopback(SimpleAnswers(text=YES)) as server:
+        drawn_with, judge = f"openai:gpt-image-2@{server.base_url}", f"openai:judge@{server.base_url}"
+        setup = Setup(generator=drawn_with, judge=judge, library=None, knobs=Knobs())
+
+        async def roles(**knobs: Any) -> dict[str, int]:
+            found = await estimate_setup(wiring, setup.model_copy(update={"knobs": Knobs(**knobs)}), prompt="a cat")
+            return {role.role: role.usual for role in found.roles}
+
+        assert (await roles())[CHECK_IMAGES] == 1
+        assert CHECK_IMAGES not in await roles(max_calls=2)
+        assert CHECK_IMAGES not in await roles(journal="replay")
+        async for event in Runner(wiring=wiring).start("a cat", setup):
+            record = event.record
+        assert record is not None
+        assert record.calls == {CHECK_IMAGES: 1, "generate": 1, "judge.critique": 1}
+        wiring = Wiring(Home(tmp_path))  # as another process would
+        assert CHECK_IMAGES not in await roles()
+        (state,) = [one for one in (await diagnosed(wiring, judge)).backends if one.role == "judge"]
+        assert state.takes_images is True
+
+
+@pytest.mark.parametrize(("spec", "takes"), [("openai:o3-mini", False), ("openai:gpt-5.5", True), ("sketch", True)])
+async def test_the_doctor_says_whether_a_judge_takes_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, takes: bool
+) -> None:
+    monkeypatch.setattr("imagerag.graphs.doctor.reach", reachable)
+    found = await diagnosed(Wiring(Home(tmp_path)), spec)
+    (state,) = [one for one in found.backends if one.role == "judge"]
+    assert state.takes_images is takes
+    assert any("takes no images" in problem for problem in found.problems) is not takes
+
+
+async def test_the_doctor_says_what_it_does_not_know(tmp_path: Path) -> None:
+    with Loopback() as server:
+        found = await diagnosed(Wiring(Home(tmp_path)), f"openai:judge@{server.base_url}")
+        assert server.count("chat") == 0
+    (state,) = [one for one in found.backends if one.role == "judge"]
+    assert state.takes_images is None
+
+
+async def reachable(spec: BackendSpec, role: str, **_: Any) -> Reach:
+    return Reach(identity=str(spec), reachable=True)
+
+
+async def diagnosed(wiring: Wiring, judge: str) -> Diagnosis:
+    return await diagnose(resolve(judge=judge), wiring)

@@ -23,7 +23,8 @@ _KNOWN: Final = (
 )
 """(host, or any; model; images): as the services document it, and of Llama 3.2 as its authors do."""
 
-_THING: Final = r"(?:images?|vision|pictures?|multi-?modal)\b(?![ _-]?/|[ _-](?:format|size|type|detail|dimension|resolution|ur[il]|file))"
+_FORM: Final = r"[ _-]?/|[ _-](?:format|size|type|detail|dimension|resolution|ur[il]|file)"
+_THING: Final = rf"(?:images?|vision|pictures?|multi-?modal)\b(?!{_FORM})"
 _NOT: Final = r"(?:(?:does|do|is|are|was|could) ?n[o'’]t|can['’]?t|cannot|not) (?:yet )?"
 _TAKE: Final = r"(?:support|accept|allow|process|handle|take|read|understand|capable of)\w*\b"
 _OFF: Final = r"(?:not (?:yet )?(?:supported|enabled|available|allowed|accepted)|unsupported)"
