@@ -11,6 +11,7 @@ What is surely decoded in half a second is decoded here, everything else in a pr
 
 import io
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
@@ -74,6 +75,9 @@ _PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _ORIENTATION: Final = 0x0112
 _AT_ONCE: Final = BoundedSemaphore(max(2, os.cpu_count() or 1))
 """Images that are decoded here at the same time: more need more memory and are no faster."""
+
+_METADATA_WARNINGS: Final = "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag"
+"""What Pillow says on the terminal of some file's metadata, without saying which file's."""
 
 _STARTING: Final = Lock()
 _READERS: "Final[list[tuple[_Factory, Callable[[bytes], bool | str]]]]" = []
@@ -292,6 +296,8 @@ def _readers() -> "Sequence[tuple[_Factory, Callable[[bytes], bool | str]]]":
 
     with _STARTING:  # a second thread must not look while the first one still registers formats
         if not _READERS:
+            # What is broken in metadata counts as not there, and who owns the file is told where it matters.
+            warnings.filterwarnings("ignore", _METADATA_WARNINGS, UserWarning, module=r"PIL\.")
             Image.init()
             names = [name for name in MEDIA_TYPES if name in Image.OPEN and name != "MPO"]  # the JPEG reader sees to it
             found = [(factory, accepts) for factory, accepts in map(Image.OPEN.__getitem__, names) if accepts]

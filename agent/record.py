@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from math import fsum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,9 @@ from imagerag.agent.types import (
 )
 
 Status = Literal["running", "interrupted", "ended"]
+
+_BY_JUDGEMENT: Final = frozenset({Outcome.ALIGNED, Outcome.BEST_EFFORT, Outcome.NO_USABLE_REFERENCE})
+"""The outcomes that a judge's verdict on the prompt led to."""
 
 
 class RecordedImage(ImageRef):
@@ -154,7 +157,7 @@ def run_record(
     record = RunRecord(
         run_id=run_id,
         status="ended" if ending else "interrupted" if question else "running",
-        prompt=state.get("prompt", ""),
+        prompt=_prompt_of(state, ending),
         outcome=ending.outcome if ending else None,
         reason=ending.reason if ending else "",
         error=ending.error if ending else None,
@@ -184,6 +187,12 @@ def run_record(
         question=question,
     )
     return record.model_copy(update={"next_steps": next_steps(record)})
+
+
+def _prompt_of(state: Mapping[str, Any], ending: Ending | None) -> str:
+    """The words that the run was made for: others may have been written into its thread after it ended."""
+    judged = state.get("judged_prompt")
+    return judged if judged and ending and ending.outcome in _BY_JUDGEMENT else state.get("prompt", "")
 
 
 def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:

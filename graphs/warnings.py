@@ -2,23 +2,11 @@
 library does not find even its own captions. One line each, with what to type."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from imagerag.agent.ports import ReferenceLibrary
-from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
-from imagerag.formatting.numbers import percent
+from imagerag.agent.types import Setup
+from imagerag.graphs.library_warnings import PHOTOGRAPHS, SKETCH, warnings_of
 from imagerag.graphs.wiring import Wiring
-
-if TYPE_CHECKING:
-    from imagerag.store.passport import Passport
-
-SKETCH: Final = "sketch"
-PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"
-"""The encoder that is proposed for real pictures: the presets' own."""
-
-ACCEPTED: Final = 0.5
-"""Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
-
 
 READ_AT_MOST: Final = 200
 """Prompts of a suite or a batch that are looked at: it takes a millisecond each."""
@@ -36,7 +24,7 @@ async def run_warnings(wiring: Wiring, setup: Setup, *prompts: str) -> tuple[str
         told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
     if setup.library:
         real = bool(foreign) or setup.generator != SKETCH
-        told += _of_libraries(await wiring.library(setup.library), real=real)
+        told += warnings_of(await wiring.library(setup.library), real=real)
     return tuple(told)
 
 
@@ -48,32 +36,7 @@ async def warnings_of_many(wiring: Wiring, runs: Iterable[tuple[Setup, Sequence[
 
 async def question_warnings(wiring: Wiring, library: str) -> tuple[str, ...]:
     """The same for a question that a library answers."""
-    return tuple(_of_libraries(await wiring.library(library)))
-
-
-def _of_libraries(library: ReferenceLibrary, *, real: bool = False) -> list[str]:
-    told: list[str] = []
-    for one in getattr(library, "libraries", (library,)):
-        passport = getattr(one, "passport", None)
-        told += library_warnings(one.name, passport, real=real) if passport is not None else []
-    return told
-
-
-def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> list[str]:
-    """What is wrong with a library.
-
-    Args:
-        real: it is to serve something that is not of the sketch world.
-    """
-    threshold, toy = passport.threshold, passport.spec == SKETCH and name != BUILT_IN_LIBRARY
-    anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
-    if threshold and threshold.accepted is not None and threshold.accepted < ACCEPTED:
-        share = f"{percent(threshold.accepted)} of library {name}'s own captions reach its threshold"
-        then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
-        return [f"only {share}, so that little will be found; {then}"]
-    if toy and real:
-        return [f"library {name} was encoded with sketch, which knows coloured shapes only: {anew}"]
-    return []
+    return tuple(warnings_of(await wiring.library(library)))
 
 
 def encoder_warning(pictures: Sequence[bytes]) -> str | None:

@@ -87,7 +87,8 @@ class Libraries:
             UsageError: a path or the manifest does not exist, or a new library would stay empty.
             EmbeddingMismatchError: the library exists and was made with another encoder than `embedder`.
         """
-        from imagerag.graphs.warnings import encoder_warning, library_warnings
+        from imagerag.graphs.library_warnings import library_warnings
+        from imagerag.graphs.warnings import encoder_warning
         from imagerag.store.filling import filling
         from imagerag.store.ingest import index
 

@@ -15,6 +15,7 @@ import httpx2
 import openai
 
 from imagerag.agent.addresses import credentials_of, origin
+from imagerag.tools.billed import note
 from imagerag.tools.generators.error_bodies import (
     IN_GOOD_ANSWER,
     UNTOLD_STATUS,
@@ -42,7 +43,7 @@ def connections() -> httpx2.AsyncClient:
     """
     loop = asyncio.get_running_loop()
     if loop not in _clients:
-        hooks = {"response": [_stay_at_origin, _name_errors]}
+        hooks = {"response": [_note_bill, _stay_at_origin, _name_errors]}
         # trust_env: the client would make transports for proxies by itself, which know nothing of credentials.
         _clients[loop] = openai.DefaultAsyncHttpxClient(transport=_Routes(), trust_env=False, event_hooks=hooks)
     return _clients[loop]
@@ -114,6 +115,12 @@ class _SendingWhole(httpx2.AsyncHTTPTransport):
         if int(request.headers.get("content-length", SENT_WHOLE + 1)) <= SENT_WHOLE:
             await request.aread()
         return await super().handle_async_request(request)
+
+
+async def _note_bill(response: httpx2.Response) -> None:
+    """Note what a proxy says that the call was billed at."""
+    if response.status_code == 200:
+        note(response.headers)
 
 
 async def _stay_at_origin(response: httpx2.Response) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -21,9 +22,9 @@ from imagerag.cli.view import (
     say_all,
     say_json,
     short,
-    table,
     tail,
     warning_lines,
+    width,
 )
 from imagerag.formatting.numbers import cosine, percentile
 from imagerag.graphs.settings import PRESETS
@@ -170,7 +171,12 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
 
 
 def _listed(what: "list[tuple[str, str]]") -> list[str]:
-    """Paths, and what is wrong with each."""
-    room = max(30, columns() - 50)
-    lines = table([[tail(path, 44), dim(short(reason, room))] for path, reason in what[:SHOWN]])
+    """Paths, and what is wrong with each, whole: a reason too long for the line goes on below."""
+    shown = [(tail(path, 44), clean(reason)) for path, reason in what[:SHOWN]]
+    at = max((width(path) for path, _ in shown), default=0) + 4
+    lines = []
+    for path, reason in shown:
+        first, *rest = wrap(reason, max(30, columns() - at), break_on_hyphens=False) or [""]
+        lines.append(f"  {path}{' ' * (at - 4 - width(path))}  {dim(first)}")
+        lines += [" " * at + dim(line) for line in rest]
     return [*lines, f"  … and {len(what) - SHOWN:,} more: --json lists them all"] if len(what) > SHOWN else lines

@@ -150,8 +150,11 @@ def passport_lines(passport: "Passport") -> list[str]:
         [dim("preprocess"), short(passport.preprocess, 80)],
         [dim("created"), f"{passport.created:%Y-%m-%d %H:%M} UTC"],
     ]
-    measured = threshold_lines(passport.threshold) if passport.threshold else ["  not calibrated: it is empty"]
-    return [*table(rows), *measured, *table([[dim("pictures"), _between(passport)]])]
+    if passport.threshold:
+        rows += _threshold_rows(passport.threshold)
+    else:
+        rows.append([dim("threshold"), "not calibrated: it is empty"])
+    return table([*rows, [dim("pictures"), _between(passport)]])
 
 
 def _between(passport: "Passport") -> str:
@@ -164,9 +167,13 @@ def _between(passport: "Passport") -> str:
 
 def threshold_lines(threshold: "Threshold") -> list[str]:
     """The threshold as a cosine and as a percentile, and what it was measured with."""
+    return table(_threshold_rows(threshold))
+
+
+def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
     rows.append([dim("percentile"), f"{percentile(threshold.percentile)} of captions without a match stay below it"])
     if threshold.accepted is not None:
         rows.append([dim("accepted"), f"{percent(threshold.accepted)} of the library's own captions reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
-    return table([*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]])
+    return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]

@@ -19,7 +19,21 @@ from imagerag.cli.options import (
     pass_globals,
     threshold_option,
 )
-from imagerag.cli.view import BAR, bar, bold, columns, dim, say, say_all, say_json, scale, short, table, width
+from imagerag.cli.view import (
+    BAR,
+    bar,
+    bold,
+    columns,
+    dim,
+    say,
+    say_all,
+    say_json,
+    scale,
+    short,
+    table,
+    warning_lines,
+    width,
+)
 from imagerag.formatting.numbers import cosine, threshold_words
 
 if TYPE_CHECKING:
@@ -57,6 +71,8 @@ def search_command(
     Everything found is shown, and whether it reaches the threshold: for words, that from which on a run would use it;
     for a picture, that from which on both show the same thing, where the library could be calibrated for it.
     """
+    from imagerag.graphs.library_warnings import warnings_of
+
     rag = ImageRAG(library=library, home=globals_.home)
     say_all(first_time(rag), err=True)
     if query is None and image is None:
@@ -64,6 +80,8 @@ def search_command(
 
     async def look() -> "tuple[list[Hit], float | None, str]":
         opened = await rag.wiring.library(rag.library_name(library))
+        if query is not None and threshold == "auto":
+            say_all(warning_lines(warnings_of(opened)), err=True)
         hits = await rag.search(query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid)
         if threshold != "auto":
             return (

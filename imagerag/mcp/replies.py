@@ -41,17 +41,22 @@ async def reply(
     """
     from mcp_types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
-    content: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
-    for image in answer.images[:MAX_LINKS]:
-        link, kind = f"image://{image.sha256}", line(image.media_type, 100)
-        content.append(ResourceLink(type="resource_link", uri=link, name=image.sha256[:12], mime_type=kind))
+    shown: ContentBlock | None = None
     if thumbnail and answer.images:
         try:
             small = await service.thumbnail(answer.images[0].sha256, side, library)
             data = base64.b64encode(small.data).decode()
-            content.append(ImageContent(type="image", data=data, mime_type=small.media_type))
+            shown = ImageContent(type="image", data=data, mime_type=small.media_type)
         except ImageRAGError as error:
-            content.append(TextContent(type="text", text=f"The picture cannot be shown: {error}"[:500]))
+            shown = TextContent(type="text", text=f"The picture cannot be shown: {error}"[:500])
+    content: list[ContentBlock] = [TextContent(type="text", text=answer.text)]
+    for image in answer.images[:MAX_LINKS]:
+        # Clients show a link to an image as one, too: the picture that is shown already has a bare link.
+        twice = isinstance(shown, ImageContent) and image is answer.images[0]
+        kind = None if twice else line(image.media_type, 100)
+        link = f"image://{image.sha256}"
+        content.append(ResourceLink(type="resource_link", uri=link, name=image.sha256[:12], mime_type=kind))
+    content += [shown] if shown else []
     structured = None if answer.data.get("kind") == "error" else answer.data
     return CallToolResult(content=content, structured_content=structured, is_error=answer.is_error)
 

@@ -14,7 +14,8 @@ from imagerag import ImageRAG
 from imagerag.agent.types import Setup
 from imagerag.chat.requests import GenerateImage
 from imagerag.chat.service import ChatService
-from imagerag.graphs.warnings import ACCEPTED, library_warnings, run_warnings
+from imagerag.graphs.library_warnings import ACCEPTED, library_warnings
+from imagerag.graphs.warnings import run_warnings
 from imagerag.store.passport import Passport, Threshold
 from imagerag.tools.sketch.catalogue import picture_of, products
 from imagerag.tools.sketch.draw import draw

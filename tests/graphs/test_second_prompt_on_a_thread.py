@@ -324,3 +324,17 @@ def nodes_of(bench: Any) -> Any:
 
 def compiled(bench: Any) -> Any:
     return build_workflow(nodes_of(bench)).compile(checkpointer=bench.saver or InMemorySaver())
+
+
+async def test_a_prompt_that_was_only_written_after_the_end_has_no_run(bench):
+    """LangGraph takes it for an update by the last node, after which there is nothing left to do."""
+    bench.judge.enqueue([], ["a hexagon"])
+    graph = compiled(bench)
+    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=Knobs(max_rounds=0))
+    await graph.aupdate_state(CONFIG, {"prompt": HEXAGON})
+    await graph.ainvoke(None, CONFIG, context=Knobs(max_rounds=0))
+    record = run_record("run", (await graph.aget_state(CONFIG)).values)
+    assert (record.prompt, record.outcome, len(record.attempts)) == (CIRCLE, Outcome.ALIGNED, 1)
+    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=Knobs(max_rounds=0))
+    record = run_record("run", (await graph.aget_state(CONFIG)).values)
+    assert (record.prompt, record.outcome) == (HEXAGON, Outcome.BEST_EFFORT)

@@ -19,6 +19,7 @@ from imagerag.agent.errors import (
     RefusalError,
     UnreadableImageError,
 )
+from imagerag.tools.billed import listen
 from imagerag.tools.generators.error_bodies import (
     ErrorBody,
     body_of,
@@ -78,6 +79,7 @@ async def guarded(
     """
     import openai  # noqa: F401  # takes seconds the first time, which are not the service's
 
+    listen()
     try:
         async with asyncio.timeout(timeout_s):
             return await ask

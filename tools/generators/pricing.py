@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Tariff
 from imagerag.agent.types import Size
+from imagerag.tools.billed import billed_usd
 from imagerag.tools.usage import tokens_of
 
 if TYPE_CHECKING:
@@ -20,8 +21,13 @@ completions `prompt_tokens`, `completion_tokens`; OpenRouter adds `cost`. A stre
 
 
 def cost_of(price: Price | None, model: str, usage: object) -> float | None:
-    """What a call cost, as far as the service told its usage and `price` knows what that costs."""
-    told = _mapping(usage)
+    """What a call cost, as far as the service told its usage and `price` knows what that costs.
+
+    What a proxy said in a header that the call was billed at counts as its usage's own `cost`.
+    """
+    told, billed = _mapping(usage), billed_usd()
+    if billed is not None and "cost" not in (told or {}):
+        told = {**(told or {}), "cost": billed}
     return price(model, told) if price is not None and told is not None else None
 
 

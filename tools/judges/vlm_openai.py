@@ -23,6 +23,7 @@ from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import Lever
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation
+from imagerag.tools.billed import listen
 from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import is_refusal_reason, refusal
@@ -232,6 +233,7 @@ class OpenAIChat:
     ) -> "AIMessage":
         pictures = {part.sha256: part for part in _pictures(turns)}
         client, headers = self._client(), _idempotency(turns, {**options, "without": sorted(without)}) or None
+        listen()
         try:
             with _pixels(pictures):
                 async with asyncio.timeout(self.timeout_s):

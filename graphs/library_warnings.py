@@ -1,0 +1,42 @@
+"""What is wrong with a library, said before it is used. Searches read this too, and load nothing else for it."""
+
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.formatting.numbers import percent
+
+if TYPE_CHECKING:
+    from imagerag.store.passport import Passport
+
+SKETCH: Final = "sketch"
+PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"
+"""The encoder that is proposed for real pictures: the presets' own."""
+
+ACCEPTED: Final = 0.5
+"""Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
+
+
+def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> list[str]:
+    """What is wrong with a library.
+
+    Args:
+        real: it is to serve something that is not of the sketch world.
+    """
+    threshold, toy = passport.threshold, passport.spec == SKETCH and name != BUILT_IN_LIBRARY
+    anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
+    if threshold and threshold.accepted is not None and threshold.accepted < ACCEPTED:
+        share = f"{percent(threshold.accepted)} of library {name}'s own captions reach its threshold"
+        then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
+        return [f"only {share}, so that little will be found; {then}"]
+    if toy and real:
+        return [f"library {name} was encoded with sketch, which knows coloured shapes only: {anew}"]
+    return []
+
+
+def warnings_of(library: object, *, real: bool = False) -> list[str]:
+    """The same of an opened library, or of each of several that are searched together."""
+    told: list[str] = []
+    for one in getattr(library, "libraries", (library,)):
+        passport = getattr(one, "passport", None)
+        told += library_warnings(one.name, passport, real=real) if passport is not None else []
+    return told
