@@ -222,6 +222,7 @@ async def test_of_a_cascade_the_next_is_asked_where_the_first_takes_none() -> No
         ("api.openai.com", "gpt-3.5-turbo", 0),
         ("api.openai.com", "gpt-99", None),
         ("proxy.example", "gpt-3.5-turbo", None),
+        ("proxy.example", "openai/gpt-5.5", 500),
         ("api.groq.com", "meta-llama/llama-4-scout-17b-16e-instruct", 5),
         ("127.0.0.1", "llama3.2-vision:11b", 1),
         ("127.0.0.1", "qwen3-vl", None),

@@ -205,7 +205,8 @@ async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     spec = f"openai:gpt-image-2@{one.base_url},openai:other@{other.base_url}"
     judge = f"openai:down@http://127.0.0.1:9/v1,openai:vlm@{other.base_url}"
     setup = Setup(generator=spec, judge=judge, library="scripted", knobs=Knobs(judge_mode="stepwise", max_rounds=1))
-    for text in ("No.", "content: a star", "1. a blue star on black", "Yes."):
+    # The first says whether it takes images, before the drawing is paid.
+    for text in ("Yes.", "No.", "content: a star", "1. a blue star on black", "Yes."):
         other.enqueue("chat", Reply(text=text))
     record = await asyncio.wait_for(follow(tmp_path, setup), 60)
     assert record.outcome is Outcome.ALIGNED, record.reason

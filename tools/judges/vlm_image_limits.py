@@ -69,11 +69,12 @@ class CountsImages(Protocol):
 def known_limit(host: str, model: str) -> int | None:
     """How many images a model takes with one request; None where that is not known for certain.
 
-    A name says what a model is only where its maker serves it: behind a proxy or in a deployment it may be an alias.
+    That OpenAI's models for words alone take none is certain only where OpenAI serves them: behind a proxy or in a
+    deployment such a name may be an alias of anything.
     """
-    if host == "api.openai.com":
-        takes = _openai_profile(model)
-        return None if takes is None else OPENAI_LIMIT if takes else 0
+    takes = _openai_profile(model.rpartition("/")[2])
+    if takes or (takes is not None and host == "api.openai.com"):
+        return OPENAI_LIMIT if takes else 0
     return next((most for at, names, most in _KNOWN if at in ("", host) and names.search(model.lower())), None)
 
 
