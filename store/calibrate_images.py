@@ -35,6 +35,10 @@ COMPARED: Final = 512
 CONFUSED: Final = 0.25
 """Share of the pictures whose nearest other one passes, from which on no threshold is claimed."""
 
+REFUSED: Final = 0.2
+"""Share of the views that it refuses, likewise: twice what is allowed of it. Product photos of one shop, most of them
+with a look-alike, would lose a third of the views."""
+
 
 async def calibrate_images(
     rows: Sequence[Row], vectors: "Vectors", embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
@@ -64,7 +68,7 @@ async def calibrate_images(
     views_there = (cosines >= alike).sum(axis=1, keepdims=True) <= max(VIEWS, len(rows) // 10)
     nearest = np.where((cosines >= alike) & views_there, -1, cosines).max(axis=1).astype(float)
     cosine = balance(own, nearest) if len(own) else 1.0
-    if float((nearest >= cosine).mean()) > CONFUSED:
+    if float((nearest >= cosine).mean()) > CONFUSED or float((own < cosine).mean()) > REFUSED:
         return none
     return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(own), "n_others": len(nearest)})
 
