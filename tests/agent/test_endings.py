@@ -7,7 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent import endings, errors
-from imagerag.agent.types import Attempt, Call, Check, Concept, ImageRef, Knobs, Outcome, Requirement, Verdict
+from imagerag.agent.types import (
+    Attempt,
+    Call,
+    Check,
+    Concept,
+    Ending,
+    ImageRef,
+    Knobs,
+    LeftOut,
+    Outcome,
+    Query,
+    Requirement,
+    Search,
+    UsedReference,
+    Verdict,
+)
 
 
 def attempt(index: int, score: float | None, *, aligned: bool | None = False, picture: str | None = None) -> Attempt:
@@ -155,3 +170,62 @@ def test_a_search_is_the_judges_failure_only_when_reranking_was_the_last_it_aske
     error = errors.BackendError("down")
     error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
     assert endings.ending_for(error, "retrieve").outcome is outcome
+
+
+def test_an_aligned_attempt_beats_one_that_met_all_and_was_not() -> None:
+    assert indices(attempt(0, 1.0), attempt(1, None, aligned=True)) == [1]
+    assert indices(attempt(0, 1.0), attempt(1, 1.0, aligned=True)) == [1]
+
+
+def test_of_attempts_with_the_same_picture_the_oldest_is_compared() -> None:
+    assert indices(attempt(0, None, picture="a"), attempt(1, None, picture="b"), attempt(2, None, picture="a")) == [
+        0,
+        1,
+    ]
+
+
+def left_out(*found: str, passing: str = "") -> Search:
+    shown, near = (tuple(sha * 64 for sha in letters) for letters in (found, passing))
+    one = LeftOut(by="excluded", found=shown, passing=near, closest=0.5, threshold=0.2)
+    return Search(round=1, query=Query(text="q", concept=Concept(text="c")), threshold=0.2, left_out=(one,))
+
+
+def ended_without(*, takes: int | None = None, room: int = 1, library: str | None = "", **values: object) -> Ending:
+    state: Any = {"prompt": "p", "attempts": [attempt(0, 0.2)], "searches": [], **values}
+    return endings.ending(state, Knobs(max_rounds=2), room=room, takes=takes, library=library)
+
+
+def test_a_picture_that_goes_with_every_drawing_is_not_said_to_be_left_out() -> None:
+    pin = UsedReference(image=ImageRef(sha256="a" * 64, media_type="image/png", width=8, height=8), concept="c")
+    searches = [left_out("a", passing="a")]
+    assert ended_without(searches=searches).causes == ("excluded",)
+    assert ended_without(searches=searches, pinned=[pin]).causes == ("empty_library",)
+    both = [left_out("a", "b", passing="b")]
+    assert ended_without(searches=both, pinned=[pin]).causes == ("excluded",)
+
+
+def test_why_there_is_none_depends_on_what_the_generator_takes() -> None:
+    assert ended_without(takes=0, room=0).causes == ("takes_none",)
+    assert ended_without(takes=1, room=0).causes == ("no_room",)
+    assert ended_without(library=None).causes == ("no_library",)
+
+
+def test_the_last_round_is_the_last() -> None:
+    state: Any = {"prompt": "p", "attempts": [attempt(0, 0.2), attempt(1, 0.2)], "searches": []}
+    assert endings.ending(state, Knobs(max_rounds=1), room=1).outcome is Outcome.BEST_EFFORT
+    assert "still missing after 1 round:" in endings.ending(state, Knobs(max_rounds=1), room=1).reason
+
+
+@pytest.mark.parametrize(
+    ("roles", "outcome"),
+    [(["judge.check_images"], Outcome.JUDGE_UNAVAILABLE), (["judge.check_images", "generate"], Outcome.FAILED)],
+)
+def test_a_judge_that_fails_before_the_drawing_is_no_failure_of_the_drawing(roles: list[str], outcome: Outcome) -> None:
+    error = errors.BackendError("down")
+    error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
+    assert endings.ending_for(error, "generate").outcome is outcome
+
+
+@pytest.mark.parametrize("text", ["Path('x')", "isclass('x')", "Exception('x')"])
+def test_only_errors_of_ours_are_revived(text: str) -> None:
+    assert endings.revived(text).args == (text,)

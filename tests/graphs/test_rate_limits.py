@@ -180,3 +180,36 @@ async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Pat
 def test_durations_for_people() -> None:
     told = {0.25: "0.25 s", 12: "12 s", 62: "62 s", 150: "2 min 30 s", 120: "2 min", 40000: "11 h 7 min", 7200: "2 h"}
     assert {seconds: retrying.in_words(seconds) for seconds in told} == told
+
+
+def test_only_a_failure_that_can_pass_and_says_when_is_asked_again_then() -> None:
+    assert retrying.said_when(RateLimitedError("slow", retry_after_s=0.0))
+    assert not retrying.said_when(RateLimitedError("slow"))
+    assert not retrying.said_when(BackendError("gone", retryable=False, retry_after_s=3))
+
+
+def test_the_pause_that_counts_is_the_next_one_after_the_last_answer() -> None:
+    answered = Call(role="generate", backend="b", elapsed_s=0)
+    lost = Call(role="judge.critique", backend="b", elapsed_s=0, answered=False)
+    error = RateLimitedError("slow down")
+    for calls, pause in (
+        ([], 1.0),
+        ([lost], 1.0),
+        ([lost] * 3, 9.0),
+        ([lost] * 9, 30.0),
+        ([lost] * 4 + [answered, lost], 1.0),
+    ):
+        error.__dict__.update(calls=calls, deadline_at=time.time() + pause + 5)
+        assert retrying.busy(error), calls
+        error.__dict__["deadline_at"] = time.time() + pause - 0.2
+        assert not retrying.busy(error), calls
+    paid = BackendError("the judge restarts")
+    paid.__dict__.update(after_payment=True, calls=[lost] * 2, deadline_at=time.time() + 20)
+    assert not retrying.after_payment(paid)
+    paid.__dict__["calls"] = [lost]
+    assert retrying.after_payment(paid)
+
+
+def test_durations_are_rounded_up_to_the_minute_from_an_hour_on() -> None:
+    told = {119: "119 s", 3601: "1 h 1 min", 7260: "2 h 1 min", 3600: "1 h", 3599: "1 h", 3540: "59 min"}
+    assert {seconds: retrying.in_words(seconds) for seconds in told} == told
