@@ -232,3 +232,17 @@ async def test_the_warnings_of_a_graph_around_it_are_left_alone(home: Path) -> N
     done = await graph.ainvoke({"prompt": KNOWN, "warnings": [{"code": 1}]})
     assert done["warnings"] == [{"code": 1}]
     assert done["ending"].outcome == "aligned"
+
+
+def test_a_search_says_what_a_run_says_of_a_library_whose_captions_do_not_pass(
+    imagerag: Imagerag, photographs: Path
+) -> None:
+    imagerag("index", photographs, "--library", "shop")
+    found = imagerag("search", "a travel mug", "--library", "shop")
+    drawn = imagerag("generate", "a travel mug", "--library", "shop", "--dry-run")
+    told = " ".join(found.stderr.split())
+    assert "of library shop's own captions reach its threshold" in told
+    assert "of library shop's own captions reach its threshold" in " ".join(drawn.stderr.split())
+    assert found.exit_code == 0
+    assert "own captions" not in imagerag("search", "--image", photographs / "mug.png", "--library", "shop").stderr
+    assert "own captions" not in imagerag("search", "a heart", "--library", "sketch").stderr

@@ -56,6 +56,8 @@ async def test_a_picture_is_drawn_in_one_call(place: Any, connect: Any, kit: Any
         assert said(result).startswith("aligned: ")
         assert kinds(result) == ["text", "resource_link", "image"]
         assert result.content[1].uri == f"image://{digest}"
+        # Clients show a link to an image as one, too: the person sees the picture once.
+        assert result.content[1].mime_type is None
         report = result.structured_content
         assert (report["outcome"], report["status"], report["image"]["uri"]) == (
             "aligned",
@@ -90,6 +92,7 @@ async def test_a_search_finds_pictures(place: Any, connect: Any, kit: Any) -> No
         result = await client.call_tool("search_references", {"query": kit.wanted, "k": 2})
     assert [hit["title"] for hit in result.structured_content["hits"]] == ["Star One", "Star Two"]
     assert kinds(result) == ["text", "resource_link", "resource_link"]
+    assert [block.mime_type for block in result.content[1:]] == ["image/png", "image/png"]
 
 
 async def test_a_missing_picture_is_told_as_not_found(place: Any, connect: Any) -> None:
