@@ -3,7 +3,7 @@
 import io
 import re
 from functools import cache
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, NoImagesError, RefusalError
 from imagerag.agent.ports import ImageCheck
@@ -107,7 +107,7 @@ async def ask_with_images(chat: Chat, count: int) -> ImageCheck:
     question = user(*[picture] * count, "Is this a red circle? Answer with one word, yes or no.")
     try:
         reply = await chat.ask([question], schema=None, variation=Variation())
-        answer = told(reply)
+        answer: dict[str, Any] = {**told(reply)}
     except (JudgeReplyError, RefusalError) as error:  # it has looked, all the same
         answer = {"raw": str(error)}
     except BackendError as error:
