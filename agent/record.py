@@ -192,7 +192,7 @@ def run_record(
 def _prompt_of(state: Mapping[str, Any], ending: Ending | None) -> str:
     """The words that the run was made for: others may have been written into its thread after it ended."""
     judged = state.get("judged_prompt")
-    return judged if judged and ending and ending.outcome in _BY_JUDGEMENT else state.get("prompt", "")
+    return str(judged if judged and ending and ending.outcome in _BY_JUDGEMENT else state.get("prompt", ""))
 
 
 def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:

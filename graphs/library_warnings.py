@@ -1,6 +1,7 @@
 """What is wrong with a library, said before it is used. Searches read this too, and load nothing else for it."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.numbers import percent
@@ -36,7 +37,8 @@ def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> 
 def warnings_of(library: object, *, real: bool = False) -> list[str]:
     """The same of an opened library, or of each of several that are searched together."""
     told: list[str] = []
-    for one in getattr(library, "libraries", (library,)):
+    several: Sequence[Any] = getattr(library, "libraries", (library,))
+    for one in several:
         passport = getattr(one, "passport", None)
         told += library_warnings(one.name, passport, real=real) if passport is not None else []
     return told

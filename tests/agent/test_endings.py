@@ -107,7 +107,13 @@ def test_the_tree_in_the_docstring_names_every_error() -> None:
     assert {kind.__name__ for kind in subclasses(errors.ImageRAGError)} <= named
 
 
-@pytest.mark.parametrize("kind", sorted(subclasses(errors.ImageRAGError), key=lambda kind: kind.__name__))
+OURS = sorted(
+    (kind for kind in subclasses(errors.ImageRAGError) if kind.__module__ == errors.__name__), key=lambda k: k.__name__
+)
+"""Those of the agent: a layer above it may have been loaded by another test, and its errors are made of more."""
+
+
+@pytest.mark.parametrize("kind", OURS)
 def test_an_error_that_only_its_repr_is_left_of_means_the_same(kind: type[errors.ImageRAGError]) -> None:
     if kind is errors.MissingExtraError:
         assert endings.revived("MissingExtraError('it needs a part')").args == ("MissingExtraError('it needs a part')",)
