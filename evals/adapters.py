@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.arms import RESERVED, Arm, parse_arms
 from imagerag.evals.evaluation import HOME
@@ -179,7 +180,7 @@ def export_dataset(folder: str | Path) -> "Dataset":
 def _pixels(path: str | None) -> dict[str, Any] | None:
     """A picture as `datasets` keeps it, bytes and all; None where there is no such file."""
     try:
-        data = Path(path).read_bytes() if path else b""
+        data = read_regular(path) if path else b""
     except OSError:
         return None
     return {"bytes": data, "path": Path(path).name} if path and data else None

@@ -27,6 +27,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from imagerag.agent.addresses import public, public_values
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular, read_regular_text
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.suites.case import Plain
 from imagerag.formatting.messages import invalid, unknown
@@ -173,7 +174,7 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
 
 def _from_file(file: Path) -> dict[str, Arm]:
     try:
-        tables = tomllib.loads(file.expanduser().read_text(encoding="utf-8")).get("arms", {})
+        tables = tomllib.loads(read_regular_text(file.expanduser())).get("arms", {})
     except OSError as error:
         raise UsageError(f"cannot read the arms in {file}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -197,8 +198,8 @@ def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
     from imagerag.graphs.trusting import check_file, may_name
 
     path = Path(file).expanduser()
-    content = path.read_bytes()
     from_file = _from_file(path)
+    content = read_regular(path)
     for arm in (arm for arm in arms if arm.name.partition("+")[0] in from_file):
         if arm.procedure not in PROCEDURES:
             check_file(path, content, f"names code to be run for arm {arm.name!r}")

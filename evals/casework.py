@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import ending_for
 from imagerag.agent.errors import BlobError, ImageRAGError, RunStateError, UsageError
 from imagerag.agent.record import RunRecord, run_record
+from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import Call, ImageRef, Subject
 from imagerag.evals.answering import Job, procedure_of
 from imagerag.evals.arms import Arm
@@ -126,7 +126,7 @@ class Casework:
 
     async def _put(self, path: str) -> ImageRef:
         try:
-            data = await asyncio.to_thread(Path(path).read_bytes)
+            data = await asyncio.to_thread(read_regular, path)
         except OSError as error:
             raise UsageError(f"cannot read the picture {path}: {error.strerror or error}") from error
         return await self.wiring.blobs.put(data)

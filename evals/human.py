@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.inference import fleiss_kappa, sign_flip
 from imagerag.evals.reports.gallery import script_json, thumbnail
 from imagerag.evals.results import Result
@@ -167,7 +168,7 @@ def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preferen
 
 def _read(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
+        read = json.loads(read_regular_text(file))
         if read["schema"] != SCHEMA:
             raise UsageError(f"{file} is {read['schema']!r}, not {SCHEMA!r}")
         return str(read["rater"]), read["answers"]

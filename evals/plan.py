@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.agent.types import Setup
 from imagerag.evals.arms import PROCEDURES, Arm
 from imagerag.evals.suites.case import Case, Plain, Suite
@@ -116,7 +117,7 @@ class Plan(Plain):
             UsageError: there is none.
         """
         try:
-            return cls.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_regular_text(folder / FILE))
         except OSError as error:
             raise UsageError(f"{folder} holds no evaluation: there is no {FILE} in it") from error
         except ValueError as error:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.record import RunRecord
+from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.types import Attempt, Call, ImageRef, LedgerEntry, Outcome, Requirement, Search, Setup
 from imagerag.evals.suites.case import Plain
 
@@ -143,7 +144,7 @@ def lines_of(file: Path) -> Iterator[str]:
     """
     if not file.is_file():
         raise UsageError(f"there is no {file}: imagerag eval run SUITE --out {file.parent} makes one")
-    with file.open(encoding="utf-8") as opened:
+    with open_regular_text(file) as opened:
         for line in opened:
             if line.strip():
                 yield line.rstrip("\n")

@@ -10,6 +10,7 @@ from imagerag.graphs.relisting import ensure_listed, missing_from_list, relist
 from imagerag.store.blobs import write_atomically
 from imagerag.store.checking import Finding, findings, set_aside
 from imagerag.store.home import Home
+from imagerag.store.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors
 from imagerag.store.tables import list_libraries, open_table
 
@@ -20,8 +21,16 @@ LOST: Final = {
     "runs.sqlite": "runs made until now can no longer be shown or resumed; their pictures are still there",
     "store.sqlite": "runs that are resumed or replayed ask for answers again that were in it",
     "questions.sqlite": "conversations cannot be followed up",
+    "usage.sqlite": "what servers have spent today is counted from zero",
 }
-"""What goes with each SQLite file that cannot be rebuilt."""
+"""What goes with each SQLite file of which nothing can be read."""
+
+LOST_IN_PART: Final = {
+    "runs.sqlite": "of runs whose steps are lost, the last one that is kept counts",
+    "store.sqlite": "runs that are resumed or replayed ask for lost answers again",
+    "questions.sqlite": "conversations go on from what is kept",
+}
+"""What goes with those of its rows that cannot be read."""
 
 
 async def repair(wiring: "Wiring") -> list[str]:
@@ -55,6 +64,9 @@ async def _mended(home: Home, one: Finding) -> str:
     aside = await asyncio.to_thread(set_aside, home, path)
     if one.kind == "library":
         return f"{path}: set aside as {aside}; index its pictures again: imagerag index PATH --library {path.stem}"
+    saved = await asyncio.to_thread(salvage, aside, path) if one.kind == "sqlite" else Salvaged()
+    if saved.saved:
+        return f"{path}: made anew: {saved}; the damaged one is in {aside}; {LOST_IN_PART[path.name]}"
     lost = LOST.get(path.name, "")
     return f"{path}: set aside as {aside}{f'; {lost}' if lost else ''}"
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import decode, encode
 from imagerag.agent.record import RunRecord
+from imagerag.agent.regular_files import read_regular
 from imagerag.agent.threads import in_thread
 from imagerag.store.blobs import FileBlobStore, write_atomically
 from imagerag.store.storage_errors import storage_error
@@ -76,7 +77,7 @@ def is_record(file: Path) -> bool:
 
 def _schema_of(file: Path) -> object:
     try:
-        document = json.loads(file.read_bytes())
+        document = json.loads(read_regular(file))
     except (OSError, ValueError, RecursionError):
         return None
     return document.get("schema") if isinstance(document, dict) else None

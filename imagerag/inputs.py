@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.images import MAX_BYTES
+from imagerag.agent.regular_files import TooLongError, read_regular
 from imagerag.agent.types import Knobs, Size
 from imagerag.formatting.messages import invalid
 
@@ -48,14 +50,15 @@ def read_image(image: Image) -> bytes:
     """Image bytes from bytes or a file.
 
     Raises:
-        UsageError: no such file.
+        UsageError: no such file, no file at all (a pipe, say), or one over 64 MB.
     """
     if isinstance(image, bytes):
         return image
     try:
-        return Path(image).expanduser().read_bytes()
+        return read_regular(Path(image).expanduser(), longest=MAX_BYTES)
     except OSError as error:
-        raise UsageError(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
+        kind = ImageTooLargeError if isinstance(error, TooLongError) else UsageError
+        raise kind(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
 
 
 @contextmanager

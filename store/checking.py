@@ -25,6 +25,7 @@ TABLES: Final = {
     "questions.sqlite": ("checkpoints", "writes"),
     "store.sqlite": ("store",),
     "run_list.sqlite": ("runs",),
+    "usage.sqlite": ("spending",),
 }
 """What each SQLite file of a home must hold."""
 
@@ -66,7 +67,7 @@ def findings(home: Home) -> Iterator[Finding]:
 
 def sqlite_files(home: Home) -> list[Path]:
     """The SQLite files that there are."""
-    known = (home.checkpoints, home.conversations, home.store, home.run_list)
+    known = (home.checkpoints, home.conversations, home.store, home.run_list, home.usage)
     return [path for path in known if path.exists()]
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagerag.store.sqlite import BUSY_S, ensure
+from imagerag.store.sqlite import BUSY_S, connect, ensure
+from imagerag.store.storage_errors import storage_errors
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class DailyUsage:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         ensure(self.path, _make)
-        with closing(sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)) as connection:
+        with storage_errors(self.path), closing(connect(self.path, timeout=BUSY_S, isolation_level=None)) as connection:
             yield connection
 
 

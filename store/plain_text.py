@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.agent.regular_files import read_regular
+
 LONGEST: Final = 32 * 2**20
 """Bytes of a sidecar that are read: more is no description of one image."""
 
@@ -31,7 +33,7 @@ def read_text(file: Path, longest: int | None = LONGEST) -> str:
     """
     if longest is not None and (size := file.stat().st_size) > longest:
         raise ValueError(f"it has {size / 2**20:.0f} MB")
-    return decoded(file.read_bytes())
+    return decoded(read_regular(file))
 
 
 def decoded(data: bytes) -> str:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import FREE, Tariff
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.agent.types import Size
 from imagerag.formatting.messages import invalid
 from imagerag.tools.price_catalogue import PACKAGE, at_host, at_vendor, is_sold
@@ -181,7 +182,7 @@ def read_table(path: Path) -> str:
         UsageError: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as a table of prices: {error}") from error
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Embedder
+from imagerag.agent.regular_files import read_regular
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.results import Score
 
@@ -126,7 +127,7 @@ async def real_pictures(sample: Sample) -> list[bytes]:
     """The pictures of the real thing: the case's own files, or for the sketch world three fresh drawings of it."""
     files = [Path(picture.path) for picture in sample.case.truth.images]
     if files:
-        return [await asyncio.to_thread(file.read_bytes) for file in files]
+        return [await asyncio.to_thread(read_regular, file) for file in files]
     if "things" not in sample.case.truth.data:
         return []
     return await asyncio.to_thread(_drawn, sample.case.id, sample.case.truth.data)

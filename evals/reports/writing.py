@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.ledger import RESULTS
 from imagerag.evals.plan import Plan
 from imagerag.evals.reports.figures import figures
@@ -29,7 +30,7 @@ def read_summary(folder: Path) -> Mapping[str, Any]:
         UsageError: there is none.
     """
     try:
-        read: Mapping[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        read: Mapping[str, Any] = json.loads(read_regular_text(folder / SUMMARY))
     except OSError as error:
         raise UsageError(f"{folder} holds no finished evaluation: there is no {SUMMARY} in it") from error
     return read

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.images import MAX_BYTES
+from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import Knobs
 
 
@@ -39,7 +41,7 @@ class Picture(Plain):
             UsageError: it cannot be read.
         """
         try:
-            data = Path(path).expanduser().read_bytes()
+            data = read_regular(Path(path).expanduser(), longest=MAX_BYTES)
         except OSError as error:
             raise UsageError(f"cannot read the picture {str(path)!r}: {error.strerror or error}") from error
         return cls(path=str(Path(path).expanduser().absolute()), sha256=hashlib.sha256(data).hexdigest(), name=name)

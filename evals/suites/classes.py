@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.suites.case import Case, Picture, Suite, Truth
 
 TEMPLATE: Final = "a photo of a {name}"
@@ -83,7 +84,7 @@ def _some(folder: Path, count: int, seed: int) -> tuple[Picture, ...]:
 
 def _lines(source: Path) -> Iterable[str]:
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = read_regular_text(source, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the class names in {source}: {error}") from error
     if source.suffix.lower() == ".json":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import open_regular_text
 from imagerag.evals.suites.case import Case, Picture, Suite, Truth
 from imagerag.evals.suites.columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, named, pairs, several, table
 from imagerag.store.named_files import NamedFiles
@@ -59,7 +60,7 @@ def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
     kind = source.suffix.lower()
     if kind not in SUFFIXES:
         raise UsageError(f"{source}: prompts come in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    with source.open(encoding="utf-8-sig", newline="") as file:
+    with open_regular_text(source, encoding="utf-8-sig", newline="") as file:
         if kind in (".jsonl", ".ndjson"):
             yield from (_object(line) for line in file if line.strip())
         elif kind == ".txt":

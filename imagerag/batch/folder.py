@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.batch.results import BatchResult, Status
 from imagerag.store.blobs import write_atomically
 from imagerag.store.output_folder import LOCK, only_writer
@@ -61,7 +62,7 @@ class BatchFolder:
             UsageError: there is something else in it.
         """
         try:
-            kept = json.loads((self.path / BATCH).read_text("utf-8"))
+            kept = json.loads(read_regular_text(self.path / BATCH))
             return Started(str(kept["name"]), dict(kept["settings"]))
         except (FileNotFoundError, NotADirectoryError):
             if self.path.exists() and (not self.path.is_dir() or self._names()):

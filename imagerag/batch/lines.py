@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.evals.suites.columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.formatting.messages import unknown
 from imagerag.inputs import read_image
@@ -106,7 +107,7 @@ def notes(source: str | Path) -> list[str]:
     """What a file's columns do not do, though one might think so."""
     path = Path(source).expanduser()
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
             if path.suffix.lower() in (".csv", ".tsv"):
                 columns = set(named(dict.fromkeys(table(file, path.suffix.lower()).fieldnames or (), "here")))
             else:
@@ -130,7 +131,7 @@ def _of_file(path: Path, files: NamedFiles) -> Iterator[Item]:
         if suffix in (".csv", ".tsv"):
             yield from _of_csv(path, files)
             return
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield from _of_lines(file, files, suffix == ".txt")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
@@ -178,7 +179,7 @@ def _no_number(word: str) -> None:
 
 
 def _of_csv(path: Path, files: NamedFiles) -> Iterator[Item]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = table(file, path.suffix.lower())
         try:
             if "prompt" not in named(dict.fromkeys(rows.fieldnames or (), "here")):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -49,7 +50,7 @@ def threshold_command(globals_: Globals, /, library: str, queries: int, unrelate
 
 def _lines(file: str) -> list[str]:
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8")
+        text = read_regular_text(Path(file).expanduser())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the captions in {file}: {error}") from error
     if not (lines := [line.strip() for line in text.splitlines() if line.strip()]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.files import all_fresh, overwrite_option
@@ -60,7 +61,7 @@ def answers_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
 
     path = Path(folder).expanduser() / "study-key.json"
     try:
-        key = json.loads(path.read_text(encoding="utf-8"))
+        key = json.loads(read_regular_text(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}; imagerag eval study {folder} writes it") from error
     found = read_answers([Path(file).expanduser() for file in files], key)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import open_regular
 from imagerag.cli.options import json_option
 from imagerag.cli.view import dim, say, say_all, say_json
 
@@ -58,7 +59,7 @@ def _read(file: str | None) -> tuple[Path, bytes]:
 
     path = Path(file or FILE).expanduser()
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = stream.read(LONGEST_FILE)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from imagerag import ImageRAG
 from imagerag.cli import main
+from imagerag.store.checking import TABLES
 from imagerag.store.home import Home
 from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge
 from tests.small_disk import SmallDisk, mounted
@@ -182,6 +185,38 @@ def test_what_is_set_aside_is_still_there(home: Path) -> None:
     assert [path.read_bytes()[:7] for path in home.glob("set-aside/*/runs.sqlite")] == [b"garbage"]
 
 
+@pytest.mark.parametrize("name", ["runs.sqlite", "store.sqlite", "questions.sqlite"])
+def test_what_can_still_be_read_is_saved(name: str, home: Path) -> None:
+    """A page in the middle is overwritten: the rows of all others are in the new file, and it is said how many."""
+    rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="shop", home=home)
+    rag.wiring.use("generator", "mine", ScriptedGenerator())
+    rag.wiring.use("judge", "mine", ScriptedJudge(lambda prompt, image: []))
+    for number in range(3):
+        rag.generate_sync("a red square", run_id=f"another-{number}")
+        assert imagerag(home, "ask", "how many pictures are there?", "--library", "shop").exit_code == 0
+    path = home / name
+    rows = _rows(path)
+    data = path.read_bytes()
+    page = data.rindex(b"another-1" if name != "questions.sqlite" else b"library") // 4096 * 4096
+    path.write_bytes(data[:page] + b"\xa5" * 4096 + data[page + 4096 :])
+    result = imagerag(home, "doctor", "--repair", "--json")
+    (line,) = [line for line in json.loads(result.stdout)["repaired"] if line.startswith(f"{path}:")]
+    told = re.search(r"made anew: ([\d,]+) rows saved, (at least )?([\d,]+) lost; the damaged one is in (.+);", line)
+    assert told, line
+    assert int(told[1]) == _rows(path) > rows / 2
+    assert told[2] or int(told[1]) + int(told[3]) == rows
+    assert Path(told[4]).read_bytes()[page : page + 4096] == b"\xa5" * 4096
+    assert json.loads(imagerag(home, "doctor", "--json").stdout)["files"] == []
+    shown = [imagerag(home, "show", run).exit_code for run in (RUN, "another-0", "another-1", "another-2")]
+    assert shown.count(0) >= 3
+
+
+def _rows(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [name for name in TABLES[path.name] if name != "store_migrations"]
+        return sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
+
+
 def test_a_damaged_picture_is_written_anew_from_a_copy(home: Path, tmp_path: Path) -> None:
     record = json.loads(imagerag(home, "show", RUN, "--json").stdout)
     blob = Home(home).blobs / record["image"]["sha256"][:2] / record["image"]["sha256"][2:]
@@ -240,8 +275,6 @@ def test_a_full_home_can_be_read(whole: Path, disk: SmallDisk, tmp_path: Path) -
 
 
 def test_changes_that_lie_in_a_wal_are_read_in_a_read_only_home(disk: SmallDisk) -> None:
-    import sqlite3
-
     from imagerag.store.sqlite import connect
 
     path = disk.path / "a.sqlite"

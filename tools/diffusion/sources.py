@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
+from imagerag.agent.regular_files import read_regular_text
 from imagerag.tools.diffusion.models import FAMILIES, Family
 from imagerag.tools.hub import hub
 from imagerag.tools.keys import check_hub
@@ -91,7 +92,7 @@ def _of_class(repo: str) -> Source:
 
 def _class_name(repo: str) -> str:
     try:
-        index = json.loads(_index(repo).read_text("utf-8"))
+        index = json.loads(read_regular_text(_index(repo)))
         kind = index["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackendError(
@@ -115,7 +116,7 @@ def check_index(repo: str) -> None:
     if not path.is_file():
         return
     try:
-        index = json.loads(path.read_text("utf-8"))
+        index = json.loads(read_regular_text(path))
     except (OSError, ValueError, RecursionError):
         return  # diffusers says what is wrong with it
     if not isinstance(index, dict):

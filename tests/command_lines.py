@@ -1,0 +1,162 @@
+"""Every command of the program with arguments that work, in a place where all of them do something.
+
+The commands come from the program itself: one that is new, and takes an argument that is not known here, fails the
+tests that use this until it is.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import click
+from click.testing import CliRunner, Result
+
+from imagerag.cli import main
+from imagerag.evals.human import QUESTIONS, SCHEMA
+from imagerag.tools.loopback import Loopback, SketchAnswers, tiny_png
+
+PROMPT = "a red solid heart and a blue split crescent on a mint background"
+"""What the sketch world's painter cannot draw without the library."""
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "demo": ("--out", "{root}/demo"),
+    "generate": ("--out", "{root}/drawn.png"),
+    "index": ("--library", "shop", "--embedder", "sketch"),
+    "library remove": ("--yes",),
+    "resume": ("--choose", "1"),
+    "continue": ("--prompt", "a red solid heart on a mint background"),
+    "replay": ("--from", "2", "--seed", "9", "--fresh"),
+    "report": ("--out", "{root}/report.html"),
+    "prices set": ("--free",),
+    "ask": ("--library", "sketch"),
+    "search": ("--library", "sketch"),
+    "eval run": ("--arms", "base,full", "--metrics", "work", "--library", "sketch", "--quiet"),
+    "eval judge": ("--classes", "2", "--library", "sketch"),
+    "eval threshold": ("--queries", "8"),
+    "eval score": ("--metrics", "work"),
+    "eval sketch": ("--cases", "2", "--part", "judge"),
+    "eval study": ("--overwrite",),
+}
+"""Further options, for speed or because a command does nothing without."""
+
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "prompt": (PROMPT,),
+    "prompts": ("{root}/prompts.jsonl",),
+    "paths": ("{root}/pictures",),
+    "query": ("a red heart",),
+    "question": ("how many pictures are there?",),
+    "name": ("{library}",),
+    "library": ("{library}",),
+    "run": ("{run}",),
+    "runs": ("{run}",),
+    "a": ("{run}",),
+    "b": ("{run}",),
+    "folder": ("{root}/evaluation",),
+    "folders": ("{root}/evaluation",),
+    "files": ("{root}/answers.json",),
+    "suite": ("prompts:{root}/prompts.jsonl",),
+    "models": (),
+    "model": ("loopback@127.0.0.1",),
+    "file": ("{root}/imagerag.toml",),
+    "out": ("{root}/out-{command}",),
+    "metrics": (),
+    "step": (),
+}
+"""What each argument, and each option that has to be given, can be."""
+
+
+def commands(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by name."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), name)
+            assert found is not None
+            yield from commands(found, (*path, name))
+    else:
+        yield " ".join(path), command
+
+
+COMMANDS: Mapping[str, click.Command] = dict(commands())
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home and what else commands need.
+
+    Attributes:
+        root: the folder of everything; the home is in it.
+        run: a run that ended.
+        waiting: one that waits for a choice.
+        url: where its generator and its judge are.
+    """
+
+    root: Path
+    run: str
+    waiting: str
+    url: str
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    def at(self, root: Path) -> "Place":
+        """A copy of everything, elsewhere."""
+        shutil.copytree(self.root, root, dirs_exist_ok=True)
+        return Place(root, self.run, self.waiting, self.url)
+
+    def line(self, name: str) -> list[str]:
+        """A command with all that it needs."""
+        words = name.split()
+        for parameter in COMMANDS[name].params:
+            if isinstance(parameter, click.Argument):
+                words += ARGUMENTS[str(parameter.name)]
+            elif parameter.required and ARGUMENTS[str(parameter.name)]:
+                words += [parameter.opts[0], *ARGUMENTS[str(parameter.name)]]
+        known = {
+            "root": self.root,
+            "run": self.waiting if name == "resume" else self.run,
+            "command": name.replace(" ", "-"),
+            "library": "shop" if name == "library remove" else "sketch",
+        }
+        return [word.format(**known) for word in (*words, *OPTIONS.get(name, ()))]
+
+    def invoke(self, *words: str, home: Path | None = None) -> Result:
+        """Run a command in this process, with the backends of the place, and with nothing on its stdin."""
+        model = f"openai:loopback@{self.url}"
+        told = {"GENERATOR": model, "JUDGE": model, "EMBEDDER": "sketch", "LIBRARY": "sketch", "DEBUG": ""}
+        environment = {f"IMAGERAG_{name}": value for name, value in told.items()}
+        with mock.patch.dict(os.environ, environment):
+            return CliRunner().invoke(main, ["--home", str(home or self.home), *words], input="")
+
+
+@contextmanager
+def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, Loopback]]:
+    """Make one, with a server whose answers are those of the sketch world."""
+    with Loopback(SketchAnswers()) as server:
+        shutil.copytree(sketch_home, root / "home")
+        made = Place(root, "", "", server.base_url)
+        for name in ("first", "second"):
+            (root / "pictures").mkdir(exist_ok=True)
+            (root / "pictures" / f"{name}.png").write_bytes(tiny_png(name))
+        (root / "prompts.jsonl").write_text(json.dumps({"id": "one", "prompt": PROMPT}) + "\n")
+        (root / "imagerag.toml").write_text('preset = "sketch"\n')
+        ended = made.invoke("generate", PROMPT, "--max-rounds", "1", "--json")
+        assert ended.exit_code in (0, 3), ended.output
+        waits = made.invoke("generate", PROMPT, "--select", "--json")
+        assert waits.exit_code == 0, waits.output
+        run, waiting = (json.loads(each.stdout)["run_id"] for each in (ended, waits))
+        made = Place(root, run, waiting, server.base_url)
+        assert made.invoke(*made.line("index")).exit_code == 0
+        evaluated = made.invoke(*made.line("eval run")[:-1], "--out", str(root / "evaluation"))
+        assert evaluated.exit_code == 0, evaluated.output
+        studied = made.invoke(*made.line("eval study"))
+        assert studied.exit_code == 0, studied.output
+        pairs = json.loads((root / "evaluation" / "study-key.json").read_text())["pairs"]
+        given = {pair: dict.fromkeys(QUESTIONS, "left") for pair in pairs}
+        (root / "answers.json").write_text(json.dumps({"schema": SCHEMA, "rater": "ann", "answers": given}))
+        yield made, server
