@@ -85,3 +85,92 @@ def bmp_of_runs(side: int = 8000) -> bytes:
 def tiff_of_claims(tags: int = 2000, size: int = 8_000_000) -> bytes:
     """A TIFF whose tags each say that all of the file is their value."""
     return exif_that_claims(size, tags)
+
+
+def apng_of_frames(count: int) -> bytes:
+    """An animated PNG that says it has two billion frames, and has many of one pixel."""
+    controls = struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 100, 0, 0)
+    frame = _chunk(b"fcTL", controls) + _chunk(b"fdAT", b"\0\0\0\1" + zlib.compress(b"\0\0\0\0"))
+    plain = png_with(
+        (b"acTL", struct.pack(">II", 0x7FFFFFFF, 0)), (b"fcTL", struct.pack(">IIIIIHHBB", 0, 8, 8, *[0] * 6))
+    )
+    end = plain.index(b"IEND") - 4
+    return plain[:end] + frame * count + plain[end:]
+
+
+def webp_of_frames(count: int, side: int = 12_000) -> bytes:
+    """An animated WebP: a canvas of 144 megapixels, and so many frames of one pixel."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1), "red").save(buffer, "WEBP", lossless=True)
+    picture = buffer.getvalue()[12:]
+    frame = _part(b"ANMF", bytes(12) + b"\1\0\0\2" + picture)
+    head = _part(b"VP8X", b"\x02\0\0\0" + (side - 1).to_bytes(3, "little") * 2) + _part(b"ANIM", bytes(6))
+    body = b"WEBP" + head + frame * count
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _part(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+
+
+def tiff_of_pages(count: int, *, endless: bool = False) -> bytes:
+    """A TIFF with so many pages of one pixel, packed, in a chain; endless: after the last comes the first."""
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "TIFF", compression="packbits")
+    plain = buffer.getvalue()
+    (start,) = struct.unpack_from("<I", plain, 4)
+    (tags,) = struct.unpack_from("<H", plain, start)
+    page = plain[start : start + 2 + 12 * tags]
+    data = bytearray(plain[:4]) + struct.pack("<I", len(plain)) + plain[8:]
+    for number in range(count):
+        last = len(plain) if endless else 0
+        later = len(data) + len(page) + 4 if number < count - 1 else last
+        data += page + struct.pack("<I", later)
+    return bytes(data)
+
+
+def avif_of_tiles(columns: int = 255, rows: int = 191, side: int = 64) -> bytes:
+    """An AVIF of 200 megapixels: a grid of tens of thousands of tiles, all of them the same few bytes."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), "teal").save(buffer, "AVIF")
+    plain = buffer.getvalue()
+    coded = plain[plain.index(b"mdat") + 4 :]
+    at = plain.index(b"av1C") - 4
+    config = plain[at : at + int.from_bytes(plain[at : at + 4], "big")]
+    count = columns * rows
+    numbers = range(2, 2 + count)
+    sizes = (columns * side, rows * side), (side, side)
+    properties = b"".join(_full(b"ispe", struct.pack(">II", *size)) for size in sizes) + config
+    properties += _full(b"pixi", b"\3\x08\x08\x08")
+    links = struct.pack(">I", count + 1) + b"\0\0\0\1\2\1\4"
+    links += b"".join(struct.pack(">I", number) + b"\3\2\x83\4" for number in numbers)
+    grid = b"\0\0" + bytes([rows - 1, columns - 1]) + struct.pack(">HH", *sizes[0])
+    items = _full(b"infe", b"\0\0\0\1\0\0grid\0", 3)
+    items += b"".join(_full(b"infe", struct.pack(">IH", number, 0) + b"av01\0", 3) for number in numbers)
+    head = _box(b"ftyp", b"avif\0\0\0\0avifmif1miaf")
+
+    def meta(start: int) -> bytes:
+        places = struct.pack(">BBI", 0x44, 0, count + 1)
+        places += struct.pack(">IHHHII", 1, 1, 0, 1, 0, len(grid))
+        places += b"".join(struct.pack(">IHHHII", number, 0, 0, 1, start, len(coded)) for number in numbers)
+        tiles = _box(b"dimg", struct.pack(">IH", 1, count) + b"".join(struct.pack(">I", n) for n in numbers))
+        return _full(
+            b"meta",
+            _full(b"hdlr", bytes(4) + b"pict" + bytes(13))
+            + _full(b"pitm", struct.pack(">I", 1), 1)
+            + _full(b"iloc", places, 2)
+            + _full(b"iinf", struct.pack(">I", count + 1) + items, 1)
+            + _full(b"iref", tiles, 1)
+            + _box(b"iprp", _box(b"ipco", properties) + _full(b"ipma", links, 1))
+            + _box(b"idat", grid),
+        )
+
+    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", coded)
+
+
+def _box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + name + body
+
+
+def _full(name: bytes, body: bytes, version: int = 0) -> bytes:
+    return _box(name, bytes([version, 0, 0, 0]) + body)

@@ -65,6 +65,32 @@ def test_a_tiff_that_claims_more_than_there_is_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("make", "size"),
+    [
+        (lambda: bombs.apng_of_frames(200_000), (8, 8)),
+        (lambda: bombs.webp_of_frames(200_000, side=1000), (1000, 1000)),
+        (lambda: bombs.webp_of_frames(3, side=6000), (6000, 6000)),
+        (lambda: bombs.tiff_of_pages(200_000), (1, 1)),
+        (lambda: bombs.tiff_of_pages(1000, endless=True), (1, 1)),
+    ],
+    ids=["APNG", "WebP", "WebP's canvas", "TIFF", "TIFF in a circle"],
+)
+def test_of_countless_frames_or_pages_the_first_is_shown(make: Callable[[], bytes], size: tuple[int, int]) -> None:
+    """None of the others is decoded; all the same it is not done on the spot."""
+    data = make()
+    assert not complexity(data).plain
+    found = decode(data)
+    assert ((found.width, found.height), found.animated) == (size, found.media_type != "image/tiff")
+
+
+def test_an_avif_of_countless_tiles_is_ended() -> None:
+    """Each is the same few bytes, and has to be decoded anew; the picture has no more pixels than are read."""
+    assert (decode(bombs.avif_of_tiles(3, 2)).width, decode(bombs.avif_of_tiles(3, 2)).height) == (192, 128)
+    with pytest.raises(UsageError, match=r"far more (work|time or memory)"):
+        decode(bombs.avif_of_tiles())
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
