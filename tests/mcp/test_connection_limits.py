@@ -1,21 +1,15 @@
 """Connections and sessions that say nothing, drip, or are too many: a server outlives them, and so do its runs."""
 
 import asyncio
-import os
-import re
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
 import pytest
 from mcp import Client
 
-from imagerag.mcp.connection_limits import ConnectionLimits, RequestLimit, raise_file_limit
+from imagerag.mcp.connection_limits import ConnectionLimits, RequestLimit
 from imagerag.mcp.http import HttpOptions, bound, listener
 from imagerag.mcp.session_limits import SessionLimit
 
@@ -257,55 +251,3 @@ async def test_real_sessions_are_bounded_and_the_one_in_use_stays(place: Any) ->
         await place.until(lambda: len(place.manager._server_instances) <= 4, "unused sessions are ended")
         assert names[-1] in place.manager._server_instances
         assert (await used.list_tools()).tools
-
-
-def _memory_mb(pid: int) -> float:
-    said = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+)", said)[0]) / 1024
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="counts files and memory as Linux does")
-@pytest.mark.timeout(300)
-async def test_1100_idle_connections_and_one_honest_client(sketch_home: Path, tmp_path: Path) -> None:
-    """The server may open 1,024 files, as most may: the client is answered, and its run comes to its end."""
-    import resource
-
-    if (raise_file_limit(1400) or 1400) < 1400:
-        pytest.skip("this machine lets nobody open 1,400 files")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("IMAGERAG_", "OPENAI_"))}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "imagerag", "mcp", "--http", "--port", "0"],
-        cwd=tmp_path,
-        env={**kept, "IMAGERAG_HOME": str(sketch_home)},
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)),
-    )
-    assert child.stderr is not None
-    try:
-        url = re.findall(r"http://\S+", child.stderr.readline().decode())[0]
-        port = int(url.rpartition(":")[2].partition("/")[0])
-        async with Client(url, mode="legacy") as honest:
-            drawn = {"prompt": "a red solid circle", "keep": True}
-            loaded = await honest.call_tool("generate_image", {"prompt": drawn["prompt"]})
-            assert (loaded.structured_content or {})["outcome"] == "aligned"
-            before = _memory_mb(child.pid)
-            with ExitStack() as idle:
-                for _ in range(550):
-                    idle.enter_context(socket.create_connection(("127.0.0.1", port), 10))
-                started = await honest.call_tool("start_image", drawn)
-                for _ in range(550):
-                    idle.enter_context(socket.create_connection(("127.0.0.1", port), 10))
-                async with asyncio.timeout(5), Client(url, mode="legacy") as other:
-                    assert (await other.list_tools()).tools
-                asked = {"run_id": (started.structured_content or {})["run_id"], "wait_s": 50}
-                done = await honest.call_tool("run_result", asked)
-                assert (done.structured_content or {})["outcome"] == "aligned"
-                assert child.poll() is None
-                assert len(os.listdir(f"/proc/{child.pid}/fd")) < 1024
-                assert _memory_mb(child.pid) < before + 100
-        child.terminate()
-        assert b"as many as there may be" in child.stderr.read()
-    finally:
-        child.kill()
-        child.wait(30)
-        child.stderr.close()
