@@ -58,7 +58,7 @@ async def test_over_stdio_too(sketch_home: Path, tmp_path: Path) -> None:
         (folder / name).write_bytes(made())
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "imagerag", "--debug", "--home", str(home), "mcp", "--preset", "sketch", "--root", str(folder)],
+        args=["-m", "imagerag", "--home", str(home), "mcp", "--preset", "sketch", "--root", str(folder)],
         env=dict(os.environ),
         cwd=str(tmp_path),
     )
@@ -76,5 +76,6 @@ async def _beside_bombs(client: Client) -> tuple[int, int]:
     assert not all(task.done() for task in bad), "the client did not wait for them"
     for answer in await asyncio.gather(*bad):
         assert answer.is_error
-        assert any(word in answer.content[0].text for word in ("scans", "far more work", "not an image"))
+        said = answer.content[0].text
+        assert any(word in said for word in ("scans", "far more", "not an image")), said
     return len(good.structured_content["hits"]), len(words.structured_content["hits"])
