@@ -9,6 +9,7 @@ from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.store.locks import locked
+from imagerag.store.storage_errors import storage_error
 
 LOCK: Final = ".lock"
 """The file that is locked while a folder is written; it says who writes."""
@@ -24,30 +25,45 @@ def only_writer(folder: Path, *, instead: str = "another --out") -> Iterator[Non
         instead: what to give so that another folder is written.
 
     Raises:
-        UsageError: somebody else writes it, or it cannot be written.
+        UsageError: somebody else writes it.
+        StorageError: it cannot be written.
     """
     if sys.platform == "win32":  # nothing is held there
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield
         return
     path, fresh = folder / LOCK, not folder.exists()
     try:
         file = locked(path)
     except OSError as error:
-        raise UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+        told = storage_error(error, folder, "cannot write into")
+        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
     if file is None:
         raise UsageError(f"{folder} is being written by {_holder(path)}:\nwait until it has ended, or give {instead}")
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])
         os.truncate(file, 0)
-        os.write(file, f"{os.getpid()} {command[:60]}\n".encode(errors="replace"))
-        yield
+        with _told(folder):
+            os.write(file, f"{os.getpid()} {command[:60]}\n".encode(errors="replace"))
+            yield
     finally:
         path.unlink(missing_ok=True)
         if fresh:
             with suppress(OSError):  # something was written into it
                 folder.rmdir()
         os.close(file)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what keeps the machine from writing, and where: an error of `write` itself names no file."""
+    try:
+        yield
+    except OSError as error:
+        if (found := storage_error(error, error.filename or folder, "cannot write")) is not None:
+            raise found from error
+        raise
 
 
 def _holder(path: Path) -> str:

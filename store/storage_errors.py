@@ -116,7 +116,10 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> int | None:
     if code == sqlite3.SQLITE_FULL:
         return errno.ENOSPC
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return errno.EROFS if _read_only(path) else errno.EACCES
+        if _read_only(path):
+            return errno.EROFS
+        # What cannot be written for want of room was opened for reading only; see `sqlite.connect`.
+        return errno.ENOSPC if _bytes_left(path) < FULL else errno.EACCES
     if code == sqlite3.SQLITE_CANTOPEN:
         return _refusal(path)
     if code == sqlite3.SQLITE_IOERR:

@@ -28,6 +28,7 @@ def set_price(path: Path, name: str, values: Mapping[str, Any]) -> Row:
 
     Raises:
         UsageError: a value that cannot be, or a file that is no table of prices.
+        OSError: it cannot be written.
     """
     text = read_table(path) if path.is_file() else ""
     known = rows_of(text, str(path)).get(name)
@@ -88,17 +89,14 @@ def _value(value: Any) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
-    except OSError as error:
+    except OSError:
         Path(name).unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written: {error}") from error
+        raise

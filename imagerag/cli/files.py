@@ -36,8 +36,9 @@ def writable(file: Path) -> Path:
     """
     try:
         above = next(folder for folder in file.absolute().parents if folder.exists())
-        if not above.is_dir() or not _takes_files(above):
+        if not above.is_dir():
             raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
+        _try_to_write(above, file)
         if file.is_dir():
             raise UsageError(f"cannot write {file}: it is a folder")
         if os.path.lexists(file) and not file.is_file():
@@ -57,13 +58,17 @@ _LONGEST = 200
 """Bytes of a name: file systems take 255, and a sidecar's and a half-written file's are longer."""
 
 
-def _takes_files(folder: Path) -> bool:
-    """Whether a file can be made in it: tried, as what its mode says is not all there is to it."""
+def _try_to_write(folder: Path, file: Path) -> None:
+    """Make a file in a folder: what its mode says is not all there is to it."""
+    from imagerag.store.storage_errors import CAUSES
+
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+            return
+    except OSError as error:
+        cause = CAUSES[error.errno][0] if error.errno in CAUSES else error.strerror or str(error)
+        told = f"cannot write {file}: {folder} is not a folder one can write to ({cause})"
+        raise UsageError(told) from error
 
 
 def fresh(file: Path, *, overwrite: bool = False) -> Path:

@@ -13,6 +13,7 @@ from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.view import accent, dim, say, say_all, say_json, short, table
+from imagerag.store.storage_errors import storage_errors
 from imagerag.tools.price_catalogue import listed
 from imagerag.tools.price_file import set_price
 from imagerag.tools.price_rows import Row
@@ -103,7 +104,8 @@ def set_command(
     if per_image is not None:
         values["per_image"] = {"any": {"any": per_image}, "auto": {"any": per_image}}
     noted = {"as_of": date.today(), **({"source": source} if source else {})}
-    row = set_price(path, _name(model), {**values, **noted} if values else {})
+    with storage_errors(path, "cannot write"):
+        row = set_price(path, _name(model), {**values, **noted} if values else {})
     if as_json:
         say_json({"schema": "imagerag.prices/1", "file": str(path), "prices": [_document(_name(model), row)]})
     else:
