@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,25 @@ def pytest_configure(config: pytest.Config) -> None:
         "pytest.PytestUnhandledThreadExceptionWarning",
     ):
         config.addinivalue_line("filterwarnings", f"error:{ours}:{category}")
+
+
+@pytest.fixture
+def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The processes that decode pictures give up after two seconds of the processor, and not after five and more.
+
+    For tests of what happens then; `tests/mcp/test_all_at_once.py` and others see how long it is for users.
+    """
+    from imagerag.agent import decoding_pool
+
+    program = decoding_pool._PROGRAM.replace(
+        "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 1; main()"
+    )
+    assert program != decoding_pool._PROGRAM
+    pool = decoding_pool._Pool()
+    monkeypatch.setattr(decoding_pool, "_PROGRAM", program)
+    monkeypatch.setattr(decoding_pool, "_POOL", pool)
+    yield
+    pool.close()
 
 
 @pytest.fixture(scope="session")

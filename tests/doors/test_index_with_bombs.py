@@ -30,7 +30,9 @@ def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-async def test_the_good_ones_are_in_and_the_bad_ones_are_named(folder: Path, new_home: Path) -> None:
+async def test_the_good_ones_are_in_and_the_bad_ones_are_named(
+    folder: Path, new_home: Path, impatient_decoders: None
+) -> None:
     (folder / "scans.jpg").write_bytes(bombs.jpeg_of_scans(40_000))
     (folder / "chunks.png").write_bytes(bombs.png_of_empty_chunks(3_000_000))
     (folder / "comments.gif").write_bytes(bombs.gif_of_comments(30_000_000))
