@@ -49,6 +49,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "prompts": ("{root}/prompts.jsonl",),
     "paths": ("{root}/pictures",),
     "query": ("a red heart",),
+    "image": ("{root}/pictures/first.png",),
     "question": ("how many pictures are there?",),
     "name": ("{library}",),
     "library": ("{library}",),
