@@ -50,6 +50,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "paths": ("{root}/pictures",),
     "query": ("a red heart",),
     "image": ("{root}/pictures/first.png",),
+    "texts": ("a red heart",),
     "question": ("how many pictures are there?",),
     "name": ("{library}",),
     "library": ("{library}",),
