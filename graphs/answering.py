@@ -24,12 +24,14 @@ from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import revived
 from imagerag.agent.entering import on_own_state
 from imagerag.agent.journal import Journal
-from imagerag.agent.ports import ReferenceLibrary
+from imagerag.agent.ports import BlobStore, ReferenceLibrary
 from imagerag.agent.types import Knobs, RunContext
 from imagerag.graphs.beginning import Begin, begin_question, beginning_with, new_key
 from imagerag.graphs.generation import RETRY
 
 BLANK: Final[Mapping[str, Any]] = {
+    "shown": [],
+    "image_threshold": None,
     "sources": [],
     "finding": None,
     "lookup": "",
@@ -73,6 +75,7 @@ def build_answering(
     *,
     answerer: Answerer,
     library: ReferenceLibrary | None,
+    blobs: BlobStore | None = None,
     journal: Journal | None = None,
     retry: RetryPolicy | Sequence[RetryPolicy] = RETRY,
 ) -> Workflow:
@@ -80,10 +83,11 @@ def build_answering(
 
     Args:
         library: what is asked; None holds nothing.
+        blobs: where the pictures are that questions come with; None takes none.
         journal: where answers of models are kept, so that none is paid for twice; None keeps none.
         retry: how often and how patiently a failing backend is asked again.
     """
-    nodes = AnsweringNodes(answerer=answerer, library=library, journal=journal)
+    nodes = AnsweringNodes(answerer=answerer, library=library, blobs=blobs, journal=journal)
     named = {"library": library.name if library else None, "answerer": answerer.identity}
 
     async def begin(given: Any) -> Mapping[str, Any]:

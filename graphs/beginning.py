@@ -28,7 +28,7 @@ from imagerag.agent.searching import check_hybrid
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunContext
 from imagerag.formatting.messages import invalid, near
-from imagerag.graphs.given import checked_prompt, checked_question, storable
+from imagerag.graphs.given import checked_by, checked_prompt, checked_question, storable
 from imagerag.graphs.masks import check_masks
 
 Begin = Callable[[Any], Awaitable[Mapping[str, Any]]]
@@ -103,7 +103,10 @@ def begin_question(given: Any) -> dict[str, Any]:
     """
     values = accepted(AskInput, given)
     question = checked_question(values["question"])
-    return {"compare": False, "started_at": clock.now(), **values, "question": question}
+    images = values.get("images") or []
+    by = checked_by(values.get("by"), images)
+    blank = {"compare": False, "started_at": clock.now()}
+    return {**blank, **values, "question": question, "images": images, "by": by}
 
 
 def new_key(_: object) -> str:

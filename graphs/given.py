@@ -1,8 +1,10 @@
 """What callers give, when it can be used: prompts, questions, and names of their own."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
+from imagerag.agent.answering.values import MAX_PICTURES, SearchBy
 from imagerag.agent.errors import UsageError
 
 MAX_PROMPT: Final = 32_000
@@ -35,6 +37,19 @@ def checked_question(question: str) -> str:
     if len(question) > MAX_QUESTION:
         raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
     return _stored(question, "the question").strip()
+
+
+def checked_by(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
+    """What a library is searched with: by default with all that a question comes with.
+
+    Raises:
+        UsageError: too many pictures, or none to search with.
+    """
+    if len(pictures) > MAX_PICTURES:
+        raise UsageError(f"{len(pictures)} pictures are too many for one question: at most {MAX_PICTURES}")
+    if not pictures and by in ("image", "both"):
+        raise UsageError(f"to search by {by} a question needs a picture: --image FILE")
+    return by or ("both" if pictures else "words")
 
 
 def checked_id(run_id: str | None) -> str | None:

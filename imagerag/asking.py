@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
-from imagerag.inputs import make_knobs, run_sync
+from imagerag.graphs.given import checked_by
+from imagerag.inputs import Image, make_knobs, read_image, run_sync
 from imagerag.libraries import Libraries
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Asking(Libraries):
         thread: str | None = None,
         follow_up: bool = False,
         compare: bool = False,
+        images: Sequence[Image] = (),
+        by: Literal["image", "words", "both"] | None = None,
         k: int = 8,
         where: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
@@ -55,9 +58,14 @@ class Asking(Libraries):
                 there is none of that id (the record's `new_thread` says so). A new one when None.
             follow_up: never begin a thread of a given id.
             compare: let the same model answer without the library, too.
+            images: pictures of one's own that the question is about (paths or bytes), 8 at most. The answerer is shown
+                them as the person's own; they are never cited.
+            by: what the library is searched with: these pictures ("image"), the words, or "both", which is the default
+                where there are pictures.
             k: pictures taken for their similarity to the question, 1 to 100.
             where: metadata a picture must have; tags and licences likewise.
-            threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one.
+            threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
+                number is between pictures and words, with by="image" between pictures.
             journal: "reuse" takes answers that were paid for before; "replay" makes no call at all.
             max_calls: model calls at most.
             max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
@@ -90,8 +98,13 @@ class Asking(Libraries):
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
+        data = [await in_thread(read_image, image) for image in images]
+        checked_by(by, data)  # before anything is kept
+        kept = [await self.wiring.blobs.put(one) for one in data]
         return await self.asker.ask(
             question,
+            images=kept,
+            by=by,
             answerer=self.answerer_spec,
             library=name,
             knobs=knobs,
@@ -105,6 +118,14 @@ class Asking(Libraries):
         """`ask`, for programs without an event loop. Works inside one too (a notebook), in a thread of its own."""
         return run_sync(self.ask(question, **options))
 
+    async def answer_record(self, thread: str) -> "AnswerRecord":
+        """The record of a thread's last question, also of one that was cancelled.
+
+        Raises:
+            UnknownThreadError: there is no such thread.
+        """
+        return await self.asker.record(thread)
+
     @property
     def answerer_spec(self) -> str:
         """What answers: the `answerer` that was set, else the judge where it can, else `metadata`."""
@@ -117,11 +138,22 @@ class Asking(Libraries):
         from imagerag.sheets.answer import answer_sheet
         from imagerag.sheets.page import png
 
+        pictures = await self.answer_pictures(record)
+        return await in_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))
+
+    async def answer_pictures(self, record: "AnswerRecord") -> dict[str, bytes]:
+        """The bytes of the pictures of an answer by their id: those that the question came with, and the library's.
+
+        One that is no longer there is left out.
+        """
         pictures: dict[str, bytes] = {}
+        for own in {*record.shown, *(image.sha256 for image in record.images)}:
+            with suppress(ImageRAGError):
+                pictures[own] = await self.wiring.blobs.get(own)
         with suppress(ImageRAGError):  # removed since: the sheet shows empty frames
             library = await self.wiring.library(record.library) if record.library else None
             for one in record.retrieved if library else ():
                 with suppress(ImageRAGError):
                     assert library is not None
                     pictures[one.id] = await library.image_bytes(one.id)
-        return await in_thread(lambda: png(answer_sheet(record.as_json(), pictures.__getitem__)))
+        return pictures

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from imagerag.agent.answering.values import Answered, Answerer, Exchange, Finding, Source
+from imagerag.agent.answering.values import Answered, Answerer, Exchange, Finding, Source, takes_pictures
 from imagerag.agent.errors import (
     BackendError,
     ImageRAGError,
@@ -274,6 +274,11 @@ class CascadeAnswerer(_Cascade[Answerer]):
         """Those of all of them, the preferred one's first."""
         return {word: meant for member in reversed(self.members) for word, meant in member.synonyms.items()}
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether one of them can be shown the pictures that a question comes with."""
+        return any(map(takes_pictures, self.members))
+
     async def answer(
         self,
         question: str,
@@ -282,15 +287,32 @@ class CascadeAnswerer(_Cascade[Answerer]):
         finding: Finding | None,
         earlier: Sequence[Exchange],
         variation: Variation,
+        pictures: Sequence[ImagePart] = (),
     ) -> Answered:
         """As the first that answers says."""
         asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
-        return _signed(*await self._first(lambda member: member.answer(question, sources, **asked)))
+        return _signed(
+            *await self._first(lambda member: member.answer(question, sources, **asked, **_own(member, pictures)))
+        )
 
-    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+    async def answer_without(
+        self,
+        question: str,
+        *,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+        pictures: Sequence[ImagePart] = (),
+    ) -> Answered:
         """As the first that answers says."""
         asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
-        return _signed(*await self._first(lambda member: member.answer_without(question, **asked)))
+        return _signed(
+            *await self._first(lambda member: member.answer_without(question, **asked, **_own(member, pictures)))
+        )
+
+
+def _own(member: Answerer, pictures: Sequence[ImagePart]) -> dict[str, Any]:
+    """The pictures that a question came with, for a member that takes them."""
+    return {"pictures": pictures} if pictures and takes_pictures(member) else {}
 
 
 def _signed(answer: Told, member: ImageGenerator | Judge | Answerer, steps: tuple[str, ...]) -> Told:

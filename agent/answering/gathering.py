@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.agent.answering.lookup import look_up
+from imagerag.agent.answering.picturing import Alike, alike
 from imagerag.agent.answering.question import content_of
 from imagerag.agent.answering.values import (
     MAX_CITATIONS,
@@ -17,6 +18,7 @@ from imagerag.agent.answering.values import (
     Finding,
     Found,
     Listing,
+    SearchBy,
 )
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
 from imagerag.agent.types import Knobs
@@ -33,39 +35,69 @@ class Gathered:
     finding: Finding | None
     threshold: float | None
     notes: tuple[str, ...]
+    image_threshold: float | None = None
 
 
 @dataclass(frozen=True)
 class Gatherer:
     """Finds sources for one question.
 
-    A picture is accepted when its similarity reaches the threshold, when a look-up in the metadata of the whole library
-    names it, or when the answer before spoke of it. A look-up is made in libraries of up to `MAX_ROWS` pictures that
-    can list them.
+    A picture is accepted when its similarity to the question's words or to its pictures reaches the threshold, when a
+    look-up in the metadata of the whole library names it, or when the answer before spoke of it. A look-up is made in
+    libraries of up to `MAX_ROWS` pictures that can list them.
+
+    Attributes:
+        pictures: those that the question comes with, as every model takes them.
+        by: what is searched with.
     """
 
     library: ReferenceLibrary
     answerer: Answerer
     knobs: Knobs
+    pictures: Sequence[bytes] = ()
+    by: SearchBy = "words"
 
     async def gather(self, question: str, earlier: Sequence[Exchange]) -> Gathered:
         """Find sources; `earlier` are the thread's questions to the same library, oldest first."""
         notes: list[str] = []
+        seen = await self._alike(notes)
         rows = await self._rows(notes)
-        hits = await self._hits(question, earlier[-1].question if earlier else None, notes)
+        hits: list[Hit] = []
+        if self.by != "image":
+            hits = await self._hits(question, earlier[-1].question if earlier else None, notes)
         threshold = self._threshold() if hits else None
         similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
-        finding = await self._look_up(question, rows, earlier, similar) if rows is not None else None
+        finding = await self._look_up(question, rows, earlier, similar, seen) if rows is not None else None
         named = {row.image.sha256: row for row in rows or ()}
-        named_ids = finding.ids if finding else ()
+        named_ids = finding.ids if finding and self.by != "image" else ()
         similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
         nearest = hits[: self.knobs.candidates]
         near = [hit for hit in nearest if threshold is None or similar[hit.image.sha256] >= threshold]
-        found = self._accepted(near, named, finding, earlier, similar)
+        found = self._accepted(near, named, finding, earlier, similar, seen)
         taken = {one.image.sha256 for one in found}
-        rest = [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
+        rest = [_found(hit, similar, "picture") for hit in seen.hits if hit.image.sha256 not in taken]
+        taken |= {one.image.sha256 for one in rest}
+        rest += [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
         numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(found, start=1)]
-        return Gathered((*numbered, *rest), finding, threshold, tuple(notes))
+        told = [
+            one.model_copy(update={"image_similarity": seen.similar.get(one.image.sha256)})
+            for one in (*numbered, *rest)
+        ]
+        return Gathered(tuple(told), finding, threshold, tuple(notes), seen.threshold)
+
+    async def _alike(self, notes: list[str]) -> Alike:
+        if not self.pictures or self.by == "words":
+            return Alike()
+        seen = await alike(
+            self.library,
+            self.pictures,
+            knobs=self.knobs,
+            by=self.by,
+            filter=self._filter(),
+            looks=self.answerer.looks,
+        )
+        notes.extend(seen.notes)
+        return seen
 
     def _accepted(
         self,
@@ -74,8 +106,9 @@ class Gatherer:
         finding: Finding | None,
         earlier: Sequence[Exchange],
         similar: Mapping[str, float],
+        seen: Alike,
     ) -> list[Found]:
-        """Accepted pictures, the most telling first.
+        """Accepted pictures, the most telling first: what is like the question's own picture before all else.
 
         A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
         """
@@ -87,6 +120,9 @@ class Gatherer:
         nearest = [_found(hit, similar, "similarity") for hit in near]
         sure = finding is not None and (finding.clear or not looks)
         ordered = [*carried, *looked_up, *nearest] if sure else [*carried, *nearest, *looked_up]
+        pictured = [_found(hit, similar, "picture") for hit in seen.passing]
+        first = max(1, room // 2) if ordered else room
+        ordered = [*pictured[:first], *ordered, *pictured[first:]]
         distinct: dict[str, Found] = {}
         for one in ordered:
             distinct.setdefault(one.image.sha256, one)
@@ -138,8 +174,18 @@ class Gatherer:
         return {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
 
     async def _look_up(
-        self, question: str, rows: Sequence[Described], earlier: Sequence[Exchange], similar: Mapping[str, float]
-    ) -> Finding:
+        self,
+        question: str,
+        rows: Sequence[Described],
+        earlier: Sequence[Exchange],
+        similar: Mapping[str, float],
+        seen: Alike,
+    ) -> Finding | None:
+        """What the metadata says; of what is like the question's picture alone, where nothing else is searched with."""
+        if self.by == "image":
+            rows = [row for row in rows if row.image.sha256 in seen.ids]
+            if not rows:
+                return None
         last = earlier[-1] if earlier else None
         return await asyncio.to_thread(
             look_up,
@@ -149,6 +195,7 @@ class Gatherer:
             similarity=similar,
             before=last.question if last else None,
             spoken_of=[one.image.sha256 for one in last.sources] if last else (),
+            pictured=seen.ids if self.pictures and self.by != "words" else None,
         )
 
     def _fitting(self, text: str) -> str:

@@ -4,6 +4,7 @@ Similarity finds pictures that look like a question; it cannot say which of them
 both: what is near, and what the metadata of the whole library says.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,12 @@ from imagerag.agent.answering.vocabulary import Entry, Vocabulary, value_of, wri
 _SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least"}
 _MOST_VALUES: Final = 40
 
+NOTHING_LIKE_IT: Final = "nothing in the library is like the picture"
+_SPOKEN_OF: Final = "only what the answer before spoke of was looked at"
+_LIKE_IT: Final = "only what is like the picture was looked at"
+_SHOWN: Final = re.compile(r"\b(this|these|it|its|same|similar|alike|ours|mine|my)\b")
+"""Words that mean what the question's own picture shows."""
+
 
 def look_up(
     question: str,
@@ -26,6 +33,7 @@ def look_up(
     similarity: Mapping[str, float] | None = None,
     before: str | None = None,
     spoken_of: Collection[str] = (),
+    pictured: Collection[str] | None = None,
 ) -> Finding:
     """What the metadata of `rows` says to a question.
 
@@ -34,12 +42,18 @@ def look_up(
         similarity: cosine with the question by id; orders what no number orders.
         before: the question before this one in the same thread.
         spoken_of: ids that the answer before this one spoke of, for "which of those".
+        pictured: ids of what is like the picture that the question came with; None where it came with none.
     """
     vocabulary = Vocabulary.of(rows)
     understood = read(question, vocabulary, synonyms or {})
     if before is not None and (_goes_on(understood) or _turns(understood)):
         understood = _continued(understood, read(before, vocabulary, synonyms or {}), vocabulary)
     known = {entry.id for entry in vocabulary.entries}
+    if pictured is not None and _is_of_the_picture(understood):
+        those = frozenset(pictured) & known
+        if not those:
+            return Finding(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
+        return _Search(vocabulary, understood, similarity or {}, those, _LIKE_IT).finding()
     those = frozenset(spoken_of) & known if _looks_back(understood) else frozenset[str]()
     return _Search(vocabulary, understood, similarity or {}, those).finding()
 
@@ -78,6 +92,13 @@ def _turns(understood: Read) -> bool:
     return bool(ask.continues and order and not order.compared and loose and not ask.those and not ask.it)
 
 
+def _is_of_the_picture(understood: Read) -> bool:
+    """Whether a question that came with a picture is about what it shows: it says so, or names nothing else."""
+    ask = understood.ask
+    own = ask.order or ask.count or ask.average or ask.total or ask.lists or ask.limits
+    return bool(_SHOWN.search(ask.text)) or not (understood.terms or own)
+
+
 def _looks_back(understood: Read) -> bool:
     ask = understood.ask
     loose = not understood.terms and not understood.unknown
@@ -103,6 +124,7 @@ class _Search:
     read: Read
     similarity: Mapping[str, float]
     those: frozenset[str]
+    why_those: str = _SPOKEN_OF
 
     @property
     def ask(self) -> Ask:
@@ -110,7 +132,7 @@ class _Search:
 
     def finding(self) -> Finding:
         pool = [entry for entry in self.vocabulary.entries if not self.those or entry.id in self.those]
-        notes = ("only what the answer before spoke of was looked at",) if self.those else ()
+        notes = (self.why_those,) if self.those else ()
         blank = Finding(rows=len(pool), unknown=self.read.unknown, notes=notes)
         bound = self._relative() if self._is_relative() else self._bound()
         if bound is None:

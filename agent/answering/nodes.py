@@ -1,6 +1,7 @@
 """The nodes of the answering graph: retrieve, answer, answer without, finish."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal, cast
@@ -10,7 +11,8 @@ from langgraph.runtime import Runtime
 from imagerag.agent import clock
 from imagerag.agent.answering.gathering import Gatherer
 from imagerag.agent.answering.lookup import told
-from imagerag.agent.answering.state import AskState, AskUpdate
+from imagerag.agent.answering.picturing import nothing_alike
+from imagerag.agent.answering.state import AskState, AskUpdate, question_name
 from imagerag.agent.answering.values import (
     MAX_ANSWER,
     MAX_CITATIONS,
@@ -25,19 +27,30 @@ from imagerag.agent.answering.values import (
     Reply,
     Source,
     short,
+    takes_pictures,
 )
 from imagerag.agent.calls import Calls, Failed
-from imagerag.agent.errors import BackendError, BudgetExceededError, ImageRAGError, JudgeReplyError, RefusalError
+from imagerag.agent.errors import (
+    BackendError,
+    BlobError,
+    BudgetExceededError,
+    ImageRAGError,
+    JudgeReplyError,
+    RefusalError,
+    UsageError,
+)
 from imagerag.agent.journal import Journal
-from imagerag.agent.ports import ImagePart, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.state import RunState
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import ImageRef, Knobs
 from imagerag.formatting.numbers import cosine, counted
 
 EARLIER: Final = 6
 """How many of a thread's last questions and answers an answerer is told."""
 KEPT: Final = 50
+_SEARCHED_WITH: Final = "the answerer looks at no picture: yours was only searched with"
+_UNSEEN: Final = "the answerer looks at no picture, and it was not searched with: --by both"
 """How many of them a thread keeps."""
 
 
@@ -47,28 +60,35 @@ class AnsweringNodes:
 
     Attributes:
         library: None means that nothing is ever found.
+        blobs: where the pictures are that questions come with; None takes none.
         journal: None keeps no answers.
         failed: what failing tries of a node called, until the try that succeeds takes it over.
     """
 
     answerer: Answerer
     library: ReferenceLibrary | None
+    blobs: BlobStore | None = None
     journal: Journal | None = None
     failed: Failed = field(default_factory=dict)
 
     async def retrieve(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
         """Find what may hold the answer: what is similar, what the metadata says, what was just spoken of."""
+        given, by = state.get("images") or [], state.get("by") or "words"
+        shown, notes = await self._to_be_shown(state)
         if self.library is None:
-            return {"notes": ["there is no library"]}
-        gathered = await Gatherer(self.library, self.answerer, runtime.context).gather(
+            return {"shown": shown, "notes": [*notes, "there is no library"]}
+        pictures = [(await self._own(image)).data for image in given]
+        gathered = await Gatherer(self.library, self.answerer, runtime.context, pictures, by).gather(
             state["question"], _of_library(state)
         )
         return {
+            "shown": shown,
+            "image_threshold": gathered.image_threshold,
             "sources": list(gathered.sources),
             "finding": gathered.finding,
             "lookup": told(gathered.finding) if gathered.finding else "",
             "threshold": gathered.threshold,
-            "notes": list(gathered.notes),
+            "notes": [*notes, *gathered.notes],
         }
 
     async def answer(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
@@ -77,14 +97,15 @@ class AnsweringNodes:
         accepted = [found for found in state["sources"] if found.number]
         parts = {found.image.sha256: await self._part(found) for found in accepted} if self.answerer.looks else {}
         sources = [Source.of(found, parts.get(found.image.sha256)) for found in accepted]
-        finding = state["finding"]
+        finding, own = state["finding"], await self._shown(state)
+        asked = _asked(state, earlier)
         content = {
-            **_asked(state, earlier),
-            "sources": [found.model_dump(mode="json") for found in accepted],
-            "images": [found.image.sha256 for found in accepted] if self.answerer.looks else [],
+            **asked,
+            "sources": [_kept(found) for found in accepted],
+            "images": [*asked.get("images", ()), *(f.image.sha256 for f in accepted if self.answerer.looks)],
             "finding": finding.model_dump(mode="json") if finding else None,
         }
-        ask = partial(self.answerer.answer, state["question"], sources, finding=finding, earlier=earlier)
+        ask = partial(self.answerer.answer, state["question"], sources, finding=finding, earlier=earlier, **own)
         try:
             answered = await calls.make_readable(
                 "answer", self.answerer.identity, Answered, content, lambda v: ask(variation=v)
@@ -99,7 +120,9 @@ class AnsweringNodes:
     async def answer_without(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
         """Ask the same model the same question without any source. That this fails takes nothing from the answer."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
-        ask = partial(self.answerer.answer_without, state["question"], earlier=earlier)
+        ask = partial(
+            self.answerer.answer_without, state["question"], earlier=earlier, **await self._shown(state)
+        )
         try:
             answered = await calls.make_readable(
                 "answer.without", self.answerer.identity, Answered, _asked(state, earlier), lambda v: ask(variation=v)
@@ -124,6 +147,7 @@ class AnsweringNodes:
             outcome=ending.outcome,
             library=state["library"],
             sources=tuple(spoken_of[:MAX_CITATIONS]),
+            images=tuple(state.get("images") or state.get("shown") or ()),
         )
         earlier = [*(state.get("earlier") or []), exchange][-KEPT:]
         return {"ending": ending, "reply": reply, "earlier": earlier, "asked": state.get("asked", 0) + 1}
@@ -138,6 +162,9 @@ class AnsweringNodes:
             of = "the only picture" if finding.rows == 1 else counted(finding.rows, "picture")
             those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
             why = f"The library holds nothing like that: of {of} none has {finding.condition}.{those}"
+        elif pictured := [one.image_similarity for one in state["sources"] if one.image_similarity is not None]:
+            told_ = nothing_alike(max(pictured), state.get("image_threshold"))
+            why = f"The library holds nothing similar enough to answer from ({told_})."
         elif state["sources"]:
             near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)
             limit = state["threshold"]
@@ -156,7 +183,37 @@ class AnsweringNodes:
         tariffs = {"answer": tariff_of(self.answerer)}
         calls = Calls.of(cast(RunState, state), runtime, self.journal, self.failed, tariffs)
         calls.round = state.get("asked", 0)
+        calls.run_id = question_name(cast(dict[str, Any], state), calls.run_id)
         return calls
+
+    async def _to_be_shown(self, state: AskState) -> tuple[list[ImageRef], list[str]]:
+        """The person's own pictures that the answerer is shown, and what is to be said of that.
+
+        A follow-up that comes with none is shown those of the question before it, where they are still there.
+        """
+        given = list(state.get("images") or [])
+        if not takes_pictures(self.answerer):
+            note = _UNSEEN if state.get("by") == "words" else _SEARCHED_WITH
+            return [], [note] if given else []
+        if given or not (earlier := _earlier(state)):
+            return given, []
+        before: list[ImageRef] = []
+        for image in earlier[-1].images:
+            with suppress(BlobError):
+                await self._own(image)
+                before.append(image)
+        return before, ["the picture of the question before was shown again"] if before else []
+
+    async def _shown(self, state: AskState) -> dict[str, list[ImagePart]]:
+        """The person's own pictures as an argument; none for an answerer that takes none."""
+        shown = state.get("shown") or []
+        return {"pictures": [await self._own(image) for image in shown]} if shown else {}
+
+    async def _own(self, image: ImageRef) -> ImagePart:
+        if self.blobs is None:
+            raise UsageError("a question can come with no picture here: there is no store for pictures")
+        data, media_type = await self.blobs.for_models(image.sha256)
+        return ImagePart(data=data, media_type=media_type, role="subject")
 
     async def _part(self, found: Found) -> ImagePart:
         assert self.library is not None, "sources come from a library"
@@ -197,7 +254,16 @@ def ending_of(error: BaseException, node: str) -> AskEnding:
 def _asked(state: AskState, earlier: Sequence[Exchange]) -> dict[str, Any]:
     """What decides an answer besides its sources. A thread's next question is another one, even in the same words."""
     told_ = [[one.question, one.answer] for one in earlier]
-    return {"question": state["question"], "earlier": told_, "turn": state.get("asked", 0)}
+    asked = {"question": state["question"], "earlier": told_, "turn": state.get("asked", 0)}
+    if own := [image.sha256 for image in state.get("shown") or ()]:
+        asked |= {"pictures": own, "images": own}  # the latter are what is counted where prices are known
+    return asked
+
+
+def _kept(found: Found) -> dict[str, Any]:
+    """A source as what decides an answer; what was found by words alone, as before there were pictures."""
+    kept = found.model_dump(mode="json")
+    return kept if found.image_similarity is not None else {k: v for k, v in kept.items() if k != "image_similarity"}
 
 
 def _earlier(state: AskState) -> list[Exchange]:

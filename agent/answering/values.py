@@ -33,11 +33,18 @@ class AnswerOutcome(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     UNAVAILABLE = "unavailable"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
-By = Literal["similarity", "metadata", "earlier"]
-"""Why a picture is a source: its similarity to the question; what its metadata says; an earlier answer of the thread
-spoke of it."""
+MAX_PICTURES: Final = 8
+"""Pictures that one question may come with."""
+
+By = Literal["similarity", "picture", "metadata", "earlier"]
+"""Why a picture is a source: its similarity to the question's words, or to the question's picture; what its metadata
+says; an earlier answer of the thread spoke of it."""
+
+SearchBy = Literal["image", "words", "both"]
+"""What a library is searched with: the question's pictures, its words (in its metadata, too), or both."""
 
 
 class Described(Protocol):
@@ -75,13 +82,16 @@ class Found(Value):
 
     Attributes:
         number: what citations call it, from 1; None when it was not accepted.
-        similarity: cosine with the question; None when its metadata found it, far from the nearest.
+        similarity: cosine with the question's words; None when something else found it, far from the nearest.
+        image_similarity: cosine with the nearest of the question's pictures; None where none was searched with, or it
+            is far from the nearest.
         by: why it was looked at.
     """
 
     number: int | None = Field(default=None, ge=1)
     image: ImageRef
     similarity: Similarity | None = None
+    image_similarity: Similarity | None = None
     by: By = "similarity"
     title: str = ""
     caption: str = ""
@@ -92,12 +102,15 @@ class Found(Value):
     licence: str = ""
 
     @classmethod
-    def of(cls, row: Described, *, similarity: float | None, by: By) -> "Found":
+    def of(
+        cls, row: Described, *, similarity: float | None, by: By, image_similarity: float | None = None
+    ) -> "Found":
         """From what a library knows, texts cut to a bounded length: nobody's metadata floods an answer."""
         metadata = {short(key, _MAX_TITLE): _bounded(value) for key, value in list(row.metadata.items())[:_MAX_KEYS]}
         return cls(
             image=row.image,
             similarity=similarity,
+            image_similarity=image_similarity,
             by=by,
             title=short(row.title, _MAX_TITLE),
             caption=short(row.caption, _MAX_TEXT),
@@ -168,13 +181,14 @@ class Citation(Value):
 
 
 class Exchange(Value):
-    """An earlier question of a thread, its answer, and the pictures it spoke of."""
+    """An earlier question of a thread, its answer, the pictures it spoke of, and those that it came with."""
 
     question: str
     answer: str
     outcome: AnswerOutcome
     library: str | None = None
     sources: tuple[Found, ...] = ()
+    images: tuple[ImageRef, ...] = ()
 
 
 class Reply(Value):
@@ -203,7 +217,8 @@ class Source:
     Attributes:
         number: what a citation calls it, from 1.
         image: the pixels; None for an answerer that does not look.
-        similarity: cosine with the question, where that is known.
+        similarity: cosine with the question's words, where that is known.
+        image_similarity: cosine with the nearest of the question's pictures, where that is known.
     """
 
     number: int
@@ -216,6 +231,7 @@ class Source:
     author: str = ""
     licence: str = ""
     similarity: float | None = None
+    image_similarity: float | None = None
     by: By = "similarity"
 
     @classmethod
@@ -233,6 +249,7 @@ class Source:
             author=found.author,
             licence=found.licence,
             similarity=found.similarity,
+            image_similarity=found.image_similarity,
             by=found.by,
         )
 
@@ -258,6 +275,9 @@ class Answerer(Protocol):
 
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
 
+    An attribute is optional: `takes_pictures`, whether it can be shown the pictures that a question comes with. One
+    that does not say is never handed any.
+
     Attributes:
         identity: `provider:model`.
         looks: whether it wants the pixels; one that does not is handed more sources.
@@ -279,16 +299,30 @@ class Answerer(Protocol):
         finding: Finding | None,
         earlier: Sequence[Exchange],
         variation: Variation,
+        pictures: Sequence[ImagePart] = (),
     ) -> Answered:
         """Answer from `sources` alone; `finding` is what a look-up in the library's metadata gave, where one was made.
 
-        `earlier` are the thread's last questions and answers, oldest first.
+        `earlier` are the thread's last questions and answers, oldest first. `pictures` are the person's own, which the
+        question is about: no sources.
         """
         ...
 
-    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
-        """Answer without any source, for comparison."""
+    async def answer_without(
+        self,
+        question: str,
+        *,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+        pictures: Sequence[ImagePart] = (),
+    ) -> Answered:
+        """Answer without any source, for comparison; `pictures` are the person's own."""
         ...
+
+
+def takes_pictures(answerer: object) -> bool:
+    """Whether an answerer can be shown the pictures that a question comes with; one that does not say cannot."""
+    return bool(getattr(answerer, "takes_pictures", False))
 
 
 STATE_TYPES: Final = (AnswerOutcome, Found, Part, Finding, Citation, Exchange, Reply, AskEnding)

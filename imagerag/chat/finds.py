@@ -44,6 +44,7 @@ NEXT: Final[Mapping[AnswerOutcome, str]] = {
     AnswerOutcome.BUDGET_EXHAUSTED: "tell the user.",
     AnswerOutcome.UNAVAILABLE: "tell the user; later may work.",
     AnswerOutcome.FAILED: "try once more, then tell the user the reason.",
+    AnswerOutcome.CANCELLED: "ask again if the user still wants to know.",
 }
 """What to do now, after each outcome of a question."""
 

@@ -47,6 +47,7 @@ ANSWERS: Final[Mapping[str, Label]] = {
     "budget_exhausted": Label("budget spent", "the allowed calls, money or time are spent", "warn"),
     "unavailable": Label("unavailable", "the model that answers could not be reached", "calm"),
     "failed": Label("failed", "an error ended it", "bad"),
+    "cancelled": Label("cancelled", "the question was stopped before its end", "calm"),
 }
 """How a question to a library ended."""
 
@@ -122,6 +123,7 @@ ORIGINS: Final[Mapping[str, str]] = {"generated": "drawn", "handed_in": "handed 
 
 FOUND_BY: Final[Mapping[str, str]] = {
     "similarity": "by similarity",
+    "picture": "by your picture",
     "metadata": "by its metadata",
     "earlier": "from the answer before",
 }

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from imagerag.agent.answering.lookup import NOTHING_LIKE_IT
 from imagerag.agent.answering.values import MAX_CITATIONS, Answered, Citation, Exchange, Finding, Part, Source
 from imagerag.agent.answering.vocabulary import written
-from imagerag.agent.ports import FREE, Embedder, Tariff
+from imagerag.agent.ports import FREE, Embedder, ImagePart, Tariff
 from imagerag.agent.types import Variation
 from imagerag.formatting.numbers import counted
 
@@ -47,11 +48,19 @@ class MetadataAnswerer:
         finding: Finding | None,
         earlier: Sequence[Exchange],
         variation: Variation,
+        pictures: Sequence[ImagePart] = (),
     ) -> Answered:
         """Put the finding into words; every picture that is named is cited."""
         return _Answer(sources, finding).worded()
 
-    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+    async def answer_without(
+        self,
+        question: str,
+        *,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+        pictures: Sequence[ImagePart] = (),
+    ) -> Answered:
         """Nothing: without a library there is no metadata."""
         note = "this answerer has no model: without the library it knows nothing"
         return Answered(text="", held=False, notes=(note,), cost_usd=0.0)
@@ -149,12 +158,14 @@ class _Answer:
 
     def _unclear(self) -> str:
         finding = self.finding
-        if finding.unknown:
+        if NOTHING_LIKE_IT in finding.notes:
+            text = "I look at no picture myself, and I can say nothing of this one."
+        elif finding.unknown:
             words = ", ".join(f"“{word}”" for word in finding.unknown[:8])
             text = f"I do not understand the whole question: nothing in the library's metadata says {words}."
         else:
             text = "I do not understand the question: I can filter, order, count and average by the metadata."
-        if finding.ids and finding.condition:
+        if finding.ids and (finding.condition or finding.notes):
             return f"{text} Without that, it is {self._all()}, {self._examples()}."
         near = self.listed[:_EXAMPLES]
         return f"{text} The nearest by similarity: {self._named(near, lambda s: s.caption)}." if near else text

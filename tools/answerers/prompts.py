@@ -41,6 +41,17 @@ _ASK: Final = (
 )
 
 
+_OWN: Final = (
+    "The pictures marked QUESTION PICTURE are the person's own, who asks: they show what the question is about. They "
+    "are no sources and are never cited; the answer rests on the sources, compared with them where that is asked."
+)
+
+
+def own_picture_text(number: int) -> str:
+    """What stands before a picture that the question came with."""
+    return f"QUESTION PICTURE {number} (the person's own, no source):"
+
+
 def source_text(source: Source) -> str:
     """A source in words, beside its picture."""
     fields: list[tuple[str, Any]] = [
@@ -56,10 +67,16 @@ def source_text(source: Source) -> str:
 
 
 def question(
-    text: str, *, finding: Finding | None, earlier: Sequence[Exchange], sources: Sequence[Source], wording: int
+    text: str,
+    *,
+    finding: Finding | None,
+    earlier: Sequence[Exchange],
+    sources: Sequence[Source],
+    wording: int,
+    pictures: int = 0,
 ) -> str:
-    """The question, what came before it, and the form of the answer."""
-    parts = []
+    """The question, what came before it, and the form of the answer; `pictures` of the person's own are shown."""
+    parts = [_OWN] if pictures else []
     if finding is not None and finding.kind != "unknown":
         named = [f"{source.number}" for source in sources if source.id in finding.ids]
         which = f" The first of these, in order, are the sources {', '.join(named)}." if named else ""
@@ -70,9 +87,11 @@ def question(
     return "\n\n".join(parts)
 
 
-def plain_question(text: str, earlier: Sequence[Exchange]) -> str:
+def plain_question(text: str, earlier: Sequence[Exchange], *, pictures: int = 0) -> str:
     """The question alone, with what was asked (not what was answered: that came from the library) before it."""
     before = "".join(f"EARLIER QUESTION: {quoted(one.question)}\n" for one in earlier)
+    if pictures:
+        before = f"The pictures marked QUESTION PICTURE show what the question is about.\n{before}"
     return f"{before}QUESTION: {quoted(text)}\n\nAnswer in at most five sentences of plain text."
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.answering.values import Answered, Exchange, Finding, Source
 from imagerag.agent.errors import JudgeReplyError, SpecError
-from imagerag.agent.ports import Embedder, Tariff
+from imagerag.agent.ports import Embedder, ImagePart, Tariff
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation
 from imagerag.tools.answerers import prompts
@@ -38,6 +38,7 @@ class VlmAnswerer:
     chat: Chat
     longest_side: int = LONGEST_SIDE
     looks: bool = True
+    takes_pictures: bool = True
 
     @property
     def identity(self) -> str:
@@ -62,28 +63,43 @@ class VlmAnswerer:
         finding: Finding | None,
         earlier: Sequence[Exchange],
         variation: Variation,
+        pictures: Sequence[ImagePart] = (),
     ) -> Answered:
-        """Show the sources, ask, and read the answer with its citations.
+        """Show the person's own pictures and the sources, ask, and read the answer with its citations.
 
         Raises:
             RefusalError: content policy.
             BackendError: the model did not answer.
             JudgeReplyError: the answer could not be read, or nothing supports it.
         """
-        parts: list[str | Picture] = []
+        parts = await self._own(pictures)
         for source in sources:
             parts.append(prompts.source_text(source))
             if source.image is not None:
                 parts.append(await in_thread(scaled, source.image.data, self.longest_side))
         parts.append(
-            prompts.question(question, finding=finding, earlier=earlier, sources=sources, wording=variation.wording)
+            prompts.question(
+                question,
+                finding=finding,
+                earlier=earlier,
+                sources=sources,
+                wording=variation.wording,
+                pictures=len(pictures),
+            )
         )
         turns = [Turn("system", (prompts.SYSTEM,)), Turn("user", tuple(parts))]
         reply = await self.chat.ask(turns, schema=ANSWER, variation=variation)
         said = read_answer(reply.text, len(sources))
         return Answered(text=said.text, cited=said.cited, held=said.held, raw=reply.text, **told(reply))
 
-    async def answer_without(self, question: str, *, earlier: Sequence[Exchange], variation: Variation) -> Answered:
+    async def answer_without(
+        self,
+        question: str,
+        *,
+        earlier: Sequence[Exchange],
+        variation: Variation,
+        pictures: Sequence[ImagePart] = (),
+    ) -> Answered:
         """Ask the same without any source.
 
         Raises:
@@ -91,9 +107,10 @@ class VlmAnswerer:
             BackendError: the model did not answer.
             JudgeReplyError: it answered with nothing.
         """
+        own = await self._own(pictures)
         turns = [
             Turn("system", (prompts.PLAIN_SYSTEM,)),
-            Turn("user", (prompts.plain_question(question, earlier),)),
+            Turn("user", (*own, prompts.plain_question(question, earlier, pictures=len(pictures)))),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         text = clean(reply.text)
@@ -101,6 +118,13 @@ class VlmAnswerer:
         if not text:
             raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
         return Answered(text=text, held=False, raw=reply.text, **told(reply))
+
+    async def _own(self, pictures: Sequence[ImagePart]) -> list[str | Picture]:
+        """The person's own pictures, each marked as that."""
+        parts: list[str | Picture] = []
+        for number, picture in enumerate(pictures, start=1):
+            parts += [prompts.own_picture_text(number), await in_thread(scaled, picture.data, self.longest_side)]
+        return parts
 
 
 def vlm_answerer(
