@@ -136,9 +136,7 @@ class Asker:
         opened = await self.wiring.library(library) if library else None
         await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
         async with self._conversations.use() as saver, self.wiring.journal() as journal:
-            workflow = build_answering(
-                answerer=answerer, library=opened, blobs=self.wiring.blobs, journal=journal
-            )
+            workflow = build_answering(answerer=answerer, library=opened, blobs=self.wiring.blobs, journal=journal)
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
 
     @cached_property

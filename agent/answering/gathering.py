@@ -192,7 +192,8 @@ class Gatherer:
             question,
             rows,
             synonyms=self.answerer.synonyms,
-            similarity=similar,
+            # What is like the picture comes first, by how like it is.
+            similarity={**similar, **{sha: 2 + seen.similar[sha] for sha in seen.ids}},
             before=last.question if last else None,
             spoken_of=[one.image.sha256 for one in last.sources] if last else (),
             pictured=seen.ids if self.pictures and self.by != "words" else None,

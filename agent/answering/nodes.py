@@ -120,9 +120,7 @@ class AnsweringNodes:
     async def answer_without(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
         """Ask the same model the same question without any source. That this fails takes nothing from the answer."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
-        ask = partial(
-            self.answerer.answer_without, state["question"], earlier=earlier, **await self._shown(state)
-        )
+        ask = partial(self.answerer.answer_without, state["question"], earlier=earlier, **await self._shown(state))
         try:
             answered = await calls.make_readable(
                 "answer.without", self.answerer.identity, Answered, _asked(state, earlier), lambda v: ask(variation=v)

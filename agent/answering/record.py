@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.answering.values import AnswerOutcome, AskEnding, By, Found, Reply, SearchBy
 from imagerag.agent.types import Call, ImageRef, Scalar, assumed_cost, cost_of_calls, unsettled_cost
 
-
 UNFINISHED: Final = AskEnding(
     outcome=AnswerOutcome.CANCELLED, reason="stopped before its end, or somebody is still answering it"
 )
@@ -185,9 +184,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     numbered = {found.number: found for found in sources if found.number}
     cost_usd = cost_of_calls(calls)
     # One that was stopped is not among those that have ended.
-    turn = max(len(state.get("earlier") or []), state.get("asked") or 0) + (
-        ending.outcome is AnswerOutcome.CANCELLED
-    )
+    turn = max(len(state.get("earlier") or []), state.get("asked") or 0) + (ending.outcome is AnswerOutcome.CANCELLED)
     record = AnswerRecord(
         thread_id=thread_id,
         turn=turn,

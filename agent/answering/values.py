@@ -102,9 +102,7 @@ class Found(Value):
     licence: str = ""
 
     @classmethod
-    def of(
-        cls, row: Described, *, similarity: float | None, by: By, image_similarity: float | None = None
-    ) -> "Found":
+    def of(cls, row: Described, *, similarity: float | None, by: By, image_similarity: float | None = None) -> "Found":
         """From what a library knows, texts cut to a bounded length: nobody's metadata floods an answer."""
         metadata = {short(key, _MAX_TITLE): _bounded(value) for key, value in list(row.metadata.items())[:_MAX_KEYS]}
         return cls(

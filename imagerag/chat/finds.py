@@ -60,7 +60,8 @@ def tell_answer(found: AnswerReport) -> str:
         head.append(f"Without the library the model says: {quoted(found.without_library, 250)}")
     if found.citations:
         head.append(f"Supported by ({FOREIGN}):")
-    cost = f"Cost: {cost_words(found.cost_usd, found.unpriced)} ({model_calls(found.calls, found.reused)})"
+    spent = cost_words(found.cost_usd, found.unpriced, found.assumed_usd, found.unsettled_usd)
+    cost = f"Cost: {spent} ({model_calls(found.calls, found.reused)})"
     tail = [cost, f"thread: {found.thread_id}", f"Next: {NEXT[found.outcome]}"]
     return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
 

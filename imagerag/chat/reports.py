@@ -52,6 +52,7 @@ class ReferenceReport(Value):
     uri: str
     role: Literal["reference", "subject", "hit", "offered", "cited"] = "reference"
     similarity: float | None = None
+    image_similarity: Annotated[float | None, Field(description="Cosine with the question's own picture.")] = None
     accepted: Annotated[bool | None, Field(description="Whether a run would use it by itself.")] = None
     concept: Annotated[str, Field(description="What of the prompt it stands for.")] = ""
     supports: Annotated[str, Field(description="What of the answer it supports.")] = ""
@@ -84,6 +85,8 @@ class RunReport(Value):
     calls: int = 0
     reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
+    assumed_usd: Annotated[float, Field(description="Of that, assumed where no price is known.")] = 0.0
+    unsettled_usd: Annotated[float, Field(description="Of that, what calls without an answer may have cost.")] = 0.0
     unpriced: tuple[str, ...] = ()
     elapsed_s: float = 0.0
     continues: str | None = None
@@ -147,6 +150,8 @@ class AnswerReport(Value):
     calls: int = 0
     reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
+    assumed_usd: Annotated[float, Field(description="Of that, assumed where no price is known.")] = 0.0
+    unsettled_usd: Annotated[float, Field(description="Of that, what calls without an answer may have cost.")] = 0.0
     unpriced: tuple[str, ...] = ()
 
 
@@ -190,6 +195,8 @@ def run_report(record: RunRecord) -> RunReport:
         calls=sum(record.calls.values()),
         reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
+        assumed_usd=record.assumed_usd,
+        unsettled_usd=record.unsettled_usd,
         unpriced=_unpriced(record.unpriced),
         elapsed_s=record.elapsed_s,
         continues=line(record.continues.run_id, SHORT) if record.continues else None,
@@ -263,6 +270,7 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
             uri=uri(one.id),
             role="cited",
             similarity=one.similarity,
+            image_similarity=one.image_similarity,
             title=line(one.title, SHORT),
             licence=line(one.licence, SHORT),
             supports=line(one.supports, SHORT),
@@ -281,6 +289,8 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
         calls=sum(record.calls.values()),
         reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
+        assumed_usd=record.assumed_usd,
+        unsettled_usd=record.unsettled_usd,
         unpriced=_unpriced(record.unpriced),
     )
 

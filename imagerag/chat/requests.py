@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from imagerag.agent.answering.values import MAX_PICTURES
 from imagerag.chat.words import line
 from imagerag.formatting.messages import wrong
 from imagerag.graphs.given import MAX_PROMPT, MAX_QUESTION, storable
@@ -119,7 +120,7 @@ Deadline = Annotated[
 ]
 
 
-_LISTS: Final = frozenset({"choose", "keep", "licences", "subjects", "tags", "use", "where", "without"})
+_LISTS: Final = frozenset({"choose", "images", "keep", "licences", "subjects", "tags", "use", "where", "without"})
 
 
 def _unpacked(value: object) -> object:
@@ -277,6 +278,13 @@ class AskLibrary(Request):
     """Arguments of `ask_library`."""
 
     question: Question = Field(description="The user's question, whole and in plain words.")
+    images: Annotated[tuple[Source, ...], Field(max_length=MAX_PICTURES)] = Field(
+        default=(),
+        description="Pictures of the user's own that the question is about: file paths, or image://SHA256.",
+    )
+    by: Literal["image", "words", "both"] | None = Field(
+        default=None, description="What to search with: these pictures, the words, or both (the default with pictures)."
+    )
     library: Library = None
     thread: RunId | None = Field(
         default=None, description="For a follow-up question: the thread that the earlier answer named."
@@ -337,7 +345,8 @@ DESCRIPTIONS: Final = {
     ),
     "ask_library": (
         "Answer a question from the pictures of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), citing which picture supports what. Says so when they do not hold the answer: then tell the "
+        "categories, ...), citing which picture supports what; also a question about a picture of the user's own "
+        "(images): what it shows, whether the library has it. Says so when they do not hold the answer: then tell the "
         "user that, and do not guess. For finding pictures use search_references."
     ),
     "view_image": (

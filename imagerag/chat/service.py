@@ -262,6 +262,7 @@ class ChatService:
         )
 
     async def _ask(self, request: AskLibrary) -> ToolAnswer:
+        images = [await self.pictures.read(image, request.library) for image in request.images]
         async with self._spending(request) as (share, limits):
             record = await self.rag.ask(
                 request.question,
@@ -269,6 +270,8 @@ class ChatService:
                 thread=request.thread,
                 follow_up=True,
                 compare=request.compare,
+                images=images,
+                by=request.by,
                 **limits,
             )
             share.book(sum(record.calls.values()), record.cost_usd)

@@ -147,15 +147,21 @@ def _score(record: RunRecord, index: int | None) -> str:
 def _account(record: RunRecord) -> list[str]:
     calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
     spent = f"{calls}, {seconds(record.elapsed_s)}"
-    return [f"Cost: {cost_words(record.cost_usd, record.unpriced)} ({spent})", f"run_id: {line(record.run_id, 100)}"]
+    cost = cost_words(record.cost_usd, record.unpriced, record.assumed_usd, record.unsettled_usd)
+    return [f"Cost: {cost} ({spent})", f"run_id: {line(record.run_id, 100)}"]
 
 
-def cost_words(cost_usd: float | None, unpriced: Sequence[str]) -> str:
-    """What something cost; what is not known is never called nothing."""
+def cost_words(
+    cost_usd: float | None, unpriced: Sequence[str], assumed_usd: float = 0.0, unsettled_usd: float = 0.0
+) -> str:
+    """What something cost; what is not known is never called nothing, and what nobody answered is told apart."""
     of = f" for {listed(unpriced, 40, most=2)}" if unpriced else ""
+    told = dollars(cost_usd, assumed_usd, unsettled_usd)
     if cost_usd is None or not of:
-        return f"{dollars(cost_usd)}{of}"
-    return f"{dollars(cost_usd)} at most, assumed{of}, whose price is not known"
+        return f"{told}{of}"
+    if assumed_usd or unsettled_usd:
+        return f"{told}{of}, whose price is not known"
+    return f"{told} at most, assumed{of}, whose price is not known"
 
 
 def _next(record: RunRecord) -> str:

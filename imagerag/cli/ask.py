@@ -10,9 +10,12 @@ import click
 
 from imagerag.agent.answering.record import AnswerRecord
 from imagerag.agent.answering.values import AnswerOutcome
+from imagerag.agent.errors import ImageRAGError
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.files import overwrite_option, sheet_of
+from imagerag.cli.beside import beside
+from imagerag.cli.failures import STOPPED
+from imagerag.cli.files import apart, document_of, overwrite_option, sheet_of
 from imagerag.cli.generate import read_prompt
 from imagerag.cli.narrate import first_time
 from imagerag.cli.options import (
@@ -26,7 +29,8 @@ from imagerag.cli.options import (
 )
 from imagerag.cli.view import accent, bold, clean, columns, dim, say, say_all, say_json, short, table
 from imagerag.export import write_file
-from imagerag.formatting.numbers import cosine, counted, dollars
+from imagerag.formatting.numbers import dollars
+from imagerag.report.answer_words import WITH, WITHOUT, closeness, looked_at, said, said_without
 
 EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     AnswerOutcome.ANSWERED: 0,
@@ -36,11 +40,12 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     AnswerOutcome.UNREADABLE: 1,
     AnswerOutcome.UNAVAILABLE: 1,
     AnswerOutcome.FAILED: 1,
+    AnswerOutcome.CANCELLED: STOPPED,
 }
 
 
 @click.command("ask")
-@click.argument("question")
+@click.argument("question", required=False)
 @library_option
 @click.option(
     "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
@@ -49,11 +54,17 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 @click.option(
     "--answerer", metavar="SPEC", help="What answers: a model, or metadata (no model)  [env: IMAGERAG_ANSWERER]"
 )
+@click.option("--image", "images", multiple=True, metavar="FILE", help="A picture of yours that the question is about.")
+@click.option(
+    "--by",
+    type=click.Choice(["image", "words", "both"]),
+    help="Search with your picture, the words, or both.  [default: all that is given]",
+)
 @click.option("-k", type=click.IntRange(1, 100), default=8, metavar="N", help="Pictures taken for their similarity.")
 @threshold_option
 @filter_options
 @click.option("--thread", metavar="ID", help="Ask on: the thread of an earlier answer, or a name of your own.")
-@click.option("--compare", is_flag=True, help="Also show what the same model says without the library.")
+@click.option("--compare", is_flag=True, help="Beside it, what the same model says without the library.")
 @click.option(
     "--journal",
     type=click.Choice(["record", "reuse", "replay"]),
@@ -62,6 +73,7 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 )
 @limit_options
 @click.option("--sheet", callback=sheet_of, metavar="FILE", help="Also write a picture (PNG) of what was retrieved.")
+@click.option("--out", callback=document_of, metavar="FILE", help="Also write it as one document: .html or .md.")
 @overwrite_option
 @json_option
 @quiet_option
@@ -69,12 +81,13 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 def ask_command(
     globals_: Globals,
     /,
-    question: str,
+    question: str | None,
     library: str | None,
     preset: str | None,
     judge: str | None,
     answerer: str | None,
     sheet: Path | None,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -82,35 +95,71 @@ def ask_command(
     """Answer QUESTION from the pictures of a library and what is written about them, and from nothing else.
 
     The answer says which picture supports what, or that the library does not hold it. QUESTION can be "-": then it is
-    read from stdin. Exit codes: 0 answered, 3 not held by the library, 4 refused, 5 budget spent, 1 no readable answer
-    or none at all.
+    read from stdin. Without one, --thread ID shows its last answer again. Exit codes: 0 answered, 3 not held by the
+    library, 4 refused, 5 budget spent, 1 no readable answer or none at all, 130 stopped with Ctrl-C.
     """
+    if question is None and not options["thread"]:
+        raise click.UsageError("say what you want to know: imagerag ask QUESTION")
+    apart((sheet, out), options["images"])
     text = read_prompt() if question == "-" else question
     rag = ImageRAG(preset=preset, judge=judge, answerer=answerer, library=library, home=globals_.home)
-    if not quiet:
+    if not quiet and text is not None:
         told = f"library {rag.settings.library or 'none'} · answered by {rag.answerer_spec}"
         say_all([dim(short(told, 200)), *first_time(rag)], err=True)
+    if options["thread"] is None:
+        from imagerag.graphs.runner import new_run_id
+
+        options["thread"] = new_run_id()  # named here, so that a question that is stopped can be told of
 
     async def ask() -> AnswerRecord:
-        record = await rag.ask(text, **options)
+        known = text is None
+        record = await (rag.answer_record(options["thread"]) if known else rag.ask(text or "", **options))
         if sheet is not None:
             await write_file(sheet, await rag.answer_sheet(record))
+        if out is not None:
+            from imagerag.report.making import write_answer
+
+            await write_answer(rag, record, out)
         return record
 
-    record = asyncio.run(ask())
+    try:
+        record = asyncio.run(ask())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _stopped(rag, options["thread"], as_json=as_json)
     if as_json:
         say_json(record.as_json())
     else:
         say_all(lines(record))
-        if sheet is not None:
-            say(f"  {dim('sheet')}  {sheet}")
+        for name, file in (("sheet", sheet), ("document", out)):
+            if file is not None:
+                say(f"  {dim(name)}  {file}")
     return EXIT_CODES[record.outcome]
+
+
+def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
+    """Say how a question stands that was stopped with Ctrl-C, and what that may have cost."""
+    try:
+        record = asyncio.run(rag.answer_record(thread))
+    except ImageRAGError:
+        record = None
+    if record is None or record.outcome is not AnswerOutcome.CANCELLED:
+        say("imagerag: stopped before the question was asked", err=True)
+        return STOPPED
+    if as_json:
+        say_json(record.as_json())
+    spent = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
+    say(f"imagerag: stopped; {spent} · imagerag ask --thread {record.thread_id}", err=True)
+    return STOPPED
 
 
 def lines(record: AnswerRecord) -> Iterator[str]:
     """An answer for people: what was said, by which pictures, and what else there is to know."""
     answered = record.outcome is AnswerOutcome.ANSWERED
-    yield from _wrapped(record.answer or record.reason, bold if answered else str)
+    if record.without_retrieval is not None:
+        styles = (bold if answered else str, dim)
+        yield from beside(said(record), said_without(record), titles=(WITH, WITHOUT), styles=styles)
+    else:
+        yield from _wrapped(said(record), bold if answered else str)
     if record.answer and record.reason and not answered and record.outcome is not AnswerOutcome.NOT_HELD:
         yield from _wrapped(record.reason, dim)
     if record.citations:
@@ -120,7 +169,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
             [
                 accent(f"[{one.number}]"),
                 short(one.title or one.id[:12], 28),
-                dim(cosine(one.similarity) if one.similarity is not None else "far"),
+                dim(closeness(one)),
                 dim(short(one.licence, 18)),
                 dim(short(one.supports, max(20, columns() - 68))),
             ]
@@ -128,18 +177,12 @@ def lines(record: AnswerRecord) -> Iterator[str]:
         ],
         right={0, 2},
     )
-    if record.without_retrieval is not None:
-        yield ""
-        yield accent("without the library")
-        yield from _wrapped(record.without_retrieval.answer or record.without_retrieval.reason, dim)
     yield ""
     for note in record.notes:
         yield from _wrapped(f"note: {note}", dim)
-    accepted = sum(one.accepted for one in record.retrieved)
     thread = f"{'new ' if record.new_thread else ''}thread {record.thread_id}"
-    looked_at = counted(len(record.retrieved), "picture")
-    told = [f"{looked_at} looked at, {accepted} accepted", dollars(record.cost_usd, record.assumed_usd), thread]
-    yield dim(" · ".join(filter(None, told)))
+    cost = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
+    yield dim(" · ".join([looked_at(record), cost, thread]))
     for step in record.next_steps:
         yield dim(f"  → {step}")
 

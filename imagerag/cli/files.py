@@ -137,6 +137,20 @@ def sheet_of(ctx: click.Context, param: click.Parameter, value: str | None) -> P
     return fresh(file, overwrite=allowed(ctx))
 
 
+def document_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """`--out` of an answer: a page (HTML), or Markdown.
+
+    Raises:
+        UsageError: another suffix, nowhere to write to, or a file that is there already.
+    """
+    if not value:
+        return None
+    file = Path(value).expanduser()
+    if file.suffix.lower() not in (".html", ".htm", ".md"):
+        raise UsageError(f"--out {value}: an answer's file ends in .html or .md")
+    return fresh(file, overwrite=allowed(ctx))
+
+
 def apart(written: Iterable[Path | None], read: Iterable[str | Path | None] = ()) -> None:
     """Check that no file is written twice, and that none is both read and written.
 

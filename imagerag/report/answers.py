@@ -111,7 +111,8 @@ def _cost(record: RunRecord) -> Child:
     unpriced = f" No price is known for {_listed(record.unpriced)}." if record.unpriced else ""
     made = sum(record.calls.values())
     calls = model_calls(made, sum(record.reused.values()))
-    told = f"{dollars(record.cost_usd, record.assumed_usd).capitalize()}, {seconds(record.elapsed_s)}, {calls}"
+    cost = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd).capitalize()
+    told = f"{cost}, {seconds(record.elapsed_s)}, {calls}"
     return f"{told}{f': {roles}' if roles else ''}.{unpriced}"
 
 

@@ -13,6 +13,8 @@ from imagerag.export import write_file
 from imagerag.store.output_folder import only_writer
 
 if TYPE_CHECKING:
+    from imagerag.agent.answering.record import AnswerRecord
+    from imagerag.asking import Asking
     from imagerag.runs import Runs
     from imagerag.store.runs import RunEntry
 
@@ -63,6 +65,21 @@ async def write_report(rag: "Runs", record: RunRecord, file: Path) -> None:
         UsageError: the file cannot be written.
     """
     await write_file(file, (await report_of(rag, record)).encode())
+
+
+async def write_answer(rag: "Asking", record: "AnswerRecord", file: Path) -> None:
+    """Write an answer as one document: a page (.html), or Markdown (.md).
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from imagerag.report.answer_page import answer_markdown, answer_page
+
+    if file.suffix.lower() == ".md":
+        await write_file(file, answer_markdown(record).encode())
+        return
+    pictures = await rag.answer_pictures(record)
+    await write_file(file, (await in_thread(answer_page, record, pictures.__getitem__)).encode())
 
 
 async def write_reports(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path) -> Path:

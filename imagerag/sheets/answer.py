@@ -35,6 +35,8 @@ SIDE: Final = (INNER - (COLUMNS - 1) * GUTTER) / COLUMNS
 SHOWN: Final = 20
 """Pictures on one sheet; the record has them all."""
 BAR: Final = 5
+OWN: Final = 180
+"""The side of a picture that the question came with; eight of them fit beside each other."""
 
 
 def answer_sheet(answer: Document, load: Load) -> Image.Image:
@@ -58,9 +60,9 @@ class _Sheet(Page):
         super().__init__(gallery, pen)
         self.answer = answer
         self.supports: dict[int, str] = {one["number"]: one["supports"] for one in answer.get("citations") or []}
-        known = [one["similarity"] for one in answer.get("retrieved") or [] if one["similarity"] is not None]
-        threshold = answer.get("threshold")
-        values = [*known, *([threshold] if threshold is not None else [])]
+        known = [one.get(kind) for one in answer.get("retrieved") or [] for kind in ("similarity", "image_similarity")]
+        limits = [answer.get("threshold"), answer.get("image_threshold")]
+        values = [value for value in (*known, *limits) if value is not None]
         self.span = (min(0.0, *values, 0.0), max(*values, 0.1, 0.1) * 1.1) if values else (0.0, 1.0)
 
     def draw(self) -> float:
@@ -81,9 +83,21 @@ class _Sheet(Page):
     def _header(self, y: float) -> float:
         y, _ = self.top(y, self.answer.get("outcome"), "asked", str(self.answer["question"]))
         said = str(self.answer.get("answer") or self.answer.get("reason") or "")
+        y = self._own(y)
         y = self.pen.text(MARGIN, y + 12, said, 17, INK, width=INNER - 120, lines=12)
         without = self.answer.get("without_retrieval")
         return self._without(without, y + 22) if without else y
+
+    def _own(self, y: float) -> float:
+        """The person's own pictures, which the question came with or goes on about."""
+        given = [image["sha256"] for image in self.answer.get("images") or []]
+        own = list(dict.fromkeys([*given, *(self.answer.get("shown") or [])]))
+        if not own:
+            return y
+        y = self.heading(MARGIN, y + 18, "your picture" if len(own) == 1 else "your pictures")
+        for n, sha256 in enumerate(own):
+            self.image(sha256, MARGIN + n * (OWN + GUTTER), y, OWN, radius=9)
+        return y + OWN + 8
 
     def _without(self, without: Document, y: float) -> float:
         """What the same model says without the library, in a card as high as its words."""
@@ -97,7 +111,9 @@ class _Sheet(Page):
     def _found(self, retrieved: Sequence[Document]) -> str:
         accepted = sum(bool(one["accepted"]) for one in retrieved)
         threshold = self.answer.get("threshold")
+        between = self.answer.get("image_threshold")
         limit = f", threshold {cosine(threshold)}" if threshold is not None else ""
+        limit += f", between pictures {cosine(between)}" if between is not None else ""
         return f"looked at {len(retrieved)}, accepted {accepted}, cited {len(self.supports)}{limit}"
 
     def _card(self, one: Document, x: float, y: float) -> float:
@@ -123,6 +139,8 @@ class _Sheet(Page):
     def _bar(self, one: Document, x: float, y: float, cited: bool) -> float:
         """The similarity as a bar with the threshold on it, and as a number."""
         value, threshold = one["similarity"], self.answer.get("threshold")
+        if one["by"] == "picture":
+            value, threshold = one["image_similarity"], self.answer.get("image_threshold")
         told = cosine(value) if value is not None else "far"
         wide = SIDE - measure("-0.000", 13) - 10
         middle = y + leading(13) / 2 - BAR / 2
@@ -142,11 +160,13 @@ class _Sheet(Page):
         return max(0.0, min(1.0, (number - low) / (high - low)))
 
     def _facts(self) -> str:
-        cost = self.answer.get("cost_usd")
+        spent = dollars(
+            self.answer.get("cost_usd"), self.answer.get("assumed_usd", 0.0), self.answer.get("unsettled_usd", 0.0)
+        )
         told = [
             f"library {self.answer['library']}" if self.answer.get("library") else "",
             f"answered by {self.answer['answerer']}" if self.answer.get("answerer") else "",
             seconds(self.answer.get("elapsed_s", 0)),
-            dollars(cost),
+            spent,
         ]
         return " · ".join(filter(None, told))

@@ -186,7 +186,7 @@ def facts(run: Document) -> str:
     if run.get("elapsed_s") is not None:
         told.append(seconds(run["elapsed_s"]))
     if "cost_usd" in run:
-        told.append(dollars(run["cost_usd"]))
+        told.append(dollars(run["cost_usd"], run.get("assumed_usd", 0.0), run.get("unsettled_usd", 0.0)))
     setup = run.get("setup") or {}
     if setup.get("library"):
         told.append(f"library {setup['library']}")

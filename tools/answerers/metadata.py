@@ -194,7 +194,9 @@ class _Answer:
         """`3 pictures with colour red`."""
         finding = self.finding
         what = counted(finding.matched, "picture")
-        return f"{what} with {finding.condition}" if finding.condition else f"{every}{what}"
+        if finding.condition:
+            return f"{what} with {finding.condition}"
+        return what if finding.notes and finding.matched == 1 else f"{every}{what}"
 
     def _examples(self) -> str:
         shown = self._shown()[:_EXAMPLES]
