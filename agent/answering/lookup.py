@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagerag.agent.answering.question import PRICE, Ask, Direction, Limit, Order
-from imagerag.agent.answering.reading import Clause, Read, joined, read
+from imagerag.agent.answering.ordering import PRICE, Direction, Order
+from imagerag.agent.answering.question import Ask, Limit
+from imagerag.agent.answering.reading import Clause, Read, best_reading, joined
 from imagerag.agent.answering.values import MAX_CITATIONS, Described, Finding, Part
 from imagerag.agent.answering.vocabulary import Entry, Vocabulary, value_of, written
 
@@ -45,17 +46,30 @@ def look_up(
         pictured: ids of what is like the picture that the question came with; None where it came with none.
     """
     vocabulary = Vocabulary.of(rows)
-    understood = read(question, vocabulary, synonyms or {})
+    understood, as_english = best_reading(question, vocabulary, synonyms or {})
     if before is not None and (_goes_on(understood) or _turns(understood)):
-        understood = _continued(understood, read(before, vocabulary, synonyms or {}), vocabulary)
+        understood = _continued(understood, best_reading(before, vocabulary, synonyms or {})[0], vocabulary)
+    finding = _found(understood, vocabulary, similarity or {}, spoken_of, pictured)
+    note = (f"read as: {as_english}",) if as_english else ()
+    return finding.model_copy(update={"notes": (*note, *finding.notes)})
+
+
+def _found(
+    understood: Read,
+    vocabulary: Vocabulary,
+    similarity: Mapping[str, float],
+    spoken_of: Collection[str],
+    pictured: Collection[str] | None,
+) -> Finding:
+    """What an understood question finds: of what is like its picture, of what was spoken of, or of everything."""
     known = {entry.id for entry in vocabulary.entries}
     if pictured is not None and _is_of_the_picture(understood):
         those = frozenset(pictured) & known
         if not those:
             return Finding(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
-        return _Search(vocabulary, understood, similarity or {}, those, _LIKE_IT).finding()
+        return _Search(vocabulary, understood, similarity, those, _LIKE_IT).finding()
     those = frozenset(spoken_of) & known if _looks_back(understood) else frozenset[str]()
-    return _Search(vocabulary, understood, similarity or {}, those).finding()
+    return _Search(vocabulary, understood, similarity, those).finding()
 
 
 def told(finding: Finding) -> str:
@@ -69,12 +83,16 @@ def told(finding: Finding) -> str:
         parts.append(f"they are ordered by {finding.key}, {finding.direction} first")
         if finding.wanted > 1:
             parts.append(f"the first {finding.wanted} are asked for")
+        if finding.rank > 1:
+            parts.append(f"number {finding.rank} of that order is asked for, and stands first here")
     if finding.number is not None:
         parts.append(f"the {finding.kind} of {finding.key} is {written(finding.number)}")
     if finding.values:
         parts.append(f"values of {finding.asked[0]}: {', '.join(finding.values)}")
     if finding.unknown:
         parts.append(f"no metadata says {', '.join(finding.unknown)}")
+    if finding.left_out:
+        parts.append(f"left out: {', '.join(finding.left_out)}")
     return "; ".join([*parts, *finding.notes]) + "."
 
 
@@ -133,7 +151,7 @@ class _Search:
     def finding(self) -> Finding:
         pool = [entry for entry in self.vocabulary.entries if not self.those or entry.id in self.those]
         notes = (self.why_those,) if self.those else ()
-        blank = Finding(rows=len(pool), unknown=self.read.unknown, notes=notes)
+        blank = Finding(rows=len(pool), unknown=self.read.unknown, left_out=self.read.left_out, notes=notes)
         bound = self._relative() if self._is_relative() else self._bound()
         if bound is None:
             return blank
@@ -185,14 +203,26 @@ class _Search:
             return None
         valued = [entry for entry in fitting if key in entry.numbers]
         _sort(valued, key, direction)
-        # Whoever has the same number as the last that was asked for belongs to them.
-        last = valued[min(order.first, len(valued)) - 1].numbers[key] if valued else None
-        leading = max((at for at, entry in enumerate(valued, start=1) if entry.numbers[key] == last), default=0)
+        if order.rank > 1:  # whoever has the same number as that one is it, too
+            it = valued[order.rank - 1].numbers[key] if order.rank <= len(valued) else None
+            valued.sort(key=lambda entry: entry.numbers[key] != it)
+            leading = sum(entry.numbers[key] == it for entry in valued)
+        else:  # whoever has the same number as the last that was asked for belongs to them
+            wanted = order.first or len(valued)
+            last = valued[min(wanted, len(valued)) - 1].numbers[key] if valued else None
+            leading = max((at for at, entry in enumerate(valued, start=1) if entry.numbers[key] == last), default=0)
         parts = self._parts(searched, valued)
         ids = _first([*(e.id for e in valued[:leading]), *(p.id for p in parts if p.id), *(e.id for e in valued)])
         lacking = len(fitting) - len(valued)
         notes = (*blank.notes, *([f"left out, for they have no number as {key}: {lacking}"] if lacking else []))
-        update = {"kind": "best", "key": key, "direction": direction, "wanted": order.first, "leading": leading}
+        update = {
+            "kind": "best",
+            "key": key,
+            "direction": direction,
+            "wanted": order.first,
+            "rank": order.rank,
+            "leading": leading,
+        }
         asked = [name for name in asked if name != key]
         return blank.model_copy(update={**update, "ids": ids, "parts": parts, "asked": tuple(asked), "notes": notes})
 

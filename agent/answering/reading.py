@@ -1,12 +1,23 @@
 """A question met with a library's vocabulary: which values it names, how they are joined, and what stays unknown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from imagerag.agent.answering.question import Ask, frame, is_plain
+from imagerag.agent.answering.languages import in_english
+from imagerag.agent.answering.question import Ask, frame
 from imagerag.agent.answering.vocabulary import LONGEST, Entry, Vocabulary, stemmed
+from imagerag.agent.answering.words import TOLD, is_plain
 
-_NOT = frozenset({"not", "without", "except", "excluding", "non", "no"})
+_NOT = frozenset({"not", "without", "except", "excluding", "non", "no", "nor", "neither", "never"})
+_REACHED = frozenset({"or", "nor", "and", ",", "a", "an", "the"})
+"""Words over which a negation reaches on to another value of the same key."""
+_ASKED_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "when": ("date", "year", "time"),
+    "where": ("place", "location", "city", "country"),
+    "why": (),
+    "how": (),
+}
 _BETWEEN = frozenset({"a", "an", "the", "by", "in", "of", "from", "with", "for", "under", "made"})
 
 
@@ -21,6 +32,7 @@ class Term:
         written: as the library writes it.
         start, end: its place in the question.
         negated: it is to be absent.
+        both: terms of which not all may hold together, of "not a red circle".
     """
 
     key: str
@@ -30,15 +42,20 @@ class Term:
     start: int
     end: int
     negated: bool = False
+    both: "tuple[Term, ...]" = ()
 
     @property
     def about(self) -> str:
         """What two terms must share to exclude each other; words of captions never do."""
+        if self.both:
+            return f"both {self.words}"
         return self.key or f"says {self.words}"
 
     def fits(self, entry: Entry) -> bool:
         """Whether a picture has it (or has it not, when negated)."""
-        if self.key:
+        if self.both:
+            has = all(term.fits(entry) for term in self.both)
+        elif self.key:
             has = any(self.words in entry.texts.get(key, ()) for key in self.keys)
         else:
             has = self.words[0] in entry.words
@@ -46,6 +63,8 @@ class Term:
 
     def told(self) -> str:
         """What a picture has, in words: `colour purple`, `pattern other than striped`, `“dog” in its words`."""
+        if self.both:
+            return f"anything but {' and '.join(term.told() for term in self.both)}"
         if self.key:
             return f"{self.key} other than {self.written}" if self.negated else f"{self.key} {self.written}"
         return f"{'no ' if self.negated else ''}“{self.written}” in its words"
@@ -63,6 +82,7 @@ class Read:
         clauses: one of them must hold; none lets everything through.
         asked: keys that are mentioned, in their order.
         unknown: words that mean nothing in this library.
+        left_out: words that say what somebody is after, and nothing about a picture.
     """
 
     ask: Ask
@@ -70,6 +90,7 @@ class Read:
     clauses: tuple[Clause, ...] = ()
     asked: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def fits(self, entry: Entry) -> bool:
         """Whether a picture is one that the question names."""
@@ -84,6 +105,7 @@ class _Reader:
     terms: list[Term] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def read(self) -> Read:
         at = 0
@@ -91,8 +113,10 @@ class _Reader:
             at += self._take(at)
         own = {term.key for term in self.terms}
         asked = tuple(dict.fromkeys(key for key in self.asked if key not in own))
-        clauses = joined(self.terms, self.ask.words)
-        return Read(self.ask, tuple(self.terms), clauses, asked, tuple(dict.fromkeys(self.unknown)))
+        terms = _negated(self.terms, self.ask.words)
+        clauses = joined(terms, self.ask.words)
+        unknown, left_out = (tuple(dict.fromkeys(words)) for words in (self.unknown, self.left_out))
+        return Read(self.ask, tuple(terms), clauses, asked, unknown, left_out)
 
     def _take(self, at: int) -> int:
         words = self.ask.words
@@ -124,13 +148,29 @@ class _Reader:
 
     def _word(self, at: int) -> None:
         word = self.ask.words[at]
-        if not word or is_plain(word) or word in ("price", "cost", "costs", "priced", "prices"):
+        if word in _ASKED_OF:
+            self._of_a_key(at, word)
+            return
+        if word in TOLD:
+            self.left_out.append(word)
+        if not word or is_plain(word) or word in _NOT or word in ("price", "cost", "costs", "priced", "prices"):
             return
         for meant in (stemmed(word), *self._meant((word,))):
             if meant in self.vocabulary.words:
                 self.terms.append(self._term("", frozenset(), (meant,), word, at, at + 1))
                 return
         if not (self.ask.author and word in ("made", "drew", "took", "painted", "created", "designed", "drawn")):
+            self.unknown.append(word)
+
+    def _of_a_key(self, at: int, word: str) -> None:
+        """`when` and `where` ask for a key; where the library has none of the kind, they cannot be answered."""
+        if word == "how" and self.ask.words[at + 1 : at + 2] and self.ask.words[at + 1] in ("many", "much", "about"):
+            return
+        names = (self.vocabulary.keys.get((stemmed(name),)) for name in _ASKED_OF[word])
+        key = next((key for key in names if key), None)
+        if key is not None:
+            self.asked.append(key)
+        elif word != "how" or not (self.ask.order or self.ask.limits):
             self.unknown.append(word)
 
     def _term(self, key: str, keys: frozenset[str], met: tuple[str, ...], written: str, at: int, end: int) -> Term:
@@ -146,6 +186,41 @@ def read(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> 
         synonyms: further words, each with the library's own word for it; used where the library lacks the first.
     """
     return _Reader(frame(question), vocabulary, synonyms).read()
+
+
+def best_reading(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> tuple[Read, str]:
+    """A question read as English, or as the language that leaves the fewest of its words unknown; and as what.
+
+    The second is empty where it was read as it stands.
+    """
+    best, words = read(question, vocabulary, synonyms), ""
+    if not best.unknown:
+        return best, words
+    for _, english in in_english(question, lambda word: (stemmed(word),) in vocabulary.keys):
+        other = read(english, vocabulary, synonyms)
+        if len(other.unknown) < len(best.unknown):
+            best, words = other, english
+    return best, words
+
+
+def _negated(terms: list[Term], words: tuple[str, ...]) -> list[Term]:
+    """Terms with their negations as far as these reach: over an "or" ("not red or blue"), and over a whole thing
+    ("not a red circle" may be red, and may be a circle)."""
+    made: list[Term] = []
+    for term in terms:
+        last = made[-1] if made else None
+        between = {word for word in words[last.end : term.start] if word} if last else set[str]()
+        if last is None or not last.negated or term.negated or not between <= _REACHED:
+            made.append(term)
+        elif between and last.key == term.key:
+            made.append(replace(term, negated=True))
+        elif not between and last.key != term.key and words[last.start - 1] != "non":
+            parts = (*(last.both or (replace(last, negated=False),)), term)
+            stems = tuple(word for part in parts for word in part.words)
+            made[-1] = replace(last, key="", words=stems, written="", end=term.end, both=parts)
+        else:
+            made.append(term)
+    return made
 
 
 def joined(terms: list[Term], words: tuple[str, ...]) -> tuple[Clause, ...]:

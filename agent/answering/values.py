@@ -140,12 +140,14 @@ class Finding(Value):
         direction: which end of that order comes first.
         asked: the keys whose values are wanted.
         ids: the fitting ones, first ones first, `MAX_CITATIONS` at most.
-        wanted: how many of the first ones of an order are asked for.
+        wanted: how many of the first ones of an order are asked for; 0 is all, in that order.
+        rank: which one of an order is asked for, from 1: those of `ids` that lead are it, with what ties with it.
         leading: how many of `ids` those are, with what ties with the last of them.
         number: an average or a total.
         values: the distinct values of a key, with how often each occurs.
         parts: each side of an "or" by itself.
         unknown: words of the question that nothing in the library's metadata says.
+        left_out: words that say what somebody is after and nothing about a picture: "need", "options".
         notes: what should be known about how this was found.
     """
 
@@ -158,11 +160,13 @@ class Finding(Value):
     asked: tuple[str, ...] = ()
     ids: tuple[Sha256, ...] = ()
     wanted: int = 1
+    rank: int = 1
     leading: int = 0
     number: float | None = None
     values: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     unknown: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from imagerag.agent.answering.question import is_plain, stem, tokens
 from imagerag.agent.answering.values import Described
+from imagerag.agent.answering.words import is_plain, stem, tokens
 from imagerag.agent.types import Scalar
 
 LONGEST: Final = 6

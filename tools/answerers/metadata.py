@@ -35,10 +35,11 @@ class MetadataAnswerer:
 
     @cached_property
     def synonyms(self) -> Mapping[str, str]:
-        """`circular` for circle, `violet` for purple: the sketch world's other words, which are plain English."""
+        """`circular` for circle, `violet` for purple, `rund` and `rond`: other plain words for the sketch world's."""
         from imagerag.tools.sketch.language import meanings
+        from imagerag.tools.sketch.translations import translations
 
-        return meanings()
+        return {**translations(), **meanings()}
 
     async def answer(
         self,
@@ -94,7 +95,8 @@ class _Answer:
             text, held = self._none(), False
         else:
             text, held = _WORDINGS[finding.kind](self), True
-        notes = f" ({'; '.join(finding.notes)})" if finding.notes else ""
+        told = [*finding.notes, *([f"left out: {', '.join(finding.left_out)}"] if finding.left_out else [])]
+        notes = f" ({'; '.join(told)})" if told else ""
         cited = tuple(Citation(source=number, supports=words) for number, words in self.cited.items())
         return Answered(text=text + notes, cited=cited, held=held, cost_usd=0.0)
 
@@ -103,9 +105,15 @@ class _Answer:
         finding = self.finding
         first = [self.sources[sha] for sha in finding.ids[: finding.leading] if sha in self.sources]
         if not first:
-            return f"None of the {finding.matched} that fit has a {finding.key}."
+            few = f"Of the {finding.matched} that fit there is no number {finding.rank} by {finding.key}."
+            return few if finding.rank > 1 else f"None of the {finding.matched} that fit has a {finding.key}."
         named = self._named(first, lambda source: self._valued(source, (finding.key, *finding.asked)))
-        if finding.wanted > 1:
+        if finding.rank > 1:
+            tied = f" ({finding.leading} share it)" if finding.leading > 1 else ""
+            text = f"Number {finding.rank} of {self._all()} by {finding.key}, {finding.direction} first: {named}{tied}."
+        elif finding.wanted == 0:
+            text = f"{_capital(self._all())} by {finding.key}, {finding.direction} first: {named}{self._more()}."
+        elif finding.wanted > 1:
             unnamed = finding.leading - len(first)
             more = f" and {unnamed} more" if unnamed > 0 else ""
             ties = f" ({finding.leading}, for the last of them are equal)" if finding.leading > finding.wanted else ""
@@ -134,7 +142,7 @@ class _Answer:
         text = self._all(every="the library holds ")
         if len(finding.parts) > 1:
             text += " (" + ", ".join(f"{part.matched} with {part.words}" for part in finding.parts) + ")"
-        return f"{text[:1].upper()}{text[1:]}, {self._examples()}."
+        return f"{_capital(text)}, {self._examples()}."
 
     def listing(self) -> str:
         """What fits; a few of them with what is written about them."""
@@ -142,7 +150,7 @@ class _Answer:
         shown = self._shown()
         told = (lambda s: s.caption) if finding.matched <= 3 else (lambda s: "")
         text = self._all(every="the library holds ")
-        return f"{text[:1].upper()}{text[1:]}: {self._named(shown, told)}{self._more()}."
+        return f"{_capital(text)}: {self._named(shown, told)}{self._more()}."
 
     def distinct(self) -> str:
         """The values of a key."""
@@ -221,6 +229,10 @@ class _Answer:
 
     def _valued(self, source: Source, keys: Iterable[str]) -> str:
         return ", ".join(f"{key} {_value(source, key) or 'not said'}" for key in keys)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _WORDINGS: Final[Mapping[str, Callable[[_Answer], str]]] = {
