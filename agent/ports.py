@@ -353,7 +353,10 @@ class EmbedderIdentity:
 
 
 class Embedder(Protocol):
-    """Text and images into one space of unit vectors."""
+    """Text and images into one space of unit vectors.
+
+    A method is optional: `queries(text)`, the texts that a person's query is searched with instead (see `queries_of`).
+    """
 
     @property
     def identity(self) -> EmbedderIdentity: ...
@@ -373,6 +376,12 @@ class Embedder(Protocol):
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
         """Encoded images (PNG, JPEG, WebP, …) to float32 [len(images), dimension], rows of norm 1."""
         ...
+
+
+def queries_of(searched: object, text: str) -> tuple[str, ...]:
+    """The texts that an encoder, or a library through its own, is best searched with for a query; none is the query."""
+    own = getattr(searched, "queries", None)
+    return tuple(own(text)) if own is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
 
 SEPARATOR: Final = ","
 """Between the names of libraries that are searched together: `photos,photos-siglip`."""
@@ -47,6 +47,26 @@ async def search_words(
     searched: Any = library.search  # more than the port asks for, as was seen just now
     found: Sequence[Hit] = await searched(text, k=k, filter=filter, hybrid=True)
     return found
+
+
+async def search_query(
+    library: ReferenceLibrary, query: str, *, k: int, filter: Filter, hybrid: bool = False
+) -> Sequence[Hit]:
+    """The `k` images of a library that fit a person's query best, best first.
+
+    Where its encoder has words of its own for the query (`queries_of`), each of them is searched with instead, and the
+    highest of a picture's similarities counts. A hybrid search is about the very words, and changes none.
+    """
+    texts = () if hybrid else queries_of(library, query)
+    if not texts:
+        return await search_words(library, query, k=k, filter=filter, hybrid=hybrid)
+    best: dict[str, Hit] = {}
+    for text in texts:
+        for hit in await library.search(text, k=k, filter=filter):
+            known = best.get(hit.image.sha256)
+            if known is None or hit.similarity > known.similarity:
+                best[hit.image.sha256] = hit
+    return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
 
 
 def check_hybrid(library: ReferenceLibrary) -> None:

@@ -121,12 +121,16 @@ class Found(Document):
 
 
 class SearchDocument(Document):
-    """What `search` found, best first. `threshold` is a cosine; None when it was off, or is each library's own."""
+    """What `search` found, best first. `threshold` is a cosine; None when it was off, or is each library's own.
+
+    `searched_with` are the words that the encoder was asked with instead of the query; none where it was the query.
+    """
 
     schema_name: Literal["imagerag.search/1"] = Field(alias="schema")
     library: str
     query: str | None
     image: str | None
+    searched_with: list[str] = Field(default_factory=list)
     threshold: float | None
     results: list[Found]
 

@@ -130,6 +130,9 @@ class Libraries:
 
         It is a list of `Hit`, and shows its pictures in a notebook.
 
+        The sketch world's encoder is asked in its own words where it understands a query's ("something round and red"
+        is searched as "a red circle"): `open_library().queries(text)` says which.
+
         Args:
             query: a text; or give `image`.
             library: which one, when not the one this object was made with; several with commas between them are
@@ -142,7 +145,7 @@ class Libraries:
             UnknownLibraryError: there is none of that name.
         """
         from imagerag.agent.ports import Filter
-        from imagerag.agent.searching import search_words
+        from imagerag.agent.searching import search_query
         from imagerag.hits import Hits
 
         if (query is None) == (image is None):
@@ -156,7 +159,7 @@ class Libraries:
             with naming(image):
                 found = await opened.search_by_image(data, k=k, filter=wanted)
         else:
-            found = await search_words(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
+            found = await search_query(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
         return Hits(found, library=opened.name, home=self.wiring.home)
 
     async def similarity(

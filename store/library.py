@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent.errors import BlobError, EmbeddingMismatchError, ImageRAGError, LibraryError, UsageError
-from imagerag.agent.ports import Embedder, Filter, Hit
+from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.store import rows as form
 from imagerag.store import search as searching
@@ -146,6 +146,10 @@ class Library:
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`, start and end markers included."""
         return self.embedder.count_tokens(text)
+
+    def queries(self, text: str) -> tuple[str, ...]:
+        """The texts that its encoder is best searched with for a person's query; none is the query itself."""
+        return queries_of(self.embedder, text)
 
     async def search(self, text: str, *, k: int, filter: Filter = EVERYTHING, hybrid: bool = False) -> Sequence[Hit]:
         """The `k` images most similar to a text, best first.

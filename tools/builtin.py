@@ -9,6 +9,7 @@ from imagerag.tools.embedders.openclip import OpenClipEmbedder
 from imagerag.tools.judges.clip import ClipJudge
 from imagerag.tools.prices import Prices
 from imagerag.tools.registry import make_embedder
+from imagerag.tools.sketch.embedder import SketchEmbedder
 from imagerag.tools.specs import BackendSpec
 
 SKETCH_CLIP: Final = Path(__file__).parent / "sketch" / "clip"
@@ -25,7 +26,7 @@ def open_clip_embedder(spec: BackendSpec) -> Embedder:
 def sketch_embedder(spec: BackendSpec) -> Embedder:
     """`sketch`: the small CLIP that comes with the package."""
     _plain(spec)
-    return OpenClipEmbedder(f"local-dir:{SKETCH_CLIP}", spec="sketch")
+    return SketchEmbedder(f"local-dir:{SKETCH_CLIP}", spec="sketch")
 
 
 def sketch_generator(spec: BackendSpec) -> ImageGenerator:

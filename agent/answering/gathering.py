@@ -20,8 +20,9 @@ from imagerag.agent.answering.values import (
     Listing,
     SearchBy,
 )
-from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
 from imagerag.agent.types import Knobs
+from imagerag.formatting.messages import searched_with
 
 DEPTH: Final = 100
 """How many of the nearest pictures are known by their similarity; `Knobs.candidates` of them can be sources for it."""
@@ -154,7 +155,10 @@ class Gatherer:
         text = self._fitting(question)
         if len(text.split()) < len(question.split()):
             notes.append(f"the question is longer than the encoder reads: it was searched with “{text[:200]}”")
-        texts = [text, *([bare] if (bare := content_of(text)) not in ("", text) else [])]
+        own = queries_of(self.library, question)
+        texts = list(own) or [text, *([bare] if (bare := content_of(text)) not in ("", text) else [])]
+        if own:
+            notes.append(searched_with(own))
         if before and self.library.count_tokens(both := f"{before} {question}") <= self.library.context_length:
             texts.append(both)
         best: dict[str, Hit] = {}

@@ -17,8 +17,9 @@ _STOP: Final = frozenset(
     i me my we us our you your they them their he she his her there here what which who whom whose when where how many
     much any some all every everything anything something each one ones of any also so then than but not no please can
     could would should will may might must shall tell show give list name find get see look know want need like say says
-    said let about into only just product products item items thing things object objects picture pictures image images
-    photo photos library catalogue collection offer offers sell sells stock exist exists available own come comes made
+    said let about into only just product products item items stuff thing things object objects picture pictures
+    image images photo photos library catalogue collection offer offers sell sells stock exist exists available own
+    come comes made
     make kind kinds type types sort sorts total average mean sum number count both either two three these those such
     other others ours mine known similar alike
     same again yes now really together out up use used using look looks looking called contain contains
@@ -33,7 +34,7 @@ TOLD: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 """Of the words that say nothing about a picture, those that say what somebody is after; they are told as left out."""
-_TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)*|\w+|[,;]")
+_TOKEN: Final = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,]\d+)*|\w+|[,;]")
 _NOT: Final = re.compile(r"\b(?:(ca)n|(wo)n|(\w+)n)['’]t\b")
 _OF: Final = re.compile(r"['’]s\b")
 

@@ -22,6 +22,7 @@ from imagerag.chat.reports import ErrorReport, ImageReport, Picture, answer_repo
 from imagerag.chat.requests import AskLibrary, ContinueRun, GenerateImage, ListLibraries, SearchReferences, ViewImage
 from imagerag.chat.telling import tell_run
 from imagerag.chat.words import line
+from imagerag.formatting.messages import searched_with
 from imagerag.inputs_policy import InputPolicy
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ class ChatService:
         return ToolAnswer(text=tell_libraries(found), data=found.model_dump(mode="json"))
 
     async def _search(self, request: SearchReferences) -> ToolAnswer:
-        from imagerag.agent.ports import Filter
+        from imagerag.agent.ports import Filter, queries_of
+        from imagerag.agent.searching import search_query
 
         name = request.library or self.rag.settings.library
         if not name:
@@ -253,8 +255,9 @@ class ChatService:
             found = search_report(name, getattr(library, "image_threshold", None), hits, by="picture")
         else:
             query = request.query or ""
-            hits = await library.search(query, k=request.k, filter=wanted)
-            note = _TOO_LONG if library.count_tokens(query) > library.context_length else ""
+            hits = await search_query(library, query, k=request.k, filter=wanted)
+            long = library.count_tokens(query) > library.context_length
+            note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
             found = search_report(name, _threshold(library), hits, note=note)
         self.pictures.remember((hit.image.sha256 for hit in hits), name)
         return ToolAnswer(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import queries_of
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.narrate import first_time
@@ -34,6 +35,7 @@ from imagerag.cli.view import (
     warning_lines,
     width,
 )
+from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import cosine, threshold_words
 
 if TYPE_CHECKING:
@@ -78,10 +80,14 @@ def search_command(
     if query is None and image is None:
         raise UsageError("say what to search for: imagerag search WORDS, or --image FILE")
 
+    texts: tuple[str, ...] = ()
+
     async def look() -> "tuple[list[Hit], float | None, str]":
+        nonlocal texts
         opened = await rag.wiring.library(rag.library_name(library))
         if query is not None and threshold == "auto":
             say_all(warning_lines(warnings_of(opened)), err=True)
+        texts = queries_of(opened, query) if query and not hybrid else ()
         hits = await rag.search(query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid)
         if threshold != "auto":
             return (
@@ -98,8 +104,9 @@ def search_command(
     hits, cosine_wanted, name = asyncio.run(look())
     unknown = threshold == "auto" and cosine_wanted is None and not any(hit.threshold is not None for hit in hits)
     if as_json:
-        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown))
+        say_json(document(name, query, image, cosine_wanted, hits, unknown=unknown, texts=texts))
     else:
+        say_all([dim(searched_with(texts))] if texts else [])
         say_all(lines(name, cosine_wanted, hits, unknown=unknown))
         if not hits:
             say("  nothing: the library is empty, or the filters leave nothing")
@@ -114,6 +121,7 @@ def document(
     hits: "Sequence[Hit]",
     *,
     unknown: bool = False,
+    texts: "Sequence[str]" = (),
 ) -> dict[str, Any]:
     """`imagerag.search/1`; where the threshold is unknown, so is what is accepted."""
     return {
@@ -121,6 +129,7 @@ def document(
         "library": library,
         "query": query,
         "image": image,
+        "searched_with": list(texts),
         "threshold": threshold,
         "results": [_result(hit, threshold) | ({"accepted": None} if unknown else {}) for hit in hits],
     }

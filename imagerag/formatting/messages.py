@@ -3,7 +3,7 @@
 Pydantic's own words never reach a person: what was wrong is said by its type.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,3 +149,8 @@ def _but(given: object) -> str:
     if isinstance(given, bool | int | float) or (isinstance(given, str) and len(given) <= 40 and given.isprintable()):
         return f", not {given!r}"
     return ""
+
+
+def searched_with(texts: Sequence[str]) -> str:
+    """That a query was searched with in other words; empty where it was not."""
+    return f"searched with {' and '.join(f'“{text}”' for text in texts)}" if texts else ""
