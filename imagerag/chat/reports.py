@@ -64,7 +64,8 @@ class ReferenceReport(Value):
 
 
 class RunReport(Value):
-    """How a run stands."""
+    """How a run stands. Of what it cost, `assumed_usd` was assumed where no price is known, and `unsettled_usd` is what
+    calls without an answer may have cost."""
 
     kind: Literal["run"] = "run"
     run_id: str
@@ -85,8 +86,8 @@ class RunReport(Value):
     calls: int = 0
     reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
-    assumed_usd: Annotated[float, Field(description="Of that, assumed where no price is known.")] = 0.0
-    unsettled_usd: Annotated[float, Field(description="Of that, what calls without an answer may have cost.")] = 0.0
+    assumed_usd: float = 0.0
+    unsettled_usd: float = 0.0
     unpriced: tuple[str, ...] = ()
     elapsed_s: float = 0.0
     continues: str | None = None
@@ -137,7 +138,7 @@ class SearchReport(Value):
 
 
 class AnswerReport(Value):
-    """An answer from the pictures of a library."""
+    """An answer from the pictures of a library; what it cost is told as in `RunReport`."""
 
     kind: Literal["answer"] = "answer"
     outcome: AnswerOutcome
@@ -148,10 +149,10 @@ class AnswerReport(Value):
     thread_id: Annotated[str, Field(description="To be passed as thread with a follow-up question.")]
     without_library: Annotated[str | None, Field(description="What the model says without the pictures.")] = None
     calls: int = 0
-    reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
-    cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
-    assumed_usd: Annotated[float, Field(description="Of that, assumed where no price is known.")] = 0.0
-    unsettled_usd: Annotated[float, Field(description="Of that, what calls without an answer may have cost.")] = 0.0
+    reused: int = 0
+    cost_usd: float | None = None
+    assumed_usd: float = 0.0
+    unsettled_usd: float = 0.0
     unpriced: tuple[str, ...] = ()
 
 

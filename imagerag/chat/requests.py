@@ -95,9 +95,7 @@ ImageId = Annotated[
 Pick = Annotated[str, Field(pattern=_PICK), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})]
 Picks = Annotated[tuple[Pick, ...], Field(max_length=16)]
 
-Library = Annotated[
-    Name | None, Field(description="Which library the reference pictures come from. Leave out for the usual one.")
-]
+Library = Annotated[Name | None, Field(description="Which library. Leave out for the usual one.")]
 Where = Annotated[
     dict[Name, Name],
     BeforeValidator(_pairs),
@@ -111,12 +109,12 @@ Licences = Annotated[
 ]
 MaxCost = Annotated[
     float | None,
-    Field(ge=0, allow_inf_nan=False, description="US dollars this may cost at most. 0 allows only what is free."),
+    Field(ge=0, allow_inf_nan=False, description="US dollars at most. 0 allows only what is free."),
 ]
 MaxCalls = Annotated[int | None, Field(ge=1, description="Model calls at most.")]
 Deadline = Annotated[
     float | None,
-    Field(gt=0, allow_inf_nan=False, description="Seconds this may take at most; what there is by then comes back."),
+    Field(gt=0, allow_inf_nan=False, description="Seconds at most; what there is by then comes back."),
 ]
 
 
@@ -280,18 +278,14 @@ class AskLibrary(Request):
     question: Question = Field(description="The user's question, whole and in plain words.")
     images: Annotated[tuple[Source, ...], Field(max_length=MAX_PICTURES)] = Field(
         default=(),
-        description="Pictures of the user's own that the question is about: file paths, or image://SHA256.",
+        description="The user's own pictures that it is about: paths or image://SHA256.",
     )
-    by: Literal["image", "words", "both"] | None = Field(
-        default=None, description="What to search with: these pictures, the words, or both (the default with pictures)."
-    )
+    by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
     library: Library = None
     thread: RunId | None = Field(
         default=None, description="For a follow-up question: the thread that the earlier answer named."
     )
-    compare: bool = Field(
-        default=False, description="Also answer without looking into the library, to show what the pictures add."
-    )
+    compare: bool = Field(default=False, description="Also answer without the library, to show what it adds.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
@@ -345,8 +339,7 @@ DESCRIPTIONS: Final = {
     ),
     "ask_library": (
         "Answer a question from the pictures of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), citing which picture supports what; also a question about a picture of the user's own "
-        "(images): what it shows, whether the library has it. Says so when they do not hold the answer: then tell the "
+        "categories, ...), or about the user's own picture (images), citing which picture supports what. Says so when they do not hold the answer: then tell the "
         "user that, and do not guess. For finding pictures use search_references."
     ),
     "view_image": (
