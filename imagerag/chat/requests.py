@@ -339,7 +339,8 @@ DESCRIPTIONS: Final = {
     ),
     "ask_library": (
         "Answer a question from the pictures of the user's library and what is recorded about them (captions, prices, "
-        "categories, ...), or about the user's own picture (images), citing which picture supports what. Says so when they do not hold the answer: then tell the "
+        "categories, ...), or about the user's own picture (images), citing which picture supports what. Says so "
+        "when they do not hold the answer: then tell the "
         "user that, and do not guess. For finding pictures use search_references."
     ),
     "view_image": (

@@ -1,6 +1,6 @@
 """Answering graphs on a planted library: four pictures with metadata, and answerers that are scripted or over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from langgraph.types import RetryPolicy
 
 from imagerag.agent.answering.record import AnswerRecord, answer_record
 from imagerag.agent.answering.state import fresh
-from imagerag.agent.answering.values import STATE_TYPES, Answerer
+from imagerag.agent.answering.values import STATE_TYPES, Answerer, SearchBy
 from imagerag.agent.journal import Journal
 from imagerag.agent.types import Knobs
 from imagerag.graphs.answering import build_answering
@@ -22,6 +22,7 @@ from imagerag.tools.generators.account import Account
 from imagerag.tools.judges.vlm_openai import OpenAIChat
 from imagerag.tools.loopback import Loopback
 from imagerag.tools.testing import ScriptedLibrary
+from imagerag.tools.testing_stores import MemoryBlobs
 
 NO_WAIT = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=can_help)
 KEY = "sk-loopback-secret-0123456789"
@@ -37,11 +38,21 @@ class Desk:
     journal: Journal | None = None
     saver: InMemorySaver = field(default_factory=lambda: InMemorySaver(serde=serializer(STATE_TYPES)))
     path: list[str] = field(default_factory=list)
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
 
-    async def ask(self, question: str, *, thread: str = "talk", compare: bool = False, **knobs: Any) -> AnswerRecord:
+    async def ask(
+        self,
+        question: str,
+        *,
+        thread: str = "talk",
+        compare: bool = False,
+        pictures: Sequence[bytes] = (),
+        by: SearchBy | None = None,
+        **knobs: Any,
+    ) -> AnswerRecord:
         """Ask; `path` has the nodes in the order they finished."""
         graph = build_answering(
-            answerer=self.answerer, library=self.library, journal=self.journal, retry=NO_WAIT
+            answerer=self.answerer, library=self.library, blobs=self.blobs, journal=self.journal, retry=NO_WAIT
         ).compile(checkpointer=self.saver)
         given = fresh(
             question,
@@ -49,6 +60,8 @@ class Desk:
             library="planted",
             answerer=self.answerer.identity,
             started_at="2026-01-01T00:00:00+00:00",
+            images=[await self.blobs.put(data) for data in pictures],
+            by=by,
         )
         config: Any = {"configurable": {"thread_id": thread}}
         self.path = []
