@@ -229,10 +229,11 @@ def in_english(question: str, known: Callable[[str], bool]) -> Iterator[tuple[st
 
 def _swapped(text: str) -> str:
     """`the second product the most expensive` (French order) as `the second most expensive product`."""
-    return _BEHIND.sub(lambda found: f"{found[2]} {found[1]}", text)
+    return _BEHIND.sub(lambda found: f"{found[1]} {found[3]} {found[2]}", text)
 
 
-_BEHIND: Final = re.compile(rf"\b((?:(?!\b(?:{'|'.join(_ORDINALS)}|the)\b)\w+ ){{1,4}})the (most expensive|cheapest)\b")
+_COUNTED: Final = "|".join((*_ORDINALS, "two", "three", "four", "five"))
+_BEHIND: Final = re.compile(rf"\b({_COUNTED}) ((?:\w+ ){{0,2}}\w+) the (most expensive|cheapest)\b")
 
 
 @cache
