@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.store.sqlite import can_write, connect
@@ -12,6 +12,13 @@ from imagerag.store.storage_errors import damaged_file, storage_errors
 
 if TYPE_CHECKING:
     from imagerag.graphs.wiring import Wiring
+
+
+_RUNS: Final = """
+SELECT DISTINCT thread_id FROM checkpoints
+WHERE checkpoint_ns = '' AND coalesce(json_extract(CAST(metadata AS TEXT), '$.graph_id'), '') <> 'ask'
+"""
+"""Threads that the server keeps of questions to a library are no runs."""
 
 
 def kept_runs(checkpoints: Path) -> list[str]:
@@ -23,7 +30,7 @@ def kept_runs(checkpoints: Path) -> list[str]:
     if not checkpoints.exists() or not checkpoints.stat().st_size:
         return []
     with storage_errors(checkpoints, "cannot read"), closing(connect(checkpoints, timeout=5.0)) as connection:
-        found = connection.execute("SELECT DISTINCT thread_id FROM checkpoints WHERE checkpoint_ns = ''").fetchall()
+        found = connection.execute(_RUNS).fetchall()
     return [row[0] for row in found]
 
 

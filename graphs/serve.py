@@ -29,6 +29,8 @@ from imagerag.agent.images import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Setup
+from imagerag.graphs.answering import Workflow as Asking
+from imagerag.graphs.answering import build_answering
 from imagerag.graphs.beginning import check_context
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.origin_guard import OriginGuard
@@ -38,6 +40,8 @@ from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.home import Home
 from imagerag.store.imaging import inspect
+from imagerag.tools.answerers.metadata import MetadataAnswerer
+from imagerag.tools.registry import answerer_for
 
 if TYPE_CHECKING:
     from langgraph_sdk.runtime import ServerRuntime
@@ -75,6 +79,23 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
                 await Runner(wiring=wiring).relist(str(config["configurable"]["thread_id"]))
+
+
+@asynccontextmanager
+async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncIterator[Asking]:
+    """The uncompiled graph that answers a question to the library, for one question."""
+    if runtime.execution_runtime is None:
+        yield build_answering(answerer=MetadataAnswerer(), library=None)
+        return
+    check_context(runtime.execution_runtime.context)
+    settings, wiring = await asyncio.to_thread(_configured)
+    if not settings.library:
+        raise UsageError("there is no library to ask: IMAGERAG_LIBRARY=NAME, or library in imagerag.toml")
+    spec = settings.answerer or answerer_for(settings.judge)
+    answerer = await asyncio.to_thread(wiring.answerer, spec)
+    library = await wiring.library(settings.library)
+    async with wiring.journal() as journal:
+        yield build_answering(answerer=answerer, library=library, blobs=wiring.blobs, journal=journal)
 
 
 async def _warned(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from imagerag.agent.answering.values import Answerer
+from imagerag.agent.answering.values import STATE_TYPES, Answerer
 from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
 from imagerag.agent.journal import Journal
 from imagerag.agent.port_check import check_role, encoder_spec
@@ -158,7 +158,7 @@ class Wiring:
 
     @cached_property
     def _checkpoints(self) -> "Shared[GroupedSaver]":
-        return Shared(partial(open_checkpointer, self.home.checkpoints))
+        return Shared(partial(open_checkpointer, self.home.checkpoints, STATE_TYPES))
 
     @cached_property
     def _journal(self) -> Shared[StoreJournal]:

@@ -24,6 +24,9 @@ from PIL import Image
 from imagerag import ImageRAG, RunStateError, UnknownRunError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import build_workflow
+from imagerag.graphs.relisting import kept_runs
+from imagerag.tools.sketch.catalogue import picture_of, products
+from imagerag.tools.sketch.draw import draw
 
 ROOT = Path(__file__).parents[2]
 PORT_IN_DOCS = "127.0.0.1:2024"
@@ -126,9 +129,32 @@ def test_what_the_document_types_works(server: str, tmp_path: Path) -> None:
     assert run["attempts"][1]["references"][0]["title"] == "Luna Lamp 7"
     with Image.open(tmp_path / "moon.png") as image:
         assert image.size == (256, 256)
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert (answer["ending"]["outcome"], answer["by"]) == ("not_held", "both")
+    assert answer["images"][0]["sha256"] == run["attempts"][1]["image"]["sha256"]
     mine = json.loads((tmp_path / "mine.json").read_text())
     sent = mine["attempts"][0]["references"][0]
     assert (sent["role"], sent["image"]["sha256"]) == ("subject", run["attempts"][1]["image"]["sha256"])
+
+
+@pytest.mark.timeout(300)
+def test_a_question_with_a_picture_on_a_thread(server: str, home: Path) -> None:
+    thread = ask(f"{server}/threads", {})["thread_id"]
+    photo = io.BytesIO()
+    draw(picture_of(products()[0]), 200).convert("RGB").save(photo, "JPEG")
+    mine = ask(f"{server}/images", photo.getvalue())
+    question = {"assistant_id": "ask", "input": {"question": "What does this cost?", "images": [mine], "by": "image"}}
+    answer = ask(f"{server}/threads/{thread}/runs/wait", question)
+    assert answer["ending"]["outcome"] == "answered"
+    assert "Widget A" in answer["reply"]["text"]
+    assert answer["images"][0]["sha256"] == mine["sha256"]
+    assert base64.b64encode(photo.getvalue())[:60].decode() not in json.dumps(answer)
+    follow = {"assistant_id": "ask", "input": {"question": "How many green products are there?"}}
+    again = ask(f"{server}/threads/{thread}/runs/wait", follow)
+    assert (again["ending"]["outcome"], len(again["earlier"]), again["images"]) == ("answered", 2, [])
+    wrong = {"assistant_id": "ask", "input": {"question": "what?", "by": "image"}}
+    assert "needs a picture" in ask(f"{server}/runs/wait", wrong)["__error__"]["message"]
+    assert thread not in kept_runs(home / "checkpoints.sqlite")
 
 
 @pytest.mark.timeout(300)
