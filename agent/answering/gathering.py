@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.agent.answering.lookup import look_up
-from imagerag.agent.answering.picturing import Alike, alike
+from imagerag.agent.answering.picturing import Alike, alike, reaches
 from imagerag.agent.answering.question import content_of
 from imagerag.agent.answering.values import (
     MAX_CITATIONS,
@@ -66,14 +66,15 @@ class Gatherer:
         hits: list[Hit] = []
         if self.by != "image":
             hits = await self._hits(question, earlier[-1].question if earlier else None, notes)
-        threshold = self._threshold() if hits else None
+        # Of several libraries each picture brings the threshold of its own.
+        threshold = self._threshold() if any(hit.threshold is None for hit in hits) else None
         similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
         finding = await self._look_up(question, rows, earlier, similar, seen) if rows is not None else None
         named = {row.image.sha256: row for row in rows or ()}
         named_ids = finding.ids if finding and self.by != "image" else ()
         similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
         nearest = hits[: self.knobs.candidates]
-        near = [hit for hit in nearest if threshold is None or similar[hit.image.sha256] >= threshold]
+        near = [hit for hit in nearest if reaches(hit, similar[hit.image.sha256], threshold, self.knobs)]
         found = self._accepted(near, named, finding, earlier, similar, seen)
         taken = {one.image.sha256 for one in found}
         rest = [_found(hit, similar, "picture") for hit in seen.hits if hit.image.sha256 not in taken]

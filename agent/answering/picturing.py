@@ -56,11 +56,18 @@ async def alike(
     hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: knobs.candidates]
     similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
     threshold, known = _threshold(library, knobs, by)
-    if known:
-        passing = [hit for hit in hits if threshold is None or similar[hit.image.sha256] >= threshold]
+    if known or any(hit.threshold is not None for hit in hits):
+        claimed = hits if known else [hit for hit in hits if hit.threshold is not None]
+        passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, knobs)]
         return Alike(tuple(hits), similar, tuple(passing), threshold)
     shown = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
     return Alike(tuple(hits), similar, tuple(hits if looks else ()), None, (f"{UNCLAIMED}: {shown}",) if hits else ())
+
+
+def reaches(hit: Hit, similarity: float, threshold: float | None, knobs: Knobs) -> bool:
+    """Whether a picture is near enough: by the threshold of its own library, where several are searched."""
+    limit = hit.threshold if knobs.threshold == "auto" and hit.threshold is not None else threshold
+    return limit is None or similarity >= limit
 
 
 def nothing_alike(near: float, threshold: float | None) -> str:

@@ -29,7 +29,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 
 def asked(imagerag: Imagerag, server: Loopback, *more: object) -> Result:
-    return imagerag("ask", QUESTION, "--compare", "--preset", "sketch", "--answerer", f"openai:loopback@{server.base_url}", "-q", *more)
+    return imagerag(
+        "ask",
+        QUESTION,
+        "--compare",
+        "--preset",
+        "sketch",
+        "--answerer",
+        f"openai:loopback@{server.base_url}",
+        "-q",
+        *more,
+    )
 
 
 def test_both_stand_side_by_side_in_eighty_columns(imagerag: Imagerag, server: Loopback) -> None:
