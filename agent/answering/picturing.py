@@ -55,9 +55,9 @@ async def alike(
                 best[hit.image.sha256] = hit
     hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: knobs.candidates]
     similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
-    threshold, known = _threshold(library, knobs, by)
-    if known or any(hit.threshold is not None for hit in hits):
-        claimed = hits if known else [hit for hit in hits if hit.threshold is not None]
+    threshold, claims = _threshold(library, knobs, by)
+    if claims or any(hit.threshold is not None for hit in hits):
+        claimed = hits if claims else [hit for hit in hits if hit.threshold is not None]
         passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, knobs)]
         return Alike(tuple(hits), similar, tuple(passing), threshold)
     shown = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
