@@ -73,7 +73,7 @@ class AnsweringNodes:
 
     async def retrieve(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
         """Find what may hold the answer: what is similar, what the metadata says, what was just spoken of."""
-        given, by = state.get("images") or [], state.get("by") or "words"
+        given, by = state.get("images", []), state.get("by", "words")
         shown, notes = await self._to_be_shown(state)
         if self.library is None:
             return {"shown": shown, "notes": [*notes, "there is no library"]}
@@ -202,7 +202,7 @@ class AnsweringNodes:
                 before.append(image)
         return before, ["the picture of the question before was shown again"] if before else []
 
-    async def _shown(self, state: AskState) -> dict[str, list[ImagePart]]:
+    async def _shown(self, state: AskState) -> dict[str, Any]:
         """The person's own pictures as an argument; none for an answerer that takes none."""
         shown = state.get("shown") or []
         return {"pictures": [await self._own(image) for image in shown]} if shown else {}
