@@ -24,9 +24,9 @@ from imagerag.agent.calls import calls_of
 from imagerag.agent.endings import revived
 from imagerag.agent.entering import on_own_state
 from imagerag.agent.journal import Journal
-from imagerag.agent.ports import BlobStore, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, ReferenceLibrary, Reranker
 from imagerag.agent.types import Knobs, RunContext
-from imagerag.graphs.beginning import Begin, begin_question, beginning_with, new_key
+from imagerag.graphs.beginning import Begin, begin_question, beginning_with, check_search, new_key
 from imagerag.graphs.generation import RETRY
 
 BLANK: Final[Mapping[str, Any]] = {
@@ -76,6 +76,7 @@ def build_answering(
     answerer: Answerer,
     library: ReferenceLibrary | None,
     blobs: BlobStore | None = None,
+    reranker: Reranker | None = None,
     journal: Journal | None = None,
     retry: RetryPolicy | Sequence[RetryPolicy] = RETRY,
 ) -> Workflow:
@@ -84,14 +85,17 @@ def build_answering(
     Args:
         library: what is asked; None holds nothing.
         blobs: where the pictures are that questions come with; None takes none.
+        reranker: what orders the pictures that are near enough; None leaves them by similarity.
         journal: where answers of models are kept, so that none is paid for twice; None keeps none.
         retry: how often and how patiently a failing backend is asked again.
     """
-    nodes = AnsweringNodes(answerer=answerer, library=library, blobs=blobs, journal=journal)
+    nodes = AnsweringNodes(answerer=answerer, library=library, blobs=blobs, reranker=reranker, journal=journal)
     named = {"library": library.name if library else None, "answerer": answerer.identity}
 
     async def begin(given: Any) -> Mapping[str, Any]:
-        return {**named, **begin_question(given)}
+        values = {**named, **begin_question(given)}
+        check_search(library)
+        return values
 
     return (
         Workflow(begin)

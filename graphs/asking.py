@@ -55,6 +55,8 @@ class Asker:
         deadline_s: float | None = None,
         images: Sequence[ImageRef] = (),
         by: SearchBy | None = None,
+        reranker: str | None = None,
+        judge: str = "",
     ) -> AnswerRecord:
         """Ask one question. A question that is cancelled keeps its record (see `record`).
 
@@ -67,6 +69,8 @@ class Asker:
             follow_up: the thread, where one is named, must have had a question.
             images: the person's own pictures that the question comes with, in the blob store.
             by: what the library is searched with; all that the question comes with when None.
+            reranker: spec of what orders the pictures that are near enough.
+            judge: spec of the judge that a reranker asks.
 
         Raises:
             UsageError: a question or thread that cannot be, an unknown library or answerer.
@@ -80,7 +84,7 @@ class Asker:
                 raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
             knobs = knobs.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
         config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
-        async with self._graph(answerer, library) as (graph, identity):
+        async with self._graph(answerer, library, reranker, judge) as (graph, identity):
             if follow_up and thread and not (await graph.aget_state(config)).values.get("earlier"):
                 raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
             started = clock.now()
@@ -131,12 +135,17 @@ class Asker:
         await graph.aupdate_state(config, cast(dict[str, Any], update), as_node="finish")
 
     @asynccontextmanager
-    async def _graph(self, spec: str, library: str | None) -> AsyncIterator[tuple[Graph, str]]:
+    async def _graph(
+        self, spec: str, library: str | None, reranker: str | None, judge: str
+    ) -> AsyncIterator[tuple[Graph, str]]:
         answerer = self.wiring.answerer(spec)
+        order = self.wiring.reranker(reranker, judge) if reranker else None
         opened = await self.wiring.library(library) if library else None
         await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
         async with self._conversations.use() as saver, self.wiring.journal() as journal:
-            workflow = build_answering(answerer=answerer, library=opened, blobs=self.wiring.blobs, journal=journal)
+            workflow = build_answering(
+                answerer=answerer, library=opened, blobs=self.wiring.blobs, reranker=order, journal=journal
+            )
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
 
     @cached_property

@@ -71,7 +71,12 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
         return
     check_context(runtime.execution_runtime.context)  # as it was sent: the server leaves out what is not known
     settings, wiring = await asyncio.to_thread(_configured)
-    setup = Setup(generator=settings.generator, judge=settings.judge, library=settings.library)
+    setup = Setup(
+        generator=settings.generator,
+        judge=settings.judge,
+        library=settings.library,
+        reranker=settings.reranker or None,
+    )
     parts = await wiring.parts(setup)
     async with wiring.journal() as journal:
         try:
@@ -94,8 +99,11 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
     spec = settings.answerer or answerer_for(settings.judge)
     answerer = await asyncio.to_thread(wiring.answerer, spec)
     library = await wiring.library(settings.library)
+    reranker = wiring.reranker(settings.reranker, settings.judge) if settings.reranker else None
     async with wiring.journal() as journal:
-        yield build_answering(answerer=answerer, library=library, blobs=wiring.blobs, journal=journal)
+        yield build_answering(
+            answerer=answerer, library=library, blobs=wiring.blobs, reranker=reranker, journal=journal
+        )
 
 
 async def _warned(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:

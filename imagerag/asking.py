@@ -38,6 +38,7 @@ class Asking(Libraries):
         images: Sequence[Image] = (),
         by: Literal["image", "words", "both"] | None = None,
         k: int = 8,
+        hybrid: bool = False,
         where: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
@@ -63,6 +64,7 @@ class Asking(Libraries):
             by: what the library is searched with: these pictures ("image"), the words, or "both", which is the default
                 where there are pictures.
             k: pictures taken for their similarity to the question, 1 to 100.
+            hybrid: rank by the words of captions and titles too, beside similarity.
             where: metadata a picture must have; tags and licences likewise.
             threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
                 number is between pictures and words, with by="image" between pictures.
@@ -88,6 +90,7 @@ class Asking(Libraries):
             raise UsageError("say which library: --library NAME")
         knobs = make_knobs(
             candidates=k,
+            hybrid=hybrid,
             threshold=threshold,
             where=dict(where or {}),
             tags=tuple(tags),
@@ -105,6 +108,8 @@ class Asking(Libraries):
             question,
             images=kept,
             by=by,
+            reranker=self.settings.reranker or None,
+            judge=self.settings.judge,
             answerer=self.answerer_spec,
             library=name,
             knobs=knobs,

@@ -7,6 +7,7 @@ keeps the threshold of the library that found it.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from imagerag.agent.errors import BlobError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
@@ -58,6 +59,14 @@ class JoinedLibraries:
         )
         limits: list[float | None] = [getattr(library, "image_threshold", None) for library in self.libraries]
         return self._joined(lists, limits)[:k]
+
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
+        """At most `limit` of the pictures of those that can list them, sorted by id, and how many there are in all."""
+        able = [library for library in self.libraries if hasattr(library, "listed")]
+        found = [await library.listed(filter=filter, limit=limit) for library in able]
+        rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
+        several = len(rows) if all(len(listed) == total for listed, total in found) else sum(t for _, t in found)
+        return [rows[sha256] for sha256 in sorted(rows)][:limit], several
 
     async def image_bytes(self, sha256: str) -> bytes:
         """The bytes of an image of one of them, verified against the hash.

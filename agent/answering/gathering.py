@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.agent.answering.lookup import look_up
+from imagerag.agent.answering.ordering_sources import SourceOrder
 from imagerag.agent.answering.picturing import Alike, alike, reaches
 from imagerag.agent.answering.question import content_of
 from imagerag.agent.answering.values import (
@@ -21,6 +22,7 @@ from imagerag.agent.answering.values import (
     SearchBy,
 )
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
+from imagerag.agent.searching import search_words
 from imagerag.agent.types import Knobs
 from imagerag.formatting.messages import searched_with
 
@@ -50,6 +52,7 @@ class Gatherer:
     Attributes:
         pictures: those that the question comes with, as every model takes them.
         by: what is searched with.
+        order: what puts pictures that are near enough to the words into another order; None leaves them by similarity.
     """
 
     library: ReferenceLibrary
@@ -57,6 +60,7 @@ class Gatherer:
     knobs: Knobs
     pictures: Sequence[bytes] = ()
     by: SearchBy = "words"
+    order: SourceOrder | None = None
 
     async def gather(self, question: str, earlier: Sequence[Exchange]) -> Gathered:
         """Find sources; `earlier` are the thread's questions to the same library, oldest first."""
@@ -75,6 +79,9 @@ class Gatherer:
         similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
         nearest = hits[: self.knobs.candidates]
         near = [hit for hit in nearest if reaches(hit, similar[hit.image.sha256], threshold, self.knobs)]
+        if self.order is not None and near:
+            near, unread = await self.order.ordered(question, near)
+            notes += [unread] if unread else []
         found = self._accepted(near, named, finding, earlier, similar, seen)
         taken = {one.image.sha256 for one in found}
         rest = [_found(hit, similar, "picture") for hit in seen.hits if hit.image.sha256 not in taken]
@@ -156,19 +163,30 @@ class Gatherer:
         text = self._fitting(question)
         if len(text.split()) < len(question.split()):
             notes.append(f"the question is longer than the encoder reads: it was searched with “{text[:200]}”")
-        own = queries_of(self.library, question)
+        hybrid = self.knobs.hybrid
+        own = () if hybrid else queries_of(self.library, question)
         texts = list(own) or [text, *([bare] if (bare := content_of(text)) not in ("", text) else [])]
         if own:
             notes.append(searched_with(own))
         if before and self.library.count_tokens(both := f"{before} {question}") <= self.library.context_length:
             texts.append(both)
         best: dict[str, Hit] = {}
+        places: dict[str, int] = {}
+        depth = max(DEPTH, self.knobs.candidates)
         for one in texts:
-            for hit in await self.library.search(one, k=max(DEPTH, self.knobs.candidates), filter=self._filter()):
+            found = await search_words(self.library, one, k=depth, filter=self._filter(), hybrid=hybrid)
+            for place, hit in enumerate(found):
                 known = best.get(hit.image.sha256)
                 if known is None or hit.similarity > known.similarity:
                     best[hit.image.sha256] = hit
-        return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))
+                places[hit.image.sha256] = min(place, places.get(hit.image.sha256, place))
+
+        def rank(hit: Hit) -> tuple[int, float, str]:
+            """By similarity; a picture that words found, or another encoder, by its place in the lists."""
+            placed = hybrid or hit.threshold is not None
+            return places[hit.image.sha256] if placed else 0, -hit.similarity, hit.image.sha256
+
+        return sorted(best.values(), key=rank)
 
     async def _similarities(self, question: str, ids: Sequence[str]) -> dict[str, float]:
         """The similarity of pictures that are not among the nearest."""

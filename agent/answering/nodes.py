@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from imagerag.agent import clock
 from imagerag.agent.answering.gathering import Gatherer
 from imagerag.agent.answering.lookup import told
+from imagerag.agent.answering.ordering_sources import SourceOrder
 from imagerag.agent.answering.picturing import nothing_alike
 from imagerag.agent.answering.state import AskState, AskUpdate, question_name
 from imagerag.agent.answering.values import (
@@ -40,7 +41,7 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.journal import Journal
-from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, Reranker
 from imagerag.agent.spending import tariff_of
 from imagerag.agent.state import RunState
 from imagerag.agent.types import ImageRef, Knobs
@@ -49,9 +50,9 @@ from imagerag.formatting.numbers import cosine, counted
 EARLIER: Final = 6
 """How many of a thread's last questions and answers an answerer is told."""
 KEPT: Final = 50
+"""How many of them a thread keeps."""
 _SEARCHED_WITH: Final = "the answerer looks at no picture: yours was only searched with"
 _UNSEEN: Final = "the answerer looks at no picture, and it was not searched with: --by both"
-"""How many of them a thread keeps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class AnsweringNodes:
     Attributes:
         library: None means that nothing is ever found.
         blobs: where the pictures are that questions come with; None takes none.
+        reranker: what orders the pictures that are near enough; None leaves them by similarity.
         journal: None keeps no answers.
         failed: what failing tries of a node called, until the try that succeeds takes it over.
     """
@@ -68,6 +70,7 @@ class AnsweringNodes:
     answerer: Answerer
     library: ReferenceLibrary | None
     blobs: BlobStore | None = None
+    reranker: Reranker | None = None
     journal: Journal | None = None
     failed: Failed = field(default_factory=dict)
 
@@ -78,10 +81,14 @@ class AnsweringNodes:
         if self.library is None:
             return {"shown": shown, "notes": [*notes, "there is no library"]}
         pictures = [(await self._own(image)).data for image in given]
-        gathered = await Gatherer(self.library, self.answerer, runtime.context, pictures, by).gather(
+        calls, order = self._calls(state, runtime), None
+        if self.reranker is not None:
+            order = SourceOrder(reranker=self.reranker, library=self.library, calls=calls)
+        gathered = await Gatherer(self.library, self.answerer, runtime.context, pictures, by, order).gather(
             state["question"], _of_library(state)
         )
         return {
+            "calls": [*state["calls"], *calls.made],
             "shown": shown,
             "image_threshold": gathered.image_threshold,
             "sources": list(gathered.sources),
@@ -179,6 +186,8 @@ class AnsweringNodes:
 
     def _calls(self, state: AskState, runtime: Runtime[Knobs]) -> Calls:
         tariffs = {"answer": tariff_of(self.answerer)}
+        if self.reranker is not None:
+            tariffs["rerank"] = tariff_of(self.reranker)
         calls = Calls.of(cast(RunState, state), runtime, self.journal, self.failed, tariffs)
         calls.round = state.get("asked", 0)
         calls.run_id = question_name(cast(dict[str, Any], state), calls.run_id)

@@ -20,6 +20,7 @@ from imagerag.cli.generate import read_prompt
 from imagerag.cli.narrate import first_time
 from imagerag.cli.options import (
     filter_options,
+    hybrid_option,
     json_option,
     library_option,
     limit_options,
@@ -62,6 +63,10 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 )
 @click.option("-k", type=click.IntRange(1, 100), default=8, metavar="N", help="Pictures taken for their similarity.")
 @threshold_option
+@hybrid_option
+@click.option(
+    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
+)
 @filter_options
 @click.option("--thread", metavar="ID", help="Ask on: the thread of an earlier answer, or a name of your own.")
 @click.option("--compare", is_flag=True, help="Beside it, what the same model says without the library.")
@@ -86,6 +91,7 @@ def ask_command(
     preset: str | None,
     judge: str | None,
     answerer: str | None,
+    reranker: str | None,
     sheet: Path | None,
     out: Path | None,
     as_json: bool,
@@ -102,7 +108,9 @@ def ask_command(
         raise click.UsageError("say what you want to know: imagerag ask QUESTION")
     apart((sheet, out), options["images"])
     text = read_prompt() if question == "-" else question
-    rag = ImageRAG(preset=preset, judge=judge, answerer=answerer, library=library, home=globals_.home)
+    rag = ImageRAG(
+        preset=preset, judge=judge, answerer=answerer, reranker=reranker, library=library, home=globals_.home
+    )
     if not quiet and text is not None:
         told = f"library {rag.settings.library or 'none'} · answered by {rag.answerer_spec}"
         say_all([dim(short(told, 200)), *first_time(rag)], err=True)
