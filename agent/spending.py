@@ -51,6 +51,10 @@ def told_by(tariff: Tariff, role: str, calls: Sequence[Call]) -> Tariff:
     return replace(tariff, known=False, parts=()) if tariff.known and silent else tariff
 
 
+_TEXTS: Final = ("prompt", "question", "earlier", "sources", "finding")
+"""What of a call's content a model reads as text: written out, it is no shorter than what is sent."""
+
+
 def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, partial_images: int = 0) -> float | None:
     """US dollars that a call can cost at most; None when that is not known.
 
@@ -61,7 +65,7 @@ def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, parti
     images = content.get("images")
     sent = len(images) if images is not None else 1 + len(content.get("subjects") or [])
     sent += len(content.get("masks") or [])
-    text = len(str(content.get("prompt", "")).encode())
+    text = sum(len(str(content[name]).encode()) for name in _TEXTS if content.get(name))
     for image in images or []:
         if isinstance(image, list):
             text += _PER_IMAGE + sum(len(str(words).encode()) for words in image[2:])

@@ -99,6 +99,15 @@ def test_what_a_call_can_cost_counts_its_images_masks_words_and_unfinished_pictu
     assert most({"prompt": "a", "images": []}, partial_images=2)[2] == 1.5
 
 
+def test_what_a_question_can_cost_counts_its_sources_and_what_was_said_before() -> None:
+    short, _, _ = most({"question": "why", "images": []})
+    source = {"title": "a mug", "metadata": {"notes": "n" * 5000}}
+    asked = {"question": "why", "sources": [source], "earlier": [["before", "b" * 700]], "finding": None, "images": []}
+    long, _, _ = most(asked)
+    assert short == 3
+    assert long > 3 + 5000 + 700
+
+
 def test_what_a_service_has_said_goes_before_what_it_could_have_cost_and_that_before_others() -> None:
     assert spent([call(cost_usd=0.1, most_usd=0.5)]) == 0.1
     assert spent([call(cost_usd=0.2), call(most_usd=0.5)]) == pytest.approx(0.7)
