@@ -20,9 +20,9 @@ from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
 from imagerag.agent.images import for_models
 from imagerag.agent.ports import Reading
 from imagerag.agent.types import Knobs, Variation
-from imagerag.evals.answering import patiently
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.parts import EvalWiring
+from imagerag.evals.patience import patiently
 from imagerag.evals.results import Score
 from imagerag.tools.generators.account import Account
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn
