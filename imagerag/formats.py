@@ -325,12 +325,13 @@ class EvalReplay(Document):
 
 
 class ArmSummary(Document):
-    """How the results of an arm ended; `hash` names what it was."""
+    """How the results of an arm ended; `hash` names what it was, `settings` what it was run with."""
 
     hash: str
     n: int
     statuses: dict[str, int]
     outcomes: dict[str, int]
+    settings: dict[str, Any]
 
 
 class MetricSummary(Document):

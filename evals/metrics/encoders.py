@@ -150,7 +150,7 @@ class TimmEncoder:
     """
 
     def __init__(self, model: str) -> None:
-        self._spec = model
+        self._spec = self.model = model
 
     @cached_property
     def _loaded(self) -> Any:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 BUDGET_SPENT = 5
 
+allow_same_encoder_option = click.option(
+    "--allow-same-encoder", is_flag=True, help="Measure by an encoder that also retrieves or judges, and mark it."
+)
+
 
 @click.command("run")
 @click.argument("suite")
@@ -47,6 +51,7 @@ BUDGET_SPENT = 5
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
 @assume_option
+@allow_same_encoder_option
 @click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke.")
 @json_option
 @quiet_option
@@ -86,7 +91,8 @@ def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool)
     def warn(warnings: Sequence[str]) -> None:
         say_all(warning_lines(warnings), err=True)
 
-    names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed")
+    names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
+             "allow_same_encoder")  # fmt: skip
     told = {name: given[name] for name in names}
     return Options(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
 

@@ -100,7 +100,7 @@ async def test_the_papers_arm_on_the_sketch_world(tmp_path: Path) -> None:
     setup = {"generator": "sketch", "judge": "sketch", "library": "small"}
     plan = Plan(suite=suite, arms=parse_arms("base,paper"), setup=setup, metrics=("text:eye", "work"))
     await run(tmp_path, plan)
-    found = [result for result in read_results(tmp_path / "out" / RESULTS)]
+    found = list(read_results(tmp_path / "out" / RESULTS))
     paper = [result for result in found if result.arm == "paper" and result.outcome != "aligned"]
     assert paper
     assert all([call["role"] for call in result.calls] == ROLES for result in paper)

@@ -68,7 +68,7 @@ def prompt_in(text: str) -> str:
 
 
 def _unquoted(line: str) -> str:
-    pairs = {'"': '"', "'": "'", "“": "”", "„": "“", "«": "»", "`": "`"}
-    if len(line) > 1 and line[-1] == pairs.get(line[0]) and line[0] not in line[1:-1]:
+    pairs = {'"': '"', "'": "'", "“": "”", "„": "“”", "«": "»", "`": "`"}
+    if len(line) > 1 and line[-1] in pairs.get(line[0], "") and line[0] not in line[1:-1]:
         return line[1:-1].strip()
     return line
