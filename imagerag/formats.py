@@ -382,13 +382,39 @@ class Answers(Document):
     pairs: int
 
 
-class StudyDocument(Document):
-    """What `eval answers` found in the raters' answers."""
+class PairsStudy(Document):
+    """What `eval answers` found in the raters' answers to pairs."""
 
     schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
     arm: str
     base: str
     questions: list[Answers]
+
+
+class ContainedAnswers(Document):
+    """In how many of an arm's pictures raters see what was asked for; None where a figure cannot be had."""
+
+    arm: str
+    yes: int
+    no: int
+    unsure: int
+    value: float | None
+    low: float | None
+    high: float | None
+    kappa: float | None
+    raters: int
+    pictures: int
+
+
+class AbsoluteStudy(Document):
+    """What `eval answers` found in the raters' answers to one picture at a time."""
+
+    schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
+    form: Literal["absolute"]
+    arms: list[ContainedAnswers]
+
+
+StudyDocument = PairsStudy | AbsoluteStudy
 
 
 class Price(Document):

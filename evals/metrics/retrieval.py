@@ -79,6 +79,14 @@ def _names(candidate: Candidate, row: Row | None) -> frozenset[str]:
     return frozenset(folded(text) for text in said if text)
 
 
+def row_names(row: Row) -> frozenset[str]:
+    """What a library's row says that its picture shows: caption, title, tags, class, and the folder it came from."""
+    said = [row.caption, row.title, *row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
+    if row.source:
+        said.append(PurePath(row.source).parent.name)
+    return frozenset(folded(text) for text in said if text)
+
+
 def folded(text: str) -> str:
     """A name without case, punctuation, leading numbers (as in `001.Black_footed_Albatross`) or article."""
     bare = re.sub(r"^\d+[._]\s*", "", text.casefold())
