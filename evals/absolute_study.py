@@ -26,8 +26,8 @@ CHOICES: Final = ("yes", "no", "unsure")
 STUDY: Final = ("study-absolute.html", "study-absolute-key.json")
 INTRO: Final = (
     "You see one picture at a time, and where there is one a real picture of what was asked for. Say whether the "
-    "object is in the picture; how well the picture is made does not count. Nothing is sent anywhere. At the end, save your "
-    "answers as a file and give that to whoever asked you."
+    "object is in the picture; how well the picture is made does not count. Nothing is sent anywhere. At the end, save "
+    "your answers as a file and give that to whoever asked you."
 )
 
 

@@ -18,6 +18,7 @@ from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.stock import stocked
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.journal import StoreJournal, open_journal
+from imagerag.store.library import Library
 from imagerag.store.runs import RunEntry, RunList
 from imagerag.tools.registry import make_judge, new_embedder, providers
 from imagerag.tools.specs import BackendSpec
@@ -161,12 +162,19 @@ class EvalWiring(Wiring):
         async with self._opening:
             if ("library", name) not in self._made:
                 if name in self.recipes:
-                    self.use(
-                        "library", name, await stocked(self.home, name, self.recipes[name], self.embedder("sketch"))
-                    )
+                    self.use("library", name, await self._made_library(name, self.recipes[name]))
                 else:
                     self.use("library", name, await (self.users or self).open_library(name))
         return cast(ReferenceLibrary, self._made["library", name])
+
+    async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
+        """A library that the suite makes for itself: drawn, or a part of one of the user's."""
+        if recipe.kind != "part":
+            return await stocked(self.home, name, recipe, self.embedder("sketch"))
+        from imagerag.evals.sizes import cut
+
+        whole: Any = await (self.users or self).open_library(recipe.of)
+        return await cut(self.home, name, recipe, whole)
 
     def checkpoints(self) -> "AbstractAsyncContextManager[Any]":
         """A place that forgets a run as soon as it has ended."""

@@ -45,6 +45,7 @@ MODELS: Final[Mapping[str, str]] = {
     "run": "imagerag.agent.record:RunRecord",
     "runs": "imagerag.formats:RunsDocument",
     "search": "imagerag.formats:SearchDocument",
+    "search-comparison": "imagerag.evals.search_comparison:SearchComparison",
     "sidecar": "imagerag.formats:Sidecar",
     "similarity": "imagerag.formats:SimilarityDocument",
     "study": "imagerag.formats:StudyDocument",

@@ -30,7 +30,7 @@ KINDS: Final[Mapping[str, str]] = {
     "diversity": "how unlike the pictures of a case's seeds are: diversity:eye",
     "vqa": "probability that a model says yes: vqa:openai:MODEL",
     "grade": "a model's marks from 0 to 4: grade:openai:MODEL; never the judge of the loop",
-    "retrieval": "recall, MRR and nDCG of the searches, where the case names what would help",
+    "retrieval": "precision, recall, MRR and nDCG of the searches, where the case names what would help",
     "work": "calls, cost, searches, redrawings",
 }
 

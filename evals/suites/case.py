@@ -103,12 +103,14 @@ class LibraryRecipe(Plain):
     """A library that a suite makes for itself.
 
     Attributes:
-        kind: what draws it, see `imagerag.evals.suites.stock`.
+        kind: what draws it, see `imagerag.evals.suites.stock`; or "part", a random part of a library of the user's.
+        of: which one it is a part of.
         size: how many pictures.
         seed: decides them.
     """
 
-    kind: Literal["rare", "irrelevant"]
+    kind: Literal["rare", "irrelevant", "part"]
+    of: str = ""
     size: int = Field(ge=1)
     seed: int = 0
 
@@ -138,6 +140,9 @@ class Suite(Plain):
                     del case[name]
             for picture in _pictures(case):
                 del picture["path"]
+        for recipe in content["libraries"].values():
+            if not recipe["of"]:  # as it was before there were parts
+                del recipe["of"]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -68,6 +68,10 @@ def _tell(found: "LibraryCheck") -> None:
     rows += [
         [f"recall@{k}", *_told(share)] for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
     ]
+    rows += [
+        [f"precision@{k}", score(value), ""]
+        for k, value in ((1, ranks.precision_1), (5, ranks.precision_5), (10, ranks.precision_10))
+    ]
     for name, value, spread in zip(("MRR", "nDCG@10"), (ranks.mrr, ranks.ndcg_10), ranks.stderr, strict=True):
         rows.append([name, score(value), f"± {score(spread)}" if spread is not None else ""])
     say_all(table(rows, right={1}))
