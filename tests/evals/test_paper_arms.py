@@ -199,7 +199,7 @@ async def test_rephrasing_over_http_is_one_question_at_temperature_0_and_one_dra
 
 
 async def test_rephrasing_over_http_leaves_what_is_clear(server: Loopback, tmp_path: Path) -> None:
-    found = (await run(tmp_path, plan_of(server, "base,rephrase", Case(id="c", prompt="a red solid circle"))))
+    found = await run(tmp_path, plan_of(server, "base,rephrase", Case(id="c", prompt="a red solid circle")))
     assert found["rephrase"].status == "kept_initial"
     assert len(server.requests) == 2, "one drawing, one question"
 
