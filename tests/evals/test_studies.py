@@ -1,4 +1,4 @@
-"""A study shows the real thing beside what was drawn; in its absolute form it asks of each picture whether it is in it."""
+"""A study shows the real thing beside what was drawn; its absolute form asks of each picture whether it is in it."""
 
 import json
 import math
