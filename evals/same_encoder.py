@@ -173,7 +173,4 @@ def explanation(names: Sequence[str]) -> str:
     return LEGEND if any(name.endswith(MARK) for name in names) else ""
 
 
-LEGEND: Final = (
-    "(same encoder): measured by an encoder that also searched or judged, which flatters what it found; no other "
-    "encoder need agree."
-)
+LEGEND: Final = "(same encoder): its encoder also searched or judged, so it flatters the arms."
