@@ -21,9 +21,10 @@ SYSTEM: Final = (
 REPHRASE: Final = (
     (
         "The generator knows common words only. If every word of the prompt is clear to it, answer with the prompt "
-        "just as it is. Otherwise rephrase the prompt: keep what is clear, and put in the place of each rare or special "
-        "word (a species, a breed, a dish, a product, a technical term) a short description of what it looks like. Ask for "
-        "nothing that the prompt does not ask for. Answer with the prompt alone, on one line, without quotes."
+        "just as it is. Otherwise rephrase the prompt: keep what is clear, and put in the place of each rare or "
+        "special word (a species, a breed, a dish, a product, a technical term) a short description of what it looks "
+        "like. Ask for nothing that the prompt does not ask for. Answer with the prompt alone, on one line, without "
+        "quotes."
     ),
     (
         "Rephrase the prompt for somebody who has never heard its rare words: each of them becomes a few plain words "
