@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
 
 _FRAME: Final = frozenset(
     """
@@ -42,7 +43,7 @@ def own_synonyms(file: Path) -> dict[str, str]:
         UsageError: it cannot be read, or a line has one word only.
     """
     try:
-        lines = file.expanduser().read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular_text(file.expanduser(), encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the synonyms in {file}: {error}") from error
     found: dict[str, str] = {}

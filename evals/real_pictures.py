@@ -7,10 +7,10 @@ else what was taken from the library for it, of all arms together. Which arm sho
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.regular_files import read_regular
 from imagerag.evals.metrics.encoders import drawn_scene
 from imagerag.evals.metrics.retrieval import folded, row_names
 from imagerag.evals.parts import EvalWiring
@@ -61,7 +61,7 @@ async def _of_suite(case: Case) -> Real | None:
     of = " and ".join(case.truth.labels) or case.prompt
     for picture in case.truth.images:
         try:
-            return Real(await asyncio.to_thread(Path(picture.path).read_bytes), of, "suite")
+            return Real(await asyncio.to_thread(read_regular, picture.path), of, "suite")
         except OSError:
             continue
     if "things" not in case.truth.data:
