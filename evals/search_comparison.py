@@ -7,6 +7,7 @@ each can be joined by their ranks.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal
@@ -91,11 +92,14 @@ async def compare_searches(
         raise UsageError(f"library {library.name!r} has no captions to ask with: imagerag index PATH --manifest FILE")
     ids, found = [row.id for row in rows], dict[tuple[str, str], list[list[str]]]()
     others = {one.identity.spec: one for one in encoders if one.identity != library.embedder.identity}
-    with TemporaryDirectory(prefix="imagerag-compared-") as folder:
+    all_of_it = len(rows) == await library.count()
+    scratch: AbstractContextManager[str]
+    scratch = TemporaryDirectory(prefix="imagerag-compared-") if others or not all_of_it else nullcontext("")
+    with scratch as folder:
         for at, embedder in enumerate([library.embedder, *others.values()]):
             spec = embedder.identity.spec
             tell(at, 1 + len(others), spec)
-            whole = at == 0 and len(rows) == await library.count()
+            whole = at == 0 and all_of_it
             one = library if whole else await part_of(Home(Path(folder)), f"n{at}", library, ids, embedder)
             for way in ways:
                 found[spec, way] = [await _searched(one, query.text, way, rerankers) for query in asked]
