@@ -18,13 +18,15 @@ from imagerag.evals.evaluation import HOME
 from imagerag.evals.harness import Harness
 from imagerag.evals.ledger import RESULTS, Ledger
 from imagerag.evals.metrics.registry import MetricMaker, check_metric
-from imagerag.evals.parts import wiring_for
+from imagerag.evals.parts import EvalWiring, wiring_for
 from imagerag.evals.plan import Plan
 from imagerag.evals.results import Result, read_results
+from imagerag.evals.same_encoder import checked
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.settings import resolve
 from imagerag.store.home import Home
+from imagerag.store.output_folder import shared_writer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,6 +51,7 @@ async def run_case(
     journal: Any = "record",
     suite: Suite | None = None,
     seed: int | None = None,
+    allow_same_encoder: bool = False,
     **knobs: Any,
 ) -> Result:
     """Answer one case with one arm, and measure it. A failure is a result with its status, never an exception.
@@ -64,6 +67,7 @@ async def run_case(
         journal: "replay" makes no call at all.
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
         seed: another seed gives another picture; by default the case's first.
+        allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
         knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `imagerag.agent.types.Knobs`);
             what the arm sets stands above it.
 
@@ -85,11 +89,23 @@ async def run_case(
     where = folder_of(folder, settings.home)
     wiring = wiring_for(Home(where / HOME), users, recipes)
     judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
-    made = MetricMaker(wiring, judges, Knobs(journal=journal)).all(metrics)
-    harness = Harness(plan, wiring, made, Ledger(where, plan.keys), journal=journal)
+    with shared_writer(where, instead="another folder"):
+        made = MetricMaker(wiring, judges, Knobs(journal=journal)).all(metrics)
+        made = await checked(made, plan, wiring, allow=allow_same_encoder)
+        return await _answered(asked, plan, wiring, made, where, journal)
+
+
+async def _answered(
+    case: Case, plan: Plan, wiring: EvalWiring, metrics: "Sequence[Metric]", where: Path, journal: Any
+) -> Result:
+    harness, (chosen,), setup = (
+        Harness(plan, wiring, metrics, Ledger(where, plan.keys), journal=journal),
+        plan.arms,
+        plan.setup,
+    )
     async with wiring.working():
         await wiring.parts(chosen.of(setup, seed=0, journal=journal))
-        results, _ = await harness.case(asked)
+        results, _ = await harness.case(case)
     return results[0]
 
 

@@ -1,28 +1,22 @@
 """How an arm answers a case: keep the picture, reword the prompt, run the graph, or a procedure of the user's own."""
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
-from imagerag.agent.calls import Calls, calls_of
-from imagerag.agent.endings import best_attempts, ending_for
-from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
-from imagerag.agent.ports import Captions, Critique, Drawn, ImagePart, Reading
+from imagerag.agent.calls import Calls
+from imagerag.agent.endings import best_attempts
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Critique, Drawn, ImagePart
 from imagerag.agent.record import RunRecord, run_record
 from imagerag.agent.spending import tariffs_of
-from imagerag.agent.types import Attempt, Concept, Ending, ImageRef, Outcome, Requirement, Setup, Subject, Variation
+from imagerag.agent.types import Attempt, Ending, ImageRef, Outcome, Requirement, Setup, Subject, Variation
 from imagerag.evals.arms import Arm
 from imagerag.evals.parts import EvalWiring
+from imagerag.evals.patience import patiently
 from imagerag.evals.suites.case import Case
-
-TRIES: Final = 3
-WAIT_S: Final = 0.5
-"""As the graph tries its nodes."""
-
-NO_LIMIT: Final = 10**6
 
 
 @dataclass
@@ -67,7 +61,7 @@ class Job:
         calls.round = round
 
         async def draw() -> Drawn:
-            parts = [await self._part(subject) for subject in self.subjects]
+            parts = [await self.part(subject) for subject in self.subjects]
             drawn = await generator.generate(prompt, parts, variation=variation, size=size)
             image = await self.wiring.blobs.put(drawn.data)
             told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "answered_by")}
@@ -99,7 +93,7 @@ class Job:
             "requirements": [requirement.model_dump() for requirement in requirements],
             "mode": mode,
         }
-        image, subjects = await self.picture(attempt.image), [await self._part(subject) for subject in self.subjects]
+        image, subjects = await self.picture(attempt.image), [await self.part(subject) for subject in self.subjects]
 
         async def ask(variation: Variation) -> Critique:
             return await judge.critique(
@@ -113,27 +107,13 @@ class Job:
         )
         return found
 
-    async def reworded(self, attempt: Attempt) -> str:
-        """The prompt in other words: the case's own, else the judge's caption of a picture that shows all of it."""
-        if self.case.rephrased:
-            return self.case.rephrased
-        judge, prompt = self.wiring.judge(self.setup.judge), self.case.prompt
-        whole, image = [Concept(text=prompt)], await self.picture(attempt.image)
-        content = {"prompt": prompt, "image": attempt.image.sha256, "concepts": [prompt], "max_tokens": NO_LIMIT}
-
-        async def ask(variation: Variation) -> Captions:
-            return await judge.captions(prompt, whole, max_tokens=NO_LIMIT, variation=variation, image=image)
-
-        calls = self.booked()
-        answer = await patiently(lambda: calls.make_readable("judge.captions", judge.identity, Captions, content, ask))
-        return next((caption for caption in answer.captions if caption.strip()), prompt)
-
     async def picture(self, image: ImageRef) -> ImagePart:
         """A picture of the evaluation as models take it."""
         data, media_type = await self.wiring.blobs.for_models(image.sha256)
         return ImagePart(data=data, media_type=media_type)
 
-    async def _part(self, subject: Subject) -> ImagePart:
+    async def part(self, subject: Subject) -> ImagePart:
+        """One of the case's own pictures as models take it."""
         part = await self.picture(subject.image)
         return ImagePart(data=part.data, media_type=part.media_type, role="subject", concept=subject.name)
 
@@ -153,56 +133,31 @@ class Job:
             )
         return self.calls
 
-    def record(self, attempts: list[Attempt], ending: Ending) -> RunRecord:
-        """The record of a procedure that made its calls through this job."""
-        best = best_attempts(attempts)
+    def record(self, attempts: list[Attempt], ending: Ending, *, best: int | None = None, **more: Any) -> RunRecord:
+        """The record of a procedure that made its calls through this job.
+
+        Args:
+            best: the attempt that it gives back; by default the best, as in a run.
+            more: what else a run's state would hold: `searches`, `ledger`.
+        """
+        chosen = best_attempts(attempts)[:1] if best is None else [attempts[best]]
         made = self.calls.made if self.calls else []
         state = {
             "prompt": self.case.prompt,
             "attempts": attempts,
             "calls": made,
             "ending": ending,
-            "best": best[0].index if best else None,
+            "best": chosen[0].index if chosen else None,
             "setup": self.setup,
+            **more,
         }
         return run_record(self.run_id, state)
-
-
-async def patiently(ask: Callable[[], Awaitable[Reading | Any]]) -> Any:
-    """Ask again while a backend says that it can help, as often as the graph would."""
-    for tried in range(1, TRIES + 1):
-        try:
-            return await ask()
-        except BackendError as error:
-            if not error.retryable or tried == TRIES:
-                raise
-        await asyncio.sleep(WAIT_S * 4 ** (tried - 1))
-    raise AssertionError("the last try gave an answer or raised")
 
 
 async def keep(job: Job) -> RunRecord:
     """The initial picture as it is: no search, no redrawing, nothing asked."""
     assert job.initial is not None, "the harness has drawn it"
-    return job.record([_given(job)], Ending(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
-
-
-async def rephrase(job: Job) -> RunRecord:
-    """Judge the initial picture; where something is missing, redraw once from other words and no references."""
-    assert job.initial is not None, "the harness has drawn it"
-    attempts = [_given(job)]
-    try:
-        attempts = [await _judged(job, attempts[0])]
-        if attempts[0].verdict is not None and attempts[0].verdict.aligned is False:
-            asked = [check.requirement for check in attempts[0].verdict.checks]
-            attempts.append(await _judged(job, await job.draw(await job.reworded(attempts[0]), round=1), asked))
-    except Exception as error:
-        job.booked().made.extend(call for call in calls_of(error) if call not in job.booked().made)
-        node = "regenerate" if isinstance(error, BackendError) and attempts[0].verdict else "critique"
-        return job.record(attempts, ending_for(error, node))
-    aligned = attempts[-1].verdict is not None and attempts[-1].verdict.aligned is True
-    words = "the judge found everything the prompt asks for" if aligned else "still missing something after rewording"
-    outcome = Outcome.ALIGNED if aligned else Outcome.BEST_EFFORT
-    return job.record(attempts, Ending(outcome=outcome, reason=words))
+    return job.record([given(job)], Ending(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
 
 
 async def graph(job: Job) -> RunRecord:
@@ -210,22 +165,24 @@ async def graph(job: Job) -> RunRecord:
     return await job.run()
 
 
-def _given(job: Job) -> Attempt:
+def given(job: Job) -> Attempt:
+    """The picture that all arms of a case start from, as an attempt."""
     assert job.initial is not None, "only called where there is one"
     return Attempt(index=0, round=0, prompt=job.case.prompt, image=job.initial, origin="handed_in")
 
 
-async def _judged(job: Job, attempt: Attempt, requirements: Sequence[Requirement] = ()) -> Attempt:
-    answer = await job.critique(attempt, requirements)
-    if answer.verdict.aligned is None:
-        raise JudgeReplyError(answer.verdict.reason or "the judge abstained", raw=answer.raw)
-    return attempt.model_copy(update={"verdict": answer.verdict})
+Procedure = Callable[[Job], Awaitable[RunRecord]]
 
 
-BUILT_IN: Final[dict[str, Callable[[Job], Awaitable[RunRecord]]]] = {"keep": keep, "rephrase": rephrase, "graph": graph}
+def built_in() -> Mapping[str, Procedure]:
+    """The procedures that come with the package, by name."""
+    from imagerag.evals.published import published
+    from imagerag.evals.rewording import rephrase
+
+    return {"keep": keep, "rephrase": rephrase, "graph": graph, "paper": published}
 
 
-def procedure_of(arm: Arm) -> Callable[[Job], Awaitable[RunRecord]]:
+def procedure_of(arm: Arm) -> Procedure:
     """What an arm does.
 
     A procedure of one's own is `async def arm(job: Job)` and gives back a run's record, or the bytes of a picture.
@@ -233,8 +190,8 @@ def procedure_of(arm: Arm) -> Callable[[Job], Awaitable[RunRecord]]:
     Raises:
         UsageError: it cannot be imported, or is not async.
     """
-    if arm.procedure in BUILT_IN:
-        return BUILT_IN[arm.procedure]
+    if (ours := built_in().get(arm.procedure)) is not None:
+        return ours
     module, _, name = arm.procedure.partition(":")
     try:
         own = getattr(import_module(module), name)

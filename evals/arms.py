@@ -33,9 +33,9 @@ from imagerag.evals.suites.case import Plain
 from imagerag.formatting.messages import invalid, unknown
 
 Procedure = str
-"""`keep`, `rephrase`, `graph`, or `module:function`."""
+"""`keep`, `rephrase`, `graph`, `paper`, or `module:function`."""
 
-PROCEDURES: Final = frozenset({"keep", "rephrase", "graph"})
+PROCEDURES: Final = frozenset({"keep", "rephrase", "graph", "paper"})
 """Those that come with the package."""
 
 SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
@@ -48,7 +48,8 @@ class Arm(Plain):
 
     Attributes:
         name: how results and tables call it.
-        procedure: keep the initial picture; redraw from other words and no references; run the graph; or one's own.
+        procedure: keep the initial picture; redraw from other words and no references; run the graph; answer as the
+            paper does; or one's own.
         setup: generator, judge, library, reranker, where they are other than the evaluation's.
         knobs: what the run's knobs are set to.
         subjects: whether it gets the case's own pictures.
@@ -82,9 +83,16 @@ class Arm(Plain):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+AS_PUBLISHED: Final = {"max_rounds": 1, "threshold": "off", "judge_mode": "stepwise"}
+FIXED: Final = frozenset({"max_rounds", "judge_mode", "start", "select", "retrieve_by"})
+"""What the arm `paper` leaves no choice in."""
+
 BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
     "base": (Arm(name="base", procedure="keep"), "the initial picture as it is"),
-    "rephrase": (Arm(name="rephrase", procedure="rephrase"), "redrawn from other words, without references"),
+    "rephrase": (
+        Arm(name="rephrase", procedure="rephrase"),
+        "redrawn once from other words, without references and without a look; a clear prompt stays",
+    ),
     "prompt": (Arm(name="prompt", knobs={"retrieve_by": "prompt"}), "references for the prompt"),
     "concept": (
         Arm(name="concept", knobs={"retrieve_by": "concept"}),
@@ -93,8 +101,8 @@ BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
     "full": (Arm(name="full"), "references for a caption of each missing concept: the whole method"),
     "one-round": (Arm(name="one-round", knobs={"max_rounds": 1}), "the whole method, redrawn once"),
     "paper": (
-        Arm(name="paper", knobs={"max_rounds": 1, "threshold": "off", "judge_mode": "stepwise"}),
-        "as published: one redrawing, three questions, no threshold",
+        Arm(name="paper", procedure="paper", knobs=AS_PUBLISHED),
+        "as published: three questions at temperature 0, no threshold, one redrawing, which is the answer",
     ),
     "no-threshold": (Arm(name="no-threshold", knobs={"threshold": "off"}), "the whole method, any similarity passes"),
     "first": (
@@ -164,6 +172,8 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
             setup[key] = public(str(value))
         elif key == "subjects" and value in ("on", "off", True, False):
             subjects = value in ("on", True)
+        elif arm.procedure == "paper" and key in FIXED:
+            raise UsageError(f"arm {name!r}: the paper leaves no choice of {key}; full+{key}={value} has it")
         elif key in Knobs.model_fields and key not in RESERVED:
             knobs[key] = value
         else:

@@ -4,12 +4,12 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import BudgetExceededError, UsageError
 from imagerag.agent.types import Knobs, Setup
 from imagerag.evals.casework import Mode
 from imagerag.evals.harness import Harness, Report, Tell, Warn
@@ -20,6 +20,7 @@ from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.parts import wiring_for
 from imagerag.evals.plan import FILE, Plan
 from imagerag.evals.results import Result, lines_of, read_results
+from imagerag.evals.same_encoder import checked
 from imagerag.evals.scoring import Scoring
 from imagerag.evals.summary import summarise, write_summary
 from imagerag.graphs.trusting import check_named
@@ -39,6 +40,7 @@ class Options:
     Attributes:
         users: the user's own home, where libraries are.
         retry_failed: do those cases again in which something broke.
+        allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
     """
 
     users: Home
@@ -48,6 +50,7 @@ class Options:
     max_cost_usd: float | None = None
     assume_cost_usd_per_call: float | None = None
     retry_failed: bool = False
+    allow_same_encoder: bool = False
     tell: Tell = lambda done, total, what: None
     warn: Warn = lambda warnings: None
 
@@ -61,11 +64,11 @@ async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
     if options.journal == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
     with only_writer(folder):
+        ledger = Ledger(folder, plan.keys)
+        harness = await _harness(folder, plan, options, ledger, options.journal)
         plan.keep(folder)
         for named in plan.named:
             await asyncio.to_thread(note_named, named)
-        ledger = Ledger(folder, plan.keys)
-        harness = _harness(folder, plan, options, ledger, options.journal)
         report = await harness.run()
         if report.whole:
             _finish(folder, plan, ledger)
@@ -107,7 +110,8 @@ async def _replayed(folder: Path, plan: Plan, options: Options) -> Replay:
     target = folder / REPLAY
     shutil.rmtree(target, ignore_errors=True)
     ledger = Ledger(target, plan.keys)
-    harness = _harness(folder, plan, options, ledger, "replay")
+    # What was allowed when it was recorded is in its metrics' names.
+    harness = await _harness(folder, plan, replace(options, allow_same_encoder=True), ledger, "replay")
     harness.carried, harness.stop_after = carried, 10**9
     report = await harness.run()
     _finish(target, plan, ledger)
@@ -143,7 +147,7 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
     for name in (FILE, *LEDGER_FILES):
         (target / name).unlink(missing_ok=True)
     measured = plan.model_copy(update={"metrics": tuple(specs)})
-    harness = _harness(folder, measured, options, Ledger(target, plan.keys), options.journal)
+    harness = await _harness(folder, measured, options, Ledger(target, plan.keys), options.journal)
     measured.keep(target)
     cases = {case.id: case for case in plan.mine}
     scoring, done = Scoring(harness.wiring, harness.metrics), 0
@@ -153,20 +157,24 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
             harness.ledger.add(scored, [])
             done += len(scored)
             options.tell(done, len(plan.keys), name)
+            if done < len(plan.keys) and (why := harness.book_graded(scored)):
+                raise BudgetExceededError(f"{why}; the same command with more allowed goes on, and pays nothing twice")
     await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
     _finish(target, measured, harness.ledger)
     return done
 
 
-def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal: Mode) -> Harness:
+async def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal: Mode) -> Harness:
     wiring = wiring_for(Home(folder / HOME), options.users, plan.suite.libraries)
     judges = frozenset(arm.of(plan.setup, seed=0, journal="record").judge for arm in plan.arms)
-    metrics = MetricMaker(wiring, judges, Knobs(journal=journal)).all(plan.metrics)
+    maker = MetricMaker(wiring, judges, Knobs(journal=journal))
+    metrics = await checked(maker.all(plan.metrics), plan, wiring, allow=options.allow_same_encoder)
     return Harness(
         plan=plan,
         wiring=wiring,
         metrics=metrics,
         ledger=ledger,
+        graded=maker.graded,
         journal=journal,
         concurrency=options.concurrency,
         retry_failed=options.retry_failed,

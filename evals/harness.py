@@ -13,7 +13,7 @@ from imagerag.evals.answering import procedure_of
 from imagerag.evals.casework import Casework, Mode
 from imagerag.evals.ledger import Ledger
 from imagerag.evals.metrics.base import Metric
-from imagerag.evals.metrics.grading import GRADED
+from imagerag.evals.metrics.grading import Graded, graded_id
 from imagerag.evals.parts import EvalWiring
 from imagerag.evals.plan import Plan
 from imagerag.evals.results import Result
@@ -74,6 +74,7 @@ class Harness:
         stop_after: broken cases in a row after which it stops.
         retry_failed: do those cases again in which something broke.
         carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
+        graded: what the graders among the metrics asked; it counts like every other call.
     """
 
     plan: Plan
@@ -88,6 +89,7 @@ class Harness:
     stop_after: int = STOP_AFTER
     retry_failed: bool = False
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
+    graded: Graded = field(default_factory=Graded)
     tell: Tell = lambda done, total, what: None
     warn: Warn = lambda warnings: None
     report: Report = field(default_factory=Report)
@@ -107,9 +109,9 @@ class Harness:
         done: set[str] = set()
         for result in self.ledger.read():
             self._book(result)
-            done |= {result.run_id, result.initial.run_id}
+            done |= runs_of(result)
         for told in self.ledger.read_times():
-            self._book_unanswered(told.get("unanswered") or [])
+            self._book_beside([*(told.get("unanswered") or []), *(told.get("graded") or [])])
         async with self.wiring.working():
             await self._book_half_made(done)
             if not self.ledger.whole:
@@ -153,10 +155,10 @@ class Harness:
             self.ledger.add(results, times)
             for result in results:
                 self._book(result)
-                for run_id in (result.run_id, result.initial.run_id):  # told by the case itself from now on
-                    self._book_unanswered(self._half_made.pop(run_id, []), sign=-1)
+                for run_id in sorted(runs_of(result)):  # told by the case itself from now on
+                    self._book_beside(self._half_made.pop(run_id, []), sign=-1)
             for told in times:
-                self._book_unanswered(told["unanswered"])
+                self._book_beside([*told["unanswered"], *told["graded"]])
             self.report.done = self.ledger.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
             self.tell(self.report.done, self.report.total, case.id)
@@ -178,13 +180,14 @@ class Harness:
     async def _book_half_made(self, done: Collection[str]) -> None:
         """Book what processes that were killed in the middle of a case asked and were not answered."""
         for lost in await self.wiring.held_journal.all_unanswered():
-            if lost.run_id not in done and not lost.run_id.endswith(GRADED):
+            if lost.run_id not in done:
                 call = lost.call
                 told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
                 self._half_made.setdefault(lost.run_id, []).append(told)
-                self._book_unanswered([told])
+                self._book_beside([told])
 
-    def _book_unanswered(self, told: Sequence[Mapping[str, Any]], *, sign: int = 1) -> None:
+    def _book_beside(self, told: Sequence[Mapping[str, Any]], *, sign: int = 1) -> None:
+        """Book what is in no result: calls without an answer, and graders' calls."""
         for call in told:
             usd = call.get("usd", 0.0)
             self.report.calls += sign * call.get("requests", 1)
@@ -211,4 +214,18 @@ class Harness:
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """All arms and seeds of a case, scored; and what each took."""
         found, times = await Casework(self.plan, self.wiring, self.journal, self.carried).answers(case)
-        return await Scoring(self.wiring, self.metrics).scored(case, found), times
+        scored = await Scoring(self.wiring, self.metrics).scored(case, found)
+        return scored, [
+            {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)
+        ]
+
+    def book_graded(self, results: Sequence[Result]) -> str:
+        """Book what grading took that is not told with a case; why no more may be graded, empty when it may."""
+        for result in results:
+            self._book_beside(self.graded.taken(result.run_id))
+        return self.report.stopped if self._spent() else ""
+
+
+def runs_of(result: Result) -> set[str]:
+    """What the calls behind a result are kept under in the journal: its own, its first picture's, its graders'."""
+    return {result.run_id, result.initial.run_id, graded_id(result.run_id)}

@@ -1,7 +1,8 @@
 """A study with people: blind pairs on one page that works offline, and what their answers come to.
 
-Each pair shows two arms' pictures for one prompt, without names and in random order, and asks three questions, as
-ImageRAG's study did: which fits the prompt better, which is of better quality, which one prefers overall. The page
+Each pair shows two arms' pictures for one prompt, without names and in random order, a picture of the real thing beside
+them, and asks three questions, as ImageRAG's study did: which fits the prompt better, which is of better quality, which
+one prefers overall. The other form, one picture at a time, is in `absolute_study`. The page
 keeps the answers in the browser and hands them over as a JSON file, which `read_answers` reads back. Which side was
 which arm is in the key, a file that raters do not get.
 """
@@ -17,6 +18,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.inference import fleiss_kappa, sign_flip
+from imagerag.evals.real_pictures import Real
 from imagerag.evals.reports.gallery import script_json, thumbnail
 from imagerag.evals.results import Result
 from imagerag.evals.statistics import Proportion
@@ -27,6 +29,11 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "quality": "Which picture is of better quality?",
     "overall": "Which picture do you prefer overall?",
 }
+INTRO: Final = (
+    "You see two pictures for the same text, and where there is one a real picture of what it asks for. Answer three "
+    "questions about the two. There are no right answers; nothing is sent anywhere. At the end, save your answers as a "
+    "file and give that to whoever asked you."
+)
 CHOICES: Final = ("left", "right", "same")
 SIDE: Final = 512
 STUDY: Final = ("study.html", "study-key.json")
@@ -78,8 +85,13 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
     return rng.sample(found, min(limit, len(found)))
 
 
-def study_page(pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str) -> str:
+def study_page(
+    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, Real] = {}
+) -> str:
     """The page for raters: pictures inside, nothing fetched, nothing that names an arm.
+
+    Args:
+        real: case → a picture of the real thing, which is shown beside its pairs.
 
     Raises:
         UsageError: a picture is lost.
@@ -90,9 +102,31 @@ def study_page(pairs: Sequence[Pair], picture: Callable[[str], bytes | None], ti
         if None in data:
             raise UsageError(f"a picture of {pair.case} is lost: run the evaluation again")
         images = [thumbnail(one, SIDE) for one in data if one is not None]
-        shown.append({"id": pair.id, "prompt": pair.prompt, "left": images[0], "right": images[1]})
-    content = {"title": title, "schema": SCHEMA, "questions": QUESTIONS, "pairs": shown}
-    return PAGE.read_text(encoding="utf-8").replace("/*DATA*/", script_json(content))
+        item = {"id": pair.id, "prompt": pair.prompt, "left": images[0], "right": images[1]}
+        if (thing := real.get(pair.case)) is not None:
+            item |= {"real": thumbnail(thing.data, SIDE), "concept": thing.of}
+        shown.append(item)
+    choices = [["left", "left"], ["same", "no difference"], ["right", "right"]]
+    return page_of(title, INTRO, QUESTIONS, choices, shown)
+
+
+def page_of(
+    title: str,
+    intro: str,
+    questions: Mapping[str, str],
+    choices: Sequence[Sequence[str]],
+    items: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page of a study of either form.
+
+    Args:
+        intro: what the raters are told to do.
+        questions: id → words; `{concept}` in them is what an item is about.
+        choices: value and words of what may be answered.
+        items: what is shown, one after the other.
+    """
+    told = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
+    return PAGE.read_text(encoding="utf-8").replace("/*DATA*/", script_json({**told, "pairs": items}))
 
 
 def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
@@ -107,19 +141,30 @@ def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
 
 def write_study(
     folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
-    limit: int = 50, seed: int = 0,
+    limit: int = 50, seed: int = 0, real: Mapping[str, Real] = {},
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study.html` for the raters and `study-key.json` for oneself.
+
+    Args:
+        real: case → a picture of the real thing.
 
     Raises:
         UsageError: somebody else writes the folder, or no case has two different pictures.
     """
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
-    page, key = (folder / name for name in STUDY)
-    text = study_page(pairs, picture, "Which picture?")
-    with only_writer(folder, instead="another folder"):  # page and key are of one study
+    return write_two(folder, STUDY, study_page(pairs, picture, "Which picture?", real), key_of(pairs, arm, base))
+
+
+def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write the page of a study and its key, which belong together.
+
+    Raises:
+        UsageError: somebody else writes the folder.
+    """
+    page, key = (folder / name for name in names)
+    with only_writer(folder, instead="another folder"):
         page.write_text(text, encoding="utf-8")
-        key.write_text(json.dumps(key_of(pairs, arm, base), indent=1) + "\n", encoding="utf-8")
+        key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return page, key
 
 
@@ -155,7 +200,7 @@ def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preferen
     """
     votes: dict[str, dict[tuple[str, str], str]] = {question: {} for question in QUESTIONS}
     for file in files:
-        rater, answers = _read(file)
+        rater, answers = read_rater(file)
         for pair, given in answers.items():
             if pair not in key["pairs"]:
                 raise UsageError(f"{file} answers pair {pair!r}, which is not in this study's key")
@@ -166,7 +211,12 @@ def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preferen
     return [_preference(question, given) for question, given in votes.items()]
 
 
-def _read(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+    """Who rated, and what: question by question of each thing that was shown.
+
+    Raises:
+        UsageError: the file holds no answers of a study.
+    """
     try:
         read = json.loads(read_regular_text(file))
         if read["schema"] != SCHEMA:

@@ -53,6 +53,8 @@ class Ranking(BaseModel):
     """How high the right pictures come, over single things that captions name.
 
     Attributes:
+        precision_1, precision_5, precision_10: mean share of the first so many that are right; where fewer are right
+            in all, it cannot reach 1.
         recall_1, recall_5, recall_10: share of the captions with a right picture among the first so many.
         mrr: mean of one over the place of the first right picture, 0 beyond the tenth.
         ndcg_10: of all right pictures among the first ten, against the best order there can be.
@@ -61,6 +63,9 @@ class Ranking(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    precision_1: float
+    precision_5: float
+    precision_10: float
     recall_1: Share
     recall_5: Share
     recall_10: Share
@@ -147,18 +152,30 @@ async def check_library(library: Library, *, queries: int = 200, unrelated: Sequ
 
 async def ranking(library: Library, asked: Sequence[Asked], ids: Sequence[str]) -> Ranking:
     """Search for each as a run does, and see where the right pictures are."""
+    searched = [await library.search(query.text, k=DEPTH, filter=Filter()) for query in asked]
+    return ranked([[hit.image.sha256 for hit in hits] for hits in searched], asked, ids)
+
+
+def ranked(found: Sequence[Sequence[str]], asked: Sequence[Asked], ids: Sequence[str]) -> Ranking:
+    """How good rankings are: of each question the ids that were found, best first.
+
+    Args:
+        ids: of the pictures, in the order that the questions' matches count in.
+    """
     places: list[list[int]] = []
     gains: list[float] = []
-    for query in asked:
+    for query, hits in zip(asked, found, strict=True):
         right = {ids[at] for at in query.matches}
-        hits = await library.search(query.text, k=DEPTH, filter=Filter())
-        places.append([at for at, hit in enumerate(hits, start=1) if hit.image.sha256 in right])
+        places.append([at for at, sha256 in enumerate(hits[:DEPTH], start=1) if sha256 in right])
         best = sum(1 / log2(1 + at) for at in range(1, min(DEPTH, len(right)) + 1))
         gains.append(sum(1 / log2(1 + at) for at in places[-1]) / best)
     (mrr, spread), (ndcg, other) = mean([1 / found[0] if found else 0.0 for found in places]), mean(gains)
     recalls = {f"recall_{k}": Share.of(bool(found) and found[0] <= k for found in places) for k in (1, 5, DEPTH)}
+    precisions = {
+        f"precision_{k}": mean([sum(at <= k for at in found) / k for found in places])[0] for k in (1, 5, DEPTH)
+    }
     errors = tuple(None if error != error else error for error in (spread, other))
-    return Ranking.model_validate({**recalls, "mrr": mrr, "ndcg_10": ndcg, "stderr": errors})
+    return Ranking.model_validate({**precisions, **recalls, "mrr": mrr, "ndcg_10": ndcg, "stderr": errors})
 
 
 async def _decided(

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, EmbedderIdentity, Judge, ReferenceLibrary
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.stock import stocked
 from imagerag.graphs.wiring import Wiring
 from imagerag.store.journal import StoreJournal, open_journal
+from imagerag.store.library import Library
 from imagerag.store.runs import RunEntry, RunList
 from imagerag.tools.registry import make_judge, new_embedder, providers
 from imagerag.tools.specs import BackendSpec
@@ -77,6 +79,18 @@ class Steady:
         return known
 
 
+LOOKING: Final = ("sketch", "clip")
+"""Judges that compare texts and pictures through an encoder."""
+
+
+def _eye_of(judge: BackendSpec) -> str:
+    """The encoder that such a judge looks through, by spec."""
+    if judge.provider == "sketch":
+        return "sketch"
+    own = judge.model.partition(":")[0].lower() in providers("embedder")
+    return (judge.model if own else f"open_clip:{judge.model}") if judge.model else "open_clip"
+
+
 class NoRunList(RunList):
     """An evaluation's runs are in its results; they are not listed among the user's own."""
 
@@ -131,23 +145,36 @@ class EvalWiring(Wiring):
 
     def _make_judge(self, spec: str) -> Judge:
         specs = BackendSpec.parse_all(spec)
-        if len(specs) > 1 or specs[0].provider not in ("sketch", "clip"):
+        if len(specs) > 1 or specs[0].provider not in LOOKING:
             return make_judge(spec, prices=self.prices)
         one = specs[0]
-        own = one.model if one.model.partition(":")[0].lower() in providers("embedder") else f"open_clip:{one.model}"
-        eye = "sketch" if one.provider == "sketch" else own if one.model else "open_clip"
-        return make_judge(replace(one, model=""), embedder=self.embedder(eye), prices=self.prices)
+        return make_judge(replace(one, model=""), embedder=self.embedder(_eye_of(one)), prices=self.prices)
+
+    def seen_through(self, judge: str) -> tuple[str, ...]:
+        """The encoders that the judges of a spec look through; none for models that answer in words."""
+        try:
+            asked = BackendSpec.parse_all(judge)
+        except SpecError:  # a judge of one's own, put in under a name
+            return ()
+        return tuple(dict.fromkeys(_eye_of(one) for one in asked if one.provider in LOOKING))
 
     async def _library(self, name: str) -> ReferenceLibrary:
         async with self._opening:
             if ("library", name) not in self._made:
                 if name in self.recipes:
-                    self.use(
-                        "library", name, await stocked(self.home, name, self.recipes[name], self.embedder("sketch"))
-                    )
+                    self.use("library", name, await self._made_library(name, self.recipes[name]))
                 else:
                     self.use("library", name, await (self.users or self).open_library(name))
         return cast(ReferenceLibrary, self._made["library", name])
+
+    async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
+        """A library that the suite makes for itself: drawn, or a part of one of the user's."""
+        if recipe.kind != "part":
+            return await stocked(self.home, name, recipe, self.embedder("sketch"))
+        from imagerag.evals.sizes import cut
+
+        whole: Any = await (self.users or self).open_library(recipe.of)
+        return await cut(self.home, name, recipe, whole)
 
     def checkpoints(self) -> "AbstractAsyncContextManager[Any]":
         """A place that forgets a run as soon as it has ended."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 from imagerag.evals.inference import Difference, holm, paired, spearman
 from imagerag.evals.plan import Plan
 from imagerag.evals.results import STATUSES, Result
+from imagerag.evals.settings import settings_of
 from imagerag.evals.statistics import Proportion, mean
 from imagerag.store.blobs import write_atomically
 
@@ -93,7 +94,10 @@ def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
         "cases": len(plan.mine),
         "results": sum(tally.n.values()),
         "base": base,
-        "arms": {arm.name: {"hash": arm.hash(plan.setup), **_arm(tally, arm.name)} for arm in plan.arms},
+        "arms": {
+            arm.name: {"hash": arm.hash(plan.setup), **_arm(tally, arm.name), "settings": settings_of(plan, arm)}
+            for arm in plan.arms
+        },
         "metrics": {name: _metric(tally, table, name, names) for name in sorted(table)},
         "labels": {name: {a: dict(c) for a, c in arms.items()} for name, arms in sorted(tally.labels.items())},
         "differences": {

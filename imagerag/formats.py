@@ -45,6 +45,7 @@ MODELS: Final[Mapping[str, str]] = {
     "run": "imagerag.agent.record:RunRecord",
     "runs": "imagerag.formats:RunsDocument",
     "search": "imagerag.formats:SearchDocument",
+    "search-comparison": "imagerag.evals.search_comparison:SearchComparison",
     "sidecar": "imagerag.formats:Sidecar",
     "similarity": "imagerag.formats:SimilarityDocument",
     "study": "imagerag.formats:StudyDocument",
@@ -325,12 +326,13 @@ class EvalReplay(Document):
 
 
 class ArmSummary(Document):
-    """How the results of an arm ended; `hash` names what it was."""
+    """How the results of an arm ended; `hash` names what it was, `settings` what it was run with."""
 
     hash: str
     n: int
     statuses: dict[str, int]
     outcomes: dict[str, int]
+    settings: dict[str, Any]
 
 
 class MetricSummary(Document):
@@ -381,13 +383,39 @@ class Answers(Document):
     pairs: int
 
 
-class StudyDocument(Document):
-    """What `eval answers` found in the raters' answers."""
+class PairsStudy(Document):
+    """What `eval answers` found in the raters' answers to pairs."""
 
     schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
     arm: str
     base: str
     questions: list[Answers]
+
+
+class ContainedAnswers(Document):
+    """In how many of an arm's pictures raters see what was asked for; None where a figure cannot be had."""
+
+    arm: str
+    yes: int
+    no: int
+    unsure: int
+    value: float | None
+    low: float | None
+    high: float | None
+    kappa: float | None
+    raters: int
+    pictures: int
+
+
+class AbsoluteStudy(Document):
+    """What `eval answers` found in the raters' answers to one picture at a time."""
+
+    schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
+    form: Literal["absolute"]
+    arms: list[ContainedAnswers]
+
+
+StudyDocument = PairsStudy | AbsoluteStudy
 
 
 class Price(Document):

@@ -171,6 +171,11 @@ class Library:
             return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter))
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
 
+    async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
+        """The `k` images whose caption and title have the most of a text's words (BM25), best first."""
+        vector = self._usable(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
+        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter))
+
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
         """The `k` images most similar to an image, best first.
 

@@ -84,8 +84,17 @@ def alone_now(file: int) -> bool:
     return True
 
 
-def locked(path: Path, *, create: bool = True) -> int | None:
-    """A file that is locked until it is closed; None when another holds it, or without `create`, when there is none."""
+def locked_together(path: Path) -> int | None:
+    """A file that is locked together with others until it is closed; None when somebody holds it alone."""
+    return locked(path, together=True)
+
+
+def locked(path: Path, *, create: bool = True, together: bool = False) -> int | None:
+    """A file that is locked until it is closed; None when another holds it, or without `create`, when there is none.
+
+    Args:
+        together: hold it with others who do so too.
+    """
     if sys.platform == "win32":
         return None
     if create:
@@ -97,7 +106,7 @@ def locked(path: Path, *, create: bool = True) -> int | None:
         except FileNotFoundError:
             return None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             os.close(file)
             return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.locks import locked
+from imagerag.store.locks import alone_now, locked, locked_together
 from imagerag.store.storage_errors import storage_error
 
 LOCK: Final = ".lock"
@@ -64,6 +64,39 @@ def _told(folder: Path) -> Iterator[None]:
         if (found := storage_error(error, error.filename or folder, "cannot write")) is not None:
             raise found from error
         raise
+
+
+@contextmanager
+def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+    """Write a folder together with others who do it this way, with those kept out who want it for themselves.
+
+    Args:
+        instead: what to give so that another folder is written.
+
+    Raises:
+        UsageError: somebody has it for himself.
+        StorageError: it cannot be written.
+    """
+    if sys.platform == "win32":  # nothing is held there
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield
+        return
+    path = folder / LOCK
+    try:
+        file = locked_together(path)
+    except OSError as error:
+        told = storage_error(error, folder, "cannot write into")
+        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+    if file is None:
+        raise UsageError(f"{folder} is being written by {_holder(path)}:\nwait until it has ended, or give {instead}")
+    try:
+        with _told(folder):
+            yield
+    finally:
+        if alone_now(file):  # the last one leaves nothing behind
+            path.unlink(missing_ok=True)
+        os.close(file)
 
 
 def _holder(path: Path) -> str:

@@ -60,6 +60,11 @@ def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter:
     return [distinct[sha256] for sha256 in best[:k]]
 
 
+def by_words(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
+    """The best word matches in caption and title (BM25), best first; none before the library is tidied."""
+    return _worded(table, vector, text, k, filter)
+
+
 def listed(table: Any, filter: Filter, limit: int) -> tuple[list[Row], int]:
     """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
     where = condition(filter)

@@ -41,6 +41,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "eval score": ("--metrics", "work"),
     "eval sketch": ("--cases", "2", "--part", "judge"),
     "eval study": ("--overwrite",),
+    "eval search": ("--ways", "cosine", "--queries", "4"),
+    "eval sizes": ("--library", "sketch", "--sizes", "8,16", "--metrics", "text:eye", "--limit", "1", "--quiet"),
 }
 """Further options, for speed or because a command does nothing without."""
 

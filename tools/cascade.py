@@ -39,6 +39,7 @@ from imagerag.agent.ports import (
     tariff_of_all,
 )
 from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
 
 ON_REFUSAL: Final = "on-refusal"
@@ -243,6 +244,16 @@ class CascadeJudge(_Cascade[Judge]):
         asked: dict[str, Any] = {"max_tokens": max_tokens, "variation": variation, "image": image}
         asked |= {"verdict": verdict, "subjects": subjects}
         return _signed(*await self._first(lambda judge: judge.captions(prompt, concepts, **asked)))
+
+    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+        """As the first that answers words it; one that words nothing leaves the prompt as it is."""
+
+        async def ask(judge: Judge) -> Rephrased:
+            if not isinstance(judge, Rephraser):
+                return Rephrased(prompt=prompt, cost_usd=0.0)
+            return await judge.rephrase(prompt, variation=variation)
+
+        return _signed(*await self._first(ask))
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
         """As the first that answers prefers."""

@@ -21,6 +21,7 @@ from imagerag.agent.ports import (
     Ranking,
     ReferenceTemplate,
 )
+from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.types import Check, Concept, Requirement, Size, Variation, Verdict
 from imagerag.tools.testing_stores import Asked, HashEmbedder, MemoryBlobs, ScriptedLibrary, describe_image, picture
 
@@ -113,8 +114,8 @@ class ScriptedGenerator(_Script):
 class ScriptedJudge(_Script):
     """Answers from a script of judgements; see `Judgement`.
 
-    `missing_concepts` and `captions` have queues of their own, and answer without a script, too: with what the last
-    judgement called missing, and with `a detailed picture of …`.
+    `missing_concepts`, `captions` and `rephrase` have queues of their own, and answer without a script, too: with what
+    the last judgement called missing, with `a detailed picture of …`, and with `…, in plain words`.
 
     Args:
         script: what the first critiques find; or one callable `(prompt, image) -> Judgement` for all of them.
@@ -135,6 +136,7 @@ class ScriptedJudge(_Script):
         self._queue: deque[Any] = deque(() if self._rule else script)
         self._naming: deque[Any] = deque()
         self._captions: deque[Any] = deque()
+        self._rewordings: deque[Any] = deque()
         self._preferences: deque[Any] = deque()
         self._rankings: deque[Any] = deque()
         self._lacking: tuple[str, ...] = ()
@@ -150,6 +152,10 @@ class ScriptedJudge(_Script):
     def enqueue_captions(self, *answers: Sequence[str] | BaseException) -> None:
         """Add the next answers of `captions`, each a list with one caption per concept."""
         self._captions.extend(answers)
+
+    def enqueue_rephrased(self, *answers: str | BaseException) -> None:
+        """Add the next answers of `rephrase`."""
+        self._rewordings.extend(answers)
 
     def enqueue_preferences(self, *answers: Literal["first", "second", "neither"] | BaseException) -> None:
         """Add the next answers of `compare`."""
@@ -221,6 +227,12 @@ class ScriptedJudge(_Script):
         if self._captions:
             return Captions(captions=tuple(self._next(self._captions, "captions")))
         return Captions(captions=tuple(f"a detailed picture of {concept.text}" for concept in concepts))
+
+    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+        """The next of its script, else `PROMPT, in plain words`."""
+        await self._called("rephrase", prompt=prompt, variation=variation)
+        words = self._next(self._rewordings, "rephrase") if self._rewordings else f"{prompt}, in plain words"
+        return Rephrased(prompt=words, raw=words)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
         """The next of its script, else a tie."""

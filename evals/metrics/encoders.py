@@ -133,6 +133,15 @@ async def real_pictures(sample: Sample) -> list[bytes]:
     return await asyncio.to_thread(_drawn, sample.case.id, sample.case.truth.data)
 
 
+def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
+    """A fresh drawing of what a sketch case asks for, for people to see."""
+    from imagerag.evals.drawing import Picture, chance
+    from imagerag.tools.sketch.world import Thing, random_scene
+
+    things = tuple(Thing(*words) for words in data["things"])
+    return Picture.of(random_scene(chance(0, "shown", id), things, data["background"] or "white"), side).data
+
+
 def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
     from imagerag.evals.drawing import Picture, chance
     from imagerag.tools.sketch.world import Thing, random_scene
@@ -150,7 +159,7 @@ class TimmEncoder:
     """
 
     def __init__(self, model: str) -> None:
-        self._spec = model
+        self._spec = self.model = model
 
     @cached_property
     def _loaded(self) -> Any:

@@ -20,9 +20,9 @@ from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
 from imagerag.agent.images import for_models
 from imagerag.agent.ports import Reading
 from imagerag.agent.types import Knobs, Variation
-from imagerag.evals.answering import patiently
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.parts import EvalWiring
+from imagerag.evals.patience import patiently
 from imagerag.evals.results import Score
 from imagerag.tools.generators.account import Account
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn
@@ -61,6 +61,30 @@ class Words(Reading):
 
 
 @dataclass
+class Graded:
+    """What graders asked, by the run that they graded: it is paid like everything else.
+
+    Attributes:
+        calls: the books of each grading.
+    """
+
+    calls: dict[str, list[Calls]] = field(default_factory=dict)
+
+    def taken(self, run_id: str) -> list[dict[str, Any]]:
+        """What grading a run took: each call's requests, and US dollars (None where nobody knows); told once."""
+        made = [call for calls in self.calls.pop(run_id, []) for call in calls.made]
+        return [
+            {
+                "role": call.role,
+                "backend": call.backend,
+                "requests": 0 if call.reused else call.requests,
+                "usd": call.cost_usd if call.answered else call.counted_usd if call.counts else 0.0,
+            }
+            for call in made
+        ]
+
+
+@dataclass
 class _Grader:
     """What both kinds of grading share: who grades, and that it is not who judged.
 
@@ -73,23 +97,23 @@ class _Grader:
     wiring: EvalWiring
     judges: frozenset[str]
     knobs: Knobs = field(default_factory=Knobs)
+    graded: "Graded" = field(default_factory=lambda: Graded())
     needs_image = True
 
     def __post_init__(self) -> None:
-        bare = BackendSpec.parse(self.grader)
+        bare = _model_of(BackendSpec.parse(self.grader))
         for judge in self.judges:
             for one in BackendSpec.parse_all(judge):
-                if (one.provider, one.model, one.base_url) == (bare.provider, bare.model, bare.base_url):
+                if _model_of(one) == bare:
                     raise UsageError(
                         f"{self.spec}: {self.grader} is the judge of the loop; a loop is not graded by its own judge: "
                         "name another model"
                     )
 
     def _calls(self, sample: Sample) -> Calls:
-        setup = self.wiring
-        return Calls(
+        calls = Calls(
             knobs=self.knobs,
-            journal=setup.held_journal,
+            journal=self.wiring.held_journal,
             run_id=graded_id(sample.result.run_id),
             task="",
             before=[],
@@ -97,11 +121,19 @@ class _Grader:
             failed={},
             tariffs={},
         )
+        self.graded.calls.setdefault(sample.result.run_id, []).append(calls)
+        return calls
 
     async def _shown(self, sample: Sample) -> Picture:
         assert sample.image is not None, "it needs one"
         data, media_type = for_models(sample.image)
         return Picture(data, media_type)
+
+
+def _model_of(spec: BackendSpec) -> tuple[str, str, str]:
+    """What a spec names, however it is spelt: the provider's own address said or left out, a last slash or none."""
+    url = (spec.base_url or "").rstrip("/").lower()
+    return spec.provider.lower(), spec.model, "" if url == "https://api.openai.com/v1" else url
 
 
 GRADED: Final = "-graded"

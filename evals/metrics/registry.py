@@ -16,7 +16,7 @@ from imagerag.agent.ports import Embedder
 from imagerag.agent.types import Knobs
 from imagerag.evals.metrics.base import AcrossSeeds, Metric
 from imagerag.evals.metrics.encoders import EYE, Diversity, Eyes, ImageScore, RightScore, TextScore, TimmEncoder
-from imagerag.evals.metrics.grading import GradeScore, VqaScore
+from imagerag.evals.metrics.grading import Graded, GradeScore, VqaScore
 from imagerag.evals.metrics.retrieval import RetrievalScore
 from imagerag.evals.metrics.work import WorkScore
 from imagerag.evals.parts import EvalWiring, Steady
@@ -30,7 +30,7 @@ KINDS: Final[Mapping[str, str]] = {
     "diversity": "how unlike the pictures of a case's seeds are: diversity:eye",
     "vqa": "probability that a model says yes: vqa:openai:MODEL",
     "grade": "a model's marks from 0 to 4: grade:openai:MODEL; never the judge of the loop",
-    "retrieval": "recall, MRR and nDCG of the searches, where the case names what would help",
+    "retrieval": "precision, recall, MRR and nDCG of the searches, where the case names what would help",
     "work": "calls, cost, searches, redrawings",
 }
 
@@ -107,11 +107,13 @@ class MetricMaker:
     Attributes:
         judges: the judge specs of the arms: none of them may grade.
         knobs: what graders' calls are made under: the journal's mode.
+        graded: what they asked.
     """
 
     wiring: EvalWiring
     judges: frozenset[str] = frozenset()
     knobs: Knobs = field(default_factory=Knobs)
+    graded: Graded = field(default_factory=Graded)
     _encoders: dict[str, Any] = field(default_factory=dict)
     _eyes: dict[str, Eyes] = field(default_factory=dict)
 
@@ -132,8 +134,8 @@ class MetricMaker:
             "image": lambda: ImageScore(spec, self._embedder(given), self._seeing(given)),
             "diversity": lambda: Diversity(spec, self._embedder(given), self._seeing(given)),
             "dino": lambda: ImageScore(spec, self._timm(given), self._seeing(f"timm:{given}")),
-            "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs),
-            "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs),
+            "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
+            "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "retrieval": RetrievalScore,
             "work": WorkScore,
         }

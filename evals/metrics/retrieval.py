@@ -6,7 +6,7 @@ from math import log2
 from pathlib import PurePath
 from typing import Final
 
-from imagerag.agent.types import Candidate
+from imagerag.agent.types import Candidate, Search
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.results import Score
 from imagerag.store.library import Library
@@ -22,7 +22,8 @@ class RetrievalScore:
     A picture shows a label when its caption, a tag, its class in the metadata or the folder it came from says so, case
     and punctuation aside. For each label the best of the run's searches counts.
 
-    Scores: `retrieval.recall@1` and `@k` (share of the labels with a hit), `retrieval.mrr`, `retrieval.ndcg`, and
+    Scores: `retrieval.precision@1` and `@k` (share of the first candidates that show the label),
+    `retrieval.recall@1` and `@k` (share of the labels with a hit), `retrieval.mrr`, `retrieval.ndcg`, and
     `retrieval.used`: share of the labels for which a right picture was sent to the generator.
     """
 
@@ -47,6 +48,8 @@ class RetrievalScore:
         scores = {
             "retrieval.recall@1": sum(rank == 1 for rank in ranks) / len(labels),
             "retrieval.recall@k": len(found) / len(labels),
+            "retrieval.precision@1": sum(share_of(label, searches, names, 1) for label in labels) / len(labels),
+            "retrieval.precision@k": sum(share_of(label, searches, names) for label in labels) / len(labels),
             "retrieval.mrr": sum(1 / rank for rank in found) / len(labels),
             "retrieval.ndcg": sum(1 / log2(1 + rank) for rank in found) / len(labels),
             "retrieval.used": sum(right) / len(labels),
@@ -59,6 +62,17 @@ def rank_of(label: str, candidates: Sequence[Candidate], names: Mapping[str, Set
     wanted = folded(label)
     places = (at for at, one in enumerate(candidates, start=1) if wanted in names[one.image.sha256])
     return float(next(places, float("inf")))
+
+
+def share_of(label: str, searches: Sequence[Search], names: Mapping[str, Set[str]], first: int | None = None) -> float:
+    """The share of a search's first candidates (all of them) that show a label; of several searches the best."""
+    wanted = folded(label)
+    shares = [
+        sum(wanted in names[one.image.sha256] for one in looked) / len(looked)
+        for search in searches
+        if (looked := search.candidates[:first])
+    ]
+    return max(shares, default=0.0)
 
 
 async def names_of(sample: Sample) -> dict[str, frozenset[str]]:
@@ -76,6 +90,14 @@ def _names(candidate: Candidate, row: Row | None) -> frozenset[str]:
         said.append(PurePath(candidate.source).parent.name)
     if row is not None:
         said += [*row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
+    return frozenset(folded(text) for text in said if text)
+
+
+def row_names(row: Row) -> frozenset[str]:
+    """What a library's row says that its picture shows: caption, title, tags, class, and the folder it came from."""
+    said = [row.caption, row.title, *row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
+    if row.source:
+        said.append(PurePath(row.source).parent.name)
     return frozenset(folded(text) for text in said if text)
 
 

@@ -8,7 +8,9 @@ from imagerag.evals.plan import Plan
 from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import quality
 from imagerag.evals.results import Result
+from imagerag.evals.same_encoder import MARK
 from imagerag.evals.summary import Tally
+from imagerag.formatting.numbers import difference
 from imagerag.formatting.numbers import score as score_text
 
 MOST: Final = 2000
@@ -17,7 +19,7 @@ MOST: Final = 2000
 
 def main_score(summary: Mapping[str, Any]) -> str | None:
     """The score that plots show."""
-    named = quality(summary)
+    named = sorted(quality(summary), key=lambda name: name.endswith(MARK))
     wanted = ("right", "text", "vqa", "grade", "image", "dino")
     ranked = [name for kind in wanted for name in named if name.startswith(f"{kind}:")]
     return next(iter([*ranked, *named]), None)
@@ -39,6 +41,7 @@ def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -
         tally.add(result)
     made = {
         "library-size.svg": library_size(plan, summary, score),
+        "gain-size.svg": gain_by_size(plan, summary, score),
         "similarity-gain.svg": similarity_gain(tally, summary, graded_score(summary) or score),
         "cost-score.svg": cost_score(summary, score),
     }
@@ -63,6 +66,23 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
     base = found.get(summary["base"])
     dashed = (summary["base"], base["value"]) if base and base["value"] is not None else None
     return Plot("Library size", "pictures in the library", score, groups, base=dashed, joined=True, logarithmic=True)
+
+
+def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
+    """What arms gained over the first one with nested parts of one's own library, against how large those are."""
+    groups: dict[str, list[Point]] = {}
+    for arm in plan.arms:
+        recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, journal="record").library or "")
+        gain = summary["differences"].get(score, {}).get(arm.name)
+        if recipe is None or recipe.kind != "part" or not gain or gain["mean"] is None:
+            continue
+        name = "+".join(part for part in arm.name.split("+") if not part.startswith("library="))
+        label = f"{recipe.size:,}: {difference(gain['mean'])}"
+        groups.setdefault(name, []).append(Point(recipe.size, gain["mean"], gain["stderr"] or 0.0, label))
+    if max((len(points) for points in groups.values()), default=0) < 2:
+        return None
+    return Plot("Gain and library size", "pictures in the library", f"{score} − {summary['base']}", groups,
+                base=("no gain", 0.0), joined=True, logarithmic=True)  # fmt: skip
 
 
 def similarity_gain(tally: Tally, summary: Mapping[str, Any], score: str) -> Plot | None:

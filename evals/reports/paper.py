@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from imagerag.evals.arms import Arm
+from imagerag.evals.arms import AS_PUBLISHED, Arm
 from imagerag.evals.plan import Plan
+from imagerag.evals.same_encoder import MARK, explanation
+from imagerag.evals.settings import in_words
 
-ALONE, FULL, OWN = "keep", "caption", "own"
+ALONE, FULL, PUBLISHED, OWN = "keep", "caption", "paper", "own"
 ABLATION: Final = {
     ALONE: "{}", "rephrase": "Rephrased prompt", "concept": "Retrieve concepts", "prompt": "Retrieve prompt",
-    FULL: "ImageRAG",
+    FULL: "ImageRAG", PUBLISHED: "ImageRAG as published",
 }  # fmt: skip
 """What an arm does → its row in tables 3 and 8."""
 
@@ -59,7 +61,8 @@ class Measured:
     def _way(self, arm: Arm) -> Way | None:
         base = self.plan.setup
         setup = arm.of(base, seed=base.knobs.seed, journal=base.knobs.journal)
-        knobs = setup.knobs.model_copy(update={"retrieve_by": base.knobs.retrieve_by})
+        own = ("retrieve_by", *(AS_PUBLISHED if arm.procedure == PUBLISHED and arm.knobs == AS_PUBLISHED else ()))
+        knobs = setup.knobs.model_copy(update={name: getattr(base.knobs, name) for name in own})
         rest = {"generator": base.generator, "library": base.library, "reranker": base.reranker, "knobs": knobs}
         if arm.own_start or not arm.subjects or setup.model_copy(update=rest) != base:
             return None
@@ -74,9 +77,10 @@ class Measured:
 
     def metric(self, measure: "Measure") -> str | None:
         """The first metric that fills a column."""
-        asked = [spec.strip() for spec in self.plan.metrics]
+        asked = [spec.strip() for spec in self.plan.metrics if measure.fits(spec.strip())]
         there = self.summary["metrics"]
-        return next((spec for spec in asked if spec in there and measure.fits(spec)), None)
+        named = [name for spec in asked for name in (spec, f"{spec}{MARK}") if name in there]
+        return next(iter(sorted(named, key=lambda name: name.endswith(MARK))), None)
 
     def score(self, way: Way, measure: "Measure") -> Mapping[str, Any] | None:
         """`value` and `stderr` of an arm; None where there is none."""
@@ -179,10 +183,11 @@ def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spr
 
 
 def _note(sets: Sequence[Measured], columns: Sequence[Measure], ways: Sequence[Way]) -> str:
-    told = []
+    told, marked = [], ""
     for column in columns:
         by = {data.name: data.metric(column) for data in sets}
         names = dict.fromkeys(metric for metric in by.values() if metric)
+        marked = marked or explanation(list(names))
         without = [name for name, metric in by.items() if metric is None]
         where = "" if len(without) == len(by) else f" for {', '.join(without)}"
         parts = [" and ".join(names)] if names else []
@@ -195,7 +200,19 @@ def _note(sets: Sequence[Measured], columns: Sequence[Measure], ways: Sequence[W
     )
     cases = ", ".join(f"{data.name} {data.summary['cases']}" for data in sets)
     lost = f" {broken} answers broke and are in no mean." if broken else ""
-    return f"{'. '.join(told)}. Cases: {cases}.{lost}"
+    legend = f" {marked}" if marked else ""
+    return f"{'. '.join(told)}. Cases: {cases}.{lost}{legend}{_settings(sets, ways)}"
+
+
+def _settings(sets: Sequence[Measured], ways: Sequence[Way]) -> str:
+    """What the rows were run with, where they searched."""
+    told: dict[str, None] = {}
+    for data in sets:
+        for way in ways:
+            found = (data.summary["arms"].get(data.ways.get(way, "")) or {}).get("settings")
+            if found and found["retrieve_by"] is not None:
+                told.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {in_words(found)}")
+    return f" Settings: {'; '.join(told)}." if told else ""
 
 
 def _by_score(
@@ -212,8 +229,13 @@ def _by_score(
     )  # fmt: skip
     if any(cell.value is not None for row in made for cell in row.cells):
         groups = tuple((data.name, len(columns)) for data in sets)
-        names = tuple(f"{column.name} ↑" for column in columns) * len(sets)
+        names = tuple(f"{column.name} ↑{_mark(data, column)}" for data in sets for column in columns)
         yield Sheet(number, title, groups, names, made, _note(sets, columns, [way for *_, way in rows]))
+
+
+def _mark(data: Measured, column: Measure) -> str:
+    metric = data.metric(column)
+    return MARK if metric and metric.endswith(MARK) else ""
 
 
 def _compared(generators: Sequence[str]) -> list[tuple[str, str, Way]]:
@@ -243,7 +265,13 @@ def comparison(sets: Sequence[Measured]) -> Iterator[Sheet]:
     if generators := _with_and_without(sets):
         own = dict.fromkeys(way for data in sets for way in data.ways if way.does.startswith(OWN))
         others = [(way.does.removeprefix(f"{OWN} "), "", way) for way in own]
-        yield from _by_score(2, "With and without references", sets, SCORES, [*others, *_compared(generators)])
+        published = [
+            (f"{ABLATION[PUBLISHED]} ({name})", name, Way(name, PUBLISHED))
+            for name in generators
+            if _has(sets, Way(name, PUBLISHED))
+        ]
+        rows = sorted([*_compared(generators), *published], key=lambda row: generators.index(row[1]))
+        yield from _by_score(2, "With and without references", sets, SCORES, [*others, *rows])
 
 
 def ablations(sets: Sequence[Measured]) -> Iterator[Sheet]:

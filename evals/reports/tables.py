@@ -5,6 +5,8 @@
 | scores | a row per arm, a column per score, mean ± standard error, the best in bold |
 | differences | every arm against the first, interval, p corrected |
 | endings | how cases ended, failures counted apart |
+| settings | what every arm was run with |
+| by size | what arms gained with libraries of several sizes |
 | by tag | the scores split by what kind of case it was |
 | searches | what the library's searches found |
 | work | what an answer took |
@@ -12,13 +14,20 @@
 Those that are laid out as in the ImageRAG paper are made in `paper` and written here.
 """
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.evals.reports.paper import Sheet
+from imagerag.evals.same_encoder import explanation
 from imagerag.formatting.labels import CASES
 from imagerag.formatting.numbers import difference, score
 
+SETTINGS: Final = (
+    "library", "library_size", "reranker", "retrieve_by", "threshold", "max_rounds", "judge_mode", "generator", "judge",
+    "gives_back",
+)  # fmt: skip
 WORK: Final = ("calls", "cost_usd", "searches", "redrawn", "kept_initial", "loop_aligned")
 SEARCHES: Final = "retrieval."
 
@@ -116,6 +125,32 @@ def by_tag(summary: Mapping[str, Any], metric: str) -> Rows:
     return rows if len(rows) > 1 else []
 
 
+def settings(summary: Mapping[str, Any]) -> Rows:
+    """A row per arm: what it was run with; a column for what differs from arm to arm, or is always worth saying."""
+    told = {arm: found.get("settings") or {} for arm, found in summary["arms"].items()}
+    names = [name for name in SETTINGS if any(one.get(name) is not None for one in told.values())]
+    rows = [["arm", *(name.replace("_", " ") for name in names)]]
+    rows += [[arm, *("–" if one.get(name) is None else str(one[name]) for name in names)] for arm, one in told.items()]
+    return rows if names else []
+
+
+def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
+    """A row per library of a known size, the smallest first: what an arm gained with it over the first arm."""
+    found = summary["differences"].get(metric, {})
+    sized = [
+        (told["settings"]["library_size"], arm)
+        for arm, told in summary["arms"].items()
+        if (told.get("settings") or {}).get("library_size") is not None
+        and (found.get(arm) or {}).get("mean") is not None
+    ]
+    rows = [["pictures", "arm", metric, f"− {summary['base']}", "95 % interval", "pairs"]]
+    for size, arm in sorted(sized):
+        gain, value = found[arm], summary["metrics"][metric]["arms"].get(arm)
+        interval = f"[{difference(gain['low'])}, {difference(gain['high'])}]"
+        rows.append([f"{size:,}", arm, _value(value), difference(gain["mean"]), interval, str(gain["n"])])
+    return rows if len({size for size, _ in sized}) > 1 else []
+
+
 def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[tuple[str, Rows]]:
     """(title, rows) of every table there is something for."""
     yield "Scores, mean ± standard error", scores(summary, bold=bold)
@@ -123,6 +158,11 @@ def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[
     if len(compared) > 1:
         yield f"Against {summary['base']}, case by case", compared
     yield "How cases ended", endings(summary)
+    if rows := settings(summary):
+        yield "Settings", rows
+    for name in quality(summary):
+        if rows := by_size(summary, name):
+            yield f"{name}, {BY_SIZE}", rows
     for name in quality(summary):
         if rows := by_tag(summary, name):
             yield f"{name}, by kind of case", rows
@@ -141,6 +181,8 @@ def markdown(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
         "bootstrap, p is a sign-flip permutation test corrected by Holm over the arms. Cases are the units."
     )
     lines = [f"# {suite['name']} {suite['version']}", "", told]
+    if legend := explanation(list(summary["metrics"])):
+        lines += ["", legend]
     for title, rows in all_tables(summary):
         lines += ["", f"## {title}", "", _row(rows[0]), _row(["---"] + ["---:"] * (len(rows[0]) - 1))]
         lines += [_row(row) for row in rows[1:]]
@@ -164,9 +206,10 @@ def _row(cells: Sequence[str]) -> str:
 
 def latex(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
     """Every table as a LaTeX `table` with booktabs' rules, the paper's at the end."""
-    parts = ["% Needs \\usepackage{booktabs}"]
+    parts, legend = ["% Needs \\usepackage{booktabs}"], explanation(list(summary["metrics"]))
     for title, rows in all_tables(summary, bold="\x02{}\x03"):
-        parts += _floating(title, len(rows[0]), [_line(rows[0]), r"\midrule", *map(_line, rows[1:])])
+        note = legend if explanation(rows[0]) or any(explanation(row[:1]) for row in rows) else ""
+        parts += _floating(title, len(rows[0]), [_line(rows[0]), r"\midrule", *map(_line, rows[1:])], note)
     return "\n".join([*parts, latex_sheets(paper)])
 
 
@@ -213,10 +256,28 @@ def _escaped(text: str) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in text)
 
 
+SHOWN: Final = ("Scores", "Against", "How cases ended", "Settings")
+BY_SIZE: Final = "by size of the library"
+"""Tables that a terminal shows; the others are in the report."""
+
+
+def comma_separated(summary: Mapping[str, Any]) -> str:
+    """Every table as CSV, one after the other: the table's title in the first column."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for title, rows in all_tables(summary, bold="{}"):
+        writer.writerows([title, *row] for row in rows)
+    if legend := explanation(list(summary["metrics"])):
+        writer.writerow([legend])
+    return out.getvalue()
+
+
 def terminal(summary: Mapping[str, Any]) -> list[str]:
-    """Scores, differences and endings as aligned lines."""
-    lines: list[str] = []
-    for title, rows in list(all_tables(summary, bold="{}"))[:3]:
+    """Scores, differences, endings and settings as aligned lines."""
+    lines: list[str] = [legend, ""] if (legend := explanation(list(summary["metrics"]))) else []
+    for title, rows in all_tables(summary, bold="{}"):
+        if not (title.startswith(SHOWN) or title.endswith(BY_SIZE)):
+            continue
         widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
         lines += [title, *(_aligned(row, widths) for row in rows)]
         lines.append("")

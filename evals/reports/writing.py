@@ -1,5 +1,5 @@
-"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, plots, the gallery; and
-the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
+"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, `tables.csv`, plots, the
+gallery; and the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from imagerag.evals.plan import Plan
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
 from imagerag.evals.reports.paper import Measured, sheets
-from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdown_sheets
+from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.results import read_results
 from imagerag.evals.summary import SUMMARY
 from imagerag.store.blobs import write_atomically
@@ -51,6 +51,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
     page = gallery(summary, read_results(folder / RESULTS), picture or kept_pictures(folder), plots.values())
     made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
+    made["tables.csv"] = comma_separated(summary)
     made |= {f"plots/{name}": svg for name, svg in plots.items()}
     with only_writer(folder):
         for name, content in made.items():

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -103,12 +103,14 @@ class LibraryRecipe(Plain):
     """A library that a suite makes for itself.
 
     Attributes:
-        kind: what draws it, see `imagerag.evals.suites.stock`.
+        kind: what draws it, see `imagerag.evals.suites.stock`; or "part", a random part of a library of the user's.
+        of: which one it is a part of.
         size: how many pictures.
         seed: decides them.
     """
 
-    kind: Literal["rare", "irrelevant"]
+    kind: Literal["rare", "irrelevant", "part"]
+    of: str = ""
     size: int = Field(ge=1)
     seed: int = 0
 
@@ -138,8 +140,17 @@ class Suite(Plain):
                     del case[name]
             for picture in _pictures(case):
                 del picture["path"]
+        for recipe in content["libraries"].values():
+            if not recipe["of"]:  # as it was before there were parts
+                del recipe["of"]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As any value is copied; a hash that was asked for before is not the copy's."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("hash", None)
+        return copied
 
     @property
     def told(self) -> dict[str, str]:

@@ -10,7 +10,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.evaluation import allow_same_encoder_option
+from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
 from imagerag.cli.view import count, dim, say, say_all, say_json, table
 from imagerag.formatting.numbers import cosine, score
 
@@ -67,6 +68,10 @@ def _tell(found: "LibraryCheck") -> None:
     rows += [
         [f"recall@{k}", *_told(share)] for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
     ]
+    rows += [
+        [f"precision@{k}", score(value), ""]
+        for k, value in ((1, ranks.precision_1), (5, ranks.precision_5), (10, ranks.precision_10))
+    ]
     for name, value, spread in zip(("MRR", "nDCG@10"), (ranks.mrr, ranks.ndcg_10), ranks.stderr, strict=True):
         rows.append([name, score(value), f"± {score(spread)}" if spread is not None else ""])
     say_all(table(rows, right={1}))
@@ -103,11 +108,17 @@ def _told(share: "Share") -> list[str]:
 @click.command("score")
 @click.argument("folder", metavar="DIR")
 @click.option("--metrics", required=True, metavar="M,…", help="What to measure; imagerag eval list says what there is.")
+@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
+@click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
+@assume_option
+@allow_same_encoder_option
 @click.option("--out", metavar="DIR", help="Where the results with the new scores go  [default: DIR/scores]")
 @json_option
 @quiet_option
 @pass_globals
-def score_command(globals_: Globals, /, folder: str, metrics: str, out: str | None, as_json: bool, quiet: bool) -> int:
+def score_command(
+    globals_: Globals, /, folder: str, metrics: str, out: str | None, as_json: bool, quiet: bool, **limits: Any
+) -> int:
     """Measure the pictures of a finished evaluation again, with other metrics; nothing is drawn or judged anew.
 
     The results in DIR stay as they are: what a run recorded is not rewritten.
@@ -123,7 +134,7 @@ def score_command(globals_: Globals, /, folder: str, metrics: str, out: str | No
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
     specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
-    options: Any = Options(users=ImageRAG(home=globals_.home).wiring.home, tell=tell)
+    options: Any = Options(users=ImageRAG(home=globals_.home).wiring.home, tell=tell, **limits)
     number = asyncio.run(score_evaluation(source, target, specs, options))
     tell_summary(target, as_json)
     if not as_json:

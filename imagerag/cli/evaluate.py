@@ -6,6 +6,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.checks import score_command, threshold_command
+from imagerag.cli.comparisons import search_ways_command, sizes_command
 from imagerag.cli.evaluation import list_command, merge_command, report_command, run_command
 from imagerag.cli.groups import WholeGroup
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -20,7 +21,7 @@ def eval_command() -> None:
 
 _OTHERS = (
     list_command, run_command, merge_command, report_command, score_command, threshold_command, judge_command,
-    study_command, answers_command,
+    study_command, answers_command, sizes_command, search_ways_command,
 )  # fmt: skip
 for _command in _OTHERS:
     eval_command.add_command(_command)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 BUDGET_SPENT = 5
 
+allow_same_encoder_option = click.option(
+    "--allow-same-encoder", is_flag=True, help="Measure by an encoder that also retrieves or judges, and mark it."
+)
+
 
 @click.command("run")
 @click.argument("suite")
@@ -47,6 +51,7 @@ BUDGET_SPENT = 5
 @click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
 @assume_option
+@allow_same_encoder_option
 @click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke.")
 @json_option
 @quiet_option
@@ -61,22 +66,24 @@ def run_command(
     """
     from imagerag.evals.evaluation import replay_evaluation, run_evaluation
 
-    folder, rag = Path(out).expanduser(), _rag(globals_, given)
-    options = _options(rag, given, journal, quiet)
+    folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": None})
+    options = options_of(rag, given, journal, quiet)
     if journal == "replay":
         return _tell_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
     plan = asyncio.run(_plan(rag, suite, given))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options))
-    return _tell_run(folder, report, time.monotonic() - began, as_json)
+    return tell_run(folder, report, time.monotonic() - began, as_json)
 
 
-def _rag(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
-    names = ("preset", "generator", "judge")
+def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
+    """The user's own home with the backends that were named."""
+    names = ("preset", "generator", "judge", "library")
     return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
 
 
-def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "Options":
+def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "Options":
+    """How an evaluation is run, from what was typed."""
     from imagerag.evals.evaluation import Options
 
     def tell(done: int, total: int, what: str) -> None:
@@ -86,7 +93,8 @@ def _options(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool)
     def warn(warnings: Sequence[str]) -> None:
         say_all(warning_lines(warnings), err=True)
 
-    names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed")
+    names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
+             "allow_same_encoder")  # fmt: skip
     told = {name: given[name] for name in names}
     return Options(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
 
@@ -121,7 +129,8 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     )
 
 
-def _tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
+def tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
+    """What an evaluation came to, or why it stopped; the exit code."""
     if not report.whole:
         say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
         say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)

@@ -282,23 +282,11 @@ async def test_what_the_arms_search_with(fakes: Any) -> None:
     assert asked["full+judge_mode=stepwise"] == [("caption", "a detailed picture of a thing 0")]
 
 
-async def test_rephrasing_redraws_from_other_words_and_no_references(fakes: Any) -> None:
-    _, results = await fakes.run(fakes.plan(fakes.suite(2), arms="base,rephrase"))
-    for result in (result for result in results if result.arm == "rephrase"):
-        assert [attempt.prompt for attempt in result.attempts] == [result.prompt, f"thing number {result.case[1:]}"]
-        assert result.attempts[1].references == ()
-        assert [call["role"] for call in result.calls] == ["judge.critique", "generate", "judge.critique"]
-
-
-async def test_without_other_words_the_judge_is_asked_for_them(fakes: Any) -> None:
-    suite = Suite(name="s", cases=(Case(id="c0", prompt="a thing 0"),))
-    _, results = await fakes.run(fakes.plan(suite, arms="base,rephrase"))
-    assert results[1].attempts[1].prompt == "a detailed picture of a thing 0"
-
-
 async def test_a_judge_that_gives_no_answer_breaks_the_rephrased_arm_too(fakes: Any) -> None:
     fakes.judge = ScriptedJudge(lambda prompt, image: JudgeReplyError("what?", raw="hm"))
-    _, results = await fakes.run(fakes.plan(fakes.suite(1), arms="base,rephrase,full"))
+    fakes.judge.enqueue_rephrased(*[JudgeReplyError("what?", raw="hm")] * 2)
+    suite = Suite(name="s", cases=(Case(id="c0", prompt="a thing 0"),))
+    _, results = await fakes.run(fakes.plan(suite, arms="base,rephrase,full"))
     assert [result.status for result in results] == ["kept_initial", "technical", "technical"]
     assert [call["raw"] for call in results[1].calls] == ["hm", "hm"]
 

@@ -296,6 +296,8 @@ async def test_retrieval_is_scored_by_what_pictures_say_of_themselves(tmp_path: 
     case = Case(id="c", prompt="p", truth=Truth(labels=("dog", "owl")))
     given = sample(tmp_path, case, picture("x"), searches=searches, attempts=(attempt,))
     assert await scores("retrieval", given) == {
+        "retrieval.precision@1": 0.0,
+        "retrieval.precision@k": pytest.approx(1 / 3 / 2, abs=1e-6),
         "retrieval.recall@1": 0.0,
         "retrieval.recall@k": 0.5,
         "retrieval.mrr": 0.25,

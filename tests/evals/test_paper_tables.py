@@ -138,7 +138,8 @@ def test_what_was_not_measured_is_said() -> None:
     sheet = numbered(measured("birds", metrics=METRICS[:1]), measured("planes", metrics=METRICS[:2]))[2]
     assert sheet.note == (
         "CLIP: text:ViT-B-32. SigLIP: text:ViT-B-16-SigLIP; not measured for birds. DINO: not measured. "
-        "Cases: birds 2, planes 2."
+        "Cases: birds 2, planes 2. "
+        "Settings: ImageRAG: by caption, threshold auto, fused, 3 rounds, gives back the best attempt."
     )
     assert [cell.text for cell in sheet.rows[0].cells].count("–") == 3
 
@@ -146,7 +147,27 @@ def test_what_was_not_measured_is_said() -> None:
 def test_answers_that_broke_are_told() -> None:
     data = measured()
     data.summary["arms"]["full"]["statuses"]["technical"] = 1
-    assert numbered(data)[2].note.endswith("1 answers broke and are in no mean.")
+    assert " 1 answers broke and are in no mean. Settings: " in numbered(data)[2].note
+
+
+def test_the_arm_as_published_has_a_row_of_its_own_and_is_not_taken_for_ours() -> None:
+    data = measured(arms=f"{ARMS},paper", scores={"paper": 0.7, "full": 0.6})
+    tables = numbered(data)
+    assert [row.label for row in tables[3].rows][-2:] == ["ImageRAG", "ImageRAG as published"]
+    assert [row.label for row in tables[2].rows] == ["fake", "ImageRAG (fake)", "ImageRAG as published (fake)"]
+    assert "ImageRAG as published: by caption, threshold off, stepwise, 1 round" in tables[3].note
+    assert "gives back the redrawing, not looked at" in tables[3].note
+
+
+def test_a_column_that_the_retrieving_encoder_filled_is_marked() -> None:
+    name = f"{METRICS[0]} (same encoder)"
+    data = measured(metrics=METRICS[:1])
+    data.summary["metrics"][name] = data.summary["metrics"].pop(METRICS[0])
+    sheet = numbered(data)[2]
+    assert sheet.columns[0] == "CLIP ↑ (same encoder)"
+    assert sheet.rows[0].cells[0].value is not None
+    assert f"CLIP: {name}." in sheet.note
+    assert "flatters" in sheet.note
 
 
 def test_both_writers_write_the_same_tables_each_sound() -> None:

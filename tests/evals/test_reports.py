@@ -1,5 +1,7 @@
 """Summaries, tables, plots and the gallery are counted from the results alone, and stand by themselves."""
 
+import csv
+import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -17,7 +19,7 @@ from imagerag.evals.plan import Plan
 from imagerag.evals.reports.figures import figures, main_score
 from imagerag.evals.reports.gallery import gallery, thumbnail
 from imagerag.evals.reports.plots import Plot, Point
-from imagerag.evals.reports.tables import latex, markdown, terminal
+from imagerag.evals.reports.tables import comma_separated, latex, markdown, settings, terminal
 from imagerag.evals.reports.writing import write_reports
 from imagerag.evals.results import Initial, Result
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
@@ -120,7 +122,22 @@ def test_latex_is_escaped_and_balanced(summary: dict[str, Any]) -> None:
 def test_the_terminal_shows_scores_differences_and_endings(summary: dict[str, Any]) -> None:
     lines = terminal(summary)
     assert "0.600 ± 0.108" in "\n".join(lines)
-    assert sum(not line.startswith(" ") and bool(line) for line in lines) == 3
+    titles = [line.split(",")[0] for line in lines if line and not line.startswith(" ")]
+    assert titles[:4] == ["Scores", "Against base", "How cases ended", "Settings"]
+    assert all(title.startswith(("text:", "right:", "image:", "score")) for title in titles[4:])
+
+
+def test_tables_say_which_settings_their_rows_had(summary: dict[str, Any], plan: Plan) -> None:
+    rows = {row[0]: dict(zip(settings(summary)[0], row, strict=True)) for row in settings(summary)[1:]}
+    assert list(rows) == [arm.name for arm in plan.arms]
+    assert rows["base"]["gives back"] == "the first picture"
+    assert rows["base"]["threshold"] == "–"
+    assert (rows["full"]["threshold"], rows["full"]["max rounds"], rows["full"]["retrieve by"]) == (
+        "auto", "3", "caption",
+    )  # fmt: skip
+    assert all("Settings" in text for text in (markdown(summary), latex(summary)))
+    shown = [row for row in csv.reader(io.StringIO(comma_separated(summary))) if row[0] == "Settings"]
+    assert [row[1] for row in shown] == ["arm", *rows]
 
 
 def test_plots_are_sound_svg_with_the_base_as_a_dashed_line(
@@ -187,7 +204,7 @@ def test_everything_is_written_beside_the_results(plan: Plan, results: list[Resu
     write_summary(tmp_path, summarise(plan, results))
     made = write_reports(tmp_path)
     assert {file.name for file in made} == {
-        "report.md", "tables.tex", "gallery.html", "library-size.svg", "cost-score.svg",
+        "report.md", "tables.tex", "tables.csv", "gallery.html", "library-size.svg", "cost-score.svg",
     }  # fmt: skip
     assert all(file.read_text() for file in made)
     first = {file: file.read_bytes() for file in made}

@@ -4,13 +4,15 @@ from dataclasses import replace
 from typing import Final
 
 from imagerag.agent.ports import Embedder
-from imagerag.agent.types import Requirement
+from imagerag.agent.rephrasing import Rephrased
+from imagerag.agent.types import Requirement, Variation
 from imagerag.tools.judges import checklist as checklists
 from imagerag.tools.judges.checklist import split_style
-from imagerag.tools.judges.clip import ClipJudge
+from imagerag.tools.judges.clip import FREE, ClipJudge
 from imagerag.tools.sketch.borrowing import untangle
 from imagerag.tools.sketch.foreign import is_known
 from imagerag.tools.sketch.language import Mention, parse
+from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
 AROUND: Final = 0.06
@@ -21,9 +23,18 @@ FLOOR: Final = 0.2
 """Things that are there have 0.3 and more."""
 
 
+class SketchJudge(ClipJudge):
+    """A `ClipJudge` that can also say a prompt of the sketch world in other words."""
+
+    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+        """The prompt with its rare words described; itself where it has none."""
+        words = rephrased(prompt)
+        return Rephrased(prompt=words, raw=words, cost_usd=FREE)
+
+
 def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
     """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
-    return ClipJudge(
+    return SketchJudge(
         embedder,
         near_misses=near_misses,
         others=lambda _: (),

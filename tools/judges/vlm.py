@@ -11,10 +11,11 @@ from typing import Final, Literal
 from imagerag.agent.allowance import allowed
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import Captions, Critique, ImageCheck, ImagePart, Lever, Missing, Preference, Ranking, Tariff
+from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.generators.pricing import times, words_tariff
-from imagerag.tools.judges import prompts, reading
+from imagerag.tools.judges import prompts, reading, rephrasing
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
 from imagerag.tools.judges.vlm_image_limits import CountsImages, ask_with_images
@@ -156,6 +157,16 @@ class VlmJudge:
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = reading.captions(reply.text, len(concepts))
         return Captions(captions=found, raw=reply.text, **told(reply))
+
+    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+        """Ask for the prompt in other words: rare ones become descriptions, clear ones stay.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer is no prompt.
+        """
+        return await rephrasing.rephrase(self.chat, prompt, variation)
 
     async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
         """Ask which of two pictures fits the prompt better.

@@ -15,6 +15,7 @@ from imagerag.tools.loopback.record import Recorded
 from imagerag.tools.loopback.rendering import media_type_of
 from imagerag.tools.loopback.replies import ImageShape, Reply
 from imagerag.tools.loopback.sketch_words import Seen, answer_text, asks_preference, question_of
+from imagerag.tools.sketch.rephrasing import rephrased
 
 Made = TypeVar("Made")
 
@@ -80,6 +81,8 @@ class SketchAnswers:
     def _say(self, request: Recorded) -> str:
         question = question_of(request)
         parts = [_part(image.data, "") for image in request.images]
+        if request.schema is None and question.about == "rephrased":
+            return rephrased(question.prompt)
         if request.schema is None and question.about == "captions" and question.requirements:
             return answer_text(request, question, self._captioned(question.prompt, question.requirements))
         if not parts or not question.prompt:

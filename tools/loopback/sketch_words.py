@@ -38,6 +38,9 @@ _CHECKLIST: Final = re.compile(r"^\W*(?:checklist|requirements|concepts)\W*$", r
 _KIND: Final = re.compile(r"^\[(?:content|style)\]\s+")
 
 
+About = Literal["decision", "missing", "captions", "rephrased"]
+
+
 @dataclass(frozen=True)
 class Question:
     """What a judge was asked.
@@ -50,7 +53,7 @@ class Question:
 
     prompt: str
     requirements: tuple[str, ...] = ()
-    about: Literal["decision", "missing", "captions"] = "decision"
+    about: About = "decision"
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,10 @@ def question_of(request: Recorded) -> Question:
     words = request.prompt.lower()
     if "yes or no" in words:
         return Question(prompt, listed, "decision")
-    about: Literal["decision", "missing", "captions"] = "decision"
-    if "caption" in words:
+    about: About = "decision"
+    if "rephrase" in words:
+        about = "rephrased"
+    elif "caption" in words:
         about = "captions"
     elif "missing" in words or "difference" in words:
         about = "missing"

@@ -1,0 +1,29 @@
+"""A prompt in other words: what some judges can write, beside looking at pictures."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from imagerag.agent.ports import Reading
+from imagerag.agent.types import Variation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rephrased(Reading):
+    """A prompt in words that an image generator knows; the prompt itself where all of its words are clear."""
+
+    prompt: str
+
+
+@runtime_checkable
+class Rephraser(Protocol):
+    """A judge that words a prompt anew; not every judge does."""
+
+    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+        """Say the prompt so that rare words become descriptions of what they look like.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: its answer is no prompt.
+        """
+        ...

@@ -1,0 +1,164 @@
+"""A study with people in the absolute form: one picture at a time, and whether what was asked for is in it.
+
+The other form (`human`) asks which of two pictures is better, which is no answer to whether either is right. Here every
+picture of two arms is shown by itself, blind and in random order, with the real thing beside it, as ImageRAG's study
+asked whether a reference's object is in the picture.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.human import SIDE, page_of, read_rater, write_two
+from imagerag.evals.inference import fleiss_kappa
+from imagerag.evals.plan import Plan
+from imagerag.evals.real_pictures import Real, concept_of
+from imagerag.evals.reports.gallery import thumbnail
+from imagerag.evals.results import Result
+from imagerag.evals.statistics import Proportion
+
+CONTAINS: Final = "Does the picture contain this: {concept}?"
+CHOICES: Final = ("yes", "no", "unsure")
+STUDY: Final = ("study-absolute.html", "study-absolute-key.json")
+INTRO: Final = (
+    "You see one picture at a time, and where there is one a real picture of what was asked for. Say whether the "
+    "object is in the picture; how well the picture is made does not count. Nothing is sent anywhere. At the end, save "
+    "your answers as a file and give that to whoever asked you."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture to look at.
+
+    Attributes:
+        id: tells nothing about what is shown.
+        concept: what may be in it.
+    """
+
+    id: str
+    case: str
+    seed: int
+    arm: str
+    prompt: str
+    concept: str
+    sha256: str
+
+
+def pictures_of(
+    results: Iterable[Result], arms: Sequence[str], concepts: Mapping[str, str], *, limit: int = 50, seed: int = 0
+) -> list[Shown]:
+    """The arms' pictures in random order, as many cases as allowed; equal pictures of a case are shown once.
+
+    Raises:
+        UsageError: none of the arms left a picture.
+    """
+    rng, by_case = Random(f"imagerag.study-absolute/{seed}/{'/'.join(arms)}"), defaultdict(list)
+    for result in results:
+        if result.arm in arms and result.image is not None and result.status != "technical":
+            by_case[result.case, result.seed].append(result)
+    if not by_case:
+        raise UsageError(f"none of the arms {', '.join(arms)} left a picture to look at")
+    chosen = rng.sample(sorted(by_case), min(limit, len(by_case)))
+    found = [
+        Shown(
+            f"{rng.getrandbits(40):010x}", result.case, result.seed, result.arm, result.prompt,
+            concepts.get(result.case, result.prompt), result.image.sha256,
+        )
+        for key in chosen
+        for result in by_case[key]
+        if result.image is not None
+    ]  # fmt: skip
+    return rng.sample(found, len(found))
+
+
+def write_absolute_study(
+    folder: Path, plan: Plan, results: Sequence[Result], picture: Callable[[str], bytes | None], *,
+    arms: Sequence[str], real: Mapping[str, Real] = {}, limit: int = 50, seed: int = 0,
+) -> tuple[Path, Path]:  # fmt: skip
+    """Write `study-absolute.html` for the raters and `study-absolute-key.json` for oneself.
+
+    Raises:
+        UsageError: somebody else writes the folder, or there is no picture to look at.
+    """
+    mine = {case.id: [result for result in results if result.case == case.id] for case in plan.suite.cases}
+    concepts = {case.id: concept_of(case, real.get(case.id), mine[case.id]) for case in plan.suite.cases}
+    shown = pictures_of(results, arms, concepts, limit=limit, seed=seed)
+    items: list[dict[str, Any]] = []
+    for one in shown:
+        data = picture(one.sha256)
+        if data is None:
+            raise UsageError(f"a picture of {one.case} is lost: run the evaluation again")
+        item = {"id": one.id, "prompt": one.prompt, "concept": one.concept, "picture": thumbnail(data, SIDE)}
+        items.append(item | ({"real": thumbnail(real[one.case].data, SIDE)} if one.case in real else {}))
+    choices = [[choice, choice if choice != "unsure" else "cannot tell"] for choice in CHOICES]
+    page = page_of("Is it in the picture?", INTRO, {"contains": CONTAINS}, choices, items)
+    key = {
+        "schema": "imagerag.study-key/1",
+        "form": "absolute",
+        "arms": list(arms),
+        "pictures": {one.id: {"case": one.case, "seed": one.seed, "arm": one.arm} for one in shown},
+    }
+    return write_two(folder, STUDY, page, key)
+
+
+@dataclass(frozen=True)
+class Contained:
+    """In how many of an arm's pictures raters see what was asked for.
+
+    Attributes:
+        value: share of the votes that say yes; `low` and `high` its 95 % Wilson interval. Who cannot tell saw none.
+        kappa: Fleiss' kappa over pictures that several people rated; NaN where there are none.
+    """
+
+    arm: str
+    yes: int
+    no: int
+    unsure: int
+    value: float
+    low: float
+    high: float
+    kappa: float
+    raters: int
+    pictures: int
+
+
+def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Contained]:
+    """What the raters' files come to, arm by arm; of several files by one rater the newest answer counts.
+
+    Raises:
+        UsageError: a file that is none of ours, or for another study.
+    """
+    votes: dict[str, dict[tuple[str, str], str]] = {arm: {} for arm in key["arms"]}
+    for file in files:
+        rater, answers = read_rater(file)
+        for shown, given in answers.items():
+            if shown not in key["pictures"]:
+                raise UsageError(f"{file} answers picture {shown!r}, which is not in this study's key")
+            if (choice := given.get("contains")) not in CHOICES or set(given) != {"contains"}:
+                raise UsageError(f"{file}: {given!r} is no answer to a picture")
+            votes[key["pictures"][shown]["arm"]][rater, shown] = choice
+    return [_contained(arm, given) for arm, given in votes.items()]
+
+
+def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> Contained:
+    counts = {choice: sum(vote == choice for vote in votes.values()) for choice in CHOICES}
+    by_picture: dict[str, list[str]] = defaultdict(list)
+    for (_, shown), vote in sorted(votes.items()):
+        by_picture[shown].append(vote)
+    share = Proportion(counts["yes"], sum(counts.values()))
+    low, high = share.wilson()
+    return Contained(
+        arm=arm,
+        **counts,
+        value=share.value,
+        low=low,
+        high=high,
+        kappa=fleiss_kappa([[given.count(choice) for choice in CHOICES] for given in by_picture.values()]),
+        raters=len({rater for rater, _ in votes}),
+        pictures=len(by_picture),
+    )

@@ -1,0 +1,163 @@
+"""A study shows the real thing beside what was drawn; its absolute form asks of each picture whether it is in it."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.absolute_study import pictures_of, read_absolute_answers, write_absolute_study
+from imagerag.evals.drawing import Picture, chance, fill
+from imagerag.evals.human import SCHEMA, pairs_of, study_page
+from imagerag.evals.parts import EvalWiring
+from imagerag.evals.plan import Plan
+from imagerag.evals.real_pictures import Real, concept_of, real_pictures
+from imagerag.evals.suites.case import Case, Suite, Truth
+from imagerag.evals.suites.case import Picture as File
+from imagerag.evals.suites.sketch import sketch_suite
+from imagerag.store.home import Home
+from imagerag.store.library import Library
+from imagerag.tools.registry import make_embedder
+from imagerag.tools.sketch.world import Thing, describe, random_scene
+from imagerag.tools.testing import picture
+
+BOLT, HEART = Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")
+
+
+@pytest.fixture
+async def results(fakes: Any) -> list[Any]:
+    _, found = await fakes.run(fakes.plan(fakes.suite(8), arms="base,full"))
+    return found
+
+
+def data_of(page: str) -> Any:
+    found = re.search(r"const study = (.*);\n", page)
+    assert found
+    return json.loads(found[1])
+
+
+# -- the real thing ------------------------------------------------------------------------------------------------
+
+
+async def library_in(folder: Path) -> tuple[EvalWiring, Library]:
+    made = await Library.create_or_open(Home(folder), "mine", make_embedder("sketch"))
+    await fill(made, [Picture.of(random_scene(chance(0, "real", n), (t,)), 64) for n, t in enumerate((BOLT, HEART))])
+    wiring = EvalWiring(Home(folder))
+    wiring.use("library", "mine", made)
+    return wiring, made
+
+
+def plan_of(*cases: Case) -> Plan:
+    return Plan(suite=Suite(name="s", cases=cases), arms=(), setup={"generator": "g", "judge": "j", "library": "mine"})
+
+
+async def test_the_suites_own_picture_comes_first(tmp_path: Path) -> None:
+    wiring, _ = await library_in(tmp_path)
+    (tmp_path / "real.png").write_bytes(picture("real"))
+    truth = Truth(labels=(describe(BOLT),), images=(File.of(tmp_path / "real.png"),))
+    found = await real_pictures(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
+    assert (found["c"].data, found["c"].of, found["c"].source) == (picture("real"), describe(BOLT), "suite")
+    (tmp_path / "real.png").unlink()
+    found = await real_pictures(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
+    assert found["c"].source == "library", "a file that is gone is no picture"
+
+
+async def test_else_the_librarys_whose_name_says_what_the_case_is_about(tmp_path: Path) -> None:
+    wiring, library = await library_in(tmp_path)
+    heart = next(row for row in await library.rows() if "heart" in row.caption)
+    case = Case(id="c", prompt="a heart on a wall", truth=Truth(labels=(describe(HEART),)))
+    found = await real_pictures(plan_of(case, Case(id="d", prompt="p")), [], wiring)
+    assert found["c"].data == await library.image_bytes(heart.id)
+    assert "d" not in found, "of what nobody knows there is none"
+
+
+async def test_the_sketch_world_draws_it() -> None:
+    plan = Plan(suite=sketch_suite(6), arms=(), setup={"generator": "sketch", "judge": "sketch"})
+    found = await real_pictures(plan, [], EvalWiring(Home(Path("nowhere"))))
+    assert len(found) == 6
+    assert found == await real_pictures(plan, [], EvalWiring(Home(Path("nowhere"))))
+
+
+def test_a_case_is_about_its_labels_else_what_is_shown_else_its_prompt() -> None:
+    bare, real = Case(id="c", prompt="a wall"), Real(b"", "a bolt", "library")
+    assert concept_of(Case(id="c", prompt="p", truth=Truth(labels=("a", "b"))), real, []) == "a and b"
+    assert concept_of(bare, real, []) == "a bolt"
+    assert concept_of(bare, None, []) == "a wall"
+
+
+def test_pairs_have_the_real_thing_beside_them_and_give_no_arm_away(results: list[Any]) -> None:
+    pairs = pairs_of(results, "full", "base")
+    real = {pairs[0].case: Real(picture("real"), "a thing", "library")}
+    study = data_of(study_page(pairs, lambda sha256: picture("any"), "Which?", real))
+    assert [set(pair) - {"id", "prompt", "left", "right"} for pair in study["pairs"]] == [
+        {"real", "concept"}, *[set()] * (len(pairs) - 1),
+    ]  # fmt: skip
+    told = re.sub(r"data:image[^\"]+", "", json.dumps(study))
+    assert not {"full", "base"} & set(re.findall(r"\w+", told))
+
+
+# -- one at a time -------------------------------------------------------------------------------------------------
+
+
+async def written(folder: Path, results: list[Any], fakes: Any, **given: Any) -> tuple[Any, Any]:
+    plan = fakes.plan(fakes.suite(8), arms="base,full")
+    shown = {"c0": Real(picture("real"), "thing 0", "library")}
+    page, key = write_absolute_study(
+        folder, plan, results, lambda sha256: picture("any"), arms=("full", "base"), real=shown, **given
+    )
+    return data_of(page.read_text()), json.loads(key.read_text())
+
+
+async def test_every_picture_is_shown_by_itself_blind_and_in_the_same_random_order(
+    results: list[Any], fakes: Any, tmp_path: Path
+) -> None:
+    study, key = await written(tmp_path, results, fakes)
+    assert len(study["pairs"]) == len(key["pictures"]) == 16
+    assert set(study["questions"]) == {"contains"}
+    assert {item["concept"] for item in study["pairs"]} == {f"thing {at}" for at in range(8)}
+    assert [value for value, _ in study["choices"]] == ["yes", "no", "unsure"]
+    assert sum("real" in item for item in study["pairs"]) == 2
+    told = re.sub(r"data:image[^\"]+", "", json.dumps(study))
+    assert not {"full", "base", "arm"} & set(re.findall(r"\w+", told))
+    assert pictures_of(results, ("full", "base"), {}) == pictures_of(results, ("full", "base"), {})
+    few = pictures_of(results, ("full", "base"), {}, limit=3)
+    assert sorted(one.arm for one in few) == ["base"] * 3 + ["full"] * 3
+    with pytest.raises(UsageError, match="left a picture"):
+        pictures_of(results, ("nobody",), {})
+
+
+def rated(folder: Path, rater: str, key: Any, choose: Any) -> Path:
+    file = folder / f"{rater}.json"
+    given = {shown: {"contains": choose(one)} for shown, one in key["pictures"].items()}
+    file.write_text(json.dumps({"schema": SCHEMA, "rater": rater, "answers": given}))
+    return file
+
+
+async def test_answers_say_in_how_many_of_an_arms_pictures_it_is(
+    results: list[Any], fakes: Any, tmp_path: Path
+) -> None:
+    _, key = await written(tmp_path, results, fakes)
+    files = [
+        rated(tmp_path, "a", key, lambda one: "yes" if one["arm"] == "full" else "no"),
+        rated(tmp_path, "b", key, lambda one: "yes" if one["arm"] == "full" and one["case"] != "c0" else "unsure"),
+    ]
+    full, base = read_absolute_answers(files, key)
+    assert (full.arm, full.yes, full.no, full.unsure, full.raters, full.pictures) == ("full", 15, 0, 1, 2, 8)
+    assert (base.arm, base.yes, base.value) == ("base", 0, 0.0)
+    assert full.value == pytest.approx(15 / 16)
+    assert full.low < 15 / 16 < full.high
+    alone = read_absolute_answers(files[:1], key)[0]
+    assert math.isnan(alone.kappa)
+
+
+async def test_answers_to_something_else_are_refused(results: list[Any], fakes: Any, tmp_path: Path) -> None:
+    _, key = await written(tmp_path, results, fakes)
+    odd = rated(tmp_path, "odd", key, lambda one: "left")
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"schema": SCHEMA, "rater": "x", "answers": {"nowhere": {"contains": "yes"}}}))
+    for file in (odd, other, tmp_path / "gone.json"):
+        with pytest.raises(UsageError):
+            read_absolute_answers([file], key)
