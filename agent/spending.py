@@ -59,7 +59,11 @@ def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, parti
         partial_images: unfinished pictures that are asked for.
     """
     images = content.get("images")
-    sent = len(images) if images is not None else 1 + len(content.get("subjects") or [])
+    sent = (
+        len(images)
+        if images is not None
+        else 1 + len(content.get("subjects") or []) + len(content.get("references") or [])
+    )
     sent += len(content.get("masks") or [])
     text = len(str(content.get("prompt", "")).encode())
     for image in images or []:

@@ -184,6 +184,16 @@ class GenerateImage(Request):
     subjects: tuple[SubjectImage, ...] = Field(
         default=(), max_length=8, description="The user's own pictures that are to be in the result."
     )
+    edit: Source | None = Field(
+        default=None,
+        description="A picture that is to be changed as the prompt says, the rest of it kept: a file path, or "
+        "image://SHA256 (of a library picture, too). Without subjects.",
+    )
+    likeness: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="What must be recognisably the very thing that was sent: 'auto' is subjects and library pictures "
+        "tagged as product, person, mascot or logo; 'always' is all but those for a style.",
+    )
     max_rounds: int = Field(
         default=3, ge=0, le=20, description="How often to look for references and redraw at most. 0 draws once."
     )
@@ -247,6 +257,10 @@ class ContinueRun(Request):
         default=None,
         description="Only for a run that waits for a choice: the numbers it offered, best first; [] takes none.",
     )
+    edit: Pick | None = Field(
+        default=None,
+        description="Only for a run that waits for a choice: the number of the picture that is to be edited instead.",
+    )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
     without: Picks = Field(
         default=(), description="References not to be used again: their numbers in the earlier answer, or image ids."
@@ -262,7 +276,7 @@ class ContinueRun(Request):
 
     @model_validator(mode="after")
     def _choose_alone(self) -> Self:
-        if self.choose is not None and (self.steers or self.prompt is not None):
+        if (self.choose is not None or self.edit is not None) and (self.steers or self.prompt is not None):
             raise ValueError("choose goes alone: answer first, then continue with without, keep, use or prompt")
         return self
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
+from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, drawing, threshold_words
 from imagerag.report.markup import Html, join, tag
@@ -62,9 +63,9 @@ def _sent(reference: UsedReference, gallery: Gallery) -> Html:
 
 
 def _name(reference: UsedReference) -> str:
-    if reference.role == "subject":
-        return reference.concept or "your own picture"
-    return reference.concept or reference.title
+    if reference.role != "reference":
+        return f"{reference.concept or 'your own picture'}: {labels.INTENTS[reference.role]}"
+    return (reference.concept or reference.title) + (", this very one" if reference.likeness else "")
 
 
 def checklist(verdict: Verdict | None) -> Html:
@@ -76,7 +77,8 @@ def checklist(verdict: Verdict | None) -> Html:
 
 
 def _check(check: Check) -> Html:
-    style = tag("span", "style", class_="kind") if check.requirement.kind == "style" else None
+    kind = labels.KINDS[check.requirement.kind]
+    style = tag("span", kind, class_="kind") if kind else None
     evidence = tag("small", check.evidence) if check.evidence else None
     return tag(
         "li", mark(check.met), tag("div", check.requirement.text, style, evidence), class_="" if check.met else "no"
