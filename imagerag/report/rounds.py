@@ -55,7 +55,8 @@ def _sent_with(references: Sequence[UsedReference], gallery: Gallery) -> Html | 
 def _sent(reference: UsedReference, gallery: Gallery) -> Html:
     picture = gallery.small(reference.image, reference.title or reference.concept or "reference")
     if reference.mask is None:
-        return tag("li", picture, tag("span", _name(reference)))
+        intent = _intent(reference)
+        return tag("li", picture, tag("span", _name(reference), tag("small", intent) if intent else None))
     mask = gallery.mask(reference.mask, f"mask of {_name(reference)}: it may change where this is light")
     return tag(
         "li", picture, mask, tag("span", _name(reference), tag("small", "to be changed only where the mask is light"))
@@ -64,8 +65,14 @@ def _sent(reference: UsedReference, gallery: Gallery) -> Html:
 
 def _name(reference: UsedReference) -> str:
     if reference.role != "reference":
-        return f"{reference.concept or 'your own picture'}: {labels.INTENTS[reference.role]}"
-    return (reference.concept or reference.title) + (", this very one" if reference.likeness else "")
+        return reference.concept or "your own picture"
+    return reference.concept or reference.title
+
+
+def _intent(reference: UsedReference) -> str:
+    """What it was sent for, where that is not merely to inform."""
+    said = labels.INTENTS[reference.role] if reference.role != "reference" else ""
+    return ", ".join(filter(None, (said, "must be the very one" if reference.likeness else "")))
 
 
 def checklist(verdict: Verdict | None) -> Html:
