@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
@@ -65,7 +65,7 @@ class OwnPictures:
         else:
             if self.mask is not None:
                 await in_thread(check, self.mask, named[0][1])
-            intent = "edit" if self.edits else "subject"
+            intent: Literal["edit", "subject"] = "edit" if self.edits else "subject"
             own = [Subject(image=await _keep(wiring, one), name=name, intent=intent) for name, one in named]
         if self.mask is not None:
             own[0] = own[0].model_copy(update={"mask": await _keep(wiring, self.mask)})

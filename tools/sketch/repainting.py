@@ -62,7 +62,8 @@ def repaint(
     if ground:
         side = max(canvas.size)
         canvas = backdrop(ground, side, seed).crop((0, 0, *canvas.size))
-    left, spots = list(things), []
+    left = list(things)
+    spots: list[Spot] = []
     for edit in edits:
         spots += _carry_out(edit, left, canvas, Random(f"{seed}/{prompt}"), picture, erase=not ground)
     if ground:
@@ -81,7 +82,7 @@ def _carry_out(
     """Take what an edit changes off the canvas, out of `left` too, and say what is to be painted where."""
     found = None
     if edit.target is not None:
-        found = max(left, key=lambda piece: _likeness(piece[0], edit.target), default=None)  # type: ignore[arg-type]
+        found = max(left, key=lambda piece: _likeness(piece[0], edit.target), default=None)
         if found is None:
             return []
         left.remove(found)
