@@ -185,14 +185,7 @@ class GenerateImage(Request):
         default=(), max_length=8, description="The user's own pictures that are to be in the result."
     )
     edit: Source | None = Field(
-        default=None,
-        description="A picture that is to be changed as the prompt says, the rest of it kept: a file path, or "
-        "image://SHA256 (of a library picture, too). Without subjects.",
-    )
-    likeness: Literal["auto", "always", "never"] = Field(
-        default="auto",
-        description="What must be recognisably the very thing that was sent: 'auto' is subjects and library pictures "
-        "tagged as product, person, mascot or logo; 'always' is all but those for a style.",
+        default=None, description="Instead of subjects: a picture to change, as the prompt says, and else to keep."
     )
     max_rounds: int = Field(
         default=3, ge=0, le=20, description="How often to look for references and redraw at most. 0 draws once."
@@ -206,8 +199,8 @@ class GenerateImage(Request):
     )
     start: Literal["draft", "retrieve"] = Field(
         default="draft",
-        description="'draft' draws first and looks for references only where something is missing; 'retrieve' looks "
-        "for references for the prompt first (for a scene of the user's own products, a mix or a variant of them).",
+        description="'draft' draws first and looks for references where something is missing; 'retrieve' looks for them "
+        "first (for scenes, mixes or variants of the user's own products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
     size: Annotated[str | None, BeforeValidator(_size), WithJsonSchema({"type": "string"})] = Field(
@@ -259,7 +252,7 @@ class ContinueRun(Request):
     )
     edit: Pick | None = Field(
         default=None,
-        description="Only for a run that waits for a choice: the number of the picture that is to be edited instead.",
+        description="The same: one to edit.",
     )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
     without: Picks = Field(
