@@ -184,9 +184,7 @@ class GenerateImage(Request):
     subjects: tuple[SubjectImage, ...] = Field(
         default=(), max_length=8, description="The user's own pictures that are to be in the result."
     )
-    edit: Source | None = Field(
-        default=None, description="Instead of subjects: a picture to change, as the prompt says, and else to keep."
-    )
+    edit: Source | None = Field(default=None, description="Instead of subjects: the picture that the prompt changes.")
     max_rounds: int = Field(
         default=3, ge=0, le=20, description="How often to look for references and redraw at most. 0 draws once."
     )
