@@ -197,8 +197,8 @@ class GenerateImage(Request):
     )
     start: Literal["draft", "retrieve"] = Field(
         default="draft",
-        description="'draft' draws first and looks for references where something is missing; 'retrieve' looks for them "
-        "first (for scenes, mixes or variants of the user's own products).",
+        description="'draft' draws first and looks for references where something is missing; 'retrieve' looks for "
+        "them first (for scenes, mixes or variants of the user's own products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
     size: Annotated[str | None, BeforeValidator(_size), WithJsonSchema({"type": "string"})] = Field(
