@@ -43,7 +43,9 @@ def server() -> Iterator[Loopback]:
     assert loopback.errors == []
 
 
-def over_http(server: Loopback, home: Path, *, generator: str = "openai:gpt-image-2", judge: str = "") -> ImageRAG:
+def over_http(
+    server: Loopback, home: Path, *, generator: str = "openai:gpt-image-2", judge: str = "?max_images=9"
+) -> ImageRAG:
     asked = f"openai:some-vlm{judge}@{server.base_url}"
     return ImageRAG(preset="sketch", generator=f"{generator}@{server.base_url}", judge=asked, home=home)
 
