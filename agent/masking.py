@@ -66,6 +66,11 @@ def hold(drawn: bytes, picture: bytes, mask: bytes, *, size: Size | None = None,
     return Held(png(_joined(fitted, old, keep, feather)), found)
 
 
+def changed_share(new: "Image", old: "Image") -> float:
+    """The share of a picture's pixels that differ visibly from another one's, laid on each other, in [0, 1]."""
+    return _changed(_at(new, old.size), old, _all_of(old))[0]
+
+
 def _target(new: "Image", old: "Image", size: Size | None) -> tuple[int, int] | None:
     """The size at which old and new lie exactly on each other; None where their shapes differ."""
     if new.width * old.height != new.height * old.width:

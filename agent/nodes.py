@@ -13,6 +13,7 @@ from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.drawing import Draughtsman
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError
+from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
 from imagerag.agent.journal import Journal
 from imagerag.agent.judge_images import check_images
 from imagerag.agent.ports import (
@@ -27,6 +28,8 @@ from imagerag.agent.ports import (
     Preference,
     ReferenceLibrary,
     Reranker,
+    can_edit,
+    sees_references,
 )
 from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
 from imagerag.agent.reranking import SecondLook
@@ -42,6 +45,7 @@ from imagerag.agent.types import (
     Knobs,
     LeftOut,
     Query,
+    Requirement,
     Search,
     Subject,
     UsedReference,
@@ -79,7 +83,7 @@ class Nodes:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
-            return await self._draw("generate", state, runtime, always_sent(state))
+            return await self._draw("generate", state, runtime, always_sent(state, runtime.context.likeness))
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
@@ -97,8 +101,9 @@ class Nodes:
             return {"attempts": judged, "judged_prompt": state["prompt"]}
         calls.round = attempt.round
         image = await self._part(attempt.image)
-        subjects = await self._subjects(state)
-        requirements = state.get("requirements") or []
+        shown = self._shown(state, attempt, runtime.context)
+        subjects = [await self._sent(reference) for reference in shown]
+        requirements = [*(state.get("requirements") or []), *self._fixed(shown, attempt)]
         try:
             answer = await calls.make_readable(
                 "judge.critique",
@@ -107,9 +112,10 @@ class Nodes:
                 {
                     "prompt": state["prompt"],
                     "image": attempt.image.sha256,
-                    "subjects": [reference.image.sha256 for reference in subjects_of(state)],
-                    "requirements": [requirement.model_dump() for requirement in requirements],
+                    "subjects": [reference.image.sha256 for reference in shown if reference.role != "reference"],
+                    "requirements": [requirement.model_dump(exclude_none=True) for requirement in requirements],
                     "mode": mode,
+                    **_named(shown),
                 },
                 lambda variation: self.judge.critique(
                     state["prompt"],
@@ -130,7 +136,7 @@ class Nodes:
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
             "judged_prompt": state["prompt"],
-            "requirements": requirements or list(answer.requirements),
+            "requirements": state.get("requirements") or [r for r in answer.requirements if r.picture is None],
             "ledger": entries,
             "concepts": [],
             "concept_tries": 0,
@@ -149,13 +155,15 @@ class Nodes:
         if verdict.missing:
             return {"concepts": list(verdict.missing)}
         calls = self._calls(state, runtime)
-        image, subjects = await self._part(attempt.image), await self._subjects(state)
+        shown = self._shown(state, attempt, runtime.context)
+        image, subjects = await self._part(attempt.image), [await self._sent(reference) for reference in shown]
+        about = {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")}
         try:
             answer = await calls.make(
                 "judge.missing_concepts",
                 self.judge.identity,
                 Missing,
-                {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")},
+                about | _named(shown),
                 lambda: self.judge.missing_concepts(
                     state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
                 ),
@@ -184,7 +192,7 @@ class Nodes:
             image=await self._part(attempt.image),
             sha256=attempt.image.sha256,
             verdict=attempt.verdict,
-            subjects=await self._subjects(state),
+            subjects=[await self._sent(reference) for reference in self._shown(state, attempt, runtime.context)],
         )
         by_caption = runtime.context.retrieve_by == "caption"
         queries = await writer.queries(state["concepts"]) if by_caption else writer.without(state["concepts"])
@@ -197,7 +205,13 @@ class Nodes:
         wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences, exclude=passed_over)
         hits = await self._search(query.text, wanted, knobs)
         threshold = self._threshold(knobs, hits)
-        candidates = candidates_of(hits, threshold=threshold, near_duplicate=knobs.near_duplicate)
+        candidates = candidates_of(
+            hits,
+            threshold=threshold,
+            near_duplicate=knobs.near_duplicate,
+            likeness=knobs.likeness,
+            kind=query.concept.kind,
+        )
         left_out = (
             () if any(c.decision is None for c in candidates) else await self._left_out(query, wanted, hits, knobs)
         )
@@ -226,19 +240,26 @@ class Nodes:
     async def select(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
         searches = coming_searches(state)
-        question = offer(state["prompt"], searches, self._room(state, runtime.context))
+        may_edit = can_edit(self.generator) and not state.get("subjects") and not state.get("initial_image")
+        question = offer(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
         answer: Selection = interrupt(question, response_schema=Selection)
-        while problem := objection(question, answer.chosen):  # one who answers the graph itself, over HTTP, say
+        # One who answers the graph itself, over HTTP, say, may answer anything.
+        while problem := objection(question, answer.chosen, answer.edit):
             answer = interrupt({**question, "problem": problem}, response_schema=Selection)
-        decided, chosen = choose_by_hand(searches, answer.chosen)
-        return {"searches": decided, "chosen": chosen}
+        decided, chosen = choose_by_hand(searches, [*answer.chosen, *filter(None, [answer.edit])])
+        update: RunUpdate = {"searches": decided, "chosen": [one for one in chosen if one.image.sha256 != answer.edit]}
+        if edited := next((one for one in chosen if one.image.sha256 == answer.edit), None):
+            assert self.library is not None, "what was offered came from a library"
+            image = await self.blobs.put(await self.library.image_bytes(edited.image.sha256))
+            update["subjects"] = [Subject(image=image, name=edited.title or edited.concept, intent="edit")]
+        return update
 
     async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
         chosen = state["chosen"][:room]
         entries = state.get("ledger") or []
-        sent = [*always_sent(state), *chosen]
+        sent = [*always_sent(state, runtime.context.likeness), *chosen]
         known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
         kept = [reference for reference in ledger.helpful(entries) if reference.image.sha256 not in known]
         references = [*sent, *kept[: room - len(chosen)]]
@@ -274,7 +295,7 @@ class Nodes:
         if not attempts:
             await check_images(self.judge, self.generator, calls, count=1 + len(subjects_of(state)))
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
-        variation = Variation(seed=knobs.seed)
+        variation = Variation(seed=self._seed(attempts, references, knobs))
         draughtsman = Draughtsman(
             generator=self.generator,
             blobs=self.blobs,
@@ -353,8 +374,20 @@ class Nodes:
         data, media_type = await self.blobs.for_models(image.sha256)
         return ImagePart(data=data, media_type=media_type)
 
-    async def _subjects(self, state: RunState) -> list[ImagePart]:
-        return [await self._sent(reference) for reference in subjects_of(state)]
+    def _shown(self, state: RunState, attempt: Attempt, knobs: Knobs) -> list[UsedReference]:
+        """What the judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
+        if not sees_references(self.judge):
+            return subjects_of(state)
+        return list(attempt.references) or subjects_of(state, knobs.likeness)
+
+    def _fixed(self, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
+        return fixed_requirements(shown, attempt) if sees_references(self.judge) else ()
+
+    def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference], knobs: Knobs) -> int:
+        """The run's seed; another one where the very same was drawn before, which would come out the same again."""
+        sent = [reference.image for reference in references]
+        again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
+        return (knobs.seed + again) % 2**32
 
     async def _sent(self, reference: UsedReference) -> ImagePart:
         keeper = self.library if self.library and reference.role == "reference" else self.blobs
@@ -363,23 +396,37 @@ class Nodes:
             data=data,
             media_type=media_type,
             role=reference.role,
+            likeness=reference.likeness,
             concept=reference.concept,
             caption=reference.caption,
             mask=(await self.blobs.for_models(reference.mask.sha256))[0] if reference.mask else None,
         )
 
 
-def subjects_of(state: RunState) -> list[UsedReference]:
+def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
     """The user's own images, as references that are always sent; over HTTP they come as plain JSON."""
     return [
-        UsedReference(image=subject.image, mask=subject.mask, role="subject", choice="given", concept=subject.name)
-        for subject in map(Subject.model_validate, state.get("subjects") or [])
+        UsedReference(
+            image=own.image,
+            mask=own.mask,
+            role=own.intent,
+            likeness=needs_likeness(likeness, kind="content", role=own.intent),
+            choice="given",
+            concept=own.name,
+        )
+        for own in map(Subject.model_validate, state.get("subjects") or [])
     ]
 
 
-def always_sent(state: RunState) -> list[UsedReference]:
+def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
     """What goes with every drawing: the user's own images, and the references that were pinned."""
-    return [*subjects_of(state), *(state.get("pinned") or [])]
+    return [*subjects_of(state, likeness), *(state.get("pinned") or [])]
+
+
+def _named(shown: Sequence[UsedReference]) -> dict[str, Any]:
+    """What of the library the judge is shown. Named only where there is some: calls of before have no such word."""
+    seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
+    return {"references": seen} if seen else {}
 
 
 def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:

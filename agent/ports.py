@@ -6,7 +6,7 @@ puts into the state is the `ImageRef` a `BlobStore` gave back.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
 from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, Scalar, Size, Variation, Verdict
@@ -26,7 +26,9 @@ class ImagePart:
 
     Attributes:
         data: encoded bytes (PNG, JPEG or WebP).
-        role: "subject" is the user's own image, "reference" came from the library.
+        role: a "reference" from the library informs, the user's own "subject" appears in the picture, and the picture
+            to "edit" is changed.
+        likeness: whether what is drawn must be this very thing.
         concept: what it stands for in the prompt.
         caption: the detailed description it was found by.
         mask: a PNG of the same size; the picture is edited, and only where this is transparent.
@@ -34,7 +36,8 @@ class ImagePart:
 
     data: bytes = field(repr=False)
     media_type: str
-    role: Literal["subject", "reference"] = "reference"
+    role: Literal["subject", "reference", "edit"] = "reference"
+    likeness: bool = False
     concept: str = ""
     caption: str = ""
     mask: bytes | None = field(default=None, repr=False)
@@ -116,25 +119,71 @@ class GeneratedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceTemplate:
-    """How a generator wants its references put into words.
+    """How a generator wants the images it is sent put into words, one way for each intent.
 
     Attributes:
-        whole: with {items} and {prompt}.
-        masked: instead of `whole` where the first image is edited within a mask; empty is `whole`.
+        whole: references inform; with {items} and {prompt}.
+        subject: the user's own subjects appear in a new picture; empty is `whole`.
+        edit: the first image is changed and the rest of it kept; empty is `EDIT`.
+        masked: the first image is edited within a mask; empty is `edit` where that is the intent, else `whole`.
         item: with {caption} and {n} (1-based position among all images sent).
+        subject_item: the same for a subject; empty is `item`.
+        edit_item: the same for the picture that is edited; empty is `item`.
         joiner: between items.
     """
 
     whole: str = "According to these images of {items}, generate {prompt}"
+    subject: str = ""
+    edit: str = ""
     masked: str = ""
     item: str = "{caption}"
+    subject_item: str = ""
+    edit_item: str = ""
     joiner: str = ", "
+
+    def for_images(self, sent: "Sequence[_Sent]") -> str:
+        """The template for what the images are sent for: an edit before a subject before references."""
+        edits = bool(sent) and sent[0].role == "edit"
+        if sent and sent[0].mask is not None and self.masked:
+            return self.masked
+        if edits:
+            return self.edit or EDIT
+        return (self.subject or self.whole) if any(image.role == "subject" for image in sent) else self.whole
+
+    def item_for(self, role: str) -> str:
+        """How an image of that role is named."""
+        return {"subject": self.subject_item, "edit": self.edit_item}.get(role, "") or self.item
 
     def tokens(self, count: int) -> frozenset[str]:
         """The control tokens of its own that it puts into a prompt with `count` images, for instance `<|image_1|>`."""
-        texts = [self.whole, self.masked, self.joiner]
-        texts += [self.item.format(caption="", n=n) for n in range(1, count + 1)]
+        texts = [self.whole, self.subject, self.edit, self.masked, self.joiner]
+        items = [self.item, self.subject_item, self.edit_item]
+        texts += [item.format(caption="", n=n) for item in items for n in range(1, count + 1)]
         return frozenset(token for text in texts for token in control_tokens(text))
+
+
+EDIT: Final = "Edit the first of these images ({items}), change only what is asked for and keep the rest: {prompt}"
+"""How an edit is asked for by a template that has no words of its own for it."""
+
+
+class _Sent(Protocol):
+    """What a template looks at of an image."""
+
+    @property
+    def role(self) -> str: ...
+    @property
+    def mask(self) -> object: ...
+
+
+def can_edit(generator: object) -> bool:
+    """Whether a generator changes a picture it is sent. One that does not say does, where it takes pictures at all."""
+    said = getattr(generator, "edits", None)
+    return bool(getattr(generator, "max_references", 0)) if said is None else bool(said)
+
+
+def sees_references(judge: object) -> bool:
+    """Whether a judge compares the picture with those it was drawn with; one that does not say sees only subjects."""
+    return bool(getattr(judge, "sees_references", False))
 
 
 def takes_mask(generator: object) -> bool:
@@ -145,7 +194,8 @@ def takes_mask(generator: object) -> bool:
 class ImageGenerator(Protocol):
     """Draws. What it can tell meanwhile goes to the watcher of `progress.py`.
 
-    Two attributes are optional: `tariff` (see `Tariff`), and `takes_mask`, whether the first image may have a mask.
+    Three attributes are optional: `tariff` (see `Tariff`), `takes_mask`, whether the first image may have a mask, and
+    `edits`, whether it changes a picture that it is sent (one that does not say may be asked to).
 
     Attributes:
         identity: `provider:model`, stable; part of every record.
@@ -264,6 +314,11 @@ class Judge(Protocol):
     """Looks at pictures and says what it sees.
 
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
+
+    One attribute is optional: `sees_references`. Where it is true, `subjects` of every method holds all images that the
+    picture was drawn with, in the order they were sent (their `role` tells them apart), and `requirements` may have
+    some with a `picture`: those compare the picture with one of these images, by its number from 1. Where all of them
+    are of that sort, the judge makes the checklist of the prompt itself, and puts them at its end.
 
     Attributes:
         identity: `provider:model`.

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from typing import Final
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ImagePart, ReferenceTemplate
@@ -28,14 +29,17 @@ def reference_prompt(
     """
     prompt = neutralised(prompt)
     sent: Sequence[UsedReference | ImagePart] = references
-    named = [(n, reference) for n, reference in enumerate(sent, start=1) if _words(reference)]
+    named = [(n, image, words) for n, image in enumerate(sent, start=1) if (words := _words(image))]
     if not named:
         return prompt
     # Braces in a caption or a prompt are the user's: str.format never reads the values it inserts.
-    items = template.joiner.join(template.item.format(caption=_words(reference), n=n) for n, reference in named)
-    whole = template.masked if template.masked and sent[0].mask is not None else template.whole
-    return whole.format(items=items, prompt=prompt)
+    said = (template.item_for(image.role).format(caption=words, n=n) for n, image, words in named)
+    return template.for_images(sent).format(items=template.joiner.join(said), prompt=prompt)
 
 
-def _words(reference: UsedReference | ImagePart) -> str:
-    return neutralised(reference.caption or reference.concept)
+_UNNAMED: Final = {"edit": "the picture to edit", "subject": "what is to be in the picture"}
+"""What the user's own pictures are called where they have no name."""
+
+
+def _words(image: UsedReference | ImagePart) -> str:
+    return neutralised(image.caption or image.concept) or _UNNAMED.get(image.role, "")

@@ -9,10 +9,11 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import requests_made, spent
 from imagerag.agent.state import RunState, coming_round, coming_searches, newest
-from imagerag.agent.types import Concept, Knobs, Query
+from imagerag.agent.types import Concept, Knobs, Query, Subject
 
 Sends = list[Send]
 
@@ -24,13 +25,20 @@ async def after_start(state: RunState, runtime: Runtime[Knobs]) -> Literal["gene
     return "generate"
 
 
-async def after_critique(state: RunState, runtime: Runtime[Knobs]) -> Literal["finish", "extract_concepts"]:
-    """Look for what is missing only when the judge said something is, and a round is left."""
+async def after_critique(
+    state: RunState, runtime: Runtime[Knobs]
+) -> Literal["finish", "extract_concepts", "regenerate"]:
+    """Look for what is missing only when the judge said something is, and a round is left.
+
+    What only had to stay, or to look, as it was sent is in no library: the same is drawn once more.
+    """
     attempt = newest(state)
     verdict = attempt.verdict if attempt else None
     if attempt is None or verdict is None or verdict.aligned is not False:
         return "finish"
-    return "extract_concepts" if attempt.round < runtime.context.max_rounds else "finish"
+    if attempt.round >= runtime.context.max_rounds:
+        return "finish"
+    return "regenerate" if only_comparisons_fail(verdict) else "extract_concepts"
 
 
 async def after_extraction(state: RunState) -> Literal["write_captions", "extract_concepts"] | Sends:
@@ -59,8 +67,9 @@ async def after_shortlist(
 
 
 async def after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
-    """Draw with what the human chose; choosing nothing is an answer too."""
-    return "regenerate" if state["chosen"] else empty_handed(state)
+    """Draw with what the human chose, or edit what they chose for that; choosing nothing is an answer too."""
+    took = any(c.decision == "taken" for search in coming_searches(state) for c in search.candidates)
+    return "regenerate" if state["chosen"] or took else empty_handed(state)
 
 
 def empty_handed(state: RunState) -> Literal["generate", "finish"]:
@@ -86,6 +95,8 @@ def searched_with_prompt(state: RunState) -> bool:
 
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
     passed_over = [*(state.get("excluded") or []), *(pin.image.sha256 for pin in state.get("pinned") or [])]
+    own = map(Subject.model_validate, state.get("subjects") or [])
+    passed_over += [one.image.sha256 for one in own if one.intent == "edit"]  # it is sent already
     calls, lineage = state.get("calls") or [], state.get("continues")
     shared: dict[str, object] = {
         "round": coming_round(state),

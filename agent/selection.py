@@ -9,15 +9,23 @@ from imagerag.agent.types import Search
 
 
 class Selection(BaseModel):
-    """The answer: SHA-256 ids of the references to use, best first. None at all is an answer too."""
+    """The answer: SHA-256 ids of the references to use, best first. None at all is an answer too.
+
+    One of the pictures can be edited instead: it is changed as the prompt says, and the references inform that.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     chosen: list[str] = Field(default_factory=list, description="ids of the references to use, best first")
+    edit: str | None = Field(default=None, description="id of the picture that is to be edited")
 
 
-def offer(prompt: str, searches: Sequence[Search], limit: int) -> dict[str, Any]:
-    """The question, JSON-able and without pixels: numbered candidates and how many may be taken."""
+def offer(prompt: str, searches: Sequence[Search], limit: int, *, may_edit: bool = False) -> dict[str, Any]:
+    """The question, JSON-able and without pixels: numbered candidates and how many may be taken.
+
+    Args:
+        may_edit: whether one of them may be edited instead of informing a new picture.
+    """
     offered = {
         candidate.image.sha256: {
             "id": candidate.image.sha256,
@@ -33,12 +41,19 @@ def offer(prompt: str, searches: Sequence[Search], limit: int) -> dict[str, Any]
         if candidate.decision == "offered"
     }
     numbered = [{"number": number, **candidate} for number, candidate in enumerate(offered.values(), start=1)]
-    return {"kind": "choose_references", "prompt": prompt, "limit": limit, "candidates": numbered}
+    return {"kind": "choose_references", "prompt": prompt, "limit": limit, "may_edit": may_edit, "candidates": numbered}
 
 
-def objection(question: Mapping[str, Any], chosen: Sequence[str]) -> str:
+def objection(question: Mapping[str, Any], chosen: Sequence[str], edit: str | None = None) -> str:
     """Why a choice cannot be carried out as it is; empty when it can. Nothing of it is left out in silence."""
     offered = {str(candidate["id"]) for candidate in question["candidates"]}
+    if edit is not None and not question.get("may_edit"):
+        return (
+            "no picture can be edited here: the generator cannot, or the run has pictures of its own; choose references"
+        )
+    if edit is not None and edit in chosen:
+        return "one picture is to be edited and to inform: name it once"
+    chosen = [*chosen, *([edit] if edit is not None else [])]
     if unknown := [sha[:80] for sha in chosen if sha not in offered]:
         return f"not offered: {', '.join(unknown[:4])}; choose from 1 to {len(offered)}, or none"
     distinct, limit = len(set(chosen)), int(question["limit"])

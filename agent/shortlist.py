@@ -5,19 +5,29 @@ from dataclasses import replace
 from typing import Literal
 
 from imagerag.agent import ledger as ledgers
+from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.types import Candidate, Decision, LedgerEntry, LeftOut, Search, UsedReference
 
 FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
 
 
-def candidates_of(hits: Sequence[Hit], *, threshold: float | None, near_duplicate: float) -> tuple[Candidate, ...]:
+def candidates_of(
+    hits: Sequence[Hit],
+    *,
+    threshold: float | None,
+    near_duplicate: float,
+    likeness: Likeness = "auto",
+    kind: str = "content",
+) -> tuple[Candidate, ...]:
     """Hits as candidates, best first, with what can be said of each search by itself already decided.
 
     Args:
         hits: one search's results, best first.
         threshold: cosine to reach, where a hit brings none of its own; None lets all pass.
         near_duplicate: cosine between two images from which the less similar one is passed over.
+        likeness: whose very look counts.
+        kind: of the concept that is looked for.
     """
     decided: list[Candidate] = []
     originals: list[Hit] = []
@@ -29,7 +39,8 @@ def candidates_of(hits: Sequence[Hit], *, threshold: float | None, near_duplicat
             decision = "near_duplicate"
         else:
             originals.append(hit)
-        decided.append(_candidate(hit, decision))
+        same = needs_likeness(likeness, kind=kind, tags=hit.tags)
+        decided.append(_candidate(hit, decision, same))
     return tuple(decided)
 
 
@@ -47,11 +58,12 @@ def _alike(hit: Hit, other: Hit) -> float:
     return float(hit.vector @ other.vector) if hit.library == other.library else -1.0
 
 
-def _candidate(hit: Hit, decision: Decision | None) -> Candidate:
+def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate:
     return Candidate(
         image=hit.image,
         similarity=float(hit.similarity),
         decision=decision,
+        likeness=likeness,
         title=hit.title,
         caption=hit.caption,
         source=hit.source,
@@ -146,6 +158,7 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
     """What a search found as a reference for `concept`."""
     return UsedReference(
         image=found.image,
+        likeness=found.likeness if isinstance(found, Candidate) else needs_likeness("auto", kind="", tags=found.tags),
         choice="by_hand" if by_hand else "retrieved",
         concept=concept,
         caption=caption,

@@ -63,7 +63,11 @@ def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, parti
         partial_images: unfinished pictures that are asked for.
     """
     images = content.get("images")
-    sent = len(images) if images is not None else 1 + len(content.get("subjects") or [])
+    sent = (
+        len(images)
+        if images is not None
+        else 1 + len(content.get("subjects") or []) + len(content.get("references") or [])
+    )
     sent += len(content.get("masks") or [])
     text = sum(len(str(content[name]).encode()) for name in _TEXTS if content.get(name))
     for image in images or []:

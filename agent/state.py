@@ -49,11 +49,13 @@ class RunInput(TypedDict):
     `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time;
     `continues` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
     used (`excluded`), and references that go with every drawing (`pinned`). `warnings` is what
-    was likely to go wrong before it began.
+    was likely to go wrong before it began. `edit_library` names a library image (SHA-256) that is to be edited:
+    it becomes one of the `subjects`, with that intent.
     """
 
     prompt: str
     subjects: NotRequired[list[Subject]]
+    edit_library: NotRequired[Sha256 | None]
     initial_image: NotRequired[ImageRef | None]
     setup: NotRequired[Setup | None]
     started_at: NotRequired[str]
@@ -109,6 +111,7 @@ class RunUpdate(TypedDict, total=False):
     queries: list[Query]
     searches: list[Search]
     chosen: list[UsedReference]
+    subjects: list[Subject]
     ledger: list[LedgerEntry]
     calls: list[Call]
     judged_prompt: str

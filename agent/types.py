@@ -85,10 +85,18 @@ class Variation(Value):
 
 
 class Requirement(Value):
-    """One atomic thing the prompt asks for. The checklist of them is fixed for the whole run."""
+    """One atomic thing a picture is judged on. What the prompt asks for is fixed for the whole run.
+
+    Attributes:
+        kind: what the prompt asks for is "content" or "style", or one certain product, person or mascot ("likeness");
+            "kept" is what an edit must leave as it was.
+        picture: the number, from 1, of the picture beside the judged one that it is compared with, in the order they
+            were sent. None for what the prompt itself asks for.
+    """
 
     text: str
-    kind: Literal["content", "style"] = "content"
+    kind: Literal["content", "style", "likeness", "kept"] = "content"
+    picture: int | None = Field(default=None, ge=1)
 
 
 class Check(Value):
@@ -107,7 +115,7 @@ class Concept(Value):
     """A requirement found missing, in few words; with a caption when the judge wrote one in the same answer."""
 
     text: str
-    kind: Literal["content", "style"] = "content"
+    kind: Literal["content", "style", "likeness"] = "content"
     caption: str | None = None
 
 
@@ -135,9 +143,12 @@ class Verdict(Value):
 
 
 class UsedReference(Value):
-    """A library image, or one of the user's own subject images, that was sent to the generator.
+    """A library image, or one of the user's own, that was sent to the generator.
 
     Attributes:
+        role: what is to be done with it: a "reference" informs, a "subject" appears in a new picture, and the picture
+            to "edit" is changed.
+        likeness: whether what is drawn must be this very thing: a judge that sees pictures compares them.
         concept: what it stands for in the prompt; for a subject, what the user called it.
         similarity: cosine with the caption it was found by; None for a subject image.
         choice: how it came to be sent.
@@ -146,7 +157,8 @@ class UsedReference(Value):
 
     image: ImageRef
     mask: ImageRef | None = None
-    role: Literal["reference", "subject"] = "reference"
+    role: Literal["reference", "subject", "edit"] = "reference"
+    likeness: bool = False
     choice: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
     concept: str = ""
     caption: str = ""
@@ -238,11 +250,13 @@ class Candidate(Value):
     Attributes:
         library: which of several libraries it is from; empty where there is one.
         threshold: the cosine it had to reach there; None is that of its search.
+        likeness: whether what is drawn with it must be this very thing.
     """
 
     image: ImageRef
     similarity: Similarity
     decision: Decision | None = None
+    likeness: bool = False
     title: str = ""
     caption: str = ""
     source: str = ""
@@ -445,14 +459,16 @@ class Ending(Value):
 
 
 class Subject(Value):
-    """One of the user's own images, to be in the picture (personalised generation), or to be edited within a mask.
+    """One of the user's own images, to appear in the picture (personalised generation), or to be edited.
 
     Attributes:
+        intent: "subject" appears in a new picture; "edit" is the picture that is changed, the rest of it kept.
         mask: a PNG of the image's size; where it is transparent, the image may change. For generators that take one.
     """
 
     image: ImageRef
     name: str = ""
+    intent: Literal["subject", "edit"] = "subject"
     mask: ImageRef | None = None
 
 
@@ -488,6 +504,9 @@ class Knobs(Value):
         retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
             words, or the prompt (ImageRAG's ablation, tables 3 and 8).
         hybrid: search by the words of captions and titles too, beside similarity.
+        likeness: what must look like the very picture that was sent for it, where the judge sees pictures: "auto" is
+            the user's own subjects, library pictures tagged as a product, person, mascot, logo and the like, and what
+            the judge calls so; "always" is every picture that is not for a style; "never" is none.
         select: stop and let a human choose among the references that passed.
         seed: where the generator honours one.
         size: what to ask the generator for; None is its default.
@@ -515,6 +534,7 @@ class Knobs(Value):
     start: Literal["draft", "retrieve"] = "draft"
     retrieve_by: Literal["caption", "concept", "prompt"] = "caption"
     hybrid: bool = False
+    likeness: Literal["auto", "always", "never"] = "auto"
     select: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
     size: Size | None = None

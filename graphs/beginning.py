@@ -23,11 +23,12 @@ from imagerag.agent import clock
 from imagerag.agent.answering.state import AskInput
 from imagerag.agent.entering import knobs_of
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import ImageGenerator, ReferenceLibrary
+from imagerag.agent.ports import BlobStore, ImageGenerator, ReferenceLibrary
 from imagerag.agent.searching import check_hybrid
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunContext
 from imagerag.formatting.messages import invalid, near
+from imagerag.graphs.editing import edited_of_library
 from imagerag.graphs.given import checked_by, checked_prompt, checked_question, storable
 from imagerag.graphs.masks import check_masks
 
@@ -36,6 +37,7 @@ Graph = TypeVar("Graph", bound=CompiledStateGraph[Any, Any, Any, Any])
 
 _NOT_GIVEN: Final[Mapping[str, Any]] = {
     "subjects": [],
+    "edit_library": None,
     "initial_image": None,
     "setup": None,
     "continues": None,
@@ -71,16 +73,25 @@ def _always(value: Any) -> Callable[[Any], Any]:
     return lambda _: copy(value)
 
 
-def begin_run(given: Any, generator: ImageGenerator, library: ReferenceLibrary | None = None) -> dict[str, Any]:
+async def begin_run(
+    given: Any, generator: ImageGenerator, *, library: ReferenceLibrary | None, blobs: BlobStore
+) -> dict[str, Any]:
     """The input of a run, checked, with everything that it does not name set to nothing.
+
+    Args:
+        library: where a picture comes from that is named to be edited, to be kept in `blobs`.
 
     Raises:
         UsageError: an input or a context that cannot be.
     """
     values = accepted(RunInput, given)
     checked_prompt(values["prompt"])
-    check_masks(generator, values.get("subjects") or [])
     check_search(library)
+    own = list(values.get("subjects") or [])
+    if named := values.pop("edit_library", None):
+        own = [await edited_of_library(named, library, blobs), *own]
+        values["subjects"] = own
+    check_masks(generator, own)
     return {**_NOT_GIVEN, "started_at": clock.now(), **values}
 
 

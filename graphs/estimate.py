@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.judge_images import CHECK_IMAGES
 from imagerag.agent.judge_images import wanted as images_wanted
-from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
+from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff, sees_references
 from imagerag.agent.reranking import LOOKED_AT
 from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import most_with, tariff_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, Knobs, Setup
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.judge_images import recall_images
-from imagerag.graphs.masks import check_takes_mask
+from imagerag.graphs.masks import check_edits, check_takes_mask
 from imagerag.graphs.warnings import run_warnings
 from imagerag.graphs.wiring import Wiring
 
@@ -111,7 +111,7 @@ def estimate(
     drawings, looks = redraws + (not initial_image), redraws + 1
     named = len(TEMPERATURES) if judge.honours else 1
     again, stepwise = tries - 1, knobs.judge_mode == "stepwise"
-    shown = 1 + subjects
+    shown = 1 + subjects + (room if redraws and sees_references(judge) else 0)
     text = len(prompt.encode())
     roles = [
         _role(generator, "generate", drawings, drawings * tries, knobs, text + (subjects + room) * CAPTION_BYTES,
@@ -139,6 +139,7 @@ async def estimate_setup(
     *,
     prompt: str = "",
     subjects: int = 0,
+    edits: bool = False,
     initial_image: bool = False,
     mask: bool = False,
 ) -> Estimate:
@@ -146,9 +147,11 @@ async def estimate_setup(
 
     Raises:
         SpecError: a backend that there is not.
-        UsageError: a mask, and a generator that takes none.
+        UsageError: a mask, and a generator that takes none; or an edit, and one that does not edit.
     """
     generator, judge = wiring.generator(setup.generator), wiring.judge(setup.judge)
+    if edits:
+        check_edits(generator)
     if mask:
         check_takes_mask(generator)
     if images_wanted(judge, generator, setup.knobs, 1 + subjects):

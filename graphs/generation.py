@@ -122,7 +122,7 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
     """
 
     async def begin(given: Any) -> Mapping[str, Any]:
-        return begin_run(given, nodes.generator, nodes.library)
+        return await begin_run(given, nodes.generator, library=nodes.library, blobs=nodes.blobs)
 
     return (
         Workflow(begin)
@@ -140,7 +140,9 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         .add_node("finish", in_run(traced(nodes.finish)), defer=True)
         .add_conditional_edges(START, decided(routing.after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")
-        .add_conditional_edges("critique", decided(routing.after_critique), ["extract_concepts", "finish"])
+        .add_conditional_edges(
+            "critique", decided(routing.after_critique), ["extract_concepts", "regenerate", "finish"]
+        )
         .add_conditional_edges(
             "extract_concepts", routing.after_extraction, ["extract_concepts", "write_captions", "retrieve"]
         )

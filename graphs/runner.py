@@ -70,7 +70,7 @@ class Runner:
                 that the generator does not take.
             RunStateError: there is a run of that id already.
         """
-        if any(subject.mask for subject in subjects):
+        if any(own.mask or own.intent == "edit" for own in subjects):
             check_masks(self.wiring.generator(setup.generator), subjects)
         given: RunInput = {
             "prompt": checked_prompt(prompt),
@@ -84,12 +84,15 @@ class Runner:
             async for event in events:
                 yield event
 
-    async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> AsyncGenerator[RunEvent]:
+    async def resume(
+        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
+    ) -> AsyncGenerator[RunEvent]:
         """Continue a run that was killed, or answer one that waits.
 
         Args:
             run_id: the run.
             choose: for a waiting run, the references to use: numbers from its question, or ids; empty takes none.
+            edit: the one that is to be edited instead.
 
         Raises:
             UnknownRunError: no such run.
@@ -104,7 +107,7 @@ class Runner:
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
         await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
-        answer = answer_to(standing, choose)
+        answer = answer_to(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
                 yield event
@@ -311,24 +314,27 @@ async def _sown(
     return None
 
 
-def answer_to(standing: Standing, choose: Sequence[str | int] | None) -> Command[Any] | None:
+def answer_to(
+    standing: Standing, choose: Sequence[str | int] | None, edit: str | int | None = None
+) -> Command[Any] | None:
     """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
     if ending := standing.values.get("ending"):
         raise RunStateError(f"run {standing.run_id} has ended ({ending.outcome}): imagerag show {standing.run_id}")
     if standing.question is None:
-        if choose is not None:
+        if choose is not None or edit is not None:
             raise RunStateError(f"run {standing.run_id} does not wait for a choice")
         return None
-    if choose is None:
+    if choose is None and edit is None:
         raise RunStateError(
             f"run {standing.run_id} waits for a choice: imagerag resume {standing.run_id} --choose 1,2 (or none)"
         )
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}
-    chosen = [offered.get(str(choice), str(choice)) for choice in choose]
-    if problem := objection(standing.question, chosen):
+    chosen = [offered.get(str(choice), str(choice)) for choice in choose or ()]
+    edited = None if edit is None else offered.get(str(edit), str(edit))
+    if problem := objection(standing.question, chosen, edited):
         raise UsageError(problem)
-    return Command(resume={standing.interrupt_id: {"chosen": chosen}})
+    return Command(resume={standing.interrupt_id: {"chosen": chosen, **({"edit": edited} if edited else {})}})
 
 
 def with_deadline(setup: Setup) -> Knobs:

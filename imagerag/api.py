@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.threads import in_thread
-from imagerag.agent.types import PATIENCE_S, ImageRef, Knobs, Setup, Subject
+from imagerag.agent.types import PATIENCE_S, ImageRef, Knobs, Setup
 from imagerag.going_on import GoingOn, last_record
-from imagerag.inputs import Image, make_knobs, named_images, naming, parse_size, read_image, read_mask, run_sync, told
+from imagerag.inputs import Image, make_knobs, naming, parse_size, read_image, run_sync, told
+from imagerag.own_pictures import OwnPictures
 
 if TYPE_CHECKING:
     from imagerag.agent.record import RunRecord
@@ -69,6 +69,8 @@ class ImageRAG(GoingOn):
         *,
         library: str | None = None,
         subjects: Sequence[Image | tuple[str, Image]] = (),
+        edit: Image | tuple[str, Image] | None = None,
+        edit_library: str | None = None,
         mask: Image | None = None,
         initial_image: Image | None = None,
         max_rounds: int = 3,
@@ -78,6 +80,7 @@ class ImageRAG(GoingOn):
         hybrid: bool = False,
         judge_mode: Literal["fused", "stepwise"] = "fused",
         start: Literal["draft", "retrieve"] = "draft",
+        likeness: Literal["auto", "always", "never"] = "auto",
         select: bool = False,
         seed: int = 0,
         size: str | tuple[int, int] | None = None,
@@ -101,8 +104,11 @@ class ImageRAG(GoingOn):
             library: where references come from, when not the one this object was made with; several with commas
                 between them ("photos,photos-siglip") are searched as one, each by its own encoder and threshold.
             subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the picture.
-            mask: a PNG as large as the first subject, below 4 MB: that picture is edited, and only where the mask is
-                transparent. What the generator changes elsewhere is put back. For generators that take one.
+            edit: an image of the user's own that is changed as the prompt says, the rest of it kept; alone, or with
+                library references that say how things look. For generators that can.
+            edit_library: the same with a picture of the library, by its id.
+            mask: a PNG as large as the picture to edit (or the first subject), below 4 MB: it changes only where this
+                is transparent. What the generator changes elsewhere is put back. For generators that take one.
             initial_image: an image to start from instead of drawing the first.
             max_rounds: redrawings at most, 0 to 20.
             max_references: images sent with the prompt at most, subjects included, 1 to 16.
@@ -112,6 +118,8 @@ class ImageRAG(GoingOn):
                 similarity.
             judge_mode: one structured question per attempt, or the paper's three.
             start: draw first, or retrieve for the prompt first.
+            likeness: which pictures that are sent must be recognisable as the very same: subjects and what is tagged as
+                a product, person, mascot or logo ("auto"), all but those for a style, or none.
             select: wait for a human to choose among the references that passed.
             seed: where the generator honours one.
             size: "WxH" or a pair, in pixels.
@@ -140,6 +148,7 @@ class ImageRAG(GoingOn):
             hybrid=hybrid,
             judge_mode=judge_mode,
             start=start,
+            likeness=likeness,
             select=select,
             seed=seed,
             size=parse_size(size),
@@ -154,12 +163,13 @@ class ImageRAG(GoingOn):
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
+        from imagerag.graphs.masks import check_edits
+
         setup = self._setup(library, knobs, deadline_s)
-        given = named_images(subjects)
-        hole = await in_thread(read_mask, mask, given) if mask is not None else None
-        kept = [Subject(image=await self._keep(image), name=name) for name, image in given]
-        if hole is not None:
-            kept[0] = kept[0].model_copy(update={"mask": await self._keep(hole)})
+        own = OwnPictures(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
+        if own.edits:
+            check_edits(self.wiring.generator(setup.generator))
+        kept = await own.kept(self.wiring, setup)
         initial = await self._keep(initial_image) if initial_image is not None else None
         run = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
         async with aclosing(run) as events:
@@ -172,6 +182,8 @@ class ImageRAG(GoingOn):
         *,
         library: str | None = None,
         subjects: Sequence[Image | tuple[str, Image]] = (),
+        edit: Image | tuple[str, Image] | None = None,
+        edit_library: str | None = None,
         mask: Image | None = None,
         initial_image: Image | None = None,
         size: str | tuple[int, int] | None = None,
@@ -190,15 +202,16 @@ class ImageRAG(GoingOn):
         from imagerag.graphs.estimate import estimate_setup
         from imagerag.graphs.given import checked_prompt
 
-        if mask is not None:
-            await in_thread(read_mask, mask, named_images(subjects))
+        own = OwnPictures(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
+        await own.check()
         given = {name: value for name, value in options.items() if value is not None and name != "run_id"}
         setup = self._setup(library, make_knobs(size=parse_size(size), **given), deadline_s)
         return await estimate_setup(
             self.wiring,
             setup,
             prompt=checked_prompt(prompt),
-            subjects=len(subjects),
+            subjects=len(own),
+            edits=own.edits,
             initial_image=initial_image is not None,
             mask=mask is not None,
         )

@@ -261,7 +261,7 @@ class Credit(Document):
     """A picture that a drawing was made with."""
 
     sha256: Sha256
-    role: Literal["subject", "reference"]
+    role: Literal["subject", "reference", "edit"]
     concept: str
     similarity: Similarity | None
     title: str

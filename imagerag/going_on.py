@@ -47,29 +47,34 @@ class GoingOn(Runs):
         graph = self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)
         return graph.warn_with(partial(run_warnings, self.wiring, setup))
 
-    async def resume(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
+    async def resume(
+        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
+    ) -> "RunRecord":
         """Continue a run that was killed, or answer one that waits for a choice.
 
         Args:
             run_id: the run's id, or the start of it.
             choose: the references to use, by number or id; an empty list takes none.
+            edit: the offered picture that is to be edited, by number or id; what is chosen informs that.
 
         Raises:
             UnknownRunError: no such run.
             RunStateError: it has ended, or waits for a choice and got none.
         """
-        return await last_record(self.stream_resume(run_id, choose=choose))
+        return await last_record(self.stream_resume(run_id, choose=choose, edit=edit))
 
-    def resume_sync(self, run_id: str, *, choose: Sequence[str | int] | None = None) -> "RunRecord":
+    def resume_sync(
+        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
+    ) -> "RunRecord":
         """`resume`, for programs without an event loop."""
-        return run_sync(self.resume(run_id, choose=choose))
+        return run_sync(self.resume(run_id, choose=choose, edit=edit))
 
     async def stream_resume(
-        self, run_id: str, *, choose: Sequence[str | int] | None = None
+        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
     ) -> AsyncGenerator["RunEvent"]:
         """`resume`, event by event."""
         entry = await self.wiring.runs.get(run_id)
-        async with aclosing(self.runner.resume(entry.run_id, choose=choose)) as events:
+        async with aclosing(self.runner.resume(entry.run_id, choose=choose, edit=edit)) as events:
             async for event in events:
                 yield event
 

@@ -77,21 +77,6 @@ def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[st
     return [item if isinstance(item, tuple) else ("", item) for item in images]
 
 
-def read_mask(mask: Image, subjects: Sequence[tuple[str, Image]]) -> bytes:
-    """The bytes of a mask that fits the first subject.
-
-    Raises:
-        UsageError: no subject, no such file, or no mask for it.
-    """
-    from imagerag.store.masks import check_mask
-
-    if not subjects:
-        raise UsageError("a mask says where a subject may be edited: name the subject too (--subject FILE)")
-    data = read_image(mask)
-    check_mask(data, read_image(subjects[0][1]))
-    return data
-
-
 def run_sync(answer: Awaitable[Answer]) -> Answer:
     """Wait for an answer without being in an event loop, or, inside one, in a thread with a loop of its own."""
 

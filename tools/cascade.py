@@ -35,6 +35,8 @@ from imagerag.agent.ports import (
     Reading,
     ReferenceTemplate,
     Tariff,
+    can_edit,
+    sees_references,
     takes_mask,
     tariff_of_all,
 )
@@ -45,7 +47,7 @@ from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
 ON_REFUSAL: Final = "on-refusal"
 """The word of a spec that lets a cascade step down from a refusal, too."""
 
-AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}")
+AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
 """A cascade is handed the user's own words: each member has its own way of putting references into them."""
 
 Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
@@ -137,6 +139,11 @@ class CascadeGenerator(_Cascade[ImageGenerator]):
         return all(member.honours_seed for member in self.members)
 
     @property
+    def edits(self) -> bool:
+        """Whether all do."""
+        return all(can_edit(member) for member in self.members)
+
+    @property
     def takes_mask(self) -> bool:
         """Whether all do."""
         return all(takes_mask(member) for member in self.members)
@@ -199,6 +206,11 @@ class CascadeJudge(_Cascade[Judge]):
             return ImageCheck(requests=0, cost_usd=0.0)
 
         return _signed(*await self._first(check))
+
+    @property
+    def sees_references(self) -> bool:
+        """Whether all do."""
+        return all(sees_references(member) for member in self.members)
 
     async def critique(
         self,

@@ -27,7 +27,8 @@ Source = str | Path | Iterable[str | Mapping[str, Any]]
 
 OPTIONS: Final = frozenset(
     {
-        "library", "subjects", "mask", "mask_feather", "initial_image", "max_rounds", "max_references",
+        "library", "subjects", "edit", "edit_library", "likeness", "mask", "mask_feather", "initial_image",
+        "max_rounds", "max_references",
         "threshold", "candidates", "hybrid",
         "judge_mode", "start", "seed", "size", "where", "tags", "licences", "journal", "max_calls", "max_cost_usd",
         "assume_cost_usd_per_call", "deadline_s", "patience_s",
@@ -36,7 +37,7 @@ OPTIONS: Final = frozenset(
 """What a line may say beside `id` and `prompt`: the options of `ImageRAG.generate`."""
 
 SINGLE_FILES: Final = ("mask", "initial_image")
-FILES: Final = frozenset({"subjects", *SINGLE_FILES})
+FILES: Final = frozenset({"subjects", "edit", *SINGLE_FILES})
 """The options that are pictures."""
 
 _FOR_ALL: Final = frozenset({"preset", "generator", "judge", "embedder", "home"})
@@ -73,6 +74,7 @@ class Item:
             UsageError: a file cannot be read.
         """
         files = [("subject", *subject) for subject in self.options.get("subjects", ())]
+        files += [("edit", *named) for named in (self.options.get("edit"),) if named]
         files += [(role, "", self.options[role]) for role in SINGLE_FILES if role in self.options]
         plain = {name: value for name, value in self.options.items() if name not in FILES}
         hashed = [(role, name, hashlib.sha256(read_image(image)).hexdigest()) for role, name, image in files]
@@ -263,6 +265,8 @@ def _with_files(options: dict[str, Any], files: NamedFiles) -> dict[str, Any]:
     for name in SINGLE_FILES:
         if name in options:
             options[name] = _file(options[name], files)
+    if options.get("edit"):
+        options["edit"] = _subject(options["edit"], files)
     if "subjects" in options:
         subjects = options["subjects"]
         subjects = [subjects] if isinstance(subjects, str | Mapping) else subjects

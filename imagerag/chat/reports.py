@@ -50,7 +50,7 @@ class ReferenceReport(Value):
 
     number: int
     uri: str
-    role: Literal["reference", "subject", "hit", "offered", "cited"] = "reference"
+    role: Literal["reference", "subject", "edit", "hit", "offered", "cited"] = "reference"
     similarity: float | None = None
     image_similarity: Annotated[float | None, Field(description="Cosine with the question's own picture.")] = None
     accepted: Annotated[bool | None, Field(description="Whether a run would use it by itself.")] = None

@@ -184,6 +184,7 @@ class GenerateImage(Request):
     subjects: tuple[SubjectImage, ...] = Field(
         default=(), max_length=8, description="The user's own pictures that are to be in the result."
     )
+    edit: Source | None = Field(default=None, description="Instead of subjects: the picture that the prompt changes.")
     max_rounds: int = Field(
         default=3, ge=0, le=20, description="How often to look for references and redraw at most. 0 draws once."
     )
@@ -196,8 +197,8 @@ class GenerateImage(Request):
     )
     start: Literal["draft", "retrieve"] = Field(
         default="draft",
-        description="'draft' draws first and looks for references only where something is missing; 'retrieve' looks "
-        "for references for the prompt first (for a scene of the user's own products, a mix or a variant of them).",
+        description="'draft' draws first and looks for references where something is missing; 'retrieve' looks for "
+        "them first (for scenes, mixes or variants of the user's own products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
     size: Annotated[str | None, BeforeValidator(_size), WithJsonSchema({"type": "string"})] = Field(
@@ -247,6 +248,10 @@ class ContinueRun(Request):
         default=None,
         description="Only for a run that waits for a choice: the numbers it offered, best first; [] takes none.",
     )
+    edit: Pick | None = Field(
+        default=None,
+        description="The same: one to edit.",
+    )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
     without: Picks = Field(
         default=(), description="References not to be used again: their numbers in the earlier answer, or image ids."
@@ -262,7 +267,7 @@ class ContinueRun(Request):
 
     @model_validator(mode="after")
     def _choose_alone(self) -> Self:
-        if self.choose is not None and (self.steers or self.prompt is not None):
+        if (self.choose is not None or self.edit is not None) and (self.steers or self.prompt is not None):
             raise ValueError("choose goes alone: answer first, then continue with without, keep, use or prompt")
         return self
 

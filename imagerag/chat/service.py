@@ -133,11 +133,13 @@ class ChatService:
             return error_answer(error)
 
     async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolAnswer:
-        given = request.model_dump(exclude={"initial_image", "subjects"})
+        given = request.model_dump(exclude={"initial_image", "subjects", "edit"})
         given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
         if request.initial_image is not None:
             given["initial_image"] = await self.pictures.read(request.initial_image, library)
+        if request.edit is not None:
+            given["edit"] = await self.pictures.read(request.edit, library)
         given["subjects"] = [(one.name, await self.pictures.read(one.image, library)) for one in request.subjects]
         async with self._spending(request) as (share, limits):
             return await self._follow(self.rag.stream(run_id=run_id, **{**given, **limits}), on_event, share)
@@ -184,7 +186,7 @@ class ChatService:
                 f"run {record.run_id} was begun without limits, and this server has some: resume it in a terminal"
             )
         async with self.allowance.share(calls, cost, whole=True) as share:
-            events = self.rag.stream_resume(record.run_id, choose=request.choose)
+            events = self.rag.stream_resume(record.run_id, choose=request.choose, edit=request.edit)
             return await self._follow(events, on_event, share, before=record)
 
     async def _follow(
@@ -319,11 +321,12 @@ def error_answer(error: Exception) -> ToolAnswer:
 
 def _out_of_turn(status: Status, request: ContinueRun) -> str:
     """Why a run that stands so cannot do what is asked; empty when it can."""
-    if status == "interrupted" and request.choose is None:
+    answers = request.choose is not None or request.edit is not None
+    if status == "interrupted" and not answers:
         return "waits for a choice: answer it with continue_run(run_id, choose=[numbers]) first"
-    if status == "running" and (request.steers or request.prompt is not None or request.choose is not None):
+    if status == "running" and (request.steers or request.prompt is not None or answers):
         return "was stopped before its end: resume it with continue_run(run_id) alone first"
-    if status == "ended" and request.choose is not None:
+    if status == "ended" and answers:
         return "has ended and waits for no choice: steer it with without, keep, use or prompt"
     return ""
 

@@ -105,8 +105,9 @@ def named(title: str, licence: str, *, room: int = 70) -> str:
 
 def _reference(at: int, reference: UsedReference) -> str:
     where = f" {at}. image://{reference.image.sha256}"
-    if reference.role == "subject":
-        return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}"
+    if reference.role != "reference":
+        edited = ", which is edited" if reference.role == "edit" else ""
+        return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}{edited}"
     return f"{where} for {quoted(reference.concept, 40)}: {named(reference.title, reference.licence)}"
 
 

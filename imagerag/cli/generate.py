@@ -50,7 +50,9 @@ READ_AT_MOST = 1_000_000
 @click.option(
     "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
 )
-@click.option("--mask", metavar="FILE", help="Edit the first subject only where this PNG of its size is transparent.")
+@click.option("--edit", metavar="[NAME=]FILE", help="A picture of yours that is to be changed, the rest of it kept.")
+@click.option("--edit-library", metavar="ID", help="The same with a picture of the library.")
+@click.option("--mask", metavar="FILE", help="Edit the picture only where this PNG of its size is transparent.")
 @click.option("--mask-feather", type=int, default=0, metavar="PX", help="Fade over so many pixels inside of the mask.")
 @click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
@@ -58,6 +60,12 @@ READ_AT_MOST = 1_000_000
 @click.option("--candidates", type=int, default=8, metavar="K", help="Pictures looked at per search, 1 to 100.")
 @hybrid_option
 @filter_options
+@click.option(
+    "--likeness",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="What must be recognisably the very thing that was sent: subjects and what is tagged product, person, …",
+)
 @click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
 @click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")
 @click.option("--size", metavar="WxH", help="Size of the picture in pixels.")
@@ -84,6 +92,7 @@ def generate_command(
     judge: str | None,
     reranker: str | None,
     subjects: tuple[str, ...],
+    edit: str | None,
     output: Output,
     dry_run: bool,
     **options: Any,
@@ -103,7 +112,7 @@ def generate_command(
         library=library,
         home=globals_.home,
     )
-    options["subjects"] = [named(subject) for subject in subjects]
+    options |= {"subjects": [named(subject) for subject in subjects], "edit": named(edit) if edit else None}
     if dry_run:
         return tell_estimate(rag, text, output.mode == "json", **options)
     delivery = Delivery.wanted(rag, output, library=library, choosing=options["select"])

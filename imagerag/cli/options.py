@@ -166,7 +166,8 @@ class Output:
 
 def _images_of(given: Mapping[str, Any]) -> list[str | None]:
     """The files that a command reads its images from; a subject can have a name before its file."""
-    subjects = [file for subject in given.get("subjects", ()) for file in (subject, subject.partition("=")[2])]
+    own = [*given.get("subjects", ()), *filter(None, [given.get("edit")])]
+    subjects = [file for subject in own for file in (subject, subject.partition("=")[2])]
     return [given.get("mask"), given.get("initial_image"), *subjects]
 
 

@@ -196,6 +196,7 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 @click.command("resume")
 @click.argument("run")
 @click.option("--choose", metavar="1,2|none", help="For a run that waits: the references to use, best first.")
+@click.option("--edit", metavar="N", help="For a run that waits: the picture to edit, instead of drawing a new one.")
 @output_options
 @pass_globals
 def resume_command(
@@ -203,6 +204,7 @@ def resume_command(
     /,
     run: str,
     choose: str | None,
+    edit: str | None,
     output: Output,
 ) -> int:
     """Continue RUN where it was stopped, or tell one that waits which references to use.
@@ -214,8 +216,8 @@ def resume_command(
     rag = ImageRAG(home=globals_.home)
     delivery = Delivery.wanted(rag, output)
     name = named(rag, run)
-    waiting = asyncio.run(rag.record(name)) if delivery.ask and chosen is None else None
-    return conduct(delivery, rag.stream_resume(name, choose=chosen), waiting=waiting)
+    waiting = asyncio.run(rag.record(name)) if delivery.ask and chosen is None and edit is None else None
+    return conduct(delivery, rag.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)
 
 
 def named(rag: ImageRAG, run: str) -> str:

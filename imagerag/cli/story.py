@@ -27,12 +27,16 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
     return table(
         [
             [
-                f"{tick(check.met)} {short(check.requirement.text, 40)}",
+                f"{tick(check.met)} {short(check.requirement.text, 40)}{_kind(check.requirement.kind)}",
                 dim(short(check.evidence, room)) if check.evidence else "",
             ]
             for check in verdict.checks
         ]
     )
+
+
+def _kind(kind: str) -> str:
+    return dim(f" ({labels.KINDS[kind]})") if kind in ("likeness", "kept") else ""
 
 
 def score_words(verdict: Verdict | None) -> str:
@@ -60,10 +64,10 @@ def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> 
 
 
 def _reference_row(reference: UsedReference) -> list[str]:
-    subject = reference.role == "subject"
-    name = reference.concept or "your picture" if subject else reference.title or reference.image.sha256[:12]
+    own = reference.role != "reference"
+    name = reference.concept or "your picture" if own else reference.title or reference.image.sha256[:12]
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
-    stands_for = "your own" if subject else f"for {short(reference.concept, 36)}"
+    stands_for = f"your own, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
     by = f"by {short(reference.author, 24)}" if reference.author else ""
     return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, dim(short(reference.licence, 24)), dim(by)]
 

@@ -13,7 +13,7 @@ Facts = dict[str, Any]
 def asked_for(record: RunRecord) -> Facts:
     """What a run was asked for and made with, by name; what is empty is left out."""
     first = record.attempts[0] if record.attempts else None
-    subjects = [ref.image.sha256 for ref in first.references if ref.role == "subject"] if first else []
+    subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
     asked: Facts = {
         "prompt": record.prompt,
         "picture to start from": first.image.sha256 if first and first.origin == "handed_in" else None,

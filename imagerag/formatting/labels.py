@@ -111,6 +111,21 @@ CHOICES: Final[Mapping[str, str]] = {
 }
 """How a reference came to be sent."""
 
+INTENTS: Final[Mapping[str, str]] = {
+    "reference": "informs",
+    "subject": "appears in it",
+    "edit": "is edited",
+}
+"""What was done with a picture that was sent."""
+
+KINDS: Final[Mapping[str, str]] = {
+    "content": "",
+    "style": "style",
+    "likeness": "likeness",
+    "kept": "had to stay",
+}
+"""What sort of requirement one is; most are of content, which goes without saying."""
+
 LEVERS: Final[Mapping[str, str]] = {
     "none": "",
     "temperature": "temperature",

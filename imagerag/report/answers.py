@@ -73,7 +73,7 @@ def _used(record: RunRecord) -> Child:
         credit = ", ".join(filter(None, (ref.author, ref.licence)))
         at = "" if ref.similarity is None else f" at {cosine(ref.similarity)}"
         stands = f", for {ref.concept}" if ref.concept and ref.role == "reference" else ""
-        name = ref.title or ("your own picture" if ref.role == "subject" else ref.image.sha256[:12])
+        name = ref.title or ("your own picture" if ref.role != "reference" else ref.image.sha256[:12])
         rows.append(tag("li", f"{name}{at}{stands}", tag("span", f" · {credit}", class_="mute") if credit else None))
     return tag("ul", rows)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
+from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, drawing, threshold_words
 from imagerag.report.markup import Html, join, tag
@@ -54,7 +55,8 @@ def _sent_with(references: Sequence[UsedReference], gallery: Gallery) -> Html | 
 def _sent(reference: UsedReference, gallery: Gallery) -> Html:
     picture = gallery.small(reference.image, reference.title or reference.concept or "reference")
     if reference.mask is None:
-        return tag("li", picture, tag("span", _name(reference)))
+        intent = _intent(reference)
+        return tag("li", picture, tag("span", _name(reference), tag("small", intent) if intent else None))
     mask = gallery.mask(reference.mask, f"mask of {_name(reference)}: it may change where this is light")
     return tag(
         "li", picture, mask, tag("span", _name(reference), tag("small", "to be changed only where the mask is light"))
@@ -62,9 +64,15 @@ def _sent(reference: UsedReference, gallery: Gallery) -> Html:
 
 
 def _name(reference: UsedReference) -> str:
-    if reference.role == "subject":
+    if reference.role != "reference":
         return reference.concept or "your own picture"
     return reference.concept or reference.title
+
+
+def _intent(reference: UsedReference) -> str:
+    """What it was sent for, where that is not merely to inform."""
+    said = labels.INTENTS[reference.role] if reference.role != "reference" else ""
+    return ", ".join(filter(None, (said, "must be the very one" if reference.likeness else "")))
 
 
 def checklist(verdict: Verdict | None) -> Html:
@@ -76,7 +84,8 @@ def checklist(verdict: Verdict | None) -> Html:
 
 
 def _check(check: Check) -> Html:
-    style = tag("span", "style", class_="kind") if check.requirement.kind == "style" else None
+    kind = labels.KINDS[check.requirement.kind]
+    style = tag("span", kind, class_="kind") if kind else None
     evidence = tag("small", check.evidence) if check.evidence else None
     return tag(
         "li", mark(check.met), tag("div", check.requirement.text, style, evidence), class_="" if check.met else "no"

@@ -109,7 +109,7 @@ async def test_what_is_no_mask_is_refused_before_anything_is_spent(
 async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: Loopback, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
     for ask in (rag.generate, rag.estimate):
-        with pytest.raises(UsageError, match="name the subject too"):
+        with pytest.raises(UsageError, match="name the picture too"):
             await ask("a heart", mask=MASK)
     for generator in ("sketch", f"openai:gpt-image-2@{server.base_url},sketch"):
         other = ImageRAG(preset="sketch", generator=generator, home=tmp_path, library="sketch")

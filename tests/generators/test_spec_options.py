@@ -72,7 +72,7 @@ async def test_a_judge(server: Loopback) -> None:
     [
         (
             "openai:gpt-image-2?qualty=high",
-            r"no option 'qualty'; did you mean 'quality'\? There are: background, input_fi",
+            r"no option 'qualty'; did you mean 'quality'\? There are: background, edits, input_fi",
         ),
         ("openai:gpt-image-2?background=pink", "background must be transparent, opaque or auto"),
         ("openai-chat:m?modalities=smell", "modalities must be one or more of image, text"),

@@ -7,6 +7,7 @@ answer, name of a subject), and what leaves is read at the server.
 import ast
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,12 @@ def test_our_own_words_hold_no_control_token() -> None:
             prompts.write_captions(concepts, words=9, wording=wording),
             answer_prompts.question("q", finding=finding, earlier=[], sources=[source], wording=wording),
         ]
-    texts += [prompts.asked_for("p", 2), prompts.compare(), prompts.choose("q", ["c"], sheets=2)]
+    sent = [
+        replace(IMAGE, role=role, likeness=True, concept="", caption="") for role in ("edit", "subject", "reference")
+    ]
+    texts += [prompts.sent_along(n, image) for n, image in enumerate(sent, start=1)]
+    texts += [prompts.decide(0, sent), prompts.fused((), words=9, wording=0, edit=True)]
+    texts += [prompts.asked_for("p", sent), prompts.compare(), prompts.choose("q", ["c"], sheets=2)]
     for text in texts:
         assert neutralised(text) == text
         assert Turn("user", (text,)).parts == (text,)

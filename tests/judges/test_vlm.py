@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,7 +125,9 @@ async def test_pictures_are_scaled_to_the_longest_side_and_detail_is_sent_when_s
     server.enqueue("chat", *[Reply(text=points(True))] * 2)
     judge = judge_on(server, longest_side=100, detail="high")
     big = picture("green", (400, 200))
-    await judge.critique(PROMPT, big, subjects=[BLUE], requirements=[], mode="fused", variation=Variation())
+    await judge.critique(
+        PROMPT, big, subjects=[replace(BLUE, role="subject")], requirements=[], mode="fused", variation=Variation()
+    )
     subject, judged = server.requests[0].images
     assert subject.data == BLUE.data
     with Image.open(io.BytesIO(judged.data)) as seen:

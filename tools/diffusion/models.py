@@ -23,7 +23,7 @@ Example:
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from imagerag.agent.errors import UsageError
@@ -63,6 +63,7 @@ class Family:
         parameter: the argument that takes references; empty when there is none.
         shape: in what form it takes them.
         max_references: pictures beside the prompt, the user's own included.
+        edits: it changes a picture that it is sent; an `adapter` takes only its look.
         needs_reference: it cannot draw from words alone, and is given a plain light grey canvas where none is sent.
         tag: text that must be in the prompt for each picture, with {n}; empty for none.
         template: how references are put into words.
@@ -84,6 +85,7 @@ class Family:
     parameter: str = ""
     shape: Shape = "list"
     max_references: int = 0
+    edits: bool = True
     needs_reference: bool = False
     tag: str = ""
     template: ReferenceTemplate = EDIT_TEMPLATE
@@ -105,6 +107,16 @@ _SQUARE: Final = Size(width=1024, height=1024)
 WORDS_FIRST: Final = ReferenceTemplate(whole="{prompt}, according to this image of {items}")
 """For CLIP text encoders, which read 77 tokens and cut the rest: the user's own words come first, a caption is what is
 cut. The paper's order is the other one, `ReferenceTemplate()`."""
+
+INSTRUCTION: Final = replace(EDIT_TEMPLATE, edit="{prompt}, while everything else stays exactly as it is")
+"""For pipelines that take one picture and an instruction: there is one picture only to speak of."""
+
+PICTURES: Final = replace(
+    EDIT_TEMPLATE,
+    edit="{items}\nEdit picture 1: {prompt}. Keep everything else in picture 1 exactly as it is.",
+    edit_item="Picture {n}: {caption}",
+)
+"""For Qwen's, which call what they are sent picture 1, picture 2 and so on."""
 
 _H94: Final = IPAdapter(
     repo="h94/IP-Adapter",
@@ -145,7 +157,7 @@ FAMILIES: Final[dict[str, Family]] = {
     ),
     "flux-kontext": Family(
         pipeline="FluxKontextPipeline", repo="black-forest-labs/FLUX.1-Kontext-dev",
-        parameter="image", shape="one", max_references=1,
+        parameter="image", shape="one", max_references=1, template=INSTRUCTION,
         steps=28, guidance={"guidance_scale": 2.5}, size=_SQUARE,
         sized=lambda size: {"max_area": size.width * size.height},  # else every size becomes about a megapixel
     ),
@@ -157,17 +169,22 @@ FAMILIES: Final[dict[str, Family]] = {
     "omnigen": Family(
         pipeline="OmniGenPipeline", repo="Shitao/OmniGen-v1-diffusers",
         parameter="input_images", shape="batch", max_references=3, tag="<img><|image_{n}|></img>",
-        template=ReferenceTemplate(item="{caption}: <img><|image_{n}|></img>"),
+        template=ReferenceTemplate(
+            edit="{items}. {prompt}, and keep everything else as it is",
+            item="{caption}: <img><|image_{n}|></img>",
+            edit_item="<img><|image_{n}|></img>",
+        ),
         steps=50, guidance={"guidance_scale": 2.5, "img_guidance_scale": 1.6}, size=_SQUARE,
     ),
     "qwen-image-edit-plus": Family(
         pipeline="QwenImageEditPlusPipeline", repo="Qwen/Qwen-Image-Edit-2511",
-        parameter="image", max_references=3, needs_reference=True,
+        parameter="image", max_references=3, needs_reference=True, template=PICTURES,
         steps=50, guidance={"true_cfg_scale": 4.0}, call={"negative_prompt": " "}, size=_SQUARE,
     ),
     "qwen-image-2.1": Family(
         pipeline="QwenImage21Pipeline", repo="Qwen/Qwen-Image-2.1",
-        parameter="image", max_references=3, steps=40, guidance={"true_cfg_scale": 1.0}, size=_SQUARE,
+        parameter="image", max_references=3, template=PICTURES,
+        steps=40, guidance={"true_cfg_scale": 1.0}, size=_SQUARE,
         multiple=32,
     ),
 }  # fmt: skip

@@ -21,6 +21,7 @@ from imagerag.tools.diffusion.models import BUILT_IN, FAMILIES, Family
 from imagerag.tools.diffusion.words import inert, unread, with_tags
 from imagerag.tools.options import Choice, Number, Reader
 from imagerag.tools.specs import BackendSpec, with_options
+from imagerag.tools.templates import TEMPLATE_OPTIONS, with_template
 
 OnStep = Callable[[int, int], None]
 """Steps done, and how many there are."""
@@ -33,6 +34,7 @@ SETTINGS: Final[Mapping[str, Reader]] = {
     "offload": Choice("none", "model", "sequential"),
     "scale": Number(float, least=0, most=1),
     "steps": Number(int, least=1),
+    **TEMPLATE_OPTIONS,
 }
 """What may follow the `?` of a spec."""
 
@@ -108,7 +110,10 @@ class DiffusersGenerator:
             raise SpecError(f"{str(spec)!r} names no model: write diffusers:FAMILY, one of {known}, or diffusers:/DIR")
         if spec.base_url:
             raise SpecError(f"{str(spec)!r}: diffusers runs here and takes no address")
-        return cls(spec.model, **given)
+        plain = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
+        made = cls(spec.model, **plain)
+        made._template = with_template(given, made._family.template).get("template", made._template)
+        return made
 
     @cached_property
     def identity(self) -> str:
@@ -129,6 +134,11 @@ class DiffusersGenerator:
     def max_references(self) -> int:
         """How many pictures go with a prompt; 0 for a pipeline that draws from words only."""
         return self._family.max_references if self._max_references is None else self._max_references
+
+    @property
+    def edits(self) -> bool:
+        """Whether the pipeline changes a picture that it is sent; an adapter takes no more than its look."""
+        return self._family.edits and self._family.adapter is None and self.max_references > 0
 
     @property
     def template(self) -> ReferenceTemplate:

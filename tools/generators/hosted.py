@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, Final, TypedDict
+from typing import Any, ClassVar, Final, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ReferenceTemplate, Tariff
@@ -16,6 +16,7 @@ from imagerag.tools.generators.stepping_down import RefusedOptions
 from imagerag.tools.keys import Variable
 from imagerag.tools.options import Number, Reader
 from imagerag.tools.specs import with_options
+from imagerag.tools.templates import TEMPLATE_OPTIONS
 
 
 class Hosting(TypedDict, total=False):
@@ -44,9 +45,11 @@ HOSTED_OPTIONS: Final[Mapping[str, Reader]] = {
     "key_env": Variable(),
     "timeout_s": Number(float, least=0.1),
     "max_references": Number(int, least=0, most=16),
+    "edits": bool,
+    **TEMPLATE_OPTIONS,
 }
-"""Options of their specs that all these generators have. `max_references` says what a model takes that nobody
-described in `models.py`, or sets less."""
+"""Options of their specs that all these generators have. `max_references` and `edits` say what a model takes that
+nobody described in `models.py`, or set less; the templates are the user's own words (see `templates.py`)."""
 
 
 class HostedGenerator:
@@ -59,6 +62,8 @@ class HostedGenerator:
         hosting: see `Hosting`.
     """
 
+    own_template: ClassVar[ReferenceTemplate] = EDIT_TEMPLATE
+
     def __init__(
         self, provider: str, model: str, hosting: Hosting, *, draws: str = "", told: Mapping[str, object] | None = None
     ) -> None:
@@ -68,7 +73,7 @@ class HostedGenerator:
         self._timeout_s = hosting.get("timeout_s", TIMEOUT_S)
         self._price = hosting.get("price")
         self.identity = with_options(self._account.named_as(provider, model), told or {})
-        self.template = hosting.get("template", EDIT_TEMPLATE)
+        self.template = hosting.get("template", self.own_template)
         self._refused = RefusedOptions(self.identity, self._account.secrets)
 
     def _words(self, prompt: str) -> str:
@@ -93,6 +98,11 @@ class HostedGenerator:
         return self._facts.max_references
 
     @property
+    def edits(self) -> bool:
+        """Whether it changes a picture that it is sent."""
+        return self._facts.edits and self._facts.max_references > 0
+
+    @property
     def sizes(self) -> tuple[Size, ...] | None:
         """The only sizes the model draws, where it has such."""
         return self._facts.sizes
@@ -102,9 +112,9 @@ def described(model: str, given: dict[str, Any], *names: str) -> ImageModel:
     """What a model takes, as a spec's options describe it; those options are taken out of `given`.
 
     Args:
-        names: fields of `ImageModel` that are options here, beside `max_references`.
+        names: fields of `ImageModel` that are options here, beside `max_references` and `edits`.
     """
-    facts = {name: given.pop(name) for name in ("max_references", *names) if name in given}
+    facts = {name: given.pop(name) for name in ("max_references", "edits", *names) if name in given}
     return replace(model_facts(model), **facts)
 
 

@@ -27,15 +27,43 @@ EDIT_TEMPLATE: Final = ReferenceTemplate(
         "The images sent along show how things look:\n{items}\n\n"
         "Do not edit them. Draw one new picture, and let what they show look the same in it: {prompt}"
     ),
+    subject=(
+        "The images sent along show how things look:\n{items}\n\n"
+        "Do not edit them. Draw one new picture in which each subject appears, recognisably the same, and let what the "
+        "others show look the same in it: {prompt}"
+    ),
+    edit=(
+        "The images sent along:\n{items}\n\n"
+        "Edit the first image. Change only what is asked for, keep everything else in it exactly as it is, and let "
+        "what the others show look the same in it: {prompt}"
+    ),
     masked=(
         "The images sent along show how things look:\n{items}\n\n"
         "Edit the first image, only where its mask is transparent, and let what the others show look the same in it: "
         "{prompt}"
     ),
     item="Image {n}: {caption}",
+    subject_item="Image {n}, a subject: {caption}",
+    edit_item="Image {n}, to be edited: {caption}",
     joiner="\n",
 )
-"""References in words, for models that were made to edit the images they are sent."""
+"""Images in words, for models that were made to edit the images they are sent."""
+
+CHAT_TEMPLATE: Final = replace(
+    EDIT_TEMPLATE,
+    subject=(
+        "The images of this message:\n{items}\n\n"
+        "Answer with one new picture, and with none of these images edited. Each subject appears in it, recognisably "
+        "the same; what the others show looks the same in it. The picture: {prompt}"
+    ),
+    edit=(
+        "The images of this message:\n{items}\n\n"
+        "Answer with the first image, edited. Change only what is asked for and keep everything else exactly as it is: "
+        "the same framing, things, places, light and style. What the others show looks the same in it. The change: "
+        "{prompt}"
+    ),
+)
+"""For models that answer a message with a picture: they are told what their answer is to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +77,7 @@ class ImageModel:
         qualities: values of `quality`; empty when it has no such parameter.
         input_fidelity: values of `input_fidelity`, for edits only.
         transparent: whether `background` may be transparent.
+        edits: whether it changes a picture that it is sent, where one is to be edited.
         masks: whether an edit can be kept to the transparent pixels of a mask.
         streams: whether partial images can be streamed.
         response_format: sent where not None. OpenAI's own models refuse it, other servers answer with a URL without it.
@@ -61,6 +90,7 @@ class ImageModel:
     qualities: frozenset[str] = frozenset()
     input_fidelity: frozenset[str] = frozenset()
     transparent: bool = False
+    edits: bool = True
     masks: bool = False
     streams: bool = False
     response_format: Literal["b64_json", "url"] | None = "b64_json"

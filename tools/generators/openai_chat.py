@@ -12,13 +12,14 @@ from imagerag.tools.generators import idempotency
 from imagerag.tools.generators.account import Account
 from imagerag.tools.generators.failures import check_error_field, guarded, is_refusal_reason, refusal, unreadable
 from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
-from imagerag.tools.generators.models import check_request
+from imagerag.tools.generators.models import CHAT_TEMPLATE, check_request
 from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
 from imagerag.tools.generators.results import checked, data_url, decoded, first_image, is_address, is_path, misplaced
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.options import Hosts, Reader, Words
 from imagerag.tools.reasoning_tags import answer_in
 from imagerag.tools.specs import BackendSpec
+from imagerag.tools.templates import with_template
 
 if TYPE_CHECKING:
     from imagerag.tools.prices import Prices
@@ -56,6 +57,7 @@ class OpenAIChatImages(HostedGenerator):
     """
 
     honours_seed = False
+    own_template = CHAT_TEMPLATE
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class OpenAIChatImages(HostedGenerator):
         Raises:
             SpecError: no model named (there is no default), or an option that cannot be.
         """
-        given = spec.settings(OPTIONS)
+        given = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
         price = price_of(prices, spec.model, Account.of_spec(spec))

@@ -30,6 +30,7 @@ from imagerag.tools.generators.results import checked, decoded, first_image, is_
 from imagerag.tools.generators.stepping_down import no_edits
 from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
+from imagerag.tools.templates import with_template
 
 if TYPE_CHECKING:
     import openai
@@ -128,7 +129,7 @@ class OpenAIImages(HostedGenerator):
         cls, spec: BackendSpec, model: str, url: str | None, how: JsonReferences | None, provider: str,
         prices: "Prices | None",
     ) -> "OpenAIImages":  # fmt: skip
-        given = spec.settings(OPTIONS)
+        given = with_template(spec.settings(OPTIONS), cls.own_template)
         facts = described(model, given, "response_format", "masks", "seed", "streams")
         price = price_of(prices, model, Account.of_spec(spec, url), local=provider == "localai")
         return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)

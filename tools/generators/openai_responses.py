@@ -17,6 +17,7 @@ from imagerag.tools.generators.results import checked, data_url, decoded
 from imagerag.tools.generators.words import no_image
 from imagerag.tools.options import Choice, Reader
 from imagerag.tools.specs import BackendSpec
+from imagerag.tools.templates import with_template
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -76,7 +77,7 @@ class OpenAIResponsesImages(HostedGenerator):
         Raises:
             SpecError: no model named (there is no default), or an option that cannot be.
         """
-        given = spec.settings(OPTIONS)
+        given = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
         # The usage told is the language model's: what its image tool counted is billed beside it.

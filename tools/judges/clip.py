@@ -9,15 +9,19 @@ cannot be checked is never met.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from imagerag.agent.intents import concept_of
 from imagerag.agent.ports import FREE as FREE_OF_CHARGE
 from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference, Ranking
 from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges import alternatives
 from imagerag.tools.judges.checklist import DETERMINERS, checklist, unchecked
+from imagerag.tools.judges.comparing import Comparisons, compared, whole_pictures
 from imagerag.tools.judges.looking import Eye, Finding, Rivals
 from imagerag.tools.judges.views import AROUND
+from imagerag.tools.sketch.editing import GONE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,7 +52,8 @@ class ClipJudge:
     the picture, style in the whole.
 
     The defaults are for real photographs and were not calibrated on any: they ask only for what is relative, which
-    needs no number of the encoder. The user's own subject images are not looked at: v1 judges the prompt only.
+    needs no number of the encoder. Pictures that were sent along are looked at only where a requirement compares with
+    one.
 
     Args:
         embedder: what it looks through.
@@ -61,6 +66,8 @@ class ClipJudge:
         whole: whether content is looked for in the whole picture, too.
         margin, slack, floor: cosines.
         unchecked: why a requirement cannot be told from any picture; empty where it can.
+        comparisons: how it compares with pictures that were sent; by default whole pictures and their parts.
+        split_edit: makes the checklist of a prompt that asks for a change; by default as of any.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
     """
 
@@ -81,9 +88,13 @@ class ClipJudge:
         slack: float = 0.02,
         floor: float = 0.0,
         unchecked: Callable[[Requirement], str] = unchecked,
+        comparisons: Comparisons | None = None,
+        split_edit: Callable[[str], Sequence[Requirement]] | None = None,
         identity: str | None = None,
     ) -> None:
         self._embedder, self._split, self._identity = embedder, split, identity
+        self._split_edit = split_edit or split
+        self._comparisons = comparisons or whole_pictures(embedder, regions)
         self._eye = Eye(
             embedder=embedder,
             near_misses=near_misses,
@@ -99,6 +110,7 @@ class ClipJudge:
         )
 
     tariff = FREE_OF_CHARGE
+    sees_references = True
 
     @property
     def identity(self) -> str:
@@ -121,11 +133,12 @@ class ClipJudge:
         Raises:
             UsageError: the image cannot be read.
         """
-        asked = tuple(requirements) or tuple(self._split(prompt))
-        findings = await self._eye.look(image.data, asked)
+        asked = self._asked(prompt, subjects, requirements)
+        findings = await self._findings(prompt, image, subjects, asked)
         raw = _in_numbers(findings)
-        if all(finding.unchecked for finding in findings):
-            return Critique(verdict=_abstention(findings, raw), requirements=asked, raw=raw, cost_usd=FREE)
+        own = [finding for finding, one in zip(findings, asked, strict=True) if one.picture is None]
+        if all(finding.unchecked for finding in own):
+            return Critique(verdict=_abstention(own, raw), requirements=asked, raw=raw, cost_usd=FREE)
         if mode == "stepwise":
             aligned = all(finding.met for finding in findings)
             reason = "everything asked for is there" if aligned else "something asked for is not there"
@@ -142,10 +155,10 @@ class ClipJudge:
         subjects: Sequence[ImagePart] = (),
     ) -> Missing:
         """Name the requirements that are not met; none only when it finds all of them met."""
-        asked = tuple(check.requirement for check in verdict.checks) or tuple(self._split(prompt))
-        findings = await self._eye.look(image.data, asked)
+        asked = self._asked(prompt, subjects, [check.requirement for check in verdict.checks])
+        findings = await self._findings(prompt, image, subjects, asked)
         unmet = [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
-        concepts = tuple(Concept(text=requirement.text, kind=requirement.kind) for requirement in unmet)
+        concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
         return Missing(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
 
     async def captions(
@@ -181,6 +194,34 @@ class ClipJudge:
         raw = ", ".join(f"{float(cosines[index]):.4f}" for index in order)
         return Ranking(order=order, raw=raw, cost_usd=FREE)
 
+    def _asked(
+        self, prompt: str, sent: Sequence[ImagePart], requirements: Sequence[Requirement]
+    ) -> tuple[Requirement, ...]:
+        """The checklist: that of the prompt is made here where there is none but what compares pictures."""
+        if any(requirement.picture is None for requirement in requirements):
+            return tuple(requirements)
+        split = self._split_edit if _edits(sent) else self._split
+        return (*split(prompt), *requirements)
+
+    async def _findings(
+        self, prompt: str, image: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
+    ) -> list[Finding]:
+        """One finding per requirement: what is looked for, what may not be there any more, and what is compared."""
+        gone = [_edits(sent) and one.picture is None and one.text.startswith(GONE) for one in asked]
+        look = [
+            one.model_copy(update={"text": one.text.removeprefix(GONE)}) if away else one
+            for one, away in zip(asked, gone, strict=True)
+            if one.picture is None
+        ]
+        compare = [one for one in asked if one.picture is not None]
+        seen = iter(await self._eye.look(image.data, look) if look else [])
+        against = iter(await compared(self._comparisons, prompt, image, sent, compare))
+        findings = []
+        for one, away in zip(asked, gone, strict=True):
+            finding = next(seen) if one.picture is None else next(against)
+            findings.append(replace(finding, text=one.text, met=not finding.met) if away else finding)
+        return findings
+
     async def _rate(self, prompt: str, data: bytes) -> float:
         asked = tuple(self._split(prompt))
         findings = await self._eye.look(data, asked)
@@ -201,7 +242,7 @@ def _verdict(asked: Sequence[Requirement], findings: Sequence[Finding], raw: str
         for requirement, finding in zip(asked, findings, strict=True)
     )
     unmet = [check.requirement for check in checks if not check.met]
-    concepts = [Concept(text=requirement.text, kind=requirement.kind) for requirement in unmet]
+    concepts = [concept for concept in map(concept_of, unmet) if concept is not None]
     return Verdict(
         aligned=not unmet,
         score=(len(checks) - len(unmet)) / len(checks) if checks else 1.0,
@@ -210,6 +251,10 @@ def _verdict(asked: Sequence[Requirement], findings: Sequence[Finding], raw: str
         reason=_reason(len(checks), [requirement.text for requirement in unmet]),
         raw=raw,
     )
+
+
+def _edits(sent: Sequence[ImagePart]) -> bool:
+    return bool(sent) and sent[0].role == "edit"
 
 
 def _abstention(findings: Sequence[Finding], raw: str) -> Verdict:
@@ -227,7 +272,7 @@ def _reason(count: int, unmet: Sequence[str]) -> str:
 
 def _caption(concept: Concept) -> str:
     """A text that stands alone: `in the style of Van Gogh` needs something that is in that style."""
-    alone = concept.kind == "content" or concept.text.split()[0].lower() in DETERMINERS
+    alone = concept.kind != "style" or concept.text.split()[0].lower() in DETERMINERS
     return concept.text if alone else f"a picture, {concept.text}"
 
 

@@ -28,6 +28,7 @@ class Finding:
         rival_similarity: cosine of the rival.
         view: "whole", or left,top,right,bottom in pixels.
         unchecked: why it cannot be told from the picture, which is no yes; empty where it can.
+        words: what was seen, where it is not a matter of these numbers.
     """
 
     text: str
@@ -37,12 +38,15 @@ class Finding:
     rival_similarity: float
     view: str
     unchecked: str = ""
+    words: str = ""
 
     @property
     def evidence(self) -> str:
         """`0.83, next best 'a red solid oval' 0.61`."""
         if self.unchecked:
             return f"cannot be checked: {self.unchecked}"
+        if self.words:
+            return self.words
         rival = f", next best {self.rival!r} {self.rival_similarity:z.2f}" if self.rival else ""
         return f"{self.similarity:z.2f}{rival}"
 

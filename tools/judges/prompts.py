@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Requirement
 
 DEFAULT_CAPTION_WORDS: Final = 40
@@ -64,10 +65,20 @@ _MAKE_CHECKLIST: Final = (
         " the prompt leaves open."
     ),
 )
+_CERTAIN: Final = (
+    "A point that asks for one certain product, person, mascot or logo, and not just any of its sort, is of kind "
+    "likeness."
+)
+_CERTAIN_LINE: Final = 'Before one certain product, person, mascot or logo write "likeness:" instead of "content:".'
+_KEPT: Final = (
+    "A change is a point of what there should be after it. Then add up to three points of kind kept: what picture 1 "
+    "shows and the prompt does not ask to change."
+)
 _CAPTIONS_OF_UNMET: Final = (
     "For every point that is not met, write a caption: a detailed description, in one sentence of at most {words} "
     "words, of a picture that shows just that point and nothing else of the prompt. It must be understood by somebody "
-    "who knows neither this picture nor the prompt. For points that are met, the caption is empty."
+    "who knows neither this picture nor the prompt. For points that are met, "
+    "and for those of kind kept, the caption is empty."
 )
 _FUSED_FORM: Final = (
     'Answer with one JSON object and nothing else: {"checks": [{"number": 1, "requirement": "the point", '
@@ -143,37 +154,75 @@ def caption_words(max_tokens: int | None) -> int:
     return max(4, min(_MOST_CAPTION_WORDS, int((max_tokens - 2) / _TOKENS_PER_WORD)))
 
 
-def asked_for(prompt: str, subjects: int = 0) -> str:
-    """What the picture is judged against: the original prompt, and the user's own pictures where there are any."""
-    words = f"PROMPT: {quoted(prompt)}"
-    if not subjects:
-        return words
-    own = "the first picture shows" if subjects == 1 else f"the first {subjects} pictures show"
-    return (
-        f"{words}\nThe prompt is about somebody's own pictures: {own} what must be kept. Judge the last picture only: "
-        "it should be the prompt applied to what the earlier ones show, recognisably the same."
-    )
+def asked_for(prompt: str, sent: Sequence[ImagePart] = ()) -> str:
+    """What the picture is judged against: the original prompt, and what the pictures it was drawn with are for."""
+    words = [f"PROMPT: {quoted(prompt)}"]
+    if not sent:
+        return words[0]
+    if sent[0].role == "edit":
+        words.append(_EDITED)
+    if subjects := [image for image in sent if image.role == "subject"]:
+        words.append(_OWN.format(own="picture shows" if len(subjects) == 1 else f"{len(subjects)} pictures show"))
+    if any(image.role == "reference" for image in sent):
+        words.append(_INFORMED)
+    return "\n".join([*words, "Judge the last picture only."])
 
 
-def fused(requirements: Sequence[Requirement], *, words: int, wording: int) -> str:
-    """The one question of fused judging; the checklist is taken verbatim where there is one."""
+_EDITED: Final = (
+    "The prompt tells how picture 1 is to be changed. The last picture should be picture 1 with just that changed: "
+    "what the prompt does not ask to change must be as it was, the same things in the same places, with the same look."
+)
+_OWN: Final = (
+    "The prompt is about somebody's own pictures: the first {own} what must be in the last one, recognisably the same."
+)
+_INFORMED: Final = (
+    "The pictures called references show what things that the prompt speaks of look like. Their backgrounds, and "
+    "whatever else they show, are not asked for."
+)
+_SAME: Final = "It must be recognisably the very same in the last picture: its shape, colours, marks and writing."
+
+
+def sent_along(number: int, image: ImagePart) -> str:
+    """What stands before one of the pictures that the judged one was drawn with."""
+    what = {"edit": "the original", "subject": "somebody's own"}.get(image.role, "a reference")
+    name = f" NAME: {quoted(image.concept)}" if image.concept else ""
+    caption = f" CAPTION: {quoted(image.caption)}" if image.role == "reference" and image.caption else ""
+    return f"Picture {number}, {what}.{name}{caption}" + (f" {_SAME}" if image.likeness else "")
+
+
+def fused(requirements: Sequence[Requirement], *, words: int, wording: int, edit: bool = False) -> str:
+    """The one question of fused judging; the checklist is taken verbatim where there is one.
+
+    Args:
+        requirements: where all of them compare with another picture, the model makes the prompt's own before them.
+        edit: whether the picture is one that was to be changed.
+    """
     parts = [_pick(_FUSED, wording)]
-    if requirements:
-        points = [f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1)]
-        parts += ["Use exactly this checklist, with its numbers and its words.", "CHECKLIST:\n" + "\n".join(points)]
+    points = "\n".join(f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1))
+    if any(requirement.picture is None for requirement in requirements):
+        parts += ["Use exactly this checklist, with its numbers and its words.", f"CHECKLIST:\n{points}"]
     else:
-        parts.insert(0, _pick(_MAKE_CHECKLIST, wording))
+        parts.insert(0, _pick(_MAKE_CHECKLIST, wording) + f" {_CERTAIN}" + (f" {_KEPT}" if edit else ""))
+        if requirements:
+            points = "\n".join(f"- [{r.kind}] {quoted(r.text)}" for r in requirements)
+            parts += ["After your own points come these, word for word and of these kinds.", f"CHECKLIST:\n{points}"]
     return "\n\n".join([*parts, _CAPTIONS_OF_UNMET.format(words=words), _FUSED_FORM])
 
 
-def decide(wording: int) -> str:
-    """The first of the three questions: does it match?"""
-    return _pick(_DECIDE, wording)
+def decide(wording: int, sent: Sequence[ImagePart] = ()) -> str:
+    """The first of the three questions: does it match, what had to stay and to look the same included?"""
+    more = _KEPT_TOO if sent and sent[0].role == "edit" else ""
+    more += _SAME_TOO if any(image.likeness for image in sent) else ""
+    return _pick(_DECIDE, wording) + more
+
+
+_KEPT_TOO: Final = " It is no, too, where something changed against the original that the prompt leaves as it was."
+_SAME_TOO: Final = " It is no, too, where something is not recognisably the very same that had to be."
 
 
 def list_missing(wording: int) -> str:
     """The second: what is missing?"""
-    return _pick(_LIST, wording)
+    return f"{_pick(_LIST, wording)} {_CERTAIN_LINE}"
 
 
 def write_captions(concepts: Sequence[Concept], *, words: int, wording: int) -> str:

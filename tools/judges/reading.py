@@ -152,9 +152,10 @@ def model_of(text: str, model: type[Model]) -> Model:
 
 _BULLET = re.compile(r"^\s*(?:[-*•–—·▪◦‣●]\s+|[•▪◦‣●]|\(?\d{1,2}[.):、]\)?\s*|#+\s+)+")
 _EMPHASIS = re.compile(r"\*\*|__|^\*(?=\S)|(?<=\S)\*$")
-_HEADING = re.compile(r"^(?:missing )?(?P<kind>content|style)(?: aspects| concepts| elements)?\s*:?\s*$")
+_HEADING = re.compile(r"^(?:missing )?(?P<kind>content|style|likeness)(?: aspects| concepts| elements)?\s*:?\s*$")
 _KIND = re.compile(
-    r"^(?:(?P<kind>content|style)(?: concept| aspect)?\s*[:–—-]|[\[(](?P<marked>content|style)[\])]\s*:?)\s*(?=\S)",
+    r"^(?:(?P<kind>content|style|likeness)(?: concept| aspect)?\s*[:–—-]"
+    r"|[\[(](?P<marked>content|style|likeness)[\])]\s*:?)\s*(?=\S)",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
@@ -187,6 +188,14 @@ def lines(text: str) -> list[str]:
     return [bare for line in kept if (bare := _bare(line))]
 
 
+_Kind = Literal["content", "style", "likeness"]
+
+
+def _kind(said: str) -> _Kind:
+    kinds: dict[str, _Kind] = {"style": "style", "likeness": "likeness"}
+    return kinds.get(fold(said), "content")
+
+
 def concepts(text: str) -> tuple[Concept, ...]:
     """The concepts a model named, one a line, "style:" or "content:" before each or over several; each once.
 
@@ -199,15 +208,15 @@ def concepts(text: str) -> tuple[Concept, ...]:
     check_refusal(text)
     if cannot(text) or _NOTHING.fullmatch(fold(unfenced(text))):
         return ()
-    kind: Literal["content", "style"] = "content"
+    kind: _Kind = "content"
     found: dict[str, Concept] = {}
     for line in lines(text):
         heading = _HEADING.match(fold(line))
         if heading:
-            kind = "style" if heading["kind"] == "style" else "content"
+            kind = _kind(heading["kind"])
             continue
         own = _KIND.match(line)
-        of = ("style" if fold(own["kind"] or own["marked"]) == "style" else "content") if own else kind
+        of = _kind(own["kind"] or own["marked"]) if own else kind
         words = _LABELLED.sub("", _KIND.sub("", line)).strip(" \t\"'“”").rstrip(".;,")
         if len(words) > LONGEST_CONCEPT or fold(words) in (*_YES, *_NO):
             raise JudgeReplyError("the judge's answer is not a list of concepts", raw=text)

@@ -9,7 +9,9 @@ from imagerag.agent.types import Requirement, Variation
 from imagerag.tools.judges import checklist as checklists
 from imagerag.tools.judges.checklist import split_style
 from imagerag.tools.judges.clip import FREE, ClipJudge
+from imagerag.tools.judges.sketch_comparing import sketch_comparisons
 from imagerag.tools.sketch.borrowing import untangle
+from imagerag.tools.sketch.editing import read_edits, requirements_of
 from imagerag.tools.sketch.foreign import is_known
 from imagerag.tools.sketch.language import Mention, parse
 from imagerag.tools.sketch.rephrasing import rephrased
@@ -44,6 +46,8 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
         around=AROUND,
         floor=FLOOR,
         unchecked=unchecked,
+        comparisons=sketch_comparisons(embedder),
+        split_edit=edit_checklist,
         identity="sketch",
     )
 
@@ -60,6 +64,13 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     found += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
     whole = " ".join(prompt.split())
     return tuple(found) or ((Requirement(text=whole),) if whole else ())
+
+
+def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
+    """What there should be, and not be, after an edit; the prompt itself where no change is understood."""
+    things, grounds = requirements_of(read_edits(untangle(prompt)[0]))
+    found = [Requirement(text=text) for text in things]
+    return (*found, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
 
 
 def _phrase(mention: Mention) -> str:

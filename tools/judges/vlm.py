@@ -6,7 +6,7 @@ ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from imagerag.agent.allowance import allowed
 from imagerag.agent.errors import BackendError, JudgeReplyError
@@ -54,6 +54,8 @@ class VlmJudge:
         """What is known of the model's prices before a call: `votes` answers at most."""
         return times(words_tariff(self.chat), self.votes)
 
+    sees_references: ClassVar[bool] = True
+
     @property
     def honours(self) -> frozenset[Lever]:
         """What the model takes, as far as is known by now."""
@@ -91,7 +93,8 @@ class VlmJudge:
         """Judge `image` against `prompt`: one call, and further ones only for votes after a no.
 
         Args:
-            requirements: fused: the checklist, taken verbatim and in order; empty: the model makes one.
+            requirements: fused: the checklist, taken verbatim and in order; the model makes the prompt's own where
+                there is nothing, or only what compares with other pictures.
             max_tokens: what the library's encoder reads of a caption; None when that is not known.
 
         Raises:
@@ -101,8 +104,8 @@ class VlmJudge:
         """
         shown = await self._shown(prompt, image, subjects)
         if mode == "stepwise":
-            return await self._decide(shown, variation)
-        return await self._fused(shown, requirements, prompts.caption_words(max_tokens), variation)
+            return await self._decide(shown, subjects, variation)
+        return await self._fused(shown, requirements, prompts.caption_words(max_tokens), variation, subjects)
 
     async def missing_concepts(
         self,
@@ -121,7 +124,7 @@ class VlmJudge:
             JudgeReplyError: the answer is no list of concepts.
         """
         shown = await self._shown(prompt, image, subjects)
-        turns = [*decided(shown, verdict), user(prompts.list_missing(variation.wording))]
+        turns = [*decided(shown, verdict, subjects), user(prompts.list_missing(variation.wording))]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         return Missing(concepts=reading.concepts(reply.text), raw=reply.text, **told(reply))
 
@@ -152,7 +155,7 @@ class VlmJudge:
         words = prompts.caption_words(max_tokens)
         before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
-            before = listed(decided(await self._shown(prompt, image, subjects), verdict), concepts)
+            before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
         turns = joined([*before, user(prompts.write_captions(concepts, words=words, wording=variation.wording))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = reading.captions(reply.text, len(concepts))
@@ -199,10 +202,17 @@ class VlmJudge:
         return Ranking(order=tuple(read_ranking(reply.text, len(images))), raw=reply.text, **told(reply))
 
     async def _fused(
-        self, shown: list[Turn], requirements: Sequence[Requirement], words: int, variation: Variation
+        self,
+        shown: list[Turn],
+        requirements: Sequence[Requirement],
+        words: int,
+        variation: Variation,
+        sent: Sequence[ImagePart],
     ) -> Critique:
+        edit = any(image.role == "edit" for image in sent)
+
         def turns(checklist: Sequence[Requirement], wording: int) -> list[Turn]:
-            return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording))])
+            return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording, edit=edit))])
 
         replies = [await self.chat.ask(turns(requirements, variation.wording), schema=CRITIQUE, variation=variation)]
         answers = [read_critique(replies[0].text, requirements)]
@@ -218,9 +228,9 @@ class VlmJudge:
         verdict = _noted(verdict_of(majority(answers), raw), replies)
         return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies, requests=asked))
 
-    async def _decide(self, shown: list[Turn], variation: Variation) -> Critique:
+    async def _decide(self, shown: list[Turn], sent: Sequence[ImagePart], variation: Variation) -> Critique:
         def turns(wording: int) -> list[Turn]:
-            return joined([*shown, user(prompts.decide(wording))])
+            return joined([*shown, user(prompts.decide(wording, sent))])
 
         replies: list[Reply] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
         answers = [reading.verdict(replies[0].text)]
@@ -263,10 +273,9 @@ class VlmJudge:
 
     async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[Turn]:
         """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
-        parts: list[str | Picture] = [prompts.asked_for(prompt, len(subjects))]
-        for number, subject in enumerate(subjects, start=1):
-            name = f" NAME: {prompts.quoted(subject.concept)}" if subject.concept else ""
-            parts += [f"Picture {number}, somebody's own.{name}", await self._scaled(subject)]
+        parts: list[str | Picture] = [prompts.asked_for(prompt, subjects)]
+        for number, sent in enumerate(subjects, start=1):
+            parts += [prompts.sent_along(number, sent), await self._scaled(sent)]
         if subjects:
             parts.append("The last picture, to be judged:")
         parts.append(await self._scaled(image))

@@ -8,17 +8,20 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.intents import concept_of
 from imagerag.agent.prompts import says_something
-from imagerag.agent.types import Check, Concept, Requirement, Verdict
+from imagerag.agent.types import Check, Requirement, Verdict
 from imagerag.tools.judges.reading import model_of
 from imagerag.tools.judges.vlm_chat import Schema
 from imagerag.tools.judges.vlm_words import clean, fold
 
-Kind = Literal["content", "style"]
+Kind = Literal["content", "style", "likeness", "kept"]
+KINDS: Final = ("content", "style", "likeness", "kept")
 
 
 def _kind(value: Any) -> Any:
-    return "style" if isinstance(value, str) and fold(value).strip().startswith("style") else "content"
+    said = fold(value).strip() if isinstance(value, str) else ""
+    return next((kind for kind in KINDS if said.startswith(kind)), "kept" if said.startswith("keep") else "content")
 
 
 def _text(value: Any) -> Any:
@@ -59,7 +62,7 @@ CRITIQUE: Final = Schema(
             "items": strict_object(
                 number={"type": "integer"},
                 requirement=STRING,
-                kind={"type": "string", "enum": ["content", "style"]},
+                kind={"type": "string", "enum": [*KINDS]},
                 evidence=STRING,
                 met={"type": "boolean"},
                 caption=STRING,
@@ -94,7 +97,8 @@ def read_critique(text: str, requirements: Sequence[Requirement]) -> Judged:
         JudgeReplyError: not of that form, no checklist at all, or a point of the given one was not judged.
     """
     read = model_of(text, ReadCritique)
-    pairs = _on(requirements, read.checks, text) if requirements else _made(read.checks)
+    own = any(requirement.picture is None for requirement in requirements)
+    pairs = _on(requirements, read.checks, text) if own else _and_fixed(_made(read.checks), requirements, text)
     if not pairs:
         raise JudgeReplyError("the judge's checklist is empty", raw=text)
     aligned = all(check.met for check, _ in pairs)
@@ -119,14 +123,33 @@ def _made(checks: Sequence[ReadCheck]) -> list[tuple[Check, str]]:
     return list(found.values())
 
 
+def _and_fixed(made: list[tuple[Check, str]], fixed: Sequence[Requirement], text: str) -> list[tuple[Check, str]]:
+    """The model's own points, and at their end those that it had to add word for word."""
+    if not fixed:
+        return made
+    said = {_folded(check.requirement.text): (check, caption) for check, caption in made}
+    keys = [_folded(requirement.text) for requirement in fixed]
+    if lacking := [r.text for r, key in zip(fixed, keys, strict=True) if key not in said]:
+        raise JudgeReplyError(f"the judge says nothing about {'; '.join(lacking)}", raw=text)
+    own = [pair for key, pair in said.items() if key not in keys]
+    if not own:
+        raise JudgeReplyError("the judge's checklist says nothing about the prompt itself", raw=text)
+    ends = [said[key][0].model_copy(update={"requirement": r}) for r, key in zip(fixed, keys, strict=True)]
+    return [*own, *((check, "") for check in ends)]
+
+
+def _folded(text: str) -> str:
+    return fold(" ".join(neutralised(text).split()))
+
+
 def _on(requirements: Sequence[Requirement], checks: Sequence[ReadCheck], text: str) -> list[tuple[Check, str]]:
     """The answer on a given checklist, matched by number, or by words where the numbers are of no use."""
     numbers = [read.number for read in checks]
     by: dict[Any, ReadCheck] = {read.number: read for read in checks}
     keys: list[Any] = list(range(1, len(requirements) + 1))
     if sorted(numbers) != keys:
-        by = {fold(" ".join(neutralised(read.requirement).split())): read for read in checks}
-        keys = [fold(" ".join(neutralised(requirement.text).split())) for requirement in requirements]
+        by = {_folded(read.requirement): read for read in checks}
+        keys = [_folded(requirement.text) for requirement in requirements]
     judged = sum(key in by for key in keys)
     if judged < len(keys) or len(checks) != len(keys):
         told = f"it has {len(checks)} points, {judged} of them the {len(keys)} that were asked about"
@@ -172,9 +195,8 @@ def verdict_of(judged: Judged, raw: str) -> Verdict:
     The same words in every round are what lets the ledger tell that a concept is still missing, or resolved.
     """
     unmet = [check for check in judged.checks if not check.met]
-    missing = tuple(
-        Concept(text=r.text, kind=r.kind, caption=judged.captions.get(r.text)) for r in (c.requirement for c in unmet)
-    )
+    named = (concept_of(r, judged.captions.get(r.text)) for r in (check.requirement for check in unmet))
+    missing = tuple(concept for concept in named if concept is not None)
     reason = "; ".join(f"{c.requirement.text}: {c.evidence or 'not met'}" for c in unmet) or "every point is met"
     return Verdict(
         aligned=not unmet,

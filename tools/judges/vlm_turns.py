@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError
+from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Verdict
 from imagerag.tools.judges import prompts, reading
 from imagerag.tools.judges.vlm_chat import Picture, Turn
@@ -23,9 +24,9 @@ def user(*parts: str | Picture) -> Turn:
     return Turn("user", parts)
 
 
-def decided(shown: list[Turn], verdict: Verdict) -> list[Turn]:
+def decided(shown: list[Turn], verdict: Verdict, sent: Sequence[ImagePart] = ()) -> list[Turn]:
     """The conversation up to the verdict."""
-    return [*joined([*shown, user(prompts.decide(0))]), Turn("assistant", (_said(verdict),))]
+    return [*joined([*shown, user(prompts.decide(0, sent))]), Turn("assistant", (_said(verdict),))]
 
 
 def listed(before: list[Turn], concepts: Sequence[Concept]) -> list[Turn]:

@@ -3,17 +3,18 @@
 import asyncio
 import re
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
 from imagerag.agent.types import Concept, Requirement, Size, Variation
-from imagerag.tools.generators.models import EDIT_TEMPLATE
+from imagerag.tools.generators.models import CHAT_TEMPLATE, EDIT_TEMPLATE
 from imagerag.tools.loopback.answers import wanted_size
 from imagerag.tools.loopback.record import Recorded
 from imagerag.tools.loopback.rendering import media_type_of
 from imagerag.tools.loopback.replies import ImageShape, Reply
+from imagerag.tools.loopback.sketch_templates import Named, read_back
 from imagerag.tools.loopback.sketch_words import Seen, answer_text, asks_preference, question_of
 from imagerag.tools.sketch.rephrasing import rephrased
 
@@ -39,16 +40,6 @@ class SketchAnswers:
     generator: ImageGenerator | None = None
     judge: Judge | None = None
     seed: int = 0
-    _items: re.Pattern[str] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Turn the template round: from words to captions."""
-        item = (
-            re.escape(self.template.item).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{caption\}", "(?P<caption>.*?)")
-        )
-        joiner = re.escape(self.template.joiner)
-        next_ = re.sub(r"\(\?P<\w+>(.*?)\)", r"\1", item.partition("(?P<caption>")[0])
-        self._items = re.compile(rf"(?:^|{joiner}){item}(?={joiner}{next_}|$)", re.DOTALL)
 
     def __call__(self, request: Recorded) -> Reply:
         """A picture when one is asked for, else a judge's words."""
@@ -58,29 +49,31 @@ class SketchAnswers:
 
     def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
         """The prompt proper, and the caption of each image by its position, counted from 1."""
-        head, between, tail = self.template.whole.partition("{items}")
-        bridge, _, end = tail.partition("{prompt}")
-        if not between or not prompt.startswith(head) or bridge not in prompt or not prompt.endswith(end):
-            return prompt, {}
-        items, _, scene = prompt[len(head) : len(prompt) - len(end)].partition(bridge)
-        found = enumerate(self._items.finditer(items), start=1)
-        named = {int(item.groupdict().get("n") or n): item["caption"] for n, item in found}
-        return scene, named
+        scene, said = self._read(prompt)
+        return scene, {n: one.caption for n, one in said.items()}
+
+    def _read(self, prompt: str) -> tuple[str, dict[int, Named]]:
+        for template in (self.template, CHAT_TEMPLATE):
+            for whole in filter(None, (template.edit, template.masked, template.subject, template.whole)):
+                if found := read_back(template, whole, prompt):
+                    return found
+        return prompt, {}
 
     def _draw(self, request: Recorded) -> bytes:
-        scene, captions = self.scene_of(request.prompt)
+        scene, said = self._read(request.prompt)
         pictures = [image for image in request.images if image.name != "mask"]
-        references = [
-            _part(image.data, captions.get(n, ""), subject=n not in captions) for n, image in enumerate(pictures, 1)
-        ]
-        width, height = wanted_size(request, (256, 256))
+        unsaid = Named("subject", "")
+        references = [_part(image.data, *said.get(n, unsaid)) for n, image in enumerate(pictures, 1)]
+        edits = bool(references) and references[0].role == "edit"
+        asked = wanted_size(request, (256, 256))
+        size = None if edits and wanted_size(request, (0, 0)) == (0, 0) else Size(width=asked[0], height=asked[1])
         variation = Variation(seed=self.seed)
-        drawing = self._painter.generate(scene, references, variation=variation, size=Size(width=width, height=height))
-        return _now(drawing).data
+        return _now(self._painter.generate(scene, references, variation=variation, size=size)).data
 
     def _say(self, request: Recorded) -> str:
         question = question_of(request)
-        parts = [_part(image.data, "") for image in request.images]
+        roles = [*question.sent, *["reference"] * len(request.images)]
+        parts = [_part(image.data, role, "") for image, role in zip(request.images, roles, strict=False)]
         if request.schema is None and question.about == "rephrased":
             return rephrased(question.prompt)
         if request.schema is None and question.about == "captions" and question.requirements:
@@ -90,7 +83,9 @@ class SketchAnswers:
         if asks_preference(request) and len(parts) > 1:
             preference = _now(self._looker.compare(question.prompt, parts[-2], parts[-1]))
             return answer_text(request, question, Seen(better=preference.better))
-        requirements = [Requirement(text=text) for text in question.requirements]
+        kinds = [*question.kinds, *["content"] * len(question.requirements)]
+        numbers = {text: n for n, text in enumerate(question.requirements)}
+        requirements = [_requirement(text, kinds[n], len(parts) - 1) for text, n in numbers.items()]
         return answer_text(request, question, self._look(question.prompt, parts, requirements))
 
     def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> Seen:
@@ -126,9 +121,15 @@ class SketchAnswers:
         return self.judge or make_judge("sketch")
 
 
-def _part(data: bytes, caption: str, *, subject: bool = False) -> ImagePart:
-    role = "subject" if subject else "reference"
+def _part(data: bytes, role: str, caption: str) -> ImagePart:
     return ImagePart(data=data, media_type=media_type_of(data), role=role, concept=caption, caption=caption)  # type: ignore[arg-type]
+
+
+def _requirement(text: str, kind: str, sent: int) -> Requirement:
+    """A point of a checklist; one that compares says itself with which picture, an edit with the first."""
+    number = re.search(r"\bof picture (\d+)$", text)
+    picture = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
+    return Requirement(text=text, kind=kind, picture=picture)  # type: ignore[arg-type]
 
 
 def _now(work: Coroutine[Any, Any, Made]) -> Made:

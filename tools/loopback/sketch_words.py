@@ -35,7 +35,9 @@ _GROUPS: Final = [
 ]
 _LISTED: Final = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+?)\s*$", re.MULTILINE)
 _CHECKLIST: Final = re.compile(r"^\W*(?:checklist|requirements|concepts)\W*$", re.IGNORECASE | re.MULTILINE)
-_KIND: Final = re.compile(r"^\[(?:content|style)\]\s+")
+_KIND: Final = re.compile(r"^\[(content|style|likeness|kept)\]\s+")
+_SENT: Final = re.compile(r"(?:^|\n)Picture \d+, (the original|somebody's own|a reference)\.")
+_ROLES: Final = {"the original": "edit", "somebody's own": "subject", "a reference": "reference"}
 
 
 About = Literal["decision", "missing", "captions", "rephrased"]
@@ -48,11 +50,15 @@ class Question:
     Attributes:
         prompt: the prompt that the image should show; empty when none was found in the words.
         requirements: the checklist, or the concepts to caption, that it was given; empty when it has to name them.
+        kinds: of the requirements, where they are said.
+        sent: what each image is for that the judged one was drawn with, in their order.
         about: what an unstructured question is about.
     """
 
     prompt: str
     requirements: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
     about: About = "decision"
 
 
@@ -71,10 +77,13 @@ def question_of(request: Recorded) -> Question:
     found = next((match for role, text in request.turns if role == "user" and (match := _PROMPT.search(text))), None)
     prompt = _prompt_in(found) if found else ""
     head = _CHECKLIST.search(request.prompt)
-    listed = tuple(_bare(point) for point in _LISTED.findall(request.prompt[head.end() :])) if head else ()
+    points = _LISTED.findall(request.prompt[head.end() :]) if head else []
+    listed = tuple(_bare(point) for point in points)
+    kinds = tuple(kind[1] if (kind := _KIND.match(point)) else "content" for point in points)
+    sent = tuple(_ROLES[found] for found in _SENT.findall(request.prompt))
     words = request.prompt.lower()
     if "yes or no" in words:
-        return Question(prompt, listed, "decision")
+        return Question(prompt, listed, kinds, sent, "decision")
     about: About = "decision"
     if "rephrase" in words:
         about = "rephrased"
@@ -82,7 +91,7 @@ def question_of(request: Recorded) -> Question:
         about = "captions"
     elif "missing" in words or "difference" in words:
         about = "missing"
-    return Question(prompt, listed, about)
+    return Question(prompt, listed, kinds, sent, about)
 
 
 def _prompt_in(found: re.Match[str]) -> str:

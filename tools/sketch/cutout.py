@@ -67,6 +67,23 @@ def cut_subjects(image: Image.Image) -> list[Image.Image]:
     return subjects
 
 
+def placed_cuts(image: Image.Image) -> list[tuple[Image.Image, Box]]:
+    """Every subject as RGBA in the picture's own size, and where it is, the largest first."""
+    from PIL import Image
+
+    rgb, (work, scale) = opaque(image), _reduce(image)
+    found = []
+    for mask in _subjects(work):
+        box = _scaled(_box(mask), scale, rgb.size)
+        alpha = Image.fromarray(mask.astype("uint8") * 255)
+        if scale != 1:
+            alpha = alpha.resize(rgb.size, Image.Resampling.NEAREST)
+        whole = rgb.copy()
+        whole.putalpha(alpha)
+        found.append((whole.crop(box), box))
+    return found
+
+
 def background_colours(image: Image.Image) -> NDArray[np.float32] | None:
     """The colours `(n, 3)` of a plain border, the most frequent first; None when the border is not plain."""
     import numpy as np

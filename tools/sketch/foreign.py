@@ -8,7 +8,9 @@ from typing import Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images import open_rgb
 from imagerag.tools.sketch.borrowing import untangle
+from imagerag.tools.sketch.editing import is_instruction, read_edits
 from imagerag.tools.sketch.language import Mention, parse
+from imagerag.tools.sketch.world import BACKGROUNDS
 
 SAMPLE: Final = 8
 COLOURS: Final = 50
@@ -22,15 +24,26 @@ def is_known(mention: Mention) -> bool:
 
 def foreign_words(text: str) -> list[str]:
     """The words of a text that name things this world does not have."""
-    mentions = parse(untangle(text)[0]).mentions
+    mentions, ground = _said(text)
     words = [word for mention in mentions if not is_known(mention) for word in mention.unknown]
-    return list(dict.fromkeys(words))
+    return list(dict.fromkeys([*words, *(ground.split() if ground and ground not in BACKGROUNDS else ())]))
 
 
 def is_foreign(text: str) -> bool:
     """Whether a text speaks of something this world does not have, or of nothing it has."""
-    reading = parse(untangle(text)[0])
-    return bool(foreign_words(text)) or not (reading.background or any(map(is_known, reading.mentions)))
+    mentions, ground = _said(text)
+    return bool(foreign_words(text)) or not (ground or any(map(is_known, mentions)))
+
+
+def _said(text: str) -> tuple[list[Mention], str]:
+    """The things a text speaks of, and the background; of one that tells what to change, what it is about."""
+    plain = untangle(text)[0]
+    if not is_instruction(plain):
+        reading = parse(plain)
+        return list(reading.mentions), reading.background or ""
+    edits = read_edits(plain)
+    mentions = [one for edit in edits for one in (edit.target, edit.result) if one is not None]
+    return mentions, next((edit.background for edit in edits if edit.background), "")
 
 
 def are_photographs(pictures: Sequence[bytes]) -> bool:

@@ -42,16 +42,17 @@ class PaintReference:
     Attributes:
         data: Encoded bytes.
         concept: What it stands for in the prompt, in words.
-        role: `subject` is the user's own picture: it is always painted, in a place of its own if need be.
+        role: `subject` is the user's own picture: it is always painted, in a place of its own if need be; `edit` is the
+            picture that is changed.
     """
 
     data: bytes
     concept: str = ""
-    role: Literal["subject", "reference"] = "reference"
+    role: Literal["subject", "reference", "edit"] = "reference"
 
 
 @dataclass(slots=True)
-class _Spot:
+class Spot:
     """A place on the canvas, what is asked for there, and the cut-out that will fill it.
 
     Attributes:
@@ -87,17 +88,19 @@ def paint(
         if at is not None:
             spots[at].after = borrowing
     for reference in sorted(references, key=lambda given: given.role != "subject"):
-        _apply(reference, spots)
+        apply(reference, spots)
     scale = 2 if max(size) <= 1024 else 1
     width, height = size[0] * scale, size[1] * scale
     canvas = backdrop(reading.background or "white", max(width, height), seed).crop((0, 0, width, height))
     for index, spot in enumerate(spots):
-        _put(canvas, spot, Random(f"{seed}/{index}/{spot.mention.text}"))
+        put(canvas, spot, Random(f"{seed}/{index}/{spot.mention.text}"))
     return canvas if scale == 1 else canvas.resize(size, Image.Resampling.BOX)
 
 
 _PREFIX: Final = re.compile(r"^\s*according to these images of\b.*?,\s*generate:?\s+(?=\S)", re.IGNORECASE | re.DOTALL)
-_MARKED: Final = re.compile(r"^\s*according to these images of <1: .*>, generate: ", re.IGNORECASE | re.DOTALL)
+_MARKED: Final = re.compile(
+    r"^\s*according to these images of <1\b[^:]{0,20}: .*>, (?:generate|edit the first): ", re.IGNORECASE | re.DOTALL
+)
 
 
 def scene_prompt(prompt: str) -> str:
@@ -108,20 +111,20 @@ def scene_prompt(prompt: str) -> str:
     return _PREFIX.sub("", prompt, count=1)
 
 
-def _spots(prompt: str, mentions: tuple[Mention, ...], references: Sequence[PaintReference], seed: int) -> list[_Spot]:
+def _spots(prompt: str, mentions: tuple[Mention, ...], references: Sequence[PaintReference], seed: int) -> list[Spot]:
     wanted = list(mentions[:MAX_THINGS])
     subjects = [reference.concept for reference in references if reference.role == "subject"]
     homeless = [concept for concept in subjects if _find(concept, wanted) is None]
     extra = [Mention(name="subject", text=concept.lower()) for concept in homeless]
     wanted = [*extra, *wanted][:MAX_THINGS] or [Mention(text=prompt.lower())]
     places = scatter(Random(f"{seed}/{prompt}"), len(wanted))
-    return [_Spot(mention, *place, subject=mention in extra) for mention, place in zip(wanted, places, strict=True)]
+    return [Spot(mention, *place, subject=mention in extra) for mention, place in zip(wanted, places, strict=True)]
 
 
-def _apply(reference: PaintReference, spots: list[_Spot]) -> None:
+def apply(reference: PaintReference, spots: list[Spot]) -> None:
     """Cut the reference's subjects out and share them among the mentions its concept speaks of."""
     cutouts = _lend(reference, _cut(reference.data), spots)
-    open_spots: list[_Spot] = []
+    open_spots: list[Spot] = []
     concept = untangle(reference.concept)[0]
     for mention in parse(concept).mentions or (Mention(text=concept.lower()),):
         free = [spot for spot in spots if spot.cutout is None and not spot.subject and spot not in open_spots]
@@ -137,7 +140,7 @@ def _apply(reference: PaintReference, spots: list[_Spot]) -> None:
         cutouts.remove(cutout)
 
 
-def _lend(reference: PaintReference, cutouts: list[Image.Image], spots: list[_Spot]) -> list[Image.Image]:
+def _lend(reference: PaintReference, cutouts: list[Image.Image], spots: list[Spot]) -> list[Image.Image]:
     """Give cut-outs that show the model of a borrowing to its place; the others are given back.
 
     Words decide only what the picture was sought for. Whether it shows the model is decided by colour: a picture of the
@@ -150,15 +153,15 @@ def _lend(reference: PaintReference, cutouts: list[Image.Image], spots: list[_Sp
         said = parse(untangle(reference.concept)[0]).mentions
         if not any(max(_agreement(each, target), _agreement(each, model)) > 0 for each in said):
             continue
-        shares = [(_share(cutout, model.colour), _share(cutout, target.colour), cutout) for cutout in left]
-        shown = [(share, cutout) for share, other, cutout in shares if share >= max(other, 0.2)]
+        shares = [(share(cutout, model.colour), share(cutout, target.colour), cutout) for cutout in left]
+        shown = [(part, cutout) for part, other, cutout in shares if part >= max(other, 0.2)]
         if shown:
             spot.model = max(shown, key=lambda pair: pair[0])[1]
             left = [cutout for cutout in left if cutout is not spot.model]
     return left
 
 
-def _own_place(reference: PaintReference, spots: list[_Spot]) -> _Spot | None:
+def _own_place(reference: PaintReference, spots: list[Spot]) -> Spot | None:
     """The place that was made for this subject because the prompt does not mention it."""
     own = (spot for spot in spots if spot.subject and spot.mention.text == reference.concept.lower())
     return next((spot for spot in own if spot.cutout is None), None)
@@ -199,10 +202,10 @@ def _fit(cutout: Image.Image, mention: Mention) -> float:
     unknown = mention.shape not in KNOWN_SHAPES or mention.pattern not in (None, *KNOWN_PATTERNS)
     if mention.colour is None:
         return 0.01 * unknown
-    return round(_share(cutout, mention.colour), 1) + 0.01 * unknown
+    return round(share(cutout, mention.colour), 1) + 0.01 * unknown
 
 
-def _share(cutout: Image.Image, colour: str | None) -> float:
+def share(cutout: Image.Image, colour: str | None) -> float:
     """How much of a cut-out has that colour, in [0, 1]; all of it where none is asked for."""
     import numpy as np
 
@@ -214,7 +217,7 @@ def _share(cutout: Image.Image, colour: str | None) -> float:
     return float((near & inside).sum() / inside.sum())
 
 
-def _put(canvas: Image.Image, spot: _Spot, rng: Random) -> None:
+def put(canvas: Image.Image, spot: Spot, rng: Random) -> None:
     from PIL import Image
 
     side = min(canvas.size)
@@ -224,7 +227,7 @@ def _put(canvas: Image.Image, spot: _Spot, rng: Random) -> None:
     cutout = spot.cutout
     if spot.after is not None and spot.model is not None:
         cloth = Thing("square", guess.colour, guess.pattern)
-        shape, own = (_alone(Placed(thing, 0.5, 0.5, 0.4, rotation, 0.06, shade)) for thing in (guess, cloth))
+        shape, own = (alone(Placed(thing, 0.5, 0.5, 0.4, rotation, 0.06, shade)) for thing in (guess, cloth))
         cutout = after(spot.model, spot.after, cutout or shape, own)
     if cutout is not None:
         reach = 2 * spot.radius * side / max(cutout.size)
@@ -238,7 +241,7 @@ def _put(canvas: Image.Image, spot: _Spot, rng: Random) -> None:
     canvas.paste(tile, (left + corner[0], top + corner[1]), tile)
 
 
-def _alone(place: Placed) -> Image.Image:
+def alone(place: Placed) -> Image.Image:
     tile = stamp(place, 320)[0]
     return tile.crop(tile.getbbox())
 
@@ -265,20 +268,34 @@ class SketchPainter:
     honours_seed = True
     tariff = FREE
     template = ReferenceTemplate(
-        whole="According to these images of {items}, generate: {prompt}", item="<{n}: {caption}>"
+        whole="According to these images of {items}, generate: {prompt}",
+        edit="According to these images of {items}, edit the first: {prompt}",
+        item="<{n}: {caption}>",
+        subject_item="<{n}, a subject: {caption}>",
+        edit_item="<{n}, to edit: {caption}>",
     )
+    edits = True
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
     ) -> GeneratedImage:
-        """Paint one picture as PNG, 256 x 256 unless asked otherwise; only `variation.seed` changes it."""
+        """Paint one picture as PNG; only `variation.seed` changes it.
+
+        It is 256 x 256 unless asked otherwise; a picture that is edited keeps its own size.
+        """
         given = [PaintReference(part.data, part.concept or part.caption, part.role) for part in references]
-        canvas = (size.width, size.height) if size else (256, 256)
+        canvas = (size.width, size.height) if size else None
         data = await in_thread(_painted, prompt, given, variation.seed or 0, canvas)
         return GeneratedImage(data=data, cost_usd=0.0)
 
 
-def _painted(prompt: str, references: Sequence[PaintReference], seed: int, size: tuple[int, int]) -> bytes:
+def _painted(prompt: str, references: Sequence[PaintReference], seed: int, size: tuple[int, int] | None) -> bytes:
+    from imagerag.tools.sketch.repainting import repaint
+
     buffer = io.BytesIO()
-    paint(prompt, references, seed=seed, size=size).save(buffer, "PNG")
+    if references and references[0].role == "edit":
+        picture = repaint(prompt, references[0].data, list(references[1:]), seed=seed, size=size)
+    else:
+        picture = paint(prompt, references, seed=seed, size=size or (256, 256))
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,0 +1,67 @@
+"""Three intents for a picture that is sent along: it is edited, it appears in a new one, or it informs.
+
+Here is what follows from them for the judge: what an edit had to leave as it was, and which things must be the very
+ones that were sent.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, Literal
+
+from imagerag.agent.types import Attempt, Concept, Requirement, UsedReference, Verdict
+
+LIKENESS_TAGS: Final = frozenset(
+    "product products person people face mascot mascots character brand branding logo logos packaging model".split()  # noqa: SIM905
+)
+"""Tags of library pictures of which a drawing must show the very thing."""
+
+KEPT: Final = "everything that the prompt does not ask to change is as in the original"
+
+Likeness = Literal["auto", "always", "never"]
+
+
+def needs_likeness(choice: Likeness, *, kind: str, tags: Collection[str] = (), role: str = "reference") -> bool:
+    """Whether what is drawn with a picture must be the very thing that it shows.
+
+    Args:
+        choice: the run's.
+        kind: of the concept that the picture was found for.
+        tags: of the library picture.
+    """
+    if choice == "never" or role == "edit" or kind == "style":
+        return False
+    if choice == "always" or role == "subject" or kind == "likeness":
+        return True
+    return any(tag.strip().casefold() in LIKENESS_TAGS for tag in tags)
+
+
+def fixed_requirements(sent: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
+    """What a picture is judged on beside the prompt, by the pictures it was drawn with.
+
+    Within a mask that is held nothing else can have changed, so nothing is asked about it.
+    """
+    return tuple(found for n, image in enumerate(sent, start=1) for found in _fixed(image, n, attempt))
+
+
+def _fixed(image: UsedReference, number: int, attempt: Attempt) -> Iterable[Requirement]:
+    held = image.mask is not None and attempt.mask is not None and attempt.mask.held
+    if image.role == "edit" and not held:
+        yield Requirement(text=KEPT, kind="kept", picture=number)
+    if image.likeness and image.mask is None:
+        name = image.concept or image.title or "what is sent along"
+        yield Requirement(text=f"{name}: the very one of picture {number}", kind="likeness", picture=number)
+
+
+def concept_of(requirement: Requirement, caption: str | None = None) -> Concept | None:
+    """What is searched for where a requirement is not met; None where no picture of a library can help."""
+    if requirement.picture is not None or requirement.kind == "kept":
+        return None
+    return Concept(text=requirement.text, kind=requirement.kind, caption=caption)
+
+
+def only_comparisons_fail(verdict: Verdict) -> bool:
+    """Whether all that the prompt asks for is there, and only something else had to stay, or look, as it was sent.
+
+    There is nothing to search for then: the same is drawn once more.
+    """
+    unmet = [check.requirement for check in verdict.checks if not check.met]
+    return bool(unmet) and not verdict.missing and all(concept_of(requirement) is None for requirement in unmet)

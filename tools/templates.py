@@ -1,0 +1,72 @@
+"""A user's own templates in a backend spec: `?template=`, `?template_subject=`, `?template_edit=`, `?template_item=`.
+
+Their braces are placeholders, written as in the query of an address (`+` is a space): what a template does not know is
+refused when the spec is read, and not when a picture is paid for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import Formatter
+from typing import Any, Final
+
+from imagerag.agent.ports import ReferenceTemplate
+
+
+@dataclass(frozen=True)
+class Template:
+    """Reads a template.
+
+    Attributes:
+        known: the placeholders it may have.
+        needed: those it must have.
+    """
+
+    known: tuple[str, ...]
+    needed: tuple[str, ...]
+
+    @property
+    def wanted(self) -> str:
+        """The placeholders."""
+        may = [name for name in self.known if name not in self.needed]
+        return f"text with {_listed(self.needed)}" + (f", and {_listed(may)} where wanted" if may else "")
+
+    def read(self, text: str) -> str:
+        """The template itself."""
+        found = [(name, form, way) for _, name, form, way in Formatter().parse(text) if name is not None]
+        names = [name for name, form, way in found if not form and not way]
+        if len(names) < len(found) or not set(self.needed) <= set(names) <= set(self.known):
+            raise ValueError(text)
+        return text
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"{{{name}}}" for name in names)
+
+
+_WHOLE: Final = Template(known=("prompt", "items"), needed=("prompt",))
+
+TEMPLATE_OPTIONS: Final[Mapping[str, Template]] = {
+    "template": _WHOLE,
+    "template_subject": _WHOLE,
+    "template_edit": _WHOLE,
+    "template_item": Template(known=("caption", "n"), needed=("caption",)),
+}
+"""Options of the specs of all generators that put images into words: for references, for the user's own subjects, for
+an edit (with or without a mask), and how each image is named."""
+
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "template": ("whole",),
+    "template_subject": ("subject",),
+    "template_edit": ("edit", "masked"),
+    "template_item": ("item", "subject_item", "edit_item"),
+}
+
+
+def with_template(given: dict[str, Any], own: ReferenceTemplate) -> dict[str, Any]:
+    """The settings of a spec, with one template made of the generator's own and what the user set instead."""
+    said = {name: given[name] for name in TEMPLATE_OPTIONS if name in given}
+    rest = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
+    if not said:
+        return rest
+    fields = {field: text for name, text in said.items() for field in _FIELDS[name]}
+    return {**rest, "template": replace(own, **fields)}

@@ -1,0 +1,1 @@
+../../imagerag/own_pictures.py
