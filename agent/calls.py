@@ -132,7 +132,8 @@ class Calls:
         """
         await self.take_over()
         varied = variation or Variation()
-        asked = Asked.of(role, backend, {**content, "variation": varied.model_dump(mode="json")})
+        content = {**content, "variation": _written(varied)}
+        asked = Asked.of(role, backend, content)
         asked = asked.again(sum(call.request == asked.request and call.answered for call in self._all()))
         call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
         entry = await self._known(asked)
@@ -154,13 +155,20 @@ class Calls:
         kind: type[Answer],
         content: Mapping[str, Any],
         ask: Callable[[Variation], Awaitable[Answer]],
+        first: Variation | None = None,
     ) -> Answer:
         """Make one call, and once more with other words when the answer cannot be read.
+
+        Args:
+            first: how it is asked first, where that is another way than the usual one.
 
         Raises:
             JudgeReplyError: neither answer could be read.
         """
-        first, again = Variation(), Variation(attempt=1, lever="seed_and_wording", wording=1)
+        first = first or Variation()
+        again = first.model_copy(update={"attempt": first.attempt + 1, "wording": first.wording + 1})
+        if again.lever == "none":
+            again = again.model_copy(update={"lever": "seed_and_wording"})
         try:
             return await self.make(role, backend, kind, content, lambda: ask(first), first)
         except JudgeReplyError:
@@ -351,6 +359,11 @@ class Calls:
 
     def _over(self, message: str) -> BudgetExceededError:
         return carrying(self.made, BudgetExceededError(message))
+
+
+def _written(variation: Variation) -> dict[str, Any]:
+    """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
+    return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 
 
 def carrying(calls: list[Call], error: Failure) -> Failure:

@@ -7,7 +7,7 @@ from typing import Final
 from imagerag.agent.calls import Calls
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import Captions, ImagePart, Judge, ReferenceLibrary
-from imagerag.agent.types import Concept, Query, Verdict
+from imagerag.agent.types import Concept, Query, Variation, Verdict
 
 UNLIMITED: Final = 10**6
 
@@ -19,6 +19,7 @@ class CaptionWriter:
     Attributes:
         image, verdict, subjects: the conversation the judge is in: what it looked at and what it said.
         sha256: of the image.
+        again: how captions are asked for after others were searched with in vain.
     """
 
     judge: Judge
@@ -29,6 +30,7 @@ class CaptionWriter:
     sha256: str
     verdict: Verdict | None
     subjects: Sequence[ImagePart]
+    again: Variation | None = None
 
     async def queries(self, concepts: Sequence[Concept]) -> list[Query]:
         """A query per concept.
@@ -73,6 +75,7 @@ class CaptionWriter:
                     verdict=self.verdict,
                     subjects=self.subjects,
                 ),
+                self.again,
             )
         except JudgeReplyError:
             return {}

@@ -4,7 +4,7 @@ from ast import literal_eval
 from collections.abc import Sequence
 from inspect import isclass
 
-from imagerag.agent import errors
+from imagerag.agent import errors, ledger
 from imagerag.agent.errors import (
     BackendError,
     BudgetExceededError,
@@ -65,8 +65,15 @@ def missing_words(verdict: Verdict | None, state: RunState | None = None) -> lis
         return []
     unmet = [check.requirement.text for check in verdict.checks if not check.met]
     named = [concept.text for concept in verdict.missing]
-    asked = [concept.text for concept in (state.get("concepts") or [])] if state else []
-    return unmet or named or asked
+    return unmet or named or (_asked_for(state) if state else [])
+
+
+def _asked_for(state: RunState) -> list[str]:
+    """What was named when the judge was asked for it: in this round, and not in place of what found nothing."""
+    searched = {ledger.key(search.query.concept.text) for search in coming_searches(state)}
+    entries = ledger.missing(state.get("ledger") or [])
+    first = [entry.concept.text for entry in entries if ledger.key(entry.concept.text) in searched]
+    return first or [concept.text for concept in state.get("concepts") or []]
 
 
 def best_attempts(attempts: Sequence[Attempt]) -> list[Attempt]:

@@ -1,9 +1,9 @@
 """The ledger: what happened to each concept across rounds. It is what makes the loop converge."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from imagerag.agent.types import Concept, LedgerEntry, UsedReference
+from imagerag.agent.types import Attempt, Concept, LedgerEntry, UsedReference
 
 _ARTICLES = re.compile(r"^(?:a|an|the|some)\s+")
 
@@ -18,9 +18,15 @@ def observe(ledger: Sequence[LedgerEntry], missing: Iterable[Concept], round: in
     """Enter what is missing after `round`: new concepts are added, those no longer missing are resolved by it."""
     lacking = {key(concept.text): concept for concept in missing}
     seen = {key(entry.concept.text) for entry in ledger}
-    kept = [_after(entry, still=key(entry.concept.text) in lacking, round=round) for entry in ledger]
+    kept = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in ledger]
     new = [LedgerEntry(concept=c, first_missing=round) for k, c in lacking.items() if k not in seen]
     return [*kept, *new]
+
+
+def _is_missing(entry: LedgerEntry, lacking: Collection[str]) -> bool:
+    """Whether a concept is missing still; one that stands for others, as long as all of these are."""
+    stands_for = [key(text) for text in entry.stands_for]
+    return key(entry.concept.text) in lacking or (bool(stands_for) and all(text in lacking for text in stands_for))
 
 
 def _after(entry: LedgerEntry, *, still: bool, round: int) -> LedgerEntry:
@@ -30,26 +36,52 @@ def _after(entry: LedgerEntry, *, still: bool, round: int) -> LedgerEntry:
 
 
 def send(ledger: Sequence[LedgerEntry], sent: Iterable[UsedReference], round: int) -> list[LedgerEntry]:
-    """Enter the references that go to the generator in `round`, each under the concept it stands for, newest last."""
+    """Enter the references that go to the generator in `round`, each under the concept it stands for, newest last.
+
+    What no verdict named was searched for in place of what is missing, and stands for that.
+    """
     entries = {key(entry.concept.text): entry for entry in ledger}
+    unnamed = tuple(entry.concept.text for entry in missing(ledger))
     for reference in sent:
         k = key(reference.concept)
-        entry = entries.get(k) or LedgerEntry(concept=Concept(text=reference.concept), first_missing=round)
+        entry = entries.get(k) or LedgerEntry(
+            concept=Concept(text=reference.concept), first_missing=round, stands_for=unnamed
+        )
         before = tuple(used for used in entry.used if used.image != reference.image)
         entries[k] = entry.model_copy(update={"used": (*before, reference)})
     return list(entries.values())
 
 
-def used_for(ledger: Sequence[LedgerEntry], concept: Concept) -> frozenset[str]:
-    """SHA-256 of every reference already sent for a concept."""
+def missing(ledger: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """What verdicts named and is missing still."""
+    return [entry for entry in ledger if entry.resolved is None and not entry.stands_for]
+
+
+def used_for(ledger: Sequence[LedgerEntry], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
+    """SHA-256 of every reference already sent for a concept.
+
+    Args:
+        in_place: one that no verdict named is searched for in place of what is missing: what was sent for that in vain
+            counts, too.
+    """
     wanted = key(concept.text)
-    return frozenset(ref.image.sha256 for e in ledger if key(e.concept.text) == wanted for ref in e.used)
+    entries = [entry for entry in ledger if key(entry.concept.text) == wanted]
+    if in_place and all(entry.stands_for for entry in entries):
+        entries += missing(ledger)
+    return frozenset(ref.image.sha256 for entry in entries for ref in entry.used)
 
 
-def helpful(ledger: Sequence[LedgerEntry]) -> list[UsedReference]:
-    """The references that resolved their concepts, each picture once: sent again, so that what was won is not lost."""
+def helpful(ledger: Sequence[LedgerEntry], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
+    """The references that resolved their concepts, each picture once: sent again, so that what was won is not lost.
+
+    Args:
+        attempts: what was drawn: all references of a concept that the drawing which resolved it was sent are kept.
+    """
+    sent = {attempt.round: {used.image.sha256 for used in attempt.references} for attempt in attempts}
     once: dict[str, UsedReference] = {}
     for entry in ledger:
         if entry.resolved is not None and entry.used:
-            once.setdefault(entry.used[-1].image.sha256, entry.used[-1])
+            together = [used for used in entry.used if used.image.sha256 in sent.get(entry.resolved, ())]
+            for used in together or entry.used[-1:]:
+                once.setdefault(used.image.sha256, used)
     return [reference.model_copy(update={"choice": "kept"}) for reference in once.values()]

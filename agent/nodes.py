@@ -8,11 +8,11 @@ from typing import Any, Self, cast
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from imagerag.agent import clock, endings, ledger
+from imagerag.agent import asking_again, clock, endings, ledger
 from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.drawing import Draughtsman
-from imagerag.agent.errors import ImageRAGError, JudgeReplyError
+from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
 from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
 from imagerag.agent.journal import Journal
 from imagerag.agent.judge_images import check_images
@@ -33,7 +33,8 @@ from imagerag.agent.ports import (
 )
 from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
 from imagerag.agent.reranking import SecondLook
-from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
+from imagerag.agent.rooms import Rooms, missing_count, shown_at_most
+from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_counted
 from imagerag.agent.searching import search_words
 from imagerag.agent.selection import Selection, objection, offer
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
@@ -152,8 +153,9 @@ class Nodes:
         assert verdict is not None, "routing sends only judged attempts here"
         if runtime.context.retrieve_by == "prompt":
             return {"concepts": [], "concept_tries": len(TEMPERATURES)}  # nobody has to be asked what to search for
-        if verdict.missing:
-            return {"concepts": list(verdict.missing)}
+        named = [concept for concept in verdict.missing if says_something(concept.text)]
+        if named and not tried:
+            return {"concepts": named, "concept_tries": tries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
         shown = self._shown(state, attempt, runtime.context)
         image, subjects = await self._part(attempt.image), [await self._sent(reference) for reference in shown]
@@ -167,16 +169,20 @@ class Nodes:
                 lambda: self.judge.missing_concepts(
                     state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
                 ),
-                variation := extraction_variation(tried, self.judge.honours, seed=runtime.context.seed),
+                variation := extraction_variation(
+                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=asking_again.concepts_in_vain(state)
+                ),
             )
-            concepts = list(answer.concepts)
-        except JudgeReplyError:
-            concepts = []
-        tried += 1
+            concepts = [concept for concept in answer.concepts if says_something(concept.text)]
+        except (JudgeReplyError, RefusalError) as unnamed:
+            if isinstance(unnamed, RefusalError) and not asking_again.searched(state):
+                raise
+            concepts = []  # a further ask that is refused has named nothing; the run has its verdict
+        known = concepts and not asking_again.searched(state)  # what is named in place of them resolves nothing
         return {
             "concepts": concepts,
-            "concept_tries": tried if concepts or tries_left(tried, self.judge.honours) else len(TEMPERATURES),
-            "ledger": ledger.observe(state["ledger"], concepts, attempt.round) if concepts else state["ledger"],
+            "concept_tries": tries_counted(tried + 1, self.judge.honours),
+            "ledger": ledger.observe(state["ledger"], concepts, attempt.round) if known else state["ledger"],
             "calls": calls.made,
         }
 
@@ -193,10 +199,11 @@ class Nodes:
             sha256=attempt.image.sha256,
             verdict=attempt.verdict,
             subjects=[await self._sent(reference) for reference in self._shown(state, attempt, runtime.context)],
+            again=asking_again.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"
         queries = await writer.queries(state["concepts"]) if by_caption else writer.without(state["concepts"])
-        return {"queries": queries, "calls": calls.made}
+        return {"queries": asking_again.new_queries(queries, state), "calls": calls.made}
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
@@ -233,8 +240,15 @@ class Nodes:
 
     async def shortlist(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
-        room, by_hand = self._room(state, runtime.context), runtime.context.select
-        searches, chosen = shortlist(coming_searches(state), state.get("ledger") or [], room=room, by_hand=by_hand)
+        knobs = runtime.context
+        rooms = Rooms(
+            room=self._room(state, knobs),
+            each=knobs.references_per_concept,
+            missing=missing_count(state),
+            shown=shown_at_most(self.judge, len(always_sent(state))),
+        )
+        entries = state.get("ledger") or []
+        searches, chosen = shortlist(coming_searches(state), entries, rooms=rooms, by_hand=knobs.select)
         return {"searches": searches, "chosen": chosen}
 
     async def select(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
@@ -261,7 +275,8 @@ class Nodes:
         entries = state.get("ledger") or []
         sent = [*always_sent(state, runtime.context.likeness), *chosen]
         known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
-        kept = [reference for reference in ledger.helpful(entries) if reference.image.sha256 not in known]
+        helpful = ledger.helpful(entries, state.get("attempts") or [])
+        kept = [reference for reference in helpful if reference.image.sha256 not in known]
         references = [*sent, *kept[: room - len(chosen)]]
         drawn = await self._draw("regenerate", state, runtime, references)
         drawn["ledger"] = ledger.send(entries, chosen, coming_round(state))
@@ -352,7 +367,7 @@ class Nodes:
     async def _search(self, text: str, wanted: Filter, knobs: Knobs) -> Sequence[Hit]:
         if self.library is None:
             return []
-        hits = await search_words(self.library, text, k=knobs.candidates, filter=wanted, hybrid=knobs.hybrid)
+        hits = await search_words(self.library, text, k=looked_at(knobs), filter=wanted, hybrid=knobs.hybrid)
         # A threshold of the user's own, or none, goes for all libraries.
         return hits if knobs.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
 
@@ -401,6 +416,11 @@ class Nodes:
             caption=reference.caption,
             mask=(await self.blobs.for_models(reference.mask.sha256))[0] if reference.mask else None,
         )
+
+
+def looked_at(knobs: Knobs) -> int:
+    """Candidates of one search: at least as many as references are wanted."""
+    return max(knobs.candidates, knobs.references_per_concept)
 
 
 def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:

@@ -310,10 +310,17 @@ class Ranking(Reading):
     order: tuple[int, ...]
 
 
+def images_at_most(judge: object) -> int | None:
+    """How many images a judge can be shown at once, the judged one included; None is any number."""
+    most = getattr(judge, "max_images", None)
+    return most if isinstance(most, int) else None
+
+
 class Judge(Protocol):
     """Looks at pictures and says what it sees.
 
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
+    One attribute is optional: `max_images`, how many images it can be shown at once.
 
     One attribute is optional: `sees_references`. Where it is true, `subjects` of every method holds all images that the
     picture was drawn with, in the order they were sent (their `role` tells them apart), and `requirements` may have

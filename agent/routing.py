@@ -9,8 +9,8 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from imagerag.agent.asking_again import may_ask_again
 from imagerag.agent.intents import only_comparisons_fail
-from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.spending import requests_made, spent
 from imagerag.agent.state import RunState, coming_round, coming_searches, newest
 from imagerag.agent.types import Concept, Knobs, Query, Subject
@@ -41,35 +41,42 @@ async def after_critique(
     return "regenerate" if only_comparisons_fail(verdict) else "extract_concepts"
 
 
-async def after_extraction(state: RunState) -> Literal["write_captions", "extract_concepts"] | Sends:
-    """Ask again, hotter, until something is named or the tries are spent; then search with the prompt itself."""
-    if state["concepts"]:
-        return "write_captions"
-    return "extract_concepts" if state["concept_tries"] < len(TEMPERATURES) else with_prompt(state)
+async def after_extraction(
+    state: RunState, runtime: Runtime[Knobs]
+) -> Literal["write_captions", "extract_concepts", "finish"] | Sends:
+    """Write captions of what was named; where nothing was, look elsewhere."""
+    return "write_captions" if state["concepts"] else elsewhere(state, runtime.context)
 
 
-async def after_captions(state: RunState) -> Sends:
-    """One search per caption, in parallel."""
-    return _searches(state, state["queries"])
+async def after_captions(state: RunState, runtime: Runtime[Knobs]) -> Literal["extract_concepts", "finish"] | Sends:
+    """One search per caption, in parallel; where each of them was searched with before, look elsewhere."""
+    return _searches(state, state["queries"]) if state["queries"] else elsewhere(state, runtime.context)
 
 
 async def after_shortlist(
     state: RunState, runtime: Runtime[Knobs]
-) -> Literal["select", "regenerate", "generate", "finish"] | Sends:
-    """Draw with what passed, or let a human choose; if nothing passed, search with the prompt; then give up."""
+) -> Literal["select", "regenerate", "generate", "extract_concepts", "finish"] | Sends:
+    """Draw with what passed, or let a human choose; if nothing passed, look elsewhere."""
     if state.get("ending"):
         return "finish"
     if state["chosen"]:
         return "regenerate"
     if runtime.context.select and is_offered(state):
         return "select"
-    return with_prompt(state) if not searched_with_prompt(state) else empty_handed(state)
+    return elsewhere(state, runtime.context) if newest(state) else empty_handed(state)
 
 
 async def after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
     """Draw with what the human chose, or edit what they chose for that; choosing nothing is an answer too."""
     took = any(c.decision == "taken" for search in coming_searches(state) for c in search.candidates)
     return "regenerate" if state["chosen"] or took else empty_handed(state)
+
+
+def elsewhere(state: RunState, knobs: Knobs) -> Literal["extract_concepts", "finish"] | Sends:
+    """Nothing usable was named or found: ask again, hotter, until the tries are spent; search with the prompt; end."""
+    if may_ask_again(state, knobs):
+        return "extract_concepts"
+    return "finish" if searched_with_prompt(state) else with_prompt(state)
 
 
 def empty_handed(state: RunState) -> Literal["generate", "finish"]:

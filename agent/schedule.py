@@ -10,19 +10,22 @@ TEMPERATURES: Final = (0.0, 1 / 3, 5 / 6)
 """Sampling temperature of each try at naming the missing concepts (ImageRAG, section 3.2 and its released code)."""
 
 
-def extraction_variation(tried: int, honours: AbstractSet[Lever], *, seed: int) -> Variation:
+def extraction_variation(
+    tried: int, honours: AbstractSet[Lever], *, seed: int, in_vain: tuple[str, ...] = ()
+) -> Variation:
     """The next try at naming the missing concepts: hotter, or where temperature is refused, reseeded and reworded.
 
     Args:
         tried: how often the judge was asked already, from 0.
         honours: the levers this judge answers to.
         seed: the run's seed.
+        in_vain: what was searched for before, and is not to be named again.
     """
     if "temperature" in honours:
-        return Variation(attempt=tried, lever="temperature", temperature=TEMPERATURES[tried])
+        return Variation(attempt=tried, lever="temperature", temperature=TEMPERATURES[tried], in_vain=in_vain)
     if tried and honours:
-        return Variation(attempt=tried, lever="seed_and_wording", seed=seed + tried, wording=tried)
-    return Variation(attempt=tried)
+        return Variation(attempt=tried, lever="seed_and_wording", seed=seed + tried, wording=tried, in_vain=in_vain)
+    return Variation(attempt=tried, in_vain=in_vain)
 
 
 def tries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
@@ -30,12 +33,18 @@ def tries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
     return bool(honours) and tried < len(TEMPERATURES)
 
 
+def tries_counted(tried: int, honours: AbstractSet[Lever]) -> int:
+    """How many tries count as made after `tried`: all of them where another could not help."""
+    return tried if tries_left(tried, honours) else len(TEMPERATURES)
+
+
 def step_ceiling(knobs: Knobs, *, own: int = 0) -> int:
     """The most graph steps a run with these knobs can take: its recursion limit.
 
-    A round is at most: extraction tries, captions, retrieve, shortlist, retrieve with the prompt, shortlist, select,
-    regenerate, critique. Before the first: one such retrieval (`start="retrieve"`), generate and critique; after
-    the last, one more search that finds nothing, and finish. Each of the user's `own` nodes may work beside every one.
+    A round is at most: each extraction try with captions, retrieve and shortlist, then retrieve with the prompt,
+    shortlist, select, regenerate, critique. Before the first: one such retrieval (`start="retrieve"`), generate and
+    critique; after the last, one more search that finds nothing, and finish. Each of the user's `own` nodes may work
+    beside every one.
     """
-    searching = len(TEMPERATURES) + 1 + 2 + 2 + 1
+    searching = len(TEMPERATURES) * (1 + 1 + 2) + 2 + 1
     return (searching + 2 + knobs.max_rounds * (searching + 2) + searching + 1) * (1 + own)

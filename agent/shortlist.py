@@ -7,6 +7,7 @@ from typing import Literal
 from imagerag.agent import ledger as ledgers
 from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.rooms import Rooms
 from imagerag.agent.types import Candidate, Decision, LedgerEntry, LeftOut, Search, UsedReference
 
 FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
@@ -109,49 +110,49 @@ def left_out_of(
 
 
 def shortlist(
-    searches: Sequence[Search], ledger: Sequence[LedgerEntry], *, room: int, by_hand: bool
+    searches: Sequence[Search], ledger: Sequence[LedgerEntry], *, rooms: Rooms, by_hand: bool
 ) -> tuple[list[Search], list[UsedReference]]:
     """Decide every open candidate of a round's searches.
 
-    One reference per caption, in the order the concepts were named; a search with the prompt itself may fill all the
-    room, since it stands for everything the prompt asks for.
+    One reference per caption, in the order the concepts were named; then, while there is room, a second one for each,
+    and so on. A search with the prompt itself stands for everything that is missing.
 
     Args:
         searches: this round's, undecided candidates having `decision=None`.
-        room: how many references the generator still takes.
         by_hand: offer all that pass to a human instead of taking the best; without room there is nothing to offer.
 
     Returns:
         The searches, decided, and the references taken (none when they are offered instead).
     """
-    taken: dict[str, UsedReference] = {}
+    used = [ledgers.used_for(ledger, s.query.concept, in_place=s.query.by != "prompt") for s in searches]
+    taken: dict[str, tuple[int, Candidate]] = {}
+    for turn in range(0 if by_hand else rooms.turns(searches)):
+        for n, search in enumerate(searches):
+            if not rooms.left(search, taken=len(taken), turn=turn):
+                continue
+            free = (c for c in search.candidates if c.decision is None and c.image.sha256 not in used[n])
+            if found := next((c for c in free if c.image.sha256 not in taken), None):
+                taken[found.image.sha256] = n, found
+    offers = by_hand and rooms.room > 0
     decided: list[Search] = []
-    for search in searches:
-        used = ledgers.used_for(ledger, search.query.concept)
-        wanted = room if search.query.by == "prompt" else 1
-        candidates: list[Candidate] = []
-        for candidate in search.candidates:
-            free = min(wanted, room)
-            decision = candidate.decision or _decide(candidate, used, taken, by_hand=by_hand and room > 0, free=free)
-            if decision == "taken":
-                taken[candidate.image.sha256] = reference_of(candidate, search.query.concept.text, search.query.text)
-                wanted, room = wanted - 1, room - 1
-            candidates.append(candidate.model_copy(update={"decision": decision}))
-        decided.append(search.model_copy(update={"candidates": tuple(candidates)}))
-    return decided, list(taken.values())
+    for n, search in enumerate(searches):
+        candidates = tuple(_decided(c, n, used[n], taken, offers=offers) for c in search.candidates)
+        decided.append(search.model_copy(update={"candidates": candidates}))
+    chosen = [reference_of(c, searches[n].query.concept.text, searches[n].query.text) for n, c in taken.values()]
+    return decided, chosen
 
 
-def _decide(
-    candidate: Candidate, used: frozenset[str], taken: dict[str, UsedReference], *, by_hand: bool, free: int
-) -> Decision:
-    sha = candidate.image.sha256
-    if sha in used:
-        return "already_used"
-    if sha in taken:
-        return "near_duplicate"
-    if by_hand:
-        return "offered"
-    return "taken" if free > 0 else "reserve"
+def _decided(
+    candidate: Candidate, place: int, used: frozenset[str], taken: dict[str, tuple[int, Candidate]], *, offers: bool
+) -> Candidate:
+    sha, decision = candidate.image.sha256, candidate.decision
+    if decision is None and sha in used:
+        decision = "already_used"
+    elif decision is None and sha in taken:
+        decision = "taken" if taken[sha][0] == place else "near_duplicate"
+    elif decision is None:
+        decision = "offered" if offers else "reserve"
+    return candidate.model_copy(update={"decision": decision})
 
 
 def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand: bool = False) -> UsedReference:

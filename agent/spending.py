@@ -70,6 +70,7 @@ def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, parti
     )
     sent += len(content.get("masks") or [])
     text = sum(len(str(content[name]).encode()) for name in _TEXTS if content.get(name))
+    text += sum(len(words.encode()) for words in content.get("variation", {}).get("in_vain", ()))
     for image in images or []:
         if isinstance(image, list):
             text += _PER_IMAGE + sum(len(str(words).encode()) for words in image[2:])

@@ -75,6 +75,7 @@ class Variation(Value):
         temperature: sampling temperature in [0, 2]; None leaves the model's default.
         seed: seed for backends that honour one.
         wording: which of the prompt's wordings to use, 0 the first.
+        in_vain: what was searched for before it and found nothing usable: something else is to be named.
     """
 
     attempt: int = Field(default=0, ge=0)
@@ -82,6 +83,7 @@ class Variation(Value):
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = None
     wording: int = Field(default=0, ge=0)
+    in_vain: tuple[str, ...] = ()
 
 
 class Requirement(Value):
@@ -277,12 +279,14 @@ class Query(Value):
     Attributes:
         text: what is encoded and searched with.
         by: whether a caption is searched with, the concept's own words, or the prompt itself.
+        ask: which of the round's asks for concepts named it, 0 the first.
         note: what had to be done to the text, for instance that it was shortened to fit the encoder.
     """
 
     concept: Concept
     text: str
     by: Literal["caption", "concept", "prompt"] = "caption"
+    ask: int = Field(default=0, ge=0)
     note: str = ""
 
 
@@ -343,12 +347,14 @@ class LedgerEntry(Value):
         first_missing: the round in which it was first found missing.
         resolved: the round in which it was no longer missing; None while unresolved.
         used: the references sent for it, oldest first.
+        stands_for: the missing concepts that it was searched for in place of: it is resolved with the first of them.
     """
 
     concept: Concept
     first_missing: int = Field(ge=0)
     resolved: int | None = None
     used: tuple[UsedReference, ...] = ()
+    stands_for: tuple[str, ...] = ()
 
 
 class Call(Value):
@@ -496,6 +502,8 @@ class Knobs(Value):
     Attributes:
         max_rounds: how often to redraw at most.
         max_references: images sent with the prompt at most, subjects included; None is the generator's own limit.
+        references_per_concept: references taken for each missing concept at most. A search with the prompt itself takes
+            as many as searches for all that is missing would.
         threshold: cosine a reference must reach; "auto" is the library's calibrated one, "off" takes any.
         candidates: library images looked at per search.
         near_duplicate: cosine between two images from which one of them is passed over.
@@ -527,6 +535,7 @@ class Knobs(Value):
 
     max_rounds: int = Field(default=3, ge=0, le=20)
     max_references: int | None = Field(default=None, ge=1, le=16)
+    references_per_concept: int = Field(default=1, ge=1, le=16)
     threshold: Annotated[float, Field(ge=-1, le=1)] | Literal["auto", "off"] = "auto"
     candidates: int = Field(default=8, ge=1, le=100)
     near_duplicate: float = Field(default=0.97, ge=0, le=1.001)

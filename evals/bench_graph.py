@@ -21,6 +21,7 @@ from imagerag.agent import ledger
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Filter, ImagePart
 from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.rooms import Rooms
 from imagerag.agent.schedule import step_ceiling
 from imagerag.agent.shortlist import candidates_of, shortlist
 from imagerag.agent.types import ImageRef, Knobs, LedgerEntry, Query, Search, Setup, UsedReference, Variation
@@ -143,7 +144,7 @@ async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
             threshold = parts.library.threshold
             candidates = candidates_of(hits, threshold=threshold, near_duplicate=given.near_duplicate)
             searches.append(Search(round=number + 1, query=query, candidates=candidates, threshold=threshold))
-        _, references = shortlist(searches, entries, room=parts.generator.max_references, by_hand=False)
+        _, references = shortlist(searches, entries, rooms=Rooms(room=parts.generator.max_references), by_hand=False)
         entries = ledger.send(entries, references, number + 1)
     return drawn
 

@@ -144,14 +144,18 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
             "critique", decided(routing.after_critique), ["extract_concepts", "regenerate", "finish"]
         )
         .add_conditional_edges(
-            "extract_concepts", routing.after_extraction, ["extract_concepts", "write_captions", "retrieve"]
+            "extract_concepts",
+            decided(routing.after_extraction),
+            ["extract_concepts", "write_captions", "retrieve", "finish"],
         )
-        .add_conditional_edges("write_captions", routing.after_captions, ["retrieve"])
+        .add_conditional_edges(
+            "write_captions", decided(routing.after_captions), ["retrieve", "extract_concepts", "finish"]
+        )
         .add_edge("retrieve", "shortlist")
         .add_conditional_edges(
             "shortlist",
             decided(routing.after_shortlist),
-            ["select", "regenerate", "generate", "retrieve", "finish"],
+            ["select", "regenerate", "generate", "extract_concepts", "retrieve", "finish"],
         )
         .add_conditional_edges("select", routing.after_selection, ["regenerate", "generate", "finish"])
         .add_edge("regenerate", "critique")

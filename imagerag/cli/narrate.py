@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+from imagerag.agent.asking_again import how_asked
 from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Ending, Query, Search, UsedReference
 from imagerag.api import ImageRAG
 from imagerag.cli.story import (
@@ -18,7 +19,7 @@ from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine
 from imagerag.graphs.events import RunEvent
 from imagerag.graphs.settings import Settings
-from imagerag.report.words import attempt_title
+from imagerag.report.words import NAMED_NOTHING, NOTHING_NEW, attempt_title
 
 
 def opening(settings: Settings, source: str | None = None) -> str:
@@ -57,18 +58,20 @@ def _judged(update: dict[str, Any]) -> str:
 
 def _named(update: dict[str, Any]) -> str:
     concepts: list[Concept] = update.get("concepts") or []
-    return "; ".join(concept.text for concept in concepts) or "the judge could name nothing"
+    names = "; ".join(concept.text for concept in concepts) or NAMED_NOTHING
+    return ": ".join(filter(None, (how_asked(update.get("calls") or []), names)))
 
 
 def _captioned(update: dict[str, Any]) -> str:
     queries: list[Query] = update.get("queries") or []
-    return "; ".join(f"“{query.text}”" for query in queries)
+    return "; ".join(f"“{query.text}”" for query in queries) or NOTHING_NEW
 
 
 def _found(update: dict[str, Any]) -> str:
     searches: list[Search] = update.get("searches") or []
     last_resort = [search for search in searches if search.query.by == "prompt"]
-    return "; ".join(_result(search) for search in last_resort or searches)
+    newest = max((search.query.ask for search in searches), default=0)
+    return "; ".join(_result(s) for s in last_resort or searches if last_resort or s.query.ask == newest)
 
 
 def _result(search: Search) -> str:

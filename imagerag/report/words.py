@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from imagerag.agent.asking_again import how_asked
 from imagerag.agent.endings import missing_words
 from imagerag.agent.record import RunRecord
 from imagerag.agent.types import Attempt, Call, Candidate, Search, Verdict
@@ -71,12 +72,16 @@ def told(step: "Step") -> str:
         ending = step.changes.get("ending")
         return ending.after.reason if ending and ending.after else step.error or "failed"
     teller = _TOLD.get(step.node)
-    return (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
+    words = (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
+    return ": ".join(filter(None, (how_asked(step.calls), words)))
 
+
+NAMED_NOTHING: Final = "the judge could name nothing"
+NOTHING_NEW: Final = "nothing that was not searched with before"
 
 _NOTHING: Final = {
-    "write_captions": "the captions were there already",
-    "extract_concepts": "the judge could name nothing",
+    "write_captions": NOTHING_NEW,
+    "extract_concepts": NAMED_NOTHING,
     "critique": "the judge's answer changed nothing",
     "finish": "the run had its ending already",
 }

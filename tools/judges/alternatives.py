@@ -7,6 +7,9 @@ else the picture could be showing is the zero-shot question CLIP was made for (R
 import re
 from typing import Final
 
+from imagerag.agent.types import Requirement
+from imagerag.tools.judges.checklist import ADJECTIVES, DETERMINERS
+
 _GROUPS: Final = (
     ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "golden"),
     ("striped", "dotted", "checkered", "plain", "floral"),
@@ -53,3 +56,22 @@ def other_things(text: str) -> list[str]:
     words = set(re.findall(r"[\w'-]+", text.lower()))
     words |= {word.removesuffix("s") for word in words} | {word.removesuffix("es") for word in words}
     return [f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in NOUNS if noun not in words]
+
+
+def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
+    """A thing in more general words: without its properties, and then by its noun alone. A style has no others."""
+    if requirement.kind == "style":
+        return ()
+    head = _MORE.split(" ".join(requirement.text.lower().split()), maxsplit=1)[0]
+    words = re.findall(r"[\w'-]+", head)
+    before = words[:1] if words and words[0] in DETERMINERS else []
+    rest = [word for word in words[len(before) :] if word not in ADJECTIVES]
+    general = rest if wording == 1 else rest[-1:]
+    if not general or general == words[len(before) :]:
+        return ()
+    if before in (["a"], ["an"]):
+        before = ["an" if general[0][0] in "aeiou" else "a"]
+    return (Requirement(text=" ".join([*before, *general])),)
+
+
+_MORE: Final = re.compile(r"\s(?:of|with|in|on|at|from|that|which|without|for)\s")

@@ -2,15 +2,15 @@
 
 It works with any `Embedder`. What it cannot do, and does not claim: count (`two cats` is judged as one thing), read
 text in a picture, understand "no cars", or tell relations between things (who holds whom, what is left of what). One
-thing in the picture may meet several requirements that do not contradict each other. It is deterministic, so no
-variation changes its answers. It abstains only where nothing of a prompt can be checked at all; a requirement that
-cannot be checked is never met.
+thing in the picture may meet several requirements that do not contradict each other. It is deterministic and takes no
+temperature or seed; asked for what is missing in other words, it names it in other words. It abstains only where
+nothing of a prompt can be checked at all; a requirement that cannot be checked is never met.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from imagerag.agent.intents import concept_of
 from imagerag.agent.ports import FREE as FREE_OF_CHARGE
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagerag.tools.judges.views import Box, Regions
+
+Rewordings: TypeAlias = Callable[[Requirement, int], Sequence[Requirement]]
 
 FREE: Final = 0.0  # US dollars: it runs on the user's own machine
 _TIE: Final = 1e-4  # ratings closer than this are the same
@@ -68,10 +70,11 @@ class ClipJudge:
         unchecked: why a requirement cannot be told from any picture; empty where it can.
         comparisons: how it compares with pictures that were sent; by default whole pictures and their parts.
         split_edit: makes the checklist of a prompt that asks for a change; by default as of any.
+        reworded: other words for a requirement that is missing, by the wording asked for, from 1.
         identity: `provider:model`; by default `clip:` and the embedder's spec.
     """
 
-    honours: frozenset[Lever] = frozenset()
+    honours: frozenset[Lever] = frozenset({"wording"})
 
     def __init__(
         self,
@@ -90,10 +93,11 @@ class ClipJudge:
         unchecked: Callable[[Requirement], str] = unchecked,
         comparisons: Comparisons | None = None,
         split_edit: Callable[[str], Sequence[Requirement]] | None = None,
+        reworded: Rewordings = alternatives.reworded,
         identity: str | None = None,
     ) -> None:
         self._embedder, self._split, self._identity = embedder, split, identity
-        self._split_edit = split_edit or split
+        self._split_edit, self._reworded = split_edit or split, reworded
         self._comparisons = comparisons or whole_pictures(embedder, regions)
         self._eye = Eye(
             embedder=embedder,
@@ -154,11 +158,23 @@ class ClipJudge:
         variation: Variation,
         subjects: Sequence[ImagePart] = (),
     ) -> Missing:
-        """Name the requirements that are not met; none only when it finds all of them met."""
+        """Name the requirements that are not met; none only when it finds all of them met.
+
+        Asked in another wording, it names them in other words: what was searched in vain is not named again, nor what
+        is in the picture.
+        """
         asked = self._asked(prompt, subjects, [check.requirement for check in verdict.checks])
         findings = await self._findings(prompt, image, subjects, asked)
-        unmet = [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
+        unmet = _unmet(asked, findings)
         concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
+        if variation.wording and concepts:
+            known = {text.casefold() for text in variation.in_vain}
+            named = {concept.text for concept in concepts}
+            own = [requirement for requirement in unmet if requirement.text in named]
+            others = [other for requirement in own for other in self._reworded(requirement, variation.wording)]
+            asked = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in known)
+            findings = await self._eye.look(image.data, asked) if asked else []
+            concepts = tuple(Concept(text=other.text, kind=other.kind) for other in _unmet(asked, findings))
         return Missing(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
 
     async def captions(
@@ -234,6 +250,10 @@ class ClipJudge:
         while len(words) > 1 and self._embedder.count_tokens(" ".join(words)) > max_tokens:
             words.pop()
         return " ".join(words)
+
+
+def _unmet(asked: Sequence[Requirement], findings: Sequence[Finding]) -> list[Requirement]:
+    return [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
 
 
 def _verdict(asked: Sequence[Requirement], findings: Sequence[Finding], raw: str) -> Verdict:

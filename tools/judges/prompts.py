@@ -96,6 +96,9 @@ _DECIDE: Final = (
         "included? Say just yes or no."
     ),
 )
+WORDINGS: Final = 3
+"""How many wordings a question has."""
+
 _LIST: Final = (
     (
         "What does the prompt ask for that the picture lacks or gets wrong? Name each missing concept in a "

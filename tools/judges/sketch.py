@@ -14,6 +14,7 @@ from imagerag.tools.sketch.borrowing import untangle
 from imagerag.tools.sketch.editing import read_edits, requirements_of
 from imagerag.tools.sketch.foreign import is_known
 from imagerag.tools.sketch.language import Mention, parse
+from imagerag.tools.sketch.phrases import SYNONYMS
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
@@ -48,6 +49,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
         unchecked=unchecked,
         comparisons=sketch_comparisons(embedder),
         split_edit=edit_checklist,
+        reworded=reworded,
         identity="sketch",
     )
 
@@ -108,6 +110,40 @@ def near_misses(text: str) -> list[str]:
     rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
     rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
     return [rival.phrase() for rival in rivals if rival.phrase() != said.phrase()]
+
+
+def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
+    """The same thing in other words of this world: synonyms, another order. What means nothing here is left out.
+
+    It stays the same thing: a picture of a part of it would take its place in a drawing, and be no better.
+    """
+    reading = parse(requirement.text)
+    if reading.background and not reading.mentions:
+        texts = [f"{_synonym(reading.background, 1)} backdrop", f"{_synonym(reading.background, 2)} background"]
+    elif reading.mentions and reading.mentions[0].shape:
+        texts = _other_words(reading.mentions[0])
+    else:
+        return ()
+    others = [text for text in dict.fromkeys(map(article, texts)) if text != requirement.text.lower()]
+    return tuple(Requirement(text=text, kind=requirement.kind) for text in others[wording - 1 : wording])
+
+
+def _other_words(mention: Mention) -> list[str]:
+    """A thing in other orders, each with the next synonyms of its words."""
+    words = [word for word in (mention.colour, mention.pattern) if word]
+    forms = ("{adjectives} {shape}", "{shape} that is {joined}", "{shape}, {joined}")
+    forms = forms if words else ("{shape}", "{shape} shape", "simple {shape}")
+    found = []
+    for nth, form in enumerate(forms, start=1):
+        adjectives = [_synonym(word, nth) for word in words]
+        told = {"adjectives": " ".join(adjectives), "joined": " and ".join(adjectives)}
+        found.append(form.format(shape=_synonym(mention.shape or "", nth), **told))
+    return found
+
+
+def _synonym(word: str, nth: int) -> str:
+    others = SYNONYMS.get(word)
+    return others[(nth - 1) % len(others)] if others else word
 
 
 def wording(requirement: Requirement) -> str:

@@ -16,6 +16,7 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 from imagerag.tools.generators.pricing import times, words_tariff
 from imagerag.tools.judges import prompts, reading, rephrasing
+from imagerag.tools.judges.vlm_again import other_captions, other_concepts
 from imagerag.tools.judges.vlm_chat import Chat, Picture, Reply, Turn, told
 from imagerag.tools.judges.vlm_fused import CRITIQUE, majority, read_critique, settled, verdict_of
 from imagerag.tools.judges.vlm_image_limits import CountsImages, ask_with_images
@@ -25,6 +26,9 @@ from imagerag.tools.judges.vlm_turns import NEXT_ANSWER, decided, joined, listed
 from imagerag.tools.specs import with_options
 
 LONGEST_SIDE: Final = 1024
+
+REPEATED: Final = 1 / 3
+"""Sampling temperature of votes that are asked for in words that were used before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,11 @@ class VlmJudge:
         return times(words_tariff(self.chat), self.votes)
 
     sees_references: ClassVar[bool] = True
+
+    @property
+    def max_images(self) -> int | None:
+        """How many pictures the model is shown at once, as far as is known; more than that go on one sheet."""
+        return getattr(self.chat, "max_images", None)
 
     @property
     def honours(self) -> frozenset[Lever]:
@@ -124,7 +133,10 @@ class VlmJudge:
             JudgeReplyError: the answer is no list of concepts.
         """
         shown = await self._shown(prompt, image, subjects)
-        turns = [*decided(shown, verdict, subjects), user(prompts.list_missing(variation.wording))]
+        turns = [
+            *decided(shown, verdict, subjects),
+            user(prompts.list_missing(variation.wording), *other_concepts(variation.in_vain)),
+        ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         return Missing(concepts=reading.concepts(reply.text), raw=reply.text, **told(reply))
 
@@ -156,7 +168,8 @@ class VlmJudge:
         before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
             before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
-        turns = joined([*before, user(prompts.write_captions(concepts, words=words, wording=variation.wording))])
+        question = prompts.write_captions(concepts, words=words, wording=variation.wording)
+        turns = joined([*before, user(question, *other_captions(variation.in_vain))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = reading.captions(reply.text, len(concepts))
         return Captions(captions=found, raw=reply.text, **told(reply))
@@ -264,7 +277,10 @@ class VlmJudge:
             if done():
                 return nth
             seed = (first.seed or 0) + nth
-            other = first.model_copy(update={"seed": seed, "wording": first.wording + nth})
+            # At temperature 0 the same words get the same answer, which would be counted twice.
+            temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
+            told = {"seed": seed, "wording": first.wording + nth, "temperature": temperature}
+            other = first.model_copy(update=told)
             try:
                 await again(other)
             except (JudgeReplyError, BackendError):

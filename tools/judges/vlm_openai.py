@@ -48,6 +48,9 @@ LONGEST_ANSWER: Final = 16_384
 """Tokens, thoughts included, that a model paid by their number may answer with where nothing else is said: several
 times what a verdict takes, and what an answer costs at most is known before it is asked for."""
 
+DECIDING: Final = 0.0
+"""Sampling temperature of decisions, verdicts and captions, as ImageRAG's."""
+
 _PIXELS: ContextVar[Mapping[str, Picture] | None] = ContextVar("imagerag_pixels", default=None)
 _BY_HASH: Final = "sha256:"
 _FINAL: Final = (RefusalError, QuotaError, AuthError)
@@ -63,7 +66,8 @@ class OpenAIChat:
         account: where it is served, and the key.
         timeout_s: for a whole answer, in seconds.
         detail: "low", "high" or "auto" for services that know it; None leaves it out.
-        temperature: what is asked with where a question does not say; None leaves it to the model.
+        temperature: what is asked with where a question does not say; None is 0 for models that take one, and leaves it
+            to the others.
         max_tokens: how long an answer may be; None leaves it to the service, where that costs nothing (see
             `answer_tokens`).
         price: makes `cost_usd` of the usage that the service reports.
@@ -131,6 +135,13 @@ class OpenAIChat:
         self._images_taken = max(self._images_taken, count)
         self._image_limit = limit if self._image_limit is None else self._image_limit
 
+    @property
+    def _temperature(self) -> float | None:
+        """What is asked with where a question does not say: the same picture is to be judged the same again."""
+        if self.temperature is None and "temperature" in self.honours:
+            return DECIDING
+        return self.temperature
+
     async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
         """Continue the conversation by one answer, in the best form this server is known to take.
 
@@ -150,7 +161,7 @@ class OpenAIChat:
             try:
                 message = await self._invoke(asked, options, without)
                 self._images_taken = max(self._images_taken, len(_pictures(turns)))
-                return self._reply(message, used)
+                return self._reply(message, _with(used, options))
             except Exception as error:
                 form, again = refused_form(error, sent), unkept_form(error, sent)
                 fewer = self._fewer(error, asked)
@@ -193,7 +204,7 @@ class OpenAIChat:
         """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
 
         Other words are the caller's part, who reads `honours`. Only the very call that proves the refusal comes here
-        with a temperature, and that is the first of a schedule.
+        with a temperature: the first of a schedule, or the first of a process that goes on with a run.
         """
         if variation.temperature is None or "temperature" in self.honours:
             return variation
@@ -204,7 +215,7 @@ class OpenAIChat:
 
     def _options(self, schema: Schema | None, variation: Variation, without: AbstractSet[str]) -> dict[str, Any]:
         options: dict[str, Any] = {}
-        temperature = self.temperature if variation.temperature is None else variation.temperature
+        temperature = self._temperature if variation.temperature is None else variation.temperature
         if temperature is not None and "temperature" not in without:
             options["temperature"] = temperature
         if variation.seed is not None and "seed" not in without:
@@ -317,6 +328,11 @@ def declared_temperature(model: str) -> bool:
     name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model.rpartition("/")[2])
     profile: Mapping[str, Any] = ChatOpenAI(model=name, api_key="none").profile or {}  # type: ignore[arg-type]
     return bool(profile.get("temperature", True))
+
+
+def _with(variation: Variation, options: Mapping[str, Any]) -> Variation:
+    """The variation with the temperature that was really sent."""
+    return variation.model_copy(update={"temperature": options.get("temperature")})
 
 
 def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str, str]:

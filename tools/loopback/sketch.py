@@ -15,7 +15,7 @@ from imagerag.tools.loopback.record import Recorded
 from imagerag.tools.loopback.rendering import media_type_of
 from imagerag.tools.loopback.replies import ImageShape, Reply
 from imagerag.tools.loopback.sketch_templates import Named, read_back
-from imagerag.tools.loopback.sketch_words import Seen, answer_text, asks_preference, question_of
+from imagerag.tools.loopback.sketch_words import Question, Seen, answer_text, asks_preference, question_of
 from imagerag.tools.sketch.rephrasing import rephrased
 
 Made = TypeVar("Made")
@@ -83,6 +83,8 @@ class SketchAnswers:
         if asks_preference(request) and len(parts) > 1:
             preference = _now(self._looker.compare(question.prompt, parts[-2], parts[-1]))
             return answer_text(request, question, Seen(better=preference.better))
+        if question.about == "missing" and question.searched:
+            return answer_text(request, question, self._other_words(question, parts))
         kinds = [*question.kinds, *["content"] * len(question.requirements)]
         numbers = {text: n for n, text in enumerate(question.requirements)}
         requirements = [_requirement(text, kinds[n], len(parts) - 1) for text, n in numbers.items()]
@@ -102,6 +104,16 @@ class SketchAnswers:
         if concepts and not all(concept.caption for concept in concepts):
             captions = _now(judge.captions(prompt, concepts, max_tokens=64, variation=first)).captions
         return Seen(verdict=verdict, concepts=concepts, captions=captions)
+
+    def _other_words(self, question: Question, parts: Sequence[ImagePart]) -> Seen:
+        """What else could be searched for: the judge's next words for what is missing that were not searched yet."""
+        verdict = self._look(question.prompt, parts, ()).verdict
+        for wording in (1, 2):
+            asked = Variation(attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched)
+            named = self._looker.missing_concepts(question.prompt, parts[-1], verdict=verdict, variation=asked)
+            if concepts := _now(named).concepts:
+                return Seen(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
+        return Seen(verdict=verdict)
 
     def _captioned(self, prompt: str, texts: Sequence[str]) -> Seen:
         concepts = tuple(Concept(text=text) for text in texts)

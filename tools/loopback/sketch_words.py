@@ -35,6 +35,7 @@ _GROUPS: Final = [
 ]
 _LISTED: Final = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+?)\s*$", re.MULTILINE)
 _CHECKLIST: Final = re.compile(r"^\W*(?:checklist|requirements|concepts)\W*$", re.IGNORECASE | re.MULTILINE)
+_SEARCHED: Final = re.compile(r'^SEARCH: ("(?:[^"\\]|\\.)*")', re.MULTILINE)
 _KIND: Final = re.compile(r"^\[(content|style|likeness|kept)\]\s+")
 _SENT: Final = re.compile(r"(?:^|\n)Picture \d+, (the original|somebody's own|a reference)\.")
 _ROLES: Final = {"the original": "edit", "somebody's own": "subject", "a reference": "reference"}
@@ -53,6 +54,7 @@ class Question:
         kinds: of the requirements, where they are said.
         sent: what each image is for that the judged one was drawn with, in their order.
         about: what an unstructured question is about.
+        searched: what it says was searched for in vain.
     """
 
     prompt: str
@@ -60,6 +62,7 @@ class Question:
     kinds: tuple[str, ...] = ()
     sent: tuple[str, ...] = ()
     about: About = "decision"
+    searched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def question_of(request: Recorded) -> Question:
         about = "captions"
     elif "missing" in words or "difference" in words:
         about = "missing"
-    return Question(prompt, listed, kinds, sent, about)
+    searched = tuple(map(json.loads, _SEARCHED.findall(request.prompt)))
+    return Question(prompt, listed, kinds, sent, about, searched)
 
 
 def _prompt_in(found: re.Match[str]) -> str:
