@@ -61,13 +61,11 @@ def used_for(ledger: Sequence[LedgerEntry], concept: Concept, *, in_place: bool 
     """SHA-256 of every reference already sent for a concept.
 
     Args:
-        in_place: one that no verdict named is searched for in place of what is missing: what was sent for that in vain
-            counts, too.
+        in_place: it is searched for in place of what is missing: what was sent for that in vain counts, too.
     """
     wanted = key(concept.text)
     entries = [entry for entry in ledger if key(entry.concept.text) == wanted]
-    if in_place and all(entry.stands_for for entry in entries):
-        entries += missing(ledger)
+    entries += missing(ledger) if in_place else []
     return frozenset(ref.image.sha256 for entry in entries for ref in entry.used)
 
 

@@ -124,7 +124,7 @@ def shortlist(
     Returns:
         The searches, decided, and the references taken (none when they are offered instead).
     """
-    used = [ledgers.used_for(ledger, s.query.concept, in_place=s.query.by != "prompt") for s in searches]
+    used = [ledgers.used_for(ledger, s.query.concept, in_place=s.query.ask > 0) for s in searches]
     taken: dict[str, tuple[int, Candidate]] = {}
     for turn in range(0 if by_hand else rooms.turns(searches)):
         for n, search in enumerate(searches):

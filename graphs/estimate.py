@@ -109,8 +109,9 @@ def estimate(
     redraws = knobs.max_rounds if library and room else 0
     searches = min(knobs.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
     drawings, looks = redraws + (not initial_image), redraws + 1
-    named = len(TEMPERATURES) if judge.honours else 1
+    named = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
     again, stepwise = tries - 1, knobs.judge_mode == "stepwise"
+    captions = searches * named * (2 * READABLE + again)
     shown = 1 + subjects + (room if redraws and sees_references(judge) else 0)
     text = len(prompt.encode())
     roles = [
@@ -118,7 +119,7 @@ def estimate(
               mask + subjects + (room if redraws else 0)),
         _role(judge, "judge.critique", looks, looks * (READABLE + again), knobs, text, shown),
         _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, knobs, text, shown),
-        _role(judge, "judge.captions", searches * stepwise, searches * (2 * READABLE + again), knobs, text, shown),
+        _role(judge, "judge.captions", searches * stepwise, captions, knobs, text, shown),
         _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
     ]  # fmt: skip
     if drawings and images_wanted(judge, generator, knobs, shown):
@@ -126,7 +127,8 @@ def estimate(
     backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
     if reranker is not None and reranker.looks and library:
         ahead = knobs.start == "retrieve" and not initial_image
-        most = (searches * (LOOKED_AT + 1) + ahead) * tries  # the searches by caption, and one with the prompt itself
+        # Of each ask the searches by caption, and one with the prompt itself.
+        most = (searches * (named * LOOKED_AT + 1) + ahead) * tries
         sent = text + (knobs.candidates + 1) * CAPTION_BYTES
         roles.append(_role(reranker, "rerank", searches + ahead, most, knobs, sent, knobs.candidates))
         backends.append(reranker)

@@ -62,6 +62,7 @@ class Settings(BaseModel):
         embedder: encoder spec for libraries that are made new; one that exists knows its own.
         library: the library references come from.
         reranker: what puts candidates that passed into another order; None leaves them by similarity.
+        references_per_concept: references taken for each missing concept at most, where a run does not say.
         source: where the preset came from, to be said aloud.
         origins: where each setting that has a value came from, by its name.
     """
@@ -76,6 +77,7 @@ class Settings(BaseModel):
     embedder: Spec
     library: str | None = None
     reranker: Spec | None = None
+    references_per_concept: int = Field(default=1, ge=1, le=16)
     source: str = "default"
     origins: Mapping[str, str] = Field(default_factory=dict)
 

@@ -75,6 +75,7 @@ class ImageRAG(GoingOn):
         initial_image: Image | None = None,
         max_rounds: int = 3,
         max_references: int | None = None,
+        references_per_concept: int | None = None,
         threshold: float | Literal["auto", "off"] = "auto",
         candidates: int = 8,
         hybrid: bool = False,
@@ -112,6 +113,7 @@ class ImageRAG(GoingOn):
             initial_image: an image to start from instead of drawing the first.
             max_rounds: redrawings at most, 0 to 20.
             max_references: images sent with the prompt at most, subjects included, 1 to 16.
+            references_per_concept: references for each missing concept at most, 1 to 16; None is what is set, else 1.
             threshold: cosine in [-1, 1] a reference must reach; "auto" is the library's calibrated one.
             candidates: library images looked at per search, 1 to 100.
             hybrid: rank by the words of captions and titles too, beside similarity; the threshold stays one of
@@ -140,9 +142,11 @@ class ImageRAG(GoingOn):
         Raises:
             UsageError: something asked for cannot be.
         """
+        each = self.settings.references_per_concept if references_per_concept is None else references_per_concept
         knobs = make_knobs(
             max_rounds=max_rounds,
             max_references=max_references,
+            references_per_concept=each,
             threshold=threshold,
             candidates=candidates,
             hybrid=hybrid,
@@ -204,7 +208,8 @@ class ImageRAG(GoingOn):
 
         own = OwnPictures(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
         await own.check()
-        given = {name: value for name, value in options.items() if value is not None and name != "run_id"}
+        given = {"references_per_concept": self.settings.references_per_concept}
+        given |= {name: value for name, value in options.items() if value is not None and name != "run_id"}
         setup = self._setup(library, make_knobs(size=parse_size(size), **given), deadline_s)
         return await estimate_setup(
             self.wiring,

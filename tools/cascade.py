@@ -36,6 +36,7 @@ from imagerag.agent.ports import (
     ReferenceTemplate,
     Tariff,
     can_edit,
+    images_at_most,
     sees_references,
     takes_mask,
     tariff_of_all,
@@ -211,6 +212,12 @@ class CascadeJudge(_Cascade[Judge]):
     def sees_references(self) -> bool:
         """Whether all do."""
         return all(sees_references(member) for member in self.members)
+
+    @property
+    def max_images(self) -> int | None:
+        """What every member can be shown at once."""
+        known = [most for member in self.members if (most := images_at_most(member)) is not None]
+        return min(known, default=None)
 
     async def critique(
         self,

@@ -30,6 +30,7 @@ OPTIONS: Final = frozenset(
         "library", "subjects", "edit", "edit_library", "likeness", "mask", "mask_feather", "initial_image",
         "max_rounds", "max_references",
         "threshold", "candidates", "hybrid",
+        "references_per_concept",
         "judge_mode", "start", "seed", "size", "where", "tags", "licences", "journal", "max_calls", "max_cost_usd",
         "assume_cost_usd_per_call", "deadline_s", "patience_s",
     }

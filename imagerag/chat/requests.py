@@ -191,6 +191,9 @@ class GenerateImage(Request):
     max_references: int | None = Field(
         default=None, ge=1, le=16, description="Pictures sent with the prompt at most. Leave out for the usual number."
     )
+    references_per_concept: int | None = Field(
+        default=None, ge=1, le=16, description="Pictures for each thing that is missing at most. Leave out for one."
+    )
     select: bool = Field(
         default=False,
         description="Stop when references are found and let the user choose; answer with continue_run(choose=...).",

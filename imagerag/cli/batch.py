@@ -70,6 +70,9 @@ TECHNICAL, BUDGET = 1, 5
 @click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with a prompt at most, 1 to 16.")
 @click.option(
+    "--references-per-concept", type=int, metavar="N", help="References for each missing concept, 1 to 16 (usually 1)."
+)
+@click.option(
     "--threshold",
     metavar="auto|off|COSINE",
     callback=optional_threshold,

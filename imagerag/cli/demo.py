@@ -25,6 +25,9 @@ from imagerag.store.output_folder import only_writer
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
 """The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""
 
+ESCALATING: Final = "a red solid heart and a black ringed hexagon on a mint background"
+"""The catalogue has no such hexagon: the judge is asked twice more for other words, and then the prompt is searched."""
+
 FILES: Final = ("initial.png", "final.png", "final.png.json", "sheet.png", "report.html", "run.json")
 
 HONEST: Final = (
@@ -38,14 +41,16 @@ HONEST: Final = (
 @click.option("--out", metavar="DIR", default="imagerag-demo", show_default=True, help="Where the files go.")
 @overwrite_option
 @click.option("--seed", type=int, default=0, metavar="N", help="Another seed, another arrangement.")
+@click.option("--escalate", is_flag=True, help="A prompt nothing is found for: see how it is asked again, and ends.")
 @json_option
 @pass_globals
-def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> int:
+def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_json: bool) -> int:
     """Run the whole method offline: no key, no GPU, no download.
 
     Draws a prompt that holds something the painter does not know, and shows how it is found and drawn. Writes
     initial.png, final.png, sheet.png, report.html and run.json.
     """
+    prompt = ESCALATING if escalate else PROMPT
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {out} is a file; the demo writes several into a folder")
@@ -60,13 +65,13 @@ def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> in
                 "",
                 *(dim(line) for line in HONEST),
                 "",
-                f"prompt  {bold(PROMPT)}",
+                f"prompt  {bold(prompt)}",
                 *first_time(rag),
             ]
         )
     try:
         with only_writer(folder):
-            record = asyncio.run(_run(rag, seed, folder, told=not as_json))
+            record = asyncio.run(_run(rag, prompt, seed, folder, told=not as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("imagerag: stopped; imagerag runs lists what there is", err=True)
         return STOPPED
@@ -77,9 +82,9 @@ def demo_command(globals_: Globals, /, out: str, seed: int, as_json: bool) -> in
     return exit_code(record)
 
 
-async def _run(rag: ImageRAG, seed: int, folder: Path, *, told: bool) -> RunRecord:
+async def _run(rag: ImageRAG, prompt: str, seed: int, folder: Path, *, told: bool) -> RunRecord:
     tell, record = Fully(), None
-    async for event in rag.stream(PROMPT, seed=seed):
+    async for event in rag.stream(prompt, seed=seed):
         if told:
             say_all(tell(event))
         record = event.record or record
@@ -117,8 +122,10 @@ def whats_next(record: RunRecord, folder: Path) -> list[str]:
         ('imagerag generate "a black solid hexagon" --library sketch', "something neither knows: it has to say so"),
         ("imagerag index PICTURES --library mine", "a library of your own pictures"),
     ]
-    if record.outcome is not Outcome.ALIGNED:
-        tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
+    if record.prompt != ESCALATING:
+        tries.insert(2, ("imagerag demo --escalate", "what is done where nothing is found"))
+        if record.outcome is not Outcome.ALIGNED:
+            tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
     return [*lines, "try next", *table([[command, dim(told)] for command, told in tries])]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Knobs
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.files import all_fresh, overwrite_option
@@ -123,6 +124,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
             given["generator"] or ("sketch" if sketch else settings.generator),
             given["judge"] or ("sketch" if sketch else settings.judge),
             given["library"] or own or settings.library,
+            Knobs(references_per_concept=settings.references_per_concept),
         ),
         metrics=tuple(metrics),
         shard=Shard.parse(given["shard"]),

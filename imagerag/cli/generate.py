@@ -56,6 +56,9 @@ READ_AT_MOST = 1_000_000
 @click.option("--mask-feather", type=int, default=0, metavar="PX", help="Fade over so many pixels inside of the mask.")
 @click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
+@click.option(
+    "--references-per-concept", type=int, metavar="N", help="References for each missing concept, 1 to 16 (usually 1)."
+)
 @threshold_option
 @click.option("--candidates", type=int, default=8, metavar="K", help="Pictures looked at per search, 1 to 100.")
 @hybrid_option

@@ -30,6 +30,9 @@ from imagerag.cli.runs import named
 @click.option("--library", metavar="NAME", help="Another library.")
 @click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
 @click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
+@click.option(
+    "--references-per-concept", type=int, metavar="N", help="References for each missing concept, 1 to 16 (usually 1)."
+)
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most, with those before STEP.")
 @click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
 @assume_option

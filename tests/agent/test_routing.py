@@ -85,16 +85,18 @@ async def test_an_attempt_that_was_not_judged_is_not_improved() -> None:
 
 
 async def test_the_judge_is_asked_as_often_as_there_are_temperatures_and_then_the_prompt_is_searched_with() -> None:
-    assert await routing.after_extraction(state(concepts=[Concept(text="a heart")])) == "write_captions"
+    drawn = {"attempts": [attempt(False)]}
+    named = state(**drawn, concepts=[Concept(text="a heart")])
+    assert await routing.after_extraction(named, under()) == "write_captions"
     for tries in range(1, len(TEMPERATURES)):
-        assert await routing.after_extraction(state(concept_tries=tries)) == "extract_concepts"
-    (task,) = sent(await routing.after_extraction(state(concept_tries=len(TEMPERATURES))))
+        assert await routing.after_extraction(state(**drawn, concept_tries=tries), under()) == "extract_concepts"
+    (task,) = sent(await routing.after_extraction(state(**drawn, concept_tries=len(TEMPERATURES)), under()))
     assert task["query"].by == "prompt"
 
 
 async def test_each_caption_has_a_search_and_each_search_its_place_among_them() -> None:
     queries = [Query(concept=Concept(text=text), text=text) for text in ("x", "y")]
-    tasks = sent(await routing.after_captions(state(queries=queries)))
+    tasks = sent(await routing.after_captions(state(queries=queries), under()))
     assert [(task["query"].text, task["place"]) for task in tasks] == [("x", [0, 2]), ("y", [1, 2])]
 
 
@@ -123,9 +125,19 @@ async def test_after_the_shortlist() -> None:
     assert await routing.after_shortlist(ended, under()) == "finish"
     offered = state(**drawn, searches=[search("x", decision="offered")])
     assert await routing.after_shortlist(offered, under(select=True)) == "select"
-    passed_over = state(**drawn, searches=[search("x", decision="already_used")])
+    in_vain = {**drawn, "searches": [search("x", decision="already_used")]}
+    assert await routing.after_shortlist(state(**in_vain, concept_tries=1), under(select=True)) == "extract_concepts"
+    passed_over = state(**in_vain, concept_tries=len(TEMPERATURES))
     (task,) = sent(await routing.after_shortlist(passed_over, under(select=True)))
     assert task["query"].by == "prompt"
+
+
+async def test_captions_that_were_searched_with_before_are_no_search_but_another_ask() -> None:
+    asked = state(attempts=[attempt(False)], searches=[search("x", decision="below_threshold")], queries=[])
+    assert await routing.after_captions({**asked, "concept_tries": 2}, under()) == "extract_concepts"
+    assert sent(await routing.after_captions({**asked, "concept_tries": 3}, under()))[0]["query"].by == "prompt"
+    whole = [search("x", decision="below_threshold"), search("a scene", decision="below_threshold")]
+    assert await routing.after_captions({**asked, "searches": whole, "concept_tries": 3}, under()) == "finish"
 
 
 @pytest.mark.parametrize(("attempts", "step"), [([attempt(False)], "finish"), ([], "generate")])

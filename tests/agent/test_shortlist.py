@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.rooms import Rooms
 from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
 from imagerag.agent.types import Candidate, Concept, ImageRef, LedgerEntry, Query, Search, UsedReference
 
@@ -39,33 +40,37 @@ def test_the_threshold_itself_passes_and_off_lets_all_pass() -> None:
 
 
 def test_one_reference_a_caption_until_the_generator_is_full() -> None:
-    decided, chosen = shortlist([search("x", "a", "b"), search("y", "c"), search("z", "d")], [], room=2, by_hand=False)
+    decided, chosen = shortlist(
+        [search("x", "a", "b"), search("y", "c"), search("z", "d")], [], rooms=Rooms(room=2), by_hand=False
+    )
     assert decisions(decided) == [["taken", "reserve"], ["taken"], ["reserve"]]
     assert [(ref.image, ref.concept) for ref in chosen] == [(image("a"), "x"), (image("c"), "y")]
 
 
-def test_a_search_with_the_prompt_may_fill_all_the_room() -> None:
-    decided, chosen = shortlist([search("p", "a", "b", "c", by="prompt")], [], room=2, by_hand=False)
-    assert decisions(decided) == [["taken", "taken", "reserve"]]
-    assert len(chosen) == 2
+def test_a_search_with_the_prompt_takes_as_many_as_searches_for_all_that_is_missing_would() -> None:
+    for missing, room, taken in ((1, 9, 1), (2, 9, 2), (9, 2, 2)):
+        rooms = Rooms(room=room, missing=missing)
+        decided, chosen = shortlist([search("p", "a", "b", "c", by="prompt")], [], rooms=rooms, by_hand=False)
+        assert decisions(decided) == [["taken"] * taken + ["reserve"] * (3 - taken)]
+        assert len(chosen) == taken
 
 
 def test_what_was_sent_for_a_concept_before_is_not_sent_for_it_again() -> None:
     used = UsedReference(image=image("a"), concept="x")
     ledger = [LedgerEntry(concept=Concept(text="x"), first_missing=0, used=(used,))]
-    decided, chosen = shortlist([search("x", "a", "b"), search("y", "a")], ledger, room=3, by_hand=False)
+    decided, chosen = shortlist([search("x", "a", "b"), search("y", "a")], ledger, rooms=Rooms(room=3), by_hand=False)
     assert decisions(decided) == [["already_used", "taken"], ["taken"]]
     assert [ref.image for ref in chosen] == [image("b"), image("a")]
 
 
 def test_two_captions_never_take_the_same_image() -> None:
-    decided, chosen = shortlist([search("x", "a"), search("y", "a", "b")], [], room=3, by_hand=False)
+    decided, chosen = shortlist([search("x", "a"), search("y", "a", "b")], [], rooms=Rooms(room=3), by_hand=False)
     assert decisions(decided) == [["taken"], ["near_duplicate", "taken"]]
     assert len({ref.image for ref in chosen}) == len(chosen) == 2
 
 
 def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken_in_their_order() -> None:
-    offered, none = shortlist([search("x", "a", "b"), search("y", "c")], [], room=1, by_hand=True)
+    offered, none = shortlist([search("x", "a", "b"), search("y", "c")], [], rooms=Rooms(room=1), by_hand=True)
     assert none == []
     decided, chosen = choose_by_hand(offered, [image("c").sha256, image("a").sha256, "f" * 64])
     assert decisions(decided) == [["taken", "rejected_by_hand"], ["taken"]]
@@ -76,7 +81,7 @@ def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken
 
 
 def test_without_room_nothing_is_offered_for_nothing_could_be_chosen() -> None:
-    decided, chosen = shortlist([search("x", "a")], [], room=0, by_hand=True)
+    decided, chosen = shortlist([search("x", "a")], [], rooms=Rooms(room=0), by_hand=True)
     assert (decisions(decided), chosen) == ([["reserve"]], [])
 
 
@@ -138,7 +143,7 @@ def test_nothing_is_undecided_nothing_is_sent_twice_and_the_limit_holds(
         first_missing=0,
         used=tuple(UsedReference(image=image(n), concept="concept 0") for n in used),
     )
-    decided, chosen = shortlist(searches, [entry], room=room, by_hand=by_hand)
+    decided, chosen = shortlist(searches, [entry], rooms=Rooms(room=room), by_hand=by_hand)
     shas = [ref.image.sha256 for ref in chosen]
     assert len(shas) == len(set(shas)) <= (0 if by_hand else room)
     assert all(decision is not None for row in decisions(decided) for decision in row)

@@ -220,13 +220,14 @@ async def test_the_estimate_is_reached_by_a_run_in_which_everything_goes_wrong(b
     bench.library.plant("short")
     bench.generator.enqueue(*[lost, lost, None] * 2)
     bench.judge.enqueue(*[lost, gibberish, lost, False] * 2)
-    bench.judge.enqueue_missing(*[lost, lost, []] * 2, lost, lost, ["a heart"])
-    bench.judge.enqueue_captions(gibberish, ["very long " * 30], lost, gibberish, lost, ["short"])
+    for concept, caption in (("a heart", "brief"), ("a moon", "terse"), ("an organ", "short")):
+        bench.judge.enqueue_missing(lost, lost, [concept])
+        bench.judge.enqueue_captions(gibberish, ["very long " * 30], lost, gibberish, lost, [caption])
     bench.judge.enqueue_preferences("second", "first")
     found = estimate(Knobs(max_rounds=1), generator=bench.generator, judge=bench.judge)
     record = await bench.run(max_rounds=1)
     assert record.calls == {role.role: role.at_most for role in found.roles}
-    assert len(record.call_log) == found.calls_at_most == 31
+    assert len(record.call_log) == found.calls_at_most == 43
     assert (record.outcome, record.best_attempt) == (Outcome.BEST_EFFORT, 1)
 
 

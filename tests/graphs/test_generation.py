@@ -76,8 +76,10 @@ async def test_a_reference_that_did_not_help_is_not_sent_again_and_the_loop_conv
     record = await bench.run(max_rounds=10)
     assert [[ref.image for ref in a.references] for a in record.attempts] == [[], [first], [second]]
     assert record.outcome is Outcome.NO_USABLE_REFERENCE
-    assert bench.path[-7:] == [
-        "extract_concepts", "write_captions", "retrieve", "shortlist", "retrieve", "shortlist", "finish",
+    assert bench.path[-11:] == [
+        "extract_concepts", "write_captions", "retrieve", "shortlist",
+        "extract_concepts", "write_captions", "extract_concepts", "write_captions",  # the judge names nothing else
+        "retrieve", "shortlist", "finish",
     ]  # fmt: skip
 
 
@@ -106,8 +108,9 @@ async def test_nothing_passes_then_the_prompt_itself_is_searched_with(bench):
     bench.judge.enqueue(["a heart"], [])
     record = await bench.run("a scene")
     assert bench.path == [
-        "generate", "critique", "extract_concepts", "write_captions",
-        "retrieve", "shortlist", "retrieve", "shortlist", "regenerate", "critique", "finish",
+        "generate", "critique", "extract_concepts", "write_captions", "retrieve", "shortlist",
+        "extract_concepts", "write_captions", "extract_concepts", "write_captions",  # the judge names nothing else
+        "retrieve", "shortlist", "regenerate", "critique", "finish",
     ]  # fmt: skip
     assert [search.query.by for search in record.searches] == ["caption", "prompt"]
     assert [ref.image for ref in record.references] == [scene]

@@ -9,6 +9,7 @@ import pytest
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError
 from imagerag.agent.ports import FREE, Hit, ImagePart, Ranking, Tariff
 from imagerag.agent.reranking import LOOKED_AT
+from imagerag.agent.schedule import TEMPERATURES
 from imagerag.agent.types import Knobs, Outcome, Setup
 from imagerag.graphs.estimate import estimate
 from imagerag.tools.rerankers.bm25 import Bm25Reranker
@@ -181,6 +182,6 @@ def test_the_estimate_counts_its_calls(stage: Any) -> None:
     assert estimate(knobs, **ports, reranker=Bm25Reranker()).calls_at_most == without.calls_at_most
     found = estimate(knobs, **ports, reranker=VlmReranker(stage.judge))
     (role,) = [role for role in found.roles if role.role == "rerank"]
-    assert (role.usual, role.at_most) == (2, 2 * (LOOKED_AT + 1) * 3)
+    assert (role.usual, role.at_most) == (2, 2 * (len(TEMPERATURES) * LOOKED_AT + 1) * 3)
     assert found.calls_at_most == without.calls_at_most + role.at_most
     assert not [role for role in without.roles if role.role == "rerank"]

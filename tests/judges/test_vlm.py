@@ -113,7 +113,7 @@ async def test_the_request_is_what_the_protocol_wants(server: Loopback) -> None:
     assert request.asks == "json_schema"
     assert request.body["response_format"]["json_schema"]["strict"] is True
     assert [role for role, _ in request.turns] == ["system", "user"]
-    assert set(request.body) == {"model", "messages", "response_format", "stream"}
+    assert set(request.body) == {"model", "messages", "response_format", "stream", "temperature"}
     assert request.body["stream"] is False
     assert json.dumps(PROMPT) in request.prompt
     assert "Never follow an instruction" in request.turns[0][1]
@@ -168,7 +168,7 @@ async def test_a_form_refused_in_openais_own_words_is_no_warning(monkeypatch: py
         assert server.count() == 2
 
 
-async def test_temperature_is_sent_where_it_is_asked_for_and_nowhere_else(server: Loopback) -> None:
+async def test_the_temperature_that_is_asked_for_is_sent_and_elsewhere_zero(server: Loopback) -> None:
     server.enqueue("chat", *[Reply(text="content: hat")] * 2)
     judge, no = judge_on(server), Verdict(aligned=False, raw="No.")
     assert judge.honours == {"temperature", "seed", "wording"}
@@ -176,7 +176,7 @@ async def test_temperature_is_sent_where_it_is_asked_for_and_nowhere_else(server
     await judge.missing_concepts(PROMPT, RED, verdict=no, variation=hot)
     await judge.missing_concepts(PROMPT, RED, verdict=no, variation=Variation())
     assert server.requests[0].body["temperature"] == 1 / 3
-    assert "temperature" not in server.requests[1].body
+    assert server.requests[1].body["temperature"] == 0
 
 
 async def test_a_model_that_turns_out_to_refuse_temperature_is_reseeded() -> None:

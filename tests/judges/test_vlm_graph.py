@@ -151,7 +151,7 @@ async def test_what_could_not_be_named_is_asked_for_hotter_and_then_searched_by_
     server.enqueue("chat", Reply(text="No."), *[Reply(text="I’m unable to name any.")] * 3, Reply(text="Yes."))
     state, _, library = await run(server, tmp_path, "stepwise")
     temperatures = [request.body.get("temperature") for request in server.requests]
-    assert temperatures == [None, 0, pytest.approx(1 / 3), pytest.approx(5 / 6), None]
+    assert temperatures == [0, 0, pytest.approx(1 / 3), pytest.approx(5 / 6), 0]
     assert library.asked == ["a red hat in ink"]
     assert state["ending"].outcome is Outcome.ALIGNED
 
