@@ -65,7 +65,7 @@ def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
     head = _MORE.split(" ".join(requirement.text.lower().split()), maxsplit=1)[0]
     words = re.findall(r"[\w'-]+", head)
     before = words[:1] if words and words[0] in DETERMINERS else []
-    rest = [word for word in words[len(before) :] if word not in ADJECTIVES]
+    rest = [word for word in words[len(before) :] if word not in ADJECTIVES | {"and", "or"}]
     general = rest if wording == 1 else rest[-1:]
     if not general or general == words[len(before) :]:
         return ()
