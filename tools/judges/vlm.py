@@ -62,7 +62,7 @@ class VlmJudge:
 
     @property
     def max_images(self) -> int | None:
-        """How many pictures the model is shown at once, as far as is known; more than that go on one sheet."""
+        """How many pictures the model is shown at once, where that was said; more than that go on one sheet."""
         return getattr(self.chat, "max_images", None)
 
     @property
