@@ -62,8 +62,8 @@ class VlmJudge:
 
     @property
     def max_images(self) -> int | None:
-        """How many pictures the model is shown at once, where that was said; more than that go on one sheet."""
-        return getattr(self.chat, "max_images", None)
+        """How many pictures the model is shown at once, as far as is known; more than that go on one sheet."""
+        return getattr(self.chat, "image_limit", None)
 
     @property
     def honours(self) -> frozenset[Lever]:
