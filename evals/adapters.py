@@ -81,8 +81,8 @@ async def run_case(
     users = Home.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
-    made = _knobs({"references_per_concept": settings.references_per_concept, **knobs})
-    setup = Setup(generator=settings.generator, judge=settings.judge, library=named, knobs=made)
+    wanted = _knobs({"references_per_concept": settings.references_per_concept, **knobs})
+    setup = Setup(generator=settings.generator, judge=settings.judge, library=named, knobs=wanted)
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)

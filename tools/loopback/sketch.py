@@ -108,6 +108,7 @@ class SketchAnswers:
     def _other_words(self, question: Question, parts: Sequence[ImagePart]) -> Seen:
         """What else could be searched for: the judge's next words for what is missing that were not searched yet."""
         verdict = self._look(question.prompt, parts, ()).verdict
+        assert verdict is not None, "who looks gives a verdict"
         for wording in (1, 2):
             asked = Variation(attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched)
             named = self._looker.missing_concepts(question.prompt, parts[-1], verdict=verdict, variation=asked)
