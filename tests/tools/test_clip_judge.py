@@ -188,8 +188,8 @@ async def test_a_broken_image_is_wrong_use(judge: ClipJudge) -> None:
         await critique(judge, "a red tile", ImagePart(data=b"no", media_type="image/png"))
 
 
-async def test_no_answer_depends_on_variation(judge: ClipJudge) -> None:
-    assert judge.honours == frozenset()
+async def test_no_answer_depends_on_temperature_or_seed_but_on_the_wording(judge: ClipJudge) -> None:
+    assert judge.honours == {"wording"}
     assert judge.identity == "clip:colours"
 
 
