@@ -111,7 +111,9 @@ class SketchAnswers:
         assert verdict is not None, "who looks gives a verdict"
         for wording in (1, 2):
             asked = Variation(attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched)
-            named = self._looker.missing_concepts(question.prompt, parts[-1], verdict=verdict, variation=asked)
+            named = self._looker.missing_concepts(
+                question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]
+            )
             if concepts := _now(named).concepts:
                 return Seen(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
         return Seen(verdict=verdict)
