@@ -132,7 +132,7 @@ class Calls:
         """
         await self.take_over()
         varied = variation or Variation()
-        content = {**content, "variation": _written(varied)}
+        content = {**content, "variation": written(varied)}
         asked = Asked.of(role, backend, content)
         asked = asked.again(sum(call.request == asked.request and call.answered for call in self._all()))
         call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
@@ -361,7 +361,7 @@ class Calls:
         return carrying(self.made, BudgetExceededError(message))
 
 
-def _written(variation: Variation) -> dict[str, Any]:
+def written(variation: Variation) -> dict[str, Any]:
     """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
     return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls import Calls
+from imagerag.agent.calls import Calls, written
 from imagerag.agent.journal import Asked, Journal, decode
 from imagerag.agent.ports import ImageCheck
 from imagerag.agent.spending import tariff_of
@@ -100,9 +100,7 @@ def may_cost(generator: object) -> bool:
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:
     """Tell a judge what was found of it before, whichever run asked."""
-    asked = Asked.of(
-        CHECK_IMAGES, judge.identity, {**_content(count), "variation": Variation().model_dump(mode="json")}
-    )
+    asked = Asked.of(CHECK_IMAGES, judge.identity, {**_content(count), "variation": written(Variation())})
     entry = await journal.find(asked.key, run_id=None)
     if entry is not None and entry.failure is None:
         judge.images_checked(count, decode(entry, ImageCheck).limit)

@@ -122,8 +122,8 @@ def estimate(
         _role(judge, "judge.captions", searches * stepwise, captions, knobs, text, shown),
         _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
     ]  # fmt: skip
-    if drawings and images_wanted(judge, generator, knobs, shown):
-        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, knobs, 0, shown))
+    if drawings and images_wanted(judge, generator, knobs, 1 + subjects):  # the first verdict's: see `check_images`
+        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, knobs, 0, 1 + subjects))
     backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
     if reranker is not None and reranker.looks and library:
         ahead = knobs.start == "retrieve" and not initial_image

@@ -8,7 +8,7 @@ import functools
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +173,7 @@ class _Reader:
         if not whole:
             yield from self._between(select)
 
-    def _new(self, query: str) -> "Iterator[Row]":
+    def _new(self, query: str) -> Generator[Row, None, sqlite3.Error | None]:
         """The rows of a query that were not read yet, up to the first that cannot be; None, if that is all of them."""
         try:
             for number, *values in self._connection.execute(query):

@@ -79,7 +79,8 @@ async def run(server: Loopback, judge: Any = None, journal: Any = None, subjects
     generator = OpenAIImages("gpt-image-2", base_url=server.base_url, price=PRICES.of("gpt-image-2", "127.0.0.1"))
     own = [Subject(image=await BLOBS.put(tiny_png(f"own {n}"))) for n in range(subjects)]
     given = {"prompt": "a cat", "subjects": own}
-    return await state_of(generator, judge or judge_at(server), given, journal, **knobs)
+    # YES has one point: a judge is asked again for a likeness that it left out.
+    return await state_of(generator, judge or judge_at(server), given, journal, **{"likeness": "never", **knobs})
 
 
 def drawings(server: Loopback) -> int:
