@@ -20,6 +20,7 @@ from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, M
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.record import RunRecord
 from imagerag.agent.reranking import SecondLook
+from imagerag.agent.rooms import Rooms
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_left
 from imagerag.agent.shortlist import candidates_of, shortlist
 from imagerag.agent.types import (
@@ -173,7 +174,7 @@ class _Published:
         ]
 
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
-        """The nearest picture of each caption; with the prompt, as many as the generator takes."""
+        """The nearest picture of each caption; with the prompt, of which nothing is named, no more than for one."""
         library, knobs = self.parts.library, self.knobs
         if library is None or not self._room:
             return []
@@ -189,7 +190,8 @@ class _Published:
                 second = SecondLook(reranker=self.parts.reranker, library=library, calls=self.job.booked())
                 search = await patiently(partial(second.ranked, search, hits, place=place))
             found.append(search)
-        self.searches, chosen = shortlist(found, [], room=self._room, by_hand=False)
+        rooms = Rooms(room=self._room, each=knobs.references_per_concept)
+        self.searches, chosen = shortlist(found, [], rooms=rooms, by_hand=False)
         return chosen
 
     async def _redrawn(self, references: Sequence[UsedReference]) -> Attempt:

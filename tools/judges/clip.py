@@ -174,7 +174,7 @@ class ClipJudge:
             others = [other for requirement in own for other in self._reworded(requirement, variation.wording)]
             asked = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in known)
             findings = await self._eye.look(image.data, asked) if asked else []
-            concepts = tuple(Concept(text=other.text, kind=other.kind) for other in _unmet(asked, findings))
+            concepts = tuple(filter(None, map(concept_of, _unmet(asked, findings))))
         return Missing(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
 
     async def captions(
