@@ -174,7 +174,7 @@ class _Published:
         ]
 
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
-        """The nearest picture of each caption, or of the prompt where nothing was named."""
+        """The nearest picture of each caption; with the prompt, of which nothing is named, no more than for one."""
         library, knobs = self.parts.library, self.knobs
         if library is None or not self._room:
             return []
@@ -190,7 +190,8 @@ class _Published:
                 second = SecondLook(reranker=self.parts.reranker, library=library, calls=self.job.booked())
                 search = await patiently(partial(second.ranked, search, hits, place=place))
             found.append(search)
-        self.searches, chosen = shortlist(found, [], rooms=Rooms(room=self._room), by_hand=False)
+        rooms = Rooms(room=self._room, each=knobs.references_per_concept)
+        self.searches, chosen = shortlist(found, [], rooms=rooms, by_hand=False)
         return chosen
 
     async def _redrawn(self, references: Sequence[UsedReference]) -> Attempt:
