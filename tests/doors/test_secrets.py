@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from imagerag import ImageRAG
+from imagerag.graphs import generation
 from imagerag.tools.loopback import Fault, FaultKind, Loopback, Reply
 
 KEY = "sk-distinctive-9f8e7d6c5b4a39281706SECRET"
@@ -169,6 +170,13 @@ def check(home: Path, logged: Everything, told: list[Any]) -> None:
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried as often as ever, but at once: the waits between are tested elsewhere."""
+    quick = tuple(policy._replace(initial_interval=0.001, max_interval=0.001) for policy in generation.RETRY)
+    monkeypatch.setitem(generation.build_workflow.__kwdefaults__, "retry", quick)
 
 
 async def test_a_run_that_goes_well_tells_neither(server: Loopback, tmp_path: Path, logged: Everything) -> None:
