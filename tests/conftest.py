@@ -31,6 +31,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+# The tests start hundreds of processes: each would compile the package anew where no bytecode may be written.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A coroutine that is never awaited is then reported with the place that made it: with whose code it is.
 sys.set_coroutine_origin_tracking_depth(1)
 
