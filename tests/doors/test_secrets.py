@@ -25,6 +25,9 @@ HATS = (
     '{"checks": [{"number": 1, "requirement": "a hat", "kind": "content",'
     ' "evidence": "", "met": %s, "caption": "a hat"}]}'
 )
+SEES = Reply(text="yes")
+"""What a judge of an unknown model says to the pictures it is shown before anything is drawn."""
+
 FAULTS: list[FaultKind] = [
     "unauthorized",
     "quota",
@@ -125,9 +128,9 @@ def server() -> Iterator[Loopback]:
 
 
 def script(server: Loopback, *ending: Fault | Reply) -> None:
-    """A hat that is missing, found, ranked, drawn with; then what `ending` says the judge does."""
+    """A judge that is shown pictures; a hat that is missing, found, ranked, drawn with; then `ending` of the judge."""
     server.enqueue("images.edit", Reply(images=(DRAWN,)), Reply(images=(REDRAWN,)))
-    server.enqueue("chat", Reply(text=HATS % "false"), Reply(text='{"reason": "", "ranking": [1]}'), *ending)
+    server.enqueue("chat", SEES, Reply(text=HATS % "false"), Reply(text='{"reason": "", "ranking": [1]}'), *ending)
 
 
 async def make_rag(home: Path, server: Loopback) -> ImageRAG:
@@ -189,9 +192,9 @@ async def test_a_run_that_goes_well_tells_neither(server: Loopback, tmp_path: Pa
             assert {name for name, data in databases(tmp_path).items() if leaks(data)} == set()
     record = told[-2].record
     assert (record.outcome, len(record.attempts)) == ("aligned", 2), record.reason
-    assert record.calls == {"generate": 2, "judge.critique": 2, "rerank": 1}
+    assert record.calls == {"judge.check_images": 1, "generate": 2, "judge.critique": 2, "rerank": 1}
     # The pixels did go where they were to go.
-    assert server.count() == 5
+    assert server.count() == 6
     assert OWN in [image.data for request in server.requests for image in request.images]
     check(tmp_path, logged, [*told, record.model_dump_json(), rag, rag.settings])
 
@@ -206,7 +209,7 @@ async def test_a_run_that_fails_tells_neither(
         server.enqueue("images.edit", *[Fault(fault)] * 3)
     else:
         server.enqueue("images.edit", Reply(images=(DRAWN,)))
-        server.enqueue("chat", *[Fault(fault)] * 3)
+        server.enqueue("chat", SEES, *[Fault(fault)] * 3)
     told: list[Any] = []
     async for event in rag.stream("a hat", subjects=[("me", OWN)], threshold="off", max_rounds=0):
         told += [event, event.as_json()]
