@@ -6,12 +6,14 @@
 import asyncio
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 for name in [name for name in os.environ if name.startswith("IMAGERAG_") or name.endswith("_API_KEY")]:
     if name != "IMAGERAG_DOCS_WRITE":  # how `make docs` asks for the documents to be rewritten
@@ -24,6 +26,14 @@ os.environ["LANGSMITH_TRACING"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Beside others, a thread pool per library only gets in the way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long something takes says how busy the machine is: no example fails by that, here or in `@settings` of a test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+# The tests start hundreds of processes: each would compile the package anew where no bytecode may be written.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A coroutine that is never awaited is then reported with the place that made it: with whose code it is.
 sys.set_coroutine_origin_tracking_depth(1)
@@ -64,9 +74,20 @@ def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that holds the built-in library, made once: copy it, and leave it as it is."""
-    from imagerag import ImageRAG
+    """A home that holds the built-in library, made once: copy it, and leave it as it is.
 
-    home = tmp_path_factory.mktemp("sketch-home")
-    asyncio.run(ImageRAG(preset="sketch", home=home).open_library("sketch"))
-    return home
+    Of processes that run tests side by side, the first makes it, and each has a copy of its own.
+    """
+    from imagerag import ImageRAG
+    from imagerag.store.locks import waited_for
+
+    home, base = tmp_path_factory.mktemp("sketch-home"), tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sketch-home-of-all"
+    lock = waited_for(Path(f"{made}.lock"), alone=True)
+    if not (made / "whole").exists():
+        shutil.rmtree(made, ignore_errors=True)
+        asyncio.run(ImageRAG(preset="sketch", home=made / "home").open_library("sketch"))
+        (made / "whole").touch()
+    if lock is not None:
+        os.close(lock)
+    return Path(shutil.copytree(made / "home", home, dirs_exist_ok=True))

@@ -62,10 +62,10 @@ def halves(data: bytes) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 async def test_a_server_that_redraws_everything_changes_only_what_is_masked(
-    server: Loopback, tmp_path: Path, form: str
+    server: Loopback, home: Path, form: str
 ) -> None:
     answer = file(REDRAWN, form, **({"lossless": True} if form == "WEBP" else {}))
-    rag, record = await edited(server, tmp_path, answer)
+    rag, record = await edited(server, home, answer)
     assert record.image is not None
     inside, outside = halves(await rag.image_bytes(record.image.sha256))
     assert (inside == np.asarray(REDRAWN)[:, :32]).all()
@@ -78,19 +78,19 @@ async def test_a_server_that_redraws_everything_changes_only_what_is_masked(
     assert "and that was put back" in await rag.report(record)
 
 
-async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: Loopback, tmp_path: Path) -> None:
+async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: Loopback, home: Path) -> None:
     kept = ROOM.copy()
     kept.paste(REDRAWN.crop((0, 0, 32, 48)), (0, 0))
     answer = file(kept)
-    rag, record = await edited(server, tmp_path, answer)
+    rag, record = await edited(server, home, answer)
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.mask.changed_outside, attempt.original) == (True, 0.0, None)
     assert await rag.image_bytes(attempt.image.sha256) == answer
 
 
-async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server: Loopback, tmp_path: Path) -> None:
-    rag, record = await edited(server, tmp_path, file(REDRAWN.resize((128, 96), 0)))
+async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server: Loopback, home: Path) -> None:
+    rag, record = await edited(server, home, file(REDRAWN.resize((128, 96), 0)))
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.mask.drawn) == (True, "128x96")
@@ -98,16 +98,16 @@ async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server:
     assert (halves(await rag.image_bytes(attempt.image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
 
 
-async def test_a_size_that_was_asked_for_is_given(server: Loopback, tmp_path: Path) -> None:
-    _, record = await edited(server, tmp_path, file(REDRAWN.resize((1024, 768), 0)), size="1024x768")
+async def test_a_size_that_was_asked_for_is_given(server: Loopback, home: Path) -> None:
+    _, record = await edited(server, home, file(REDRAWN.resize((1024, 768), 0)), size="1024x768")
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.image.width, attempt.image.height) == (True, 1024, 768)
 
 
-async def test_another_shape_cannot_be_held_and_is_said(server: Loopback, tmp_path: Path) -> None:
+async def test_another_shape_cannot_be_held_and_is_said(server: Loopback, home: Path) -> None:
     answer = file(noise(64, 64, seed=5))
-    rag, record = await edited(server, tmp_path, answer)
+    rag, record = await edited(server, home, answer)
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert not attempt.mask.held
@@ -118,20 +118,20 @@ async def test_another_shape_cannot_be_held_and_is_said(server: Loopback, tmp_pa
     assert "The mask is not held" in await rag.report(record)
 
 
-async def test_a_feathered_edge_fades_inwards_only(server: Loopback, tmp_path: Path) -> None:
-    rag, record = await edited(server, tmp_path, file(REDRAWN), mask_feather=4)
+async def test_a_feathered_edge_fades_inwards_only(server: Loopback, home: Path) -> None:
+    rag, record = await edited(server, home, file(REDRAWN), mask_feather=4)
     inside, outside = halves(await rag.image_bytes(record.attempts[0].image.sha256))
     assert (outside == np.asarray(ROOM)[:, 32:]).all()
     assert (inside[:, -1] != np.asarray(REDRAWN)[:, 31]).any()
     assert (inside[:, 0] == np.asarray(REDRAWN)[:, 0]).all()
 
 
-async def test_a_subject_that_only_exif_turns_is_held_upright(server: Loopback, tmp_path: Path) -> None:
+async def test_a_subject_that_only_exif_turns_is_held_upright(server: Loopback, home: Path) -> None:
     tags = Image.Exif()
     tags[0x0112] = 6
     turned = file(ROOM.transpose(Image.Transpose.ROTATE_90), exif=tags)
     drawing = f"openai:gpt-image-2@{server.base_url}"
-    rag = ImageRAG(preset="sketch", generator=drawing, judge="mine", library="sketch", home=tmp_path)
+    rag = ImageRAG(preset="sketch", generator=drawing, judge="mine", library="sketch", home=home)
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
     server.enqueue("images.edit", Reply(images=(file(REDRAWN),)))
     record = await rag.generate("a heart", subjects=[turned], mask=file(mask_of(64, 48)))

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from imagerag import ImageRAG
+from imagerag.graphs import generation
 from imagerag.tools.loopback import Fault, FaultKind, Loopback, Reply
 
 KEY = "sk-distinctive-9f8e7d6c5b4a39281706SECRET"
@@ -24,6 +25,9 @@ HATS = (
     '{"checks": [{"number": 1, "requirement": "a hat", "kind": "content",'
     ' "evidence": "", "met": %s, "caption": "a hat"}]}'
 )
+SEES = Reply(text="yes")
+"""What a judge of an unknown model says to the pictures it is shown before anything is drawn."""
+
 FAULTS: list[FaultKind] = [
     "unauthorized",
     "quota",
@@ -124,9 +128,9 @@ def server() -> Iterator[Loopback]:
 
 
 def script(server: Loopback, *ending: Fault | Reply) -> None:
-    """A hat that is missing, found, ranked, drawn with; then what `ending` says the judge does."""
+    """A judge that is shown pictures; a hat that is missing, found, ranked, drawn with; then `ending` of the judge."""
     server.enqueue("images.edit", Reply(images=(DRAWN,)), Reply(images=(REDRAWN,)))
-    server.enqueue("chat", Reply(text=HATS % "false"), Reply(text='{"reason": "", "ranking": [1]}'), *ending)
+    server.enqueue("chat", SEES, Reply(text=HATS % "false"), Reply(text='{"reason": "", "ranking": [1]}'), *ending)
 
 
 async def make_rag(home: Path, server: Loopback) -> ImageRAG:
@@ -171,6 +175,13 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
 
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried as often as ever, but at once: the waits between are tested elsewhere."""
+    quick = tuple(policy._replace(initial_interval=0.001, max_interval=0.001) for policy in generation.RETRY)
+    monkeypatch.setitem(generation.build_workflow.__kwdefaults__, "retry", quick)
+
+
 async def test_a_run_that_goes_well_tells_neither(server: Loopback, tmp_path: Path, logged: Everything) -> None:
     rag = await make_rag(tmp_path, server)
     script(server, Reply(text=HATS % "true"))
@@ -181,9 +192,9 @@ async def test_a_run_that_goes_well_tells_neither(server: Loopback, tmp_path: Pa
             assert {name for name, data in databases(tmp_path).items() if leaks(data)} == set()
     record = told[-2].record
     assert (record.outcome, len(record.attempts)) == ("aligned", 2), record.reason
-    assert record.calls == {"generate": 2, "judge.critique": 2, "rerank": 1}
+    assert record.calls == {"judge.check_images": 1, "generate": 2, "judge.critique": 2, "rerank": 1}
     # The pixels did go where they were to go.
-    assert server.count() == 5
+    assert server.count() == 6
     assert OWN in [image.data for request in server.requests for image in request.images]
     check(tmp_path, logged, [*told, record.model_dump_json(), rag, rag.settings])
 
@@ -198,7 +209,7 @@ async def test_a_run_that_fails_tells_neither(
         server.enqueue("images.edit", *[Fault(fault)] * 3)
     else:
         server.enqueue("images.edit", Reply(images=(DRAWN,)))
-        server.enqueue("chat", *[Fault(fault)] * 3)
+        server.enqueue("chat", SEES, *[Fault(fault)] * 3)
     told: list[Any] = []
     async for event in rag.stream("a hat", subjects=[("me", OWN)], threshold="off", max_rounds=0):
         told += [event, event.as_json()]

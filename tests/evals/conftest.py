@@ -1,5 +1,7 @@
 """Evaluations on fakes: a painter, a judge and a library that answer at once, and always the same."""
 
+import asyncio
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +12,20 @@ import pytest
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Setup
 from imagerag.evals.arms import parse_arms
+from imagerag.evals.evaluation import HOME
 from imagerag.evals.harness import Harness, Report
 from imagerag.evals.ledger import Ledger
 from imagerag.evals.metrics.base import Metric
 from imagerag.evals.metrics.retrieval import RetrievalScore
 from imagerag.evals.metrics.work import WorkScore
-from imagerag.evals.parts import EvalWiring
+from imagerag.evals.parts import EvalWiring, Steady
 from imagerag.evals.plan import Plan, Shard
 from imagerag.evals.results import Result
 from imagerag.evals.suites.case import Case, Suite, Truth
+from imagerag.evals.suites.sketch import sketch_suite
+from imagerag.evals.suites.stock import stocked
 from imagerag.store.home import Home
+from imagerag.tools.registry import make_embedder
 from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
 Rule = Callable[[str, ImagePart], Any]
@@ -87,3 +93,17 @@ class Fakes:
 @pytest.fixture
 def fakes(tmp_path: Path) -> Fakes:
     return Fakes(tmp_path)
+
+
+def with_libraries_of(home: Path, evaluation: Path) -> Path:
+    """An evaluation's folder that begins with the libraries of a home: to draw and encode them takes most of it."""
+    shutil.copytree(home / "libraries", evaluation / HOME / "libraries")
+    return evaluation
+
+
+@pytest.fixture(scope="session")
+def irrelevant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the sketch suite's library of what helps nobody, as an evaluation makes it."""
+    home, name = tmp_path_factory.mktemp("irrelevant"), "sketch-irrelevant"
+    asyncio.run(stocked(Home(home), name, sketch_suite(6).libraries[name], Steady(make_embedder("sketch"))))
+    return home

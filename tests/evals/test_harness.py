@@ -25,6 +25,7 @@ from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.store.home import Home
 from imagerag.tools.testing import ScriptedJudge, ScriptedLibrary, picture
+from tests.evals.conftest import with_libraries_of
 from tests.processes import Python, python
 
 ARMS = "base,rephrase,prompt,full"
@@ -61,7 +62,9 @@ async def test_the_same_evaluation_gives_the_same_bytes_whatever_runs_beside_it(
 async def test_three_shards_merged_are_the_whole(recorded: Path, tmp_path: Path) -> None:
     shards = [tmp_path / str(number) for number in (1, 2, 3)]
     for number, folder in enumerate(shards, start=1):
-        await run_evaluation(folder, sketch_plan(f"{number}/3"), options(tmp_path))
+        await run_evaluation(
+            with_libraries_of(recorded / "home", folder), sketch_plan(f"{number}/3"), options(tmp_path)
+        )
     await merge_evaluations(shards, tmp_path / "all")
     assert (tmp_path / "all" / RESULTS).read_bytes() == (recorded / RESULTS).read_bytes()
     assert (tmp_path / "all" / "summary.json").read_bytes() == (recorded / "summary.json").read_bytes()
@@ -151,7 +154,7 @@ def results_so_far(folder: Path) -> int:
 
 
 def test_killed_at_any_instant_and_resumed_it_is_the_same(recorded: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "killed"
+    folder = with_libraries_of(recorded / "home", tmp_path / "killed")
     sketch_plan().keep(folder)
     chance = random.Random(4)
     for least in (1, 6):  # results that there are at the kill; there are 24 in all
@@ -207,14 +210,15 @@ async def test_without_anything_that_helps_the_initial_picture_is_the_answer(fak
         assert result.status == ("no_reference" if result.arm == "full" else "kept_initial")
 
 
-async def test_nothing_relevant_in_the_library_leaves_the_first_picture(tmp_path: Path) -> None:
+async def test_nothing_relevant_in_the_library_leaves_the_first_picture(irrelevant: Path, tmp_path: Path) -> None:
     whole = sketch_suite()
     alike = [case for case in whole.cases if case.id in ("crowded/0137", "alike/0208")]  # hexagons, among circles
     suite = whole.model_copy(update={"cases": (*whole.cases[:3], *alike)})
     setup = {"generator": "sketch", "judge": "sketch", "library": "sketch-irrelevant"}
     plan = Plan(suite=suite, arms=parse_arms("base,full"), setup=setup)
-    assert (await run_evaluation(tmp_path / "out", plan, options(tmp_path))).whole
-    found = [result for result in read_results(tmp_path / "out" / RESULTS) if result.arm == "full"]
+    out = with_libraries_of(irrelevant, tmp_path / "out")
+    assert (await run_evaluation(out, plan, options(tmp_path))).whole
+    found = [result for result in read_results(out / RESULTS) if result.arm == "full"]
     sent = [result.case for result in found if any(attempt.references for attempt in result.attempts)]
     assert [case.id for case in alike] == sent  # a circle passed for a hexagon where it was searched for
     assert [result.status for result in found] == ["no_reference"] * 5

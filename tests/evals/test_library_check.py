@@ -20,6 +20,7 @@ from imagerag.evals.unrelated import UNRELATED
 from imagerag.store.home import Home
 from imagerag.store.null_captions import NULL_CAPTIONS
 from imagerag.tools.registry import make_embedder
+from tests.evals.conftest import with_libraries_of
 
 HARD = ("crowded/0137", "alike/0208", "one/0000")
 """Two in which a circle passes for a hexagon, and one in which nothing passes."""
@@ -47,7 +48,9 @@ def test_the_unrelated_captions_are_not_those_that_calibration_uses() -> None:
     assert len(set(UNRELATED)) == len(UNRELATED)
 
 
-async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(tmp_path: Path) -> None:
+async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(
+    irrelevant: Path, tmp_path: Path
+) -> None:
     whole = sketch_suite(360)
     cases = tuple(case for case in whole.cases if case.id in HARD)
     plan = Plan(
@@ -57,7 +60,7 @@ async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(t
         metrics=("work",),
     )
     options = Options(users=Home(tmp_path / "users"), concurrency=1)
-    await run_evaluation(tmp_path / "out", plan, options)
+    await run_evaluation(with_libraries_of(irrelevant, tmp_path / "out"), plan, options)
     recorded = (tmp_path / "out" / "results.jsonl").read_bytes()
     for result in read_results(tmp_path / "out" / "results.jsonl"):
         first, best = result.attempts[0], result.attempts[result.best_attempt or 0]

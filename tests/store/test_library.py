@@ -102,7 +102,7 @@ async def test_exclude_and_licences(library, put):
     assert [hit.image for hit in hits] == [rows[1].image]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(key=st.text(max_size=12), value=st.text(max_size=12), other=st.text(max_size=12))
 async def test_any_text_filters_exactly(library, put, key, value, other):
     row = await put("red", metadata={key: value})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Resampling
 
 
 def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
@@ -16,7 +16,7 @@ def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
     size = preprocess["size"]
     height, width = (size, size) if isinstance(size, int) else tuple(size)[-2:]
     mode, interpolation = preprocess.get("resize_mode", "shortest"), preprocess.get("interpolation", "bicubic")
-    known = mode == "squash" or (mode == "shortest" and height == width)
+    known = mode in ("squash", "longest") or (mode == "shortest" and height == width)
     if not known or interpolation not in ("bicubic", "bilinear"):
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
@@ -24,7 +24,11 @@ def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
         return made
 
     def see(picture: "Image") -> Any:
-        resized = _resized(picture, (width, height), squash=mode == "squash", interpolation=interpolation)
+        if mode == "longest":
+            fill = preprocess.get("fill_color", 0)
+            resized = _whole(picture, (width, height), fill=fill, interpolation=interpolation)
+        else:
+            resized = _resized(picture, (width, height), squash=mode == "squash", interpolation=interpolation)
         return _normal(resized, preprocess["mean"], preprocess["std"])
 
     return see
@@ -32,9 +36,7 @@ def preprocessing(preprocess: Mapping[str, Any]) -> "Callable[[Image], Any]":
 
 def _resized(picture: "Image", size: tuple[int, int], *, squash: bool, interpolation: str) -> "Image":
     """In `size` (width, height): squeezed into it, or reduced to it on the shorter side and cut in the middle."""
-    from PIL.Image import Resampling
-
-    how = Resampling.BILINEAR if interpolation == "bilinear" else Resampling.BICUBIC
+    how = _how(interpolation)
     if squash:
         return picture if picture.size == size else picture.resize(size, how)
     (width, height), side = picture.size, size[0]
@@ -44,6 +46,28 @@ def _resized(picture: "Image", size: tuple[int, int], *, squash: bool, interpola
         picture = picture.resize(wanted, how)
     left, top = round((picture.width - side) / 2.0), round((picture.height - side) / 2.0)
     return picture.crop((left, top, left + side, top + side))
+
+
+def _whole(picture: "Image", size: tuple[int, int], *, fill: int, interpolation: str) -> "Image":
+    """In the middle of `size` (width, height), reduced to it on the side that is the longer one for it."""
+    from PIL import Image
+
+    (width, height), (wide, high) = picture.size, size
+    ratio = max(height / high, width / wide)
+    wanted = (max(1, round(width / ratio)), max(1, round(height / ratio)))  # of a line, a pixel is left
+    if picture.size != wanted:
+        picture = picture.resize(wanted, _how(interpolation))
+    if wanted == size:
+        return picture
+    paper = Image.new(picture.mode, size, (fill,) * 3)
+    paper.paste(picture, ((wide - wanted[0]) // 2, (high - wanted[1]) // 2))
+    return paper
+
+
+def _how(interpolation: str) -> "Resampling":
+    from PIL.Image import Resampling
+
+    return Resampling.BILINEAR if interpolation == "bilinear" else Resampling.BICUBIC
 
 
 def _normal(picture: "Image", mean: Any, std: Any) -> Any:
