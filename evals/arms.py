@@ -83,8 +83,8 @@ class Arm(Plain):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-AS_PUBLISHED: Final = {"max_rounds": 1, "threshold": "off", "judge_mode": "stepwise"}
-FIXED: Final = frozenset({"max_rounds", "judge_mode", "start", "select", "retrieve_by"})
+AS_PUBLISHED: Final = {"max_rounds": 1, "threshold": "off", "judge_mode": "stepwise", "references_per_concept": 1}
+FIXED: Final = frozenset({"max_rounds", "judge_mode", "start", "select", "retrieve_by", "references_per_concept"})
 """What the arm `paper` leaves no choice in."""
 
 BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
