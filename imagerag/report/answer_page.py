@@ -61,7 +61,7 @@ def _sides(record: AnswerRecord) -> Html:
         "div",
         tag("article", tag("h3", words.WITH), answered),
         tag("article", tag("h3", words.WITHOUT), without),
-        class_="answers",
+        class_="replies",
     )
 
 
