@@ -9,7 +9,7 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
 from imagerag.graphs.given import checked_by
-from imagerag.inputs import Image, make_knobs, read_image, run_sync
+from imagerag.inputs import Image, make_knobs, naming, read_image, run_sync
 from imagerag.libraries import Libraries
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ class Asking(Libraries):
         )
         data = [await in_thread(read_image, image) for image in images]
         checked_by(by, data)  # before anything is kept
-        kept = [await self.wiring.blobs.put(one) for one in data]
+        kept = []
+        for image, one in zip(images, data, strict=True):
+            with naming(image):
+                kept.append(await self.wiring.blobs.put(one))
         return await self.asker.ask(
             question,
             images=kept,

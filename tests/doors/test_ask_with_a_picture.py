@@ -114,3 +114,21 @@ async def test_langchain_hands_the_picture_on(home: Path, photo: Path) -> None:
     text = await tools["ask_library"].ainvoke({"question": "What does this cost?", "images": photo.name})
     assert f"price {WIDGET.price}" in str(text)
     assert "base64" not in str(text)
+
+
+def test_which_of_several_pictures_cannot_be_read_is_said(imagerag: Imagerag, photo: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(photo.read_bytes()[:700])
+    result = imagerag("ask", "What is this?", "--image", photo, "--image", cut)
+    assert result.exit_code == 2
+    assert str(cut) in result.stderr
+    assert "damaged or cut short" in result.stderr
+
+
+def test_where_no_threshold_between_pictures_is_known_one_is_named(imagerag: Imagerag, photo: Path) -> None:
+    imagerag("index", photo, "--library", "alone", "--embedder", "sketch")
+    asked = ["ask", "Which of ours is this?", "--image", photo, "--library", "alone"]
+    result = imagerag(*asked)
+    assert result.exit_code == 3
+    assert "--by image --threshold 0.9" in result.stdout + result.stderr
+    assert imagerag(*asked, "--by", "image", "--threshold", "0.9").exit_code == 0
