@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import ImageRAGError, UsageError
@@ -101,6 +102,8 @@ class Asking(Libraries):
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
+        if isinstance(images, str | bytes | Path):
+            images = (images,)  # one picture, not a sequence of its characters
         data = [await in_thread(read_image, image) for image in images]
         checked_by(by, data)  # before anything is kept
         kept = []

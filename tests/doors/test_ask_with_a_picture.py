@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -132,3 +133,9 @@ def test_where_no_threshold_between_pictures_is_known_one_is_named(imagerag: Ima
     assert result.exit_code == 3
     assert "--by image --threshold 0.9" in result.stdout + result.stderr
     assert imagerag(*asked, "--by", "image", "--threshold", "0.9").exit_code == 0
+
+
+@pytest.mark.parametrize("given", [lambda file: file, str, Path.read_bytes], ids=["path", "text", "bytes"])
+def test_one_picture_needs_no_list(photo: Path, given: Callable[[Path], Any]) -> None:
+    record = ImageRAG(preset="sketch").ask_sync("What does this cost?", images=given(photo), by="image")
+    assert [source.title for source in record.citations] == [WIDGET.name]
