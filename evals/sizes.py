@@ -12,6 +12,7 @@ from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, Usag
 from imagerag.evals.arms import Arm, parse_arms
 from imagerag.evals.plan import Plan
 from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.formatting.numbers import counted
 from imagerag.store.home import Home
 from imagerag.store.library import Library, remove
 from imagerag.store.parts_of import in_random_order, part_of
@@ -39,10 +40,12 @@ def sizes_of(text: str, count: int, library: str) -> list[int]:
         if size <= count:
             found.add(size)
     if len(found) < 2:
-        smaller = ",".join(str(max(1, count // by)) for by in (20, 4) if count // by)
+        left = f"{counted(count, 'picture')}: --sizes {text} leaves no two sizes to compare."
+        if count < 2:
+            raise UsageError(f"library {library!r} has {left}\nAdd some: imagerag index PATH --library {library}")
+        smaller = sorted({size for size in found if size < count} or {max(1, count // by) for by in (20, 4)})
         raise UsageError(
-            f"library {library!r} has {count:,} pictures: --sizes {text} leaves no two sizes to compare.\n"
-            f"Name smaller ones: --sizes {smaller or 1},all"
+            f"library {library!r} has {left}\nName two that it has: --sizes {','.join(map(str, smaller))},all"
         )
     return sorted(found)
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
 from imagerag.graphs.given import checked_by
-from imagerag.inputs import Image, make_knobs, read_image, run_sync
+from imagerag.inputs import Image, make_knobs, naming, read_image, run_sync
 from imagerag.libraries import Libraries
 
 if TYPE_CHECKING:
@@ -101,9 +102,14 @@ class Asking(Libraries):
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
+        if isinstance(images, str | bytes | Path):
+            images = (images,)  # one picture, not a sequence of its characters
         data = [await in_thread(read_image, image) for image in images]
         checked_by(by, data)  # before anything is kept
-        kept = [await self.wiring.blobs.put(one) for one in data]
+        kept = []
+        for image, one in zip(images, data, strict=True):
+            with naming(image):
+                kept.append(await self.wiring.blobs.put(one))
         return await self.asker.ask(
             question,
             images=kept,

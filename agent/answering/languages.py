@@ -68,7 +68,8 @@ def _german() -> dict[str, str]:
         not: nicht
         no: kein, keine, keinen, keiner, keines, keinem
         without: ohne
-        except: ausser
+        except: ausser, bis auf
+        exactly: genau, exakt
         that: dass
         there: da
         than: als
@@ -114,7 +115,7 @@ def _french() -> dict[str, str]:
         """
         how much is: combien coute, combien coutent, quel est le prix de, quel est le prix du, a combien est
         how many: combien de, combien d, combien y a t il de, combien
-        what is: quel est, quelle est, qu est ce que, c est quoi
+        what is: quel est, quelle est, qu est ce que, c est quoi, qu est ce qui
         what are: quels sont, quelles sont
         which: quel, quelle, quels, quelles, lequel, laquelle, lesquels, lesquelles
         who made: qui a fait, qui a dessine
@@ -150,7 +151,8 @@ def _french() -> dict[str, str]:
         not: ne sont pas, n est pas, pas, non
         no: aucun, aucune
         without: sans
-        except: sauf, hormis
+        except: sauf, hormis, autre que, autres que, a part
+        exactly: exactement
         under: moins de, en dessous de, moins cher que, moins chers que, moins chere que, moins cheres que
         over: plus de, au dessus de, plus cher que, plus chers que, plus chere que, plus cheres que
         at most: au plus, au maximum, jusqu a, maximum

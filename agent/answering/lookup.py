@@ -16,7 +16,7 @@ from imagerag.agent.answering.reading import Clause, Read, best_reading, joined
 from imagerag.agent.answering.values import MAX_CITATIONS, Described, Finding, Part
 from imagerag.agent.answering.vocabulary import Entry, Vocabulary, value_of, written
 
-_SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least"}
+_SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "=": "exactly"}
 _MOST_VALUES: Final = 40
 
 NOTHING_LIKE_IT: Final = "nothing in the library is like the picture"
@@ -74,7 +74,8 @@ def _found(
 
 def told(finding: Finding) -> str:
     """A finding in words, for a reader who sees the sources beside it."""
-    parts = [f"The metadata of {finding.rows} pictures was looked through"]
+    pictures = "1 picture" if finding.rows == 1 else f"{finding.rows} pictures"
+    parts = [f"The metadata of {pictures} was looked through"]
     if finding.kind == "unknown":
         return f"{parts[0]}; the question could not be made out from it."
     wanted = finding.condition or "everything"
@@ -132,7 +133,8 @@ def _continued(now: Read, before: Read, vocabulary: Vocabulary) -> Read:
     if _turns(now):
         ask = replace(now.ask, those=before.ask.those, continues=False, limits=now.ask.limits or before.ask.limits)
         return replace(now, clauses=before.clauses, terms=before.terms, ask=ask)
-    frame = replace(before.ask, those=False, it=False, continues=False)
+    # "and is there a blue one?" asks a thing of its own; "and the blue one?" asks the same once more
+    frame = replace(now.ask if now.ask.lists else before.ask, those=False, it=False, continues=False)
     return replace(chosen, ask=frame, asked=before.asked)
 
 
@@ -314,6 +316,7 @@ def _within(number: float | None, limit: Limit) -> bool:
         "<=": number <= limit.value,
         ">": number > limit.value,
         ">=": number >= limit.value,
+        "=": number == limit.value,
     }[limit.sign]
 
 

@@ -158,7 +158,12 @@ def _superlative(words: list[str]) -> Order | None:
 
 
 def _costing(words: list[str]) -> Order | None:
-    """`which two cost the most`."""
+    """`which two cost the most`, `what costs more than Widget A`."""
+    for at, word in enumerate(words[:-2]):
+        if word in ("cost", "costs", "costing") and words[at + 1] in ("more", "less") and words[at + 2] == "than":
+            side: Direction = "highest" if words[at + 1] == "more" else "lowest"
+            words[at : at + 2] = ["", ""]
+            return Order(((PRICE, side),), compared=True)
     for at, word in enumerate(words[:-1]):
         end = at + 2 if words[at + 1] == "the" and at + 2 < len(words) else at + 1
         if word in ("cost", "costs") and words[end] in ("most", "least"):

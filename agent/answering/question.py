@@ -22,6 +22,14 @@ _IT: Final = re.compile(r"\b(it|its|they|them|their|both|that one|this one)\b")
 _AND_SO: Final = re.compile(r"^(?:and|or|but|what about|how about|then)\b")
 _NUMBER: Final = r"[$€£]?\s*(\d[\d,]*(?:\.\d+)?)"
 _UNIT: Final = r"(?: ?(?:dollars?|euros?|pounds?|usd|eur|gbp|[$€£]))?"
+_EXCEPT: Final = re.compile(
+    r"\b(?:(?P<all>anything|everything|(?:all|every)(?: \w+)?) but(?! not\b)|other than|apart from|aside from|but for"
+    r"|(?:do not|don.t|never) (?:want|need|like)(?: to \w+)?)\b",
+    re.IGNORECASE,
+)
+"""Ways to say "except": they name what is not wanted."""
+_MONEY: Final = r" ?(?:dollars?|euros?|pounds?|usd|eur|gbp|[$€£])"
+_EXACTLY: Final = r"(?:exactly |precisely )?"
 _LIMITS: Final = (
     (re.compile(rf"\bbetween {_NUMBER}{_UNIT} and {_NUMBER}"), ">=", "<="),
     (re.compile(rf"\bfrom {_NUMBER}{_UNIT} (?:up )?to {_NUMBER}"), ">=", "<="),
@@ -35,12 +43,20 @@ _LIMITS: Final = (
     (re.compile(rf"\b(?:no less than|not less than|at least|from) {_NUMBER}"), ">=", ""),
     (re.compile(rf"\b(?:under|below|less than|cheaper than|less expensive than|fewer than) {_NUMBER}"), "<", ""),
     (re.compile(rf"\b(?:over|above|more than|more expensive than|dearer than) {_NUMBER}"), ">", ""),
+    (
+        re.compile(
+            rf"\b(?:exactly|precisely|costs?|costing|how much is|priced at|price (?:is|of)) {_EXACTLY}{_NUMBER}"
+        ),
+        "=",
+        "",
+    ),
+    (re.compile(rf"\bfor (?:exactly )?(?=[$€£]|\d[\d,]*\.\d\d\b|[\d,.]+{_MONEY}){_NUMBER}"), "=", ""),
 )
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A bound on a number: `<`, `<=`, `>` or `>=`."""
+    """A bound on a number: `<`, `<=`, `>`, `>=`, or `=` for the number itself."""
 
     sign: str
     value: float
@@ -81,6 +97,7 @@ def content_of(question: str) -> str:
 
 def frame(question: str) -> Ask:
     """Read what a question asks for."""
+    question = _EXCEPT.sub(lambda found: f"{found['all'] or ''} except", question)
     words = list(tokens(question))
     spaced = " ".join(words)
     limits: list[Limit] = []
@@ -95,7 +112,7 @@ def frame(question: str) -> Ask:
     order = ordered(words) if not limits or re.search(r"\w+est\b|\bmost\b", flat) else None
     if limits:
         for at, word in enumerate(words):
-            if word in ("cheaper", "dearer", "expensive", "fewer", "less", "more"):
+            if word in ("cheaper", "dearer", "expensive", "fewer", "less", "more", "exactly", "precisely"):
                 words[at] = ""
     return Ask(
         words=tuple(words),

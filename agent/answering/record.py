@@ -243,11 +243,14 @@ def next_steps(record: AnswerRecord) -> list[str]:
     """What a person or an assistant would do now."""
     again = f"ask on with --thread {record.thread_id}"
     library = record.library or "NAME"
+    closeness = "let less similar pictures in with --threshold off, or a lower cosine"
+    if record.images and record.by != "words" and record.image_threshold is None:
+        closeness = "say how like your picture they must be: --by image --threshold 0.9"
     return {
         AnswerOutcome.ANSWERED: [again],
         AnswerOutcome.NOT_HELD: [
             f"add pictures that show it or metadata that says it: imagerag index FILE --library {library}",
-            "let less similar pictures in with --threshold off, or a lower cosine",
+            closeness,
         ],
         AnswerOutcome.UNREADABLE: ["ask again in other words, or with another model: --answerer SPEC"],
         AnswerOutcome.REFUSED: ["change the question: asking the same again does not help"],

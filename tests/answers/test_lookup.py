@@ -206,6 +206,12 @@ def test_the_second_half_of_a_question_takes_over_the_first() -> None:
     assert (finding.kind, finding.asked, names(finding)) == ("value", ("price",), ["Widget A"])
 
 
+def test_what_asks_for_a_list_of_its_own_takes_over_what_it_is_of_and_no_order() -> None:
+    finding = ask("and is there a blue one?", before="Which circle is the cheapest?")
+    blue = [p.name for p in products() if (p.thing.colour, p.thing.shape) == ("blue", "circle")]
+    assert (finding.kind, sorted(names(finding))) == ("list", sorted(blue))
+
+
 def test_the_other_end_of_a_question_is_of_what_it_was_about() -> None:
     first = "What is the cheapest circular one?"
     circles = sorted((p for p in products() if p.thing.shape == "circle"), key=lambda p: p.price)

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -114,3 +115,27 @@ async def test_langchain_hands_the_picture_on(home: Path, photo: Path) -> None:
     text = await tools["ask_library"].ainvoke({"question": "What does this cost?", "images": photo.name})
     assert f"price {WIDGET.price}" in str(text)
     assert "base64" not in str(text)
+
+
+def test_which_of_several_pictures_cannot_be_read_is_said(imagerag: Imagerag, photo: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(photo.read_bytes()[:700])
+    result = imagerag("ask", "What is this?", "--image", photo, "--image", cut)
+    assert result.exit_code == 2
+    assert str(cut) in result.stderr
+    assert "damaged or cut short" in result.stderr
+
+
+def test_where_no_threshold_between_pictures_is_known_one_is_named(imagerag: Imagerag, photo: Path) -> None:
+    imagerag("index", photo, "--library", "alone", "--embedder", "sketch")
+    asked = ["ask", "Which of ours is this?", "--image", photo, "--library", "alone"]
+    result = imagerag(*asked)
+    assert result.exit_code == 3
+    assert "--by image --threshold 0.9" in result.stdout + result.stderr
+    assert imagerag(*asked, "--by", "image", "--threshold", "0.9").exit_code == 0
+
+
+@pytest.mark.parametrize("given", [lambda file: file, str, Path.read_bytes], ids=["path", "text", "bytes"])
+def test_one_picture_needs_no_list(photo: Path, given: Callable[[Path], Any]) -> None:
+    record = ImageRAG(preset="sketch").ask_sync("What does this cost?", images=given(photo), by="image")
+    assert [source.title for source in record.citations] == [WIDGET.name]

@@ -89,6 +89,8 @@ def test_what_evaluations_print(imagerag: Imagerag, tmp_path: Path) -> None:
     for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines():
         checked(json.loads(line), "result")
     checked(json.loads(imagerag(*asked, "--journal", "replay", "--json").stdout), "eval-replay")
+    compared = imagerag("eval", "search", "sketch", "--ways", "cosine", "--queries", "4", "--json")
+    checked(json.loads(compared.stdout), "search-comparison")
 
 
 def test_what_raters_prefer_keeps_to_its_schema(
@@ -96,6 +98,7 @@ def test_what_raters_prefer_keeps_to_its_schema(
 ) -> None:
     found = Preference("aligned", 1, 0, 1, 0.75, float("nan"), float("nan"), 1.0, float("nan"), 1, 2)
     (tmp_path / "study-key.json").write_text('{"arm": "full", "base": "base"}')
+    (tmp_path / "answers.json").write_text('{"schema": "imagerag.study-answers/1", "rater": "a", "answers": {}}')
     monkeypatch.setattr("imagerag.evals.human.read_answers", lambda files, key: [found])
     checked(json.loads(imagerag("eval", "answers", ".", "answers.json", "--json").stdout), "study")
 

@@ -55,6 +55,21 @@ def test_sizes_are_those_there_are_pictures_for(asked: str, count: int, sizes: l
         assert sizes_of(asked, count, "mine") == sizes
 
 
+@pytest.mark.parametrize(
+    ("asked", "count", "told"),
+    [
+        ("8", 152, "--sizes 8,all"),
+        ("1000,all", 152, "--sizes 7,38,all"),
+        ("1000", 2, "--sizes 1,all"),
+        ("1", 1, "has 1 picture: --sizes 1 leaves no two sizes to compare.\nAdd some: imagerag index PATH"),
+    ],
+)
+def test_what_is_named_instead_of_too_few_sizes_can_be_compared(asked: str, count: int, told: str) -> None:
+    with pytest.raises(UsageError) as said:
+        sizes_of(asked, count, "mine")
+    assert told in str(said.value)
+
+
 @pytest.mark.parametrize("wrong", ["ten,all", "0,all", "-5,all", "1g,all"])
 def test_what_is_no_size_is_said(wrong: str) -> None:
     with pytest.raises(UsageError, match="is no size"):
