@@ -9,7 +9,7 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
 from imagerag.graphs.given import checked_by
-from imagerag.inputs import Image, make_knobs, read_image, run_sync
+from imagerag.inputs import Image, keep_image, make_knobs, run_sync
 from imagerag.libraries import Libraries
 
 if TYPE_CHECKING:
@@ -101,9 +101,8 @@ class Asking(Libraries):
             assume_cost_usd_per_call=assume_cost_usd_per_call,
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
-        data = [await in_thread(read_image, image) for image in images]
-        checked_by(by, data)  # before anything is kept
-        kept = [await self.wiring.blobs.put(one) for one in data]
+        checked_by(by, images)  # before anything is kept
+        kept = [await keep_image(self.wiring.blobs, image) for image in images]
         return await self.asker.ask(
             question,
             images=kept,
