@@ -1,4 +1,4 @@
-"""A picture that the user hands in and that cannot be read: the message says which file, at every door that takes one."""
+"""A picture of the user that cannot be read: the message says which file, at every door that takes one."""
 
 from collections.abc import Mapping
 from pathlib import Path
