@@ -130,7 +130,6 @@ class Calls:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
             ReplayMissError: a strict replay, and nothing was recorded.
         """
-        await self.take_over()
         varied = variation or Variation()
         content = {**content, "variation": written(varied)}
         asked = Asked.of(role, backend, content)
@@ -177,7 +176,10 @@ class Calls:
     async def _known(self, asked: Asked) -> Entry | None:
         if self.journal is None:
             return None
-        entry = await self.journal.find(asked.key, run_id=self.run_id)
+        # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
+        # counts answers, so that it is the same without.
+        find = self.journal.find(asked.key, run_id=self.run_id)
+        entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
         if entry is None and self.knobs.journal != "record":
             entry = await self._answered_before(asked.key, self.journal)
         if entry is None and self.knobs.journal == "replay":

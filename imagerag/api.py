@@ -1,6 +1,5 @@
 """The Python front door: `ImageRAG`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import PATIENCE_S, ImageRef, Knobs, Setup
+from imagerag.agent.types import PATIENCE_S, Knobs, Setup
 from imagerag.going_on import GoingOn, last_record
-from imagerag.inputs import Image, make_knobs, naming, parse_size, read_image, run_sync, told
+from imagerag.inputs import Image, keep_image, make_knobs, parse_size, run_sync, told
 from imagerag.own_pictures import OwnPictures
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ class ImageRAG(GoingOn):
         if own.edits:
             check_edits(self.wiring.generator(setup.generator))
         kept = await own.kept(self.wiring, setup)
-        initial = await self._keep(initial_image) if initial_image is not None else None
+        initial = await keep_image(self.wiring.blobs, initial_image) if initial_image is not None else None
         run = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
         async with aclosing(run) as events:
             async for event in events:
@@ -288,8 +287,3 @@ class ImageRAG(GoingOn):
             )
         except ValidationError as error:
             raise UsageError(told(error)) from error
-
-    async def _keep(self, image: Image) -> ImageRef:
-        data = await asyncio.to_thread(read_image, image)
-        with naming(image):
-            return await self.wiring.blobs.put(data)

@@ -10,7 +10,7 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
 from imagerag.graphs.given import checked_by
-from imagerag.inputs import Image, make_knobs, naming, read_image, run_sync
+from imagerag.inputs import Image, keep_image, make_knobs, run_sync
 from imagerag.libraries import Libraries
 
 if TYPE_CHECKING:
@@ -104,12 +104,8 @@ class Asking(Libraries):
         )
         if isinstance(images, str | bytes | Path):
             images = (images,)  # one picture, not a sequence of its characters
-        data = [await in_thread(read_image, image) for image in images]
-        checked_by(by, data)  # before anything is kept
-        kept = []
-        for image, one in zip(images, data, strict=True):
-            with naming(image):
-                kept.append(await self.wiring.blobs.put(one))
+        checked_by(by, images)  # before anything is kept
+        kept = [await keep_image(self.wiring.blobs, image) for image in images]
         return await self.asker.ask(
             question,
             images=kept,

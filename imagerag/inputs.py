@@ -5,15 +5,19 @@ import threading
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images import MAX_BYTES
 from imagerag.agent.regular_files import TooLongError, read_regular
-from imagerag.agent.types import Knobs, Size
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef, Knobs, Size
 from imagerag.formatting.messages import invalid
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports import BlobStore
 
 Image = str | Path | bytes
 Answer = TypeVar("Answer")
@@ -70,6 +74,17 @@ def naming(image: Image) -> Iterator[None]:
         if isinstance(image, bytes):
             raise
         raise UsageError(f"{image}: {error}") from error
+
+
+async def keep_image(blobs: "BlobStore", image: Image) -> ImageRef:
+    """Keep a picture that the user gave.
+
+    Raises:
+        UsageError: no such file, or not a picture that can be read; the message names the file.
+    """
+    data = await in_thread(read_image, image)
+    with naming(image):
+        return await blobs.put(data)
 
 
 def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[str, Image]]:

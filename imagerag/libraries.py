@@ -75,7 +75,8 @@ class Libraries:
             embedder: spec of the encoder for a new library; one that exists knows its own.
             manifest: CSV, JSON lines or JSON that says more of the images (caption, tags, licence, …).
             exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
-            allow_outside: the manifest may name files outside of its folder and of `paths`.
+            allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a
+                link may lead there.
             progress: called after every batch with files done and files in all.
             warn: called with each of the report's `warnings` as soon as it is known, some before anything is encoded.
 

@@ -1,14 +1,13 @@
 """The pictures that a caller hands in, each with its intent: one to edit, or subjects that appear in a new picture."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Setup, Subject
-from imagerag.inputs import Image, named_images, read_image
+from imagerag.agent.types import Setup, Subject
+from imagerag.inputs import Image, keep_image, named_images, naming, read_image
 
 if TYPE_CHECKING:
     from imagerag.graphs.wiring import Wiring
@@ -66,9 +65,9 @@ class OwnPictures:
             if self.mask is not None:
                 await in_thread(check, self.mask, named[0][1])
             intent: Literal["edit", "subject"] = "edit" if self.edits else "subject"
-            own = [Subject(image=await _keep(wiring, one), name=name, intent=intent) for name, one in named]
+            own = [Subject(image=await keep_image(wiring.blobs, one), name=name, intent=intent) for name, one in named]
         if self.mask is not None:
-            own[0] = own[0].model_copy(update={"mask": await _keep(wiring, self.mask)})
+            own[0] = own[0].model_copy(update={"mask": await keep_image(wiring.blobs, self.mask)})
         return own
 
     async def check(self) -> None:
@@ -97,10 +96,11 @@ def check(mask: Image, picture: Image) -> None:
     Raises:
         UsageError: it does not, or one of them cannot be read.
     """
+    from imagerag.store.imaging import inspect
     from imagerag.store.masks import check_mask
 
-    check_mask(read_image(mask), read_image(picture))
-
-
-async def _keep(wiring: "Wiring", image: Image) -> ImageRef:
-    return await wiring.blobs.put(await asyncio.to_thread(read_image, image))
+    read = [read_image(mask), read_image(picture)]
+    for image, data in zip((mask, picture), read, strict=True):
+        with naming(image):
+            inspect(data)
+    check_mask(*read)

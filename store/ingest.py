@@ -127,7 +127,8 @@ async def index(
         paths: files, and folders with everything below them.
         manifest: a JSON-lines or CSV file, see `read_manifest`; the images it names are indexed too.
         exclude: patterns (`drafts`, `*.gif`, `raw/*`) of files and folders to be left out.
-        allow_outside: the manifest may name files outside of its folder and of `paths`.
+        allow_outside: the manifest may name files outside of its folder and of `paths`, and a sidecar that is a link
+            may lead there.
         progress: called after every batch.
         first_look: called with the first pictures before they are encoded; what it says is a warning.
         warn: called with each warning as soon as it is known.
@@ -145,7 +146,7 @@ async def index(
     report.skipped += listed.problems
     if manifest is not None:
         report.columns, report.manifest_captions = dict(listed.columns), listed.captions
-    sidecars = Sidecars()
+    sidecars = Sidecars(given, allow_outside)
     done: set[str] = set()
     if first_look:
         first = await asyncio.to_thread(_first_pictures, files)

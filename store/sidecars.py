@@ -5,16 +5,21 @@ them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (it
 what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short. What the first of
 them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
 goes in without it.
+
+A caption is shown, and sent to services. So a sidecar that is a link may lead to no file outside of the folders that
+are indexed: of a folder that somebody else made, it could be any text of the machine.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from imagerag.store.describing import DETECTIONS, MAX_CAPTION, Description, clean, describe, plain_name
+from imagerag.store.generation_text import without_parameters
+from imagerag.store.named_files import OUTSIDE, NamedFiles
 from imagerag.store.plain_text import parsed, read_text
 
 SUFFIXES: Final = (".json", ".txt", ".caption")
@@ -42,8 +47,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Sidecars:
-    """Finds and reads sidecars; each folder is listed once."""
+    """Finds and reads sidecars; each folder is listed once.
 
+    Attributes:
+        given: the files and folders that are indexed. A sidecar that is a link leads into them or is left out.
+        allow_outside: a link may lead to any file of the machine.
+    """
+
+    given: Sequence[Path] = ()
+    allow_outside: bool = False
     _folders: dict[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, image: Path) -> Said:
@@ -51,11 +63,17 @@ class Sidecars:
         description, problems = Description(), []
         for name in self._beside(image):
             try:
-                description = description.or_else(_read(image.with_name(name)))
+                description = description.or_else(_read(self._allowed(image.with_name(name))))
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) and error.strerror else error
                 problems.append(f"its sidecar {clean(name)} was left out: {why}")
         return Said(description, tuple(problems))
+
+    def _allowed(self, sidecar: Path) -> Path:
+        files = NamedFiles(sidecar.parent, self.given, self.allow_outside)
+        if sidecar.is_symlink() and not files.allows(sidecar):
+            raise ValueError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
+        return sidecar
 
     def beside(self, images: Iterable[Path]) -> set[Path]:
         """Every sidecar of these images."""
@@ -130,12 +148,13 @@ def _read(file: Path) -> Description:
 
 
 def _of_text(text: str) -> Description:
+    text, parameters = without_parameters(text)
     caption = clean(text)
     if is_labels(caption):
         raise ValueError("it holds a detector's labels, not a caption")
     if len(caption) > MAX_CAPTION:
         raise ValueError(f"it is longer than {MAX_CAPTION:,} characters, which is no caption")
-    return Description(caption=caption or None)
+    return Description(caption=caption or None, metadata=parameters or None)
 
 
 def is_labels(text: str) -> bool:

@@ -43,7 +43,7 @@ SHOWN: Final = 20
 @click.option("--embedder", metavar="SPEC", help="Encoder of a new library; one that exists knows its own.")
 @click.option("--manifest", metavar="FILE", help="CSV, JSON lines or JSON: path, caption, tags, licence, …")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave files or folders out: drafts, '*.gif', 'raw/*'.")
-@click.option("--allow-outside", is_flag=True, help="The manifest may name files anywhere on this machine.")
+@click.option("--allow-outside", is_flag=True, help="Manifest and links may lead anywhere on this machine.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when anything was skipped.")
 @json_option
 @quiet_option

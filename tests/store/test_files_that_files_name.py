@@ -9,6 +9,8 @@ import pytest
 from imagerag import ImageRAG, UsageError
 from imagerag.batch.lines import items
 from imagerag.evals.suites.prompts import prompt_suite
+from imagerag.store.ingest import index
+from imagerag.store.library import Library
 from imagerag.store.manifest import read_manifest
 from imagerag.store.named_files import NamedFiles
 from imagerag.tools.loopback import tiny_png
@@ -127,3 +129,35 @@ def test_a_suite_reads_no_picture_elsewhere(repository: Path, column: str) -> No
     with pytest.raises(UsageError, match="--allow-outside"):
         prompt_suite(file)
     assert prompt_suite(file, allow_outside=True).cases
+
+
+# --- sidecars that are links ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".json", ".caption", ".png.supplemental-metadata.json"])
+@pytest.mark.parametrize("link", ["relative", "absolute"])
+async def test_a_sidecar_that_links_elsewhere_is_no_caption_unless_the_user_says_so(
+    repository: Path, library: Library, suffix: str, link: str
+) -> None:
+    secret = repository.parent / "credentials"
+    secret.write_text('{"caption": "TOKEN=hunter2"}', encoding="utf-8")
+    sidecar = repository / f"a{suffix}"
+    sidecar.symlink_to("../credentials" if link == "relative" else secret)
+    report = await index([repository / "a.png", repository / "below"], library)
+    assert not any("hunter2" in f"{row.caption} {row.metadata}" for row in await library.rows())
+    [(image, why)] = report.notes
+    assert image.endswith("a.png")
+    assert f"its sidecar {sidecar.name} was left out" in why
+    assert "--allow-outside" in why
+    await index([repository], library, allow_outside=True)
+    assert any("hunter2" in row.caption for row in await library.rows())
+
+
+async def test_a_sidecar_that_links_into_what_is_indexed_is_read(repository: Path, library: Library) -> None:
+    (repository / "a.txt").symlink_to("below/words.txt")
+    (repository / "below" / "words.txt").write_text("a card", encoding="utf-8")
+    (repository / "below" / "b.txt").symlink_to("../../said/b.txt")
+    (repository.parent / "said").mkdir()
+    (repository.parent / "said" / "b.txt").write_text("another card", encoding="utf-8")
+    await index([repository / "a.png", repository / "below", repository.parent / "said"], library)
+    assert {row.caption for row in await library.rows()} == {"a card", "another card"}

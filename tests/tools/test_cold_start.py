@@ -20,7 +20,18 @@ from imagerag.tools.embedders import openclip_import
 from imagerag.tools.embedders.openclip_import import COPY, open_clip_for, plain
 from imagerag.tools.embedders.preprocess import preprocessing
 
-SLOW = ("transformers", "timm", "torchvision", "torch._dynamo", "open_clip", "scipy", "langgraph", "langchain_core")
+SLOW = (
+    "transformers",
+    "timm",
+    "torchvision",
+    "torch._dynamo",
+    "open_clip",
+    "scipy",
+    "langgraph",
+    "langchain_core",
+    "ftfy",
+    "wcwidth",
+)
 LOADED = """
 import sys
 from imagerag.cli import main
@@ -105,6 +116,17 @@ def test_the_copy_makes_the_very_same_model_and_tokens(light: Any) -> None:
     assert all(torch.equal(one, other) for one, other in zip(*told, strict=True))
     assert light.list_models() == open_clip.list_models()
     assert light.CLIP is not open_clip.CLIP
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text() | st.text(st.characters(codec="ascii")))
+@example("salt &amp; pepper")
+@example("a\x1b[31m red\r\ncircle\t\x7f")
+@example("caf\u00c3\u00a9, \u201cquoted\u201d, \uff21 \ufb01")
+def test_texts_are_mended_as_ftfy_mends_them(text: str) -> None:
+    import ftfy
+
+    assert openclip_import._Mender("ftfy").fix_text(text) == ftfy.fix_text(text)
 
 
 def test_models_with_borrowed_towers_get_open_clip_itself(light: Any, monkeypatch: pytest.MonkeyPatch) -> None:

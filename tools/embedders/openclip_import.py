@@ -28,6 +28,9 @@ _ABSENT: Final = ("transformers", "timm", "horovod", "torch.distributed")
 _NAMED_ONLY: Final = ("torchvision",)
 """Imported without a way around; names of it are used in training and in the transforms of pictures alone."""
 
+_FOR_FEW_TEXTS: Final = ("ftfy",)
+"""Mends broken texts for the tokenizer; plain ones, which are nearly all queries, it leaves as they are."""
+
 _LATER: Final = ("huggingface_hub",)
 """Imported when a function of it is called: weights are fetched once, and read many times."""
 
@@ -106,6 +109,8 @@ def _import(name: str, scope: Any = None, local: Any = None, names: Sequence[str
         raise ImportError(f"{name} is left out of {COPY}", name=name)
     if level == 0 and _is_of(name, _NAMED_ONLY):
         return _NamedOnly(name)
+    if level == 0 and not names and name in _FOR_FEW_TEXTS:
+        return _Mender(name)
     if level == 0 and names and _is_of(name, _LATER):
         return _Later(name)
     return builtins.__import__(name, scope, local, names or (), level)
@@ -122,6 +127,22 @@ class _NamedOnly(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         return _part(f"{self.__name__}.{name}")
+
+
+class _Mender(ModuleType):
+    """Stands for ftfy until a text is not plain: its tables take longer to make than a tokenizer."""
+
+    def fix_text(self, text: str, *given: Any, **named: Any) -> str:
+        """As `ftfy.fix_text`: printable ASCII without the `&` of an HTML entity has nothing to be mended."""
+        if text.isascii() and text.isprintable() and "&" not in text:
+            return text
+        fixed: str = import_module(self.__name__).fix_text(text, *given, **named)
+        return fixed
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
 
 
 class _Later(ModuleType):
