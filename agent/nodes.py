@@ -13,7 +13,7 @@ from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.drawing import Draughtsman
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
-from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
+from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness, only_comparisons_fail
 from imagerag.agent.journal import Journal
 from imagerag.agent.judge_images import check_images
 from imagerag.agent.ports import (
@@ -132,7 +132,7 @@ class Nodes:
             judged = [*attempts[:-1], _judged(attempt, _abstention(str(unread), unread.raw))]
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
-        if answer.verdict.aligned or answer.verdict.missing:
+        if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
             entries = ledger.observe(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],

@@ -270,9 +270,9 @@ def test_likeness_tells_redrawings_apart_that_have_as_much_of_the_prompt() -> No
 
 
 @given(
-    st.lists(
-        st.tuples(st.booleans(), st.booleans(), st.text(alphabet="aAbB", max_size=3)), min_size=1, max_size=5
-    ).map(lambda made: [(h, m, p if n else "") for n, (h, m, p) in enumerate(made)])
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.text(alphabet="aAbB", max_size=3)), min_size=1, max_size=5).map(
+        lambda made: [(h, m, p if n else "") for n, (h, m, p) in enumerate(made)]
+    )
 )
 def test_no_redrawing_that_meets_less_of_the_prompt_than_the_first_is_returned(
     made: list[tuple[bool, bool, str]],
