@@ -199,6 +199,8 @@ class GoingOn(Runs):
         """
         from imagerag.graphs.forking import Replay
 
+        if not isinstance(step, int):
+            raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
         entry = await self.wiring.runs.get(run_id)
         if "size" in changes:
             changes["size"] = parse_size(changes["size"])

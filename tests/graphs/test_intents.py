@@ -88,7 +88,7 @@ async def test_what_only_had_to_stay_is_not_searched_for_but_drawn_once_more() -
 async def test_what_is_drawn_once_more_is_drawn_with_the_same_references(fails: str) -> None:
     """The reference brought what was missing, and goes along though something else was not as it was sent."""
     nodes, graph = stage(["heart"], [fails], [], tags=("product",))
-    state = await edited(nodes, graph, "add a heart")
+    state = await edited(nodes, graph, "a heart")
     assert state["ending"].outcome is Outcome.ALIGNED
     assert [[one.role for one in attempt.references] for attempt in state["attempts"]] == [
         ["edit"], ["edit", "reference"], ["edit", "reference"],
