@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from imagerag.agent.errors import UsageError
 from imagerag.inputs import parse_size, run_sync
 from imagerag.runs import Runs
 
