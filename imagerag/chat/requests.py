@@ -185,9 +185,7 @@ class GenerateImage(Request):
         default=(), max_length=8, description="The user's own pictures that are to be in the result."
     )
     edit: Source | None = Field(default=None, description="Instead of subjects: the picture that the prompt changes.")
-    max_rounds: int = Field(
-        default=3, ge=0, le=20, description="How often to look for references and redraw at most. 0 draws once."
-    )
+    max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings at most. 0 draws once.")
     max_references: int | None = Field(default=None, ge=1, le=16, description="Pictures sent with the prompt at most.")
     references_per_concept: int | None = Field(
         default=None, ge=1, le=16, description="Pictures for each missing thing at most, usually 1."
@@ -216,7 +214,7 @@ class GenerateImage(Request):
 class ListLibraries(Request):
     """Arguments of `list_libraries`."""
 
-    library: Annotated[Name | None, Field(description="Only this one. Leave out for all of them.")] = None
+    library: Annotated[Name | None, Field(description="Only this one.")] = None
 
 
 class SearchReferences(Request):
@@ -284,10 +282,8 @@ class AskLibrary(Request):
     )
     by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
     library: Library = None
-    thread: RunId | None = Field(
-        default=None, description="For a follow-up question: the thread that the earlier answer named."
-    )
-    compare: bool = Field(default=False, description="Also answer without the library, to show what it adds.")
+    thread: RunId | None = Field(default=None, description="For a follow-up: the thread that the earlier answer named.")
+    compare: bool = Field(default=False, description="Also answer without the library.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
