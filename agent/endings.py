@@ -82,21 +82,53 @@ def best_attempts(attempts: Sequence[Attempt]) -> list[Attempt]:
     An aligned attempt beats any other. Otherwise the highest score wins, and of equal scores the oldest: a redrawing
     that meets no more of the prompt has no claim to take its place. Attempts that were never judged come last. Only
     bare noes, which have no score, are left to be compared; of those with the very same image only the oldest is kept.
+
+    A redrawing can have points that the others have not: whether it shows the very thing that was sent for it. Scores
+    are then of the points that all have; the others tell apart who is equal in these.
     """
     if not attempts:
         return []
-    top = max(_rank(attempt) for attempt in attempts)
-    different = {a.image.sha256: a for a in reversed(attempts) if _rank(a) == top}
+    common = _common_points(attempts)
+    ranks = [_rank(attempt, common) for attempt in attempts]
+    top = max(ranks)
+    different = {a.image.sha256: a for a, rank in zip(reversed(attempts), reversed(ranks), strict=True) if rank == top}
     best = sorted(different.values(), key=lambda attempt: attempt.index)
     bare = top[0] == 1 and all(attempt.verdict and attempt.verdict.score is None for attempt in best)
     return best if bare else best[:1]
 
 
-def _rank(attempt: Attempt) -> tuple[int, float]:
+def _common_points(attempts: Sequence[Attempt]) -> frozenset[str] | None:
+    """The points that all judged attempts were judged on; None where all have the same, or there are none."""
+    judged = [one for one in attempts if one.verdict and one.verdict.aligned is not None]
+    points = [frozenset(_points(attempt)) for attempt in judged]
+    common = frozenset.intersection(*points) if points else frozenset()
+    return common if common and any(own != common for own in points) else None
+
+
+def _points(attempt: Attempt) -> dict[str, bool]:
+    """What an attempt was judged on, and whether it is met; likeness to a library's picture goes by that picture."""
+    met: dict[str, bool] = {}
+    for check in attempt.verdict.checks if attempt.verdict else ():
+        number, key = check.requirement.picture or 0, check.requirement.text
+        sent = attempt.references[number - 1] if 0 < number <= len(attempt.references) else None
+        if sent is not None and sent.role == "reference":
+            key = f"{check.requirement.kind} {sent.image.sha256}"
+        met[key] = check.met
+    return met
+
+
+def _rank(attempt: Attempt, common: frozenset[str] | None) -> tuple[int, float, float]:
     verdict = attempt.verdict
     if verdict is None or verdict.aligned is None:
-        return (0, 0.0)
-    return (2, 1.0) if verdict.aligned else (1, verdict.score or 0.0)
+        return (0, 0.0, 0.0)
+    if verdict.aligned:
+        return (2, 1.0, 1.0)
+    if common is None:
+        return (1, verdict.score or 0.0, 1.0)
+    points = _points(attempt)
+    shared = [met for key, met in points.items() if key in common]
+    own = [met for key, met in points.items() if key not in common]
+    return (1, sum(shared) / len(shared), sum(own) / len(own) if own else 1.0)
 
 
 def ending_for(error: BaseException, node: str) -> Ending:

@@ -58,13 +58,13 @@ def missing(ledger: Sequence[LedgerEntry]) -> list[LedgerEntry]:
 
 
 def used_for(ledger: Sequence[LedgerEntry], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
-    """SHA-256 of every reference already sent for a concept.
+    """SHA-256 of every reference already sent for a concept, or for something that was searched for in its place.
 
     Args:
         in_place: it is searched for in place of what is missing: what was sent for that in vain counts, too.
     """
     wanted = key(concept.text)
-    entries = [entry for entry in ledger if key(entry.concept.text) == wanted]
+    entries = [e for e in ledger if wanted in {key(text) for text in (e.concept.text, *e.stands_for)}]
     entries += missing(ledger) if in_place else []
     return frozenset(ref.image.sha256 for entry in entries for ref in entry.used)
 

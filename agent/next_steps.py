@@ -23,7 +23,9 @@ def next_steps(record: "RunRecord") -> list[str]:
     """What to do now, ready to be shown."""
     resume, go_on = f"imagerag resume {record.run_id}", f"imagerag continue {record.run_id}"
     if record.status == "interrupted":
-        return [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
+        steps = [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
+        may_edit = bool(record.question and record.question.get("may_edit"))
+        return [*steps, f"or edit one of them: {resume} --edit 1"] if may_edit else steps
     if record.outcome is None:
         return [f"the run is unfinished: {resume}"]
     if record.error == "AuthError":

@@ -13,7 +13,7 @@ from imagerag.agent.calls import Calls, Failed
 from imagerag.agent.captions import CaptionWriter
 from imagerag.agent.drawing import Draughtsman
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
-from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
+from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness, only_comparisons_fail
 from imagerag.agent.journal import Journal
 from imagerag.agent.judge_images import check_images
 from imagerag.agent.ports import (
@@ -37,7 +37,7 @@ from imagerag.agent.rooms import Rooms, missing_count, shown_at_most
 from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_counted
 from imagerag.agent.searching import search_words
 from imagerag.agent.selection import Selection, objection, offer
-from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
+from imagerag.agent.shortlist import candidates_of, choose_by_hand, edited_from, left_out_of, relaxed_filters, shortlist
 from imagerag.agent.spending import tariffs_of
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
 from imagerag.agent.types import (
@@ -132,7 +132,7 @@ class Nodes:
             judged = [*attempts[:-1], _judged(attempt, _abstention(str(unread), unread.raw))]
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
-        if answer.verdict.aligned or answer.verdict.missing:
+        if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
             entries = ledger.observe(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
@@ -265,7 +265,7 @@ class Nodes:
         if edited := next((one for one in chosen if one.image.sha256 == answer.edit), None):
             assert self.library is not None, "what was offered came from a library"
             image = await self.blobs.put(await self.library.image_bytes(edited.image.sha256))
-            update["subjects"] = [Subject(image=image, name=edited.title or edited.concept, intent="edit")]
+            update["subjects"] = [edited_from(edited, image)]
         return update
 
     async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
@@ -431,8 +431,12 @@ def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
             mask=own.mask,
             role=own.intent,
             likeness=needs_likeness(likeness, kind="content", role=own.intent),
-            choice="given",
+            choice="by_hand" if own.of_library else "given",
             concept=own.name,
+            title=own.title,
+            source=own.source,
+            author=own.author,
+            licence=own.licence,
         )
         for own in map(Subject.model_validate, state.get("subjects") or [])
     ]

@@ -8,7 +8,7 @@ from imagerag.agent import ledger as ledgers
 from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.rooms import Rooms
-from imagerag.agent.types import Candidate, Decision, LedgerEntry, LeftOut, Search, UsedReference
+from imagerag.agent.types import Candidate, Decision, ImageRef, LedgerEntry, LeftOut, Search, Subject, UsedReference
 
 FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
 
@@ -165,6 +165,23 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
         caption=caption,
         similarity=found.similarity,
         title=found.title,
+        source=found.source,
+        author=found.author,
+        licence=found.licence,
+    )
+
+
+def edited_from(found: Hit | UsedReference, image: ImageRef) -> Subject:
+    """A library's picture as the one that is edited; whose it is stays with it.
+
+    Args:
+        image: the same, kept among the run's own.
+    """
+    return Subject(
+        image=image,
+        intent="edit",
+        name=found.title or (found.concept if isinstance(found, UsedReference) else ""),
+        title=found.title or image.sha256[:12],
         source=found.source,
         author=found.author,
         licence=found.licence,

@@ -470,12 +470,22 @@ class Subject(Value):
     Attributes:
         intent: "subject" appears in a new picture; "edit" is the picture that is changed, the rest of it kept.
         mask: a PNG of the image's size; where it is transparent, the image may change. For generators that take one.
+        title: the picture's in its library, as `source`, `author` and `licence` are; empty for one that was handed in.
     """
 
     image: ImageRef
     name: str = ""
     intent: Literal["subject", "edit"] = "subject"
     mask: ImageRef | None = None
+    title: str = ""
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+
+    @property
+    def of_library(self) -> bool:
+        """Whether it was taken from a library, where each picture has a title."""
+        return bool(self.title)
 
 
 class Lineage(Value):

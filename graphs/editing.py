@@ -4,6 +4,7 @@ import re
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.ports import BlobStore, Filter, ReferenceLibrary
+from imagerag.agent.shortlist import edited_from
 from imagerag.agent.types import Subject
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -28,4 +29,5 @@ async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs:
     except BlobError as error:
         raise UsageError(f"no picture {sha[:12]} in library {library.name}: see imagerag search") from error
     found = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
-    return Subject(image=await blobs.put(data), name=found[0].title if found else "", intent="edit")
+    image = await blobs.put(data)
+    return edited_from(found[0], image) if found else Subject(image=image, intent="edit")

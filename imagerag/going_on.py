@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from imagerag.agent.errors import UsageError
 from imagerag.inputs import parse_size, run_sync
 from imagerag.runs import Runs
 
@@ -199,6 +200,8 @@ class GoingOn(Runs):
         """
         from imagerag.graphs.forking import Replay
 
+        if not isinstance(step, int):
+            raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
         entry = await self.wiring.runs.get(run_id)
         if "size" in changes:
             changes["size"] = parse_size(changes["size"])

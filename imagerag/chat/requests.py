@@ -166,7 +166,7 @@ class SubjectImage(Request):
     """One of the user's own pictures that is to be in the result."""
 
     image: Source = Field(description="A file path, or image://SHA256.")
-    name: Label = Field(default="", description="What it is called in the prompt, for instance 'my dog'.")
+    name: Label = Field(default="", description="What the prompt calls it.")
 
 
 class GenerateImage(Request):
@@ -179,20 +179,16 @@ class GenerateImage(Request):
     library: Library = None
     initial_image: Source | None = Field(
         default=None,
-        description="A picture to judge and improve instead of drawing the first one: a file path, or image://SHA256.",
+        description="A picture to judge and improve instead of drawing the first: a file path, or image://SHA256.",
     )
     subjects: tuple[SubjectImage, ...] = Field(
         default=(), max_length=8, description="The user's own pictures that are to be in the result."
     )
     edit: Source | None = Field(default=None, description="Instead of subjects: the picture that the prompt changes.")
-    max_rounds: int = Field(
-        default=3, ge=0, le=20, description="How often to look for references and redraw at most. 0 draws once."
-    )
-    max_references: int | None = Field(
-        default=None, ge=1, le=16, description="Pictures sent with the prompt at most. Leave out for the usual number."
-    )
+    max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings at most. 0 draws once.")
+    max_references: int | None = Field(default=None, ge=1, le=16, description="Pictures sent with the prompt at most.")
     references_per_concept: int | None = Field(
-        default=None, ge=1, le=16, description="Pictures for each thing that is missing at most. Leave out for one."
+        default=None, ge=1, le=16, description="Pictures for each missing thing at most, usually 1."
     )
     select: bool = Field(
         default=False,
@@ -200,12 +196,12 @@ class GenerateImage(Request):
     )
     start: Literal["draft", "retrieve"] = Field(
         default="draft",
-        description="'draft' draws first and looks for references where something is missing; 'retrieve' looks for "
-        "them first (for scenes, mixes or variants of the user's own products).",
+        description="'draft' draws first; 'retrieve' looks for references first (for scenes, mixes or variants of the "
+        "user's own products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
     size: Annotated[str | None, BeforeValidator(_size), WithJsonSchema({"type": "string"})] = Field(
-        default=None, pattern=_SIZE, description="WIDTHxHEIGHT in pixels, for instance 1024x1536; or auto."
+        default=None, pattern=_SIZE, description="WIDTHxHEIGHT in pixels, or auto."
     )
     where: Where = Field(default_factory=dict)
     tags: Tags = ()
@@ -218,7 +214,7 @@ class GenerateImage(Request):
 class ListLibraries(Request):
     """Arguments of `list_libraries`."""
 
-    library: Annotated[Name | None, Field(description="Only this one. Leave out for all of them.")] = None
+    library: Annotated[Name | None, Field(description="Only this one.")] = None
 
 
 class SearchReferences(Request):
@@ -227,9 +223,7 @@ class SearchReferences(Request):
     query: Prompt | None = Field(
         default=None, description="What the picture shows, as one would caption it. Give this or image."
     )
-    image: Source | None = Field(
-        default=None, description="Search with a picture instead: a file path, or image://SHA256."
-    )
+    image: Source | None = Field(default=None, description="Instead: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many pictures.")
     where: Where = Field(default_factory=dict)
@@ -261,9 +255,7 @@ class ContinueRun(Request):
     )
     keep: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
     use: Picks = Field(default=(), description="Library pictures to use: image ids from search_references.")
-    prompt: Prompt | None = Field(
-        default=None, description="The whole new prompt, when the wish has changed. Leave out to keep the old one."
-    )
+    prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
@@ -290,10 +282,8 @@ class AskLibrary(Request):
     )
     by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
     library: Library = None
-    thread: RunId | None = Field(
-        default=None, description="For a follow-up question: the thread that the earlier answer named."
-    )
-    compare: bool = Field(default=False, description="Also answer without the library, to show what it adds.")
+    thread: RunId | None = Field(default=None, description="For a follow-up: the thread that the earlier answer named.")
+    compare: bool = Field(default=False, description="Also answer without the library.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
     deadline_s: Deadline = None
@@ -304,9 +294,7 @@ class ViewImage(Request):
 
     image_id: ImageId = Field(description="image://… (or its digits alone) from an earlier answer.")
     library: Library = None
-    max_side: int = Field(
-        default=512, ge=64, le=MAX_SIDE, description="The longer side in pixels. 512 is enough to judge a picture."
-    )
+    max_side: int = Field(default=512, ge=64, le=MAX_SIDE, description="The longer side in pixels.")
 
 
 TOOLS: Final[dict[str, type[Request]]] = {

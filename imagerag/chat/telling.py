@@ -107,6 +107,8 @@ def _reference(at: int, reference: UsedReference) -> str:
     where = f" {at}. image://{reference.image.sha256}"
     if reference.role != "reference":
         edited = ", which is edited" if reference.role == "edit" else ""
+        if reference.choice != "given":
+            return f"{where} of the library{edited}: {named(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}{edited}"
     return f"{where} for {quoted(reference.concept, 40)}: {named(reference.title, reference.licence)}"
 

@@ -29,6 +29,13 @@ READ_AT_MOST = 1_000_000
 """Bytes of a prompt on stdin; far more than any prompt that is accepted."""
 
 
+def _only_one(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """The one value of an option; of two, none is the obvious one."""
+    if len(given) > 1:
+        raise click.BadParameter(f"one picture is edited at a time, not {len(given)}", context, option)
+    return given[0] if given else None
+
+
 @click.command("generate")
 @click.argument("prompt")
 @library_option
@@ -50,8 +57,20 @@ READ_AT_MOST = 1_000_000
 @click.option(
     "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
 )
-@click.option("--edit", metavar="[NAME=]FILE", help="A picture of yours that is to be changed, the rest of it kept.")
-@click.option("--edit-library", metavar="ID", help="The same with a picture of the library.")
+@click.option(
+    "--edit",
+    metavar="[NAME=]FILE",
+    multiple=True,
+    callback=_only_one,
+    help="A picture of yours that is to be changed, the rest of it kept.",
+)
+@click.option(
+    "--edit-library",
+    metavar="ID",
+    multiple=True,
+    callback=_only_one,
+    help="The same with a picture of the library.",
+)
 @click.option("--mask", metavar="FILE", help="Edit the picture only where this PNG of its size is transparent.")
 @click.option("--mask-feather", type=int, default=0, metavar="PX", help="Fade over so many pixels inside of the mask.")
 @click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")

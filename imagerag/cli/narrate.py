@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from imagerag.agent.asking_again import how_asked
-from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Ending, Query, Search, UsedReference
+from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Ending, Query, Search, Subject, UsedReference
 from imagerag.api import ImageRAG
 from imagerag.cli.story import (
     attempt_lines,
@@ -71,7 +71,8 @@ def _found(update: dict[str, Any]) -> str:
     searches: list[Search] = update.get("searches") or []
     last_resort = [search for search in searches if search.query.by == "prompt"]
     newest = max((search.query.ask for search in searches), default=0)
-    return "; ".join(_result(s) for s in last_resort or searches if last_resort or s.query.ask == newest)
+    results = "; ".join(_result(s) for s in last_resort or searches if last_resort or s.query.ask == newest)
+    return f"{labels.SEARCHES['prompt']}: {results}" if last_resort and len(searches) > len(last_resort) else results
 
 
 def _result(search: Search) -> str:
@@ -91,7 +92,10 @@ def _result(search: Search) -> str:
 
 def _chosen(update: dict[str, Any]) -> str:
     chosen: list[UsedReference] = update.get("chosen") or []
-    return "you took " + (", ".join(reference.title or reference.image.sha256[:12] for reference in chosen) or "none")
+    edited: list[Subject] = update.get("subjects") or []
+    told = [f"edits {own.name or own.image.sha256[:12]}" for own in edited]
+    took = ", ".join(reference.title or reference.image.sha256[:12] for reference in chosen)
+    return "; ".join([f"you took {took or 'none'}", *told])
 
 
 def _ended(update: dict[str, Any]) -> str:

@@ -67,7 +67,8 @@ def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
     name = reference.concept or "your picture" if own else reference.title or reference.image.sha256[:12]
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
-    stands_for = f"your own, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
+    whose = "your own" if reference.choice == "given" else "the library's"
+    stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
     by = f"by {short(reference.author, 24)}" if reference.author else ""
     return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, dim(short(reference.licence, 24)), dim(by)]
 

@@ -235,3 +235,48 @@ def test_a_judge_that_fails_before_the_drawing_is_no_failure_of_the_drawing(role
 @pytest.mark.parametrize("text", ["Path('x')", "isclass('x')", "Exception('x')"])
 def test_only_errors_of_ours_are_revived(text: str) -> None:
     assert endings.revived(text).args == (text,)
+
+
+def judged_on(index: int, points: dict[str, bool], *, pictures: str = "") -> Attempt:
+    """An attempt whose verdict is of the prompt's points, and of likeness to each of the pictures it was drawn with."""
+    sent = tuple(UsedReference(image=attempt(0, None, picture=one.lower()).image, likeness=True) for one in pictures)
+    checks = [Check(requirement=Requirement(text=text), met=met) for text, met in points.items()]
+    for number, one in enumerate(pictures, start=1):
+        same = Requirement(text=f"a thing: the very one of picture {number}", kind="likeness", picture=number)
+        checks.append(Check(requirement=same, met=one.isupper()))
+    score = sum(check.met for check in checks) / len(checks)
+    verdict = Verdict(aligned=score == 1, score=score, checks=tuple(checks))
+    return attempt(index, score).model_copy(update={"verdict": verdict, "references": sent})
+
+
+def test_likeness_that_only_a_redrawing_was_judged_on_does_not_make_up_for_what_the_prompt_lost() -> None:
+    """Upper case is a picture whose likeness is met. By the mere share of points each redrawing here would win."""
+    first = judged_on(0, {"heart": True, "moon": False})
+    assert indices(first, judged_on(1, {"heart": False, "moon": False}, pictures="ABC")) == [0]
+    assert indices(first, judged_on(1, {"heart": True, "moon": False}, pictures="A")) == [0]
+    assert indices(first, judged_on(1, {"heart": True, "moon": False}, pictures="aB")) == [0]
+
+
+def test_a_redrawing_that_has_all_of_the_prompt_wins_though_it_is_not_alike() -> None:
+    first = judged_on(0, {"heart": True, "moon": False})
+    assert indices(first, judged_on(1, {"heart": True, "moon": True}, pictures="abc")) == [1]
+
+
+def test_likeness_tells_redrawings_apart_that_have_as_much_of_the_prompt() -> None:
+    first = judged_on(0, {"heart": False, "moon": False})
+    half = judged_on(1, {"heart": True, "moon": False}, pictures="ab")
+    assert indices(first, half, judged_on(2, {"heart": True, "moon": False}, pictures="Ab")) == [2]
+    assert indices(first, half, judged_on(2, {"heart": True, "moon": False}, pictures="cd")) == [1]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.text(alphabet="aAbB", max_size=3)), min_size=1, max_size=5).map(
+        lambda made: [(h, m, p if n else "") for n, (h, m, p) in enumerate(made)]
+    )
+)
+def test_no_redrawing_that_meets_less_of_the_prompt_than_the_first_is_returned(
+    made: list[tuple[bool, bool, str]],
+) -> None:
+    attempts = [judged_on(n, {"heart": h, "moon": m}, pictures=p) for n, (h, m, p) in enumerate(made)]
+    best = endings.best_attempts(attempts)[0]
+    assert sum(made[best.index][:2]) >= sum(made[0][:2])

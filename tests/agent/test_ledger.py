@@ -52,7 +52,7 @@ def test_a_concept_lost_again_is_unresolved_again() -> None:
 
 
 def test_a_reference_is_entered_once_under_the_concept_it_was_sent_for() -> None:
-    entries = ledger.observe([], [Concept(text="a heart")], 0)
+    entries = ledger.observe([], [Concept(text="a heart"), Concept(text="a star")], 0)
     for _ in range(2):
         entries = ledger.send(entries, [reference("a", "A heart"), reference("b", "a star")], 1)
     assert ledger.used_for(entries, Concept(text="the heart")) == {"a" * 64}

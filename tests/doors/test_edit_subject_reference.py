@@ -229,6 +229,45 @@ def test_a_picture_of_the_library_is_edited(imagerag: Imagerag) -> None:
     assert told["attempts"][0]["references"][0]["image"]["sha256"] == sha
 
 
+def test_whose_an_edited_library_picture_is_goes_along_with_what_was_made_of_it(
+    imagerag: Imagerag, tmp_path: Path
+) -> None:
+    """By its id, by hand, and in a run that goes on from there: in the sidecar, and where a person reads it."""
+    found = document(imagerag("search", "a hexagon", "-k", "1", "--json"))["results"][0]
+    told = imagerag(
+        "generate", "change the background to lilac", "--edit-library", found["id"], "--out", tmp_path / "1.png"
+    )
+    assert "the library's, is edited" in told.output
+    waiting = document(imagerag("generate", "a teal ringed hexagon", "--select", "--json"))
+    offered = waiting["question"]["candidates"][0]
+    chosen = imagerag("resume", waiting["run_id"], "--edit", "1", "--out", tmp_path / "2.png")
+    assert f"edits {offered['title']}" in chosen.output
+    imagerag("continue", waiting["run_id"], "--prompt", "change the background to mint", "--out", tmp_path / "3.png")
+    for name, source in (("1", found), ("2", offered), ("3", offered)):
+        (edited,) = [
+            one
+            for one in json.loads((tmp_path / f"{name}.png.json").read_text())["references"]
+            if one["role"] == "edit"
+        ]
+        assert (edited["title"], edited["licence"]) == (source["title"], source["licence"])
+        assert edited["licence"]
+        assert edited["author"].startswith("Sketch Studio")
+
+
+def test_one_picture_is_edited_at_a_time(imagerag: Imagerag, room: Path) -> None:
+    refused = imagerag("generate", "make the star green", "--edit", room, "--edit", room)
+    assert refused.exit_code == 2
+    assert "Invalid value for '--edit': one picture is edited at a time, not 2" in one_line(refused)
+
+
+def test_who_is_asked_to_choose_is_told_that_one_can_be_edited(imagerag: Imagerag, room: Path) -> None:
+    waiting = document(imagerag("generate", "a teal ringed hexagon", "--select", "--json"))
+    assert any(f"imagerag resume {waiting['run_id']} --edit 1" in step for step in waiting["next_steps"])
+    own = document(imagerag("generate", "a teal ringed hexagon", "--subject", f"it={room}", "--select", "--json"))
+    assert own["next_steps"]
+    assert not any("--edit" in step for step in own["next_steps"])
+
+
 def test_what_was_offered_can_be_edited_instead(imagerag: Imagerag) -> None:
     asked = "a teal ringed hexagon"
     waiting = document(imagerag("generate", asked, "--select", "--json"))

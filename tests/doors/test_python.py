@@ -100,6 +100,12 @@ async def test_what_cannot_be_is_said_before_anything_is_drawn(
     assert await rag.runs() == []
 
 
+async def test_a_step_that_is_no_number_is_refused_in_words(rag: ImageRAG) -> None:
+    run = await rag.generate("a heart")
+    with pytest.raises(UsageError, match="a step is a number, as imagerag show gives them, not 'critique'"):
+        await rag.replay(run.run_id, "critique")  # type: ignore[arg-type]
+
+
 async def test_a_program_that_stops_listening_stops_the_spending(rag: ImageRAG) -> None:
     async def first_drawing() -> str:
         async for event in rag.stream("a heart"):

@@ -182,3 +182,17 @@ async def test_a_run_that_is_stopped_between_two_asks_goes_on_with_the_next(benc
     assert [search.query.text for search in record.searches] == [HEART, HALF_MOON, ORGAN, "a scene"]
     assert temperatures(record, "judge.missing_concepts") == [ONE_THIRD, FIVE_SIXTHS]
     assert record.outcome is Outcome.NO_USABLE_REFERENCE
+
+
+async def test_what_did_not_help_under_another_name_does_not_come_back_under_its_own(bench):
+    """The next verdict's caption finds what only other words had found before."""
+    bench.library.plant({HALF_MOON: 0.9, "a red heart": 0.9})
+    again = Verdict(aligned=False, score=0.0, missing=({"text": "a heart", "caption": "a red heart"},))
+    bench.judge.enqueue(["a heart"], again)
+    bench.judge.enqueue_missing(["a half moon"], [], [])
+    record = await bench.run()
+    assert [[c.decision for c in s.candidates] for s in record.searches][:3] == [
+        ["below_threshold"], ["taken"], ["already_used"],
+    ]  # fmt: skip
+    assert len(record.attempts) == 2
+    assert record.outcome is Outcome.NO_USABLE_REFERENCE

@@ -84,6 +84,18 @@ async def test_what_only_had_to_stay_is_not_searched_for_but_drawn_once_more() -
     assert state["requirements"] == [Requirement(text="make it green")]
 
 
+@pytest.mark.parametrize("fails", [KEPT, "very one"])
+async def test_what_is_drawn_once_more_is_drawn_with_the_same_references(fails: str) -> None:
+    """The reference brought what was missing, and goes along though something else was not as it was sent."""
+    nodes, graph = stage(["heart"], [fails], [], tags=("product",))
+    state = await edited(nodes, graph, "a heart")
+    assert state["ending"].outcome is Outcome.ALIGNED
+    assert [[one.role for one in attempt.references] for attempt in state["attempts"]] == [
+        ["edit"], ["edit", "reference"], ["edit", "reference"],
+    ]  # fmt: skip
+    assert len({attempt.variation.seed for attempt in state["attempts"][1:]}) == 2
+
+
 async def test_what_never_stays_ends_with_its_name() -> None:
     nodes, graph = stage([KEPT], [KEPT])
     state = await edited(nodes, graph, max_rounds=1)

@@ -111,6 +111,7 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
     assert {name: values[name] for name in RunInput.__annotations__} == {
         "prompt": HEXAGON,
         "subjects": [],
+        "edit_library": None,
         "initial_image": None,
         "setup": None,
         "continues": None,
