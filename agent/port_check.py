@@ -22,6 +22,9 @@ PORTS: Final = MappingProxyType(
 )
 """Role → the protocol that its objects follow."""
 
+ABILITIES: Final = MappingProxyType({"pictures": "takes_pictures"})
+"""Argument → the optional attribute without which a part is never given it."""
+
 _MISSING: Final = object()
 
 
@@ -126,7 +129,8 @@ def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]
         yield f"{name}() must not be async"
     parameters = list(inspect.signature(wanted).parameters.values())[1:]
     given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
-    named = {one.name: None for one in parameters if one.name not in given}
+    able = {one.name: getattr(part, ABILITIES[one.name], False) for one in parameters if one.name in ABILITIES}
+    named = {one.name: None for one in parameters if one.name not in given and able.get(one.name, True)}
     if why := _refuses(method, given, named):
         call = ", ".join([*given, *(f"{one}=…" for one in named)])
         yield f"it is called as {name}({call}), but {why}"

@@ -40,7 +40,7 @@ def pages(command: click.Command, ctx: click.Context) -> Iterator[str]:
 
 def reference() -> str:
     """The whole page."""
-    return HEAD + "\n".join(pages(main, click.Context(main, info_name="imagerag")))
+    return HEAD + "\n".join(pages(main, click.Context(main, info_name="imagerag", **main.context_settings)))
 
 
 def test_generated_reference_of_commands_is_what_the_commands_say() -> None:

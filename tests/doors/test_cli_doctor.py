@@ -195,12 +195,13 @@ def test_without_captions_it_says_what_is_needed() -> None:
 
 def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(imagerag: Imagerag, server: Loopback, home: Path) -> None:
     before = sorted(path.name for path in home.iterdir())
-    options = ("--generator", "openai:nobody-sells-this", "--judge", f"openai:vlm@{server.base_url}", "--max-rounds", 1)
+    judge = f"openai:vlm?max_images=9@{server.base_url}"
+    options = ("--generator", "openai:nobody-sells-this", "--judge", judge, "--max-rounds", 1)
     result = imagerag("generate", "a cat", "--dry-run", *options)
     assert result.exit_code == 0, result.output
-    assert "at most 31 calls of models, price not known" in result.stdout
+    assert "at most 43 calls of models, price not known" in result.stdout
     found = document(imagerag("generate", "a cat", "--dry-run", "--json", *options, "--max-cost-usd", "0.5"))
-    assert (found["calls_at_most"], found["usd_at_most"], found["unpriced"]) == (31, None, ["openai:nobody-sells-this"])
+    assert (found["calls_at_most"], found["usd_at_most"], found["unpriced"]) == (43, None, ["openai:nobody-sells-this"])
     assert server.requests == []
     assert sorted(path.name for path in home.iterdir()) == before
 

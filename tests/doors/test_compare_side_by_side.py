@@ -75,7 +75,7 @@ def test_it_is_one_page(imagerag: Imagerag, server: Loopback, tmp_path: Path) ->
     page = tmp_path / "answer.html"
     assert asked(imagerag, server, "--out", page, "-k", "2").exit_code == 0
     html = page.read_text(encoding="utf-8")
-    assert 'class="sides"' in html
+    assert 'class="replies"' in html
     assert html.index("with the library") < html.index(WITH) < html.index("without the library")
     assert "&lt;b&gt;so I cannot know" in html
     assert "<b>so" not in html

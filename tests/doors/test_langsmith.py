@@ -178,12 +178,12 @@ def test_a_models_words_can_be_read_and_pictures_stand_by_their_hash(
 ) -> None:
     with Loopback(SketchAnswers(), key=KEY) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)  # so the key belongs there
-        judge = f"openai:gpt-5@{server.base_url}"
+        judge = f"openai:gpt-5?max_images=9@{server.base_url}"
         backends = [f"--generator={generator}@{server.base_url}", f"--judge={judge}"]
         record = run(traced, home, "generate", HELD, "--preset", "sketch", *backends)
         # The pixels did go where they were to go, and the key with them.
         sent = [image.data for request in server.requests for image in request.images]
-        assert len(sent) == 3
+        assert len(sent) == 4  # a reference drawn with, two drawings judged, and that reference beside the second
     assert nodes(traced).count("regenerate") == 1
     asked = [span for span in traced.runs.values() if span["run_type"] == "llm"]
     assert len(asked) == record["calls"]["judge.critique"] == 2

@@ -84,7 +84,8 @@ class Place:
         rag = ImageRAG(generator="loop", judge="loop", library="loop", home=self.home)
         facts = ImageModel(max_references=4)
         draws = OpenAIImages("loop", base_url=self.loopback.base_url, api_key=KEY, facts=facts, timeout_s=30)
-        looks = VlmJudge(chat=OpenAIChat(model="loop", account=Account(self.loopback.base_url, KEY), timeout_s=30))
+        account = Account(self.loopback.base_url, KEY)  # that it takes pictures is known: nobody asks it first
+        looks = VlmJudge(chat=OpenAIChat(model="loop", account=account, timeout_s=30, max_images=9))
         rag.wiring.use("generator", "loop", draws)
         rag.wiring.use("judge", "loop", looks)
         rag.wiring.use("library", "loop", self.library)

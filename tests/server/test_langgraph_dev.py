@@ -185,7 +185,9 @@ def test_choosing_by_hand_on_a_thread(server: str) -> None:
 
 
 def test_its_shape_is_told_without_loading_anything(server: str) -> None:
-    (assistant,) = ask(f"{server}/assistants/search", {})
+    found = ask(f"{server}/assistants/search", {})
+    assert {one["graph_id"] for one in found} == {"imagerag", "ask"}
+    (assistant,) = (one for one in found if one["graph_id"] == "imagerag")
     told = ask(f"{server}/assistants/{assistant['assistant_id']}/schemas")
     assert "prompt" in told["input_schema"]["properties"]
     assert "max_rounds" in told["context_schema"]["properties"]

@@ -98,7 +98,8 @@ def make_runner(home: str | Path, url: str) -> Runner:
         library.plant(point)
     facts = ImageModel(max_references=4)
     generator = OpenAIImages("loopback", base_url=url, api_key=KEY, facts=facts, timeout_s=TIMEOUT_S)
-    chat = OpenAIChat(model="loopback", account=Account(url, KEY), timeout_s=TIMEOUT_S)
+    # That it takes pictures is known: nobody asks it first.
+    chat = OpenAIChat(model="loopback", account=Account(url, KEY), timeout_s=TIMEOUT_S, max_images=9)
     wiring.use("generator", "storm", generator)
     wiring.use("judge", "storm", VlmJudge(chat=chat))
     wiring.use("library", "storm", library)
