@@ -1,7 +1,7 @@
 """How a library is searched: alone or with others, by similarity alone or by the words of captions and titles too."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
@@ -62,11 +62,16 @@ async def search_query(
         return await search_words(library, query, k=k, filter=filter, hybrid=hybrid)
     best: dict[str, Hit] = {}
     for text in texts:
-        for hit in await library.search(text, k=k, filter=filter):
-            known = best.get(hit.image.sha256)
-            if known is None or hit.similarity > known.similarity:
-                best[hit.image.sha256] = hit
+        add_nearer(best, await library.search(text, k=k, filter=filter))
     return sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[:k]
+
+
+def add_nearer(best: dict[str, Hit], hits: Iterable[Hit]) -> None:
+    """Join another search's hits into `best`, by id: of two similarities of one picture the higher counts."""
+    for hit in hits:
+        known = best.get(hit.image.sha256)
+        if known is None or hit.similarity > known.similarity:
+            best[hit.image.sha256] = hit
 
 
 def check_hybrid(library: ReferenceLibrary) -> None:

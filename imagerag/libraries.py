@@ -10,7 +10,7 @@ from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.inputs import Image, naming, read_image
-from imagerag.measuring import check_text, measure_similarity
+from imagerag.measuring import measure_similarities
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder
@@ -181,10 +181,7 @@ class Libraries:
         else:
             self.wiring.name(embedder)
             encoder = self.wiring.embedder(embedder)
-        data = await asyncio.to_thread(read_image, image)
-        check_text(encoder, text)
-        with naming(image):
-            return await measure_similarity(encoder, data, text)
+        return (await measure_similarities(encoder, image, [text]))[0]
 
     async def open_library(
         self, name: str | None = None, *, embedder: str | None = None, create: bool = False

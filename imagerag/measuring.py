@@ -1,9 +1,11 @@
-"""How similar a picture and a text are to an encoder."""
+"""How similar a picture and texts are to an encoder."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
+from imagerag.inputs import Image, naming, read_image
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder
@@ -21,15 +23,18 @@ def check_text(encoder: "Embedder", text: str) -> None:
         raise UsageError(f"the text has {tokens} tokens, and {encoder.identity.spec} reads {encoder.context_length}")
 
 
-async def measure_similarity(encoder: "Embedder", image: bytes, text: str) -> float:
-    """The cosine between a picture and a text, in [-1, 1].
+async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequence[str]) -> list[float]:
+    """The cosine between a picture and each text, in [-1, 1].
 
     Raises:
-        UsageError: not a picture that can be read.
+        UsageError: no picture that can be read, an empty text, or one that is longer than the encoder reads.
     """
     from imagerag.store.imaging import inspect
 
-    await in_thread(inspect, image)
-    (seen,) = await encoder.embed_images([image])
-    (said,) = await encoder.embed_texts([text])
-    return max(-1.0, min(1.0, float(seen @ said)))
+    for text in texts:
+        check_text(encoder, text)
+    data = await in_thread(read_image, image)
+    with naming(image):
+        await in_thread(inspect, data)
+    (seen,) = await encoder.embed_images([data])
+    return [max(-1.0, min(1.0, float(seen @ said))) for said in await encoder.embed_texts(texts)]

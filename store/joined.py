@@ -5,14 +5,17 @@ keeps the threshold of the library that found it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from imagerag.agent.errors import BlobError, LibraryError
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
 from imagerag.agent.searching import SEPARATOR, search_words
 from imagerag.store.search import RRF
+
+Got = TypeVar("Got")
 
 
 class JoinedLibraries:
@@ -74,7 +77,7 @@ class JoinedLibraries:
         Raises:
             BlobError: missing in all, or damaged.
         """
-        return await (await self._holding(sha256)).image_bytes(sha256)
+        return await self._from_its_library(lambda library: library.image_bytes(sha256))
 
     async def for_models(self, sha256: str) -> tuple[bytes, str]:
         """One of their images as every model takes it: upright PNG, JPEG or WebP, and the media type.
@@ -82,17 +85,14 @@ class JoinedLibraries:
         Raises:
             BlobError: missing in all, or damaged.
         """
-        return await (await self._holding(sha256)).for_models(sha256)
+        return await self._from_its_library(lambda library: library.for_models(sha256))
 
-    async def _holding(self, sha256: str) -> ReferenceLibrary:
+    async def _from_its_library(self, get: Callable[[ReferenceLibrary], Awaitable[Got]]) -> Got:
         *others, last = self.libraries
         for library in others:
-            try:
-                await library.image_bytes(sha256)
-            except BlobError:
-                continue
-            return library
-        return last
+            with suppress(BlobError):
+                return await get(library)
+        return await get(last)
 
     def _joined(self, lists: Sequence[Sequence[Hit]], limits: Sequence[float | None]) -> list[Hit]:
         score: dict[str, float] = {}

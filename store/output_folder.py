@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -34,13 +34,7 @@ def only_writer(folder: Path, *, instead: str = "another --out") -> Iterator[Non
             yield
         return
     path, fresh = folder / LOCK, not folder.exists()
-    try:
-        file = locked(path)
-    except OSError as error:
-        told = storage_error(error, folder, "cannot write into")
-        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
-    if file is None:
-        raise UsageError(f"{folder} is being written by {_holder(path)}:\nwait until it has ended, or give {instead}")
+    file = _held(locked, folder, instead)
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])
         os.truncate(file, 0)
@@ -53,6 +47,24 @@ def only_writer(folder: Path, *, instead: str = "another --out") -> Iterator[Non
             with suppress(OSError):  # something was written into it
                 folder.rmdir()
         os.close(file)
+
+
+def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int:
+    """The open lock file of a folder.
+
+    Raises:
+        UsageError: somebody else holds it.
+        StorageError: it cannot be written.
+    """
+    try:
+        file = lock(folder / LOCK)
+    except OSError as error:
+        told = storage_error(error, folder, "cannot write into")
+        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+    if file is None:
+        holder = _holder(folder / LOCK)
+        raise UsageError(f"{folder} is being written by {holder}:\nwait until it has ended, or give {instead}")
+    return file
 
 
 @contextmanager
@@ -83,13 +95,7 @@ def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[N
             yield
         return
     path = folder / LOCK
-    try:
-        file = locked_together(path)
-    except OSError as error:
-        told = storage_error(error, folder, "cannot write into")
-        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
-    if file is None:
-        raise UsageError(f"{folder} is being written by {_holder(path)}:\nwait until it has ended, or give {instead}")
+    file = _held(locked_together, folder, instead)
     try:
         with _told(folder):
             yield

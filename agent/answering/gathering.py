@@ -22,7 +22,7 @@ from imagerag.agent.answering.values import (
     SearchBy,
 )
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
-from imagerag.agent.searching import search_words
+from imagerag.agent.searching import add_nearer, search_words
 from imagerag.agent.types import Knobs
 from imagerag.formatting.messages import searched_with
 
@@ -175,10 +175,8 @@ class Gatherer:
         depth = max(DEPTH, self.knobs.candidates)
         for one in texts:
             found = await search_words(self.library, one, k=depth, filter=self._filter(), hybrid=hybrid)
+            add_nearer(best, found)
             for place, hit in enumerate(found):
-                known = best.get(hit.image.sha256)
-                if known is None or hit.similarity > known.similarity:
-                    best[hit.image.sha256] = hit
                 places[hit.image.sha256] = min(place, places.get(hit.image.sha256, place))
 
         def rank(hit: Hit) -> tuple[int, float, str]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from imagerag.agent.answering.values import SearchBy
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.searching import add_nearer
 from imagerag.agent.types import Knobs
 from imagerag.formatting.numbers import cosine
 
@@ -49,10 +50,7 @@ async def alike(
     """
     best: dict[str, Hit] = {}
     for data in pictures:
-        for hit in await library.search_by_image(data, k=knobs.candidates, filter=filter):
-            known = best.get(hit.image.sha256)
-            if known is None or hit.similarity > known.similarity:
-                best[hit.image.sha256] = hit
+        add_nearer(best, await library.search_by_image(data, k=knobs.candidates, filter=filter))
     hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: knobs.candidates]
     similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
     threshold, claims = _threshold(library, knobs, by)

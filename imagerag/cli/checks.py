@@ -10,7 +10,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.evaluation import allow_same_encoder_option
+from imagerag.cli.evaluation_options import allow_same_encoder_option
 from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
 from imagerag.cli.view import count, dim, say, say_all, say_json, table
 from imagerag.formatting.numbers import cosine, score

@@ -9,8 +9,9 @@ import click
 
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.evaluation import allow_same_encoder_option, options_of, rag_of, tell_run
-from imagerag.cli.options import assume_option, json_option, library_option, pass_globals, quiet_option
+from imagerag.cli.evaluation import options_of, rag_of, tell_run
+from imagerag.cli.evaluation_options import budget_options, case_options, measured_options
+from imagerag.cli.options import json_option, library_option, pass_globals, quiet_option
 from imagerag.cli.view import count, dim, say, say_all, say_json, table, warning_lines
 from imagerag.formatting.numbers import score
 
@@ -27,22 +28,9 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
 @click.option("--arm", default="full", show_default=True, help="What is run with every size.")
 @click.option("--base", default="base", show_default=True, help="What the gain is over.")
-@click.option("--metrics", metavar="M,…", help="What to measure; imagerag eval list says what there is.")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
-@click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]")
-@click.option("--allow-outside", is_flag=True, help="SUITE may name files anywhere on this machine.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N cases.")
-@click.option("--tag", "tags", multiple=True, metavar="T", help="Only cases that have all of these tags.")
-@click.option("--seeds", type=click.IntRange(1), metavar="N", help="N seeds for every case.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Which pictures come first.")
-@click.option("--template", default="a photo of a {name}", metavar="T", help="The prompt of class lists.")
-@click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="Cases at a time.")
-@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
-@assume_option
-@allow_same_encoder_option
-@click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke.")
+@measured_options
+@case_options(seed="Which pictures come first.")
+@budget_options
 @json_option
 @quiet_option
 @pass_globals

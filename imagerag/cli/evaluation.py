@@ -12,8 +12,9 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs
 from imagerag.api import ImageRAG
 from imagerag.cli import Globals
+from imagerag.cli.evaluation_options import budget_options, case_options, measured_options
 from imagerag.cli.files import all_fresh, overwrite_option
-from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
+from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.view import accent, count, dim, say, say_all, say_json, table, warning_lines
 from imagerag.formatting.numbers import seconds
 
@@ -24,36 +25,19 @@ if TYPE_CHECKING:
 
 BUDGET_SPENT = 5
 
-allow_same_encoder_option = click.option(
-    "--allow-same-encoder", is_flag=True, help="Measure by an encoder that also retrieves or judges, and mark it."
-)
-
 
 @click.command("run")
 @click.argument("suite")
 @click.option("--arms", default="base,rephrase,prompt,concept,full", show_default=True, help="What to compare.")
 @click.option("--arms-file", metavar="TOML", help="A file with arms of your own.")
 @click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
-@click.option("--metrics", metavar="M,…", help="What to measure; imagerag eval list says what there is.")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
-@click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]")
+@measured_options
 @click.option("--library", metavar="NAME", help="Where references come from; the suite's own where it makes one.")
-@click.option("--allow-outside", is_flag=True, help="SUITE may name files anywhere on this machine.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N cases.")
-@click.option("--tag", "tags", multiple=True, metavar="T", help="Only cases that have all of these tags.")
-@click.option("--seeds", type=click.IntRange(1), metavar="N", help="N seeds for every case.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Decides the cases of suites that are made up.")
-@click.option("--template", default="a photo of a {name}", metavar="T", help="The prompt of class lists.")
-@click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="Cases at a time.")
+@case_options(seed="Decides the cases of suites that are made up.")
 @click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th case, from the I-th on.")
 @click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), default="record",
               help="replay: again without any call, and compare.")  # fmt: skip
-@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
-@assume_option
-@allow_same_encoder_option
-@click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke.")
+@budget_options
 @json_option
 @quiet_option
 @pass_globals

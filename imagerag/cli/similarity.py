@@ -9,6 +9,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
 from imagerag.cli.view import bar, dim, say, say_json, scale
 from imagerag.formatting.numbers import cosine
+from imagerag.measuring import measure_similarities
 
 
 @click.command("similarity")
@@ -35,11 +36,14 @@ def similarity_command(
     rag = ImageRAG(library=library, home=globals_.home)
 
     async def measure() -> tuple[list[float], float | None, str]:
-        found = [await rag.similarity(image, text, embedder=embedder) for text in texts]
         if embedder is not None:
-            return found, None, rag.wiring.embedder(embedder).identity.spec
-        opened = await rag.open_library()
-        return found, opened.passport.threshold.cosine if opened.passport.threshold else None, opened.passport.spec
+            rag.wiring.name(embedder)
+            encoder, kept = rag.wiring.embedder(embedder), None
+        else:
+            opened = await rag.open_library()
+            encoder, kept = opened.embedder, opened.passport.threshold
+        found = await measure_similarities(encoder, image, texts)
+        return found, kept.cosine if kept else None, encoder.identity.spec
 
     found, threshold, encoder = asyncio.run(measure())
     if as_json:

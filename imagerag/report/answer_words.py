@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagerag.agent.answering.record import AnswerRecord, AskedCall, CitedSource, RetrievedSource
-from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.formatting.labels import FOUND_BY
 from imagerag.formatting.numbers import cosine, counted, dollars, model_calls, seconds
 
@@ -71,8 +70,3 @@ def facts(record: AnswerRecord) -> Iterator[tuple[str, str]]:
     yield "cost", dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
     yield "calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))
     yield "thread", record.thread_id
-
-
-def is_answered(record: AnswerRecord) -> bool:
-    """Whether the library holds the answer."""
-    return record.outcome is AnswerOutcome.ANSWERED

@@ -11,6 +11,7 @@ import pytest
 
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Setup
+from imagerag.cli import main
 from imagerag.evals.arms import parse_arms
 from imagerag.evals.evaluation import HOME
 from imagerag.evals.harness import Harness, Report
@@ -107,3 +108,17 @@ def irrelevant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home, name = tmp_path_factory.mktemp("irrelevant"), "sketch-irrelevant"
     asyncio.run(stocked(Home(home), name, sketch_suite(6).libraries[name], Steady(make_embedder("sketch"))))
     return home
+
+
+@pytest.fixture
+def imagerag(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command line with a home of its own; its exit code, what it printed, and what it said on stderr."""
+    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run

@@ -5,25 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from imagerag.cli import main
 from imagerag.tools.testing import picture
 
 WRONG = (["--arms", "nothing"], ["--metrics", "nothing"], ["--shard", "4/3"], ["--template", "x", "--tag", "none"])
-
-
-@pytest.fixture
-def imagerag(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
-
-    return run
 
 
 def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> None:

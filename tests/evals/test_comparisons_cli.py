@@ -7,26 +7,12 @@ from typing import Any
 
 import pytest
 
-from imagerag.cli import main
 from imagerag.evals.drawing import Picture, chance, fill
 from imagerag.evals.suites.sketch import rare
 from imagerag.store.home import Home
 from imagerag.store.library import Library
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.world import all_things, describe, random_scene
-
-
-@pytest.fixture
-def imagerag(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
-
-    return run
 
 
 @pytest.fixture
