@@ -39,6 +39,17 @@ sys.dont_write_bytecode = False
 sys.set_coroutine_origin_tracking_depth(1)
 
 
+class OnlyInsideThePackage:
+    """Refuses `import agent`: through the links at the top it works, and gives every class a second self."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if path is None and name in {"agent", "evals", "graphs", "store", "tools"}:
+            raise ImportError(f"import imagerag.{name}: {name} is a link to it")
+
+
+sys.meta_path.insert(0, OnlyInsideThePackage())  # type: ignore[arg-type]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make what Python reports without a module an error where our own code stands in the report.
 

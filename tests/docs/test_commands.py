@@ -14,7 +14,6 @@ from imagerag.graphs.settings import Settings
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "commands.md"
 CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
-SOURCES = ("agent", "store", "tools", "graphs", "evals", "imagerag")
 HEAD = """# Commands
 
 Every command with its options, as `imagerag COMMAND --help` tells them. What can also be set in a file or a variable
@@ -61,8 +60,7 @@ def variables() -> set[str]:
     """The variables of ours that the code names, and those that settings are read from."""
     named = {
         found
-        for folder in SOURCES
-        for file in (ROOT / folder).rglob("*.py")
+        for file in (ROOT / "imagerag").rglob("*.py")
         for found in re.findall(r"\bIMAGERAG_[A-Z_]+[A-Z]\b", file.read_text("utf-8"))
     }
     return named | {f"IMAGERAG_{name.upper()}" for name in fields()}

@@ -25,7 +25,13 @@ HEAVY = ("torch", "open_clip", "langgraph", "langchain_core", "langchain_openai"
 
 
 def modules(folder: str) -> list[Path]:
-    return sorted((ROOT / ("imagerag/formatting" if folder == "formatting" else folder)).rglob("*.py"))
+    """The files of a layer; those of `imagerag` are the ones that are in no other layer."""
+    if folder == "tests":
+        return sorted((ROOT / "tests").rglob("*.py"))
+    package = ROOT / "imagerag"
+    if folder != "imagerag":
+        return sorted((package / folder).rglob("*.py"))
+    return sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in BELOW)
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

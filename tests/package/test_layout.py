@@ -1,5 +1,10 @@
-"""What the package is made of: pyproject.toml lists it by hand, so the list is compared with the tree."""
+"""Where the package's files are: all below imagerag/, with links beside it that nothing depends on."""
 
+import importlib
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -8,47 +13,26 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "imagerag"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
-FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
+PACKAGE_DATA: dict[str, list[str]] = PYPROJECT["tool"]["setuptools"]["package-data"]
+LINKS = ("agent", "tools", "graphs", "store", "evals")
 JUNK = {"__pycache__", ".DS_Store"}
 
 
-def folder_of(package: str) -> Path:
-    """Where a package lies: its own entry in package-dir, or below its parent's."""
-    if package in FOLDERS:
-        return ROOT / FOLDERS[package]
-    parent, _, name = package.rpartition(".")
-    return folder_of(parent) / name
+def test_every_module_lies_in_a_package() -> None:
+    """`packages.find` takes only folders with an `__init__.py`."""
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-def packages_in_the_tree() -> set[str]:
-    found = set()
-    for package, folder in FOLDERS.items():
-        for init in (ROOT / folder).rglob("__init__.py"):
-            found.add(".".join([package, *init.parent.relative_to(ROOT / folder).parts]))
-    return found
-
-
-def test_every_package_in_the_tree_is_listed() -> None:
-    assert set(SETUPTOOLS["packages"]) == packages_in_the_tree()
-
-
-def test_every_module_lies_in_a_listed_package() -> None:
-    listed = {folder_of(package) for package in SETUPTOOLS["packages"]}
-    modules = {module for folder in FOLDERS.values() for module in (ROOT / folder).rglob("*.py")}
-    assert [m for m in sorted(modules) if m.parent not in listed] == []
-
-
-@pytest.mark.parametrize("package", sorted(FOLDERS))
-def test_every_other_file_is_package_data(package: str) -> None:
+def test_every_other_file_is_package_data() -> None:
     unlisted = []
-    for path in (ROOT / FOLDERS[package]).rglob("*"):
+    for path in PACKAGE.rglob("*"):
         if path.is_dir() or path.suffix in {".py", ".pyc"} or JUNK & set(path.parts):
             continue
-        owner = next(p for p in [path.parent, *path.parents] if (p / "__init__.py").exists())
-        name = next(n for n in SETUPTOOLS["packages"] if folder_of(n) == owner)
-        patterns = SETUPTOOLS["package-data"].get(name, [])
+        owner = next(p for p in path.parents if (p / "__init__.py").exists())
+        patterns = PACKAGE_DATA.get(".".join(owner.relative_to(ROOT).parts), [])
         if not any(fnmatch(path.relative_to(owner).as_posix(), pattern) for pattern in patterns):
             unlisted.append(path.relative_to(ROOT).as_posix())
     assert unlisted == []
@@ -57,9 +41,9 @@ def test_every_other_file_is_package_data(package: str) -> None:
 def test_every_package_data_pattern_finds_a_file() -> None:
     idle = [
         f"{package}: {pattern}"
-        for package, patterns in SETUPTOOLS["package-data"].items()
+        for package, patterns in PACKAGE_DATA.items()
         for pattern in patterns
-        if not list(folder_of(package).glob(pattern))
+        if not list((ROOT / package.replace(".", "/")).glob(pattern))
     ]
     assert idle == []
 
@@ -70,14 +54,55 @@ def test_tests_are_no_packages() -> None:
     assert not (ROOT / "__init__.py").exists()
 
 
-def test_type_checkers_see_every_package() -> None:
-    """`mypy -p imagerag` follows links below typings/, because it cannot follow an editable install."""
-    farm = ROOT / "typings" / "imagerag"
-    wanted = {package.rpartition(".")[2]: folder for package, folder in FOLDERS.items() if package != "imagerag"}
-    inside = (path for path in (ROOT / "imagerag").iterdir() if path.name not in JUNK)
-    wanted |= {path.name: f"imagerag/{path.name}" for path in inside}
-    lacking = [
-        f"ln -s ../../{target} typings/imagerag/{name}" for name, target in wanted.items() if not (farm / name).exists()
-    ]
-    assert lacking == [], "run these from the repository's root"
-    assert sorted({path.name for path in farm.iterdir()} - set(wanted) - JUNK) == []
+@pytest.mark.parametrize("name", LINKS)
+def test_a_link_leads_to_its_package(name: str) -> None:
+    link = ROOT / name
+    if not link.is_symlink():
+        pytest.skip("checked out without symbolic links")
+    assert os.readlink(link) == f"imagerag/{name}"
+    assert link.resolve() == PACKAGE / name
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_nothing_is_imported_through_a_link(name: str) -> None:
+    with pytest.raises(ImportError, match=f"import imagerag.{name}"):
+        importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def without_links(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository as it is checked out where links cannot be made: a link is a file that says where to."""
+    copy = tmp_path_factory.mktemp("checkout") / "imagerag"
+    copy.mkdir()
+    for name in ("imagerag", "tests"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    for name in LINKS:
+        (copy / name).write_text(f"imagerag/{name}")
+    return copy
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-c", "import imagerag.agent.nodes, imagerag.evals.suites.case; print(imagerag.__file__)"],
+        ["-m", "imagerag", "eval", "list"],
+        ["-m", "ruff", "check", "."],
+        ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/package/test_imports.py"],
+    ],
+    ids=["import", "command", "lint", "tests"],
+)
+def test_a_checkout_without_links_works(command: list[str], without_links: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "IMAGERAG_HOME": str(tmp_path), "PYTHONPATH": str(without_links)}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=without_links,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    if command[0] == "-c":
+        assert Path(done.stdout.strip()).is_relative_to(without_links)

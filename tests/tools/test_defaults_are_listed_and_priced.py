@@ -20,15 +20,10 @@ ROOT = Path(imagerag.__file__).resolve().parent.parent
 LISTED = {*get_args(ChatModel), *get_args(ImageModel)}
 RETIRED = {"dall-e-2", "dall-e-3", "gpt-image-1"}
 SPEC = re.compile(r"(?<![\w/-])openai(?:-chat|-responses)?:[a-z][\w./-]*(?:\?[\w=&+.%-]+)?(?:@https?://[^\s\"'`,)]+)?")
-PACKAGES = ("agent", "tools", "graphs", "store", "imagerag", "evals")
 SOURCES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
-    *(
-        path
-        for name in ("agent", "tools", "graphs", "store", "imagerag", "evals")
-        for path in (ROOT / name).rglob("*.py")
-    ),
+    *(ROOT / "imagerag").rglob("*.py"),
 ]
 
 

@@ -1,1 +1,0 @@
-../../imagerag/__init__.py

@@ -1,1 +1,0 @@
-../../imagerag/__main__.py

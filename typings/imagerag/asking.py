@@ -1,1 +1,0 @@
-../../imagerag/asking.py

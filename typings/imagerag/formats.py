@@ -1,1 +1,0 @@
-../../imagerag/formats.py

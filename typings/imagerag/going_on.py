@@ -1,1 +1,0 @@
-../../imagerag/going_on.py

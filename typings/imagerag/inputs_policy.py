@@ -1,1 +1,0 @@
-../../imagerag/inputs_policy.py

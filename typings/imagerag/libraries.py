@@ -1,1 +1,0 @@
-../../imagerag/libraries.py

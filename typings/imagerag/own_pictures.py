@@ -1,1 +1,0 @@
-../../imagerag/own_pictures.py
