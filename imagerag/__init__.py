@@ -8,8 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imagerag.agent.answering.record import AnswerRecord
-    from imagerag.agent.answering.values import AnswerOutcome
     from imagerag.agent.errors import (
         EmbeddingMismatchError,
         ImageRAGError,
@@ -18,36 +16,38 @@ if TYPE_CHECKING:
         UnknownRunError,
         UsageError,
     )
-    from imagerag.agent.record import RunRecord
+    from imagerag.agent.qa.qa_record import AnswerRecord
+    from imagerag.agent.qa.types import AnswerOutcome
+    from imagerag.agent.run_record import RunRecord
     from imagerag.agent.types import Attempt, Outcome, Verdict
-    from imagerag.api import ImageRAG
-    from imagerag.chat.answers import Ceilings
-    from imagerag.chat.langchain_tools import as_tools
-    from imagerag.graphs.events import RunEvent
-    from imagerag.inputs_policy import InputPolicy
+    from imagerag.assistants.langchain_tools import as_tools
+    from imagerag.assistants.tool_result import Ceilings
+    from imagerag.client.client import ImageRAG
+    from imagerag.files.access_policy import InputPolicy
+    from imagerag.graphs.runs.events import RunEvent
 
 __version__ = "0.1.0"
 
 logging.getLogger("imagerag").addHandler(logging.NullHandler())  # quiet until somebody listens
 
 _HOMES = {
-    "AnswerOutcome": "imagerag.agent.answering.values",
-    "AnswerRecord": "imagerag.agent.answering.record",
+    "AnswerOutcome": "imagerag.agent.qa.types",
+    "AnswerRecord": "imagerag.agent.qa.qa_record",
     "Attempt": "imagerag.agent.types",
-    "Ceilings": "imagerag.chat.answers",
+    "Ceilings": "imagerag.assistants.tool_result",
     "EmbeddingMismatchError": "imagerag.agent.errors",
-    "ImageRAG": "imagerag.api",
+    "ImageRAG": "imagerag.client.client",
     "ImageRAGError": "imagerag.agent.errors",
-    "InputPolicy": "imagerag.inputs_policy",
+    "InputPolicy": "imagerag.files.access_policy",
     "Outcome": "imagerag.agent.types",
-    "RunEvent": "imagerag.graphs.events",
-    "RunRecord": "imagerag.agent.record",
+    "RunEvent": "imagerag.graphs.runs.events",
+    "RunRecord": "imagerag.agent.run_record",
     "RunStateError": "imagerag.agent.errors",
     "UnknownLibraryError": "imagerag.agent.errors",
     "UnknownRunError": "imagerag.agent.errors",
     "UsageError": "imagerag.agent.errors",
     "Verdict": "imagerag.agent.types",
-    "as_tools": "imagerag.chat.langchain_tools",
+    "as_tools": "imagerag.assistants.langchain_tools",
 }
 
 __all__ = [

@@ -17,8 +17,8 @@ import click
 from click.testing import CliRunner, Result
 
 from imagerag.cli import main
-from imagerag.evals.human import QUESTIONS, SCHEMA
-from imagerag.tools.loopback import Loopback, SketchAnswers, tiny_png
+from imagerag.evals.human_study import QUESTIONS, SCHEMA
+from imagerag.tools.testing.mock_openai import Loopback, SketchAnswers, tiny_png
 
 PROMPT = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch world's painter cannot draw without the library."""

@@ -70,7 +70,7 @@ def impatient_decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     For tests of what happens then; `tests/mcp/test_all_at_once.py` and others see how long it is for users.
     """
-    from imagerag.agent import decoding_pool
+    from imagerag.agent.images import decoding_pool
 
     program = decoding_pool._PROGRAM.replace(
         "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 1; main()"
@@ -90,7 +90,7 @@ def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Of processes that run tests side by side, the first makes it, and each has a copy of its own.
     """
     from imagerag import ImageRAG
-    from imagerag.store.locks import waited_for
+    from imagerag.store.run_lock import waited_for
 
     home, base = tmp_path_factory.mktemp("sketch-home"), tmp_path_factory.getbasetemp()
     made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sketch-home-of-all"

@@ -4,7 +4,7 @@
 ImageRAGError
 ├── UsageError                 the caller asked for something that cannot be; the CLI exits with 2
 │   ├── UntrustedError         data names code, a file or an address that the user has to name himself
-│   ├── FetchError             an address that is not fetched, or holds no image (in tools/fetch.py)
+│   ├── FetchError             an address that is not fetched, or holds no image (in tools/url_fetcher.py)
 │   ├── UnknownLibraryError
 │   ├── UnknownRunError
 │   ├── UnknownThreadError     a follow-up question in a conversation that there is not

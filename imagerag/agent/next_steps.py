@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.no_reference import furthest
-from imagerag.agent.retrying import in_words
-from imagerag.agent.searching import names_of
+from imagerag.agent.no_reference_reason import furthest
+from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.retry_policy import in_words
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
 from imagerag.formatting.numbers import cosine, percent
 
 if TYPE_CHECKING:
-    from imagerag.agent.record import RunRecord
+    from imagerag.agent.run_record import RunRecord
 
 MOST: Final = 3
 """Ways out that are named of a run without a usable reference."""

@@ -8,14 +8,14 @@ from typing import Any, Self, cast
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from imagerag.agent import asking_again, clock, endings, ledger
-from imagerag.agent.calls import Calls, Failed
-from imagerag.agent.captions import CaptionWriter
-from imagerag.agent.drawing import Draughtsman
+from imagerag.agent import clock, concept_tracker, outcomes
+from imagerag.agent.calls.budget import tariffs_of
+from imagerag.agent.calls.journal import Journal
+from imagerag.agent.calls.model_caller import Calls, Failed
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
+from imagerag.agent.image_generation import Draughtsman
 from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness, only_comparisons_fail
-from imagerag.agent.journal import Journal
-from imagerag.agent.judge_images import check_images
+from imagerag.agent.judge_image_limits import check_images
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
@@ -32,13 +32,21 @@ from imagerag.agent.ports import (
     sees_references,
 )
 from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
-from imagerag.agent.reranking import SecondLook
-from imagerag.agent.rooms import Rooms, missing_count, shown_at_most
-from imagerag.agent.schedule import TEMPERATURES, extraction_variation, tries_counted
-from imagerag.agent.searching import search_words
-from imagerag.agent.selection import Selection, objection, offer
-from imagerag.agent.shortlist import candidates_of, choose_by_hand, edited_from, left_out_of, relaxed_filters, shortlist
-from imagerag.agent.spending import tariffs_of
+from imagerag.agent.retrieval import escalation
+from imagerag.agent.retrieval.candidate_selection import (
+    candidates_of,
+    choose_by_hand,
+    edited_from,
+    left_out_of,
+    relaxed_filters,
+    shortlist,
+)
+from imagerag.agent.retrieval.captions import CaptionWriter
+from imagerag.agent.retrieval.human_selection import Selection, objection, offer
+from imagerag.agent.retrieval.reference_limits import Rooms, missing_count, shown_at_most
+from imagerag.agent.retrieval.reranking import SecondLook
+from imagerag.agent.retrieval.search_queries import search_words
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, tries_counted
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
 from imagerag.agent.types import (
     Attempt,
@@ -133,7 +141,7 @@ class Nodes:
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
-            entries = ledger.observe(entries, answer.verdict.missing, attempt.round)
+            entries = concept_tracker.observe(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
             "judged_prompt": state["prompt"],
@@ -170,19 +178,19 @@ class Nodes:
                     state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
                 ),
                 variation := extraction_variation(
-                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=asking_again.concepts_in_vain(state)
+                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.concepts_in_vain(state)
                 ),
             )
             concepts = [concept for concept in answer.concepts if says_something(concept.text)]
         except (JudgeReplyError, RefusalError) as unnamed:
-            if isinstance(unnamed, RefusalError) and not asking_again.searched(state):
+            if isinstance(unnamed, RefusalError) and not escalation.searched(state):
                 raise
             concepts = []  # a further ask that is refused has named nothing; the run has its verdict
-        known = concepts and not asking_again.searched(state)  # what is named in place of them resolves nothing
+        known = concepts and not escalation.searched(state)  # what is named in place of them resolves nothing
         return {
             "concepts": concepts,
             "concept_tries": tries_counted(tried + 1, self.judge.honours),
-            "ledger": ledger.observe(state["ledger"], concepts, attempt.round) if known else state["ledger"],
+            "ledger": concept_tracker.observe(state["ledger"], concepts, attempt.round) if known else state["ledger"],
             "calls": calls.made,
         }
 
@@ -199,11 +207,11 @@ class Nodes:
             sha256=attempt.image.sha256,
             verdict=attempt.verdict,
             subjects=[await self._sent(reference) for reference in self._shown(state, attempt, runtime.context)],
-            again=asking_again.for_captions(state),
+            again=escalation.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"
         queries = await writer.queries(state["concepts"]) if by_caption else writer.without(state["concepts"])
-        return {"queries": asking_again.new_queries(queries, state), "calls": calls.made}
+        return {"queries": escalation.new_queries(queries, state), "calls": calls.made}
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
@@ -275,16 +283,16 @@ class Nodes:
         entries = state.get("ledger") or []
         sent = [*always_sent(state, runtime.context.likeness), *chosen]
         known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
-        helpful = ledger.helpful(entries, state.get("attempts") or [])
+        helpful = concept_tracker.helpful(entries, state.get("attempts") or [])
         kept = [reference for reference in helpful if reference.image.sha256 not in known]
         references = [*sent, *kept[: room - len(chosen)]]
         drawn = await self._draw("regenerate", state, runtime, references)
-        drawn["ledger"] = ledger.send(entries, chosen, coming_round(state))
+        drawn["ledger"] = concept_tracker.send(entries, chosen, coming_round(state))
         return drawn
 
     async def finish(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""
-        ending = state.get("ending") or endings.ending(
+        ending = state.get("ending") or outcomes.ending(
             state,
             runtime.context,
             room=self._room(state, runtime.context),
@@ -295,9 +303,9 @@ class Nodes:
         await calls.take_over()
         if state.get("ending"):
             calls.made += await calls.left_out()
-        equals = endings.best_attempts(state.get("attempts") or [])
+        equals = outcomes.best_attempts(state.get("attempts") or [])
         best = equals[0] if equals else None
-        for rival in equals[1:] if ending.outcome in endings.JUDGED else ():
+        for rival in equals[1:] if ending.outcome in outcomes.JUDGED else ():
             if best and await self._prefers(state["prompt"], rival, best, calls):
                 best = rival
         ending = ending.model_copy(update={"at": clock.now()})

@@ -192,7 +192,7 @@ def takes_mask(generator: object) -> bool:
 
 
 class ImageGenerator(Protocol):
-    """Draws. What it can tell meanwhile goes to the watcher of `progress.py`.
+    """Draws. What it can tell meanwhile goes to the watcher of `calls/progress.py`.
 
     Three attributes are optional: `tariff` (see `Tariff`), `takes_mask`, whether the first image may have a mask, and
     `edits`, whether it changes a picture that it is sent (one that does not say may be asked to).
@@ -494,7 +494,7 @@ class Hit:
 class ReferenceLibrary(Protocol):
     """The user's own pictures, searchable.
 
-    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles (`searching.py`).
+    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles.
     """
 
     @property

@@ -9,9 +9,9 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from imagerag.agent.asking_again import may_ask_again
+from imagerag.agent.calls.budget import requests_made, spent
 from imagerag.agent.intents import only_comparisons_fail
-from imagerag.agent.spending import requests_made, spent
+from imagerag.agent.retrieval.escalation import may_ask_again
 from imagerag.agent.state import RunState, coming_round, coming_searches, newest
 from imagerag.agent.types import Concept, Knobs, Query, Subject
 

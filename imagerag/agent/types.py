@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from imagerag.agent import clock
-from imagerag.agent.addresses import Spec
+from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import near
 
 BUILT_IN_LIBRARY: Final = "sketch"

@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 
 Status = Literal["done", "failed", "invalid"]

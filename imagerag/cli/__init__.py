@@ -1,7 +1,7 @@
 """The command line: `imagerag`.
 
 A command's module is imported when the command is asked for, so that `imagerag --help` stays instant. Commands return
-their exit code; errors become one line on stderr (see `imagerag.cli.failures`).
+their exit code; errors become one line on stderr (see `imagerag.cli.exit_codes`).
 """
 
 import os
@@ -28,10 +28,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("runs", "Tell what a run did, step by step."),
     "report": ("report", "Write a run as one page to read: what, why, what not, and what it cost."),
     "resume": ("runs", "Continue a run that was stopped, or answer one that waits."),
-    "continue": ("go_on", "Go on from where a run ended: more rounds, other references, another prompt."),
+    "continue": ("continue_cmd", "Go on from where a run ended: more rounds, other references, another prompt."),
     "replay": ("replay", "Do a run again from one of its steps, with something changed."),
     "diff": ("diff", "Compare two runs: where they part, and what came of it."),
-    "eval": ("evaluate", "Measure how good it is."),
+    "eval": ("eval_group", "Measure how good it is."),
     "prices": ("prices", "List what models cost, and say what yours do."),
     "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
     "trust": ("trust", "Trust a folder's imagerag.toml, or a model that a library names."),
@@ -79,7 +79,7 @@ class Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *rest: Any, **extra: Any) -> Any:
         """Run a command line and leave with its exit code."""
-        from imagerag.cli.failures import fail
+        from imagerag.cli.exit_codes import fail
 
         given = sys.argv[1:] if args is None else list(args)
         if extra.get("standalone_mode") is False:
@@ -115,7 +115,7 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
 
         load_env_file(env_file)
     ctx.obj = Globals(home)
-    from imagerag.logs import log_to_stderr
+    from imagerag.logging_setup import log_to_stderr
 
     log_to_stderr(os.environ.get("IMAGERAG_LOG"))
     if os.environ.get("NO_COLOR"):

@@ -8,16 +8,14 @@ from typing import Any, Final
 
 import click
 
-from imagerag.agent.answering.record import AnswerRecord
-from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.agent.errors import ImageRAGError
-from imagerag.api import ImageRAG
+from imagerag.agent.qa.qa_record import AnswerRecord
+from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.cli import Globals
-from imagerag.cli.beside import beside
-from imagerag.cli.failures import STOPPED
-from imagerag.cli.files import apart, document_of, overwrite_option, sheet_of
+from imagerag.cli.columns import beside
+from imagerag.cli.exit_codes import STOPPED
 from imagerag.cli.generate import read_prompt
-from imagerag.cli.narrate import first_time
+from imagerag.cli.live_text import first_time
 from imagerag.cli.options import (
     filter_options,
     hybrid_option,
@@ -28,10 +26,13 @@ from imagerag.cli.options import (
     quiet_option,
     threshold_option,
 )
-from imagerag.cli.view import accent, bold, clean, columns, dim, say, say_all, say_json, short, table
-from imagerag.export import write_file
+from imagerag.cli.output_files import apart, document_of, overwrite_option, sheet_of
+from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.files.export import write_file
 from imagerag.formatting.numbers import dollars
-from imagerag.report.answer_words import WITH, WITHOUT, closeness, looked_at, said, said_without
+from imagerag.formatting.text import clean
+from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_at, said, said_without
 
 EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
     AnswerOutcome.ANSWERED: 0,
@@ -115,7 +116,7 @@ def ask_command(
         told = f"library {rag.settings.library or 'none'} · answered by {rag.answerer_spec}"
         say_all([dim(short(told, 200)), *first_time(rag)], err=True)
     if options["thread"] is None:
-        from imagerag.graphs.runner import new_run_id
+        from imagerag.graphs.runs.runner import new_run_id
 
         options["thread"] = new_run_id()  # named here, so that a question that is stopped can be told of
 
@@ -125,7 +126,7 @@ def ask_command(
         if sheet is not None:
             await write_file(sheet, await rag.answer_sheet(record))
         if out is not None:
-            from imagerag.report.making import write_answer
+            from imagerag.reports.html.builder import write_answer
 
             await write_answer(rag, record, out)
         return record

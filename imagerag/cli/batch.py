@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.failures import STOPPED
-from imagerag.cli.narrate import opening
+from imagerag.cli.exit_codes import STOPPED
+from imagerag.cli.live_text import opening
 from imagerag.cli.options import (
     assume_option,
     filter_options,
@@ -25,26 +24,15 @@ from imagerag.cli.options import (
     pass_globals,
     quiet_option,
 )
-from imagerag.cli.view import (
-    accent,
-    bold,
-    clean,
-    columns,
-    count,
-    dim,
-    say,
-    say_all,
-    say_json,
-    short,
-    table,
-    warning_lines,
-)
+from imagerag.cli.terminal import accent, bold, columns, count, dim, say, say_all, say_json, short, table, warning_lines
+from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import dollars
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
-    from imagerag.batch.running import Batch
+    from imagerag.batch.runner import Batch
 
 TECHNICAL, BUDGET = 1, 5
 
@@ -117,9 +105,9 @@ def batch_command(
     Exit codes: 0 every prompt was run to its end, aligned or not; 1 some failed, or could not be run, or the disk is
     full; 5 the batch's budget is spent.
     """
-    from imagerag.batch.folder import started_with
-    from imagerag.batch.lines import notes
-    from imagerag.batch.running import Batch
+    from imagerag.batch.input_rows import notes
+    from imagerag.batch.output_dir import started_with
+    from imagerag.batch.runner import Batch
 
     kept = started_with(out) if resume else {}
     rag = ImageRAG(

@@ -8,19 +8,19 @@ from typing import Final
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.failures import STOPPED, exit_code
-from imagerag.cli.files import all_fresh, overwrite_option
-from imagerag.cli.narrate import Fully, first_time, opening
+from imagerag.cli.exit_codes import STOPPED, exit_code
+from imagerag.cli.live_text import Fully, first_time, opening
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.story import summary
-from imagerag.cli.view import bold, dim, say, say_all, say_json, table
-from imagerag.export import SUFFIXES, export, is_record, write_file
-from imagerag.report.making import write_report
-from imagerag.store.output_folder import only_writer
+from imagerag.cli.output_files import all_fresh, overwrite_option
+from imagerag.cli.run_text import summary
+from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
+from imagerag.client.client import ImageRAG
+from imagerag.files.export import SUFFIXES, export, is_record, write_file
+from imagerag.reports.html.builder import write_report
+from imagerag.store.output_dir_lock import only_writer
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
 """The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""

@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.files import allowed, fresh, overwrite_option
 from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.output_files import allowed, fresh, overwrite_option
 from imagerag.cli.runs import named
-from imagerag.cli.view import accent, bold, columns, dim, say, say_all, say_json, short, table
-from imagerag.comparing.values import Difference, Divergence, RunDiff, Side
-from imagerag.comparing.wording import lone, pair, place, related, shown, standing, steps_of, verdict_of
+from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import attempt, dollars, model_calls, percent, seconds
+from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, Side
+from imagerag.reports.run_diff.text import lone, pair, place, related, shown, standing, steps_of, verdict_of
 
 DIFFERENT = 1
 """What `--exit-code` answers for runs that differ, as `diff` and `git diff` do."""
@@ -49,7 +49,7 @@ def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_cod
 
 
 async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff:
-    from imagerag.comparing.making import compare, write_page
+    from imagerag.reports.html.diff_builder import compare, write_page
 
     records = await rag.record(a), await rag.record(b)
     found = await compare(rag, *records)

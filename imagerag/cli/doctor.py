@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table, tick
+from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table, tick
+from imagerag.client.client import ImageRAG
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, percent, seconds
 
 if TYPE_CHECKING:
-    from imagerag.graphs.doctor import BackendState, Diagnosis
-    from imagerag.graphs.judge_test import JudgeReport
+    from imagerag.diagnostics.doctor import BackendState, Diagnosis
+    from imagerag.evals.judges.robustness import JudgeReport
 
 KINDS: Final = {
     "there": "what is there → yes",
@@ -61,7 +61,7 @@ def doctor_command(
     something that is not, something that is not. The exit code is 1 when something does not work, or when the judge
     is not usable.
     """
-    from imagerag.graphs.doctor import probe_costs
+    from imagerag.diagnostics.doctor import probe_costs
 
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if test:
@@ -77,8 +77,8 @@ def doctor_command(
 
 
 async def _diagnosed(rag: ImageRAG, *, mend: bool, probe: bool) -> "Diagnosis":
-    from imagerag.graphs.doctor import diagnose
-    from imagerag.graphs.repairing import repair
+    from imagerag.diagnostics.doctor import diagnose
+    from imagerag.diagnostics.repair import repair
 
     repaired = await repair(rag.wiring) if mend else []
     found = await diagnose(rag.settings, rag.wiring, probe=probe)
@@ -86,7 +86,7 @@ async def _diagnosed(rag: ImageRAG, *, mend: bool, probe: bool) -> "Diagnosis":
 
 
 def _lines(found: "Diagnosis") -> Iterator[str]:
-    from imagerag.graphs.doctor import EXTRAS
+    from imagerag.diagnostics.doctor import EXTRAS
 
     yield accent("settings")
     yield from table(
@@ -144,7 +144,7 @@ def _ways_to_price(spec: str) -> Iterator[str]:
 
 
 def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], as_json: bool) -> int:
-    from imagerag.graphs.judge_test import judge_test
+    from imagerag.evals.judges.robustness import judge_test
 
     name = rag.settings.library
     if not name:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from imagerag.api import ImageRAG
-from imagerag.cli.narrate import opening
-from imagerag.cli.view import accent, bold, count, dim, say_all, say_json, table, warning_lines
+from imagerag.cli.live_text import opening
+from imagerag.cli.terminal import accent, bold, count, dim, say_all, say_json, table, warning_lines
+from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars
 
 if TYPE_CHECKING:
-    from imagerag.graphs.estimate import Estimate
+    from imagerag.graphs.cost_estimate import Estimate
 
 
 def tell_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:

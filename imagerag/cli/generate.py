@@ -6,11 +6,9 @@ from typing import Any
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.conduct import Delivery, conduct
 from imagerag.cli.dry_run import tell_estimate
-from imagerag.cli.narrate import first_time, opening
+from imagerag.cli.live_text import first_time, opening
 from imagerag.cli.options import (
     Output,
     filter_options,
@@ -23,7 +21,9 @@ from imagerag.cli.options import (
     pass_globals,
     threshold_option,
 )
-from imagerag.cli.view import say_all
+from imagerag.cli.run_follower import Delivery, conduct
+from imagerag.cli.terminal import say_all
+from imagerag.client.client import ImageRAG
 
 READ_AT_MOST = 1_000_000
 """Bytes of a prompt on stdin; far more than any prompt that is accepted."""

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
-from imagerag.cli.view import (
+from imagerag.cli.terminal import (
     accent,
     bold,
-    clean,
     columns,
     count,
     dim,
@@ -26,12 +24,14 @@ from imagerag.cli.view import (
     warning_lines,
     width,
 )
+from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percentile
+from imagerag.formatting.text import clean
 from imagerag.graphs.settings import PRESETS
 
 if TYPE_CHECKING:
-    from imagerag.store.ingest import IndexReport
-    from imagerag.store.library import Library
+    from imagerag.store.library.ingest import IndexReport
+    from imagerag.store.library.library import Library
 
 SHOWN: Final = 20
 """Skipped files that people see listed; programs get them all."""

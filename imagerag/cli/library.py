@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imagerag.agent.errors import ImageRAGError, UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.groups import WholeGroup
+from imagerag.cli.command_group import WholeGroup
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.view import accent, bold, count, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
-    from imagerag.store.passport import Passport, Threshold
+    from imagerag.store.library.metadata import Passport, Threshold
 
 
 @click.group("library", cls=WholeGroup)
@@ -114,8 +114,8 @@ async def _passports(rag: ImageRAG) -> list[Described]:
 
 async def _described(rag: ImageRAG, name: str) -> "tuple[int, Passport]":
     """How many pictures a library holds, and its passport; its encoder need not be there."""
-    from imagerag.store.passport import passport_of
-    from imagerag.store.tables import open_table
+    from imagerag.store.library.database import open_table
+    from imagerag.store.library.metadata import passport_of
 
     if name not in await rag.libraries():
         await rag.open_library(name)  # the built-in one is made when it is first asked for

@@ -10,10 +10,10 @@ from typing import Any, Final
 import click
 
 from imagerag.agent.errors import MissingExtraError, UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import assume_option, generator_option, judge_option, library_option, pass_globals
-from imagerag.cli.view import say
+from imagerag.cli.terminal import say
+from imagerag.client.client import ImageRAG
 
 TOKEN: Final = "IMAGERAG_MCP_TOKEN"
 
@@ -113,10 +113,10 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
 
 
 async def _serve(globals_: Globals, **options: Any) -> None:
-    from imagerag.chat.allowance import Allowance, UsageLimits
-    from imagerag.chat.answers import Ceilings
-    from imagerag.chat.service import ChatService
-    from imagerag.inputs_policy import InputPolicy
+    from imagerag.assistants.service import ChatService
+    from imagerag.assistants.tool_result import Ceilings
+    from imagerag.assistants.usage_limits import Allowance, UsageLimits
+    from imagerag.files.access_policy import InputPolicy
     from imagerag.mcp.connection_limits import ConnectionLimits
     from imagerag.mcp.http import HttpOptions
     from imagerag.mcp.server import Limits, Serving, serve_http, serve_stdio

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.files import apart, overwrite_option, picture_of, sheet_of
+from imagerag.cli.output_files import apart, overwrite_option, picture_of, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

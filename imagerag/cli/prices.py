@@ -9,15 +9,15 @@ from typing import Any, Final
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.view import accent, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
 from imagerag.store.storage_errors import storage_errors
-from imagerag.tools.price_catalogue import listed
-from imagerag.tools.price_file import set_price
-from imagerag.tools.price_rows import Row
-from imagerag.tools.prices import ENVIRONMENT, FILE
+from imagerag.tools.pricing.catalogue import listed
+from imagerag.tools.pricing.price_file import set_price
+from imagerag.tools.pricing.price_rows import Row
+from imagerag.tools.pricing.price_table import ENVIRONMENT, FILE
 
 RATES: Final = (
     "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
@@ -116,8 +116,8 @@ def set_command(
 def _name(model: str) -> str:
     """The row's name; a spec such as `openai:gpt-image-2@http://localhost:4000/v1` is understood."""
     from imagerag.agent.errors import SpecError
-    from imagerag.tools.generators.account import Account
-    from imagerag.tools.specs import BackendSpec
+    from imagerag.tools.openai.client import Account
+    from imagerag.tools.spec import BackendSpec
 
     name, at, host = model.partition("@")
     try:

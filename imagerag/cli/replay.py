@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.conduct import Delivery, conduct
 from imagerag.cli.options import Output, assume_option, optional_threshold, output_options, pass_globals
+from imagerag.cli.run_follower import Delivery, conduct
 from imagerag.cli.runs import named
+from imagerag.client.client import ImageRAG
 
 
 @click.command("replay")

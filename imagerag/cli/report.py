@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.files import allowed, fresh, overwrite_option
 from imagerag.cli.options import json_option, pass_globals
+from imagerag.cli.output_files import allowed, fresh, overwrite_option
 from imagerag.cli.runs import named
-from imagerag.cli.view import count, say, say_json
-from imagerag.report.markup import escape
-from imagerag.report.page import POLICY
+from imagerag.cli.terminal import count, say, say_json
+from imagerag.client.client import ImageRAG
+from imagerag.reports.html.markup import escape
+from imagerag.reports.html.page import POLICY
 
 if TYPE_CHECKING:
-    from imagerag.store.runs import RunEntry
+    from imagerag.store.run_index import RunEntry
 
 FOLDER = "imagerag-reports"
 
@@ -47,7 +47,7 @@ def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out
 
 
 def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
-    from imagerag.report.making import write_report
+    from imagerag.reports.html.builder import write_report
 
     if file is not None and file.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {file}: a report's file ends in .html (or name a folder that exists)")
@@ -74,7 +74,7 @@ def page_to_write(file: Path) -> Path:
 
 
 def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) -> int:
-    from imagerag.report.making import write_reports
+    from imagerag.reports.html.builder import write_reports
 
     async def chosen() -> "list[RunEntry]":
         if not runs:

@@ -10,12 +10,9 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.choose import parse_choice, question_lines
-from imagerag.cli.conduct import Delivery, conduct
-from imagerag.cli.files import apart
-from imagerag.cli.lineage import lineage_lines
+from imagerag.cli.choose_prompt import parse_choice, question_lines
+from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import (
     Output,
     json_option,
@@ -25,17 +22,20 @@ from imagerag.cli.options import (
     picture_option,
     sheet_option,
 )
-from imagerag.cli.steps import at_work, raw_lines, standing_lines, step_lines, watch
-from imagerag.cli.story import opening, story, summary
-from imagerag.cli.view import accent, columns, dim, say, say_all, say_json, short, table
-from imagerag.export import write_file
+from imagerag.cli.output_files import apart
+from imagerag.cli.run_follower import Delivery, conduct
+from imagerag.cli.run_text import opening, story, summary
+from imagerag.cli.steps_text import at_work, raw_lines, standing_lines, step_lines, watch
+from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.files.export import write_file
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import dollars, percent
 
 if TYPE_CHECKING:
-    from imagerag.agent.record import RunRecord
-    from imagerag.graphs.history import Step
-    from imagerag.store.runs import RunEntry
+    from imagerag.agent.run_record import RunRecord
+    from imagerag.graphs.runs.history import Step
+    from imagerag.store.run_index import RunEntry
 
 STANDINGS: Final = {"unfinished": "running", "waiting": "interrupted"}
 """What stands in the place of an outcome while there is none, and what the list calls it."""
@@ -182,7 +182,7 @@ def _standing(rag: ImageRAG, record: "RunRecord", steps: "list[Step]") -> list[s
 
 def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
     """What it was asked for, where it comes from, and how it was steered."""
-    from imagerag.report.making import parent_of
+    from imagerag.reports.html.builder import parent_of
 
     return [*opening(record), *lineage_lines(record, asyncio.run(parent_of(rag, record)))]
 

@@ -9,9 +9,8 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import queries_of
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
-from imagerag.cli.narrate import first_time
+from imagerag.cli.live_text import first_time
 from imagerag.cli.options import (
     filter_options,
     hybrid_option,
@@ -20,7 +19,7 @@ from imagerag.cli.options import (
     pass_globals,
     threshold_option,
 )
-from imagerag.cli.view import (
+from imagerag.cli.terminal import (
     BAR,
     bar,
     bold,
@@ -35,6 +34,7 @@ from imagerag.cli.view import (
     warning_lines,
     width,
 )
+from imagerag.client.client import ImageRAG
 from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import cosine, threshold_words
 

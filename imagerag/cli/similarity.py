@@ -4,12 +4,12 @@ import asyncio
 
 import click
 
-from imagerag.api import ImageRAG
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.view import bar, dim, say, say_json, scale
+from imagerag.cli.terminal import bar, dim, say, say_json, scale
+from imagerag.client.client import ImageRAG
+from imagerag.client.similarity import measure_similarities
 from imagerag.formatting.numbers import cosine
-from imagerag.measuring import measure_similarities
 
 
 @click.command("similarity")

@@ -7,7 +7,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular
 from imagerag.cli.options import json_option
-from imagerag.cli.view import dim, say, say_all, say_json
+from imagerag.cli.terminal import dim, say, say_all, say_json
 
 
 @click.command("trust")
@@ -21,22 +21,22 @@ def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
     address, no model of a path or a hub, no code. When it changes it is asked for again. What you trust is kept in your
     own configuration folder  [env: IMAGERAG_CONFIG]
     """
-    from imagerag.store import trust
+    from imagerag.store import trust_store
 
     if file and spec:
         raise UsageError("trust a file or a --spec, one of them")
     if spec:
         clean = _checked(spec)
-        trust.trust_spec(clean)
+        trust_store.trust_spec(clean)
         found = {"spec": clean}
     else:
         path, content = _read(file)
-        trust.trust_file(path, content)
+        trust_store.trust_file(path, content)
         found = {"file": str(path.resolve())}
         if not as_json:
             say_all(dim(line) for line in content.decode("utf-8", "replace").splitlines()[:40])
     if as_json:
-        say_json({"schema": "imagerag.trust/1", **found, "kept_in": str(trust.config_folder())})
+        say_json({"schema": "imagerag.trust/1", **found, "kept_in": str(trust_store.config_folder())})
     else:
         say(f"trusted: {next(iter(found.values()))}" + ("" if spec else ", as long as it stays as it is"))
     return 0
@@ -44,8 +44,8 @@ def trust_command(file: str | None, spec: str | None, as_json: bool) -> int:
 
 def _checked(spec: str) -> str:
     """The text of a spec, without anything secret in it."""
-    from imagerag.agent.addresses import public
-    from imagerag.tools.specs import BackendSpec
+    from imagerag.agent.url_redaction import public
+    from imagerag.tools.spec import BackendSpec
 
     clean = public(spec)
     if clean.startswith("arm:"):

@@ -13,13 +13,13 @@ from random import Random
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.human import SIDE, page_of, read_rater, write_two
-from imagerag.evals.inference import fleiss_kappa
-from imagerag.evals.plan import Plan
-from imagerag.evals.real_pictures import Real, concept_of
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.human_study import SIDE, page_of, read_rater, write_two
 from imagerag.evals.reports.gallery import thumbnail
-from imagerag.evals.results import Result
-from imagerag.evals.statistics import Proportion
+from imagerag.evals.result_record import Result
+from imagerag.evals.statistics.estimators import Proportion
+from imagerag.evals.statistics.significance import fleiss_kappa
+from imagerag.evals.study_images import Real, concept_of
 
 CONTAINS: Final = "Does the picture contain this: {concept}?"
 CHOICES: Final = ("yes", "no", "unsure")

@@ -14,16 +14,16 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Overwrite, RetryPolicy, Send
 
 from imagerag.agent import routing
-from imagerag.agent.calls import calls_of
-from imagerag.agent.endings import ending_for, revived
-from imagerag.agent.entering import decided, in_run
+from imagerag.agent.calls.model_caller import calls_of
 from imagerag.agent.errors import StorageError
+from imagerag.agent.node_input import decided, in_run
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.retrying import after_payment, busy, can_help, said_when
+from imagerag.agent.observability.spans import traced
+from imagerag.agent.outcomes import ending_for, revived
+from imagerag.agent.retry_policy import after_payment, busy, can_help, said_when
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
-from imagerag.agent.tracing import traced
 from imagerag.agent.types import Knobs, RunContext
-from imagerag.graphs.beginning import Begin, begin_run, beginning_with, new_key
+from imagerag.graphs.start_node import Begin, begin_run, beginning_with, new_key
 
 Warned = Callable[[str], Awaitable[Sequence[str]]]
 """What is likely to go wrong with a prompt."""
@@ -91,7 +91,7 @@ RETRY: Final = (
     RetryPolicy(max_attempts=TRIES, initial_interval=5.0, backoff_factor=5.0, retry_on=after_payment),
     RetryPolicy(max_attempts=TRIES, initial_interval=0.5, backoff_factor=4.0, retry_on=can_help),
 )
-"""The first that fits an error counts (see `agent/retrying.py`)."""
+"""The first that fits an error counts (see `agent/retry_policy.py`)."""
 
 
 def give_up(state: RunState, error: NodeError) -> Command[Any]:

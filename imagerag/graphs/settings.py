@@ -1,7 +1,7 @@
 """What to work with: argument > environment > `imagerag.toml` > default.
 
 The file in the current folder may be anybody's: until the user trusts it (`imagerag trust`), it sets little
-(`trusting.py`).
+(`trust_policy.py`).
 
 A preset names a generator, a judge, an embedder and a library that belong together; each can be set on its own too.
 """
@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imagerag.agent.addresses import Spec
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.env_file import load_env_file
-from imagerag.graphs.trusting import ignored_settings
-from imagerag.store.trust import is_trusted_file
+from imagerag.graphs.trust_policy import ignored_settings
+from imagerag.store.trust_store import is_trusted_file
 
 FILE: Final = "imagerag.toml"
 PREFIX: Final = "IMAGERAG_"

@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome
-from imagerag.chat.answers import ToolAnswer
-from imagerag.chat.reports import RunReport
+from imagerag.assistants.tool_outputs import RunReport
+from imagerag.assistants.tool_result import ToolAnswer
 
 KEPT: Final = 200
 """Jobs that have ended and are still known by what they answered. Older ones are read from the run's record."""

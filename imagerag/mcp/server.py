@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from imagerag import __version__
 from imagerag.agent.errors import ImageRAGError, MissingExtraError
-from imagerag.chat.reports import AnswerReport, ImageReport, LibrariesReport, RunReport, SearchReport
-from imagerag.chat.requests import (
+from imagerag.assistants.json_schemas import published, published_answer
+from imagerag.assistants.tool_inputs import (
     DESCRIPTIONS,
     AskLibrary,
     ListLibraries,
@@ -24,16 +24,16 @@ from imagerag.chat.requests import (
     ViewImage,
     refusal,
 )
-from imagerag.chat.schemas import published, published_answer
-from imagerag.mcp.reports import ADDED, Ask, Continue, Generate, JobReport, Result, Start
+from imagerag.assistants.tool_outputs import AnswerReport, ImageReport, LibrariesReport, RunReport, SearchReport
+from imagerag.mcp.job_schemas import ADDED, Ask, Continue, Generate, JobReport, Result, Start
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
     from mcp.server.mcpserver import Context
     from mcp.server.mcpserver.tools import Tool
 
-    from imagerag.chat.service import ChatService
-    from imagerag.mcp.desk import Desk
+    from imagerag.assistants.service import ChatService
+    from imagerag.mcp.handlers import Desk
     from imagerag.mcp.http import HttpOptions
 
 STATE_S: Final = 24 * 3600.0
@@ -121,7 +121,7 @@ class Serving:
         try:
             from mcp.server.request_state import RequestStateSecurity
 
-            from imagerag.mcp.images import ImageServer, serve_images
+            from imagerag.mcp.image_resources import ImageServer, serve_images
         except ImportError as error:
             raise MissingExtraError("the MCP server", "mcp") from error
         logging.getLogger("mcp").setLevel(logging.ERROR)  # it warns of what clients do wrong, text of theirs included
@@ -143,14 +143,14 @@ class Serving:
     async def _lifespan(self, _: "MCPServer[None]") -> AsyncIterator[None]:
         from anyio import CancelScope
 
-        from imagerag.mcp.desk import Desk
+        from imagerag.mcp.handlers import Desk
         from imagerag.mcp.jobs import Jobs
 
         jobs = Jobs(at_once=self.limits.at_once, most=self.limits.most, lease_s=self.limits.lease_s)
         self._desk = Desk(service=self.service, jobs=jobs, beat_s=self.limits.beat_s)
         # In a thread: the greeting and the list of tools need not wait while the graph's modules load. Calls do wait:
         # two threads that import the same modules at once can meet half of one.
-        self._loading = asyncio.create_task(asyncio.to_thread(import_module, "imagerag.graphs.runner"))
+        self._loading = asyncio.create_task(asyncio.to_thread(import_module, "imagerag.graphs.runs.runner"))
         linger = False
         try:
             yield None
@@ -192,8 +192,8 @@ class Serving:
     def _call(self, name: str, takes: type[Request]) -> Callable[..., Awaitable[Any]]:
         async def call(arguments: dict[str, Any], ctx: "Context[Any, Any]") -> Any:
             desk = await self.ready()
-            from imagerag.chat.service import error_answer
-            from imagerag.mcp.replies import reply
+            from imagerag.assistants.service import error_answer
+            from imagerag.mcp.responses import reply
 
             try:
                 given = takes.model_validate(arguments)
@@ -229,7 +229,7 @@ async def serve_http(serving: Serving, options: "HttpOptions") -> None:
     Raises:
         UsageError: the address cannot be bound.
     """
-    from imagerag.logs import log_steadily
+    from imagerag.logging_setup import log_steadily
     from imagerag.mcp.http import make_app, serve
 
     log_steadily()  # before the SDK, which sets up a handler of its own

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagerag.store.sqlite import BUSY_S, connect, ensure
+from imagerag.store.sqlite.connection import BUSY_S, connect, ensure
 from imagerag.store.storage_errors import storage_errors
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.journal import Asked, Entry, Lost, distance
-from imagerag.store.group_commit import open_grouped
-from imagerag.store.shared import Shared
-from imagerag.store.space import check_space
-from imagerag.store.sqlite import patiently
+from imagerag.agent.calls.journal import Asked, Entry, Lost, distance
+from imagerag.store.disk_space import check_space
+from imagerag.store.sqlite.connection import patiently
+from imagerag.store.sqlite.pool import Shared
+from imagerag.store.sqlite.write_batcher import open_grouped
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -153,7 +153,7 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     """Open the journal at `path`, creating the file when there is none."""
     from langgraph.store.sqlite import SqliteStore
 
-    from imagerag.store.grouped_store import GroupedStore
+    from imagerag.store.sqlite.langgraph_store import GroupedStore
 
     async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup()) as grouped:
         store = GroupedStore(grouped, unflushed=(LOST,))

@@ -5,7 +5,7 @@ Others come from entry points of installed packages, in the groups `imagerag.gen
 `imagerag.embedders`, `imagerag.answerers`, `imagerag.rerankers` and `imagerag.libraries`: a factory takes a
 `BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the folder for what it
 keeps) and returns the adapter. Several specs with commas between them make a cascade
-of generators, judges or answerers (`cascade.py`).
+of generators, judges or answerers (`fallback.py`).
 """
 
 import os
@@ -17,38 +17,38 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from imagerag.agent.answering.values import Answerer
 from imagerag.agent.errors import SpecError
-from imagerag.agent.port_check import check_factory, check_role
+from imagerag.agent.port_validation import check_factory, check_role
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
+from imagerag.agent.qa.types import Answerer
 from imagerag.formatting.messages import unknown
-from imagerag.tools.specs import BackendSpec
+from imagerag.tools.spec import BackendSpec
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from imagerag.tools.prices import Prices
+    from imagerag.tools.pricing.price_table import Prices
 
 Role = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
 
 _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     "generator": {
-        "diffusers": "imagerag.tools.diffusion.pipeline:DiffusersGenerator.from_spec",
+        "diffusers": "imagerag.tools.generators.diffusers.pipeline:DiffusersGenerator.from_spec",
         "localai": "imagerag.tools.generators.openai_images:OpenAIImages.localai",
         "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
         "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
         "openai-responses": "imagerag.tools.generators.openai_responses:OpenAIResponsesImages.from_spec",
-        "sketch": "imagerag.tools.builtin:sketch_generator",
+        "sketch": "imagerag.tools.factories:sketch_generator",
     },
     "judge": {
-        "clip": "imagerag.tools.builtin:clip_judge",
-        "openai": "imagerag.tools.builtin:openai_judge",
-        "sketch": "imagerag.tools.builtin:sketch_judge",
-        "transformers": "imagerag.tools.judges.vlm_transformers:transformers_judge",
+        "clip": "imagerag.tools.factories:clip_judge",
+        "openai": "imagerag.tools.factories:openai_judge",
+        "sketch": "imagerag.tools.factories:sketch_judge",
+        "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
     },
     "embedder": {
-        "open_clip": "imagerag.tools.builtin:open_clip_embedder",
-        "sketch": "imagerag.tools.builtin:sketch_embedder",
+        "open_clip": "imagerag.tools.factories:open_clip_embedder",
+        "sketch": "imagerag.tools.factories:sketch_embedder",
     },
     "answerer": {
         "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
@@ -196,7 +196,7 @@ def _one_or_cascade(
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
         return made[0]
-    from imagerag.tools.cascade import CascadeAnswerer, CascadeGenerator, CascadeJudge
+    from imagerag.tools.fallback import CascadeAnswerer, CascadeGenerator, CascadeJudge
 
     cascades = {"generator": CascadeGenerator, "judge": CascadeJudge, "answerer": CascadeAnswerer}
     return cascades[role](made, on_refusal=on_refusal)
@@ -232,7 +232,7 @@ def _priced(spec: BackendSpec, role: Role, prices: "Prices | None") -> "dict[str
 
 def default_prices() -> "Prices":
     """The packaged prices, and the user's own of IMAGERAG_HOME and IMAGERAG_PRICES."""
-    from imagerag.tools.prices import Prices
+    from imagerag.tools.pricing.price_table import Prices
 
     home = os.environ.get("IMAGERAG_HOME")
     return Prices.load(*([os.path.expanduser(home)] if home else []))

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from imagerag.agent.calls import Calls
-from imagerag.agent.journal import Entry, Lost
+from imagerag.agent.calls.journal import Entry, Lost
+from imagerag.agent.calls.model_caller import Calls
 from imagerag.agent.ports import Captions
 from imagerag.agent.types import Call, Knobs
 

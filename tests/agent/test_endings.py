@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent import endings, errors
+from imagerag.agent import errors, outcomes
 from imagerag.agent.types import (
     Attempt,
     Call,
@@ -38,7 +38,7 @@ def attempt(index: int, score: float | None, *, aligned: bool | None = False, pi
 
 
 def indices(*attempts: Attempt) -> list[int]:
-    return [best.index for best in endings.best_attempts(attempts)]
+    return [best.index for best in outcomes.best_attempts(attempts)]
 
 
 def test_the_highest_score_wins_not_the_last() -> None:
@@ -68,7 +68,7 @@ def test_an_unjudged_attempt_never_beats_a_judged_one_and_an_aligned_one_beats_a
 @given(st.lists(st.tuples(st.none() | st.floats(0, 1), st.sampled_from([True, False, None])), min_size=1, max_size=8))
 def test_what_is_returned_is_never_worse_than_the_first(verdicts: list[tuple[float | None, bool | None]]) -> None:
     attempts = [attempt(n, score, aligned=aligned) for n, (score, aligned) in enumerate(verdicts)]
-    best = endings.best_attempts(attempts)[0]
+    best = outcomes.best_attempts(attempts)[0]
     first = attempts[0].verdict
     assert first is not None
     assert best.verdict is not None
@@ -93,7 +93,7 @@ def test_what_is_returned_is_never_worse_than_the_first(verdicts: list[tuple[flo
     ],
 )
 def test_every_error_has_an_outcome(error: Exception, node: str, outcome: Outcome) -> None:
-    ending = endings.ending_for(error, node)
+    ending = outcomes.ending_for(error, node)
     assert ending.outcome is outcome
     assert ending.reason
 
@@ -116,25 +116,27 @@ OURS = sorted(
 @pytest.mark.parametrize("kind", OURS)
 def test_an_error_that_only_its_repr_is_left_of_means_the_same(kind: type[errors.ImageRAGError]) -> None:
     if kind is errors.MissingExtraError:
-        assert endings.revived("MissingExtraError('it needs a part')").args == ("MissingExtraError('it needs a part')",)
+        assert outcomes.revived("MissingExtraError('it needs a part')").args == (
+            "MissingExtraError('it needs a part')",
+        )
         return
     error = kind('it\'s "so"\n')
-    assert endings.revived(error) is error
-    again = endings.revived(repr(error))
+    assert outcomes.revived(error) is error
+    again = outcomes.revived(repr(error))
     assert type(again) is kind
-    assert endings.ending_for(again, "critique") == endings.ending_for(error, "critique")
+    assert outcomes.ending_for(again, "critique") == outcomes.ending_for(error, "critique")
 
 
 @pytest.mark.parametrize(
     "text", ["KeyError('x')", "ImageRAGError(", "__import__('os')", "", "BackendError(1)", "Any('x')"]
 )
 def test_anything_else_is_kept_as_words(text: str) -> None:
-    assert endings.revived(text).args == (text,)
+    assert outcomes.revived(text).args == (text,)
 
 
 def ended(*attempts: Attempt, **values: object) -> Outcome:
     state: Any = {"prompt": "p", "attempts": list(attempts), "searches": [], **values}
-    return endings.ending(state, Knobs(max_rounds=2), room=1).outcome
+    return outcomes.ending(state, Knobs(max_rounds=2), room=1).outcome
 
 
 def test_how_a_run_that_came_to_its_end_is_called() -> None:
@@ -150,10 +152,10 @@ def test_what_is_missing_is_what_was_not_met_else_what_the_judge_named_else_what
     named = (Concept(text="a heart"),)
     state: Any = {"concepts": [Concept(text="a moon")]}
     all_three = Verdict(status="judged", aligned=False, checks=(met, unmet), missing=named)
-    assert endings.missing_words(all_three, state) == ["round"]
-    assert endings.missing_words(Verdict(status="judged", aligned=False, missing=named), state) == ["a heart"]
-    assert endings.missing_words(Verdict(status="judged", aligned=False), state) == ["a moon"]
-    assert endings.missing_words(Verdict(status="judged", aligned=False)) == []
+    assert outcomes.missing_words(all_three, state) == ["round"]
+    assert outcomes.missing_words(Verdict(status="judged", aligned=False, missing=named), state) == ["a heart"]
+    assert outcomes.missing_words(Verdict(status="judged", aligned=False), state) == ["a moon"]
+    assert outcomes.missing_words(Verdict(status="judged", aligned=False)) == []
 
 
 def test_only_where_no_score_tells_them_apart_is_more_than_one_best() -> None:
@@ -175,7 +177,7 @@ def test_a_search_is_the_judges_failure_only_when_reranking_was_the_last_it_aske
 ) -> None:
     error = errors.BackendError("down")
     error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
-    assert endings.ending_for(error, "retrieve").outcome is outcome
+    assert outcomes.ending_for(error, "retrieve").outcome is outcome
 
 
 def test_an_aligned_attempt_beats_one_that_met_all_and_was_not() -> None:
@@ -198,7 +200,7 @@ def left_out(*found: str, passing: str = "") -> Search:
 
 def ended_without(*, takes: int | None = None, room: int = 1, library: str | None = "", **values: object) -> Ending:
     state: Any = {"prompt": "p", "attempts": [attempt(0, 0.2)], "searches": [], **values}
-    return endings.ending(state, Knobs(max_rounds=2), room=room, takes=takes, library=library)
+    return outcomes.ending(state, Knobs(max_rounds=2), room=room, takes=takes, library=library)
 
 
 def test_a_picture_that_goes_with_every_drawing_is_not_said_to_be_left_out() -> None:
@@ -218,8 +220,8 @@ def test_why_there_is_none_depends_on_what_the_generator_takes() -> None:
 
 def test_the_last_round_is_the_last() -> None:
     state: Any = {"prompt": "p", "attempts": [attempt(0, 0.2), attempt(1, 0.2)], "searches": []}
-    assert endings.ending(state, Knobs(max_rounds=1), room=1).outcome is Outcome.BEST_EFFORT
-    assert "still missing after 1 round:" in endings.ending(state, Knobs(max_rounds=1), room=1).reason
+    assert outcomes.ending(state, Knobs(max_rounds=1), room=1).outcome is Outcome.BEST_EFFORT
+    assert "still missing after 1 round:" in outcomes.ending(state, Knobs(max_rounds=1), room=1).reason
 
 
 @pytest.mark.parametrize(
@@ -229,12 +231,12 @@ def test_the_last_round_is_the_last() -> None:
 def test_a_judge_that_fails_before_the_drawing_is_no_failure_of_the_drawing(roles: list[str], outcome: Outcome) -> None:
     error = errors.BackendError("down")
     error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
-    assert endings.ending_for(error, "generate").outcome is outcome
+    assert outcomes.ending_for(error, "generate").outcome is outcome
 
 
 @pytest.mark.parametrize("text", ["Path('x')", "isclass('x')", "Exception('x')"])
 def test_only_errors_of_ours_are_revived(text: str) -> None:
-    assert endings.revived(text).args == (text,)
+    assert outcomes.revived(text).args == (text,)
 
 
 def judged_on(index: int, points: dict[str, bool], *, pictures: str = "") -> Attempt:
@@ -278,5 +280,5 @@ def test_no_redrawing_that_meets_less_of_the_prompt_than_the_first_is_returned(
     made: list[tuple[bool, bool, str]],
 ) -> None:
     attempts = [judged_on(n, {"heart": h, "moon": m}, pictures=p) for n, (h, m, p) in enumerate(made)]
-    best = endings.best_attempts(attempts)[0]
+    best = outcomes.best_attempts(attempts)[0]
     assert sum(made[best.index][:2]) >= sum(made[0][:2])

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images import MAX_PIXELS, decode, for_models, looks_like_an_image, open_rgb
-from imagerag.agent.pixel_modes import eight_bit, opaque
+from imagerag.agent.images.decoding import MAX_PIXELS, decode, for_models, looks_like_an_image, open_rgb
+from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
 ROOT = Path(__file__).parents[2]
-DECODERS = ("imagerag/agent/images.py", "imagerag/agent/pixel_modes.py")
+DECODERS = ("imagerag/agent/images/decoding.py", "imagerag/agent/images/pixel_modes.py")
 RAMP = np.linspace(0, 65535, 256).round().astype(np.uint16)[None, :].repeat(8, 0)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms
 
-from imagerag.agent import decoding_pool, images
 from imagerag.agent.errors import UsageError
-from imagerag.agent.image_complexity import complexity
-from imagerag.agent.images import decode
+from imagerag.agent.images import decoding, decoding_pool
+from imagerag.agent.images.complexity import complexity
+from imagerag.agent.images.decoding import decode
 from imagerag.agent.threads import CallCancelledError, cancellation, in_thread
 from tests import bombs
 
@@ -110,8 +110,8 @@ def test_an_avif_of_some_tiles_is_decoded() -> None:
     ids=["EPS", "PDF", "PSD", "ICO", "ICNS", "FITS", "JPEG 2000", "PPM"],
 )
 def test_formats_that_are_not_read_are_never_opened(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "decode_in_process", lambda *_: pytest.fail("it was decoded"))
-    monkeypatch.setattr(images, "decode_here", lambda *_, **__: pytest.fail("it was decoded"))
+    monkeypatch.setattr(decoding, "decode_in_process", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(decoding, "decode_here", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(UsageError, match="not an image we read"):
         decode(data)
 
@@ -158,7 +158,7 @@ def test_the_size_is_read_from_the_header(form: str, pixels: int) -> None:
 @pytest.mark.parametrize("form", ["TIFF", "GIF", "AVIF"])
 def test_in_a_process_of_its_own_it_looks_as_it_does_here(form: str) -> None:
     data = encoded(form)
-    here, there = images.decode_here(data), decode(data)
+    here, there = decoding.decode_here(data), decode(data)
     assert here.image.tobytes() == there.image.tobytes()
     assert {**vars(here), "image": None} == {**vars(there), "image": None}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagerag.agent import ledger
+from imagerag.agent import concept_tracker
 from imagerag.agent.types import Concept, ImageRef, UsedReference
 
 
@@ -17,44 +17,44 @@ def reference(letter: str, concept: str) -> UsedReference:
     [("A red heart", "a red heart."), ("the  moon", "moon"), ("- Oil painting", "oil painting"), ("STRASSE", "straße")],
 )
 def test_the_same_concept_in_other_dress_is_the_same(one: str, other: str) -> None:
-    assert ledger.key(one) == ledger.key(other)
+    assert concept_tracker.key(one) == concept_tracker.key(other)
 
 
 def test_different_concepts_stay_different() -> None:
-    assert ledger.key("a red heart") != ledger.key("a blue heart")
+    assert concept_tracker.key("a red heart") != concept_tracker.key("a blue heart")
 
 
 def test_a_concept_is_resolved_by_the_round_in_which_it_is_no_longer_missing() -> None:
-    entries = ledger.observe([], [Concept(text="a heart"), Concept(text="a star")], 0)
-    entries = ledger.send(entries, [reference("a", "a heart")], 1)
-    entries = ledger.observe(entries, [Concept(text="A star")], 1)
+    entries = concept_tracker.observe([], [Concept(text="a heart"), Concept(text="a star")], 0)
+    entries = concept_tracker.send(entries, [reference("a", "a heart")], 1)
+    entries = concept_tracker.observe(entries, [Concept(text="A star")], 1)
     heart, star = entries
     assert (heart.resolved, star.resolved) == (1, None)
-    assert [kept.image.sha256 for kept in ledger.helpful(entries)] == ["a" * 64]
-    assert ledger.helpful(entries)[0].choice == "kept"
+    assert [kept.image.sha256 for kept in concept_tracker.helpful(entries)] == ["a" * 64]
+    assert concept_tracker.helpful(entries)[0].choice == "kept"
 
 
 def test_a_picture_that_helped_with_two_concepts_is_sent_again_once() -> None:
-    entries = ledger.observe([], [Concept(text=text) for text in ("a heart", "a star", "a moon")], 0)
+    entries = concept_tracker.observe([], [Concept(text=text) for text in ("a heart", "a star", "a moon")], 0)
     sent = [reference("a", "a heart"), reference("b", "a star"), reference("a", "a moon")]
-    entries = ledger.observe(ledger.send(entries, sent, 1), [], 1)
-    assert [(kept.image.sha256[0], kept.concept) for kept in ledger.helpful(entries)] == [
+    entries = concept_tracker.observe(concept_tracker.send(entries, sent, 1), [], 1)
+    assert [(kept.image.sha256[0], kept.concept) for kept in concept_tracker.helpful(entries)] == [
         ("a", "a heart"),
         ("b", "a star"),
     ]
 
 
 def test_a_concept_lost_again_is_unresolved_again() -> None:
-    entries = ledger.observe([], [Concept(text="a heart")], 0)
-    entries = ledger.observe(entries, [], 1)
-    entries = ledger.observe(entries, [Concept(text="a heart")], 2)
+    entries = concept_tracker.observe([], [Concept(text="a heart")], 0)
+    entries = concept_tracker.observe(entries, [], 1)
+    entries = concept_tracker.observe(entries, [Concept(text="a heart")], 2)
     assert [(entry.first_missing, entry.resolved) for entry in entries] == [(0, None)]
 
 
 def test_a_reference_is_entered_once_under_the_concept_it_was_sent_for() -> None:
-    entries = ledger.observe([], [Concept(text="a heart"), Concept(text="a star")], 0)
+    entries = concept_tracker.observe([], [Concept(text="a heart"), Concept(text="a star")], 0)
     for _ in range(2):
-        entries = ledger.send(entries, [reference("a", "A heart"), reference("b", "a star")], 1)
-    assert ledger.used_for(entries, Concept(text="the heart")) == {"a" * 64}
-    assert ledger.used_for(entries, Concept(text="a star")) == {"b" * 64}
+        entries = concept_tracker.send(entries, [reference("a", "A heart"), reference("b", "a star")], 1)
+    assert concept_tracker.used_for(entries, Concept(text="the heart")) == {"a" * 64}
+    assert concept_tracker.used_for(entries, Concept(text="a star")) == {"b" * 64}
     assert len(entries) == 2

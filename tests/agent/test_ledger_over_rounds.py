@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagerag.agent import ledger
+from imagerag.agent import concept_tracker
 from imagerag.agent.types import Concept, ImageRef, LedgerEntry, UsedReference
 
 HEART, STAR = Concept(text="a heart"), Concept(text="a star")
@@ -19,58 +19,58 @@ def letters(references: list[UsedReference]) -> str:
 
 
 def test_what_resolved_a_concept_is_sent_again_and_not_what_failed_before_it() -> None:
-    entries = ledger.observe([], [HEART], 0)
-    entries = ledger.observe(ledger.send(entries, [reference("a")], 1), [HEART], 1)
-    assert ledger.helpful(entries) == []
-    entries = ledger.observe(ledger.send(entries, [reference("b")], 2), [STAR], 2)
-    assert letters(ledger.helpful(entries)) == "b"
-    entries = ledger.observe(ledger.send(entries, [reference("c", "a star")], 3), [], 3)
-    assert letters(ledger.helpful(entries)) == "bc"
+    entries = concept_tracker.observe([], [HEART], 0)
+    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("a")], 1), [HEART], 1)
+    assert concept_tracker.helpful(entries) == []
+    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("b")], 2), [STAR], 2)
+    assert letters(concept_tracker.helpful(entries)) == "b"
+    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("c", "a star")], 3), [], 3)
+    assert letters(concept_tracker.helpful(entries)) == "bc"
     assert [(e.concept.text, e.first_missing, e.resolved) for e in entries] == [("a heart", 0, 2), ("a star", 2, 3)]
 
 
 def test_a_reference_that_failed_once_and_resolved_it_later_is_the_one_that_helped() -> None:
-    entries = ledger.observe([], [HEART], 0)
+    entries = concept_tracker.observe([], [HEART], 0)
     for number, letter in enumerate("aba", start=1):
-        entries = ledger.send(entries, [reference(letter)], number)
-        entries = ledger.observe(entries, [] if number == 3 else [HEART], number)
-    assert letters(ledger.helpful(entries)) == "a"
+        entries = concept_tracker.send(entries, [reference(letter)], number)
+        entries = concept_tracker.observe(entries, [] if number == 3 else [HEART], number)
+    assert letters(concept_tracker.helpful(entries)) == "a"
     assert letters(list(entries[0].used)) == "ba"
 
 
 def test_a_concept_that_was_lost_again_sends_nothing_until_something_resolves_it() -> None:
-    entries = ledger.observe(ledger.send([], [reference("a")], 1), [], 1)
-    entries = ledger.observe(entries, [HEART], 2)
-    assert ledger.helpful(entries) == []
-    entries = ledger.observe(ledger.send(entries, [reference("b")], 3), [], 3)
-    assert letters(ledger.helpful(entries)) == "b"
-    assert ledger.used_for(entries, HEART) == {"a" * 64, "b" * 64}
+    entries = concept_tracker.observe(concept_tracker.send([], [reference("a")], 1), [], 1)
+    entries = concept_tracker.observe(entries, [HEART], 2)
+    assert concept_tracker.helpful(entries) == []
+    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("b")], 3), [], 3)
+    assert letters(concept_tracker.helpful(entries)) == "b"
+    assert concept_tracker.used_for(entries, HEART) == {"a" * 64, "b" * 64}
 
 
 def test_a_concept_stays_resolved_by_the_round_that_did_it() -> None:
-    entries = ledger.observe([], [HEART], 0)
+    entries = concept_tracker.observe([], [HEART], 0)
     for number in (1, 2, 3):
-        entries = ledger.observe(entries, [], number)
+        entries = concept_tracker.observe(entries, [], number)
     assert entries[0].resolved == 1
 
 
 def test_a_concept_that_was_resolved_in_the_first_picture_is_resolved() -> None:
     entries = [LedgerEntry(concept=HEART, first_missing=0, resolved=0, used=(reference("a"),))]
-    assert letters(ledger.helpful(entries)) == "a"
-    assert ledger.observe(entries, [], 2)[0].resolved == 0
+    assert letters(concept_tracker.helpful(entries)) == "a"
+    assert concept_tracker.observe(entries, [], 2)[0].resolved == 0
 
 
 def test_a_concept_without_a_reference_helped_with_nothing() -> None:
-    assert ledger.helpful(ledger.observe(ledger.observe([], [HEART], 0), [], 1)) == []
+    assert concept_tracker.helpful(concept_tracker.observe(concept_tracker.observe([], [HEART], 0), [], 1)) == []
 
 
 def test_what_was_sent_for_what_nobody_missed_is_first_missing_in_its_round() -> None:
-    (entry,) = ledger.send([], [reference("a")], 2)
+    (entry,) = concept_tracker.send([], [reference("a")], 2)
     assert (entry.first_missing, entry.resolved) == (2, None)
 
 
 def test_the_same_concept_named_twice_is_entered_once() -> None:
-    entries = ledger.observe([], [HEART, Concept(text="The heart.")], 0)
+    entries = concept_tracker.observe([], [HEART, Concept(text="The heart.")], 0)
     assert len(entries) == 1
 
 
@@ -78,14 +78,14 @@ def test_the_same_concept_named_twice_is_entered_once() -> None:
     ("one", "other"), [("an orange", "orange"), ("some snow", "snow"), ("the moon", "moon"), ("“a moon”", "“a moon”")]
 )
 def test_a_leading_article_is_no_part_of_a_concept(one: str, other: str) -> None:
-    assert ledger.key(one) == ledger.key(other)
+    assert concept_tracker.key(one) == concept_tracker.key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("another moon", "moon"), ("theme", "me"), ("a", "the"), ("anvil", "vil")])
 def test_what_only_begins_like_an_article_is(one: str, other: str) -> None:
-    assert ledger.key(one) != ledger.key(other)
+    assert concept_tracker.key(one) != concept_tracker.key(other)
 
 
 def test_every_picture_that_helped_is_marked_as_kept() -> None:
-    entries = ledger.observe(ledger.send([], [reference("a"), reference("b", "a star")], 1), [], 1)
-    assert [r.choice for r in ledger.helpful(entries)] == ["kept", "kept"]
+    entries = concept_tracker.observe(concept_tracker.send([], [reference("a"), reference("b", "a star")], 1), [], 1)
+    assert [r.choice for r in concept_tracker.helpful(entries)] == ["kept", "kept"]

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent import ledger
-from imagerag.agent.rooms import Rooms, missing_count, shown_at_most
-from imagerag.agent.shortlist import shortlist
+from imagerag.agent import concept_tracker
+from imagerag.agent.retrieval.candidate_selection import shortlist
+from imagerag.agent.retrieval.reference_limits import Rooms, missing_count, shown_at_most
 from imagerag.agent.types import (
     Attempt,
     Candidate,
@@ -19,7 +19,7 @@ from imagerag.agent.types import (
     UsedReference,
     Verdict,
 )
-from imagerag.tools.testing import ScriptedJudge
+from imagerag.tools.testing.fakes import ScriptedJudge
 
 
 def image(name: str) -> ImageRef:
@@ -100,9 +100,9 @@ def test_how_many_concepts_a_search_with_the_prompt_stands_for(drawn: Attempt | 
 def test_all_references_that_resolved_a_concept_together_are_kept() -> None:
     heart = Concept(text="a heart")
     first, second = (tuple(UsedReference(image=image(n), concept="a heart") for n in pair) for pair in ("ab", "cd"))
-    entries = ledger.send(ledger.observe([], [heart], 0), first, 1)
-    entries = ledger.send(ledger.observe(entries, [heart], 1), second, 2)
-    entries = ledger.observe(entries, [], 2)
+    entries = concept_tracker.send(concept_tracker.observe([], [heart], 0), first, 1)
+    entries = concept_tracker.send(concept_tracker.observe(entries, [heart], 1), second, 2)
+    entries = concept_tracker.observe(entries, [], 2)
     drawn = [attempt().model_copy(update={"round": n, "references": used}) for n, used in ((1, first), (2, second))]
-    assert [reference.image for reference in ledger.helpful(entries, drawn)] == [image("c"), image("d")]
-    assert [reference.image for reference in ledger.helpful(entries)] == [image("d")]
+    assert [reference.image for reference in concept_tracker.helpful(entries, drawn)] == [image("c"), image("d")]
+    assert [reference.image for reference in concept_tracker.helpful(entries)] == [image("d")]

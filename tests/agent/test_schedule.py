@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.schedule import TEMPERATURES, extraction_variation, step_ceiling, tries_left
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, step_ceiling, tries_left
 from imagerag.agent.types import ImageRef, Knobs, UsedReference
 
 

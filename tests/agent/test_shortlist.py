@@ -5,8 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.ports import Filter, Hit
-from imagerag.agent.rooms import Rooms
-from imagerag.agent.shortlist import candidates_of, choose_by_hand, left_out_of, relaxed_filters, shortlist
+from imagerag.agent.retrieval.candidate_selection import (
+    candidates_of,
+    choose_by_hand,
+    left_out_of,
+    relaxed_filters,
+    shortlist,
+)
+from imagerag.agent.retrieval.reference_limits import Rooms
 from imagerag.agent.types import Candidate, Concept, ImageRef, LedgerEntry, Query, Search, UsedReference
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.ports import Tariff
-from imagerag.agent.spending import (
+from imagerag.agent.calls.budget import (
     dearest,
     most_of,
     requests_made,
@@ -18,6 +17,7 @@ from imagerag.agent.spending import (
     told_by,
     why_not,
 )
+from imagerag.agent.ports import Tariff
 from imagerag.agent.types import Call, Concept, Knobs, Query
 
 TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent import unanswered
+from imagerag.agent.calls import pending_calls
+from imagerag.agent.calls.journal import Asked, Entry, Lost
 from imagerag.agent.errors import AuthError, BackendError, RateLimitedError, UsageError
-from imagerag.agent.journal import Asked, Entry, Lost
 from imagerag.agent.types import Call, Variation
 
 CALL = Call(role="generate", backend="b", elapsed_s=0, request="r", answered=False, call_id="one")
@@ -32,32 +32,32 @@ class Journal:
 
 
 async def found(entries: list[Entry], lost: list[Lost], known: list[Call], **how: bool) -> list[Call]:
-    return await unanswered.unrecorded(Journal(entries, lost), "run", known, **how)  # type: ignore[arg-type]
+    return await pending_calls.unrecorded(Journal(entries, lost), "run", known, **how)  # type: ignore[arg-type]
 
 
 def test_a_call_that_this_process_makes_right_now_is_nobodys_to_book() -> None:
-    assert unanswered.left_behind([lost()], []) == [CALL]
-    unanswered.under_way.add("one")
+    assert pending_calls.left_behind([lost()], []) == [CALL]
+    pending_calls.under_way.add("one")
     try:
-        assert unanswered.left_behind([lost()], []) == []
+        assert pending_calls.left_behind([lost()], []) == []
     finally:
-        unanswered.under_way.discard("one")
+        pending_calls.under_way.discard("one")
 
 
 def test_what_is_known_is_not_booked_twice_with_an_id_or_without() -> None:
-    assert unanswered.left_behind([lost()], [CALL.model_copy(update={"elapsed_s": 3})]) == []
+    assert pending_calls.left_behind([lost()], [CALL.model_copy(update={"elapsed_s": 3})]) == []
     old = CALL.model_copy(update={"call_id": ""})
-    assert unanswered.left_behind([lost(old)], [old]) == []
-    assert unanswered.left_behind([lost(old)], [CALL]) == [old]
+    assert pending_calls.left_behind([lost(old)], [old]) == []
+    assert pending_calls.left_behind([lost(old)], [CALL]) == [old]
 
 
 def test_a_task_beside_others_books_its_own_alone() -> None:
-    assert unanswered.left_behind([lost(task="mine"), lost(task="other")], [], of_task="mine") == [CALL]
-    assert len(unanswered.left_behind([lost(task="mine"), lost(task="other")], [])) == 2
+    assert pending_calls.left_behind([lost(task="mine"), lost(task="other")], [], of_task="mine") == [CALL]
+    assert len(pending_calls.left_behind([lost(task="mine"), lost(task="other")], [])) == 2
 
 
 def test_a_wait_that_was_asked_for_then_is_not_waited_for_now() -> None:
-    (call,) = unanswered.left_behind([lost(CALL.model_copy(update={"retry_after_s": 30.0}))], [])
+    (call,) = pending_calls.left_behind([lost(CALL.model_copy(update={"retry_after_s": 30.0}))], [])
     assert call.retry_after_s is None
 
 
@@ -91,12 +91,12 @@ async def test_an_answer_that_no_state_holds_is_told_as_it_was() -> None:
 
 
 def test_an_answer_that_another_run_paid_for_costs_nothing() -> None:
-    call = unanswered.answered_by(CALL, entry(variation=Variation(seed=5).model_dump(mode="json")), reused=True)
+    call = pending_calls.answered_by(CALL, entry(variation=Variation(seed=5).model_dump(mode="json")), reused=True)
     assert (call.cost_usd, call.reused, call.variation.seed) == (0.0, True, 5)
 
 
 def test_a_call_begins_at_the_most_it_can_cost_and_has_an_id_of_its_own() -> None:
-    one, other = (unanswered.begun(CALL, most_usd=0.4, assumed=True, requests=3) for _ in range(2))
+    one, other = (pending_calls.begun(CALL, most_usd=0.4, assumed=True, requests=3) for _ in range(2))
     assert (one.most_usd, one.assumed, one.requests, one.answered, one.unsettled) == (0.4, True, 3, False, True)
     assert one.call_id != other.call_id
 
@@ -118,6 +118,6 @@ def without_sending() -> BackendError:
     ],
 )
 def test_a_call_that_failed_is_one_request_unless_nothing_was_sent(error: Exception, requests: int, wait: Any) -> None:
-    begun = unanswered.begun(CALL, most_usd=0.4, assumed=False, requests=5)
-    call = unanswered.failed(begun, error, elapsed_s=2, unsettled=False)
+    begun = pending_calls.begun(CALL, most_usd=0.4, assumed=False, requests=5)
+    call = pending_calls.failed(begun, error, elapsed_s=2, unsettled=False)
     assert (call.requests, call.retry_after_s, call.error, call.unsettled) == (requests, wait, str(error), False)

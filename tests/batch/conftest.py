@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from imagerag import ImageRAG
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
 
 def judgement(prompt: str, image: bytes) -> list[str]:

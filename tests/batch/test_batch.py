@@ -16,8 +16,8 @@ from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
 from imagerag.agent.ports import FREE, Critique, GeneratedImage, Tariff
 from imagerag.agent.types import Verdict
 from imagerag.batch.results import BatchResult
-from imagerag.batch.running import Batch
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, picture
+from imagerag.batch.runner import Batch
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 LINES: list[Any] = ["a cat", {"id": "dog", "prompt": "a dog", "seed": 3}, {"prompt": "a hard one", "max_rounds": 0}]
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from imagerag.cli import main
-from imagerag.tools.loopback import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
 from tests.processes import IMAGERAG, Python
 
 LINES = 12

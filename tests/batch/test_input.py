@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch.lines import OPTIONS, Item, items
-from imagerag.tools.testing import picture
+from imagerag.batch.input_rows import OPTIONS, Item, items
+from imagerag.tools.testing.fakes import picture
 
 
 def read(folder: Path, text: str | bytes, name: str = "in.jsonl") -> list[Item]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from imagerag.agent.types import Knobs
-from imagerag.batch.lines import items, notes
-from imagerag.evals.suites.prompts import prompt_suite
+from imagerag.batch.input_rows import items, notes
+from imagerag.evals.suites.prompt_files import prompt_suite
 
 ROWS = [
     {

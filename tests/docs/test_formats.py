@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag.agent.errors import UsageError
-from imagerag.formats import MODELS, schema
+from imagerag.schemas import MODELS, schema
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "schemas"
@@ -68,7 +68,7 @@ def test_there_is_no_schema_too_many() -> None:
 
 
 def test_every_document_has_a_schema() -> None:
-    """Whoever adds a document adds it to `imagerag/formats.py`."""
+    """Whoever adds a document adds it to `imagerag/schemas.py`."""
     named = {
         found
         for file in (ROOT / "imagerag").rglob("*.py")

@@ -143,7 +143,7 @@ class Desk:
 def generated(kind: str, argument: str, desk: Desk) -> str:
     """What belongs into a generated part."""
     if kind == "graph":
-        from imagerag.graphs.drawing import mermaid
+        from imagerag.graphs.mermaid import mermaid
 
         return f"```mermaid\n{mermaid().strip()}\n```\n"
     command = f"imagerag {argument} --help"

@@ -46,8 +46,8 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
 def test_the_reference_is_made_of_the_docstrings(site: Path) -> None:
     page = (site / "reference" / "python.html").read_text("utf-8")
     for anchor in (
-        "imagerag.api.ImageRAG.stream",
-        "imagerag.api.ImageRAG.replay",
+        "imagerag.client.client.ImageRAG.stream",
+        "imagerag.client.client.ImageRAG.replay",
         "imagerag.agent.ports.Judge.critique",
     ):
         assert f'id="{anchor}"' in page

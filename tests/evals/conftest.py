@@ -12,22 +12,22 @@ import pytest
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Setup
 from imagerag.cli import main
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.evaluation import HOME
-from imagerag.evals.harness import Harness, Report
-from imagerag.evals.ledger import Ledger
+from imagerag.evals.dependencies import EvalWiring, Steady
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.evaluation import HOME
+from imagerag.evals.harness.plan import Plan, Shard
+from imagerag.evals.harness.results_store import Ledger
+from imagerag.evals.harness.runner import Harness, Report
 from imagerag.evals.metrics.base import Metric
+from imagerag.evals.metrics.cost import WorkScore
 from imagerag.evals.metrics.retrieval import RetrievalScore
-from imagerag.evals.metrics.work import WorkScore
-from imagerag.evals.parts import EvalWiring, Steady
-from imagerag.evals.plan import Plan, Shard
-from imagerag.evals.results import Result
+from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.suites.stock import stocked
-from imagerag.store.home import Home
+from imagerag.evals.suites.sketch_libraries import stocked
+from imagerag.store.data_dir import Home
 from imagerag.tools.registry import make_embedder
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
 Rule = Callable[[str, ImagePart], Any]
 

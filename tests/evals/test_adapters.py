@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.adapters import export_dataset, langsmith_target, rows, run_case
-from imagerag.evals.pytest_plugin import NotJudgedError, assert_aligned  # noqa: F401
+from imagerag.evals.integrations.langsmith_and_datasets import export_dataset, langsmith_target, rows, run_case
+from imagerag.evals.integrations.pytest_plugin import NotJudgedError, assert_aligned  # noqa: F401
 from imagerag.evals.suites.case import Case
-from imagerag.tools.loopback import Loopback
+from imagerag.tools.testing.mock_openai import Loopback
 from tests.processes import python
 
 KNOWN, UNKNOWN = "a red solid circle", "a teal checkered crescent"
@@ -178,7 +178,7 @@ INSPECT = """
 import json, sys
 from pathlib import Path
 from inspect_ai import eval
-from imagerag.evals.inspecting import inspect_task
+from imagerag.evals.integrations.inspect_ai import inspect_task
 from imagerag.evals.suites.case import Case, Suite
 
 known, unknown, home = sys.argv[1:]

@@ -10,15 +10,15 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.evals import bench as bench_module
-from imagerag.evals import bench_report
-from imagerag.evals.bench import bench, main
-from imagerag.evals.bench_embedder import embedder
-from imagerag.evals.bench_graph import PROMPT, ROUNDS, InstantWiring, instant, plain_loop
-from imagerag.evals.timing import Bench, Row, in_turns, row
-from imagerag.graphs.runner import Runner
-from imagerag.store.blobs import FileBlobStore
-from imagerag.store.home import Home
+from imagerag.evals.bench import cli as bench_module
+from imagerag.evals.bench import report
+from imagerag.evals.bench.cli import bench, main
+from imagerag.evals.bench.embedder import embedder
+from imagerag.evals.bench.graph import PROMPT, ROUNDS, InstantWiring, instant, plain_loop
+from imagerag.evals.bench.timing import Bench, Row, in_turns, row
+from imagerag.graphs.runs.runner import Runner
+from imagerag.store.data_dir import Home
+from imagerag.store.images.blob_store import FileBlobStore
 
 
 async def test_graph_rows_and_ratios() -> None:
@@ -54,19 +54,19 @@ async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp
 
 async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_of_ten_thousand(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    await bench_report._long_run(home)
+    await report._long_run(home)
     runner = Runner(wiring=InstantWiring(home))
-    record = await runner.record(bench_report.RUN)
-    assert len({attempt.image.sha256 for attempt in record.attempts}) == bench_report.ATTEMPTS
-    assert record.attempts[0].image.width == bench_report.SIDE
-    bench_report._fill(home.run_list)
-    assert await bench_report._listed(home) > 0
+    record = await runner.record(report.RUN)
+    assert len({attempt.image.sha256 for attempt in record.attempts}) == report.ATTEMPTS
+    assert record.attempts[0].image.width == report.SIDE
+    report._fill(home.run_list)
+    assert await report._listed(home) > 0
 
 
 async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
 
-    from imagerag.tools.builtin import SKETCH_CLIP
+    from imagerag.tools.factories import SKETCH_CLIP
 
     folder = Path(SKETCH_CLIP)
     monkeypatch.setattr(

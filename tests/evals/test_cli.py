@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imagerag.tools.testing import picture
+from imagerag.tools.testing.fakes import picture
 
 WRONG = (["--arms", "nothing"], ["--metrics", "nothing"], ["--shard", "4/3"], ["--template", "x", "--tag", "none"])
 

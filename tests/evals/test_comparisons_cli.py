@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from imagerag.evals.drawing import Picture, chance, fill
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.sketch import rare
-from imagerag.store.home import Home
-from imagerag.store.library import Library
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.world import all_things, describe, random_scene
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imagerag.evals.document import Case, Evaluation, Metric, Target, count, failures, share, unscored
+from imagerag.evals.sketch.report_document import Case, Evaluation, Metric, Target, count, failures, share, unscored
 
 LOW = Target(bound="at_most", value=0.02)
 HIGH = Target(value=0.95)

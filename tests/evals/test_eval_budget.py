@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls import Calls
+from imagerag.agent.calls.journal import Lost
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendError, BudgetExceededError, RateLimitedError, UsageError
-from imagerag.agent.journal import Lost
 from imagerag.agent.types import Call, Knobs
-from imagerag.agent.unanswered import NO_ANSWER
-from imagerag.evals import patience
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.evaluation import Options, run_evaluation, score_evaluation
-from imagerag.evals.metrics.grading import graded_id
+from imagerag.evals import retries
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.evaluation import Options, run_evaluation, score_evaluation
+from imagerag.evals.harness.plan import Plan
 from imagerag.evals.metrics.registry import MetricMaker
-from imagerag.evals.plan import Plan
+from imagerag.evals.metrics.vlm_scores import graded_id
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.graphs.generation import RETRY
-from imagerag.store.home import Home
-from imagerag.store.output_folder import only_writer, shared_writer
-from imagerag.tools.loopback import Fault, Loopback, Reply
+from imagerag.store.data_dir import Home
+from imagerag.store.output_dir_lock import only_writer, shared_writer
+from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def now(_: float) -> None:
         return None
 
-    monkeypatch.setattr(patience.asyncio, "sleep", now)
+    monkeypatch.setattr(retries.asyncio, "sleep", now)
 
 
 def graded(server: Loopback, cases: int = 4) -> Plan:
@@ -183,7 +183,7 @@ async def test_a_drawing_that_failed_on_the_way_is_counted(fakes: Any, at_once: 
 )
 def test_arms_and_graders_are_as_patient_as_the_graph(error: BackendError) -> None:
     pauses = []
-    while (pause := patience.pause_before(error, len(pauses) + 1)) is not None:
+    while (pause := retries.pause_before(error, len(pauses) + 1)) is not None:
         pauses.append(pause)
     policy = next((one for one in RETRY if one.retry_on(error)), None)  # type: ignore[operator, arg-type]
     assert len(pauses) == (policy.max_attempts - 1 if policy else 0)
@@ -221,7 +221,7 @@ def test_cases_share_a_folder_and_an_evaluation_has_it_alone(tmp_path: Path) -> 
 
 
 async def test_run_case_takes_the_folder_it_writes(tmp_path: Path) -> None:
-    from imagerag.evals.adapters import run_case
+    from imagerag.evals.integrations.langsmith_and_datasets import run_case
 
     given: dict[str, Any] = {"arm": "base", "folder": tmp_path / "f", "home": tmp_path / "home", "preset": "sketch"}
     with only_writer(tmp_path / "f"), pytest.raises(UsageError, match="is being written by"):

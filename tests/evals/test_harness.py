@@ -15,16 +15,16 @@ import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, RunStateError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.evals.answering import Job
-from imagerag.evals.arms import BUILT_IN, parse_arms
-from imagerag.evals.evaluation import Options, merge_evaluations, replay_evaluation, run_evaluation
-from imagerag.evals.ledger import PARTIAL, RESULTS, Ledger
-from imagerag.evals.plan import Plan, Shard
-from imagerag.evals.results import Result, read_results
+from imagerag.evals.harness.arm_procedures import Job
+from imagerag.evals.harness.arms import BUILT_IN, parse_arms
+from imagerag.evals.harness.evaluation import Options, merge_evaluations, replay_evaluation, run_evaluation
+from imagerag.evals.harness.plan import Plan, Shard
+from imagerag.evals.harness.results_store import PARTIAL, RESULTS, Ledger
+from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.home import Home
-from imagerag.tools.testing import ScriptedJudge, ScriptedLibrary, picture
+from imagerag.store.data_dir import Home
+from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
 from tests.evals.conftest import with_libraries_of
 from tests.processes import Python, python
 
@@ -82,9 +82,9 @@ async def test_a_replay_calls_nothing_and_gives_the_same_bytes(recorded: Path, m
     async def down(*_: Any, **__: Any) -> Any:
         raise AssertionError("a replay must not call a model")
 
-    monkeypatch.setattr("imagerag.tools.sketch.painter.SketchPainter.generate", down)
+    monkeypatch.setattr("imagerag.tools.sketch.generator.SketchPainter.generate", down)
     for method in ("critique", "missing_concepts", "captions", "compare"):
-        monkeypatch.setattr(f"imagerag.tools.judges.clip.ClipJudge.{method}", down)
+        monkeypatch.setattr(f"imagerag.tools.judges.clip.judge.ClipJudge.{method}", down)
     replayed = await replay_evaluation(recorded, options(recorded.parent))
     assert replayed.identical
     assert replayed.differs is None
@@ -140,9 +140,9 @@ def test_all_arms_of_a_case_start_from_the_same_picture(recorded: Path) -> None:
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from imagerag.evals.evaluation import Options, run_evaluation
-from imagerag.evals.plan import Plan
-from imagerag.store.home import Home
+from imagerag.evals.harness.evaluation import Options, run_evaluation
+from imagerag.evals.harness.plan import Plan
+from imagerag.store.data_dir import Home
 folder = Path(sys.argv[1])
 asyncio.run(run_evaluation(folder, Plan.read(folder), Options(users=Home(folder / "users"), concurrency=2)))
 """
@@ -410,7 +410,7 @@ def test_a_ledger_gives_results_in_the_plans_order_and_takes_the_last_word(tmp_p
 
 async def test_a_run_that_somebody_else_makes_is_no_result(fakes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation whose run is being made elsewhere stops; what it says of itself is not an arm's failure."""
-    from imagerag.graphs.runner import Runner
+    from imagerag.graphs.runs.runner import Runner
 
     def taken(self: Runner, *_: Any, run_id: str, **__: Any) -> Any:
         raise RunStateError(f"run {run_id} is being made right now")

@@ -11,14 +11,14 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import ImagePart
-from imagerag.evals.drawing import Picture, chance, fill
-from imagerag.evals.human import QUESTIONS, SCHEMA, key_of, pairs_of, read_answers, study_page, write_study
-from imagerag.evals.judging import robustness
-from imagerag.store.home import Home
-from imagerag.store.library import Library
+from imagerag.evals.human_study import QUESTIONS, SCHEMA, key_of, pairs_of, read_answers, study_page, write_study
+from imagerag.evals.judges.library_robustness import robustness
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.world import Thing, random_scene
-from imagerag.tools.testing import ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, picture
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from statsmodels.stats import inter_rater
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from imagerag.evals.inference import bootstrap, fleiss_kappa, holm, paired, sign_flip, spearman
-from imagerag.evals.statistics import Proportion, mean, percentile
+from imagerag.evals.statistics.estimators import Proportion, mean, percentile
+from imagerag.evals.statistics.significance import bootstrap, fleiss_kappa, holm, paired, sign_flip, spearman
 
 RNG = np.random.default_rng(7)
 NUMBERS = st.floats(-5, 5).map(lambda value: round(value, 3))
@@ -67,7 +67,7 @@ def test_the_bootstrap_covers_what_it_says() -> None:
 def test_the_bootstrap_is_the_same_whatever_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     data = RNG.normal(size=50)
     whole = bootstrap(data)
-    monkeypatch.setattr("imagerag.evals.inference.BLOCK", 777)
+    monkeypatch.setattr("imagerag.evals.statistics.significance.BLOCK", 777)
     assert bootstrap(data) == whole
     assert bootstrap(data, seed=1) != whole
     with pytest.raises(ValueError, match="no values"):

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ImagePart
-from imagerag.evals.concept_match import counted, is_right, own_synonyms
-from imagerag.evals.drawing import Picture, chance, fill
-from imagerag.evals.judging import ConceptScore, robustness
-from imagerag.store.home import Home
-from imagerag.store.library import Library
+from imagerag.evals.judges.library_robustness import ConceptScore, robustness
+from imagerag.evals.metrics.concept_match import counted, is_right, own_synonyms
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.world import Thing, random_scene
-from imagerag.tools.testing import ScriptedJudge
+from imagerag.tools.testing.fakes import ScriptedJudge
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Setup
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.evaluation import Options, run_evaluation, score_evaluation
-from imagerag.evals.library_check import check_library
-from imagerag.evals.plan import Plan
-from imagerag.evals.results import read_results
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.evaluation import Options, run_evaluation, score_evaluation
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.libraries.library_eval import check_library
+from imagerag.evals.libraries.negative_captions import UNRELATED
+from imagerag.evals.result_record import read_results
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.suites.stock import stocked
-from imagerag.evals.unrelated import UNRELATED
-from imagerag.store.home import Home
-from imagerag.store.null_captions import NULL_CAPTIONS
+from imagerag.evals.suites.sketch_libraries import stocked
+from imagerag.store.data_dir import Home
+from imagerag.store.library.negative_captions import NULL_CAPTIONS
 from imagerag.tools.registry import make_embedder
 from tests.evals.conftest import with_libraries_of
 

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
-from imagerag.evals.drawing import Picture, chance, fill
-from imagerag.evals.evaluation import Options, run_evaluation
-from imagerag.evals.parts import wiring_for
-from imagerag.evals.plan import Plan
+from imagerag.evals.dependencies import wiring_for
+from imagerag.evals.harness.evaluation import Options, run_evaluation
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes_of, sizes_of
+from imagerag.evals.libraries.search_comparison import compare_searches, joined
 from imagerag.evals.reports.tables import by_size, terminal
-from imagerag.evals.reports.writing import read_summary, write_reports
-from imagerag.evals.search_comparison import compare_searches, joined
-from imagerag.evals.sizes import arms_of, check_curve, recipes_of, sizes_of
+from imagerag.evals.reports.writer import read_summary, write_reports
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.home import Home
-from imagerag.store.library import Library
-from imagerag.store.parts_of import in_random_order
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
+from imagerag.store.library.subsets import in_random_order
 from imagerag.tools.registry import make_embedder, make_judge, make_reranker
 from imagerag.tools.sketch.world import all_things, random_scene
 

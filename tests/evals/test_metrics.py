@@ -11,22 +11,22 @@ import pytest
 
 from imagerag.agent.errors import JudgeReplyError, UsageError
 from imagerag.agent.types import Candidate, Concept, ImageRef, Knobs, Query, Search, Setup, UsedReference
-from imagerag.evals.drawing import Picture as Drawing
-from imagerag.evals.drawing import chance
+from imagerag.evals.dependencies import EvalWiring, Steady
+from imagerag.evals.harness.scoring import measured
 from imagerag.evals.metrics.base import AcrossSeeds, Sample
-from imagerag.evals.metrics.grading import chance_of_yes
 from imagerag.evals.metrics.registry import KINDS, MetricMaker, eye
 from imagerag.evals.metrics.retrieval import folded
-from imagerag.evals.parts import EvalWiring, Steady
-from imagerag.evals.results import Initial, Result
-from imagerag.evals.scoring import measured
+from imagerag.evals.metrics.vlm_scores import chance_of_yes
+from imagerag.evals.result_record import Initial, Result
+from imagerag.evals.sketch.synthetic_images import Picture as Drawing
+from imagerag.evals.sketch.synthetic_images import chance
 from imagerag.evals.suites.case import Case, Picture, Truth
 from imagerag.evals.suites.sketch import near_misses
-from imagerag.store.home import Home
-from imagerag.tools.loopback import Loopback, Reply
+from imagerag.store.data_dir import Home
 from imagerag.tools.registry import make_embedder, new_embedder
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
-from imagerag.tools.testing import describe_image, picture
+from imagerag.tools.testing.fakes import describe_image, picture
+from imagerag.tools.testing.mock_openai import Loopback, Reply
 
 
 def sample(folder: Path, case: Case, image: bytes | None, **given: Any) -> Sample:

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, UsageError
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.evaluation import Options, replay_evaluation, run_evaluation
-from imagerag.evals.ledger import RESULTS
-from imagerag.evals.plan import Plan
-from imagerag.evals.results import Result, read_results
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.evaluation import Options, replay_evaluation, run_evaluation
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.results_store import RESULTS
+from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.home import Home
-from imagerag.tools.judges.rephrasing import LONGEST, prompt_in
-from imagerag.tools.loopback import Loopback, Reply, SketchAnswers
-from imagerag.tools.sketch.language import parse
+from imagerag.store.data_dir import Home
+from imagerag.tools.judges.vlm.rephrasing import LONGEST, prompt_in
 from imagerag.tools.sketch.rephrasing import rephrased
+from imagerag.tools.sketch.text_parser import parse
 from imagerag.tools.sketch.world import all_things, describe
-from imagerag.tools.testing import ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.mock_openai import Loopback, Reply, SketchAnswers
 
 ROLES = ["judge.critique", "judge.missing_concepts", "judge.captions", "generate"]
 RARE = "a teal checkered crescent"

@@ -9,16 +9,16 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Setup
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.ledger import RESULTS
-from imagerag.evals.plan import Plan
-from imagerag.evals.reports.paper import Measured, Sheet, sheets
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.results_store import RESULTS
+from imagerag.evals.harness.summary import summarise, write_summary
+from imagerag.evals.reports.paper_tables import Measured, Sheet, sheets
 from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdown_sheets
-from imagerag.evals.reports.writing import write_paper, write_reports
-from imagerag.evals.results import Initial, Result
+from imagerag.evals.reports.writer import write_paper, write_reports
+from imagerag.evals.result_record import Initial, Result
 from imagerag.evals.suites.case import Case, Suite
-from imagerag.evals.summary import summarise, write_summary
-from imagerag.tools.testing import describe_image, picture
+from imagerag.tools.testing.fakes import describe_image, picture
 
 METRICS = ("text:ViT-B-32", "text:ViT-B-16-SigLIP", "dino:vit", "image:ViT-B-32", "grade:openai:model")
 ARMS = "base,rephrase,concept,prompt,full"

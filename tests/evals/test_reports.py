@@ -13,18 +13,18 @@ import pytest
 from scipy import stats
 
 from imagerag.agent.types import Setup
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.ledger import RESULTS
-from imagerag.evals.plan import Plan
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.results_store import RESULTS
+from imagerag.evals.harness.summary import summarise, write_summary
 from imagerag.evals.reports.figures import figures, main_score
 from imagerag.evals.reports.gallery import gallery, thumbnail
 from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import comma_separated, latex, markdown, settings, terminal
-from imagerag.evals.reports.writing import write_reports
-from imagerag.evals.results import Initial, Result
+from imagerag.evals.reports.writer import write_reports
+from imagerag.evals.result_record import Initial, Result
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
-from imagerag.evals.summary import summarise, write_summary
-from imagerag.tools.testing import describe_image, picture
+from imagerag.tools.testing.fakes import describe_image, picture
 
 ARMS = "base,full+library=small,full"
 SCORES: dict[str, list[Any]] = {

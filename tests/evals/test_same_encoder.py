@@ -11,19 +11,19 @@ import pytest
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.evals.adapters import run_case
-from imagerag.evals.arms import parse_arms
-from imagerag.evals.evaluation import Options, replay_evaluation, run_evaluation
-from imagerag.evals.metrics.encoders import TimmEncoder
+from imagerag.evals.dependencies import EvalWiring, wiring_for
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.evaluation import Options, replay_evaluation, run_evaluation
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.integrations.langsmith_and_datasets import run_case
+from imagerag.evals.metrics.encoder_independence import MARK, lookers, same
+from imagerag.evals.metrics.encoder_scores import TimmEncoder
 from imagerag.evals.metrics.registry import MetricMaker
-from imagerag.evals.parts import EvalWiring, wiring_for
-from imagerag.evals.plan import Plan
 from imagerag.evals.reports.tables import latex, terminal
-from imagerag.evals.reports.writing import read_summary, write_reports
-from imagerag.evals.same_encoder import MARK, lookers, same
+from imagerag.evals.reports.writer import read_summary, write_reports
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.home import Home
+from imagerag.store.data_dir import Home
 from imagerag.tools.registry import new_embedder
 
 

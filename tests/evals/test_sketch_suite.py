@@ -10,19 +10,19 @@ import pytest
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Critique
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Check, Concept, ImageRef, Outcome, Requirement, Setup, UsedReference, Verdict
-from imagerag.evals.document import Evaluation
-from imagerag.evals.drawing import Picture, chance, named, near_miss, said, swapped, vectors
-from imagerag.evals.lab import Lab
-from imagerag.evals.sketch import PARTS, TARGETS, evaluate_sketch
-from imagerag.evals.sketch_judge import KINDS, Question, answered, judging, questions
-from imagerag.evals.sketch_loop import Prompt, World, painter_knows, prompts, scored
-from imagerag.evals.sketch_threshold import KINDS as KINDS_OF_LIBRARY
-from imagerag.evals.sketch_threshold import Query, metrics, queries, scenes
-from imagerag.graphs.wiring import Wiring
-from imagerag.store.home import Home
-from imagerag.store.library import Library
+from imagerag.evals.sketch.context import Lab
+from imagerag.evals.sketch.judge import KINDS, Question, answered, judging, questions
+from imagerag.evals.sketch.loop import Prompt, World, painter_knows, prompts, scored
+from imagerag.evals.sketch.report_document import Evaluation
+from imagerag.evals.sketch.suite import PARTS, TARGETS, evaluate_sketch
+from imagerag.evals.sketch.synthetic_images import Picture, chance, named, near_miss, said, swapped, vectors
+from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
+from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
+from imagerag.graphs.dependencies import Wiring
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
 
 STAR = Thing("bolt", "red", "ringed")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.evals.statistics import Z95, Proportion, mean, percentile, quartiles
+from imagerag.evals.statistics.estimators import Z95, Proportion, mean, percentile, quartiles
 
 
 def test_hand_computed_shares() -> None:

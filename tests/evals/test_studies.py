@@ -10,19 +10,19 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.absolute_study import pictures_of, read_absolute_answers, write_absolute_study
-from imagerag.evals.drawing import Picture, chance, fill
-from imagerag.evals.human import SCHEMA, pairs_of, study_page
-from imagerag.evals.parts import EvalWiring
-from imagerag.evals.plan import Plan
-from imagerag.evals.real_pictures import Real, concept_of, real_pictures
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.human_study import SCHEMA, pairs_of, study_page
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.evals.study_images import Real, concept_of, real_pictures
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.case import Picture as File
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.home import Home
-from imagerag.store.library import Library
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.world import Thing, describe, random_scene
-from imagerag.tools.testing import picture
+from imagerag.tools.testing.fakes import picture
 
 BOLT, HEART = Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.api import ImageRAG
-from imagerag.evals.drawing import named
+from imagerag.client.client import ImageRAG
+from imagerag.evals.sketch.synthetic_images import named
 from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite, Truth
-from imagerag.evals.suites.classes import class_name, class_suite
-from imagerag.evals.suites.prompts import prompt_suite
+from imagerag.evals.suites.class_lists import class_name, class_suite
+from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.registry import find_suite
 from imagerag.evals.suites.sketch import LEVELS, rare, sketch_suite
-from imagerag.evals.suites.stock import shown
-from imagerag.graphs.wiring import Wiring
-from imagerag.store.home import Home
+from imagerag.evals.suites.sketch_libraries import shown
+from imagerag.graphs.dependencies import Wiring
+from imagerag.store.data_dir import Home
 from imagerag.tools.sketch.world import Thing
-from imagerag.tools.testing import picture
+from imagerag.tools.testing.fakes import picture
 
 
 def test_the_sketch_suite_asks_for_rare_things_only_in_six_levels() -> None:

@@ -6,12 +6,12 @@ from typing import get_args
 
 import pytest
 
-from imagerag.agent.answering.values import AnswerOutcome, By
 from imagerag.agent.next_steps import _WAYS
-from imagerag.agent.no_reference import FURTHEST
+from imagerag.agent.no_reference_reason import FURTHEST
+from imagerag.agent.qa.types import AnswerOutcome, By
 from imagerag.agent.types import Attempt, Cause, Decision, Outcome, Query, UsedReference, Variation
-from imagerag.chat.telling import NEXT, WAYS
-from imagerag.evals.results import STATUSES as CASE_STATUSES
+from imagerag.assistants.run_text import NEXT, WAYS
+from imagerag.evals.result_record import STATUSES as CASE_STATUSES
 from imagerag.formatting import labels
 
 ROOT = Path(__file__).parents[2]
@@ -83,5 +83,5 @@ def tables_of(path: Path) -> list[str]:
 
 def test_no_door_has_a_table_of_its_own() -> None:
     modules = [*(ROOT / "imagerag").rglob("*.py")]
-    own = {str(ROOT / "imagerag/formatting/labels.py"), str(ROOT / "imagerag/agent/no_reference.py")}
+    own = {str(ROOT / "imagerag/formatting/labels.py"), str(ROOT / "imagerag/agent/no_reference_reason.py")}
     assert [line for path in modules if str(path) not in own for line in tables_of(path)] == []

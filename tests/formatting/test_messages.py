@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from imagerag.agent.types import Knobs, Setup
-from imagerag.chat.requests import ContinueRun, GenerateImage, refusal
+from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, refusal
 from imagerag.formatting.messages import invalid, near, unknown
 
 PYDANTIC = (

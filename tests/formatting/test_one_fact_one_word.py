@@ -10,21 +10,21 @@ import click
 import pytest
 
 from imagerag import ImageRAG
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Knobs, Setup
-from imagerag.chat.reports import run_report
-from imagerag.chat.telling import tell_run
-from imagerag.cli.choose import question_lines
-from imagerag.cli.narrate import Fully, briefly
-from imagerag.cli.steps import step_lines
-from imagerag.cli.story import story
-from imagerag.comparing.making import compare, page_of
+from imagerag.assistants.run_text import tell_run
+from imagerag.assistants.tool_outputs import run_report
+from imagerag.cli.choose_prompt import question_lines
+from imagerag.cli.live_text import Fully, briefly
+from imagerag.cli.run_text import story
+from imagerag.cli.steps_text import step_lines
 from imagerag.formatting import labels, numbers
-from imagerag.sheets.choices import choices_sheet
-from imagerag.sheets.drawing import Pen
-from imagerag.sheets.run import contact_sheet
+from imagerag.reports.contact_sheet.canvas import Pen
+from imagerag.reports.contact_sheet.choices_sheet import choices_sheet
+from imagerag.reports.contact_sheet.run_sheet import contact_sheet
+from imagerag.reports.html.diff_builder import compare, page_of
 from tests.graphs.conftest import Stage, make_stage
-from tests.report.test_page import Reader
+from tests.reports.test_page import Reader
 
 CAPTION = "a detailed picture of a heart"
 SIMILARITY = 0.41051

@@ -9,17 +9,17 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import RetryPolicy
 
-from imagerag.agent.journal import Journal
+from imagerag.agent.calls.journal import Journal
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.record import RunRecord, run_record
-from imagerag.agent.schedule import step_ceiling
+from imagerag.agent.retry_schedule import step_ceiling
+from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import Knobs
+from imagerag.graphs.dependencies import Wiring
 from imagerag.graphs.generation import build_workflow, can_help
-from imagerag.graphs.runner import Runner
-from imagerag.graphs.wiring import Wiring
-from imagerag.store.checkpoints import serializer
-from imagerag.store.home import Home
-from imagerag.tools.testing import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.graphs.runs.runner import Runner
+from imagerag.store.data_dir import Home
+from imagerag.store.sqlite.checkpoint_listing import serializer
+from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
 NO_WAIT = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=can_help)
 

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imagerag.agent.endings import best_attempts
 from imagerag.agent.errors import AuthError, BackendError, JudgeReplyError, RefusalError
+from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.types import Outcome
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
 concepts = st.lists(st.sampled_from(["a heart", "a star", "oil painting", "The Heart", "x" * 300]), max_size=4)
 errors = st.sampled_from(

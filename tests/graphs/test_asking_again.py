@@ -5,11 +5,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.record import run_record
+from imagerag.agent.run_record import run_record
 from imagerag.agent.types import Knobs, Outcome, Verdict
 from imagerag.graphs.generation import build_workflow
-from imagerag.store.checkpoints import serializer
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge
+from imagerag.store.sqlite.checkpoint_listing import serializer
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 
 HEART, HALF_MOON, ORGAN = (f"a detailed picture of {name}" for name in ("a heart", "a half moon", "an organ"))
 ASK = ["extract_concepts", "write_captions", "retrieve", "shortlist"]

@@ -6,9 +6,9 @@ import pytest
 
 from imagerag.agent.ports import FREE, GeneratedImage, Tariff
 from imagerag.agent.types import Knobs, Outcome
-from imagerag.graphs.estimate import estimate
-from imagerag.tools.cascade import CascadeGenerator
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, picture
+from imagerag.graphs.cost_estimate import estimate
+from imagerag.tools.fallback import CascadeGenerator
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 
 def unpriced(bench: Any, *, judge: Tariff = FREE) -> Any:

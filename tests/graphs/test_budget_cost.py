@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langgraph.store.memory import InMemoryStore
 
+from imagerag.agent.calls.budget import spent, why_not
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import FREE, Captions, Critique, GeneratedImage, Missing, Preference, Tariff
-from imagerag.agent.spending import spent, why_not
 from imagerag.agent.types import Call, Concept, Knobs, Outcome, Setup, Verdict
-from imagerag.graphs.estimate import estimate
+from imagerag.graphs.cost_estimate import estimate
 from imagerag.store.journal import StoreJournal
-from imagerag.tools.cascade import CascadeGenerator, CascadeJudge
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, picture
+from imagerag.tools.fallback import CascadeGenerator, CascadeJudge
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 AT_MOST_TEN_CENTS = Tariff(known=True, most=lambda prompt, images, size: 0.10)
 KNOWN_AFTERWARDS = Tariff(known=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendTimeoutError
 from imagerag.agent.ports import FREE, Tariff
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.agent.unanswered import NO_ANSWER
 from tests.processes import python
 
 TEN_CENTS = Tariff(known=True, most=lambda prompt, images, size: 0.10)

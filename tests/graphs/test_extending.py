@@ -3,12 +3,12 @@
 import pytest
 
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.schedule import step_ceiling
+from imagerag.agent.retry_schedule import step_ceiling
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.api import ImageRAG
-from imagerag.graphs.extending import Extension
+from imagerag.client.client import ImageRAG
+from imagerag.graphs.extensions import Extension
 from imagerag.graphs.generation import build_workflow
-from imagerag.graphs.history import steps
+from imagerag.graphs.runs.history import steps
 
 SETUP = Setup(generator="scripted", judge="scripted", library="scripted")
 

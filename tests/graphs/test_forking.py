@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.forking import Replay
-from imagerag.graphs.history import steps
+from imagerag.graphs.runs.fork import Replay
+from imagerag.graphs.runs.history import steps
 
 CAPTION = "a detailed picture of a heart"
 

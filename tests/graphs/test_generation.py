@@ -5,10 +5,10 @@ from langgraph.types import Command
 
 from imagerag.agent.errors import AuthError, BackendError, JudgeReplyError, RateLimitedError, RefusalError
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.record import run_record
+from imagerag.agent.run_record import run_record
 from imagerag.agent.types import Knobs, Outcome, Requirement, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
 CAPTION = "a detailed picture of a heart"
 LOOK_AGAIN = ["extract_concepts", "write_captions", "retrieve", "shortlist", "regenerate", "critique"]
@@ -294,14 +294,14 @@ async def test_a_service_that_says_how_long_to_wait_is_left_alone_that_long(benc
 
     bench.generator.enqueue(RateLimitedError("slow down", retry_after_s=7), RateLimitedError("and again"), None)
     bench.judge.enqueue([])
-    monkeypatch.setattr("imagerag.agent.calls.asyncio.sleep", no_sleep)
+    monkeypatch.setattr("imagerag.agent.calls.model_caller.asyncio.sleep", no_sleep)
     record = await bench.run()
     assert record.outcome is Outcome.ALIGNED
     assert [wait for wait in waits if wait == 7] == [7]
 
 
 async def test_every_try_of_a_call_carries_the_same_idempotency_key_and_no_other_call_does(bench):
-    from imagerag.agent.idempotency import current_key
+    from imagerag.agent.calls.idempotency import current_key
 
     keys = []
 

@@ -8,7 +8,7 @@ import pytest
 
 from imagerag.agent.errors import RefusalError, UnknownRunError
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.history import steps
+from imagerag.graphs.runs.history import steps
 
 CAPTIONS = ("a detailed picture of a heart", "a detailed picture of a moon")
 ROUND = ["extract_concepts", "write_captions", "retrieve", "retrieve", "shortlist", "regenerate", "critique"]

@@ -7,7 +7,7 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import Knobs, Setup
-from imagerag.graphs.doctor import _problems
+from imagerag.diagnostics.doctor import _problems
 from imagerag.graphs.settings import Settings
 
 

@@ -11,17 +11,17 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from pydantic import ValidationError
 
-from imagerag.agent.answering.values import STATE_TYPES
 from imagerag.agent.errors import UsageError
+from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import Knobs, Outcome, RunContext, Size, Subject
-from imagerag.graphs.answering import build_answering
-from imagerag.graphs.beginning import check_context
 from imagerag.graphs.generation import build_workflow
-from imagerag.graphs.given import MAX_PROMPT, MAX_QUESTION
-from imagerag.store.checkpoints import serializer
+from imagerag.graphs.qa import build_answering
+from imagerag.graphs.start_node import check_context
+from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION
+from imagerag.store.sqlite.checkpoint_listing import serializer
 from imagerag.tools.answerers.metadata import MetadataAnswerer
-from imagerag.tools.testing import picture
+from imagerag.tools.testing.fakes import picture
 
 CONFIG: Any = {"configurable": {"thread_id": "run"}}
 

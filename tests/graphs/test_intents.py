@@ -13,9 +13,9 @@ from imagerag.agent.ports import Critique, ImagePart, ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Check, Concept, Knobs, Outcome, Requirement, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
-from imagerag.tools.generators.models import CHAT_TEMPLATE, EDIT_TEMPLATE
-from imagerag.tools.loopback import tiny_png
-from imagerag.tools.testing import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.tools.generators.model_table import CHAT_TEMPLATE, EDIT_TEMPLATE
+from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.mock_openai import tiny_png
 
 ROOM = tiny_png("room")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagerag.agent.calls.journal import Asked
 from imagerag.agent.errors import JudgeReplyError, RefusalError
-from imagerag.agent.journal import Asked
 from imagerag.agent.types import Knobs, Outcome, Setup
 
 CAPTION = "a detailed picture of a heart"

@@ -10,7 +10,7 @@ import pytest
 
 from imagerag.agent.errors import BackendError
 from imagerag.agent.types import Knobs, Setup
-from imagerag.logs import log_to_stderr
+from imagerag.logging_setup import log_to_stderr
 
 CAPTION = "a detailed picture of a heart"
 SETUP = Setup(generator="scripted", judge="scripted", library="scripted")

@@ -6,11 +6,11 @@ import pytest
 from langgraph.types import Command
 
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.record import RunRecord, run_record
+from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import ImageRef, Knobs, Outcome, Setup, UsedReference
-from imagerag.chat.telling import WAYS, tell_run
+from imagerag.assistants.run_text import WAYS, tell_run
 from imagerag.graphs.generation import build_workflow
-from imagerag.tools.testing import ScriptedGenerator
+from imagerag.tools.testing.fakes import ScriptedGenerator
 
 CAPTION = "a detailed picture of a heart"
 
@@ -181,7 +181,7 @@ async def finished(bench: Any, *, choose: list[str] | None = None, select: bool 
 
 
 def test_an_image_counts_by_how_far_it_came():
-    from imagerag.agent.no_reference import furthest
+    from imagerag.agent.no_reference_reason import furthest
     from imagerag.agent.types import Candidate, Concept, Query, Search
 
     image = ImageRef(sha256="a" * 64, media_type="image/png", width=8, height=8)

@@ -9,11 +9,11 @@ from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.prompts import says_something
 from imagerag.agent.types import Requirement, Variation
-from imagerag.tools.judges.clip import ClipJudge
-from imagerag.tools.judges.sketch import sketch_clip_judge
-from imagerag.tools.judges.vlm_fused import read_critique
+from imagerag.tools.judges.clip.judge import ClipJudge
+from imagerag.tools.judges.vlm.structured_verdict import read_critique
 from imagerag.tools.registry import make_embedder
-from imagerag.tools.testing import picture
+from imagerag.tools.sketch.judge import sketch_clip_judge
+from imagerag.tools.testing.fakes import picture
 
 WORDLESS = ["???", "!", "…", "-- --", "¿?", "«»", "***", "\u200d?"]
 

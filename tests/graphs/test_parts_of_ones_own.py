@@ -9,15 +9,15 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.port_check import PORTS, check_role
+from imagerag.agent.port_validation import PORTS, check_role
 from imagerag.agent.ports import FREE, EmbedderIdentity
+from imagerag.evals.dependencies import EvalWiring
 from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
-from imagerag.evals.parts import EvalWiring
-from imagerag.graphs.extending import Extension
-from imagerag.store.home import Home
+from imagerag.graphs.extensions import Extension
+from imagerag.store.data_dir import Home
 from imagerag.tools import registry
 from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
-from imagerag.tools.testing import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+from imagerag.tools.testing.fakes import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
 WHOLE: dict[str, Callable[[], Any]] = {
     "generator": ScriptedGenerator,

@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent import retrying
+from imagerag.agent import retry_policy
 from imagerag.agent.errors import BackendError, RateLimitedError
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.record import run_record
+from imagerag.agent.run_record import run_record
 from imagerag.agent.types import Call, Knobs, Outcome
 from imagerag.graphs.generation import RETRY, build_workflow
 from imagerag.tools.generators.openai_images import OpenAIImages
-from imagerag.tools.judges.vlm_spec import vlm_judge
-from imagerag.tools.loopback import Fault, Loopback, Reply
-from imagerag.tools.loopback.replies import Raw
-from imagerag.tools.specs import BackendSpec
-from imagerag.tools.testing import MemoryBlobs
+from imagerag.tools.judges.vlm.spec import vlm_judge
+from imagerag.tools.spec import BackendSpec
+from imagerag.tools.testing.fakes import MemoryBlobs
+from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.tools.testing.mock_openai.responses import Raw
 
 YES = '{"checks": [{"number": 1, "requirement": "r", "kind": "content", "evidence": "", "met": true, "caption": ""}]}'
 
 
 def answer(request: Any) -> Reply:
-    from imagerag.tools.loopback import SimpleAnswers
+    from imagerag.tools.testing.mock_openai import SimpleAnswers
 
     return SimpleAnswers(text=YES)(request)
 
@@ -44,7 +44,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def note(seconds: float, result: object = None) -> None:
         slept.append(round(seconds, 3))
 
-    monkeypatch.setattr("imagerag.agent.calls.asyncio.sleep", note)
+    monkeypatch.setattr("imagerag.agent.calls.model_caller.asyncio.sleep", note)
     return slept
 
 
@@ -136,23 +136,23 @@ def pauses(error: Exception) -> list[float]:
 
 def test_a_limit_that_does_not_say_how_long_is_given_longer_than_a_minute() -> None:
     assert sum(pauses(RateLimitedError("slow down"))) > 60
-    assert tuple(pauses(RateLimitedError("slow down"))) == retrying.BUSY_S
+    assert tuple(pauses(RateLimitedError("slow down"))) == retry_policy.BUSY_S
 
 
 def test_after_a_drawing_was_paid_for_retries_are_not_over_in_seconds() -> None:
     error = BackendError("the judge restarts")
     assert sum(pauses(error)) < 5
     error.__dict__["after_payment"] = True
-    assert tuple(pauses(error)) == retrying.PAID_S
+    assert tuple(pauses(error)) == retry_policy.PAID_S
 
 
 def test_a_pause_does_not_go_past_the_deadline() -> None:
     error = RateLimitedError("slow down")
     lost = Call(role="judge.critique", backend="b", elapsed_s=0, answered=False)
     error.__dict__.update(deadline_at=time.time() + 20, calls=[lost] * 2)
-    assert retrying.busy(error)
+    assert retry_policy.busy(error)
     error.__dict__["calls"] = [lost] * 4
-    assert not retrying.busy(error)
+    assert not retry_policy.busy(error)
 
 
 def test_what_cannot_help_is_not_tried_again() -> None:
@@ -161,7 +161,7 @@ def test_what_cannot_help_is_not_tried_again() -> None:
 
 
 async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Path) -> None:
-    from imagerag.agent.calls import Calls
+    from imagerag.agent.calls.model_caller import Calls
     from imagerag.agent.types import Variation
 
     paid = Call(role="generate", backend="g", elapsed_s=0, cost_usd=None)
@@ -174,18 +174,18 @@ async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Pat
 
         with pytest.raises(BackendError) as failed:
             await calls.make("judge.critique", "j", object, {}, ask, Variation())  # type: ignore[type-var]
-        assert retrying.after_payment(failed.value) is expected
+        assert retry_policy.after_payment(failed.value) is expected
 
 
 def test_durations_for_people() -> None:
     told = {0.25: "0.25 s", 12: "12 s", 62: "62 s", 150: "2 min 30 s", 120: "2 min", 40000: "11 h 7 min", 7200: "2 h"}
-    assert {seconds: retrying.in_words(seconds) for seconds in told} == told
+    assert {seconds: retry_policy.in_words(seconds) for seconds in told} == told
 
 
 def test_only_a_failure_that_can_pass_and_says_when_is_asked_again_then() -> None:
-    assert retrying.said_when(RateLimitedError("slow", retry_after_s=0.0))
-    assert not retrying.said_when(RateLimitedError("slow"))
-    assert not retrying.said_when(BackendError("gone", retryable=False, retry_after_s=3))
+    assert retry_policy.said_when(RateLimitedError("slow", retry_after_s=0.0))
+    assert not retry_policy.said_when(RateLimitedError("slow"))
+    assert not retry_policy.said_when(BackendError("gone", retryable=False, retry_after_s=3))
 
 
 def test_the_pause_that_counts_is_the_next_one_after_the_last_answer() -> None:
@@ -200,16 +200,16 @@ def test_the_pause_that_counts_is_the_next_one_after_the_last_answer() -> None:
         ([lost] * 4 + [answered, lost], 1.0),
     ):
         error.__dict__.update(calls=calls, deadline_at=time.time() + pause + 5)
-        assert retrying.busy(error), calls
+        assert retry_policy.busy(error), calls
         error.__dict__["deadline_at"] = time.time() + pause - 0.2
-        assert not retrying.busy(error), calls
+        assert not retry_policy.busy(error), calls
     paid = BackendError("the judge restarts")
     paid.__dict__.update(after_payment=True, calls=[lost] * 2, deadline_at=time.time() + 20)
-    assert not retrying.after_payment(paid)
+    assert not retry_policy.after_payment(paid)
     paid.__dict__["calls"] = [lost]
-    assert retrying.after_payment(paid)
+    assert retry_policy.after_payment(paid)
 
 
 def test_durations_are_rounded_up_to_the_minute_from_an_hour_on() -> None:
     told = {119: "119 s", 3601: "1 h 1 min", 7260: "2 h 1 min", 3600: "1 h", 3599: "1 h", 3540: "59 min"}
-    assert {seconds: retrying.in_words(seconds) for seconds in told} == told
+    assert {seconds: retry_policy.in_words(seconds) for seconds in told} == told

@@ -8,10 +8,10 @@ import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError
 from imagerag.agent.ports import FREE, Hit, ImagePart, Ranking, Tariff
-from imagerag.agent.reranking import LOOKED_AT
-from imagerag.agent.schedule import TEMPERATURES
+from imagerag.agent.retrieval.reranking import LOOKED_AT
+from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.estimate import estimate
+from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.rerankers.bm25 import Bm25Reranker
 from imagerag.tools.rerankers.vlm import VlmReranker
 

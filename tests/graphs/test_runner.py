@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRunError, UsageError
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.given import MAX_PROMPT
-from imagerag.store import runs as run_list
-from imagerag.store.locks import is_held
+from imagerag.graphs.validation import MAX_PROMPT
+from imagerag.store import run_index as run_list
+from imagerag.store.run_lock import is_held
 from tests.processes import Python, python
 
 CAPTION = "a detailed picture of a heart"

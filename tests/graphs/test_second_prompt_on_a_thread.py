@@ -9,13 +9,13 @@ from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.errors import AuthError, BackendError
 from imagerag.agent.ports import FREE, GeneratedImage, Tariff
-from imagerag.agent.record import run_record
+from imagerag.agent.run_record import run_record
 from imagerag.agent.state import RunInput, RunState
 from imagerag.agent.types import Knobs, Lineage, Outcome, Subject
 from imagerag.graphs.generation import BLANK, build_workflow
-from imagerag.store.blobs import FileBlobStore
+from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import open_journal
-from imagerag.tools.testing import ScriptedGenerator, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, picture
 
 CIRCLE, HEXAGON = "a red solid circle", "a black solid hexagon"
 CAPTION = "a detailed picture of a heart"
@@ -262,7 +262,7 @@ async def test_limits_in_the_context_of_the_graph_around_it_are_kept(bench, limi
 
 
 async def test_the_steps_of_a_thread_are_those_of_its_newest_run(stage):
-    from imagerag.graphs.history import steps
+    from imagerag.graphs.runs.history import steps
 
     parts = {"generator": stage.generator, "judge": stage.judge, "library": stage.library}
     stage.judge.enqueue([], [])

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
-from imagerag.agent.record import RunRecord
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.steering import Steering
+from imagerag.graphs.runs.continuation import Steering
 
 CAPTION = "a detailed picture of a heart"
 

@@ -16,18 +16,18 @@ from mcp import Client
 from PIL import Image
 
 from imagerag import ImageRAG
-from imagerag.chat.answers import Ceilings
-from imagerag.chat.service import ChatService
-from imagerag.inputs_policy import InputPolicy
+from imagerag.assistants.service import ChatService
+from imagerag.assistants.tool_result import Ceilings
+from imagerag.files.access_policy import InputPolicy
 from imagerag.mcp.http import HttpOptions, address_of, bound, listener, make_app
 from imagerag.mcp.server import Limits, Serving
-from imagerag.tools.generators.account import Account
-from imagerag.tools.generators.models import ImageModel
+from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
-from imagerag.tools.judges.vlm import VlmJudge
-from imagerag.tools.judges.vlm_openai import OpenAIChat
-from imagerag.tools.loopback import Loopback, Recorded, Reply, tiny_png
-from imagerag.tools.testing import ScriptedLibrary
+from imagerag.tools.judges.vlm.judge import VlmJudge
+from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
+from imagerag.tools.openai.client import Account
+from imagerag.tools.testing.fakes import ScriptedLibrary
+from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
 
 MODES = ("legacy", "2026-07-28")
 KEY = "sk-mcp-0123456789abcdefSECRET"

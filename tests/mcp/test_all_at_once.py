@@ -21,7 +21,7 @@ import pytest
 from mcp import Client
 
 from imagerag.mcp.connection_limits import raise_file_limit
-from imagerag.tools.loopback import tiny_png
+from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
 
 BOMBS: dict[str, Callable[[], bytes]] = {

@@ -12,12 +12,12 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from imagerag.inputs_policy import InputPolicy
-from imagerag.store.home import Home
-from imagerag.store.ingest import index
-from imagerag.store.library import Library
-from imagerag.tools.loopback import tiny_png
-from imagerag.tools.testing import HashEmbedder
+from imagerag.files.access_policy import InputPolicy
+from imagerag.store.data_dir import Home
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
+from imagerag.tools.testing.fakes import HashEmbedder
+from imagerag.tools.testing.mock_openai import tiny_png
 from tests import bombs
 
 KINDS: dict[str, Callable[[], bytes]] = {

@@ -11,8 +11,8 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from imagerag.inputs_policy import InputPolicy
-from imagerag.tools.loopback import tiny_png
+from imagerag.files.access_policy import InputPolicy
+from imagerag.tools.testing.mock_openai import tiny_png
 
 PROMPT = "a boat under a blue star"
 
@@ -308,7 +308,7 @@ async def test_a_picture_is_taken_from_an_allowed_folder_only(place: Any, connec
 
 
 async def test_ceilings_hold_whatever_is_asked_for(place: Any, connect: Any) -> None:
-    from imagerag.chat.answers import Ceilings
+    from imagerag.assistants.tool_result import Ceilings
 
     make = place.make
     place.make = lambda **given: make(**{**given, "ceilings": Ceilings(max_calls=1)})
@@ -328,8 +328,8 @@ async def test_many_calls_at_once_each_get_their_own_answer(place: Any, connect:
 
 
 async def test_a_server_begins_no_run_once_its_own_limit_is_spent(place: Any, connect: Any) -> None:
-    from imagerag.chat.allowance import Allowance, UsageLimits
-    from imagerag.chat.service import ChatService
+    from imagerag.assistants.service import ChatService
+    from imagerag.assistants.usage_limits import Allowance, UsageLimits
 
     make, allowance = place.make, Allowance(UsageLimits(max_calls=2))
 

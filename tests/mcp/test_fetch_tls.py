@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from imagerag import UsageError
-from imagerag.tools.fetch import Fetcher
-from imagerag.tools.loopback import tiny_png
+from imagerag.tools.testing.mock_openai import tiny_png
+from imagerag.tools.url_fetcher import Fetcher
 
 NAME = "pictures.example"
 PNG = tiny_png("over https")

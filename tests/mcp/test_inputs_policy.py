@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag import UsageError
-from imagerag.inputs_policy import InputPolicy
-from imagerag.tools.addresses import is_public
-from imagerag.tools.fetch import Fetcher
-from imagerag.tools.loopback import tiny_png
+from imagerag.files.access_policy import InputPolicy
+from imagerag.tools.public_addresses import is_public
+from imagerag.tools.testing.mock_openai import tiny_png
+from imagerag.tools.url_fetcher import Fetcher
 
 PNG = tiny_png("a")
 

@@ -6,20 +6,20 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagerag.agent.answering.record import AnswerRecord, CitedSource
-from imagerag.agent.answering.values import AnswerOutcome
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Hit
-from imagerag.agent.record import RunRecord
+from imagerag.agent.qa.qa_record import AnswerRecord, CitedSource
+from imagerag.agent.qa.types import AnswerOutcome
+from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, ImageRef, Outcome, UsedReference
-from imagerag.chat.answers import ToolAnswer
-from imagerag.chat.finds import tell_answer, tell_search
-from imagerag.chat.reports import answer_report, search_report
-from imagerag.chat.service import error_answer, run_answer
-from imagerag.chat.thumbnails import MAX_BYTES, Thumbnail
+from imagerag.assistants.image_blocks import MAX_BYTES, Thumbnail
+from imagerag.assistants.search_text import tell_answer, tell_search
+from imagerag.assistants.service import error_answer, run_answer
+from imagerag.assistants.tool_outputs import answer_report, search_report
+from imagerag.assistants.tool_result import ToolAnswer
 from imagerag.mcp.jobs import Job
-from imagerag.mcp.replies import MAX_RESULT, job_answer, reply, still_running
-from tests.chat.test_telling import nasty, records
+from imagerag.mcp.responses import MAX_RESULT, job_answer, reply, still_running
+from tests.assistants.test_telling import nasty, records
 
 HEAVY = "\U0001f408" * 50_000
 """Four bytes a letter, and many of them."""

@@ -90,7 +90,7 @@ def test_layers_are_imported_as_part_of_the_package(folder: str) -> None:
         ("agent", "import imagerag.tools.judges", True),
         ("store", "from imagerag.tools.sketch import world", True),
         ("tools", "def late():\n    from imagerag.store import library", True),
-        ("graphs", "import importlib\nimportlib.import_module('imagerag.evals.arms')", True),
+        ("graphs", "import importlib\nimportlib.import_module('imagerag.evals.harness.arms')", True),
         ("graphs", "from imagerag import __version__", True),
         ("evals", "from imagerag.graphs import runner", False),
         ("agent", "from imagerag.agent import types", False),

@@ -24,9 +24,9 @@ from PIL import Image
 from imagerag import ImageRAG, RunStateError, UnknownRunError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import build_workflow
-from imagerag.graphs.relisting import kept_runs
+from imagerag.graphs.runs.reindexing import kept_runs
 from imagerag.tools.sketch.catalogue import picture_of, products
-from imagerag.tools.sketch.draw import draw
+from imagerag.tools.sketch.renderer import draw
 
 ROOT = Path(__file__).parents[2]
 PORT_IN_DOCS = "127.0.0.1:2024"

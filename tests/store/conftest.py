@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.store.home import Home
-from imagerag.store.library import Library
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library
 
 COLOURS = {
     "red": (220, 30, 30), "green": (30, 160, 60), "blue": (40, 60, 210), "yellow": (240, 210, 30),
@@ -126,8 +126,8 @@ def child(home: Home) -> Callable[..., Any]:
         "import asyncio, importlib.util, json, sys; from pathlib import Path;"
         f"spec = importlib.util.spec_from_file_location('conftest', {__file__!r});"
         "conftest = importlib.util.module_from_spec(spec); spec.loader.exec_module(conftest);"
-        "from imagerag.store.home import Home; from imagerag.store.library import Library;"
-        "from imagerag.store.ingest import index;"
+        "from imagerag.store.data_dir import Home; from imagerag.store.library.library import Library;"
+        "from imagerag.store.library.ingest import index;"
         f"home = Home(Path({str(home.root)!r})); given = json.loads(sys.argv[1])\n"
     )
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from imagerag.agent.errors import BlobError, UsageError
-from imagerag.store.blobs import FileBlobStore
+from imagerag.store.images.blob_store import FileBlobStore
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.types import ImageRef
-from imagerag.store.calibrate import ENOUGH, balance, calibrate, not_below, unrelated_floor
-from imagerag.store.captions import CaptionIndex, phrases, query_of, things
-from imagerag.store.null_captions import NULL_CAPTIONS
-from imagerag.store.passport import percentile_of
-from imagerag.store.rows import Row
+from imagerag.store.library.calibration import ENOUGH, balance, calibrate, not_below, unrelated_floor
+from imagerag.store.library.caption_index import CaptionIndex, phrases, query_of, things
+from imagerag.store.library.metadata import percentile_of
+from imagerag.store.library.negative_captions import NULL_CAPTIONS
+from imagerag.store.library.schema import Row
 
 HUES = "red orange yellow lime green teal blue purple pink brown black grey".split()  # noqa: SIM905
 LOOKS = "solid striped dotted checkered ringed split".split()  # noqa: SIM905

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from imagerag.agent.types import ImageRef
-from imagerag.store import calibrate as calibration
-from imagerag.store.calibrate import balance, calibrate, not_below, unrelated_floor
-from imagerag.store.calibrate_images import calibrate_images
-from imagerag.store.rows import Row
+from imagerag.store.library import calibration
+from imagerag.store.library.calibration import balance, calibrate, not_below, unrelated_floor
+from imagerag.store.library.image_calibration import calibrate_images
+from imagerag.store.library.schema import Row
 
 THINGS = "mug lamp boot kettle scarf tent stove rope knife bottle chair table".split()  # noqa: SIM905
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.store.generation_text import without_parameters
-from imagerag.store.sidecars import Sidecars
+from imagerag.store.library.generation_metadata import without_parameters
+from imagerag.store.library.sidecars import Sidecars
 
 MADE_WITH = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64"
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.types import Attempt, Check, ImageRef, Outcome, Requirement, Size, UsedReference, Verdict
-from imagerag.store.checkpoints import open_checkpointer, serializer, state_types
+from imagerag.store.sqlite.checkpoint_listing import open_checkpointer, serializer, state_types
 
 IMAGE = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
 ATTEMPT = Attempt(

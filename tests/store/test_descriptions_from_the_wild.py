@@ -6,10 +6,10 @@ import unicodedata
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.describing import MAX_KEYS, describe
-from imagerag.store.ingest import index
-from imagerag.store.manifest import read_manifest
-from imagerag.store.sidecars import Sidecars, is_labels, names_of
+from imagerag.store.library.image_metadata import MAX_KEYS, describe
+from imagerag.store.library.ingest import index
+from imagerag.store.library.manifest import read_manifest
+from imagerag.store.library.sidecars import Sidecars, is_labels, names_of
 
 DEEP = "[" * 100_000
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch.lines import items
-from imagerag.evals.suites.prompts import prompt_suite
-from imagerag.store.ingest import index
-from imagerag.store.library import Library
-from imagerag.store.manifest import read_manifest
-from imagerag.store.named_files import NamedFiles
-from imagerag.tools.loopback import tiny_png
+from imagerag.batch.input_rows import items
+from imagerag.evals.suites.prompt_files import prompt_suite
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
+from imagerag.store.library.manifest import read_manifest
+from imagerag.store.path_policy import NamedFiles
+from imagerag.tools.testing.mock_openai import tiny_png
 
 
 @pytest.fixture

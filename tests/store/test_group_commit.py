@@ -9,8 +9,8 @@ from threading import Event
 
 import pytest
 
-from imagerag.store import group_commit
-from imagerag.store.group_commit import GroupCommit, open_grouped
+from imagerag.store.sqlite import write_batcher
+from imagerag.store.sqlite.write_batcher import GroupCommit, open_grouped
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def test_those_who_wait_share_one_commit_and_each_gets_its_own_answer(tmp_
 
 
 async def test_what_can_wait_shares_the_commit_of_what_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "PATIENCE_S", 30.0)
+    monkeypatch.setattr(write_batcher, "PATIENCE_S", 30.0)
     async with table(tmp_path / "db") as grouped:
         told: list[str] = []
         grouped.connection.set_trace_callback(told.append)

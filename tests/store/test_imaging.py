@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images import MAX_BYTES, for_models
-from imagerag.store.imaging import inspect, look
+from imagerag.agent.images.decoding import MAX_BYTES, for_models
+from imagerag.store.images.image_info import inspect, look
 
 
 @pytest.mark.parametrize(

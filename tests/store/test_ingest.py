@@ -9,10 +9,10 @@ import signal
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images import MAX_BYTES
+from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.ports import Filter
-from imagerag.store.ingest import index
-from imagerag.store.library import Library
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
 
 
 async def test_sidecar_text_is_the_caption(folder, library):

@@ -7,12 +7,12 @@ import pytest
 
 from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import EmbedderIdentity, Filter
-from imagerag.agent.searching import names_of
-from imagerag.agent.shortlist import candidates_of
-from imagerag.store.imaging import look
-from imagerag.store.joined import JoinedLibraries
-from imagerag.store.library import Library
-from imagerag.store.rows import NewImage, Row
+from imagerag.agent.retrieval.candidate_selection import candidates_of
+from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.store.images.image_info import look
+from imagerag.store.library.joined_libraries import JoinedLibraries
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import NewImage, Row
 
 
 class OtherEmbedder:

@@ -16,11 +16,11 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import Filter
-from imagerag.store import search
-from imagerag.store.imaging import look
-from imagerag.store.library import Library, list_libraries, remove
-from imagerag.store.passport import read_passport
-from imagerag.store.rows import NewImage, Row
+from imagerag.store.images.image_info import look
+from imagerag.store.library import search
+from imagerag.store.library.library import Library, list_libraries, remove
+from imagerag.store.library.metadata import read_passport
+from imagerag.store.library.schema import NewImage, Row
 
 NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naïve 🦊", "", '","b"]', "?"]
 
@@ -250,7 +250,7 @@ async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_i
 
     from PIL import Image
 
-    from imagerag.store.ingest import index
+    from imagerag.store.library.ingest import index
 
     lying = Image.new("RGB", (40, 20), "red")
     exif = lying.getexif()

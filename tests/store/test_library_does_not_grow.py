@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.store.home import Home
-from imagerag.store.ingest import index
-from imagerag.store.library import Library
+from imagerag.store.data_dir import Home
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
 
 ALLOWED = 1.5
 SMALL = 200_000
@@ -135,7 +135,7 @@ async def test_without_file_locks_only_what_is_named_by_a_version_is_removed(
 ) -> None:
     """Where nobody can tell that others write, their files are left."""
     await index([pictures], library)
-    monkeypatch.setattr("imagerag.store.locks.alone_now", lambda file: False)
+    monkeypatch.setattr("imagerag.store.run_lock.alone_now", lambda file: False)
     stray = next((library.folder / "data").glob("*.lance"))
     left = stray.with_name("0" * 24 + stray.name[24:])
     os.link(stray, left)

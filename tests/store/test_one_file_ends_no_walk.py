@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.ingest import index
+from imagerag.store.library.ingest import index
 
 
 def broken_exif(colour: str) -> bytes:

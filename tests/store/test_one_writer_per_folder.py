@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.output_folder import LOCK, only_writer
-from imagerag.tools.loopback import Loopback
+from imagerag.store.output_dir_lock import LOCK, only_writer
+from imagerag.tools.testing.mock_openai import Loopback
 from tests.processes import IMAGERAG, Python, imagerag, python
 
 PROMPTS = [{"id": f"p{at}", "prompt": f"a blue star number {at}"} for at in range(4)]
@@ -91,7 +91,7 @@ def test_an_evaluation_that_was_killed_lets_go_and_is_gone_on_with(tmp_path: Pat
 HOLDING = """
 import sys, time
 from pathlib import Path
-from imagerag.store.output_folder import only_writer
+from imagerag.store.output_dir_lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

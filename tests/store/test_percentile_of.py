@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagerag.store.passport import percentile_of
+from imagerag.store.library.metadata import percentile_of
 
 STEPS = (0.0, 0.1, 0.2, 0.3, 0.4)
 

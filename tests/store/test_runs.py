@@ -9,7 +9,7 @@ import pytest
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome
-from imagerag.store.runs import RunList
+from imagerag.store.run_index import RunList
 
 
 @pytest.fixture

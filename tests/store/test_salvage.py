@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from langgraph.store.sqlite import SqliteStore
 
-from imagerag.store.salvage import Salvaged, salvage
+from imagerag.store.sqlite.salvage import Salvaged, salvage
 
 ENTRIES = 300
 PAGE = 4096

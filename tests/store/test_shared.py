@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.graphs.wiring import Wiring
-from imagerag.store.home import Home
-from imagerag.store.shared import Shared
+from imagerag.graphs.dependencies import Wiring
+from imagerag.store.data_dir import Home
+from imagerag.store.sqlite.pool import Shared
 
 
 class Door:

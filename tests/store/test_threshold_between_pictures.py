@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.store.calibrate_images import calibrate_images
-from imagerag.store.ingest import index
-from imagerag.store.library import Library
+from imagerag.store.library.image_calibration import calibrate_images
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
 
 
 class Planted:

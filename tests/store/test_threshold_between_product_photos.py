@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.types import ImageRef
-from imagerag.store.calibrate_images import calibrate_images
-from imagerag.store.passport import ImageThreshold
-from imagerag.store.rows import Row
+from imagerag.store.library.image_calibration import calibrate_images
+from imagerag.store.library.metadata import ImageThreshold
+from imagerag.store.library.schema import Row
 
 RECORDED = np.load(Path(__file__).parent / "data" / "product_photos.npz")
 NAMES = [str(name) for name in RECORDED["names"]]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from imagerag.store.home import Home
-from imagerag.store.ingest import index
-from imagerag.store.library import Library
-from imagerag.store.passport import PASSPORT_KEY, read_passport
+from imagerag.store.data_dir import Home
+from imagerag.store.library.ingest import index
+from imagerag.store.library.library import Library
+from imagerag.store.library.metadata import PASSPORT_KEY, read_passport
 
 
 def say(folder: Path, words: str) -> None:

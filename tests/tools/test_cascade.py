@@ -21,13 +21,13 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.ports import FREE, ImagePart, ReferenceTemplate
 from imagerag.agent.types import Knobs, Outcome, Setup, Size, Variation
-from imagerag.graphs.runner import Runner
-from imagerag.graphs.wiring import Wiring
-from imagerag.store.home import Home
-from imagerag.tools.cascade import CascadeGenerator, CascadeJudge
-from imagerag.tools.loopback import Fault, Loopback, Reply, tiny_png
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.runs.runner import Runner
+from imagerag.store.data_dir import Home
+from imagerag.tools.fallback import CascadeGenerator, CascadeJudge
 from imagerag.tools.registry import make_generator, make_judge
-from imagerag.tools.testing import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply, tiny_png
 
 SILENT = [
     QuotaError("nothing left"),

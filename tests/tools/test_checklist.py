@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.tools.judges.alternatives import near_misses, other_things
-from imagerag.tools.judges.checklist import ADJECTIVES, DETERMINERS, FRAMES, RELATIONS, checklist
+from imagerag.tools.judges.clip.checklist import ADJECTIVES, DETERMINERS, FRAMES, RELATIONS, checklist
+from imagerag.tools.judges.clip.hard_negatives import near_misses, other_things
 
 
 @pytest.mark.parametrize(

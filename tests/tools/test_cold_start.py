@@ -15,10 +15,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagerag.tools.builtin import SKETCH_CLIP
 from imagerag.tools.embedders import openclip_import
 from imagerag.tools.embedders.openclip_import import COPY, open_clip_for, plain
 from imagerag.tools.embedders.preprocess import preprocessing
+from imagerag.tools.factories import SKETCH_CLIP
 
 SLOW = (
     "transformers",
@@ -69,7 +69,7 @@ def test_a_command_loads_neither_transformers_nor_torchvision_nor_an_unused_grap
 
 
 LANCE = """
-from imagerag.store.lance_import import import_lancedb
+from imagerag.store.library.lancedb_import import import_lancedb
 import_lancedb()
 import lance_namespace_urllib3_client as client
 assert "TableApi" not in vars(client) and client.TableApi.__name__ == "TableApi"

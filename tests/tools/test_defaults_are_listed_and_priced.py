@@ -13,8 +13,8 @@ from imagerag.agent.errors import ImageRAGError
 from imagerag.graphs.settings import PRESETS
 from imagerag.tools.generators.openai_images import DEFAULT_MODEL
 from imagerag.tools.generators.openai_responses import DEFAULT_IMAGE_MODEL
-from imagerag.tools.prices import OFFICIAL, Prices
-from imagerag.tools.specs import BackendSpec
+from imagerag.tools.pricing.price_table import OFFICIAL, Prices
+from imagerag.tools.spec import BackendSpec
 
 ROOT = Path(imagerag.__file__).resolve().parent.parent
 LISTED = {*get_args(ChatModel), *get_args(ImageModel)}

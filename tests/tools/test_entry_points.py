@@ -64,7 +64,7 @@ import asyncio, json, sys
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError
 from imagerag.tools.registry import make_answerer, make_generator, make_judge, make_reranker
-from imagerag.tools.testing import ScriptedLibrary
+from imagerag.tools.testing.fakes import ScriptedLibrary
 
 async def main():
     plain = {"generator": "plain:red", "judge": "plain:blue", "answerer": "plain:blue", "reranker": "plain:blue"}

@@ -7,8 +7,8 @@ import pytest
 from huggingface_hub import constants
 
 from imagerag.agent.errors import BackendError
-from imagerag.tools.diffusion import sources
-from imagerag.tools.hub import answers, hub
+from imagerag.tools.generators.diffusers import weight_sources
+from imagerag.tools.huggingface_hub import answers, hub
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_with_the_hub_nothing_is_changed(nobody: str, monkeypatch: pytest.Monkey
 
 
 def test_a_folder_is_not_asked_for(nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imagerag.tools.hub.answers", lambda _: pytest.fail("it was asked"))
+    monkeypatch.setattr("imagerag.tools.huggingface_hub.answers", lambda _: pytest.fail("it was asked"))
     for name in (None, str(tmp_path)):
         with hub(name):
             assert not constants.HF_HUB_OFFLINE
@@ -61,4 +61,4 @@ def test_a_model_that_is_not_here_is_an_error_without_tries(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits to try again"))
     with pytest.raises(BackendError, match="Without a network"):
-        sources._class_name("somebody/model")
+        weight_sources._class_name("somebody/model")

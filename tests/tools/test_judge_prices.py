@@ -2,11 +2,11 @@
 
 import pytest
 
-from imagerag.tools.judges.vlm_openai import LONGEST_ANSWER
-from imagerag.tools.price_rows import JUDGE_WORDS, Row
-from imagerag.tools.prices import OFFICIAL, Prices
+from imagerag.tools.judges.vlm.openai_backend import LONGEST_ANSWER
+from imagerag.tools.pricing.price_rows import JUDGE_WORDS, Row
+from imagerag.tools.pricing.price_table import OFFICIAL, Prices
+from imagerag.tools.pricing.token_usage import tokens_of
 from imagerag.tools.registry import make_judge
-from imagerag.tools.usage import tokens_of
 
 CACHED = {
     "prompt_tokens": 1000,

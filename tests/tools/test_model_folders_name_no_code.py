@@ -104,7 +104,7 @@ async def test_pickled_weights_are_read_as_weights_only(build_model: Build, tmp_
 
 def test_a_model_of_transformers_runs_no_code_of_its_folder(tmp_path: Path, mark: Path) -> None:
     pytest.importorskip("transformers")
-    from imagerag.tools.judges.vlm_transformers import _load
+    from imagerag.tools.judges.vlm.transformers_backend import _load
 
     folder = tmp_path / "model"
     folder.mkdir()
@@ -116,7 +116,7 @@ def test_a_model_of_transformers_runs_no_code_of_its_folder(tmp_path: Path, mark
 @pytest.mark.parametrize("table", [{}, {"text_config": {}}])
 def test_a_model_of_transformers_names_no_kernels(table: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from imagerag.tools.judges.vlm_transformers import _load
+    from imagerag.tools.judges.vlm.transformers_backend import _load
 
     (table.get("text_config", table))["attn_implementation"] = "somebody/kernels"
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_vl", **table}))
@@ -135,20 +135,20 @@ def test_a_model_of_transformers_names_no_kernels(table: dict[str, Any], tmp_pat
 )
 def test_a_pipeline_of_diffusers_runs_no_code_of_its_folder(index: dict[str, Any], tmp_path: Path, mark: Path) -> None:
     pytest.importorskip("diffusers")
-    from imagerag.tools.diffusion import sources
-    from imagerag.tools.diffusion.loading import load
-    from imagerag.tools.diffusion.models import FAMILIES
+    from imagerag.tools.generators.diffusers import weight_sources
+    from imagerag.tools.generators.diffusers.loading import load
+    from imagerag.tools.generators.diffusers.model_table import FAMILIES
 
     folder = tmp_path / "pipeline"
     (folder / "unet").mkdir(parents=True)
     (folder / "model_index.json").write_text(json.dumps(index))
     for place in (folder, folder / "unet"):
         with_code(place, mark)
-    family = sources.Source(name="sdxl", family=next(iter(FAMILIES.values())), repo=str(folder))
+    family = weight_sources.Source(name="sdxl", family=next(iter(FAMILIES.values())), repo=str(folder))
     with pytest.raises(BackendError, match="code of its own"):
         load(family, device="cpu", dtype=None, offload="none", options={})
     with pytest.raises(BackendError, match="code of its own"):
-        sources.check_index(str(folder))
+        weight_sources.check_index(str(folder))
     assert not mark.exists()
 
 

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
-from imagerag.agent.images import open_rgb
+from imagerag.agent.images.decoding import open_rgb
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip import OpenClipEmbedder
-from imagerag.tools.testing import picture
+from imagerag.tools.testing.fakes import picture
 
 TEXT_CONFIG = {"context_length": 20, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
 CAPTIONS = ["a red circle", "a blue square beside a green star", "a", "", "a red circle"]

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import SpecError
-from imagerag.tools.options import Choice, Number, Reader, Words
 from imagerag.tools.registry import make_embedder, make_generator, make_judge
-from imagerag.tools.specs import BackendSpec, with_options
+from imagerag.tools.spec import BackendSpec, with_options
+from imagerag.tools.spec_options import Choice, Number, Reader, Words
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
 VALUES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)

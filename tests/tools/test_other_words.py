@@ -3,9 +3,9 @@
 import pytest
 
 from imagerag.agent.types import Requirement
-from imagerag.tools.judges import alternatives
-from imagerag.tools.judges.sketch import reworded
-from imagerag.tools.sketch.language import parse
+from imagerag.tools.judges.clip import hard_negatives
+from imagerag.tools.sketch.judge import reworded
+from imagerag.tools.sketch.text_parser import parse
 from imagerag.tools.sketch.world import BACKGROUNDS, SHAPES, all_things, article, describe
 
 
@@ -54,10 +54,10 @@ def test_words_that_mean_nothing_here_are_left_out_but_what_it_is_about_is_not()
     ],
 )
 def test_photographs_are_sought_by_more_general_words(text: str, wordings: list[str]) -> None:
-    found = [other.text for n in (1, 2) for other in alternatives.reworded(Requirement(text=text), n)]
+    found = [other.text for n in (1, 2) for other in hard_negatives.reworded(Requirement(text=text), n)]
     assert found == wordings
 
 
 def test_a_style_has_no_other_words() -> None:
     style = Requirement(text="in the style of Van Gogh", kind="style")
-    assert alternatives.reworded(style, 1) == alternatives.reworded(style, 2) == ()
+    assert hard_negatives.reworded(style, 1) == hard_negatives.reworded(style, 2) == ()

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Size
-from imagerag.tools.prices import OFFICIAL, Prices, Row, is_local
+from imagerag.tools.pricing.price_table import OFFICIAL, Prices, Row, is_local
+from imagerag.tools.pricing.token_usage import tokens_of
 from imagerag.tools.registry import make_generator, make_judge
-from imagerag.tools.usage import tokens_of
 
 IMAGES = {"input_tokens": 50, "output_tokens": 4160, "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}
 CHAT = {"prompt_tokens": 1000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.tools.prices import Prices
+from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import make_generator, make_judge
 
 USAGE = {"input_tokens": 50, "output_tokens": 100, "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}

@@ -7,11 +7,11 @@ import pytest
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Variation
 from imagerag.tools.generators.openai_images import OpenAIImages
-from imagerag.tools.judges.vlm_spec import vlm_judge
-from imagerag.tools.loopback import Loopback, tiny_png
-from imagerag.tools.loopback.replies import Raw
-from imagerag.tools.prices import Prices
-from imagerag.tools.specs import BackendSpec
+from imagerag.tools.judges.vlm.spec import vlm_judge
+from imagerag.tools.pricing.price_table import Prices
+from imagerag.tools.spec import BackendSpec
+from imagerag.tools.testing.mock_openai import Loopback, tiny_png
+from imagerag.tools.testing.mock_openai.responses import Raw
 
 YES = '{"checks": [{"number": 1, "requirement": "r", "kind": "content", "evidence": "", "met": true, "caption": ""}]}'
 CHAT = {

@@ -4,7 +4,7 @@ import pytest
 
 from imagerag.agent.errors import SpecError
 from imagerag.tools.registry import make_embedder, make_generator, make_judge, providers
-from imagerag.tools.testing import HashEmbedder
+from imagerag.tools.testing.fakes import HashEmbedder
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from imagerag.agent.errors import JudgeReplyError, SpecError
 from imagerag.agent.ports import Hit, ImagePart
 from imagerag.agent.types import ImageRef
-from imagerag.tools.loopback import Loopback, Reply
 from imagerag.tools.registry import make_reranker, providers
 from imagerag.tools.rerankers.bm25 import bm25, words
-from imagerag.tools.testing import ScriptedJudge, picture
+from imagerag.tools.testing.fakes import ScriptedJudge, picture
+from imagerag.tools.testing.mock_openai import Loopback, Reply
 
 
 def hit(number: int, caption: str = "", title: str = "", tags: tuple[str, ...] = ()) -> Hit:

@@ -5,12 +5,12 @@ from random import Random
 
 import pytest
 
-from imagerag.agent.images import png
+from imagerag.agent.images.decoding import png
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Requirement, Variation
-from imagerag.tools.judges.sketch import checklist, near_misses, wording
 from imagerag.tools.registry import make_embedder, make_judge
-from imagerag.tools.sketch.draw import draw
+from imagerag.tools.sketch.judge import checklist, near_misses, wording
+from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.world import (
     COLOURS,
     PATTERNS,

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from imagerag.agent.errors import SpecError
-from imagerag.tools.specs import BackendSpec
+from imagerag.tools.spec import BackendSpec
 
 LOCAL = "http://localhost:11434/v1"
 
@@ -49,8 +49,9 @@ def test_a_cascade_is_a_list() -> None:
 
 def test_specs_and_registry_load_nothing_heavy() -> None:
     code = (
-        "import sys, imagerag.tools.specs, imagerag.tools.registry, imagerag.tools.testing, imagerag.tools.builtin\n"
-        "import imagerag.tools.judges.sketch\n"
+        "import sys, imagerag.tools.spec, imagerag.tools.registry\n"
+        "import imagerag.tools.testing.fakes, imagerag.tools.factories\n"
+        "import imagerag.tools.sketch.judge\n"
         "heavy = {'torch', 'open_clip', 'langgraph', 'numpy', 'PIL', 'langchain_core'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"
     )

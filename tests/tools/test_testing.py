@@ -6,7 +6,7 @@ import pytest
 from imagerag.agent.errors import BackendError, BlobError, JudgeReplyError, RefusalError, UsageError
 from imagerag.agent.ports import BlobStore, Embedder, Filter, ImageGenerator, ImagePart, Judge, ReferenceLibrary
 from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
-from imagerag.tools.testing import (
+from imagerag.tools.testing.fakes import (
     HashEmbedder,
     MemoryBlobs,
     ScriptedGenerator,

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import AuthError, BackendError, ImageRAGError, SpecError
 from imagerag.agent.types import Variation
-from imagerag.tools.generators.account import Account
-from imagerag.tools.judges.vlm_chat import Turn
-from imagerag.tools.keys import KEYS, check_hub, key_to
-from imagerag.tools.reach import reach
+from imagerag.tools.credentials import KEYS, check_hub, key_to
+from imagerag.tools.healthcheck import reach
+from imagerag.tools.judges.vlm.chat_protocol import Turn
+from imagerag.tools.openai.client import Account
 from imagerag.tools.registry import make_answerer, make_generator, make_judge
-from imagerag.tools.specs import BackendSpec
+from imagerag.tools.spec import BackendSpec
 from tests.tools.wire import Wire, wire
 
 OPENAI, OURS = "sk-openai-0123456789abcdef", "sk-ours-0123456789abcdef"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from imagerag.evals.parts import EvalWiring
-from imagerag.evals.results import Result, Score
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.result_record import Result, Score
 from imagerag.evals.suites.case import Case
 
 DIGITS = 12

@@ -11,15 +11,15 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.port_check import check_factory, check_port
+from imagerag.agent.port_validation import check_factory, check_port
 from imagerag.agent.ports import Embedder
 from imagerag.agent.types import Knobs
+from imagerag.evals.dependencies import EvalWiring, Steady
 from imagerag.evals.metrics.base import AcrossSeeds, Metric
-from imagerag.evals.metrics.encoders import EYE, Diversity, Eyes, ImageScore, RightScore, TextScore, TimmEncoder
-from imagerag.evals.metrics.grading import Graded, GradeScore, VqaScore
+from imagerag.evals.metrics.cost import WorkScore
+from imagerag.evals.metrics.encoder_scores import EYE, Diversity, Eyes, ImageScore, RightScore, TextScore, TimmEncoder
 from imagerag.evals.metrics.retrieval import RetrievalScore
-from imagerag.evals.metrics.work import WorkScore
-from imagerag.evals.parts import EvalWiring, Steady
+from imagerag.evals.metrics.vlm_scores import Graded, GradeScore, VqaScore
 from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {

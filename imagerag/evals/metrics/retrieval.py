@@ -8,9 +8,9 @@ from typing import Final
 
 from imagerag.agent.types import Candidate, Search
 from imagerag.evals.metrics.base import DIGITS, Sample
-from imagerag.evals.results import Score
-from imagerag.store.library import Library
-from imagerag.store.rows import Row
+from imagerag.evals.result_record import Score
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import Row
 
 KEYS: Final = ("label", "class", "species", "category")
 """Metadata that names what a picture shows."""

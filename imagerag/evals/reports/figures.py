@@ -4,12 +4,12 @@ against score."""
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from imagerag.evals.plan import Plan
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.summary import Tally
+from imagerag.evals.metrics.encoder_independence import MARK
 from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import quality
-from imagerag.evals.results import Result
-from imagerag.evals.same_encoder import MARK
-from imagerag.evals.summary import Tally
+from imagerag.evals.result_record import Result
 from imagerag.formatting.numbers import difference
 from imagerag.formatting.numbers import score as score_text
 

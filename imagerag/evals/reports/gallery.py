@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from imagerag.evals.results import Result
+from imagerag.evals.result_record import Result
 from imagerag.formatting.labels import CASES
 
 SIDE: Final = 160
@@ -89,7 +89,7 @@ def _small(sha256: str | None, picture: Callable[[str], bytes | None], pictures:
 
 def thumbnail(data: bytes, side: int = SIDE) -> str:
     """A small WebP of a picture as a data URL."""
-    from imagerag.agent.images import open_rgb
+    from imagerag.agent.images.decoding import open_rgb
 
     small = open_rgb(data, side=side)
     small.thumbnail((side, side))

@@ -19,8 +19,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from imagerag.evals.reports.paper import Sheet
-from imagerag.evals.same_encoder import explanation
+from imagerag.evals.metrics.encoder_independence import explanation
+from imagerag.evals.reports.paper_tables import Sheet
 from imagerag.formatting.labels import CASES
 from imagerag.formatting.numbers import difference, score
 

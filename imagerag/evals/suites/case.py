@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images import MAX_BYTES
+from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import Knobs
 
@@ -103,7 +103,7 @@ class LibraryRecipe(Plain):
     """A library that a suite makes for itself.
 
     Attributes:
-        kind: what draws it, see `imagerag.evals.suites.stock`; or "part", a random part of a library of the user's.
+        kind: what draws it, see `sketch_libraries`; or "part", a random part of a library of the user's.
         of: which one it is a part of.
         size: how many pictures.
         seed: decides them.

@@ -6,12 +6,12 @@ from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.suites.case import Suite
-from imagerag.evals.suites.classes import TEMPLATE, class_suite
-from imagerag.evals.suites.prompts import prompt_suite
-from imagerag.evals.suites.runs import run_suite
+from imagerag.evals.suites.class_lists import TEMPLATE, class_suite
+from imagerag.evals.suites.from_runs import run_suite
+from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.sketch import CASES, sketch_suite
 from imagerag.formatting.messages import near
-from imagerag.graphs.wiring import Wiring
+from imagerag.graphs.dependencies import Wiring
 
 KINDS: Final[Mapping[str, str]] = {
     "sketch[:CASES]": f"rare things of the sketch world, six levels of difficulty ({CASES} cases)",

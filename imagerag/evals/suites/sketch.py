@@ -17,10 +17,10 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.drawing import WORDS, chance, said
+from imagerag.evals.sketch.synthetic_images import WORDS, chance, said
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite, Truth
-from imagerag.tools.sketch.painter import KNOWN_PATTERNS, KNOWN_SHAPES
-from imagerag.tools.sketch.phrases import Claim, say, wish
+from imagerag.tools.sketch.caption_text import Claim, say, wish
+from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Thing, all_things, describe
 
 VERSION: Final = "1"

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.answering.lookup import NOTHING_LIKE_IT
-from imagerag.agent.answering.values import MAX_CITATIONS, Answered, Citation, Exchange, Finding, Part, Source
-from imagerag.agent.answering.vocabulary import written
 from imagerag.agent.ports import FREE, Embedder, ImagePart, Tariff
+from imagerag.agent.qa.metadata_query.query import NOTHING_LIKE_IT
+from imagerag.agent.qa.metadata_query.vocabulary import written
+from imagerag.agent.qa.types import MAX_CITATIONS, Answered, Citation, Exchange, Finding, Part, Source
 from imagerag.agent.types import Variation
 from imagerag.formatting.numbers import counted
 
 if TYPE_CHECKING:
-    from imagerag.tools.specs import BackendSpec
+    from imagerag.tools.spec import BackendSpec
 
 NAMED: Final = MAX_CITATIONS
 """Pictures named in one answer; of more it is said how many there are."""
@@ -36,7 +36,7 @@ class MetadataAnswerer:
     @cached_property
     def synonyms(self) -> Mapping[str, str]:
         """`circular` for circle, `violet` for purple, `rund` and `rond`: other plain words for the sketch world's."""
-        from imagerag.tools.sketch.language import meanings
+        from imagerag.tools.sketch.text_parser import meanings
         from imagerag.tools.sketch.translations import translations
 
         return {**translations(), **meanings()}

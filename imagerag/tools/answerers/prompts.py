@@ -1,15 +1,15 @@
 """What a vision-language model is asked about a library, in our own words, and how a source is put before it.
 
-As for judges (`tools/judges/prompts.py`), everything that is not ours is a JSON string, which nothing inside it can
+As for judges (`tools/judges/vlm/prompts.py`), everything that is not ours is a JSON string, which nothing inside it can
 end, and the system message says that such strings are data.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from imagerag.agent.answering.lookup import told
-from imagerag.agent.answering.values import Exchange, Finding, Source, short
-from imagerag.tools.judges.prompts import quoted
+from imagerag.agent.qa.metadata_query.query import told
+from imagerag.agent.qa.types import Exchange, Finding, Source, short
+from imagerag.tools.judges.vlm.prompts import quoted
 
 SYSTEM: Final = (
     "You answer questions about a collection of pictures, for a program that reads your answers. Use only the numbered "

@@ -1,29 +1,29 @@
 """An answerer that is a vision-language model: it is shown the retrieved pictures and what is written about them.
 
 It asks through the same `Chat` as the judge of that spec, so any model that can judge can answer. Prompts are in
-`prompts.py`, how answers are read in `reading.py`.
+`prompts.py`, how answers are read in `response_parsing.py`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imagerag.agent.answering.values import Answered, Exchange, Finding, Source
 from imagerag.agent.errors import JudgeReplyError, SpecError
 from imagerag.agent.ports import Embedder, ImagePart, Tariff
+from imagerag.agent.qa.types import Answered, Exchange, Finding, Source
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation
 from imagerag.tools.answerers import prompts
-from imagerag.tools.answerers.reading import ANSWER, read_answer
-from imagerag.tools.generators.pricing import words_tariff
-from imagerag.tools.judges.vlm import LONGEST_SIDE, VlmJudge
-from imagerag.tools.judges.vlm_chat import Chat, Picture, Turn, told
-from imagerag.tools.judges.vlm_images import scaled
-from imagerag.tools.judges.vlm_words import check_refusal, clean, silence
+from imagerag.tools.answerers.response_parsing import ANSWER, read_answer
+from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, Turn, told
+from imagerag.tools.judges.vlm.images import scaled
+from imagerag.tools.judges.vlm.judge import LONGEST_SIDE, VlmJudge
+from imagerag.tools.model_text import check_refusal, clean, silence
+from imagerag.tools.pricing.call_cost import words_tariff
 
 if TYPE_CHECKING:
-    from imagerag.tools.prices import Prices
-    from imagerag.tools.specs import BackendSpec
+    from imagerag.tools.pricing.price_table import Prices
+    from imagerag.tools.spec import BackendSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, UsageError
-from imagerag.agent.images import open_rgb
+from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.threads import in_thread
 from imagerag.tools.embedders import weights
 from imagerag.tools.embedders.openclip_import import open_clip_for
 from imagerag.tools.embedders.preprocess import preprocessing
-from imagerag.tools.embedders.texts import TextEncoder
-from imagerag.tools.hub import hub
+from imagerag.tools.embedders.text_batching import TextEncoder
+from imagerag.tools.huggingface_hub import hub
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.tools.credentials import check_hub
 from imagerag.tools.embedders.model_config import checked_config
 from imagerag.tools.embedders.openclip_import import open_clip_for
-from imagerag.tools.hub import hub
-from imagerag.tools.keys import check_hub
+from imagerag.tools.huggingface_hub import hub
 
 _LOG: Final = logging.getLogger(__name__)
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin", ".npz")

@@ -8,21 +8,29 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
-from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import Account
-from imagerag.tools.generators.failures import check_error_field, guarded, is_refusal_reason, refusal, unreadable
-from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
-from imagerag.tools.generators.models import CHAT_TEMPLATE, check_request
-from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
-from imagerag.tools.generators.results import checked, data_url, decoded, first_image, is_address, is_path, misplaced
-from imagerag.tools.generators.words import no_image
-from imagerag.tools.options import Hosts, Reader, Words
+from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
+from imagerag.tools.generators.image_decoding import (
+    checked,
+    data_url,
+    decoded,
+    first_image,
+    is_address,
+    is_path,
+    misplaced,
+)
+from imagerag.tools.generators.model_table import CHAT_TEMPLATE, check_request
+from imagerag.tools.openai import idempotency
+from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.errors import check_error_field, guarded, is_refusal_reason, refusal, unreadable
+from imagerag.tools.openai.text_replies import no_image
+from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of
+from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.reasoning_tags import answer_in
-from imagerag.tools.specs import BackendSpec
-from imagerag.tools.templates import with_template
+from imagerag.tools.spec import BackendSpec
+from imagerag.tools.spec_options import Hosts, Reader, Words
 
 if TYPE_CHECKING:
-    from imagerag.tools.prices import Prices
+    from imagerag.tools.pricing.price_table import Prices
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """Aspect ratios of OpenRouter's `image_config` [doc]."""

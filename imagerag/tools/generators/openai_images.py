@@ -5,16 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
+from imagerag.agent.calls.progress import Watcher, current_watcher
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart, Tariff
-from imagerag.agent.progress import Watcher, current_watcher
 from imagerag.agent.types import Size, Variation
-from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import Account
-from imagerag.tools.generators.failures import check_error_field, guarded, redact, unreadable
-from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
-from imagerag.tools.generators.json_references import LOCALAI, OPENROUTER, JsonReferences
-from imagerag.tools.generators.models import (
+from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
+from imagerag.tools.generators.image_decoding import checked, decoded, first_image, is_address, is_path, misplaced
+from imagerag.tools.generators.model_table import (
     BACKGROUNDS,
     FIDELITIES,
     FORMATS,
@@ -25,17 +22,20 @@ from imagerag.tools.generators.models import (
     check_request,
     model_facts,
 )
-from imagerag.tools.generators.pricing import cost_of, price_of, tariff_of, usage_of
-from imagerag.tools.generators.results import checked, decoded, first_image, is_address, is_path, misplaced
-from imagerag.tools.generators.stepping_down import no_edits
-from imagerag.tools.options import Choice, Reader
-from imagerag.tools.specs import BackendSpec
-from imagerag.tools.templates import with_template
+from imagerag.tools.generators.reference_formats import LOCALAI, OPENROUTER, JsonReferences
+from imagerag.tools.openai import idempotency
+from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.errors import check_error_field, guarded, redact, unreadable
+from imagerag.tools.openai.option_fallback import no_edits
+from imagerag.tools.pricing.call_cost import cost_of, price_of, tariff_of, usage_of
+from imagerag.tools.prompt_templates import with_template
+from imagerag.tools.spec import BackendSpec
+from imagerag.tools.spec_options import Choice, Reader
 
 if TYPE_CHECKING:
     import openai
 
-    from imagerag.tools.prices import Prices
+    from imagerag.tools.pricing.price_table import Prices
 
 DEFAULT_MODEL: Final = "gpt-image-2.5-flare"
 EDITS: Final = "/images/edits"
@@ -56,7 +56,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 }
 """What may follow the `?` of a spec: `quality=high&background=transparent`.
 
-The last four say what a server takes that `models.py` does not describe: a `mask`, a `seed`, partial images as a
+The last four say what a server takes that `model_table.py` does not describe: a `mask`, a `seed`, partial images as a
 stream, and the form of answer to ask it for."""
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class OpenAIImages(HostedGenerator):
 
     Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
     References go in the order given; the graph puts the user's own subjects first, and the first one's mask is sent
-    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/progress.py`).
+    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/calls/progress.py`).
 
     Args:
         json_references: send references inside JSON instead of as an edit; there is no place for a mask then.

@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from imagerag.agent.errors import SpecError, UnreadableImageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
-from imagerag.tools.generators import idempotency
-from imagerag.tools.generators.account import Account
-from imagerag.tools.generators.failures import guarded, refusal, unparsable, unreadable
-from imagerag.tools.generators.hosted import HOSTED_OPTIONS, HostedGenerator, Hosting, described
-from imagerag.tools.generators.models import BACKGROUNDS, FIDELITIES, FORMATS, MODERATIONS, check_options, check_request
-from imagerag.tools.generators.pricing import cost_of, price_of, usage_of
-from imagerag.tools.generators.results import checked, data_url, decoded
-from imagerag.tools.generators.words import no_image
-from imagerag.tools.options import Choice, Reader
-from imagerag.tools.specs import BackendSpec
-from imagerag.tools.templates import with_template
+from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described
+from imagerag.tools.generators.image_decoding import checked, data_url, decoded
+from imagerag.tools.generators.model_table import (
+    BACKGROUNDS,
+    FIDELITIES,
+    FORMATS,
+    MODERATIONS,
+    check_options,
+    check_request,
+)
+from imagerag.tools.openai import idempotency
+from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.errors import guarded, refusal, unparsable, unreadable
+from imagerag.tools.openai.text_replies import no_image
+from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of
+from imagerag.tools.prompt_templates import with_template
+from imagerag.tools.spec import BackendSpec
+from imagerag.tools.spec_options import Choice, Reader
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import Runnable
 
-    from imagerag.tools.prices import Prices
+    from imagerag.tools.pricing.price_table import Prices
 
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-2.5-flare"
 
@@ -137,7 +144,7 @@ class OpenAIResponsesImages(HostedGenerator):
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
-        from imagerag.tools.connections import connections
+        from imagerag.tools.http_client import connections
 
         model = ChatOpenAI(
             model=self._model,

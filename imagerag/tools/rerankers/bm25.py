@@ -14,7 +14,7 @@ from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import FREE, Hit, ImagePart, Judge, Ranking
 
 if TYPE_CHECKING:
-    from imagerag.tools.specs import BackendSpec
+    from imagerag.tools.spec import BackendSpec
 
 _UNSPACED = r"\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imagerag.agent.calls.budget import tariff_of
 from imagerag.agent.ports import Hit, ImagePart, Judge, Ranking, Tariff
-from imagerag.agent.spending import tariff_of
 
 if TYPE_CHECKING:
-    from imagerag.tools.prices import Prices
-    from imagerag.tools.specs import BackendSpec
+    from imagerag.tools.pricing.price_table import Prices
+    from imagerag.tools.spec import BackendSpec
 
 
 @dataclass(frozen=True)

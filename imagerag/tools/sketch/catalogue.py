@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from imagerag.tools.sketch.draw import draw
+from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.world import COLOURS, PATTERNS, SHAPES, Placed, Scene, Thing, describe
 
 

@@ -8,6 +8,6 @@ class SketchEmbedder(OpenClipEmbedder):
 
     def queries(self, text: str) -> tuple[str, ...]:
         """The texts that a query is searched with instead; none where it stays as it is."""
-        from imagerag.tools.sketch.queries import queries
+        from imagerag.tools.sketch.query_rewriting import queries
 
         return queries(text)

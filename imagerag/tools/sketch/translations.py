@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from imagerag.agent.answering.words import fold
+from imagerag.agent.qa.metadata_query.word_forms import fold
 
 _GERMAN: Final[Mapping[str, str]] = {
     "circle": "kreis/e/en/es kreisformig* rund*", "square": "quadrat/e/en quadratisch* viereck/e/en viereckig*",

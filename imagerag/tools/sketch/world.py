@@ -1,7 +1,7 @@
 """The sketch world's vocabulary, its scenes, and the words it is described in.
 
 A *thing* is a shape with a colour and a pattern; a *scene* is one to three placed things on a background. Everything
-here is plain data and reads no pixels. What drawings look like is `draw.py`; what a text means is `language.py`.
+here is plain data and reads no pixels. What drawings look like is `renderer.py`; what a text means is `text_parser.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The same package's answerer and reranker: `plain:COLOUR` looks for its colour's name in the titles of pictures."""
 
-from imagerag.agent.answering.values import Answered, Citation
 from imagerag.agent.ports import FREE, Ranking
+from imagerag.agent.qa.types import Answered, Citation
 
 
 class PlainAnswerer:

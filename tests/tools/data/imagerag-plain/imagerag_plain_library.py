@@ -7,7 +7,7 @@ from PIL import Image
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.ports import Hit
-from imagerag.store.imaging import look
+from imagerag.store.images.image_info import look
 
 
 class PlainLibrary:

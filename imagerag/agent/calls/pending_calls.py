@@ -1,0 +1,107 @@
+"""Calls without an answer: noted before they are made, and booked until somebody knows what became of them.
+
+A process can end at any moment of a call: killed, stopped with Ctrl-C, its run cancelled. The service may have been
+paid by then. So a call is in the journal before it is made, with the most it can cost, and leaves it with its answer.
+What is left there belongs in the run's record and in its budget, whoever goes on with the run.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from imagerag.agent import clock
+from imagerag.agent.calls.journal import Entry, Journal, Lost
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Call, Variation
+
+NO_ANSWER: Final = "no answer arrived: the run was stopped during the call, and the service may charge for it"
+
+under_way: Final[set[str]] = set()
+"""The `call_id` of every call that this process makes right now: none of them is anybody's to book but who makes it."""
+
+
+def begun(call: Call, *, most_usd: float | None, assumed: bool, requests: int) -> Call:
+    """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
+    told = {"most_usd": most_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
+    return call.model_copy(update={**told, "answered": False, "unsettled": True, "error": NO_ANSWER})
+
+
+def noted(call: Call, run_id: str, task: str) -> Lost:
+    """What the journal keeps of a call before it is made."""
+    return Lost(run_id=run_id, call=call, at=clock.now(), task=task, under_way=True)
+
+
+def failed(call: Call, error: Exception, *, elapsed_s: float, unsettled: bool) -> Call:
+    """What is left of a call that failed: one request unless nothing was sent, and a price only where nobody knows
+    whether there is one."""
+    told = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
+    wait = getattr(error, "retry_after_s", None)
+    requests = int(getattr(error, "sent", not isinstance(error, UsageError)))
+    return call.model_copy(update={**told, "requests": requests, "retry_after_s": wait})
+
+
+def left_behind(lost: Sequence[Lost], known: Sequence[Call], *, of_task: str | None = None) -> list[Call]:
+    """The calls without an answer that are not known yet, and that nobody in this process makes right now.
+
+    Args:
+        of_task: only those of this task: others of the same step run beside it, and see to their own.
+    """
+    ids = {call.call_id for call in known if call.call_id} | under_way
+    return [
+        # The service asked to wait then, and not now.
+        one.call.model_copy(update={"retry_after_s": None})
+        for one in lost
+        if (one.call.call_id not in ids if one.call.call_id else one.call not in known) and of_task in (None, one.task)
+    ]
+
+
+async def unrecorded(
+    journal: Journal, run_id: str, known: Sequence[Call], *, skip_under_way: bool = False
+) -> list[Call]:
+    """The run's calls that its state does not hold: of a node that never came to its end, answered or not.
+
+    Args:
+        known: the calls that the state holds.
+        skip_under_way: somebody makes the run right now, and so may be making the calls that are not answered yet.
+    """
+    entries, lost = await journal.of_run(run_id)
+    answered = Counter(call.request for call in known if call.answered)
+    found = [(entry.at, recovered(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
+    found += [
+        (one.at, call) for one in lost if not (skip_under_way and one.under_way) for call in left_behind([one], known)
+    ]
+    return [call for _, call in sorted(found, key=lambda pair: pair[0])]
+
+
+def recovered(entry: Entry) -> Call:
+    """The call that an entry answers."""
+    asked = entry.asked
+    call = Call(
+        role=asked.role,
+        backend=asked.backend,
+        round=entry.round,
+        variation=Variation.model_validate(asked.content.get("variation") or {}),
+        request=asked.request,
+        elapsed_s=entry.elapsed_s,
+    )
+    return answered_by(call, entry, reused=False)
+
+
+def answered_by(call: Call, entry: Entry, *, reused: bool) -> Call:
+    """A call with what it was answered."""
+    answer = entry.answer or {}
+    return call.model_copy(
+        update={
+            "backend": answer.get("answered_by") or call.backend,
+            "note": "; ".join(answer.get("steps_down") or ()),
+            "elapsed_s": entry.elapsed_s,
+            "cost_usd": 0.0 if reused else entry.cost_usd,
+            "usage": answer.get("usage") or {},
+            "requests": answer.get("requests", 1),
+            "variation": Variation.model_validate(answer.get("variation") or call.variation),
+            "raw": entry.raw,
+            "error": entry.error,
+            "reused": reused,
+        }
+    )

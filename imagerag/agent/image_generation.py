@@ -1,0 +1,111 @@
+"""One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.progress import Watcher, watched
+from imagerag.agent.errors import UnreadableImageError, UsageError
+from imagerag.agent.images.mask_compositing import hold, viewable
+from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
+
+_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draughtsman:
+    """Asks the generator for one picture, and tells how far it is.
+
+    Attributes:
+        node: on whose behalf.
+        part: gets a reference's bytes.
+        tell: takes what is to be seen of it meanwhile: the node, and its `Progress`.
+    """
+
+    generator: ImageGenerator
+    blobs: BlobStore
+    knobs: Knobs
+    node: str
+    part: Callable[[UsedReference], Awaitable[ImagePart]]
+    tell: Callable[[Mapping[str, Any]], None]
+
+    async def draw(self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation) -> Drawn:
+        """Draw, unless the journal has the picture.
+
+        Raises:
+            RefusalError, BackendError: as the generator raises them.
+            BudgetExceededError, ReplayMissError: as `Calls.make` raises them.
+        """
+
+        async def ask() -> Drawn:
+            parts = [await self.part(reference) for reference in references]
+            try:
+                with watched(self._watcher()):
+                    drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
+                image = await self._keep(drawn.data)
+            except UnreadableImageError as error:
+                unread = error
+            else:
+                kept = Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
+                return await self._finished(kept, drawn.data, references)
+            raise await self._kept(unread)
+
+        content = self._content(prompt, references)
+        return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
+
+    async def _finished(self, drawn: Drawn, data: bytes, references: Sequence[UsedReference]) -> Drawn:
+        """What is shown and judged: held within the first image's mask, in a format that everything shows."""
+        made, found = None, None
+        if references and references[0].mask is not None:
+            sent, knobs = await self.part(references[0]), self.knobs
+            assert sent.mask is not None, "its mask was sent along"
+            held = await in_thread(hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather)
+            made, found = held.data, held.check
+        made = await in_thread(viewable, made or data) or made
+        if made is None:  # what came is shown as it is, and is kept already
+            return replace(drawn, mask=found)
+        image = await self.blobs.put(made)
+        original = drawn.image if image != drawn.image else None
+        return replace(drawn, image=image, original=original, mask=found)
+
+    def _content(self, prompt: str, references: Sequence[UsedReference]) -> dict[str, Any]:
+        """What decides the picture. A mask is named only where there is one: calls of before have no such word."""
+        masks = [[sent.image.sha256, sent.mask.sha256] for sent in references if sent.mask is not None]
+        return {
+            "prompt": prompt,
+            "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
+            "size": str(self.knobs.size) if self.knobs.size else None,
+            **({"masks": masks} if masks else {}),
+            **({"mask_feather": self.knobs.mask_feather} if masks and self.knobs.mask_feather else {}),
+        }
+
+    def _watcher(self) -> Watcher:
+        wanted = self.knobs.partial_images
+
+        async def partial(data: bytes, number: int) -> None:
+            self._tell(Progress(step=number + 1, of=wanted, image=await self.blobs.put(data)))
+
+        return Watcher(
+            partial_images=wanted,
+            step=lambda done, total: self._tell(Progress(step=done, of=total)),
+            partial=partial,
+        )
+
+    def _tell(self, progress: Progress) -> None:
+        self.tell({"node": self.node, "progress": progress.model_dump(mode="json")})
+
+    async def _keep(self, data: bytes) -> ImageRef:
+        try:
+            return await self.blobs.put(data)
+        except UsageError as error:
+            raise UnreadableImageError(f"{self.generator.identity} gave back no image: {error}", data=data) from error
+
+    async def _kept(self, unread: UnreadableImageError) -> UnreadableImageError:
+        """The error, when what came is kept: it was paid for, and may be readable by other means."""
+        if not unread.data:
+            return unread
+        where = await self.blobs.keep(unread.data)
+        return UnreadableImageError(f"{unread}; it was paid for, and what came is kept: {where}", data=unread.data)

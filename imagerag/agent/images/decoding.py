@@ -1,0 +1,351 @@
+"""The one decoder of image files: whatever looks at pixels gets them from here.
+
+It is in this layer because `tools` (encoder, judges, generators) and `store` (thumbnails, blobs, masks) both need it
+and may not import each other; Pillow is imported when the first image is decoded. What a file is is decided by its
+content, never by its name. A picture comes out upright, in 8 bits of sRGB, as RGB or RGBA, whatever it was kept in;
+metadata that cannot be read counts as none, and a file that cannot be decoded to its last pixel is refused.
+
+What is surely decoded in half a second is decoded here, everything else in a process that can be ended (see
+`image_complexity` and `decoding_pool`).
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.images.complexity import complexity
+from imagerag.agent.images.decoding_pool import decode_in_process
+from imagerag.agent.images.metadata_stripping import without_metadata
+from imagerag.agent.images.pixel_modes import eight_bit, opaque
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+    _Factory = Callable[[io.BytesIO, bytes], ImageFile]
+
+__all__ = [
+    "Decoded",
+    "ImageTooLargeError",
+    "decode",
+    "encode",
+    "for_models",
+    "looks_like_an_image",
+    "opaque",
+    "open_rgb",
+    "png",
+]
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of a file: the JPEGs of a 200-megapixel phone stay below it, and a batch of 32 such files still fits in memory."""
+
+MAX_PIXELS: Final = 200_000_000
+"""Of an image: what the largest cameras of phones give (16,320 x 12,240), and twice what a medium-format camera does.
+Decoded, that is 0.8 GB; more comes from files that were made to fill the memory."""
+
+MEDIA_TYPES: Final = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",  # the multi-picture JPEG of many phones: the first picture is a plain JPEG
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
+"""What is read, by Pillow's name of the format; AVIF where Pillow was built with it."""
+
+READ: Final = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF"
+
+MODEL_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
+"""What image models accept everywhere."""
+
+SHOWN_TYPES: Final = MODEL_TYPES | {"image/gif"}
+"""What every browser and viewer shows."""
+
+_LOSSLESS_PIXELS: Final = 4_000_000
+"""Up to here a converted image is a PNG. A larger one is a photo: as PNG it would pass what services take."""
+
+_PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
+_ORIENTATION: Final = 0x0112
+_AT_ONCE: Final = BoundedSemaphore(max(2, os.cpu_count() or 1))
+"""Images that are decoded here at the same time: more need more memory and are no faster."""
+
+_METADATA_WARNINGS: Final = "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag"
+"""What Pillow says on the terminal of some file's metadata, without saying which file's."""
+
+_STARTING: Final = Lock()
+_READERS: "Final[list[tuple[_Factory, Callable[[bytes], bool | str]]]]" = []
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image file, decoded.
+
+    Attributes:
+        image: upright, RGB or RGBA, 8 bits of sRGB; of an animation the first frame.
+        media_type: what the file is.
+        width: of the file as it is seen, in pixels; `image` can be smaller when a reduced one was asked for.
+        height: likewise.
+        animated: whether it moves.
+        exif: whether it has EXIF.
+        plain: whether any program shows the file as `image` is: it stands upright without its metadata, has 8 bits and
+            ordinary colours, does not move, and nothing in it is damaged.
+    """
+
+    image: "Image"
+    media_type: str
+    width: int
+    height: int
+    animated: bool
+    exif: bool
+    plain: bool
+
+    @property
+    def for_every_model(self) -> bool:
+        """Whether every image model takes the file itself."""
+        return self.plain and self.media_type in MODEL_TYPES
+
+    @property
+    def for_every_viewer(self) -> bool:
+        """Whether every browser shows the file itself as it is meant."""
+        return self.media_type in SHOWN_TYPES and (self.plain or self.animated)
+
+
+def decode(data: bytes, *, side: int | None = None) -> Decoded:
+    """Decode an image file.
+
+    Args:
+        data: the bytes of the file.
+        side: what the picture will be reduced to, in pixels. A JPEG more than four times as large is decoded at a
+            fraction of its size, which is much faster and changes next to nothing after the reduction.
+
+    Raises:
+        UsageError: no image that is read, a damaged or cut one, or one over 64 MB or 200 megapixels; the message is
+            the reason, without a file name.
+    """
+    if not data:
+        raise UsageError("the file is empty")
+    if len(data) > MAX_BYTES:
+        raise ImageTooLargeError(f"the file has {len(data) / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
+    if _factory(data) is None:
+        raise UsageError(_unknown(data))
+    takes = complexity(data)
+    if takes.plain:
+        with _AT_ONCE:
+            return decode_here(data, side=side)
+    return _decoded_in_process(data, side, takes.pixels)
+
+
+def decode_here(data: bytes, *, side: int | None = None, sized: Callable[[int], None] = lambda pixels: None) -> Decoded:
+    """Decode an image file in this process, however long that takes.
+
+    Args:
+        data: the bytes of the file.
+        side: as `decode` takes it.
+        sized: called with the number of pixels as soon as that is known.
+
+    Raises:
+        UsageError: as `decode`.
+    """
+    try:
+        return _decoded(data, side, sized, intact=True)
+    except _DamagedError as error:
+        bare = without_metadata(data)
+        if bare == data:
+            raise UsageError(str(error)) from None
+        try:
+            return _decoded(bare, side, sized, intact=False)
+        except _DamagedError:
+            raise UsageError(str(error)) from None
+
+
+def _decoded_in_process(data: bytes, side: int | None, pixels: int | None) -> Decoded:
+    from PIL import Image
+
+    answer = decode_in_process(data, side, pixels)
+    said = dict(answer.head)
+    mode, size = said.pop("mode"), said.pop("size")
+    return Decoded(image=Image.frombytes(mode, tuple(size), answer.pixels), **said)
+
+
+def open_rgb(data: bytes, *, side: int | None = None) -> "Image":
+    """The picture in a file, upright, transparency laid on white.
+
+    Raises:
+        UsageError: as `decode`.
+    """
+    try:
+        return opaque(decode(data, side=side).image)
+    except UsageError as error:
+        raise type(error)(f"these {len(data)} bytes cannot be read as an image: {error}") from error
+
+
+def for_models(data: bytes) -> tuple[bytes, str]:
+    """The same picture in a form every image model takes: (bytes, media type).
+
+    PNG, JPEG and WebP that any program shows as they are pass through untouched. Anything else is encoded anew: what
+    only its metadata turns upright (most services ignore it), has 16 bits or printing colours, moves, or is of another
+    format.
+
+    Raises:
+        UsageError: as `decode`.
+    """
+    decoded = decode(data)
+    return (data, decoded.media_type) if decoded.for_every_model else converted(decoded.image)
+
+
+def converted(image: "Image") -> tuple[bytes, str]:
+    """A picture as PNG, or, where it is a large photo, as JPEG: (bytes, media type)."""
+    photo = image.mode == "RGB" and image.width * image.height > _LOSSLESS_PIXELS
+    media_type = "image/jpeg" if photo else "image/png"
+    return encode(image, media_type), media_type
+
+
+def encode(image: "Image", media_type: str) -> bytes:
+    """A picture in one of `SHOWN_TYPES`; a JPEG has white where it was transparent."""
+    out = io.BytesIO()
+    if media_type == "image/jpeg":
+        opaque(image).save(out, "JPEG", quality=95, subsampling=0)
+    elif media_type == "image/webp":
+        image.save(out, "WEBP", lossless=True)
+    else:
+        image.save(out, "GIF" if media_type == "image/gif" else "PNG")
+    return out.getvalue()
+
+
+def png(image: "Image") -> bytes:
+    """A picture as PNG, packed for speed and not for size."""
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def looks_like_an_image(data: bytes) -> bool:
+    """Whether bytes begin as an image does that is read. Whether they are one is seen when they are decoded."""
+    if data[4:8] == b"ftyp":
+        return data[8:12] in (b"avif", b"avis", b"mif1", b"msf1")
+    return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+_SIGNATURES: Final = (
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
+)  # fmt: skip
+
+
+class _DamagedError(Exception):
+    """The bytes cannot be decoded; without their metadata they perhaps can."""
+
+
+def _decoded(data: bytes, side: int | None, sized: Callable[[int], None], *, intact: bool) -> Decoded:
+    file = _opened(data)
+    width, height = file.size
+    if width * height > MAX_PIXELS:
+        raise ImageTooLargeError(f"{width} x {height} pixels: {_too_large()}")
+    if not width or not height:
+        raise UsageError("the image has no pixels")
+    sized(width * height)
+    if side is not None and min(file.size) >= 4 * side:
+        file.draft("RGB", (2 * side, 2 * side))
+    mode = file.mode
+    _load(file)
+    turned, readable = _orientation(file)
+    image = _turned(eight_bit(file), turned)
+    # A TIFF is turned while it is loaded, everything else by its metadata.
+    if turned >= 5 or (file.format == "TIFF" and (width, height) != file.size):
+        width, height = height, width
+    animated = _moves(file)
+    exif = "exif" in file.info
+    image.info.clear()  # or what is encoded from it carries a profile that was applied already
+    plain = intact and readable and turned == 1 and not animated and mode in _PLAIN_MODES
+    return Decoded(image, MEDIA_TYPES[file.format or ""], width, height, animated, exif, plain)
+
+
+def _opened(data: bytes) -> "ImageFile":
+    """The file's header, read by the decoder of its format.
+
+    Not `Image.open`: its guard against decompression bombs is one number for the whole process, and ours is another.
+    """
+    from PIL import Image
+
+    factory, file = _factory(data), io.BytesIO(data)
+    if factory is None:
+        raise UsageError(_unknown(data))
+    try:
+        return factory(file, b"")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLargeError(_too_large()) from None
+    except Exception as error:
+        # Pillow's parsers raise almost anything on hostile bytes (SyntaxError, struct.error, OverflowError, ...).
+        raise _DamagedError(f"not an image we read ({READ}): {error}") from None
+
+
+def _factory(data: bytes) -> "_Factory | None":
+    start = data[:16].ljust(16)
+    return next((factory for factory, accepts in _readers() if accepts(start) is True), None)
+
+
+def _readers() -> "Sequence[tuple[_Factory, Callable[[bytes], bool | str]]]":
+    """What opens a format, and what says whether bytes begin as it does."""
+    from PIL import Image
+
+    with _STARTING:  # a second thread must not look while the first one still registers formats
+        if not _READERS:
+            # What is broken in metadata counts as not there, and who owns the file is told where it matters.
+            warnings.filterwarnings("ignore", _METADATA_WARNINGS, UserWarning, module=r"PIL\.")
+            Image.init()
+            names = [name for name in MEDIA_TYPES if name in Image.OPEN and name != "MPO"]  # the JPEG reader sees to it
+            found = [(factory, accepts) for factory, accepts in map(Image.OPEN.__getitem__, names) if accepts]
+            _READERS.extend(found)
+    return _READERS
+
+
+def _unknown(data: bytes) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc"):
+        return f"not an image we read ({READ}): it is HEIC, export it as JPEG"
+    return f"not an image we read ({READ})"
+
+
+def _load(file: "ImageFile") -> None:
+    try:
+        file.load()
+    except Exception as error:
+        raise _DamagedError(f"the image is damaged or cut short: {error or type(error).__name__}") from None
+
+
+def _too_large() -> str:
+    return f"more than the {MAX_PIXELS // 1_000_000} megapixels that are read"
+
+
+def _orientation(file: "ImageFile") -> tuple[int, bool]:
+    """How it is turned, 1 to 8, and whether that could be read at all."""
+    try:
+        value = file.getexif().get(_ORIENTATION, 1)
+        return (int(value), True) if value in range(1, 9) else (1, value == 0)
+    except Exception:  # as with pixels: anything
+        return 1, False
+
+
+def _turned(image: "Image", orientation: int) -> "Image":
+    from PIL.Image import Transpose
+
+    ways = (
+        None, Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM, Transpose.TRANSPOSE,
+        Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90,
+    )  # fmt: skip
+    way = ways[orientation - 1]
+    return image if way is None else image.transpose(way)
+
+
+def _moves(file: "ImageFile") -> bool:
+    if file.format not in ("PNG", "WEBP", "GIF"):  # further pages of a TIFF, or an MPO's other pictures, are no motion
+        return False
+    try:
+        return bool(getattr(file, "is_animated", False))
+    except Exception:  # there is a second frame, and it is damaged
+        return True

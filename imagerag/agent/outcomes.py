@@ -1,0 +1,162 @@
+"""How a run ends: the outcome and its reason, the best attempt, and what an error means."""
+
+from ast import literal_eval
+from collections.abc import Sequence
+from inspect import isclass
+
+from imagerag.agent import concept_tracker, errors
+from imagerag.agent.errors import (
+    BackendError,
+    BudgetExceededError,
+    ImageRAGError,
+    JudgeReplyError,
+    RefusalError,
+)
+from imagerag.agent.no_reference_reason import why_none
+from imagerag.agent.state import RunState, coming_searches, newest
+from imagerag.agent.types import Attempt, Ending, Knobs, Outcome, Verdict
+from imagerag.formatting.numbers import counted
+
+JUDGING = frozenset({"critique", "extract_concepts", "write_captions"})
+"""The nodes that ask the judge."""
+
+JUDGED = frozenset({Outcome.BEST_EFFORT, Outcome.NO_USABLE_REFERENCE})
+"""The outcomes in which attempts that scores cannot tell apart are worth comparing: the judge answers, and is not done
+with all of them."""
+
+
+def ending(state: RunState, knobs: Knobs, *, room: int, takes: int | None = None, library: str | None = "") -> Ending:
+    """The outcome of a run that came to its end by its own logic.
+
+    Args:
+        room: how many references the generator takes beside those that are always sent.
+        takes: how many images it takes in all.
+        library: the name of the library that was searched; None for a run without one.
+    """
+    attempt = newest(state)
+    if attempt is None:
+        return Ending(outcome=Outcome.FAILED, reason="nothing was drawn")
+    verdict = attempt.verdict
+    if verdict is None or verdict.aligned is None:
+        why = verdict.reason if verdict else "it was not asked"
+        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no verdict: {why}")
+    if verdict.aligned:
+        return Ending(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
+    lacking = "; ".join(missing_words(verdict, state)) or "the prompt as a whole"
+    if attempt.round >= knobs.max_rounds:
+        return Ending(
+            outcome=Outcome.BEST_EFFORT, reason=f"still missing after {counted(knobs.max_rounds, 'round')}: {lacking}"
+        )
+    none = why_none(
+        coming_searches(state),
+        knobs,
+        room=room,
+        takes=takes,
+        library=library,
+        sent=frozenset(pin.image.sha256 for pin in state.get("pinned") or []),
+    )
+    reason = f"no usable reference for {lacking}: {none.reason}"
+    return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=none.causes)
+
+
+def missing_words(verdict: Verdict | None, state: RunState | None = None) -> list[str]:
+    """What an attempt lacks, in few words: the unmet requirements, or what the judge named."""
+    if verdict is None:
+        return []
+    unmet = [check.requirement.text for check in verdict.checks if not check.met]
+    named = [concept.text for concept in verdict.missing]
+    return unmet or named or (_asked_for(state) if state else [])
+
+
+def _asked_for(state: RunState) -> list[str]:
+    """What was named when the judge was asked for it: in this round, and not in place of what found nothing."""
+    searched = {concept_tracker.key(search.query.concept.text) for search in coming_searches(state)}
+    entries = concept_tracker.missing(state.get("ledger") or [])
+    first = [entry.concept.text for entry in entries if concept_tracker.key(entry.concept.text) in searched]
+    return first or [concept.text for concept in state.get("concepts") or []]
+
+
+def best_attempts(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts no other beats, oldest first: one, unless there are no scores to tell them apart.
+
+    An aligned attempt beats any other. Otherwise the highest score wins, and of equal scores the oldest: a redrawing
+    that meets no more of the prompt has no claim to take its place. Attempts that were never judged come last. Only
+    bare noes, which have no score, are left to be compared; of those with the very same image only the oldest is kept.
+
+    A redrawing can have points that the others have not: whether it shows the very thing that was sent for it. Scores
+    are then of the points that all have; the others tell apart who is equal in these.
+    """
+    if not attempts:
+        return []
+    common = _common_points(attempts)
+    ranks = [_rank(attempt, common) for attempt in attempts]
+    top = max(ranks)
+    different = {a.image.sha256: a for a, rank in zip(reversed(attempts), reversed(ranks), strict=True) if rank == top}
+    best = sorted(different.values(), key=lambda attempt: attempt.index)
+    bare = top[0] == 1 and all(attempt.verdict and attempt.verdict.score is None for attempt in best)
+    return best if bare else best[:1]
+
+
+def _common_points(attempts: Sequence[Attempt]) -> frozenset[str] | None:
+    """The points that all judged attempts were judged on; None where all have the same, or there are none."""
+    judged = [one for one in attempts if one.verdict and one.verdict.aligned is not None]
+    points = [frozenset(_points(attempt)) for attempt in judged]
+    common = frozenset.intersection(*points) if points else frozenset()
+    return common if common and any(own != common for own in points) else None
+
+
+def _points(attempt: Attempt) -> dict[str, bool]:
+    """What an attempt was judged on, and whether it is met; likeness to a library's picture goes by that picture."""
+    met: dict[str, bool] = {}
+    for check in attempt.verdict.checks if attempt.verdict else ():
+        number, key = check.requirement.picture or 0, check.requirement.text
+        sent = attempt.references[number - 1] if 0 < number <= len(attempt.references) else None
+        if sent is not None and sent.role == "reference":
+            key = f"{check.requirement.kind} {sent.image.sha256}"
+        met[key] = check.met
+    return met
+
+
+def _rank(attempt: Attempt, common: frozenset[str] | None) -> tuple[int, float, float]:
+    verdict = attempt.verdict
+    if verdict is None or verdict.aligned is None:
+        return (0, 0.0, 0.0)
+    if verdict.aligned:
+        return (2, 1.0, 1.0)
+    if common is None:
+        return (1, verdict.score or 0.0, 1.0)
+    points = _points(attempt)
+    shared = [met for key, met in points.items() if key in common]
+    own = [met for key, met in points.items() if key not in common]
+    return (1, sum(shared) / len(shared), sum(own) / len(own) if own else 1.0)
+
+
+def ending_for(error: BaseException, node: str) -> Ending:
+    """What it means for the run that `node` failed with `error`, retries spent."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, RefusalError):
+        return Ending(outcome=Outcome.REFUSED, reason=message)
+    if isinstance(error, BudgetExceededError):
+        return Ending(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
+    # What `Calls` puts into an error; a search that fails without having asked a model is no judge's failure.
+    last = next((call.role for call in reversed(error.__dict__.get("calls", []))), "")
+    asked = node in JUDGING or last == "rerank" or last.startswith("judge.")
+    if isinstance(error, JudgeReplyError | BackendError) and asked:
+        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
+    told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
+    return Ending(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)
+
+
+def revived(error: BaseException | str) -> BaseException:
+    """The error that a node raised. A run that was killed before `give_up` kept only its repr, all LangGraph stores."""
+    if isinstance(error, BaseException):
+        return error
+    name, _, arguments = error.partition("(")
+    kind = getattr(errors, name, None)
+    try:
+        message = literal_eval(f"({arguments}")
+        if isclass(kind) and issubclass(kind, ImageRAGError) and isinstance(message, str):
+            return kind(message)
+    except (ValueError, SyntaxError, TypeError):
+        pass  # no error of ours, or one that is made of more than its message
+    return RuntimeError(error)

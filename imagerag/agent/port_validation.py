@@ -1,0 +1,185 @@
+"""Whether an object is what its role asks for, found out when it is put in and not in the middle of a paid run."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any, Final, get_type_hints
+
+from imagerag.agent.errors import SpecError
+from imagerag.agent.ports import Embedder, EmbedderIdentity, ImageGenerator, Judge, ReferenceLibrary, Reranker, Tariff
+from imagerag.agent.qa.types import Answerer
+from imagerag.formatting.messages import unknown
+
+PORTS: Final = MappingProxyType(
+    {
+        "generator": ImageGenerator,
+        "judge": Judge,
+        "answerer": Answerer,
+        "embedder": Embedder,
+        "reranker": Reranker,
+        "library": ReferenceLibrary,
+    }
+)
+"""Role → the protocol that its objects follow."""
+
+ABILITIES: Final = MappingProxyType({"pictures": "takes_pictures"})
+"""Argument → the optional attribute without which a part is never given it."""
+
+_MISSING: Final = object()
+
+
+def check_role(role: str, name: str, part: object) -> None:
+    """See that `part` can serve as a generator, a judge, an embedder and so on.
+
+    Args:
+        role: one of `PORTS`.
+        name: what it is called, for the message.
+
+    Raises:
+        SpecError: no such role, or something is missing; the message names all of it.
+    """
+    if role not in PORTS:
+        raise SpecError(unknown("role", role, PORTS))
+    check_port(PORTS[role], f"{role} {name!r}", part)
+
+
+def encoder_spec(name: str, part: object) -> str:
+    """What the libraries made with an embedder will look for it by: its `identity.spec`.
+
+    Raises:
+        SpecError: its identity cannot be told.
+    """
+    try:
+        identity = part.identity  # type: ignore[attr-defined]
+    except Exception as error:
+        raise SpecError(f"embedder {name!r} does not tell its identity: {type(error).__name__}: {error}") from error
+    if not isinstance(identity, EmbedderIdentity) or not identity.spec:
+        raise SpecError(f"embedder {name!r}: its identity has to be an EmbedderIdentity with a spec")
+    return identity.spec
+
+
+def check_port(port: type, what: str, part: object) -> None:
+    """See that `part` has every attribute and method of a protocol, and that the methods take what they are given.
+
+    Raises:
+        SpecError: something is missing; the message names all of it.
+    """
+    if isinstance(part, type):
+        raise SpecError(f"{what} is the class {part.__name__}; give an object of it: {part.__name__}(…)")
+    if lacks := list(_lacking(port, part)):
+        raise SpecError(
+            f"{what} ({type(part).__name__}) cannot be used: {'; '.join(lacks)}. "
+            f"What it needs is in {port.__module__}.{port.__name__}, a whole one in docs/extending.md"
+        )
+
+
+def check_factory(factory: object, what: str, *given: object, **named: object) -> None:
+    """See that a factory can be called with what it will be given.
+
+    Raises:
+        SpecError: it is not callable, or takes other arguments.
+    """
+    if not callable(factory):
+        raise SpecError(f"{what}: its entry point names {type(factory).__name__}, which cannot be called")
+    if why := _refuses(factory, given, named):
+        asked = ", ".join(["spec", *(f"{name}=…" for name in named)])
+        raise SpecError(f"{what}: its factory is called with ({asked}), but {why}")
+
+
+def _lacking(port: type, part: object) -> Iterator[str]:
+    members = {name: value for name, value in vars(port).items() if not name.startswith("_")}
+    methods = {name: value for name, value in members.items() if inspect.isfunction(value)}
+    absent = [name for name in members if _static(part, name) is _MISSING]
+    if gone := [f"{name}()" for name in absent if name in methods]:
+        yield f"it has no method {', '.join(gone)}"
+    if gone := [name for name in absent if name not in methods]:
+        yield f"it has no attribute {', '.join(gone)}"
+    for name, value in members.items():
+        if name in absent:
+            continue
+        if name in methods:
+            yield from _unfit(name, value, part)
+        elif isinstance(value, property) and value.fget is not None:
+            yield from _wrong(name, value.fget, part)
+    tariff = _static(part, "tariff")
+    if not (tariff is _MISSING or _computed(tariff) or isinstance(tariff, Tariff)):
+        yield f"tariff is a {type(tariff).__name__} and has to be a Tariff (imagerag.agent.ports.FREE, …)"
+
+
+def _static(part: object, name: str) -> Any:
+    """An attribute as it is written, without computing a property; `_MISSING` where there is none."""
+    found = inspect.getattr_static(part, name, _MISSING)
+    if found is _MISSING and hasattr(type(part), "__getattr__"):
+        return getattr(part, name, _MISSING)
+    return found
+
+
+def _computed(value: object) -> bool:
+    return inspect.isdatadescriptor(value) or hasattr(type(value), "__get__")
+
+
+def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]:
+    method = getattr(part, name)
+    if not callable(method):
+        yield f"{name} is a {type(method).__name__} and has to be a method"
+        return
+    if inspect.iscoroutinefunction(wanted) and not _awaited(method):
+        yield f"{name}() has to be async: write 'async def {name}'"
+    if inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(wanted):
+        yield f"{name}() must not be async"
+    parameters = list(inspect.signature(wanted).parameters.values())[1:]
+    given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
+    able = {one.name: getattr(part, ABILITIES[one.name], False) for one in parameters if one.name in ABILITIES}
+    named = {one.name: None for one in parameters if one.name not in given and able.get(one.name, True)}
+    if why := _refuses(method, given, named):
+        call = ", ".join([*given, *(f"{one}=…" for one in named)])
+        yield f"it is called as {name}({call}), but {why}"
+
+
+def _awaited(method: Any) -> bool:
+    """Whether a call can be awaited, as far as that shows. A plain function cannot, unless it says what it returns."""
+    plain = inspect.isfunction(inspect.unwrap(getattr(method, "__func__", method)))
+    if inspect.iscoroutinefunction(method) or inspect.iscoroutinefunction(inspect.unwrap(method)) or not plain:
+        return not inspect.isasyncgenfunction(method)
+    return any(word in str(getattr(method, "__annotations__", {}).get("return", "")) for word in _AWAITABLES)
+
+
+_AWAITABLES: Final = ("Awaitable", "Coroutine", "Future", "Task")
+
+
+def _refuses(called: Callable[..., Any], given: Any, named: Any) -> str:
+    """Why it cannot be called so; empty when it can, and when that cannot be known."""
+    try:
+        inspect.signature(called).bind(*given, **named)
+    except TypeError as error:
+        return f"{error}"
+    except ValueError:  # something built in, without a signature
+        return ""
+    return ""
+
+
+def _wrong(name: str, getter: Callable[..., Any], part: object) -> Iterator[str]:
+    """Whether a plain value has another type than the port's. Computed ones are left alone: a weight file may load."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    value = _static(part, name)
+    if _computed(value):
+        return
+    try:
+        wanted = get_type_hints(getter)["return"]
+        adapter = TypeAdapter(wanted, config=None if _own_config(wanted) else ConfigDict(arbitrary_types_allowed=True))
+    except Exception:  # a type that is only there for type checkers
+        return
+    try:
+        adapter.validate_python(value, strict=wanted in (str, int, bool))
+    except ValidationError:
+        yield f"{name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
+
+
+def _own_config(wanted: Any) -> bool:
+    return isinstance(wanted, type) and (hasattr(wanted, "model_config") or hasattr(wanted, "__dataclass_fields__"))
+
+
+def _brief(value: object) -> str:
+    said = repr(value)
+    return said if len(said) <= 40 else f"a {type(value).__name__}"

@@ -1,0 +1,85 @@
+"""Retrieval by the pictures that a question comes with: which of a library's are the same thing, as far as is known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.qa.types import SearchBy
+from imagerag.agent.retrieval.search_queries import add_nearer
+from imagerag.agent.types import Knobs
+from imagerag.formatting.numbers import cosine
+
+UNCLAIMED: Final = "no threshold between pictures is known for this library"
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A library's pictures by their similarity to the question's.
+
+    Attributes:
+        hits: the nearest, best first.
+        similar: cosine with the nearest of the question's pictures, by id.
+        passing: those that are taken for sources.
+        threshold: the cosine they had to reach; None when none is claimed, or it was off.
+        notes: what should be known about how they were found.
+    """
+
+    hits: tuple[Hit, ...] = ()
+    similar: Mapping[str, float] = field(default_factory=dict)
+    passing: tuple[Hit, ...] = ()
+    threshold: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of those that pass."""
+        return tuple(hit.image.sha256 for hit in self.passing)
+
+
+async def alike(
+    library: ReferenceLibrary, pictures: Sequence[bytes], *, knobs: Knobs, by: SearchBy, filter: Filter, looks: bool
+) -> Alike:
+    """Search with each picture; of two similarities of one library picture the higher counts.
+
+    Args:
+        pictures: encoded, as every model takes them.
+        by: a threshold that was given as a number is between pictures where nothing else is searched with.
+        looks: the answerer sees for itself what a picture shows. Where no threshold is known, only such a one is
+            handed the nearest.
+    """
+    best: dict[str, Hit] = {}
+    for data in pictures:
+        add_nearer(best, await library.search_by_image(data, k=knobs.candidates, filter=filter))
+    hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: knobs.candidates]
+    similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
+    threshold, claims = _threshold(library, knobs, by)
+    if claims or any(hit.threshold is not None for hit in hits):
+        claimed = hits if claims else [hit for hit in hits if hit.threshold is not None]
+        passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, knobs)]
+        return Alike(tuple(hits), similar, tuple(passing), threshold)
+    shown = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
+    return Alike(tuple(hits), similar, tuple(hits if looks else ()), None, (f"{UNCLAIMED}: {shown}",) if hits else ())
+
+
+def reaches(hit: Hit, similarity: float, threshold: float | None, knobs: Knobs) -> bool:
+    """Whether a picture is near enough: by the threshold of its own library, where several are searched."""
+    limit = hit.threshold if knobs.threshold == "auto" and hit.threshold is not None else threshold
+    return limit is None or similarity >= limit
+
+
+def nothing_alike(near: float, threshold: float | None) -> str:
+    """Why nothing was found by picture, in words."""
+    if threshold is None:
+        return f"the closest to the picture has {cosine(near)}, and {UNCLAIMED}"
+    return f"the closest to the picture has {cosine(near)}, {cosine(threshold)} is needed"
+
+
+def _threshold(library: ReferenceLibrary, knobs: Knobs, by: SearchBy) -> tuple[float | None, bool]:
+    """The cosine to reach, and whether there is anything to go by."""
+    if knobs.threshold == "off":
+        return None, True
+    if knobs.threshold != "auto" and by == "image":
+        return float(knobs.threshold), True
+    measured: float | None = getattr(library, "image_threshold", None)
+    return measured, measured is not None

@@ -1,0 +1,1 @@
+"""Parsing and answering questions about metadata: filters, order, counts."""

@@ -1,0 +1,328 @@
+"""Looking a question up in a library's metadata, without a model: a filter, an order, a count, and nothing invented.
+
+Similarity finds pictures that look like a question; it cannot say which of them is the cheapest. So answering looks at
+both: what is near, and what the metadata of the whole library says.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from imagerag.agent.qa.metadata_query.clauses import Clause, Read, best_reading, joined
+from imagerag.agent.qa.metadata_query.ordering import PRICE, Direction, Order
+from imagerag.agent.qa.metadata_query.parser import Ask, Limit
+from imagerag.agent.qa.metadata_query.vocabulary import Entry, Vocabulary, value_of, written
+from imagerag.agent.qa.types import MAX_CITATIONS, Described, Finding, Part
+
+_SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "=": "exactly"}
+_MOST_VALUES: Final = 40
+
+NOTHING_LIKE_IT: Final = "nothing in the library is like the picture"
+_SPOKEN_OF: Final = "only what the answer before spoke of was looked at"
+_LIKE_IT: Final = "only what is like the picture was looked at"
+_SHOWN: Final = re.compile(r"\b(this|these|it|its|same|similar|alike|ours|mine|my)\b")
+"""Words that mean what the question's own picture shows."""
+
+
+def look_up(
+    question: str,
+    rows: Sequence[Described],
+    *,
+    synonyms: Mapping[str, str] | None = None,
+    similarity: Mapping[str, float] | None = None,
+    before: str | None = None,
+    spoken_of: Collection[str] = (),
+    pictured: Collection[str] | None = None,
+) -> Finding:
+    """What the metadata of `rows` says to a question.
+
+    Args:
+        synonyms: words → the library's own words for them.
+        similarity: cosine with the question by id; orders what no number orders.
+        before: the question before this one in the same thread.
+        spoken_of: ids that the answer before this one spoke of, for "which of those".
+        pictured: ids of what is like the picture that the question came with; None where it came with none.
+    """
+    vocabulary = Vocabulary.of(rows)
+    understood, as_english = best_reading(question, vocabulary, synonyms or {})
+    if before is not None and (_goes_on(understood) or _turns(understood)):
+        understood = _continued(understood, best_reading(before, vocabulary, synonyms or {})[0], vocabulary)
+    finding = _found(understood, vocabulary, similarity or {}, spoken_of, pictured)
+    note = (f"read as: {as_english}",) if as_english else ()
+    return finding.model_copy(update={"notes": (*note, *finding.notes)})
+
+
+def _found(
+    understood: Read,
+    vocabulary: Vocabulary,
+    similarity: Mapping[str, float],
+    spoken_of: Collection[str],
+    pictured: Collection[str] | None,
+) -> Finding:
+    """What an understood question finds: of what is like its picture, of what was spoken of, or of everything."""
+    known = {entry.id for entry in vocabulary.entries}
+    if pictured is not None and _is_of_the_picture(understood):
+        those = frozenset(pictured) & known
+        if not those:
+            return Finding(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
+        return _Search(vocabulary, understood, similarity, those, _LIKE_IT).finding()
+    those = frozenset(spoken_of) & known if _looks_back(understood) else frozenset[str]()
+    return _Search(vocabulary, understood, similarity, those).finding()
+
+
+def told(finding: Finding) -> str:
+    """A finding in words, for a reader who sees the sources beside it."""
+    pictures = "1 picture" if finding.rows == 1 else f"{finding.rows} pictures"
+    parts = [f"The metadata of {pictures} was looked through"]
+    if finding.kind == "unknown":
+        return f"{parts[0]}; the question could not be made out from it."
+    wanted = finding.condition or "everything"
+    parts.append(f"{finding.matched} fit: {wanted}")
+    if finding.direction:
+        parts.append(f"they are ordered by {finding.key}, {finding.direction} first")
+        if finding.wanted > 1:
+            parts.append(f"the first {finding.wanted} are asked for")
+        if finding.rank > 1:
+            parts.append(f"number {finding.rank} of that order is asked for, and stands first here")
+    if finding.number is not None:
+        parts.append(f"the {finding.kind} of {finding.key} is {written(finding.number)}")
+    if finding.values:
+        parts.append(f"values of {finding.asked[0]}: {', '.join(finding.values)}")
+    if finding.unknown:
+        parts.append(f"no metadata says {', '.join(finding.unknown)}")
+    if finding.left_out:
+        parts.append(f"left out: {', '.join(finding.left_out)}")
+    return "; ".join([*parts, *finding.notes]) + "."
+
+
+def _goes_on(understood: Read) -> bool:
+    """Whether it is the second half of a question: "and the red one?"."""
+    ask = understood.ask
+    own = ask.order or ask.count or ask.average or ask.total or ask.price or ask.author or ask.limits
+    return ask.continues and bool(understood.terms) and not own and not understood.asked
+
+
+def _turns(understood: Read) -> bool:
+    """Whether it asks for another end of what was asked before: "and the most expensive?"."""
+    ask, order = understood.ask, understood.ask.order
+    loose = not understood.terms and not understood.unknown
+    return bool(ask.continues and order and not order.compared and loose and not ask.those and not ask.it)
+
+
+def _is_of_the_picture(understood: Read) -> bool:
+    """Whether a question that came with a picture is about what it shows: it says so, or names nothing else."""
+    ask = understood.ask
+    own = ask.order or ask.count or ask.average or ask.total or ask.lists or ask.limits
+    return bool(_SHOWN.search(ask.text)) or not (understood.terms or own)
+
+
+def _looks_back(understood: Read) -> bool:
+    ask = understood.ask
+    loose = not understood.terms and not understood.unknown
+    return ask.those or (loose and (ask.it or ask.continues or bool(ask.order and ask.order.compared)))
+
+
+def _continued(now: Read, before: Read, vocabulary: Vocabulary) -> Read:
+    """What was asked before, with the values named now in the place of those of the same keys."""
+    mine = {term.about for term in now.terms}
+    kept = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
+    both = replace(now, clauses=tuple((*clause, *kept) for clause in now.clauses), terms=(*now.terms, *kept))
+    chosen = both if any(both.fits(entry) for entry in vocabulary.entries) else now
+    if _turns(now):
+        ask = replace(now.ask, those=before.ask.those, continues=False, limits=now.ask.limits or before.ask.limits)
+        return replace(now, clauses=before.clauses, terms=before.terms, ask=ask)
+    # "and is there a blue one?" asks a thing of its own; "and the blue one?" asks the same once more
+    frame = replace(now.ask if now.ask.lists else before.ask, those=False, it=False, continues=False)
+    return replace(chosen, ask=frame, asked=before.asked)
+
+
+@dataclass(frozen=True)
+class _Search:
+    vocabulary: Vocabulary
+    read: Read
+    similarity: Mapping[str, float]
+    those: frozenset[str]
+    why_those: str = _SPOKEN_OF
+
+    @property
+    def ask(self) -> Ask:
+        return self.read.ask
+
+    def finding(self) -> Finding:
+        pool = [entry for entry in self.vocabulary.entries if not self.those or entry.id in self.those]
+        notes = (self.why_those,) if self.those else ()
+        blank = Finding(rows=len(pool), unknown=self.read.unknown, left_out=self.read.left_out, notes=notes)
+        bound = self._relative() if self._is_relative() else self._bound()
+        if bound is None:
+            return blank
+        key, limits, clauses, condition = bound
+        searched = replace(self.read, clauses=clauses)
+        fitting = [e for e in pool if searched.fits(e) and all(_within(e.numbers.get(key), limit) for limit in limits)]
+        fitting.sort(key=lambda e: (-self.similarity.get(e.id, -2.0), e.name, e.id))
+        found = self._asked(blank, searched, fitting, named=bool(clauses or limits or self.those))
+        return found.model_copy(update={"condition": condition, "matched": len(fitting)}) if found else blank
+
+    def _asked(self, blank: Finding, searched: Read, fitting: list[Entry], *, named: bool) -> Finding | None:
+        """What is asked of the fitting pictures; None when that is not clear."""
+        ask, asked = self.ask, list(self.read.asked)
+        numbers = [key for key in asked if key in self.vocabulary.numeric]
+        price = self.vocabulary.number(PRICE)
+        if ask.price and price and price not in asked:
+            asked.append(price)
+        if ask.author:
+            asked.append("author")
+        if self.read.unknown and not named:
+            return None
+        if ask.count:
+            return self._listed(blank, "count", searched, fitting, asked)
+        if ask.average or ask.total:
+            key = next(iter(numbers), price if ask.price else self.vocabulary.only_number)
+            return self._computed(blank, fitting, key) if key else None
+        if ask.order and not self._is_relative():
+            return self._ordered(blank, searched, fitting, asked, named=named)
+        if ask.price and not price:
+            return None
+        if asked and not named:
+            return self._distinct(blank, fitting, asked[0])
+        if asked:
+            return self._listed(blank, "value", searched, fitting, asked)
+        return self._listed(blank, "list", searched, fitting, asked) if named or ask.lists else None
+
+    def _listed(self, blank: Finding, kind: str, searched: Read, fitting: list[Entry], asked: list[str]) -> Finding:
+        parts = self._parts(searched, fitting)
+        ids = _first([*(part.id for part in parts if part.id), *(entry.id for entry in fitting)])
+        return blank.model_copy(update={"kind": kind, "asked": tuple(asked), "ids": ids, "parts": parts})
+
+    def _ordered(
+        self, blank: Finding, searched: Read, fitting: list[Entry], asked: list[str], *, named: bool
+    ) -> Finding | None:
+        order = self.ask.order
+        assert order is not None, "called for questions that have one"
+        key, direction = self._ordering(order)
+        if key is None or (order.compared and not named):
+            return None
+        valued = [entry for entry in fitting if key in entry.numbers]
+        _sort(valued, key, direction)
+        if order.rank > 1:  # whoever has the same number as that one is it, too
+            it = valued[order.rank - 1].numbers[key] if order.rank <= len(valued) else None
+            valued.sort(key=lambda entry: entry.numbers[key] != it)
+            leading = sum(entry.numbers[key] == it for entry in valued)
+        else:  # whoever has the same number as the last that was asked for belongs to them
+            wanted = order.first or len(valued)
+            last = valued[min(wanted, len(valued)) - 1].numbers[key] if valued else None
+            leading = max((at for at, entry in enumerate(valued, start=1) if entry.numbers[key] == last), default=0)
+        parts = self._parts(searched, valued)
+        ids = _first([*(e.id for e in valued[:leading]), *(p.id for p in parts if p.id), *(e.id for e in valued)])
+        lacking = len(fitting) - len(valued)
+        notes = (*blank.notes, *([f"left out, for they have no number as {key}: {lacking}"] if lacking else []))
+        update = {
+            "kind": "best",
+            "key": key,
+            "direction": direction,
+            "wanted": order.first,
+            "rank": order.rank,
+            "leading": leading,
+        }
+        asked = [name for name in asked if name != key]
+        return blank.model_copy(update={**update, "ids": ids, "parts": parts, "asked": tuple(asked), "notes": notes})
+
+    def _computed(self, blank: Finding, fitting: list[Entry], key: str) -> Finding:
+        numbers = [entry.numbers[key] for entry in fitting if key in entry.numbers]
+        total = sum(numbers)
+        number = total if self.ask.total else total / len(numbers) if numbers else None
+        kind = "total" if self.ask.total else "average"
+        lacking = len(fitting) - len(numbers)
+        notes = (*blank.notes, *([f"left out, for they have no number as {key}: {lacking}"] if lacking else []))
+        ids = _first([entry.id for entry in fitting])
+        return blank.model_copy(update={"kind": kind, "key": key, "number": number, "notes": notes, "ids": ids})
+
+    def _distinct(self, blank: Finding, fitting: list[Entry], key: str) -> Finding:
+        counted = Counter(value for entry in fitting if (value := value_of(entry.row, key)))
+        shown = [f"{value} ({times})" for value, times in counted.most_common(_MOST_VALUES)]
+        if len(counted) > _MOST_VALUES:
+            shown.append(f"and {len(counted) - _MOST_VALUES} more")
+        return blank.model_copy(update={"kind": "distinct", "asked": (key,), "values": tuple(shown)})
+
+    def _parts(self, searched: Read, fitting: list[Entry]) -> tuple[Part, ...]:
+        if len(searched.clauses) < 2:
+            return ()
+        parts = []
+        for clause in searched.clauses:
+            mine = [entry for entry in fitting if all(term.fits(entry) for term in clause)]
+            parts.append(Part(words=_told(clause), matched=len(mine), id=mine[0].id if mine else None))
+        return tuple(parts)
+
+    def _bound(self) -> tuple[str, tuple[Limit, ...], tuple[Clause, ...], str] | None:
+        """The number that limits are about, the limits, the clauses, and all that in words."""
+        clauses, limits = self.read.clauses, self.ask.limits
+        words = " or ".join(map(_told, clauses))
+        if not limits:
+            return "", (), clauses, words
+        named = next((key for key in self.read.asked if key in self.vocabulary.numeric), None)
+        key = named or self.vocabulary.number(PRICE) or self.vocabulary.only_number
+        if key is None:
+            return None
+        bounds = " and ".join(f"{key} {_SIGNS[limit.sign]} {written(limit.value)}" for limit in limits)
+        joint = f"({words}) and {bounds}" if len(clauses) > 1 else " and ".join(filter(None, [words, bounds]))
+        return key, limits, clauses, joint
+
+    def _ordering(self, order: Order) -> tuple[str | None, Direction]:
+        """The number that orders, of those that the question may mean, and which end comes first."""
+        found = ((self.vocabulary.number(names), direction) for names, direction in order.options)
+        return next(((key, direction) for key, direction in found if key), (None, ""))
+
+    def _is_relative(self) -> bool:
+        """Whether it is about what is, say, cheaper than something that is named."""
+        words, order = self.ask.words, self.ask.order
+        if not (order and order.compared and "than" in words):
+            return False
+        return any(term.start > words.index("than") for term in self.read.terms) and not self._before_than_named()
+
+    def _before_than_named(self) -> bool:
+        """`Is Widget A cheaper than Widget B` compares the two; nothing is looked for."""
+        than = self.ask.words.index("than")
+        names = {term.about for term in self.read.terms if term.start > than}
+        return any(term.about in names for term in self.read.terms if term.start < than)
+
+    def _relative(self) -> tuple[str, tuple[Limit, ...], tuple[Clause, ...], str] | None:
+        order, than = self.ask.order, self.ask.words.index("than")
+        assert order is not None, "called for questions that compare"
+        key, direction = self._ordering(order)
+        after = joined([term for term in self.read.terms if term.start > than], self.ask.words)
+        clauses = joined([term for term in self.read.terms if term.start < than], self.ask.words)
+        measures = replace(self.read, clauses=after)
+        values = (
+            {e.numbers[key] for e in self.vocabulary.entries if key in e.numbers and measures.fits(e)} if key else ()
+        )
+        if key is None or len(values) != 1:
+            return None
+        limit = Limit(">" if direction == "highest" else "<", next(iter(values)))
+        bound = f"{key} {_SIGNS[limit.sign]} {written(limit.value)} ({' or '.join(map(_told, after))})"
+        return key, (limit,), clauses, " and ".join(filter(None, [" or ".join(map(_told, clauses)), bound]))
+
+
+def _sort(entries: list[Entry], key: str, direction: Direction) -> None:
+    sign = -1 if direction == "highest" else 1
+    entries.sort(key=lambda entry: (sign * entry.numbers[key], entry.name, entry.id))
+
+
+def _within(number: float | None, limit: Limit) -> bool:
+    if number is None:
+        return False
+    return {
+        "<": number < limit.value,
+        "<=": number <= limit.value,
+        ">": number > limit.value,
+        ">=": number >= limit.value,
+        "=": number == limit.value,
+    }[limit.sign]
+
+
+def _told(clause: Clause) -> str:
+    return " and ".join(term.told() for term in clause)
+
+
+def _first(ids: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))[:MAX_CITATIONS]

@@ -1,0 +1,297 @@
+"""An answered question as one document, `imagerag.answer/1`: a pure function of the thread's state."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.qa.types import AnswerOutcome, AskEnding, By, Found, Reply, SearchBy
+from imagerag.agent.types import Call, ImageRef, Scalar, assumed_cost, cost_of_calls, unsettled_cost
+
+UNFINISHED: Final = AskEnding(
+    outcome=AnswerOutcome.CANCELLED, reason="stopped before its end, or somebody is still answering it"
+)
+"""How a question stands whose process is gone."""
+
+
+class CitedSource(BaseModel):
+    """A picture that supports a part of the answer.
+
+    Attributes:
+        number: the source's number, as the answer writes it in brackets.
+        similarity: cosine with the question's words; None when something else found it, far from the nearest.
+        image_similarity: cosine with the nearest of the question's pictures, where those found it.
+        supports: what of the answer it supports, in the answerer's words.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+    id: str
+    title: str
+    similarity: float | None
+    licence: str
+    supports: str
+    image_similarity: float | None = None
+
+
+class RetrievedSource(BaseModel):
+    """A picture that was looked at for the question.
+
+    Attributes:
+        number: None when it was not accepted, and so was not shown to the answerer.
+        image_similarity: cosine with the nearest of the question's pictures; None where it is not near, or there are
+            none.
+        by: similarity to the question's words or to its picture, its metadata, or an earlier answer of the thread.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int | None
+    id: str
+    similarity: float | None
+    accepted: bool
+    by: By
+    title: str
+    caption: str
+    metadata: dict[str, Scalar]
+    tags: list[str]
+    source: str
+    author: str
+    licence: str
+    image_similarity: float | None = None
+
+
+class WithoutRetrieval(BaseModel):
+    """What the same model says without the library; `answer` is empty when it said nothing, and `reason` says why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str
+    reason: str = ""
+
+
+class AskedCall(BaseModel):
+    """One call of the model that answers: with what was retrieved, or without it, for comparison.
+
+    Attributes:
+        order: which of the question's calls it was, from 1.
+        sources: numbers of the library's pictures that it was told of, and shown where the answerer looks.
+        pictures: ids of the person's own pictures that it was shown.
+        answered: False where no answer came.
+        reused: the answer came from another run's journal, and cost nothing.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    order: int
+    retrieval: bool
+    backend: str
+    sources: list[int]
+    pictures: list[str]
+    answered: bool
+    reused: bool
+    elapsed_s: float
+    cost_usd: float | None
+
+
+class AnswerRecord(BaseModel):
+    """A question and what became of it. Images by hash, never as bytes; every text is of bounded length.
+
+    Attributes:
+        thread_id: what a follow-up question is asked under.
+        turn: which question of the thread it is, from 1.
+        new_thread: whether it began the thread, and so followed up on nothing.
+        images: the person's own pictures that the question came with; their bytes are in the blob store.
+        by: what the library was searched with: the question's pictures ("image"), its words, or both.
+        shown: ids of the person's own pictures that the answerer was shown; those of the question before it, where a
+            follow-up came with none.
+        held: whether the library holds the answer.
+        lookup: what a search of the library's metadata gave, in words; empty where none was made.
+        threshold: the cosine with the words that a picture had to reach; None when it was off, or nothing was found.
+        image_threshold: the cosine with the question's picture, likewise; None also where the library claims none.
+        notes: what was left out of the model's answer, cut, or not to be had.
+        calls: how often each model role was called; what was reused is no call.
+        asked: what the model was asked, in that order, and what it was shown each time.
+        reused: how many answers of each role came from another run's journal.
+        cost_usd: None when the price of any call is not known, and nothing was assumed for it.
+        assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
+        unsettled_usd: how much of it calls without an answer may have cost, at most: the question was stopped during
+            them.
+        next_steps: what to do now, ready to be shown.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.answer/1"] = Field(default="imagerag.answer/1", alias="schema")
+    thread_id: str
+    turn: int
+    new_thread: bool = False
+    question: str
+    images: list[ImageRef] = Field(default_factory=list)
+    by: SearchBy = "words"
+    shown: list[str] = Field(default_factory=list)
+    outcome: AnswerOutcome
+    answer: str
+    held: bool
+    reason: str = ""
+    error: str | None = None
+    citations: list[CitedSource] = Field(default_factory=list)
+    retrieved: list[RetrievedSource] = Field(default_factory=list)
+    lookup: str = ""
+    without_retrieval: WithoutRetrieval | None = None
+    library: str | None = None
+    answerer: str = ""
+    threshold: float | None = None
+    image_threshold: float | None = None
+    notes: list[str] = Field(default_factory=list)
+    calls: dict[str, int] = Field(default_factory=dict)
+    asked: list[AskedCall] = Field(default_factory=list)
+    reused: dict[str, int] = Field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    assumed_usd: float = 0.0
+    unsettled_usd: float = 0.0
+    unpriced: list[str] = Field(default_factory=list)
+    started_at: str | None = None
+    elapsed_s: float = 0.0
+    next_steps: list[str] = Field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON-able data, its schema's name first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer, and the pictures it stands on."""
+        from imagerag.agent.notebook_display import answer_html
+
+        return answer_html(self)
+
+
+def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
+    """The record of the question that a thread's state is about.
+
+    Args:
+        thread_id: the thread, as the caller named it.
+        state: the values of its newest checkpoint; a question that has not ended is told as one that was stopped.
+    """
+    ending: AskEnding = state.get("ending") or UNFINISHED
+    reply: Reply = state.get("reply") or Reply()
+    without: Reply | None = state.get("without")
+    calls: list[Call] = state.get("calls") or []
+    sources: list[Found] = state.get("sources") or []
+    numbered = {found.number: found for found in sources if found.number}
+    cost_usd = cost_of_calls(calls)
+    # One that was stopped is not among those that have ended.
+    turn = max(len(state.get("earlier") or []), state.get("asked") or 0) + (ending.outcome is AnswerOutcome.CANCELLED)
+    record = AnswerRecord(
+        thread_id=thread_id,
+        turn=turn,
+        new_thread=turn == 1,
+        question=state["question"],
+        images=list(state.get("images") or []),
+        by=state.get("by") or "words",
+        shown=[image.sha256 for image in state.get("shown") or []],
+        outcome=ending.outcome,
+        answer=reply.text,
+        held=ending.outcome is AnswerOutcome.ANSWERED,
+        reason=ending.reason,
+        error=ending.error,
+        citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
+        retrieved=[_retrieved(found) for found in sources],
+        lookup=state.get("lookup") or "",
+        without_retrieval=WithoutRetrieval(answer=without.text, reason=without.reason) if without else None,
+        library=state.get("library"),
+        answerer=state.get("answerer") or "",
+        threshold=state.get("threshold"),
+        image_threshold=state.get("image_threshold"),
+        notes=[*(state.get("notes") or []), *reply.notes],
+        calls=dict(Counter(call.role for call in calls if not call.reused)),
+        asked=_asked(state, calls, sources),
+        reused=dict(Counter(call.role for call in calls if call.reused)),
+        cost_usd=None if cost_usd is None else round(cost_usd, 12),
+        assumed_usd=round(assumed_cost(calls), 12),
+        unsettled_usd=round(unsettled_cost(calls), 12),
+        unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
+        started_at=state.get("started_at"),
+        elapsed_s=_elapsed(state.get("started_at"), ending.at),
+    )
+    return record.model_copy(update={"next_steps": next_steps(record)})
+
+
+def _asked(state: Mapping[str, Any], calls: list[Call], sources: list[Found]) -> list[AskedCall]:
+    numbers = [found.number for found in sources if found.number]
+    shown = [image.sha256 for image in state.get("shown") or []]
+    return [
+        AskedCall(
+            order=order,
+            retrieval=call.role == "answer",
+            backend=call.backend,
+            sources=numbers if call.role == "answer" else [],
+            pictures=shown,
+            answered=call.answered,
+            reused=call.reused,
+            elapsed_s=call.elapsed_s,
+            cost_usd=call.cost_usd,
+        )
+        for order, call in enumerate(calls, start=1)
+    ]
+
+
+def next_steps(record: AnswerRecord) -> list[str]:
+    """What a person or an assistant would do now."""
+    again = f"ask on with --thread {record.thread_id}"
+    library = record.library or "NAME"
+    closeness = "let less similar pictures in with --threshold off, or a lower cosine"
+    if record.images and record.by != "words" and record.image_threshold is None:
+        closeness = "say how like your picture they must be: --by image --threshold 0.9"
+    return {
+        AnswerOutcome.ANSWERED: [again],
+        AnswerOutcome.NOT_HELD: [
+            f"add pictures that show it or metadata that says it: imagerag index FILE --library {library}",
+            closeness,
+        ],
+        AnswerOutcome.UNREADABLE: ["ask again in other words, or with another model: --answerer SPEC"],
+        AnswerOutcome.REFUSED: ["change the question: asking the same again does not help"],
+        AnswerOutcome.BUDGET_EXHAUSTED: ["allow more with --max-cost-usd, --max-calls or --deadline-s"],
+        AnswerOutcome.UNAVAILABLE: ["see what is reachable: imagerag doctor; or take another model: --answerer SPEC"],
+        AnswerOutcome.FAILED: [],
+        AnswerOutcome.CANCELLED: ["ask it again"],
+    }[record.outcome]
+
+
+def _cited(found: Found, number: int, supports: str) -> CitedSource:
+    return CitedSource(
+        number=number,
+        id=found.image.sha256,
+        title=found.title,
+        similarity=found.similarity,
+        image_similarity=found.image_similarity,
+        licence=found.licence,
+        supports=supports,
+    )
+
+
+def _retrieved(found: Found) -> RetrievedSource:
+    return RetrievedSource(
+        number=found.number,
+        id=found.image.sha256,
+        similarity=found.similarity,
+        image_similarity=found.image_similarity,
+        accepted=found.number is not None,
+        by=found.by,
+        title=found.title,
+        caption=found.caption,
+        metadata=dict(found.metadata),
+        tags=list(found.tags),
+        source=found.source,
+        author=found.author,
+        licence=found.licence,
+    )
+
+
+def _elapsed(started_at: str | None, ended_at: str | None) -> float:
+    if not (started_at and ended_at):
+        return 0.0
+    return (datetime.fromisoformat(ended_at) - datetime.fromisoformat(started_at)).total_seconds()

@@ -1,0 +1,243 @@
+"""Retrieval for answering: what is similar to the question, what the metadata says, and what was just spoken of."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
+from imagerag.agent.qa.image_retrieval import Alike, alike, reaches
+from imagerag.agent.qa.metadata_query.parser import content_of
+from imagerag.agent.qa.metadata_query.query import look_up
+from imagerag.agent.qa.source_reranking import SourceOrder
+from imagerag.agent.qa.types import (
+    MAX_CITATIONS,
+    MAX_ROWS,
+    Answerer,
+    By,
+    Described,
+    Exchange,
+    Finding,
+    Found,
+    Listing,
+    SearchBy,
+)
+from imagerag.agent.retrieval.search_queries import add_nearer, search_words
+from imagerag.agent.types import Knobs
+from imagerag.formatting.messages import searched_with
+
+DEPTH: Final = 100
+"""How many of the nearest pictures are known by their similarity; `Knobs.candidates` of them can be sources for it."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was found: accepted pictures first, numbered from 1, then those that are not similar enough."""
+
+    sources: tuple[Found, ...]
+    finding: Finding | None
+    threshold: float | None
+    notes: tuple[str, ...]
+    image_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """Finds sources for one question.
+
+    A picture is accepted when its similarity to the question's words or to its pictures reaches the threshold, when a
+    look-up in the metadata of the whole library names it, or when the answer before spoke of it. A look-up is made in
+    libraries of up to `MAX_ROWS` pictures that can list them.
+
+    Attributes:
+        pictures: those that the question comes with, as every model takes them.
+        by: what is searched with.
+        order: what puts pictures that are near enough to the words into another order; None leaves them by similarity.
+    """
+
+    library: ReferenceLibrary
+    answerer: Answerer
+    knobs: Knobs
+    pictures: Sequence[bytes] = ()
+    by: SearchBy = "words"
+    order: SourceOrder | None = None
+
+    async def gather(self, question: str, earlier: Sequence[Exchange]) -> Gathered:
+        """Find sources; `earlier` are the thread's questions to the same library, oldest first."""
+        notes: list[str] = []
+        seen = await self._alike(notes)
+        rows = await self._rows(notes)
+        hits: list[Hit] = []
+        if self.by != "image":
+            hits = await self._hits(question, earlier[-1].question if earlier else None, notes)
+        # Of several libraries each picture brings the threshold of its own.
+        threshold = self._threshold() if any(hit.threshold is None for hit in hits) else None
+        similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
+        finding = await self._look_up(question, rows, earlier, similar, seen) if rows is not None else None
+        named = {row.image.sha256: row for row in rows or ()}
+        named_ids = finding.ids if finding and self.by != "image" else ()
+        similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
+        nearest = hits[: self.knobs.candidates]
+        near = [hit for hit in nearest if reaches(hit, similar[hit.image.sha256], threshold, self.knobs)]
+        if self.order is not None and near:
+            near, unread = await self.order.ordered(question, near)
+            notes += [unread] if unread else []
+        found = self._accepted(near, named, finding, earlier, similar, seen)
+        taken = {one.image.sha256 for one in found}
+        rest = [_found(hit, similar, "picture") for hit in seen.hits if hit.image.sha256 not in taken]
+        taken |= {one.image.sha256 for one in rest}
+        rest += [_found(hit, similar, "similarity") for hit in nearest if hit.image.sha256 not in taken]
+        numbered = [one.model_copy(update={"number": n}) for n, one in enumerate(found, start=1)]
+        told = [
+            one.model_copy(update={"image_similarity": seen.similar.get(one.image.sha256)})
+            for one in (*numbered, *rest)
+        ]
+        return Gathered(tuple(told), finding, threshold, tuple(notes), seen.threshold)
+
+    async def _alike(self, notes: list[str]) -> Alike:
+        if not self.pictures or self.by == "words":
+            return Alike()
+        seen = await alike(
+            self.library,
+            self.pictures,
+            knobs=self.knobs,
+            by=self.by,
+            filter=self._filter(),
+            looks=self.answerer.looks,
+        )
+        notes.extend(seen.notes)
+        return seen
+
+    def _accepted(
+        self,
+        near: Sequence[Hit],
+        rows: Mapping[str, Described],
+        finding: Finding | None,
+        earlier: Sequence[Exchange],
+        similar: Mapping[str, float],
+        seen: Alike,
+    ) -> list[Found]:
+        """Accepted pictures, the most telling first: what is like the question's own picture before all else.
+
+        A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
+        """
+        looks = self.answerer.looks
+        room = self.knobs.candidates if looks else max(self.knobs.candidates, MAX_CITATIONS)
+        spoken = [one for one in (earlier[-1].sources if earlier and looks else ()) if self._still_there(one, rows)]
+        carried = [one.model_copy(update={"number": None, "by": "earlier"}) for one in spoken[: max(1, room // 2)]]
+        looked_up = [_found(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows]
+        nearest = [_found(hit, similar, "similarity") for hit in near]
+        sure = finding is not None and (finding.clear or not looks)
+        ordered = [*carried, *looked_up, *nearest] if sure else [*carried, *nearest, *looked_up]
+        pictured = [_found(hit, similar, "picture") for hit in seen.passing]
+        first = max(1, room // 2) if ordered else room
+        ordered = [*pictured[:first], *ordered, *pictured[first:]]
+        distinct: dict[str, Found] = {}
+        for one in ordered:
+            distinct.setdefault(one.image.sha256, one)
+        return list(distinct.values())[:room]
+
+    def _still_there(self, one: Found, rows: Mapping[str, Described]) -> bool:
+        """Whether a picture is still in the library and passes this question's filters, as far as that can be told."""
+        knobs = self.knobs
+        return one.image.sha256 in rows if rows else not (knobs.where or knobs.tags or knobs.licences)
+
+    async def _rows(self, notes: list[str]) -> Sequence[Described] | None:
+        if not isinstance(self.library, Listing):
+            return None
+        rows, total = await self.library.listed(filter=self._filter(), limit=MAX_ROWS)
+        if total <= MAX_ROWS:
+            return rows
+        notes.append(
+            f"{total} pictures are too many to look the answer up in their metadata ({MAX_ROWS} at most): similarity "
+            "alone was used; narrow it with --where, --tag or --licence"
+        )
+        return None
+
+    async def _hits(self, question: str, before: str | None, notes: list[str]) -> list[Hit]:
+        """The nearest pictures, best first.
+
+        Encoders know captions, not questions: it is searched with the words that say something, too. A follow-up is
+        searched with the question before it.
+        """
+        text = self._fitting(question)
+        if len(text.split()) < len(question.split()):
+            notes.append(f"the question is longer than the encoder reads: it was searched with “{text[:200]}”")
+        hybrid = self.knobs.hybrid
+        own = () if hybrid else queries_of(self.library, question)
+        texts = list(own) or [text, *([bare] if (bare := content_of(text)) not in ("", text) else [])]
+        if own:
+            notes.append(searched_with(own))
+        if before and self.library.count_tokens(both := f"{before} {question}") <= self.library.context_length:
+            texts.append(both)
+        best: dict[str, Hit] = {}
+        places: dict[str, int] = {}
+        depth = max(DEPTH, self.knobs.candidates)
+        for one in texts:
+            found = await search_words(self.library, one, k=depth, filter=self._filter(), hybrid=hybrid)
+            add_nearer(best, found)
+            for place, hit in enumerate(found):
+                places[hit.image.sha256] = min(place, places.get(hit.image.sha256, place))
+
+        def rank(hit: Hit) -> tuple[int, float, str]:
+            """By similarity; a picture that words found, or another encoder, by its place in the lists."""
+            placed = hybrid or hit.threshold is not None
+            return places[hit.image.sha256] if placed else 0, -hit.similarity, hit.image.sha256
+
+        return sorted(best.values(), key=rank)
+
+    async def _similarities(self, question: str, ids: Sequence[str]) -> dict[str, float]:
+        """The similarity of pictures that are not among the nearest."""
+        if not ids:
+            return {}
+        only = replace(self._filter(), only=frozenset(ids))
+        hits = await self.library.search(self._fitting(question), k=len(ids), filter=only)
+        return {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
+
+    async def _look_up(
+        self,
+        question: str,
+        rows: Sequence[Described],
+        earlier: Sequence[Exchange],
+        similar: Mapping[str, float],
+        seen: Alike,
+    ) -> Finding | None:
+        """What the metadata says; of what is like the question's picture alone, where nothing else is searched with."""
+        if self.by == "image":
+            rows = [row for row in rows if row.image.sha256 in seen.ids]
+            if not rows:
+                return None
+        last = earlier[-1] if earlier else None
+        return await asyncio.to_thread(
+            look_up,
+            question,
+            rows,
+            synonyms=self.answerer.synonyms,
+            # What is like the picture comes first, by how like it is.
+            similarity={**similar, **{sha: 2 + seen.similar[sha] for sha in seen.ids}},
+            before=last.question if last else None,
+            spoken_of=[one.image.sha256 for one in last.sources] if last else (),
+            pictured=seen.ids if self.pictures and self.by != "words" else None,
+        )
+
+    def _fitting(self, text: str) -> str:
+        """As many of a text's first words as the library's encoder reads, one at least."""
+        words = text.split()
+        low, high = 1, len(words)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = self.library.count_tokens(" ".join(words[:middle])) <= self.library.context_length
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return " ".join(words[:low])
+
+    def _filter(self) -> Filter:
+        return Filter(where=self.knobs.where, tags=self.knobs.tags, licences=self.knobs.licences)
+
+    def _threshold(self) -> float | None:
+        if self.knobs.threshold == "off":
+            return None
+        return self.library.threshold if self.knobs.threshold == "auto" else self.knobs.threshold
+
+
+def _found(row: Described, similar: Mapping[str, float], by: By) -> Found:
+    return Found.of(row, similarity=similar.get(row.image.sha256), by=by)

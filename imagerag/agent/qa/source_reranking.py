@@ -1,0 +1,43 @@
+"""The order of what a question found, by a reranker: the same second look as in a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.ports import Hit, ReferenceLibrary, Reranker
+from imagerag.agent.retrieval.candidate_selection import candidates_of
+from imagerag.agent.retrieval.reranking import SecondLook
+from imagerag.agent.types import Concept, Query, Search
+
+_NO_DUPLICATES = 2.0
+"""No cosine reaches it: a question may be about pictures that are nearly the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOrder:
+    """Puts pictures that are near enough to a question into a reranker's order.
+
+    Attributes:
+        calls: through which a reranker that looks asks its model.
+    """
+
+    reranker: Reranker
+    library: ReferenceLibrary
+    calls: Calls
+
+    async def ordered(self, question: str, hits: Sequence[Hit]) -> tuple[list[Hit], str]:
+        """The pictures that fit, best first, and a note where the reranker gave no order that could be read.
+
+        Raises:
+            RefusalError, BackendError, BudgetExceededError: the model that was asked did not answer.
+        """
+        near = [replace(hit, threshold=None) for hit in hits]
+        search = Search(
+            round=0,
+            query=Query(concept=Concept(text=question), text=question, by="prompt"),
+            candidates=candidates_of(near, threshold=None, near_duplicate=_NO_DUPLICATES),
+        )
+        second = SecondLook(reranker=self.reranker, library=self.library, calls=self.calls)
+        ranked = await second.ranked(search, near, place=0)
+        by_id = {hit.image.sha256: hit for hit in hits}
+        return [by_id[c.image.sha256] for c in ranked.candidates if c.decision is None], ranked.note

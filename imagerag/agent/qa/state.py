@@ -1,0 +1,108 @@
+"""The state of an answering thread, and what a question sets in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
+
+from imagerag.agent.qa.types import AskEnding, Exchange, Finding, Found, Reply, SearchBy
+from imagerag.agent.types import Call, ImageRef
+
+
+class AskInput(TypedDict):
+    """A question. Everything that the question before it left in the thread is set anew, except `earlier`.
+
+    `images` are the person's own pictures, in the blob store; `by` says what the library is searched with, by default
+    both the pictures and the words. `library` and `answerer` are names for the record, `started_at` is an ISO 8601
+    time; each has a default.
+    """
+
+    question: str
+    images: NotRequired[list[ImageRef]]
+    by: NotRequired[SearchBy]
+    compare: NotRequired[bool]
+    library: NotRequired[str | None]
+    answerer: NotRequired[str]
+    started_at: NotRequired[str]
+
+
+class AskState(TypedDict):
+    """A thread: its current question, and those before it.
+
+    Attributes:
+        images: pictures that the question came with.
+        shown: pictures of the person's own that an answerer is shown: those, or those of the question before it.
+        image_threshold: cosine with them that a picture had to reach; None when none is claimed, or it was off.
+        sources: what was retrieved, the accepted ones numbered and first.
+        earlier: questions that have ended, oldest first; the current one joins them at its end.
+        asked: how many questions the thread has had.
+        run_key: tells this question from others that were asked without a thread.
+    """
+
+    question: str
+    images: list[ImageRef]
+    by: SearchBy
+    compare: bool
+    library: str | None
+    answerer: str
+    started_at: str
+    shown: list[ImageRef]
+    image_threshold: float | None
+    sources: list[Found]
+    finding: Finding | None
+    lookup: str
+    threshold: float | None
+    notes: list[str]
+    reply: Reply | None
+    without: Reply | None
+    ending: AskEnding | None
+    calls: list[Call]
+    earlier: list[Exchange]
+    asked: int
+    run_key: str
+
+
+class AskUpdate(TypedDict, total=False):
+    """What a node may return."""
+
+    shown: list[ImageRef]
+    image_threshold: float | None
+    sources: list[Found]
+    finding: Finding | None
+    lookup: str
+    threshold: float | None
+    notes: list[str]
+    reply: Reply | None
+    without: Reply | None
+    ending: AskEnding | None
+    calls: list[Call]
+    earlier: list[Exchange]
+    asked: int
+
+
+def question_name(state: Mapping[str, Any], thread: str) -> str:
+    """What the journal keeps a question's calls under: none of a thread's questions takes over what another called."""
+    key = str(state.get("run_key") or "")
+    return f"{thread}-{key[:12]}" if key and key != thread else thread
+
+
+def fresh(
+    question: str,
+    *,
+    compare: bool,
+    library: str | None,
+    answerer: str,
+    started_at: str,
+    images: Sequence[ImageRef] = (),
+    by: SearchBy | None = None,
+) -> AskInput:
+    """The input of a question; `by` is all that it comes with where it does not say."""
+    return AskInput(
+        question=question,
+        images=list(images),
+        by=by or ("both" if images else "words"),
+        compare=compare,
+        library=library,
+        answerer=answerer,
+        started_at=started_at,
+    )

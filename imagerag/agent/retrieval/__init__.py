@@ -1,0 +1,1 @@
+"""Choosing references: captions, candidate selection, reranking, escalation, human selection."""

@@ -1,0 +1,211 @@
+"""Which of the images that were found become references: threshold, duplicates, ledger, limit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from imagerag.agent import concept_tracker as ledgers
+from imagerag.agent.intents import Likeness, needs_likeness
+from imagerag.agent.ports import Filter, Hit
+from imagerag.agent.retrieval.reference_limits import Rooms
+from imagerag.agent.types import Candidate, Decision, ImageRef, LedgerEntry, LeftOut, Search, Subject, UsedReference
+
+FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
+
+
+def candidates_of(
+    hits: Sequence[Hit],
+    *,
+    threshold: float | None,
+    near_duplicate: float,
+    likeness: Likeness = "auto",
+    kind: str = "content",
+) -> tuple[Candidate, ...]:
+    """Hits as candidates, best first, with what can be said of each search by itself already decided.
+
+    Args:
+        hits: one search's results, best first.
+        threshold: cosine to reach, where a hit brings none of its own; None lets all pass.
+        near_duplicate: cosine between two images from which the less similar one is passed over.
+        likeness: whose very look counts.
+        kind: of the concept that is looked for.
+    """
+    decided: list[Candidate] = []
+    originals: list[Hit] = []
+    for hit in hits:
+        decision: Decision | None = None
+        if not _reaches(hit, threshold):
+            decision = "below_threshold"
+        elif any(_alike(hit, original) >= near_duplicate for original in originals):
+            decision = "near_duplicate"
+        else:
+            originals.append(hit)
+        same = needs_likeness(likeness, kind=kind, tags=hit.tags)
+        decided.append(_candidate(hit, decision, same))
+    return tuple(decided)
+
+
+def _reaches(hit: Hit, threshold: float | None) -> bool:
+    limit = _limit(hit, threshold)
+    return limit is None or hit.similarity >= limit
+
+
+def _limit(hit: Hit, threshold: float | None) -> float | None:
+    return threshold if hit.threshold is None else hit.threshold
+
+
+def _alike(hit: Hit, other: Hit) -> float:
+    """The cosine between two images; two encoders have none between them."""
+    return float(hit.vector @ other.vector) if hit.library == other.library else -1.0
+
+
+def _candidate(hit: Hit, decision: Decision | None, likeness: bool) -> Candidate:
+    return Candidate(
+        image=hit.image,
+        similarity=float(hit.similarity),
+        decision=decision,
+        likeness=likeness,
+        title=hit.title,
+        caption=hit.caption,
+        source=hit.source,
+        author=hit.author,
+        licence=hit.licence,
+        library=hit.library,
+        threshold=hit.threshold,
+    )
+
+
+def relaxed_filters(filter: Filter) -> Iterator[tuple[FilterName, Filter]]:
+    """A search's filter without one of its parts, for each part that it has; last without any."""
+    parts: dict[FilterName, Filter] = {}
+    if filter.licences:
+        parts["licences"] = replace(filter, licences=())
+    if filter.tags:
+        parts["tags"] = replace(filter, tags=())
+    if filter.where:
+        parts["where"] = replace(filter, where={})
+    if filter.exclude:
+        parts["excluded"] = replace(filter, exclude=frozenset())
+    yield from parts.items()
+    if len(parts) > 1:
+        yield "filters", Filter()
+
+
+def left_out_of(
+    by: FilterName, hits: Sequence[Hit], others: Sequence[Hit], *, threshold: float | None
+) -> LeftOut | None:
+    """What a search finds without one of its filters (`others`) beside what it finds with it; None for nothing."""
+    known = {hit.image.sha256 for hit in hits}
+    more = [hit for hit in others if hit.image.sha256 not in known]
+    if not more:
+        return None
+    closest = max(more, key=lambda hit: hit.similarity - (_limit(hit, threshold) or 0.0))
+    return LeftOut(
+        by=by,
+        found=tuple(hit.image.sha256 for hit in more),
+        passing=tuple(hit.image.sha256 for hit in more if _reaches(hit, threshold)),
+        closest=float(closest.similarity),
+        threshold=_limit(closest, threshold),
+    )
+
+
+def shortlist(
+    searches: Sequence[Search], ledger: Sequence[LedgerEntry], *, rooms: Rooms, by_hand: bool
+) -> tuple[list[Search], list[UsedReference]]:
+    """Decide every open candidate of a round's searches.
+
+    One reference per caption, in the order the concepts were named; then, while there is room, a second one for each,
+    and so on. A search with the prompt itself stands for everything that is missing.
+
+    Args:
+        searches: this round's, undecided candidates having `decision=None`.
+        by_hand: offer all that pass to a human instead of taking the best; without room there is nothing to offer.
+
+    Returns:
+        The searches, decided, and the references taken (none when they are offered instead).
+    """
+    used = [ledgers.used_for(ledger, s.query.concept, in_place=s.query.ask > 0) for s in searches]
+    taken: dict[str, tuple[int, Candidate]] = {}
+    for turn in range(0 if by_hand else rooms.turns(searches)):
+        for n, search in enumerate(searches):
+            if not rooms.left(search, taken=len(taken), turn=turn):
+                continue
+            free = (c for c in search.candidates if c.decision is None and c.image.sha256 not in used[n])
+            if found := next((c for c in free if c.image.sha256 not in taken), None):
+                taken[found.image.sha256] = n, found
+    offers = by_hand and rooms.room > 0
+    decided: list[Search] = []
+    for n, search in enumerate(searches):
+        candidates = tuple(_decided(c, n, used[n], taken, offers=offers) for c in search.candidates)
+        decided.append(search.model_copy(update={"candidates": candidates}))
+    chosen = [reference_of(c, searches[n].query.concept.text, searches[n].query.text) for n, c in taken.values()]
+    return decided, chosen
+
+
+def _decided(
+    candidate: Candidate, place: int, used: frozenset[str], taken: dict[str, tuple[int, Candidate]], *, offers: bool
+) -> Candidate:
+    sha, decision = candidate.image.sha256, candidate.decision
+    if decision is None and sha in used:
+        decision = "already_used"
+    elif decision is None and sha in taken:
+        decision = "taken" if taken[sha][0] == place else "near_duplicate"
+    elif decision is None:
+        decision = "offered" if offers else "reserve"
+    return candidate.model_copy(update={"decision": decision})
+
+
+def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand: bool = False) -> UsedReference:
+    """What a search found as a reference for `concept`."""
+    return UsedReference(
+        image=found.image,
+        likeness=found.likeness if isinstance(found, Candidate) else needs_likeness("auto", kind="", tags=found.tags),
+        choice="by_hand" if by_hand else "retrieved",
+        concept=concept,
+        caption=caption,
+        similarity=found.similarity,
+        title=found.title,
+        source=found.source,
+        author=found.author,
+        licence=found.licence,
+    )
+
+
+def edited_from(found: Hit | UsedReference, image: ImageRef) -> Subject:
+    """A library's picture as the one that is edited; whose it is stays with it.
+
+    Args:
+        image: the same, kept among the run's own.
+    """
+    return Subject(
+        image=image,
+        intent="edit",
+        name=found.title or (found.concept if isinstance(found, UsedReference) else ""),
+        title=found.title or image.sha256[:12],
+        source=found.source,
+        author=found.author,
+        licence=found.licence,
+    )
+
+
+def choose_by_hand(searches: Sequence[Search], chosen: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
+    """Carry out a human's choice among what was offered: `chosen` are SHA-256 ids, kept in the order given."""
+    offered = {
+        candidate.image.sha256: reference_of(candidate, search.query.concept.text, search.query.text, by_hand=True)
+        for search in reversed(searches)
+        for candidate in search.candidates
+        if candidate.decision == "offered"
+    }
+    wanted = [sha for sha in dict.fromkeys(chosen) if sha in offered]
+    decided = [
+        search.model_copy(update={"candidates": tuple(_settle(c, wanted) for c in search.candidates)})
+        for search in searches
+    ]
+    return decided, [offered[sha] for sha in wanted]
+
+
+def _settle(candidate: Candidate, wanted: Sequence[str]) -> Candidate:
+    if candidate.decision != "offered":
+        return candidate
+    decision: Decision = "taken" if candidate.image.sha256 in wanted else "rejected_by_hand"
+    return candidate.model_copy(update={"decision": decision})

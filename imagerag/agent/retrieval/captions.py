@@ -1,0 +1,99 @@
+"""One caption per missing concept, each short enough to be read whole by the library's encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.ports import Captions, ImagePart, Judge, ReferenceLibrary
+from imagerag.agent.types import Concept, Query, Variation, Verdict
+
+UNLIMITED: Final = 10**6
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionWriter:
+    """Writes the queries of one round.
+
+    Attributes:
+        image, verdict, subjects: the conversation the judge is in: what it looked at and what it said.
+        sha256: of the image.
+        again: how captions are asked for after others were searched with in vain.
+    """
+
+    judge: Judge
+    library: ReferenceLibrary | None
+    calls: Calls
+    prompt: str
+    image: ImagePart
+    sha256: str
+    verdict: Verdict | None
+    subjects: Sequence[ImagePart]
+    again: Variation | None = None
+
+    async def queries(self, concepts: Sequence[Concept]) -> list[Query]:
+        """A query per concept.
+
+        Captions that came with the verdict are used as they are. The judge is asked for the rest, and once more for
+        those the encoder could not read whole; what is still too long then falls back to the concept's own few words.
+        Nothing is ever cut in silence: the query's `note` says what was done.
+        """
+        captions: dict[str, str] = {c.text: c.caption for c in concepts if c.caption}
+        captions |= await self._ask([c for c in concepts if not captions.get(c.text)])
+        shorter = await self._ask([c for c in concepts if not self._fits(captions.get(c.text) or c.text)])
+        return [self._query(c, captions.get(c.text) or "", shorter.get(c.text) or "") for c in concepts]
+
+    def without(self, concepts: Sequence[Concept]) -> list[Query]:
+        """A query per concept that searches with the concept's own words, cut where the encoder reads fewer."""
+        cut = [self._query(concept, concept.text, "") for concept in concepts]
+        return [query.model_copy(update={"by": "concept"}) for query in cut]
+
+    async def _ask(self, concepts: Sequence[Concept]) -> dict[str, str]:
+        if not concepts:
+            return {}
+        limit = self.library.context_length if self.library else UNLIMITED
+        content = {
+            "prompt": self.prompt,
+            "image": self.sha256,
+            "verdict": self.verdict.model_dump(mode="json") if self.verdict else None,
+            "concepts": [concept.model_dump() for concept in concepts],
+            "max_tokens": limit,
+        }
+        try:
+            answer = await self.calls.make_readable(
+                "judge.captions",
+                self.judge.identity,
+                Captions,
+                content,
+                lambda variation: self.judge.captions(
+                    self.prompt,
+                    concepts,
+                    max_tokens=limit,
+                    variation=variation,
+                    image=self.image,
+                    verdict=self.verdict,
+                    subjects=self.subjects,
+                ),
+                self.again,
+            )
+        except JudgeReplyError:
+            return {}
+        return {concept.text: caption.strip() for concept, caption in zip(concepts, answer.captions, strict=False)}
+
+    def _fits(self, text: str) -> bool:
+        return self.library is None or self.library.count_tokens(text) <= self.library.context_length
+
+    def _query(self, concept: Concept, caption: str, shorter: str) -> Query:
+        if caption and self._fits(caption):
+            return Query(concept=concept, text=caption)
+        if shorter and self._fits(shorter):
+            return Query(concept=concept, text=shorter, note="shortened by the judge to fit the encoder")
+        note = "the caption was longer than the encoder reads" if caption else "the judge wrote no caption"
+        if self._fits(concept.text):
+            return Query(concept=concept, text=concept.text, note=f"{note}: searched with the concept's own words")
+        words = concept.text.split()
+        while len(words) > 1 and not self._fits(" ".join(words)):
+            words.pop()
+        cut = f"{note}, and so was the concept: cut to its first words"
+        return Query(concept=concept, text=" ".join(words), note=cut)

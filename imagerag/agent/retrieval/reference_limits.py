@@ -1,0 +1,59 @@
+"""How many references a round may draw with: what the generator takes, the judge can be shown, and the user wants."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imagerag.agent.outcomes import missing_words
+from imagerag.agent.ports import images_at_most
+from imagerag.agent.state import RunState, newest
+from imagerag.agent.types import Search
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """The limits of a round, whatever it searches with.
+
+    Attributes:
+        room: how many references the generator still takes.
+        each: references for one missing concept.
+        missing: how many concepts are missing: a search with the prompt itself stands for all of them, and takes no
+            more than searches for each of them would.
+        shown: how many references the judge can be shown; None is any number. Only what is taken beyond the first
+            reference of a concept has to fit: without a first one there is nothing to judge.
+    """
+
+    room: int
+    each: int = 1
+    missing: int = 1
+    shown: int | None = None
+
+    def of(self, search: Search) -> int:
+        """References that one search may give."""
+        return self.each * self._stands_for(search)
+
+    def turns(self, searches: Sequence[Search]) -> int:
+        """How often the searches give one reference after the other."""
+        return max(map(self.of, searches), default=0)
+
+    def left(self, search: Search, *, taken: int, turn: int) -> bool:
+        """Whether a search may give another reference in its turn, from 0, after `taken` of all searches."""
+        if taken >= self.room or turn >= self.of(search):
+            return False
+        return turn < self._stands_for(search) or self.shown is None or taken < self.shown
+
+    def _stands_for(self, search: Search) -> int:
+        return self.missing if search.query.by == "prompt" else 1
+
+
+def missing_count(state: RunState) -> int:
+    """How many concepts are missing from the newest attempt, as far as was named; 1 where nothing was."""
+    attempt = newest(state)
+    verdict = attempt.verdict if attempt else None
+    named = verdict.missing if verdict else ()
+    return max(1, len(named) or len(missing_words(verdict, state)))
+
+
+def shown_at_most(judge: object, always_sent: int) -> int | None:
+    """References that a judge can be shown beside the judged picture and what is always sent; None is any number."""
+    most = images_at_most(judge)
+    return None if most is None else max(0, most - 1 - always_sent)

@@ -1,0 +1,82 @@
+"""A second look at what a search found, by a reranker: of what reaches the threshold, the best first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.ports import Hit, ImagePart, Ranking, ReferenceLibrary, Reranker
+from imagerag.agent.types import Candidate, Decision, Search
+
+LOOKED_AT: Final = 8
+"""Searches of one round that a model is asked about; what a run can come to has an end, however much is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondLook:
+    """Ranks the candidates of one search.
+
+    Attributes:
+        calls: through which a reranker that looks asks its model.
+    """
+
+    reranker: Reranker
+    library: ReferenceLibrary
+    calls: Calls
+
+    async def ranked(self, search: Search, hits: Sequence[Hit], *, place: int) -> Search:
+        """The search with its open candidates in the reranker's order, those it left out rejected.
+
+        An answer that cannot be read changes nothing, and the search's note says so.
+
+        Args:
+            hits: what the candidates were made of, in their order.
+            place: which of the round's searches it is, from 0.
+
+        Raises:
+            RefusalError, BackendError, BudgetExceededError: the model that was asked did not answer.
+        """
+        found = [index for index, candidate in enumerate(search.candidates) if candidate.decision is None]
+        if not found:
+            return search
+        if self.reranker.looks and place >= LOOKED_AT:
+            return search.model_copy(update={"note": f"not reranked: only {LOOKED_AT} searches of a round are"})
+        try:
+            ranking = await self._ask(search, [hits[index] for index in found])
+        except JudgeReplyError as unread:
+            why = f"{self.reranker.identity} gave no order that could be read, so it is that of the search: {unread}"
+            return search.model_copy(update={"note": why})
+        order = [found[index] for index in dict.fromkeys(ranking.order) if 0 <= index < len(found)]
+        rejected = [index for index in found if index not in order]
+        others = [candidate for candidate in search.candidates if candidate.decision is not None]
+        candidates = (
+            *(search.candidates[index] for index in order),
+            *(_decided(search.candidates[index], "rejected_by_reranker") for index in rejected),
+            *others,
+        )
+        return search.model_copy(update={"candidates": candidates, "reranker": self.reranker.identity})
+
+    async def _ask(self, search: Search, hits: Sequence[Hit]) -> Ranking:
+        text = search.query.text
+        if not self.reranker.looks:
+            return await self.reranker.rerank(text, hits, ())
+
+        async def ask() -> Ranking:
+            return await self.reranker.rerank(text, hits, [await self._part(hit) for hit in hits])
+
+        content = {
+            "prompt": text,
+            "images": [["candidate", hit.image.sha256, hit.caption] for hit in hits],
+            # Another round that finds the same is another call: a search does not know what the run asked before.
+            "round": search.round,
+        }
+        return await self.calls.make("rerank", self.reranker.identity, Ranking, content, ask)
+
+    async def _part(self, hit: Hit) -> ImagePart:
+        data, media_type = await self.library.for_models(hit.image.sha256)
+        return ImagePart(data=data, media_type=media_type, caption=hit.caption)
+
+
+def _decided(candidate: Candidate, decision: Decision) -> Candidate:
+    return candidate.model_copy(update={"decision": decision})

@@ -1,0 +1,227 @@
+"""A run as one document, `imagerag.run/1`: a pure function of its final state."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from math import fsum
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.next_steps import next_steps
+from imagerag.agent.outcomes import best_attempts, missing_words
+from imagerag.agent.types import (
+    Attempt,
+    Call,
+    Cause,
+    Ending,
+    ImageRef,
+    LedgerEntry,
+    Lineage,
+    Outcome,
+    Requirement,
+    Search,
+    Setup,
+    UsedReference,
+    assumed_cost,
+    cost_of_calls,
+    unsettled_cost,
+)
+
+Status = Literal["running", "interrupted", "ended"]
+
+_BY_JUDGEMENT: Final = frozenset({Outcome.ALIGNED, Outcome.BEST_EFFORT, Outcome.NO_USABLE_REFERENCE})
+"""The outcomes that a judge's verdict on the prompt led to."""
+
+
+class RecordedImage(ImageRef):
+    """The picture a run gives back, and where its file is (None where only the hash is known)."""
+
+    path: str | None = None
+
+
+class RunRecord(BaseModel):
+    """What a run did, from the prompt to the outcome. Images by hash and path, never as bytes.
+
+    Attributes:
+        status: "running" also covers a run whose process was killed; `imagerag resume` continues it.
+        outcome: None until the run has ended.
+        causes: why there was no usable reference, what is most worth changing first.
+        image: the best attempt's.
+        unresolved: what the best attempt still lacks, in few words.
+        references: what the best attempt was drawn with.
+        calls: how often a model was asked in each role, every vote of a judge counted; what was reused is no call.
+        reused: how many answers of each role came from another run's journal, every vote counted.
+        cost_usd: None when the price of any call is not known, and nothing was assumed for it.
+        assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
+        unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them.
+        unpriced: the backends whose calls cost nobody knows how much.
+        next_steps: what to do now, ready to be shown.
+        continues: the run it started from, when it did.
+        excluded: library images it was told never to use, by SHA-256; `pinned` those it was told to send every time.
+        warnings: what was likely to go wrong before the run began, and what to type instead.
+        question: what the run waits to be told, while it is interrupted.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.run/1"] = Field(default="imagerag.run/1", alias="schema")
+    run_id: str
+    status: Status
+    prompt: str
+    outcome: Outcome | None
+    reason: str = ""
+    error: str | None = None
+    causes: list[Cause] = Field(default_factory=list)
+    image: RecordedImage | None = None
+    best_attempt: int | None = None
+    attempts: list[Attempt] = Field(default_factory=list)
+    requirements: list[Requirement] = Field(default_factory=list)
+    concepts: list[LedgerEntry] = Field(default_factory=list)
+    searches: list[Search] = Field(default_factory=list)
+    unresolved: list[str] = Field(default_factory=list)
+    references: list[UsedReference] = Field(default_factory=list)
+    calls: dict[str, int] = Field(default_factory=dict)
+    reused: dict[str, int] = Field(default_factory=dict)
+    call_log: list[Call] = Field(default_factory=list)
+    cost_usd: float | None = 0.0
+    assumed_usd: float = 0.0
+    unsettled_usd: float = 0.0
+    unpriced: list[str] = Field(default_factory=list)
+    started_at: str | None = None
+    elapsed_s: float = 0.0
+    setup: Setup | None = None
+    continues: Lineage | None = None
+    excluded: list[str] = Field(default_factory=list)
+    pinned: list[UsedReference] = Field(default_factory=list)
+    next_steps: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    question: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON-able data, its schema's name first."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture, how the run ended, and why."""
+        from imagerag.agent.notebook_display import run_html
+
+        return run_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture, for what shows no HTML."""
+        from imagerag.agent.notebook_display import run_png
+
+        return run_png(self)
+
+    def canonical(self) -> "RunRecord":
+        """The same run without what names it, dates it, or says who paid for it, and without calls that were lost.
+
+        A replay in which nothing was changed has the canonical record of the run it does again.
+        """
+        calls = [call.canonical() for call in self.call_log if call.answered]
+        plain = self.model_copy(
+            update={
+                "run_id": "run",
+                "started_at": None,
+                "elapsed_s": 0.0,
+                "continues": None,
+                "setup": self.setup.canonical() if self.setup else None,
+                "call_log": calls,
+                "calls": _asked(calls),
+                "reused": {},
+                "cost_usd": 0.0,
+                "assumed_usd": 0.0,
+                "unsettled_usd": 0.0,
+                "unpriced": [],
+            }
+        )
+        return plain.model_copy(update={"next_steps": next_steps(plain)})
+
+
+def run_record(
+    run_id: str, state: Mapping[str, Any], *, path: str | None = None, question: dict[str, Any] | None = None
+) -> RunRecord:
+    """The record of a run in `state`.
+
+    Args:
+        run_id: the LangGraph thread id.
+        state: the values of the run's newest checkpoint.
+        path: the file that holds the best image, where there is one.
+        question: what the run waits to be told, when it is interrupted.
+    """
+    ending: Ending | None = state.get("ending")
+    attempts: list[Attempt] = list(state.get("attempts") or [])
+    best = _best(state.get("best"), attempts)
+    calls: list[Call] = list(state.get("calls") or [])
+    record = RunRecord(
+        run_id=run_id,
+        status="ended" if ending else "interrupted" if question else "running",
+        prompt=_prompt_of(state, ending),
+        outcome=ending.outcome if ending else None,
+        reason=ending.reason if ending else "",
+        error=ending.error if ending else None,
+        causes=list(ending.causes) if ending else [],
+        image=RecordedImage(**best.image.model_dump(), path=path) if best else None,
+        best_attempt=best.index if best else None,
+        attempts=attempts,
+        requirements=state.get("requirements") or [],
+        concepts=state.get("ledger") or [],
+        searches=state.get("searches") or [],
+        unresolved=missing_words(best.verdict) if best else [],
+        references=list(best.references) if best else [],
+        calls=_asked(calls),
+        reused=_asked(calls, reused=True),
+        call_log=calls,
+        cost_usd=_rounded(cost_of_calls(calls)),
+        assumed_usd=round(assumed_cost(calls), 12),
+        unsettled_usd=round(unsettled_cost(calls), 12),
+        unpriced=sorted({call.backend for call in calls if _unpriced(call)}),
+        started_at=state.get("started_at"),
+        elapsed_s=_elapsed(state.get("started_at"), ending, calls),
+        setup=state.get("setup"),
+        continues=state.get("continues"),
+        excluded=state.get("excluded") or [],
+        pinned=state.get("pinned") or [],
+        warnings=state.get("warnings") or [],
+        question=question,
+    )
+    return record.model_copy(update={"next_steps": next_steps(record)})
+
+
+def _prompt_of(state: Mapping[str, Any], ending: Ending | None) -> str:
+    """The words that the run was made for: others may have been written into its thread after it ended."""
+    judged = state.get("judged_prompt")
+    return str(judged if judged and ending and ending.outcome in _BY_JUDGEMENT else state.get("prompt", ""))
+
+
+def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
+    if index is not None and index < len(attempts):
+        return attempts[index]
+    best = best_attempts(attempts)
+    return best[0] if best else None
+
+
+def _unpriced(call: Call) -> bool:
+    """Whether nobody knows what a call cost, nor, where it has no answer, what it can have cost at most."""
+    return call.counts and call.cost_usd is None and not (call.unsettled and call.most_usd is not None)
+
+
+def _asked(calls: list[Call], *, reused: bool = False) -> dict[str, int]:
+    """Requests by role: those that were made, or those whose answers were reused instead."""
+    asked: Counter[str] = Counter()
+    for call in calls:
+        if call.reused == reused:
+            asked[call.role] += call.requests
+    return dict(+asked)
+
+
+def _rounded(usd: float | None) -> float | None:
+    # Twelve digits: what a sum of fractions leaves behind is not part of the price.
+    return None if usd is None else round(usd, 12)
+
+
+def _elapsed(started_at: str | None, ending: Ending | None, calls: list[Call]) -> float:
+    if started_at and ending and ending.at:
+        return (datetime.fromisoformat(ending.at) - datetime.fromisoformat(started_at)).total_seconds()
+    return fsum(call.elapsed_s for call in calls)

@@ -1,0 +1,89 @@
+"""What an error is told as: one line, and what to do instead, in terms of the tools."""
+
+import re
+from typing import Final
+
+from imagerag.agent.errors import (
+    BackendError,
+    ImageRAGError,
+    LibraryError,
+    MissingExtraError,
+    SpecError,
+    UnknownRunError,
+)
+from imagerag.formatting.markdown import line
+
+FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
+"""What only the person at the machine can mend; the command that mends it is part of the message."""
+
+_COMMAND: Final = re.compile(r"`?\bimagerag [a-z]+\b")
+
+
+def tell_error(error: Exception) -> str:
+    """Why nothing was done, in one line, and what to do instead."""
+    said = line(str(error) or type(error).__name__, 600)
+    if isinstance(error, FOR_THE_USER):
+        return f"not done: {said} (The user has to mend this: tell them, in these words.)"
+    if isinstance(error, UnknownRunError):
+        return f"not done: {without_command(said)}. Run ids are in the answers of generate_image and continue_run."
+    if isinstance(error, ImageRAGError):
+        return f"not done: {without_command(said)}."
+    return f"not done: unexpected {type(error).__name__}: {line(str(error), 300)}. Try once more, then tell the user."
+
+
+def without_command(said: str) -> str:
+    """A message without the clauses that tell a person what to type: an assistant has no command line."""
+    while command := _COMMAND.search(_blanked(said)):
+        plain = _blanked(said)
+        opened = _open_bracket(plain[: command.start()])
+        if opened is not None:
+            start, end = opened, _closing(plain, command.end())
+        else:
+            start = max((found.end() for found in _MARK.finditer(plain, 0, command.start())), default=0)
+            after = _MARK.search(plain, command.end())
+            end = after.start() if after else len(said)
+        kept = _lead(said[start : command.start()])
+        rest = said[end:].lstrip(" .;,") if start == 0 and not kept else said[end:]
+        before = said[:start] if kept else _MARKS_LEFT.sub("", said[:start])
+        said = f"{before}{kept}{rest}"
+    return said.rstrip(" .:;,(")
+
+
+_QUOTED: Final = re.compile(r"“[^”]*”|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
+_MARK: Final = re.compile(r"[.;] |, or ")
+_MARKS_LEFT: Final = re.compile(r"(?:, or |[ .;,])+$")
+_JOINT: Final = re.compile(r"[\s,(]*\b(?:or|and|with|see|to|from|by|of|in|run|type|use)$")
+
+
+def _blanked(said: str) -> str:
+    """The same, of the same length, without what is quoted: marks in a name end no clause."""
+    return _QUOTED.sub(lambda found: "_" * len(found[0]), said)
+
+
+def _open_bracket(before: str) -> int | None:
+    """Where the bracket around a command opens, from the space before it."""
+    depth = 0
+    for at in range(len(before) - 1, -1, -1):
+        depth += (before[at] == ")") - (before[at] == "(")
+        if depth < 0:
+            return at - 1 if at and before[at - 1] == " " else at
+    return None
+
+
+def _closing(said: str, at: int) -> int:
+    """Behind the bracket that closes what is open at a place."""
+    depth = 1
+    for place in range(at, len(said)):
+        depth += (said[place] == "(") - (said[place] == ")")
+        if not depth:
+            return place + 1
+    return len(said)
+
+
+def _lead(before: str) -> str:
+    """What a clause says before its command: what is wrong, where that is followed by a colon, else nothing."""
+    said, colon, way = before.rpartition(": ")
+    if not colon:
+        return ""
+    way = _JOINT.sub("", way.rstrip()).rstrip(" ,")
+    return f"{said}: {way}" if way else said

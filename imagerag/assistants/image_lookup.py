@@ -1,0 +1,102 @@
+"""Where the pictures that an assistant names are: among those of runs, in a library, or in a file it may hand in."""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import BlobError
+from imagerag.files.access_policy import InputPolicy
+from imagerag.files.export import SUFFIXES
+from imagerag.store.images.blob_store import write_atomically
+
+if TYPE_CHECKING:
+    from imagerag.client.client import ImageRAG
+
+_IMAGE: Final = re.compile(r"(?:image://)?([0-9a-f]{64})|image://([0-9a-f]{6,63})", re.IGNORECASE)
+_REMEMBERED: Final = 10_000
+
+
+class Pictures:
+    """Finds pictures by `image://SHA256` or by what the input policy reads.
+
+    Args:
+        rag: where runs and libraries are.
+        inputs: which files and addresses may be read.
+    """
+
+    def __init__(self, rag: "ImageRAG", inputs: InputPolicy) -> None:
+        self._rag, self._inputs = rag, inputs
+        self._shelf: OrderedDict[str, str] = OrderedDict()
+
+    def remember(self, ids: Iterable[str], library: str) -> None:
+        """Note which library the ids were told from, so that a later request need not say it."""
+        for sha256 in ids:
+            self._shelf[sha256] = library
+            self._shelf.move_to_end(sha256)
+        while len(self._shelf) > _REMEMBERED:
+            self._shelf.popitem(last=False)
+
+    async def read(self, source: str, library: str | None = None) -> bytes:
+        """The bytes of a picture that was named by its id, a path or an address.
+
+        Raises:
+            UsageError: it may not be read, or is no picture.
+            BlobError: no picture has that id.
+        """
+        named = _IMAGE.fullmatch(source.strip())
+        return await self.get((named[1] or named[2]).lower(), library) if named else await self._inputs.read(source)
+
+    async def get(self, sha256: str, library: str | None = None) -> bytes:
+        """The bytes of a picture of a run or of a library, verified against the hash.
+
+        Args:
+            library: where else to look than among the pictures of runs; when None, the library it was told from, then
+                the usual one.
+
+        Raises:
+            BlobError: no picture has that id.
+            UnknownLibraryError: there is no such library.
+        """
+        sha256 = sha256 if len(sha256) == 64 else await asyncio.to_thread(self._whole, sha256)
+        with suppress(BlobError):
+            return await self._rag.image_bytes(sha256)
+        name = library or self._shelf.get(sha256) or self._rag.settings.library
+        if name:
+            with suppress(BlobError):
+                return await (await self._rag.wiring.library(name)).image_bytes(sha256)
+        raise BlobError(
+            f"there is no picture image://{sha256}: give an id from an earlier answer, and its library if it is of one"
+        )
+
+    def path(self, sha256: str, media_type: str) -> str | None:
+        """The file of a run's picture, where there is one: under a name that says what it is, so that it opens."""
+        blob = self._rag.wiring.blobs.path(sha256)
+        if not blob.exists():
+            return None
+        named = self._rag.wiring.home.root / "pictures" / f"{sha256[:16]}{SUFFIXES.get(media_type, '')}"
+        if not named.exists():
+            try:
+                named.parent.mkdir(parents=True, exist_ok=True)
+                named.hardlink_to(blob)
+            except FileExistsError:  # another run told of it at the same time
+                pass
+            except OSError:  # a file system without links
+                write_atomically(named, blob.read_bytes())
+        return str(named)
+
+    def _whole(self, start: str) -> str:
+        """The one id that begins so.
+
+        Raises:
+            BlobError: none does, or several.
+        """
+        found = {sha256 for sha256 in self._shelf if sha256.startswith(start)}
+        folder = self._rag.wiring.blobs.root / start[:2]
+        found |= {start[:2] + file.name for file in folder.glob(f"{start[2:]}*") if len(file.name) == 62}
+        if len(found) != 1:
+            many = f"{len(found)} pictures begin" if found else "no picture of an earlier answer begins"
+            raise BlobError(f"{many} with image://{start}: give its whole id, as the answer named it")
+        return found.pop()

@@ -1,0 +1,79 @@
+"""What a search, an answer and a look are told as, within the same ceiling."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from imagerag.agent.qa.types import AnswerOutcome
+from imagerag.assistants.run_text import FOREIGN, cost_words, named
+from imagerag.assistants.tool_outputs import AnswerReport, Picture, ReferenceReport, SearchReport
+from imagerag.formatting import labels
+from imagerag.formatting.markdown import fitted, line, quoted
+from imagerag.formatting.numbers import cosine, counted, model_calls
+
+
+def tell_search(found: SearchReport) -> str:
+    """The hits of a search, best first, and what to do with them."""
+    if not found.hits:
+        return (
+            f"Nothing found in library {quoted(found.library, 60)}: it is empty, or the filters leave nothing.\n"
+            "Next: search with fewer filters, or tell the user that the library has no such picture."
+        )
+    means = "the same thing from" if found.by == "picture" else "a run uses by itself what reaches"
+    limit = "" if found.threshold is None else f"; {means} {cosine(found.threshold)}"
+    if found.by == "picture" and found.threshold is None:
+        limit = "; no threshold between pictures is known here"
+    of = f"{counted(len(found.hits), 'picture')} of library {quoted(found.library, 60)}"
+    head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
+    if note := line(found.note, 200):
+        head.append(f"Note: {note}")
+    tail = ["Next: view_image to look at one; continue_run(run_id, use=[id]) to draw with it."]
+    return fitted(head, [_hit(hit, room=62 if len(found.hits) <= 8 else 34) for hit in found.hits], tail, more="more")
+
+
+def _hit(hit: ReferenceReport, *, room: int) -> str:
+    mark = {True: " passes", False: f" {labels.decision('below_threshold').name}", None: ""}[hit.accepted]
+    similarity = cosine(hit.similarity or 0)
+    return f" {hit.number}. {hit.uri} {similarity}{mark} {named(hit.title or hit.caption, hit.licence, room=room)}"
+
+
+NEXT: Final[Mapping[AnswerOutcome, str]] = {
+    AnswerOutcome.ANSWERED: "for a follow-up question pass thread.",
+    AnswerOutcome.NOT_HELD: "say so to the user and do not guess; other words, passed with thread, may find more.",
+    AnswerOutcome.UNREADABLE: "ask once more, in other words.",
+    AnswerOutcome.REFUSED: "tell the user; do not ask the same.",
+    AnswerOutcome.BUDGET_EXHAUSTED: "tell the user.",
+    AnswerOutcome.UNAVAILABLE: "tell the user; later may work.",
+    AnswerOutcome.FAILED: "try once more, then tell the user the reason.",
+    AnswerOutcome.CANCELLED: "ask again if the user still wants to know.",
+}
+"""What to do now, after each outcome of a question."""
+
+
+def tell_answer(found: AnswerReport) -> str:
+    """An answer with what supports it; that the pictures do not hold it is said first."""
+    head = [f"{found.outcome}: {labels.label(labels.ANSWERS, found.outcome).meaning}."]
+    if found.answer:
+        head.append(f"Answer: {quoted(found.answer, 800)}")
+    if found.reason and found.reason != found.answer:
+        head.append(f"Reason: {quoted(found.reason, 200)}")
+    if found.without_library is not None:
+        head.append(f"Without the library the model says: {quoted(found.without_library, 250)}")
+    if found.citations:
+        head.append(f"Supported by ({FOREIGN}):")
+    spent = cost_words(found.cost_usd, found.unpriced, found.assumed_usd, found.unsettled_usd)
+    cost = f"Cost: {spent} ({model_calls(found.calls, found.reused)})"
+    tail = [cost, f"thread: {found.thread_id}", f"Next: {NEXT[found.outcome]}"]
+    return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
+
+
+def _cited(cited: ReferenceReport) -> str:
+    what = f" for {quoted(cited.supports, 80)}" if cited.supports else ""
+    return f" [{cited.number}] {cited.uri}{what}: {named(cited.title, cited.licence)}"
+
+
+def tell_picture(picture: Picture) -> str:
+    """A picture by its id, size and file."""
+    lines = [f"{picture.uri}, {picture.width}x{picture.height}, {line(picture.media_type, 40)}"]
+    if picture.path and picture.path == line(picture.path, 1_000):
+        lines.append(f"File: {picture.path}")
+    return "\n".join(lines)

@@ -1,0 +1,369 @@
+"""What each tool is asked with. The descriptions are read by a model: when to use which, and what is bounded."""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from imagerag.agent.qa.types import MAX_PICTURES
+from imagerag.formatting.markdown import line
+from imagerag.formatting.messages import wrong
+from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, storable
+
+MAX_HITS: Final = 10
+"""Of a search: so many fit into one answer, each with its whole id."""
+
+MAX_SIDE: Final = 1024
+"""Pixels, of a picture that is looked at."""
+
+
+def _storable(text: object) -> object:
+    if isinstance(text, str) and not storable(text):
+        raise ValueError("it holds a NUL byte or half a character (a lone surrogate)")
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+def _size(text: object) -> object:
+    """A size in pixels as it may be written; None where the choice is left to the generator."""
+    if not isinstance(text, str):
+        return text
+    plain = re.sub(r"\s*[x×*]\s*", "x", text.strip().lower())
+    return None if plain in ("auto", "default") else plain
+
+
+def _pairs(given: object) -> object:
+    """Metadata that was written as texts `key=value`, or as an object, in which numbers are the texts they are."""
+    if isinstance(given, Mapping):
+        return {key: str(value) if _is_number(value) else value for key, value in given.items()}
+    if not isinstance(given, list | tuple):
+        return given
+    if wrong := [text for text in given if not isinstance(text, str) or "=" not in text]:
+        raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
+    return {key.strip(): value.strip() for key, _, value in (str(text).partition("=") for text in given)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _image_id(text: object) -> object:
+    """`image://SHA256` or the bare id, as the bare id; numbers as text."""
+    return str(text).strip().lower().removeprefix("image://") if isinstance(text, str | int) else text
+
+
+_RUN_ID: Final = r"^[A-Za-z0-9_-]+$"
+_IMAGE_ID: Final = r"^[0-9a-f]{6,64}$"
+_PICK: Final = r"^([0-9]{1,3}|[0-9a-f]{6,64})$"
+_SIZE: Final = r"^[0-9]{2,4}x[0-9]{2,4}$"
+_SHAPES: Final = {
+    _RUN_ID: "a run id is letters, digits, - and _, as an earlier answer gave it",
+    _IMAGE_ID: "give image:// and the digits (0-9, a-f) of an earlier answer, at least the first six",
+    _PICK: "give the number of a reference, or its image:// id",
+    _SIZE: "give WIDTHxHEIGHT in pixels, for instance 1024x1024",
+}
+"""What to say where a text has not the form that is needed."""
+
+Text = BeforeValidator(_storable)
+Said = AfterValidator(_said)
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), Said, Text]
+Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION), Said, Text]
+Name = Annotated[str, Field(min_length=1, max_length=200), Said, Text]
+Label = Annotated[str, Field(max_length=200), Text]
+Source = Annotated[str, Field(min_length=1, max_length=4_096), Said, Text]
+RunId = Annotated[str, Field(min_length=4, max_length=100, pattern=_RUN_ID), Text, WithJsonSchema({"type": "string"})]
+ImageId = Annotated[
+    str, Field(pattern=_IMAGE_ID), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})
+]
+Pick = Annotated[str, Field(pattern=_PICK), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})]
+Picks = Annotated[tuple[Pick, ...], Field(max_length=16)]
+
+Library = Annotated[Name | None, Field(description="Which library. Leave out for the usual one.")]
+Where = Annotated[
+    dict[Name, Name],
+    BeforeValidator(_pairs),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),  # an object with free keys has no strict form
+    Field(max_length=16, description='Metadata a reference must have, as key=value: ["category=shoes"].'),
+]
+Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
+Licences = Annotated[
+    tuple[Name, ...],
+    Field(max_length=16, description='Licences a reference may have, for instance ["CC0-1.0"]. Empty allows all.'),
+]
+MaxCost = Annotated[
+    float | None,
+    Field(ge=0, allow_inf_nan=False, description="US dollars at most. 0 allows only what is free."),
+]
+MaxCalls = Annotated[int | None, Field(ge=1, description="Model calls at most.")]
+Deadline = Annotated[
+    float | None,
+    Field(gt=0, allow_inf_nan=False, description="Seconds at most; what there is by then comes back."),
+]
+
+
+_LISTS: Final = frozenset({"choose", "images", "keep", "licences", "subjects", "tags", "use", "where", "without"})
+
+
+def _unpacked(value: object) -> object:
+    """A list or an object, where it came as JSON text or as its only entry."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    single = (isinstance(value, str | int) and not isinstance(value, bool)) or (
+        isinstance(value, Mapping) and "image" in value
+    )
+    return [value] if single else value
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
+
+
+def _no_switch(value: object) -> object:
+    """True and false as words: as 1 and 0 they would pass for numbers."""
+    return str(value) if isinstance(value, bool) else value
+
+
+class Request(BaseModel):
+    """Base of what tools are asked with: frozen, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_models_send_it(cls, given: object) -> object:
+        """Null and empty texts mean "not given", for arguments that there are not too: nothing was asked with them.
+        Lists may come as JSON text or as their only entry; true and false are no numbers."""
+        if not isinstance(given, Mapping):
+            return given
+        needed = {name for name, field in cls.model_fields.items() if field.is_required()}
+        numbers = {name for name, field in cls.model_fields.items() if {int, float} & set(_kinds(field.annotation))}
+        return {
+            name: _unpacked(value) if name in _LISTS else _no_switch(value) if name in numbers else value
+            for name, value in given.items()
+            if not (name not in needed and (value is None or (isinstance(value, str) and not value.strip())))
+        }
+
+
+class SubjectImage(Request):
+    """One of the user's own pictures that is to be in the result."""
+
+    image: Source = Field(description="A file path, or image://SHA256.")
+    name: Label = Field(default="", description="What the prompt calls it.")
+
+
+class GenerateImage(Request):
+    """Arguments of `generate_image`."""
+
+    prompt: Prompt = Field(
+        description="Everything that is to be in the picture, content and style, in plain words. The picture is judged "
+        "against exactly this text."
+    )
+    library: Library = None
+    initial_image: Source | None = Field(
+        default=None,
+        description="A picture to judge and improve instead of drawing the first: a file path, or image://SHA256.",
+    )
+    subjects: tuple[SubjectImage, ...] = Field(
+        default=(), max_length=8, description="The user's own pictures that are to be in the result."
+    )
+    edit: Source | None = Field(default=None, description="Instead of subjects: the picture that the prompt changes.")
+    max_rounds: int = Field(default=3, ge=0, le=20, description="Redrawings at most. 0 draws once.")
+    max_references: int | None = Field(default=None, ge=1, le=16, description="Pictures sent with the prompt at most.")
+    references_per_concept: int | None = Field(
+        default=None, ge=1, le=16, description="Pictures for each missing thing at most, usually 1."
+    )
+    select: bool = Field(
+        default=False,
+        description="Stop when references are found and let the user choose; answer with continue_run(choose=...).",
+    )
+    start: Literal["draft", "retrieve"] = Field(
+        default="draft",
+        description="'draft' draws first; 'retrieve' looks for references first (for scenes, mixes or variants of the "
+        "user's own products).",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
+    size: Annotated[str | None, BeforeValidator(_size), WithJsonSchema({"type": "string"})] = Field(
+        default=None, pattern=_SIZE, description="WIDTHxHEIGHT in pixels, or auto."
+    )
+    where: Where = Field(default_factory=dict)
+    tags: Tags = ()
+    licences: Licences = ()
+    max_calls: MaxCalls = None
+    max_cost_usd: MaxCost = None
+    deadline_s: Deadline = None
+
+
+class ListLibraries(Request):
+    """Arguments of `list_libraries`."""
+
+    library: Annotated[Name | None, Field(description="Only this one.")] = None
+
+
+class SearchReferences(Request):
+    """Arguments of `search_references`."""
+
+    query: Prompt | None = Field(
+        default=None, description="What the picture shows, as one would caption it. Give this or image."
+    )
+    image: Source | None = Field(default=None, description="Instead: a file path, or image://SHA256.")
+    library: Library = None
+    k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many pictures.")
+    where: Where = Field(default_factory=dict)
+    tags: Tags = ()
+    licences: Licences = ()
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.query is None) == (self.image is None):
+            raise ValueError("give query (words) or image, one of them")
+        return self
+
+
+class ContinueRun(Request):
+    """Arguments of `continue_run`."""
+
+    run_id: RunId = Field(description="The run, as the earlier answer named it.")
+    choose: Annotated[tuple[Pick, ...], Field(max_length=16)] | None = Field(
+        default=None,
+        description="Only for a run that waits for a choice: the numbers it offered, best first; [] takes none.",
+    )
+    edit: Pick | None = Field(
+        default=None,
+        description="The same: one to edit.",
+    )
+    more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
+    without: Picks = Field(
+        default=(), description="References not to be used again: their numbers in the earlier answer, or image ids."
+    )
+    keep: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
+    use: Picks = Field(default=(), description="Library pictures to use: image ids from search_references.")
+    prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
+    max_calls: MaxCalls = None
+    max_cost_usd: MaxCost = None
+    deadline_s: Deadline = None
+
+    @model_validator(mode="after")
+    def _choose_alone(self) -> Self:
+        if (self.choose is not None or self.edit is not None) and (self.steers or self.prompt is not None):
+            raise ValueError("choose goes alone: answer first, then continue with without, keep, use or prompt")
+        return self
+
+    @property
+    def steers(self) -> bool:
+        """Whether it says anything about references."""
+        return bool(self.without or self.keep or self.use)
+
+
+class AskLibrary(Request):
+    """Arguments of `ask_library`."""
+
+    question: Question = Field(description="The user's question, whole and in plain words.")
+    images: Annotated[tuple[Source, ...], Field(max_length=MAX_PICTURES)] = Field(
+        default=(),
+        description="The user's own pictures that it is about: paths or image://SHA256.",
+    )
+    by: Literal["image", "words", "both"] | None = Field(default=None, description="What to search with.")
+    library: Library = None
+    thread: RunId | None = Field(default=None, description="For a follow-up: the thread that the earlier answer named.")
+    compare: bool = Field(default=False, description="Also answer without the library.")
+    max_calls: MaxCalls = None
+    max_cost_usd: MaxCost = None
+    deadline_s: Deadline = None
+
+
+class ViewImage(Request):
+    """Arguments of `view_image`."""
+
+    image_id: ImageId = Field(description="image://… (or its digits alone) from an earlier answer.")
+    library: Library = None
+    max_side: int = Field(default=512, ge=64, le=MAX_SIDE, description="The longer side in pixels.")
+
+
+TOOLS: Final[dict[str, type[Request]]] = {
+    "generate_image": GenerateImage,
+    "list_libraries": ListLibraries,
+    "search_references": SearchReferences,
+    "continue_run": ContinueRun,
+    "ask_library": AskLibrary,
+    "view_image": ViewImage,
+}
+"""Every tool by its name, in the order in which they are listed."""
+
+DESCRIPTIONS: Final = {
+    "generate_image": (
+        "Draw a picture, check it against the prompt, find what is missing in the user's own picture library, and draw "
+        "again with those pictures as references. Takes from seconds to minutes. Use it for every new picture; to "
+        "change or improve one that it made, use continue_run. The answer begins with the outcome: aligned (all of the "
+        "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing "
+        "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
+        "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
+        "(references wait to be chosen). Say to the user what the outcome was; only aligned means that the "
+        "picture was found right. The answer names the picture by its file and image:// id."
+    ),
+    "list_libraries": (
+        "Which picture libraries there are, and what their pictures can be filtered by: tags, licences, metadata keys "
+        "with some values. Use it before you pass library, tags, licences or where to another tool."
+    ),
+    "search_references": (
+        "Look into the user's picture library, with words or with a picture. Use it to see what the library has before "
+        "drawing, or to find pictures for continue_run(use=...). Draws nothing. Each hit has an image:// "
+        "id, its similarity, and whether that is high enough for a run to use it by itself."
+    ),
+    "continue_run": (
+        "Go on from a run that generate_image or continue_run made, in a new run that starts from its best picture: "
+        "more rounds, without a reference that misled it, keeping one, using library pictures that search_references "
+        "found, or with a changed prompt. Also answers a run that waits for a choice of references (choose=[numbers]), "
+        "and resumes one that was stopped. Cheaper than drawing anew."
+    ),
+    "ask_library": (
+        "Answer a question from the pictures of the user's library and what is recorded about them (captions, prices, "
+        "categories, ...), or about the user's own picture (images), citing which picture supports what. Says so "
+        "when they do not hold the answer: then tell the "
+        "user that, and do not guess. For finding pictures use search_references."
+    ),
+    "view_image": (
+        "Look at a picture of a run or of the library, by its image:// id: a small copy of it. Use it when you must "
+        "judge a picture yourself (judge_unavailable, a choice between references, a doubt); the other answers already "
+        "say what the judge found."
+    ),
+}
+"""What a model is told about each tool."""
+
+
+def refusal(error: ValidationError) -> str:
+    """What is wrong with the arguments, in one line; what was given is not repeated, it can be anything."""
+    problems = []
+    for problem in error.errors(include_url=False):
+        place = line(".".join(str(part) for part in problem["loc"]), 60)
+        words = line(_wrong(problem["type"], problem["msg"], problem.get("input"), problem.get("ctx") or {}), 160)
+        problems.append(f"{place}: {words}" if place else words)
+    said = list(dict.fromkeys(problems))
+    return "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
+
+
+def _wrong(kind: str, message: str, given: object, context: Mapping[str, Any]) -> str:
+    if kind == "extra_forbidden":
+        return "there is no such argument"
+    if kind == "missing":
+        return "it is needed"
+    if kind == "string_pattern_mismatch":
+        return _SHAPES[context["pattern"]]
+    return wrong(kind, message, given, context, repeat=False)

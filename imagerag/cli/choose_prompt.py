@@ -1,0 +1,81 @@
+"""Choosing references by hand, in a terminal."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.run_record import RunRecord
+from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine
+from imagerag.store.images.blob_store import write_atomically
+
+
+def asker(rag: ImageRAG) -> Callable[[RunRecord], list[str]]:
+    """What asks the user which of the offered references to take; it gives their ids."""
+
+    def ask(record: RunRecord) -> list[str]:
+        question = record.question or {}
+        offered: Sequence[Mapping[str, Any]] = question.get("candidates") or []
+        overview = _overview(rag, record)
+        say_all(question_lines(question), err=True)
+        say(f"  {dim('to look at them:')} {overview}", err=True)
+        return [str(offered[number - 1]["id"]) for number in _read_numbers(len(offered), int(question["limit"]))]
+
+    return ask
+
+
+def question_lines(question: Mapping[str, Any]) -> list[str]:
+    """The offered references, numbered."""
+    offered: Sequence[Mapping[str, Any]] = question.get("candidates") or []
+    limit = count(int(question.get("limit") or 0), "reference")
+    rows = [
+        [
+            accent(str(one["number"])),
+            bold(short(str(one["title"] or one["id"][:12]), 30)),
+            cosine(float(one["similarity"])),
+            f"for {short(str(one['concept']), 40)}",
+            dim(short(str(one["licence"]), 24)),
+        ]
+        for one in offered
+    ]
+    return ["", f"{count(len(offered), 'picture')} passed; at most {limit} can be sent:", *table(rows, right={0, 2})]
+
+
+def parse_choice(text: str) -> list[str]:
+    """What `--choose` says: numbers or ids between commas, or `none`.
+
+    Raises:
+        UsageError: it says nothing.
+    """
+    if text.strip().lower() == "none":
+        return []
+    chosen = [part.strip() for part in text.split(",") if part.strip()]
+    if not chosen:
+        raise UsageError("--choose needs numbers between commas, or none")
+    return chosen
+
+
+def _read_numbers(offered: int, limit: int) -> list[int]:
+    while True:
+        answer = click.prompt("which ones (1,2 or none)", default="1", err=True)
+        problem, numbers = f"numbers from 1 to {offered} between commas, or none", []
+        with contextlib.suppress(ValueError):  # UsageError is one
+            numbers = list(dict.fromkeys(int(part) for part in parse_choice(answer)))
+            if all(1 <= number <= offered for number in numbers):
+                if len(numbers) <= limit:
+                    return numbers
+                problem = f"{len(numbers)} are too many: at most {limit} can be sent"
+        say(f"  {problem}", err=True)
+
+
+def _overview(rag: ImageRAG, record: RunRecord) -> Path:
+    """One picture with every offered reference, numbered as in the question."""
+    file = rag.wiring.home.images / f"{record.run_id}-choices.png"
+    write_atomically(file, asyncio.run(rag.contact_sheet(record)))
+    return file

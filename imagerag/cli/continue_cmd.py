@@ -1,0 +1,38 @@
+"""`imagerag continue`."""
+
+from typing import Any
+
+import click
+
+from imagerag.cli import Globals
+from imagerag.cli.options import Output, limit_options, output_options, pass_globals
+from imagerag.cli.run_follower import Delivery, conduct
+from imagerag.cli.runs import named
+from imagerag.client.client import ImageRAG
+
+
+@click.command("continue")
+@click.argument("run")
+@click.option("--prompt", metavar="TEXT", help="Draw this from now on.")
+@click.option("--more-rounds", type=int, default=2, metavar="N", help="Redrawings at most, 0 to 20.")
+@click.option("--without", multiple=True, metavar="N|ID", help="A reference that is never to be used again.")
+@click.option("--keep", multiple=True, metavar="N|ID", help="A reference that is to go with every drawing.")
+@click.option("--use", multiple=True, metavar="ID", help="A library picture to draw with next.")
+@limit_options
+@output_options
+@pass_globals
+def continue_command(
+    globals_: Globals,
+    /,
+    run: str,
+    output: Output,
+    **steering: Any,
+) -> int:
+    """Go on from where RUN ended: more rounds, other references, another prompt.
+
+    RUN stays as it was: what goes on is a run of its own, which begins with the best picture so far and what was found
+    out about it. References are named by number, as `imagerag show RUN` lists them, or by id (six characters are
+    enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
+    """
+    rag = ImageRAG(home=globals_.home)
+    return conduct(Delivery.wanted(rag, output), rag.stream_continue(named(rag, run), **steering))

@@ -1,0 +1,142 @@
+"""`imagerag eval threshold` and `score`: a library's own figures, and new scores of pictures that are there."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
+from imagerag.cli import Globals
+from imagerag.cli.eval_options import allow_same_encoder_option
+from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
+from imagerag.cli.terminal import count, dim, say, say_all, say_json, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine, score
+
+if TYPE_CHECKING:
+    from imagerag.evals.libraries.library_eval import Decisions, LibraryCheck, Share
+
+
+@click.command("threshold")
+@click.argument("library", metavar="LIBRARY")
+@click.option("--queries", type=click.IntRange(8, 5000), default=200, show_default=True, metavar="N",
+              help="Captions asked at most.")  # fmt: skip
+@click.option("--unrelated", metavar="FILE", help="Captions that have nothing to do with it, a line each.")
+@json_option
+@pass_globals
+def threshold_command(globals_: Globals, /, library: str, queries: int, unrelated: str | None, as_json: bool) -> int:
+    """Ask LIBRARY what its captions say, and what they do not: recall, MRR, nDCG, and what its threshold lets pass.
+
+    Own captions that the threshold was calibrated with are left out where there are others; where there are not, the
+    second column is what counts: calibrated on half of the pictures, asked about the other half.
+    """
+    from imagerag.evals.libraries.library_eval import check_library
+    from imagerag.evals.libraries.negative_captions import UNRELATED
+
+    rag = ImageRAG(library=library, home=globals_.home)
+    lines = _lines(unrelated) if unrelated else UNRELATED
+
+    async def work() -> "LibraryCheck":
+        return await check_library(await rag.open_library(), queries=queries, unrelated=lines)
+
+    found = asyncio.run(work())
+    if as_json:
+        say_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        _tell(found)
+    return 0
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        text = read_regular_text(Path(file).expanduser())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the captions in {file}: {error}") from error
+    if not (lines := [line.strip() for line in text.splitlines() if line.strip()]):
+        raise UsageError(f"{file} holds no captions: one on each line")
+    return lines
+
+
+def _tell(found: "LibraryCheck") -> None:
+    ranks = found.retrieval
+    say(
+        f"{found.library}: {count(found.images, 'picture')}, {found.embedder}, {count(found.captions, 'caption')} asked"
+    )
+    rows = [["retrieval", "", "95 %"]]
+    rows += [
+        [f"recall@{k}", *_told(share)] for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
+    ]
+    rows += [
+        [f"precision@{k}", score(value), ""]
+        for k, value in ((1, ranks.precision_1), (5, ranks.precision_5), (10, ranks.precision_10))
+    ]
+    for name, value, spread in zip(("MRR", "nDCG@10"), (ranks.mrr, ranks.ndcg_10), ranks.stderr, strict=True):
+        rows.append([name, score(value), f"± {score(spread)}" if spread is not None else ""])
+    say_all(table(rows, right={1}))
+    seen = "held out" if found.threshold.held_out else "its own captions"
+    limit = "–" if found.threshold.cosine is None else cosine(found.threshold.cosine)
+    rows = [["threshold", f"{limit}, {seen}", "95 %"]]
+    if found.halves:
+        rows[0] += ["halves, held out", "95 %"]
+    for told, name in _DECISIONS.items():
+        rows.append([told, *_pair(found.threshold, name), *(_pair(found.halves, name) if found.halves else [])])
+    say_all(table(rows, right={1, 3}))
+    if not found.threshold.held_out:
+        say(dim("the threshold was calibrated with these very captions: the halves are the honest column"))
+
+
+_DECISIONS = {
+    "accepted, own captions": "accepted_own",
+    "rejected, one word off": "rejected_near",
+    "rejected, own pictures left out": "rejected_left_out",
+    "rejected, unrelated": "rejected_unrelated",
+}
+
+
+def _pair(decisions: "Decisions", name: str) -> list[str]:
+    return _told(getattr(decisions, name))
+
+
+def _told(share: "Share") -> list[str]:
+    if share.value is None:
+        return ["–", ""]
+    return [score(share.value), f"{score(share.low)} to {score(share.high)}, n {share.n}"]
+
+
+@click.command("score")
+@click.argument("folder", metavar="DIR")
+@click.option("--metrics", required=True, metavar="M,…", help="What to measure; imagerag eval list says what there is.")
+@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
+@click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
+@assume_option
+@allow_same_encoder_option
+@click.option("--out", metavar="DIR", help="Where the results with the new scores go  [default: DIR/scores]")
+@json_option
+@quiet_option
+@pass_globals
+def score_command(
+    globals_: Globals, /, folder: str, metrics: str, out: str | None, as_json: bool, quiet: bool, **limits: Any
+) -> int:
+    """Measure the pictures of a finished evaluation again, with other metrics; nothing is drawn or judged anew.
+
+    The results in DIR stay as they are: what a run recorded is not rewritten.
+    """
+    from imagerag.cli.eval_run import tell_summary
+    from imagerag.evals.harness.evaluation import Options, score_evaluation
+
+    source = Path(folder).expanduser()
+    target = Path(out).expanduser() if out else source / "scores"
+
+    def tell(done: int, total: int, what: str) -> None:
+        if not quiet:
+            say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
+
+    specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
+    options: Any = Options(users=ImageRAG(home=globals_.home).wiring.home, tell=tell, **limits)
+    number = asyncio.run(score_evaluation(source, target, specs, options))
+    tell_summary(target, as_json)
+    if not as_json:
+        say(dim(f"{count(number, 'result')} measured anew; in {target}"))
+    return 0

@@ -1,0 +1,221 @@
+"""`imagerag eval run`, `merge`, `report`, `list`: evaluations of one's own, from the command line."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Knobs
+from imagerag.cli import Globals
+from imagerag.cli.eval_options import budget_options, case_options, measured_options
+from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.output_files import all_fresh, overwrite_option
+from imagerag.cli.terminal import accent, count, dim, say, say_all, say_json, table, warning_lines
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import seconds
+
+if TYPE_CHECKING:
+    from imagerag.evals.harness.evaluation import Options, Replay
+    from imagerag.evals.harness.plan import Plan
+    from imagerag.evals.harness.runner import Report
+
+BUDGET_SPENT = 5
+
+
+@click.command("run")
+@click.argument("suite")
+@click.option("--arms", default="base,rephrase,prompt,concept,full", show_default=True, help="What to compare.")
+@click.option("--arms-file", metavar="TOML", help="A file with arms of your own.")
+@click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
+@measured_options
+@click.option("--library", metavar="NAME", help="Where references come from; the suite's own where it makes one.")
+@case_options(seed="Decides the cases of suites that are made up.")
+@click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th case, from the I-th on.")
+@click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), default="record",
+              help="replay: again without any call, and compare.")  # fmt: skip
+@budget_options
+@json_option
+@quiet_option
+@pass_globals
+def run_command(
+    globals_: Globals, /, suite: str, out: str, journal: str, as_json: bool, quiet: bool, **given: Any
+) -> int:
+    """Run SUITE with every arm, from the same first picture of each case; measure, and compare with the first arm.
+
+    SUITE is sketch, classes:PATH, prompts:FILE or runs. Killed or stopped, the same command goes on where it was.
+    DIR gets results.jsonl, timings.jsonl, summary.json and the report; pictures and the journal are in DIR/home.
+    """
+    from imagerag.evals.harness.evaluation import replay_evaluation, run_evaluation
+
+    folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": None})
+    options = options_of(rag, given, journal, quiet)
+    if journal == "replay":
+        return _tell_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
+    plan = asyncio.run(_plan(rag, suite, given))
+    began = time.monotonic()
+    report = asyncio.run(run_evaluation(folder, plan, options))
+    return tell_run(folder, report, time.monotonic() - began, as_json)
+
+
+def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
+    """The user's own home with the backends that were named."""
+    names = ("preset", "generator", "judge", "library")
+    return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
+
+
+def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "Options":
+    """How an evaluation is run, from what was typed."""
+    from imagerag.evals.harness.evaluation import Options
+
+    def tell(done: int, total: int, what: str) -> None:
+        if not quiet:
+            say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
+
+    def warn(warnings: Sequence[str]) -> None:
+        say_all(warning_lines(warnings), err=True)
+
+    names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
+             "allow_same_encoder")  # fmt: skip
+    told = {name: given[name] for name in names}
+    return Options(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
+
+
+async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
+    from imagerag.evals.harness.arms import check_arms_file, parse_arms
+    from imagerag.evals.harness.evaluation import setup_for
+    from imagerag.evals.harness.plan import Plan, Shard
+    from imagerag.evals.metrics.registry import default_metrics
+    from imagerag.evals.suites.registry import find_suite
+
+    arms = parse_arms(given["arms"], given["arms_file"])
+    if given["arms_file"]:
+        check_arms_file(arms, given["arms_file"])
+    names = ("template", "seed", "allow_outside")
+    suite = await find_suite(spec, rag.wiring, **{name: given[name] for name in names})
+    say_all(warning_lines(suite.notes), err=True)
+    suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
+    settings, own = rag.settings, next(iter(suite.libraries), None)
+    sketch = suite.name == "sketch"
+    metrics = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
+    return Plan(
+        suite=suite,
+        arms=arms,
+        setup=setup_for(
+            given["generator"] or ("sketch" if sketch else settings.generator),
+            given["judge"] or ("sketch" if sketch else settings.judge),
+            given["library"] or own or settings.library,
+            Knobs(references_per_concept=settings.references_per_concept),
+        ),
+        metrics=tuple(metrics),
+        shard=Shard.parse(given["shard"]),
+    )
+
+
+def tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
+    """What an evaluation came to, or why it stopped; the exit code."""
+    if not report.whole:
+        say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
+        say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
+        if as_json:
+            say_json({"schema": "imagerag.eval-run/1", "done": report.done, "total": report.total,
+                      "stopped": report.stopped})  # fmt: skip
+        return BUDGET_SPENT if "broke" not in report.stopped else 1
+    tell_summary(folder, as_json)
+    if not as_json:
+        say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}"))
+    return 0
+
+
+def tell_summary(folder: Path, as_json: bool) -> None:
+    """Write the reports of a finished evaluation, and show what it came to."""
+    from imagerag.evals.reports.tables import terminal
+    from imagerag.evals.reports.writer import read_summary, write_reports
+
+    write_reports(folder)
+    summary = read_summary(folder)
+    if as_json:
+        say_json(summary)
+    else:
+        say_all(terminal(summary))
+
+
+def _tell_replay(replay: "Replay", as_json: bool) -> int:
+    if as_json:
+        say_json({"schema": "imagerag.eval-replay/1", "results": replay.report.total, "identical": replay.identical,
+                  "differs": replay.differs, "carried": replay.carried})  # fmt: skip
+        return 0 if replay.identical else 1
+    carried = f"; {count(replay.carried, 'broken result')} taken over as recorded" if replay.carried else ""
+    if replay.identical:
+        say(f"replayed {count(replay.report.total, 'result')} without a call: every byte is the same{carried}")
+        return 0
+    say(f"replayed, and not the same: the first that differs is {replay.differs}{carried}")
+    return 1
+
+
+@click.command("merge")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR…")
+@click.option("--out", required=True, metavar="DIR", help="Where the whole goes.")
+@json_option
+@pass_globals
+def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_json: bool) -> int:
+    """Put the shards of one evaluation together."""
+    from imagerag.evals.harness.evaluation import merge_evaluations
+
+    target = Path(out).expanduser()
+    report = asyncio.run(merge_evaluations([Path(folder).expanduser() for folder in folders], target))
+    tell_summary(target, as_json)
+    if not as_json:
+        say(dim(f"{count(report.total, 'result')} of {count(len(folders), 'shard')}, in {target}"))
+    return 0
+
+
+@click.command("report")
+@click.argument("folders", nargs=-1, required=True, metavar="DIR…")
+@click.option("--out", metavar="DIR", help="Write the ImageRAG paper's tables there, each evaluation a data set.")
+@overwrite_option
+@json_option
+@pass_globals
+def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None, as_json: bool) -> int:
+    """Write the tables, plots and gallery of a finished evaluation again, and show what it came to.
+
+    With --out, several evaluations fill the paper's tables together: paper.md and paper.tex.
+    """
+    paths = [Path(folder).expanduser() for folder in folders]
+    for path in paths:
+        if not (path / "summary.json").is_file():
+            raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
+    if out is not None:
+        return _tell_paper(paths, Path(out).expanduser(), as_json)
+    if len(paths) > 1:
+        raise UsageError("several evaluations are reported together in a folder of their own: --out DIR")
+    tell_summary(paths[0], as_json)
+    return 0
+
+
+def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
+    from imagerag.evals.reports.writer import PAPER, write_paper
+
+    all_fresh(target / name for name in PAPER)
+    files = [str(file) for file in write_paper(paths, target)]
+    say_json(files) if as_json else say_all(files)
+    return 0
+
+
+@click.command("list")
+def list_command() -> int:
+    """What can be asked, compared and measured."""
+    from imagerag.evals.harness.arms import BUILT_IN
+    from imagerag.evals.metrics.registry import kinds
+    from imagerag.evals.suites.registry import KINDS as SUITES
+
+    say(accent("suites"))
+    say_all(table([[name, told] for name, told in SUITES.items()]))
+    say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any knob, or module:function"))
+    say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
+    say(accent("metrics"))
+    say_all(table([[name, told] for name, told in kinds().items()]))
+    return 0

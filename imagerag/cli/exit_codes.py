@@ -1,0 +1,95 @@
+"""Errors as a user meets them: one line, one exit code."""
+
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import click
+
+from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Outcome
+from imagerag.cli.terminal import columns, say
+from imagerag.formatting.messages import near
+from imagerag.formatting.text import clean_lines
+
+EXIT_CODES: Final[Mapping[Outcome, int]] = {
+    Outcome.ALIGNED: 0,
+    Outcome.BEST_EFFORT: 3,
+    Outcome.NO_USABLE_REFERENCE: 3,
+    Outcome.REFUSED: 4,
+    Outcome.BUDGET_EXHAUSTED: 5,
+    Outcome.JUDGE_UNAVAILABLE: 1,
+    Outcome.FAILED: 1,
+    Outcome.CANCELLED: 130,
+}
+STOPPED: Final = 130
+
+
+def exit_code(record: RunRecord) -> int:
+    """The exit code for how a run stands. One that waits for a choice has done what it was asked to: 0."""
+    return EXIT_CODES[record.outcome] if record.outcome else 0
+
+
+def fail(error: Exception, *, as_json: bool) -> int:
+    """Say on stderr what went wrong, on stdout too where a program listens, and give the exit code."""
+    message, code = _explained(error)
+    if as_json:
+        say(json.dumps({"schema": "imagerag.error/1", "error": _name(error), "message": message}))
+    tell_failure(message)
+    return code
+
+
+def tell_failure(message: str) -> None:
+    """A message on stderr, after the program's name; wrapped at words where a terminal shows it, a list as lines."""
+    shown = f"imagerag: {message}".splitlines()
+    say("\n".join(wrapped(shown, columns()) if sys.stderr.isatty() else shown), err=True)
+
+
+def wrapped(lines: Sequence[str], width: int) -> list[str]:
+    """Lines of at most `width` columns, broken between words; what goes on is indented. A command stays whole."""
+    return [part for line in lines for part in _wrapped(line, width)]
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    ) or [""]
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    if isinstance(error, click.Abort):
+        return "stopped", STOPPED
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f" ({context.command_path} --help)" if isinstance(error, click.UsageError) and context else ""
+        return clean_lines(error.format_message()) + _meant(error) + hint, error.exit_code
+    if isinstance(error, ImageRAGError):
+        codes = {UsageError: 2, RefusalError: 4, BudgetExceededError: 5}
+        return clean_lines(str(error)), next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+    if isinstance(error, OSError):
+        from imagerag.store.storage_errors import storage_error
+
+        if error.filename and (told := storage_error(error, error.filename)):
+            return clean_lines(str(told)), 1
+        where = f": {error.filename}" if error.filename else ""
+        return clean_lines(f"{error.strerror or error}{where}"), 1
+    return clean_lines(f"unexpected {type(error).__name__}: {error} (imagerag --debug … shows where)"), 1
+
+
+def _meant(error: click.ClickException) -> str:
+    """The value of a choice that was probably meant; empty where none is near."""
+    param = getattr(error, "param", None)
+    written = re.match(r"'([^']*)' is not one of", error.message)
+    if param is None or not isinstance(param.type, click.Choice) or not written:
+        return ""
+    guess = near(written[1], map(str, param.type.choices))
+    return f" Did you mean {guess!r}?" if guess else ""
+
+
+def _name(error: Exception) -> str:
+    return "UsageError" if isinstance(error, click.UsageError) else type(error).__name__

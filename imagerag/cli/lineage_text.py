@@ -1,0 +1,26 @@
+"""Where a run comes from and how it was steered, for `imagerag show`."""
+
+from collections.abc import Sequence
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.cli.terminal import columns, dim, short
+from imagerag.reports.run_diff.input_diff import changed_since, lineage_of, seen_name
+from imagerag.reports.run_diff.text import pair
+
+
+def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
+    """A line each: the run it comes from, what is different, the references that were put in or ruled out by hand."""
+    lines = []
+    if record.continues is not None:
+        gone = "" if parent else " (which is not here any more)"
+        lines.append(f"{lineage_of(record.continues)} {record.continues.run_id}{gone}")
+    if parent is not None:
+        changes = [f"{change.what} {' → '.join(pair(change))}" for change in changed_since(parent, record)]
+        lines.append(f"changed: {'; '.join(changes) if changes else 'nothing'}")
+    lines += _named("always sent: ", [pin.title or pin.image.sha256[:12] for pin in record.pinned])
+    lines += _named("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded])
+    return [dim(short(line, 2 * columns())) for line in lines]
+
+
+def _named(head: str, names: Sequence[str]) -> list[str]:
+    return [head + ", ".join(names)] if names else []

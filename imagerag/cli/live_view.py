@@ -1,0 +1,136 @@
+"""The live view: each attempt as a thumbnail with its checklist beside it, and the references that were taken."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Attempt, ImageRef, Progress, UsedReference, Verdict
+from imagerag.cli.run_text import score_words
+from imagerag.cli.terminal import accent, bold, columns, dim, short, tick
+from imagerag.cli.terminal_images import Thumbnail, Way, room_beside, way_of
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import cosine
+from imagerag.graphs.runs.events import RunEvent
+from imagerag.reports.step_text import attempt_title
+
+if TYPE_CHECKING:
+    from imagerag.store.library.library import Library
+
+BOX: Final = (28, 14)
+"""Cells of an attempt's thumbnail at most; those of what goes into it are half as large."""
+SMALL: Final = (14, 7)
+NARROW: Final = 60
+"""Columns below which attempts are small too."""
+
+
+@dataclass
+class Live:
+    """Shows on stderr what events speak of. What it does not show is left to the lines that are told anyway.
+
+    Attributes:
+        way: how the terminal shows pictures.
+        library: where references are, when not in the one of the settings.
+    """
+
+    rag: ImageRAG
+    way: Way
+    library: str | None = None
+
+    @classmethod
+    def wanted(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "Live | None":
+        """A live view, where one was asked for and stderr can show it."""
+        way: Way = way_of(sys.stderr) if live == "auto" else "none" if live == "off" else cast(Way, live)
+        return None if way == "none" else cls(rag, way, library)
+
+    async def show(self, event: RunEvent) -> bool:
+        """Show an event in pictures instead of in words; whether that was possible."""
+        update = cast("dict[str, Any]", event.update)
+        if event.kind == "progress" and event.progress and event.progress.image:
+            return await self._unfinished(event.progress)
+        if event.kind == "step" and event.node == "critique" and update.get("attempts"):
+            return await self._judged(update["attempts"][-1])
+        return False
+
+    async def add(self, event: RunEvent) -> None:
+        """Show what the words of an event spoke of: the references that were taken."""
+        if event.kind == "step" and event.node in ("shortlist", "select"):
+            await self._taken(cast("dict[str, Any]", event.update).get("chosen") or [])
+
+    async def _judged(self, attempt: Attempt) -> bool:
+        cols, rows = BOX if columns() >= NARROW else SMALL
+        thumbnail = await self._thumbnail(attempt.image, cols, rows)
+        if thumbnail is None:
+            return False
+        room = room_beside(columns(), thumbnail)
+        told = [bold(short(attempt_title(attempt), room)), _score(attempt.verdict), ""]
+        self._write(thumbnail, [*told, *_checklist(attempt.verdict, room, rows - len(told))])
+        return True
+
+    async def _unfinished(self, progress: Progress) -> bool:
+        assert progress.image is not None, "asked before"
+        thumbnail = await self._thumbnail(progress.image, *SMALL)
+        if thumbnail is None:
+            return False
+        count = f"{progress.step} of {progress.of}" if progress.of else str(progress.step)
+        self._write(thumbnail, [dim(short(f"unfinished picture {count}", room_beside(columns(), thumbnail)))])
+        return True
+
+    async def _taken(self, chosen: list[UsedReference]) -> None:
+        for reference in chosen:
+            thumbnail = await self._thumbnail(reference.image, *SMALL)
+            if thumbnail is not None:
+                self._write(thumbnail, list(_credit(reference, room_beside(columns(), thumbnail))))
+
+    async def _thumbnail(self, image: ImageRef, cols: int, rows: int) -> Thumbnail | None:
+        with suppress(ImageRAGError, OSError, ValueError):
+            data = await self._bytes(image.sha256)
+            return await in_thread(Thumbnail.of, data, self.way, cols=cols, rows=rows)
+        return None
+
+    async def _bytes(self, sha256: str) -> bytes:
+        """A run's own picture, or the library's.
+
+        Raises:
+            ImageRAGError: nowhere, or damaged.
+        """
+        with suppress(ImageRAGError):
+            return await self.rag.image_bytes(sha256)
+        library: Library = await self.rag.open_library(self.library)
+        return await library.image_bytes(sha256)
+
+    def _write(self, thumbnail: Thumbnail, lines: list[str]) -> None:
+        click.echo(f"\n{thumbnail.beside(lines)}\n", err=True, nl=False, color=True)
+
+
+def _score(verdict: Verdict | None) -> str:
+    words = score_words(verdict)
+    return accent(words) if verdict and verdict.aligned else words
+
+
+def _checklist(verdict: Verdict | None, room: int, rows: int) -> Iterator[str]:
+    """What is met and what is not, what is missing first, in at most `rows` lines."""
+    if verdict is None:
+        return
+    checks = sorted(verdict.checks, key=lambda check: check.met)
+    shown = checks if len(checks) <= rows else checks[: rows - 1]
+    for check in shown:
+        yield f"{tick(check.met)} {short(check.requirement.text, max(1, room - 2))}"
+    if len(shown) < len(checks):
+        yield dim(short(f"… and {len(checks) - len(shown)} more", room))
+    if not checks and verdict.reason:
+        yield dim(short(verdict.reason, room))
+
+
+def _credit(reference: UsedReference, room: int) -> Iterator[str]:
+    yield accent(short(reference.title or reference.image.sha256[:12], room))
+    yield short(f"for {reference.concept}", room)
+    if reference.similarity is not None:
+        yield dim(short(f"cosine {cosine(reference.similarity)}", room))
+    if reference.licence or reference.author:
+        yield dim(short(" · ".join(filter(None, (reference.licence, reference.author))), room))

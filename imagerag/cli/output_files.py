@@ -1,0 +1,173 @@
+"""The files a command is to write: refused at once, rather than when all is done and paid for."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from imagerag.agent.errors import UsageError
+from imagerag.files.export import SUFFIXES, is_sidecar, sidecar_path
+
+OVERWRITE = "name another, or add --overwrite"
+
+
+def _note_overwrite(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[__name__] = value
+
+
+overwrite_option = click.option(
+    "--overwrite",
+    is_flag=True,
+    is_eager=True,  # read before the options whose files it speaks of, whatever their order
+    expose_value=False,
+    callback=_note_overwrite,
+    help="Write over files that are there.",
+)
+
+
+def writable(file: Path) -> Path:
+    """The file, when it can be written.
+
+    Raises:
+        UsageError: it is a folder, or what is there may not be written; or the folder it would be in, or the first
+            above it, is not one to write to.
+    """
+    try:
+        above = next(folder for folder in file.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise UsageError(f"cannot write {file}: {above} is not a folder one can write to")
+        _try_to_write(above, file)
+        if file.is_dir():
+            raise UsageError(f"cannot write {file}: it is a folder")
+        if os.path.lexists(file) and not file.is_file():
+            raise UsageError(f"cannot write {file}: it is there, and is not a file")
+        if file.exists() and not os.access(file, os.W_OK):
+            raise UsageError(f"cannot write {file}: it may only be read")
+        if len(os.fsencode(file.name)) > _LONGEST:
+            raise UsageError(f"cannot write {file.name[:40]}…: the name is too long")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"cannot write {str(file)[:60]!r}: {getattr(error, 'strerror', None) or error}") from error
+    return file
+
+
+_LONGEST = 200
+"""Bytes of a name: file systems take 255, and a sidecar's and a half-written file's are longer."""
+
+
+def _try_to_write(folder: Path, file: Path) -> None:
+    """Make a file in a folder: what its mode says is not all there is to it."""
+    from imagerag.store.storage_errors import CAUSES
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        cause = CAUSES[error.errno][0] if error.errno in CAUSES else error.strerror or str(error)
+        told = f"cannot write {file}: {folder} is not a folder one can write to ({cause})"
+        raise UsageError(told) from error
+
+
+def fresh(file: Path, *, overwrite: bool = False) -> Path:
+    """The file, when it can be written and nothing of anybody's is lost by it.
+
+    Raises:
+        UsageError: as `writable`; or it is there already, and nobody said that it may be written over.
+    """
+    writable(file)
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} is there already: {OVERWRITE}")
+    return file
+
+
+def all_fresh(files: Iterable[Path]) -> None:
+    """Check that every one of several files can be written, and that nothing of anybody's is lost by it.
+
+    Raises:
+        UsageError: as `fresh`.
+    """
+    overwrite = allowed(click.get_current_context())
+    for file in files:
+        fresh(file, overwrite=overwrite)
+
+
+def allowed(ctx: click.Context) -> bool:
+    """Whether `--overwrite` was given."""
+    return bool(ctx.meta.get(__name__))
+
+
+def picture_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """`--out`: a picture's file, its suffix given or not, or a folder to put it in.
+
+    Raises:
+        UsageError: a suffix that no picture has, nowhere to write to, or a file that is there already.
+    """
+    if not value:
+        return None
+    file = Path(value).expanduser()
+    if _is_folder(file):
+        writable(file / "image")
+        return file
+    if file.suffix.lower() not in {*SUFFIXES.values(), ".jpeg", ""}:
+        raise UsageError(f"--out {value}: a picture's file ends in .png, .jpg, .webp or .gif")
+    names = [file] if file.suffix else [file.with_suffix(suffix) for suffix in SUFFIXES.values()]
+    for name in names:
+        fresh(name, overwrite=allowed(ctx))
+        beside = sidecar_path(name)
+        writable(beside)
+        if beside.exists() and not is_sidecar(beside) and not allowed(ctx):
+            raise UsageError(f"{beside} is there already, and not ours: {OVERWRITE}")
+    return file
+
+
+def sheet_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """`--sheet`: a PNG file.
+
+    Raises:
+        UsageError: another suffix, nowhere to write to, or a file that is there already.
+    """
+    if not value:
+        return None
+    file = Path(value).expanduser()
+    if file.suffix.lower() != ".png":
+        raise UsageError(f"--sheet {value}: a contact sheet's file ends in .png")
+    return fresh(file, overwrite=allowed(ctx))
+
+
+def document_of(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """`--out` of an answer: a page (HTML), or Markdown.
+
+    Raises:
+        UsageError: another suffix, nowhere to write to, or a file that is there already.
+    """
+    if not value:
+        return None
+    file = Path(value).expanduser()
+    if file.suffix.lower() not in (".html", ".htm", ".md"):
+        raise UsageError(f"--out {value}: an answer's file ends in .html or .md")
+    return fresh(file, overwrite=allowed(ctx))
+
+
+def apart(written: Iterable[Path | None], read: Iterable[str | Path | None] = ()) -> None:
+    """Check that no file is written twice, and that none is both read and written.
+
+    Raises:
+        UsageError: one is; the message names it.
+    """
+    seen: dict[str, Path] = {}
+    for file in written:
+        if file is not None and seen.setdefault(os.path.realpath(file), file) is not file:
+            raise UsageError(f"{file} would be written twice: name two files")
+    for given in read:
+        if given and os.path.realpath(Path(given).expanduser()) in seen:
+            raise UsageError(f"{given} is what is read: name another file for what is written")
+
+
+def _is_folder(file: Path) -> bool:
+    try:
+        return file.is_dir()
+    except (OSError, ValueError):
+        return False

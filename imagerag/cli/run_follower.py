@@ -1,0 +1,186 @@
+"""Following a run from the command line: progress while it goes, choices by hand, files and a summary at its end."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.run_record import RunRecord
+from imagerag.cli.choose_prompt import asker, question_lines
+from imagerag.cli.exit_codes import STOPPED, exit_code
+from imagerag.cli.live_text import briefly
+from imagerag.cli.live_view import Live
+from imagerag.cli.options import Mode, Output
+from imagerag.cli.progress_line import Ticker
+from imagerag.cli.run_text import summary
+from imagerag.cli.terminal import count, say, say_all, say_json, warning_lines
+from imagerag.client.client import ImageRAG
+from imagerag.files.export import export, write_file
+from imagerag.graphs.runs.events import RunEvent
+
+
+@dataclass
+class Delivery:
+    """Where what a run tells and gives goes.
+
+    Attributes:
+        mode: what stdout carries.
+        tell: gives the progress lines of an event.
+        progress: whether there is any.
+        out: the picture's file; by default one in the home's `images` folder, named by the run.
+        sheet: the contact sheet's file.
+        ask: chooses among offered references, when someone is there to be asked.
+        live: shows the pictures among the progress lines, where the terminal can.
+    """
+
+    rag: ImageRAG
+    mode: Mode = "human"
+    tell: Callable[[RunEvent], Iterable[str]] = briefly
+    progress: bool = True
+    out: Path | None = None
+    sheet: Path | None = None
+    ask: Callable[[RunRecord], Sequence[str]] | None = None
+    live: Live | None = None
+    run_id: str = field(default="", init=False)
+    undelivered: bool = field(default=False, init=False)
+
+    @classmethod
+    def wanted(cls, rag: ImageRAG, output: Output, *, library: str | None = None, choosing: bool = True) -> "Delivery":
+        """What was asked for on the command line.
+
+        Args:
+            library: where the references that are shown come from, when not the one of the settings.
+            choosing: whether someone who is there is asked to choose.
+        """
+        return cls(
+            rag,
+            mode=output.mode,
+            progress=not output.quiet,
+            out=output.out,
+            sheet=output.sheet,
+            ask=asker(rag) if choosing and output.mode == "human" and _someone_is_there() else None,
+            live=Live.wanted(rag, output.live, library=library),
+        )
+
+
+def conduct(delivery: Delivery, events: AsyncIterator[RunEvent], *, waiting: RunRecord | None = None) -> int:
+    """Follow a run to its end, deliver what it gave, and give the exit code. Ctrl-C cancels the run.
+
+    Args:
+        waiting: a run that waits for a choice already; with someone to be asked, that comes before all events.
+    """
+    asks = waiting is not None and waiting.status == "interrupted" and delivery.ask is not None
+    try:
+        if waiting is not None and asks:
+            record, delivery.run_id = waiting, waiting.run_id
+        else:
+            record = asyncio.run(_follow(delivery, events))
+        while record.status == "interrupted" and delivery.ask is not None:
+            # Asked outside of the event loop: inside it Ctrl-C would not end the question.
+            chosen = delivery.ask(record)
+            record = asyncio.run(_follow(delivery, delivery.rag.stream_resume(record.run_id, choose=chosen)))
+    except (KeyboardInterrupt, click.Abort, asyncio.CancelledError):
+        return _stopped(delivery)
+    if delivery.mode == "json":
+        say_json(record.as_json())
+    elif delivery.mode == "human":
+        say_all([*summary(record), *(question_lines(record.question) if record.question else [])])
+    return exit_code(record) or int(delivery.undelivered)
+
+
+async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRecord:
+    record, ticker = None, Ticker(delivery.rag.wiring.blobs.path)
+    async for event in events:
+        delivery.run_id = event.run_id
+        say_all(warning_lines(event.warnings), err=True)
+        if event.record:
+            record = await deliver(delivery, event.record)
+            event = replace(event, record=record)
+        if delivery.progress:
+            await _tell(delivery, ticker, event)
+        if delivery.mode == "events":
+            _print_event(event)
+    assert record is not None, "a run's last event carries its record"
+    return record
+
+
+async def _tell(delivery: Delivery, ticker: Ticker, event: RunEvent) -> None:
+    if event.kind != "progress" or (event.progress and event.progress.image):
+        ticker.clear()
+    if delivery.live is not None and await delivery.live.show(event):
+        return
+    if event.kind == "progress":
+        ticker.show(event)
+    else:
+        say_all(delivery.tell(event), err=True)
+    if delivery.live is not None:
+        await delivery.live.add(event)
+
+
+def _print_event(event: RunEvent) -> None:
+    """Print an event. When nobody reads any more, the run is cancelled at its next step, properly."""
+    try:
+        say_json(event.as_json(), indent=None)
+    except BrokenPipeError:
+        task = asyncio.current_task()
+        assert task is not None, "events are printed inside a task"
+        task.cancel()
+
+
+async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
+    """Write the picture, its sidecar and the contact sheet, once the run has ended."""
+    if record.outcome is None:
+        if delivery.sheet is not None and record.question:
+            await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
+        return record
+    home = delivery.rag.wiring.home
+    out = delivery.out or home.images / record.run_id
+    if out.is_dir():
+        out = out / record.run_id
+    try:
+        record = await export(record, delivery.rag.wiring.blobs, out)
+        if delivery.sheet is not None:
+            await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
+    except UsageError as error:
+        # The work is done and paid for: it is told as always, its image where the run keeps it.
+        delivery.undelivered = True
+        say(f"imagerag: {error}", err=True)
+        say(f"  the run itself is kept: imagerag show {record.run_id} --out FILE", err=True)
+    return record
+
+
+def _stopped(delivery: Delivery) -> int:
+    """Say how a run that was stopped with Ctrl-C stands."""
+    with contextlib.suppress(BrokenPipeError):
+        if sys.stderr.isatty():
+            say(err=True)  # the terminal has just shown ^C
+        _say_how_it_stands(delivery)
+    return STOPPED
+
+
+def _say_how_it_stands(delivery: Delivery) -> None:
+    if not delivery.run_id:
+        say("imagerag: stopped before the run began", err=True)
+        return
+    try:
+        record = asyncio.run(delivery.rag.record(delivery.run_id))
+    except ImageRAGError:
+        say(f"imagerag: stopped; run {delivery.run_id} had not made its first step", err=True)
+        return
+    if delivery.mode == "json":
+        say_json(record.as_json())
+    if record.status == "interrupted":
+        say(f"imagerag: run {record.run_id} is left waiting: imagerag resume {record.run_id} --choose 1,2", err=True)
+        return
+    stands = f"{record.outcome or record.status}, with {count(len(record.attempts), 'picture')}"
+    say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)
+
+
+def _someone_is_there() -> bool:
+    """Whether a question can be asked and read."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

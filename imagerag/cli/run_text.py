@@ -1,0 +1,181 @@
+"""A run in words: what each step did, and how it stands."""
+
+from collections.abc import Sequence
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
+from imagerag.cli.terminal import accent, bar, bold, columns, dim, scale, short, table, tick
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
+from imagerag.reports.mask_text import mask_words
+from imagerag.reports.step_text import attempt_title, score_of
+
+
+def verdict_lines(verdict: Verdict | None) -> list[str]:
+    """The checklist, each requirement with the judge's evidence."""
+    if verdict is None:
+        return [dim("  not judged")]
+    if verdict.status == "abstained":
+        return [f"  the judge gave no verdict: {short(verdict.reason, columns() - 40)}"]
+    if not verdict.checks:
+        said = "everything is there" if verdict.aligned else "something is missing"
+        return [
+            f"  {tick(bool(verdict.aligned))} {said}"
+            + (dim(f"   {short(verdict.reason, 80)}") if verdict.reason else "")
+        ]
+    room = columns() - 46
+    return table(
+        [
+            [
+                f"{tick(check.met)} {short(check.requirement.text, 40)}{_kind(check.requirement.kind)}",
+                dim(short(check.evidence, room)) if check.evidence else "",
+            ]
+            for check in verdict.checks
+        ]
+    )
+
+
+def _kind(kind: str) -> str:
+    return dim(f" ({labels.KINDS[kind]})") if kind in ("likeness", "kept") else ""
+
+
+def score_words(verdict: Verdict | None) -> str:
+    """`2 of 3 met`, or what there is instead of a score."""
+    told = score_of(verdict)
+    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
+
+
+def attempt_lines(attempt: Attempt) -> list[str]:
+    """An attempt: its picture, the exact prompt when it is not the user's own, its references."""
+    image = attempt.image
+    size = f"{image.width}×{image.height}"
+    lines = [f"  {dim('picture')}  {image.sha256[:12]}  {dim(size)}"]
+    if attempt.mask:
+        lines.append(f"  {dim('mask')}     {short(mask_words(attempt.mask), columns() - 12)}")
+    if attempt.references:
+        lines.append(f"  {dim('sent')}     {short(attempt.prompt, columns() - 12)}")
+        lines += reference_lines(attempt.references, indent=2)
+    return lines
+
+
+def reference_lines(references: Sequence[UsedReference], *, indent: int = 2) -> list[str]:
+    """What a picture was drawn with, and whose that is."""
+    return table([_reference_row(reference) for reference in references], right={1}, indent=indent)
+
+
+def _reference_row(reference: UsedReference) -> list[str]:
+    own = reference.role != "reference"
+    name = reference.concept or "your picture" if own else reference.title or reference.image.sha256[:12]
+    similarity = "" if reference.similarity is None else cosine(reference.similarity)
+    whose = "your own" if reference.choice == "given" else "the library's"
+    stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
+    by = f"by {short(reference.author, 24)}" if reference.author else ""
+    return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, dim(short(reference.licence, 24)), dim(by)]
+
+
+def query_title(query: Query) -> str:
+    """What was searched with, and for what."""
+    if query.by == "prompt":
+        return f"search with the prompt itself: “{short(query.text, columns() - 36)}”"
+    return f"search for {short(query.concept.text, 40)}"
+
+
+def search_lines(search: Search) -> list[str]:
+    """A search: caption, threshold, every candidate with its similarity and what was decided about it, and why."""
+    lines = []
+    if search.query.by == "caption":
+        lines.append(f"  {dim('caption')}    “{short(search.query.text, columns() - 18)}”")
+    if search.query.note:
+        lines.append(f"  {dim('note')}       {short(search.query.note, columns() - 16)}")
+    if search.note:
+        lines.append(f"  {dim('note')}       {short(search.note, columns() - 16)}")
+    if search.reranker:
+        lines.append(f"  {dim('order')}      by {short(search.reranker, columns() - 19)}")
+    if search.hybrid:
+        lines.append(f"  {dim('hybrid')}     the words of captions and titles counted, too")
+    limit = threshold_words(search.thresholds, off="threshold off: anything passes").removeprefix("threshold ")
+    lines.append(f"  {dim('threshold')}  {limit}")
+    if not search.candidates:
+        return [*lines, "  nothing was found"]
+    top = scale([0.0, *search.thresholds.values(), *(candidate.similarity for candidate in search.candidates)])
+    return lines + table([_candidate_row(c, search.threshold_of(c), top) for c in search.candidates], right={1})
+
+
+def _candidate_row(candidate: Candidate, threshold: float | None, top: float) -> list[str]:
+    words = labels.decision(candidate.decision).name
+    shown = accent(words) if candidate.decision in ("taken", "offered") else dim(words)
+    title = short(candidate.title or candidate.image.sha256[:12], 30)
+    return [
+        bar(candidate.similarity, threshold, top),
+        cosine(candidate.similarity),
+        bold(title) if candidate.decision == "taken" else title,
+        shown,
+        dim(short(candidate.licence, 20)),
+    ]
+
+
+def badge(record: RunRecord) -> str:
+    """How a run stands, to be seen at once."""
+    words = bold(labels.standing(record.status, record.outcome).name)
+    if record.outcome is None:
+        return words
+    return f"{tick(True)} {accent(words)}" if record.outcome is Outcome.ALIGNED else f"{tick(False)} {words}"
+
+
+def summary(record: RunRecord, *, told: bool = False) -> list[str]:
+    """How a run stands: badge and reason, the picture, its references with their licences, what to do now.
+
+    Args:
+        told: whether the run's story was just told, so that nobody is sent to `imagerag show`.
+    """
+    said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
+    lines = [badge(record) + (f"  {short(said, 2 * columns())}" if said else "")]
+    if record.image:
+        lines.append(f"  {dim('picture')}     {record.image.path or record.image.sha256}")
+        best = record.attempts[record.best_attempt or 0]
+        which = f"{best.index + 1}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
+        lines.append(f"  {dim('attempt')}     {which}: {score_words(best.verdict)}")
+    if record.unresolved:
+        lines.append(f"  {dim('missing')}     {short('; '.join(record.unresolved), columns() - 14)}")
+    if record.references:
+        lines.append(f"  {dim('references')}")
+        lines += reference_lines(record.references, indent=4)
+    lines.append(f"  {dim('run')}         {record.run_id}  {dim(_spent(record))}")
+    show = f"imagerag show {record.run_id}"
+    steps = list(record.next_steps)
+    if record.outcome and not told and not any(show in step for step in steps):
+        steps.append(show)
+    return lines + [f"  {dim('next') if not n else '    '}        {short(step, 400)}" for n, step in enumerate(steps)]
+
+
+def _spent(record: RunRecord) -> str:
+    calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)}"
+
+
+def opening(record: RunRecord) -> list[str]:
+    """What a run was asked for, and what it was made with."""
+    lines = [bold(short(record.prompt, 3 * columns()))]
+    if record.setup:
+        setup = record.setup
+        made = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"
+        made += f" · reranker {setup.reranker}" if setup.reranker else ""
+        lines.append(dim(short(made, columns())))
+    return lines
+
+
+def story(record: RunRecord) -> list[str]:
+    """A whole run, round by round."""
+    lines = opening(record)
+    for number in sorted({a.round for a in record.attempts} | {s.round for s in record.searches}):
+        lines += ["", dim(drawing(number) + (f" of {_rounds(record)}" if number else ""))]
+        for search in (search for search in record.searches if search.round == number):
+            lines += [accent(query_title(search.query)), *search_lines(search)]
+        for attempt in (attempt for attempt in record.attempts if attempt.round == number):
+            lines += [accent(attempt_title(attempt)), *attempt_lines(attempt)]
+            lines += [accent(f"the judge: {score_words(attempt.verdict)}"), *verdict_lines(attempt.verdict)]
+    return [*lines, "", *summary(record, told=True)]
+
+
+def _rounds(record: RunRecord) -> str:
+    return str(record.setup.knobs.max_rounds) if record.setup else "?"

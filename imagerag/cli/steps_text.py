@@ -1,0 +1,116 @@
+"""A run as its steps, one line each, from the checkpoint history; and following one that another process makes."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table, width
+from imagerag.formatting.numbers import dollars, seconds
+from imagerag.formatting.text import clean
+from imagerag.reports.step_text import lever_of, missing_of, passed_of, score_in, told, try_of
+
+if TYPE_CHECKING:
+    from imagerag.client.client import ImageRAG
+    from imagerag.graphs.runs.history import Step
+
+EVERY_S: Final = 0.5
+"""How often a run of another process is looked at."""
+
+LABELS: Final = ("", "node", "try", "lever", "score", "found", "time", "cost", "what it did")
+
+
+def step_lines(steps: "Sequence[Step]") -> list[str]:
+    """The steps under one another: what each did, its try and what was turned for it, score, time and cost."""
+    rows = [[*LABELS], *(_row(step) for step in steps)]
+    taken = max((width(line) for line in table([row[:-1] for row in rows], right={0, 2, 6, 7})), default=0)
+    room = max(24, columns() - taken - 2)
+    head, *lines = table([[*row[:-1], short(row[-1], room)] for row in rows], right={0, 2, 6, 7})
+    return [dim(head), *lines]
+
+
+def _row(step: "Step") -> list[str]:
+    mark = {"failed": bold("✗"), "pending": bold("…"), "waiting": bold("?")}.get(step.status, "")
+    tried = try_of(step)
+    node = accent(step.node) if step.node in ("generate", "regenerate") else step.node
+    missing = missing_of(step)
+    return [
+        dim(str(step.index)),
+        f"{mark} {node}" if mark else node,
+        str(tried) if tried > 1 else "",
+        lever_of(step.calls),
+        score_in(step),
+        passed_of(step),
+        seconds(step.elapsed_s) if step.elapsed_s else "",
+        _cost(step) if step.calls else "",
+        f"missing: {missing}" if missing else told(step),
+    ]
+
+
+def _cost(step: "Step") -> str:
+    return dollars(step.cost_usd)
+
+
+def raw_lines(steps: "Sequence[Step]") -> list[str]:
+    """What the models said, in their own words, call by call."""
+    lines: list[str] = []
+    for step in steps:
+        for call in step.calls:
+            about = [f"step {step.index}", call.role, call.backend, lever_of([call]), seconds(call.elapsed_s)]
+            lines += [bold(" · ".join(filter(None, map(clean, about))))]
+            lines += [f"  {clean(line)}" for line in call.raw.splitlines()] or [dim("  no words")]
+            lines += [f"  error: {clean(call.error)}"] if call.error else []
+    return lines or ["no model was asked"]
+
+
+async def watch(rag: "ImageRAG", run_id: str) -> None:
+    """Print the steps of a run as another process makes them, until it ends, waits for a human, or its process is gone.
+
+    The checkpoints are only read.
+    """
+    from imagerag.graphs.runs.history import steps
+
+    shown, stood = 0, time.monotonic()
+    while True:
+        made = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
+        history = await steps(rag.wiring, run_id)
+        done = [step for step in history if step.status in ("done", "failed")]
+        if done[shown:]:
+            say_all(step_lines(done)[shown + 1 :])
+            shown, stood = len(done), time.monotonic()
+        waiting = [step for step in history if step.status == "waiting"]
+        if waiting or not made or (await rag.record(run_id)).outcome is not None:
+            return
+        at = [step.node for step in history if step.status == "pending"]
+        _tell(f"… at {', '.join(dict.fromkeys(at))}, for {seconds(time.monotonic() - stood)}")
+        await asyncio.sleep(EVERY_S)
+
+
+def _tell(text: str) -> None:
+    """A line that the next one replaces, where there is a terminal; otherwise nothing."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[2K{short(text, columns() - 1)}\r")
+        sys.stderr.flush()
+
+
+def at_work(rag: "ImageRAG", run_id: str) -> bool:
+    """Whether some process makes the run right now."""
+    from imagerag.store.run_lock import is_held
+
+    return is_held(rag.wiring.home.lock(run_id))
+
+
+def standing_lines(steps: "Sequence[Step]", *, made: bool) -> list[str]:
+    """Where a run stands that has not ended: stopped, or `made` right now."""
+    at = [step for step in steps if step.status == "pending"]
+    if not at:
+        return []
+    since = next((step.at for step in reversed(steps) if step.at), None)
+    nodes = ", ".join(dict.fromkeys(step.node for step in at))
+    how = "is being made:" if made else "was stopped:"
+    return [
+        f"{how} stands at step {at[0].index} ({nodes})"
+        + (f", since {since[:19].replace('T', ' ')} UTC" if since else ""),
+        "",
+    ]

@@ -1,0 +1,151 @@
+"""Small pictures in a terminal: by its own graphics where it has them, else in half blocks of colour, else none."""
+
+import base64
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final, Literal, TextIO
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Way = Literal["kitty", "iterm", "blocks", "blocks256", "none"]
+
+_KITTY: Final = ("xterm-kitty", "xterm-ghostty")
+_ITERM: Final = ("iTerm.app", "WezTerm")
+_TRUECOLOUR: Final = ("truecolor", "24bit")
+_CELL_PX: Final = 20
+"""Pixels a cell is taken to be high, and twice what it is wide, where the terminal scales the picture itself."""
+_CHUNK: Final = 4096
+_LEVELS: Final = (0, 95, 135, 175, 215, 255)
+
+
+def way_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Way:
+    """How this stream shows pictures: not at all unless it is a terminal that is known to, and colour is wanted."""
+    term = environment.get("TERM", "")
+    if not stream.isatty() or term in ("", "dumb") or environment.get("NO_COLOR"):
+        return "none"
+    try:
+        "▀".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "none"
+    nested = "TMUX" in environment or term.startswith(("tmux", "screen"))  # swallows graphics, shows colours
+    if not nested and (term in _KITTY or "KITTY_WINDOW_ID" in environment):
+        return "kitty"
+    if not nested and environment.get("TERM_PROGRAM") in _ITERM:
+        return "iterm"
+    if environment.get("COLORTERM", "").lower() in _TRUECOLOUR or term.endswith("-direct"):
+        return "blocks"
+    return "blocks256" if "256color" in term else "none"
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture made small enough for a box of cells.
+
+    Attributes:
+        image: RGBA, `2 * rows` pixels high for half blocks, more for terminals that scale by themselves.
+        cols, rows: the cells it fills.
+    """
+
+    way: Way
+    image: "Image"
+    cols: int
+    rows: int
+
+    @classmethod
+    def of(cls, data: bytes, way: Way, *, cols: int, rows: int) -> "Thumbnail":
+        """Fit an encoded picture into a box of cells, a cell being twice as high as wide.
+
+        Raises:
+            UsageError: no picture that can be read.
+        """
+        from PIL import Image
+
+        from imagerag.agent.images.decoding import decode
+
+        picture = decode(data, side=_CELL_PX * max(cols, rows)).image
+        if picture.mode == "RGB":
+            picture.putalpha(255)
+        share = min(cols / picture.width, 2 * rows / picture.height)
+        wide = max(1, min(cols, round(picture.width * share)))
+        high = max(1, min(rows, round(picture.height * share / 2)))
+        by = _CELL_PX // 2 if way in ("kitty", "iterm") else 1
+        small = picture.resize((wide * by, 2 * high * by), Image.Resampling.LANCZOS)
+        return cls(way, small, wide, high)
+
+    def beside(self, lines: Sequence[str], *, gap: int = 2) -> str:
+        """The picture with lines of text to its right, as what is written to the terminal (it ends in a newline)."""
+        if self.way in ("kitty", "iterm"):
+            return self._beside_graphics(lines, gap)
+        indent, rows = " " * gap, list(self._blocks())
+        told = [
+            f"{indent}{picture or ' ' * self.cols}{indent}{text or ''}".rstrip()
+            for picture, text in zip_longest(rows, lines)
+        ]
+        return "\n".join(told) + "\n"
+
+    def _beside_graphics(self, lines: Sequence[str], gap: int) -> str:
+        """Room is made first, by newlines: a terminal that scrolls while it shows a picture puts the text elsewhere."""
+        high = max(self.rows, len(lines))
+        graphics = self._kitty() if self.way == "kitty" else self._iterm()
+        text = "".join(f"\x1b[{self.cols + 2 * gap}C{line}\n" if line else "\n" for line in lines)
+        return "\n" * high + f"\x1b[{high}A\x1b[{gap}C\x1b7{graphics}\x1b8\r" + text + "\n" * (high - len(lines))
+
+    def _png(self) -> bytes:
+        out = io.BytesIO()
+        self.image.save(out, "PNG")
+        return out.getvalue()
+
+    def _kitty(self) -> str:
+        """https://sw.kovidgoyal.net/kitty/graphics-protocol: transmit and show, scaled to cells, without an answer."""
+        data = base64.standard_b64encode(self._png()).decode()
+        chunks = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
+        first = f"a=T,f=100,q=2,C=1,c={self.cols},r={self.rows},"
+        return "".join(
+            f"\x1b_G{first if n == 0 else ''}m={int(n < len(chunks) - 1)};{chunk}\x1b\\"
+            for n, chunk in enumerate(chunks)
+        )
+
+    def _iterm(self) -> str:
+        """https://iterm2.com/documentation-images.html: width and height in cells."""
+        data = self._png()
+        told = f"inline=1;size={len(data)};width={self.cols};height={self.rows};preserveAspectRatio=0"
+        return f"\x1b]1337;File={told}:{base64.standard_b64encode(data).decode()}\x07"
+
+    def _blocks(self) -> Iterator[str]:
+        """Rows of half blocks: the upper pixel in the letter's colour, the lower in its background's."""
+        pixels = self.image.tobytes()
+
+        def pixel(x: int, y: int) -> tuple[int, int, int] | None:
+            at = 4 * (y * self.cols + x)
+            return None if pixels[at + 3] < 128 else (pixels[at], pixels[at + 1], pixels[at + 2])
+
+        for row in range(self.rows):
+            line, before = "", ""
+            for x in range(self.cols):
+                style, mark = self._cell(pixel(x, 2 * row), pixel(x, 2 * row + 1))
+                line, before = line + (mark if style == before else f"\x1b[{style}m{mark}"), style
+            yield line + "\x1b[0m"
+
+    def _cell(self, upper: tuple[int, int, int] | None, lower: tuple[int, int, int] | None) -> tuple[str, str]:
+        if upper is None and lower is None:
+            return "0", " "
+        if upper is None:
+            return f"0;{self._colour(38, lower)}", "▄"
+        ground = "49" if lower is None else self._colour(48, lower)
+        return f"{self._colour(38, upper)};{ground}", "▀"
+
+    def _colour(self, layer: int, colour: tuple[int, int, int] | None) -> str:
+        assert colour is not None, "a pixel that can be seen"
+        if self.way == "blocks":
+            return f"{layer};2;{colour[0]};{colour[1]};{colour[2]}"
+        red, green, blue = (min(range(6), key=lambda level: abs(_LEVELS[level] - part)) for part in colour)
+        return f"{layer};5;{16 + 36 * red + 6 * green + blue}"
+
+
+def room_beside(columns: int, thumbnail: Thumbnail, *, gap: int = 2) -> int:
+    """How many columns are left for text."""
+    return max(0, columns - thumbnail.cols - 2 * gap)

@@ -1,0 +1,1 @@
+"""The Python client: `ImageRAG`, its runs, libraries and questions."""

@@ -1,0 +1,39 @@
+"""What a search found, as a list that shows its pictures in a notebook."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from imagerag.agent.ports import Hit
+
+if TYPE_CHECKING:
+    from imagerag.store.data_dir import Home
+
+SHOWN = 24
+"""Pictures at most in a notebook."""
+
+
+class Hits(list[Hit]):
+    """The images that a search returned, best first.
+
+    Attributes:
+        library: the name of the library, or of the libraries, that were searched.
+    """
+
+    def __init__(self, hits: Iterable[Hit], *, library: str, home: "Home") -> None:
+        super().__init__(hits)
+        self.library = library
+        self._home = home
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the pictures, small, with their names and similarities."""
+        from imagerag.agent.notebook_display import row, tile
+        from imagerag.store.library.thumbnails import thumbnails
+
+        shown = self[:SHOWN]
+        small = thumbnails(self._home, self.library, [hit.image.sha256 for hit in shown])
+        tiles = [
+            tile(small.get(hit.image.sha256), "image/webp", hit.title or hit.caption or hit.image.sha256[:12],
+                 hit.similarity)
+            for hit in shown
+        ]  # fmt: skip
+        return row(tiles) if tiles else "<i>nothing was found</i>"

@@ -1,0 +1,40 @@
+"""How similar a picture and texts are to an encoder."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.threads import in_thread
+from imagerag.files.inputs import Image, naming, read_image
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports import Embedder
+
+
+def check_text(encoder: "Embedder", text: str) -> None:
+    """See that an encoder can read a whole text.
+
+    Raises:
+        UsageError: it is empty, or longer than the encoder reads.
+    """
+    if not text.strip():
+        raise UsageError("say what the picture is compared with: imagerag similarity IMAGE TEXT")
+    if (tokens := encoder.count_tokens(text)) > encoder.context_length:
+        raise UsageError(f"the text has {tokens} tokens, and {encoder.identity.spec} reads {encoder.context_length}")
+
+
+async def measure_similarities(encoder: "Embedder", image: Image, texts: Sequence[str]) -> list[float]:
+    """The cosine between a picture and each text, in [-1, 1].
+
+    Raises:
+        UsageError: no picture that can be read, an empty text, or one that is longer than the encoder reads.
+    """
+    from imagerag.store.images.image_info import inspect
+
+    for text in texts:
+        check_text(encoder, text)
+    data = await in_thread(read_image, image)
+    with naming(image):
+        await in_thread(inspect, data)
+    (seen,) = await encoder.embed_images([data])
+    return [max(-1.0, min(1.0, float(seen @ said))) for said in await encoder.embed_texts(texts)]

@@ -1,0 +1,1 @@
+"""`imagerag doctor`: what is configured, what responds, what is damaged."""

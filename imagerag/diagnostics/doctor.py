@@ -1,0 +1,333 @@
+"""What is configured, what is there, and what answers. Keys are looked for, and never shown."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.calls.budget import tariff_of
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
+from imagerag.formatting.numbers import dollars
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.judge_image_limits import takes_images
+from imagerag.graphs.runs.reindexing import missing_from_list
+from imagerag.graphs.settings import Settings
+from imagerag.store.integrity_check import Finding, findings, is_stale
+from imagerag.store.library.database import folder_of, list_libraries
+from imagerag.store.library.metadata import read_passport
+from imagerag.tools.credentials import key_variables
+from imagerag.tools.healthcheck import TIMEOUT_S, reach
+from imagerag.tools.registry import Role
+from imagerag.tools.spec import BackendSpec
+
+EXTRAS: Final = {
+    "diffusers": "drawing with models in this process",
+    "transformers": "judging with models in this process",
+    "mcp": "serving assistants and editors (imagerag mcp)",
+    "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
+    "opentelemetry": "spans and metrics; the extra is called otel",
+}
+"""Optional parts, by the module that shows whether they are there."""
+
+PROBE_PROMPT: Final = "a red circle on a white background"
+
+Model = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Setting(BaseModel):
+    """One setting, and where it came from."""
+
+    model_config = Model
+    name: str
+    value: str | None
+    origin: str
+
+
+class LibraryState(BaseModel):
+    """One library.
+
+    Attributes:
+        problem: why it cannot be used; empty when it can.
+    """
+
+    model_config = Model
+    name: str
+    encoder: str = ""
+    threshold: float | None = None
+    problem: str = ""
+
+
+class Probe(BaseModel):
+    """What one tiny real call showed. `cost_usd` None is not known."""
+
+    model_config = Model
+    answered: bool
+    detail: str
+    elapsed_s: float
+    cost_usd: float | None = None
+
+
+class BackendState(BaseModel):
+    """One backend of the setup; each member of a cascade is one.
+
+    Attributes:
+        reachable: None where that cannot be known without calling it.
+        listed: whether its server lists the model; None without such a list.
+        price: whether calls cost nothing, a known price, or nobody knows what.
+        takes_images: whether a judge takes images; None where nobody knows it yet, and a run asks it before the first
+            drawing it pays for.
+    """
+
+    model_config = Model
+    role: Role
+    spec: str
+    identity: str = ""
+    reachable: bool | None = None
+    listed: bool | None = None
+    price: Literal["free", "known", "unknown"] = "unknown"
+    detail: str = ""
+    takes_images: bool | None = None
+    probe: Probe | None = None
+
+
+class Diagnosis(BaseModel):
+    """Everything the doctor found, `imagerag.doctor/1`.
+
+    Attributes:
+        keys: environment variable → whether it is set.
+        extras: module → whether it is installed.
+        prices: the files that prices are read from.
+        files: what is wrong with the files of the home, one by one.
+        unlisted: runs that are kept and not on the list of runs.
+        repaired: what `repair` did before, a line for each thing.
+        problems: what keeps a run from working, one line each.
+    """
+
+    model_config = Model
+    schema_name: Literal["imagerag.doctor/1"] = Field(default="imagerag.doctor/1", alias="schema")
+    home: str
+    settings: list[Setting]
+    keys: dict[str, bool]
+    extras: dict[str, bool]
+    prices: list[str]
+    price_file: str
+    libraries: list[LibraryState]
+    backends: list[BackendState]
+    files: list[Finding] = Field(default_factory=list)
+    unlisted: int = 0
+    repaired: list[str] = Field(default_factory=list)
+    problems: list[str]
+
+
+async def diagnose(
+    settings: Settings, wiring: Wiring, *, probe: bool = False, timeout_s: float = TIMEOUT_S
+) -> Diagnosis:
+    """Look at the whole setup.
+
+    Args:
+        probe: make one tiny real call to the generator and to the judge each; see `probe_costs`.
+        timeout_s: how long a server may take to list its models, in seconds.
+    """
+    files, unlisted = await asyncio.to_thread(_files, wiring)
+    libraries = await asyncio.to_thread(_libraries, wiring, files)
+    backends = [
+        await _backend(role, spec, settings, wiring, probe=probe, timeout_s=timeout_s)
+        for role, spec in _specs(settings)
+    ]
+    return Diagnosis(
+        home=str(wiring.home.root),
+        settings=[
+            Setting(name=name, value=getattr(settings, name), origin=origin)
+            for name, origin in settings.origins.items()
+        ],
+        keys={name: bool(os.environ.get(name)) for name in _key_variables(settings)},
+        extras={name: find_spec(name) is not None for name in EXTRAS},
+        prices=_prices(wiring),
+        price_file=str(wiring.home.root / "prices.toml"),
+        libraries=libraries,
+        backends=backends,
+        files=files,
+        unlisted=unlisted,
+        problems=[*_file_problems(files, unlisted), *_problems(settings, libraries, backends)],
+    )
+
+
+def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
+    """What probing will call and can cost, one line per backend, to be said before it is done."""
+    told = []
+    for role, spec in _specs(settings):
+        if role not in ("generator", "judge"):
+            continue
+        try:
+            part = wiring.generator(spec) if role == "generator" else wiring.judge(spec)
+        except ImageRAGError:
+            continue
+        most = tariff_of(part).most(len(PROBE_PROMPT), role == "judge", None)
+        told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
+    return told
+
+
+def _key_variables(settings: Settings) -> list[str]:
+    """Those of the known services, and those that the specs name."""
+    named = set()
+    for _, text in _specs(settings):
+        try:
+            named.add(BackendSpec.parse(text).key_env)
+        except ImageRAGError:
+            continue
+    return sorted({*key_variables(), *filter(None, named)})
+
+
+def _specs(settings: Settings) -> list[tuple[Role, str]]:
+    """(role, spec) of every backend that is configured; those that cannot be read stand for themselves."""
+    named: list[tuple[Role, str]] = [
+        ("generator", settings.generator), ("judge", settings.judge), ("embedder", settings.embedder),
+    ]  # fmt: skip
+    if settings.answerer:
+        named.append(("answerer", settings.answerer))
+    if settings.reranker:
+        named.append(("reranker", settings.reranker))
+    found: list[tuple[Role, str]] = []
+    for role, text in named:
+        try:
+            found += [(role, str(spec)) for spec in BackendSpec.parse_all(text) if str(spec) != "on-refusal"]
+        except ImageRAGError:
+            found.append((role, text))
+    return found
+
+
+async def _backend(
+    role: Role, spec: str, settings: Settings, wiring: Wiring, *, probe: bool, timeout_s: float
+) -> BackendState:
+    make: dict[Role, Callable[[str], Any]] = {
+        "generator": wiring.generator,
+        "judge": wiring.judge,
+        "embedder": wiring.embedder,
+        "answerer": wiring.answerer,
+        "reranker": lambda named: wiring.reranker(named, settings.judge),
+    }
+    try:
+        part = make[role](spec)
+        found = await reach(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
+    except ImageRAGError as error:
+        return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
+    tariff = tariff_of(part)
+    most = tariff.most(1, 1, None)
+    free = role == "embedder" or spec == "bm25" or (tariff.known and most == 0)
+    priced = tariff.known or most is not None
+    state = BackendState(
+        role=role,
+        spec=spec,
+        identity=found.identity,
+        reachable=found.reachable,
+        listed=found.listed,
+        price="free" if free else "known" if priced else "unknown",
+        detail=found.detail,
+    )
+    if probe and role in ("generator", "judge"):
+        state.probe = await _probed(role, part)
+    if role == "judge":
+        state.takes_images = await takes_images(wiring, part)
+    return state
+
+
+async def _probed(role: Role, part: Any) -> Probe:
+    began = time.monotonic()
+    try:
+        if role == "generator":
+            drawn = await part.generate(PROBE_PROMPT, [], variation=Variation(), size=None)
+            told, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
+        else:
+            picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
+            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": Variation()}
+            found = await part.critique(PROBE_PROMPT, picture, **asked)
+            told = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
+            cost = found.cost_usd
+    except ImageRAGError as error:
+        return Probe(answered=False, detail=f"{type(error).__name__}: {error}", elapsed_s=time.monotonic() - began)
+    return Probe(answered=True, detail=told, elapsed_s=time.monotonic() - began, cost_usd=cost)
+
+
+def _circle() -> bytes:
+    import io
+
+    from PIL import Image, ImageDraw
+
+    picture, out = Image.new("RGB", (256, 256), "white"), io.BytesIO()
+    ImageDraw.Draw(picture).ellipse((64, 64, 192, 192), fill=(220, 30, 30))
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def _files(wiring: Wiring) -> tuple[list[Finding], int]:
+    """What is wrong with the files of the home, and how many runs are not on the list."""
+    found = list(findings(wiring.home))
+    try:
+        return found, len(missing_from_list(wiring))
+    except ImageRAGError:
+        return found, 0  # one of the two files cannot be read, which was said
+
+
+def _prices(wiring: Wiring) -> list[str]:
+    try:
+        return list(wiring.prices.sources)
+    except UsageError:
+        return []  # each backend says what is wrong with the file
+
+
+def _libraries(wiring: Wiring, files: list[Finding]) -> list[LibraryState]:
+    try:
+        names = list_libraries(wiring.home)
+    except ImageRAGError:
+        return []  # said with the files
+    return [_library(wiring, name, files) for name in names]
+
+
+def _library(wiring: Wiring, name: str, files: list[Finding]) -> LibraryState:
+    folder = str(folder_of(wiring.home, name))
+    try:
+        passport = read_passport(wiring.home, name)
+    except ImageRAGError as error:
+        return LibraryState(name=name, problem=str(error))
+    told = next((one.problem for one in files if one.path == folder), "")
+    threshold = passport.threshold.cosine if passport.threshold else None
+    if not told and passport.threshold and passport.threshold.measured_on and is_stale(wiring.home, name):
+        told = f"its threshold was measured before it was changed: imagerag library calibrate {name}"
+    return LibraryState(name=name, encoder=passport.spec, threshold=threshold, problem=told)
+
+
+def _file_problems(files: list[Finding], unlisted: int) -> list[str]:
+    """What is wrong with files other than libraries, which are told as such."""
+    told = [f"{one.path}: {one.problem}" for one in files if one.kind in ("home", "sqlite", "image")]
+    if unlisted:
+        told.append(f"{unlisted} runs are kept and not on the list of runs")
+    if unlisted or any(one.damaged for one in files):
+        told.append("imagerag doctor --repair rebuilds what it can, and sets aside what it cannot")
+    return told
+
+
+def _problems(settings: Settings, libraries: list[LibraryState], backends: list[BackendState]) -> list[str]:
+    problems = [f"library {one.name}: {one.problem}" for one in libraries if one.problem]
+    known = {one.name for one in libraries} | {BUILT_IN_LIBRARY}
+    try:
+        named = names_of(settings.library) if settings.library else ()
+    except UsageError as error:
+        problems.append(str(error))
+        named = ()
+    lacking = [name for name in named if name not in known]
+    problems += [f"there is no library {name}: imagerag index PATH --library {name}" for name in lacking]
+    for one in backends:
+        if one.reachable is False:
+            problems.append(f"{one.role} {one.spec}: {one.detail}")
+        if one.probe is not None and not one.probe.answered:
+            problems.append(f"{one.role} {one.spec} did not answer: {one.probe.detail}")
+        if one.takes_images is False and not (one.probe and not one.probe.answered):
+            problems.append(f"judge {one.spec} takes no images, so it cannot judge any: --judge SPEC names another")
+    return problems

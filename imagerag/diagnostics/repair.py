@@ -1,0 +1,98 @@
+"""What `doctor --repair` does: it rebuilds what can be rebuilt, and sets aside what cannot. Nothing is deleted."""
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.graphs.runs.reindexing import ensure_listed, missing_from_list, relist
+from imagerag.store.data_dir import Home
+from imagerag.store.images.blob_store import write_atomically
+from imagerag.store.integrity_check import Finding, findings, set_aside
+from imagerag.store.library.database import list_libraries, open_table
+from imagerag.store.sqlite.salvage import Salvaged, salvage
+from imagerag.store.storage_errors import storage_errors
+
+if TYPE_CHECKING:
+    from imagerag.graphs.dependencies import Wiring
+
+LOST: Final = {
+    "runs.sqlite": "runs made until now can no longer be shown or resumed; their pictures are still there",
+    "store.sqlite": "runs that are resumed or replayed ask for answers again that were in it",
+    "questions.sqlite": "conversations cannot be followed up",
+    "usage.sqlite": "what servers have spent today is counted from zero",
+}
+"""What goes with each SQLite file of which nothing can be read."""
+
+LOST_IN_PART: Final = {
+    "runs.sqlite": "of runs whose steps are lost, the last one that is kept counts",
+    "store.sqlite": "runs that are resumed or replayed ask for lost answers again",
+    "questions.sqlite": "conversations go on from what is kept",
+}
+"""What goes with those of its rows that cannot be read."""
+
+
+async def repair(wiring: "Wiring") -> list[str]:
+    """Mend a home, and say what was done, a line for each thing.
+
+    Files that are healthy, and those that only the machine or a newer version keeps from being read, are left alone.
+
+    Raises:
+        StorageError: the home cannot be written.
+    """
+    home = wiring.home
+    found = [one for one in await asyncio.to_thread(lambda: list(findings(home))) if one.damaged]
+    done = [await _mended(home, one) for one in found]
+    await ensure_listed(wiring)
+    if missing := await asyncio.to_thread(missing_from_list, wiring):
+        listed, unreadable = await relist(wiring, missing)
+        done.append(f"{home.run_list}: {listed} runs put on the list again, from their checkpoints")
+        done += [f"{home.checkpoints}: the steps of run {run_id} cannot be read" for run_id in unreadable]
+    return done
+
+
+async def _mended(home: Home, one: Finding) -> str:
+    path = Path(one.path)
+    if one.kind == "index":
+        return await asyncio.to_thread(_indexed_anew, home, path)
+    if one.kind == "image" and (data := await asyncio.to_thread(_copy_of, home, path.parent.name + path.name)):
+        aside = await asyncio.to_thread(set_aside, home, path)
+        with storage_errors(path, "cannot write"):
+            await asyncio.to_thread(write_atomically, path, data)
+        return f"{path}: written anew from a copy; the damaged one is in {aside}"
+    aside = await asyncio.to_thread(set_aside, home, path)
+    if one.kind == "library":
+        return f"{path}: set aside as {aside}; index its pictures again: imagerag index PATH --library {path.stem}"
+    saved = await asyncio.to_thread(salvage, aside, path) if one.kind == "sqlite" else Salvaged()
+    if saved.saved:
+        return f"{path}: made anew: {saved}; the damaged one is in {aside}; {LOST_IN_PART[path.name]}"
+    lost = LOST.get(path.name, "")
+    return f"{path}: set aside as {aside}{f'; {lost}' if lost else ''}"
+
+
+def _indexed_anew(home: Home, folder: Path) -> str:
+    from imagerag.store.library.search import build_indexes
+
+    table = open_table(home, folder.stem)
+    with storage_errors(folder, "cannot write"):
+        for index in table.list_indices():
+            table.drop_index(index.name)
+        build_indexes(table)
+    return f"{folder}: its search indexes were built anew; the pictures were in order"
+
+
+def _copy_of(home: Home, digest: str) -> bytes | None:
+    """The bytes of an image from somewhere else in the home: a result that was saved, or a library."""
+    if home.images.is_dir():
+        for file in home.images.rglob("*"):
+            if file.is_file() and sha256(data := file.read_bytes()).hexdigest() == digest:
+                return data
+    try:
+        for name in list_libraries(home):
+            found = open_table(home, name).search().where(f"id = '{digest}'").select(["image"]).to_arrow().to_pylist()
+            if found and sha256(found[0]["image"]).hexdigest() == digest:
+                return bytes(found[0]["image"])
+    except (ImageRAGError, OSError, RuntimeError, ValueError):
+        return None
+    return None

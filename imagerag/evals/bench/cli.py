@@ -1,0 +1,106 @@
+"""How fast it is: `python -m imagerag.evals.bench [--json] [--sections graph,start] [--repeats N]`.
+
+Everything that is compared is measured in one process, in turns, and told as medians and ratios. Nothing is asserted:
+what is fast enough depends on the machine.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.bench.embedder import embedder
+from imagerag.evals.bench.graph import graph
+from imagerag.evals.bench.provider import provider
+from imagerag.evals.bench.report import reports
+from imagerag.evals.bench.runs import first_run, search, sketch_runs, start
+from imagerag.evals.bench.timing import Bench, Row
+from imagerag.formatting.messages import unknown as unknown_name
+
+SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[Row]]], int]]] = {
+    "graph": (graph, 30),
+    "sketch": (sketch_runs, 15),
+    "first": (first_run, 3),
+    "start": (start, 10),
+    "search": (search, 5),
+    "report": (reports, 5),
+    "embedder": (embedder, 5),
+    "provider": (provider, 2),
+}
+"""What there is to measure, and how often by default."""
+
+
+async def bench(
+    sections: Iterable[str] = tuple(SECTIONS),
+    *,
+    repeats: int | None = None,
+    progress: Callable[[str], None] = lambda section: None,
+) -> Bench:
+    """Measure.
+
+    Args:
+        sections: which of `SECTIONS`.
+        repeats: how often each thing is measured; by default what its section finds enough.
+        progress: told the name of each section as it begins.
+
+    Raises:
+        UsageError: no such section, or fewer than one measurement.
+    """
+    chosen = tuple(dict.fromkeys(sections))
+    if unknown := [section for section in chosen if section not in SECTIONS]:
+        raise UsageError(unknown_name("section", unknown[0], SECTIONS))
+    if repeats is not None and repeats < 1:
+        raise UsageError(f"each thing has to be measured at least once, not {repeats} times")
+    began, rows = time.monotonic(), []
+    for section in chosen:
+        progress(section)
+        measure, usual = SECTIONS[section]
+        try:
+            rows += await measure(repeats or usual)
+        except Exception as error:
+            # One part that cannot run here must not hide what the others measured.
+            rows.append(
+                Row(section=section, name=section, value=None, unit="", note=f"{type(error).__name__}: {error}")
+            )
+    return Bench(machine=machine(), rows=tuple(rows), elapsed_s=round(time.monotonic() - began, 3))
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    import torch
+
+    return {
+        "cores": os.cpu_count(),
+        "torch threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "langgraph": version("langgraph"),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: the table or the document on stdout, progress on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m imagerag.evals.bench", description="How fast imagerag is here.")
+    parser.add_argument("--json", action="store_true", help="print one imagerag.bench/1 document")
+    parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated; by default all: %(default)s")
+    parser.add_argument("--repeats", type=int, help="measurements of each thing")
+    given = parser.parse_args(arguments)
+    chosen = [section for section in given.sections.split(",") if section]
+    try:
+        measured = asyncio.run(bench(chosen, repeats=given.repeats, progress=_tell))
+    except UsageError as error:
+        parser.error(str(error))
+    print(json.dumps(measured.model_dump(mode="json", by_alias=True), indent=2) if given.json else measured.table())
+    return 0
+
+
+def _tell(section: str) -> None:
+    print(f"measuring {section} …", file=sys.stderr, flush=True)

@@ -1,0 +1,153 @@
+"""What the graph itself costs: a run of three rounds with models that answer at once, beside a plain loop of the calls.
+
+The plain loop makes the same calls of the same parts with the same blob store and ledger, and keeps nothing else: the
+difference is the price of LangGraph, checkpoints, journal and events. It grows with the number of steps, whatever the
+models.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Durability
+
+from imagerag.agent import concept_tracker
+from imagerag.agent.nodes import Nodes
+from imagerag.agent.ports import Filter, ImagePart
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.retrieval.candidate_selection import candidates_of, shortlist
+from imagerag.agent.retrieval.reference_limits import Rooms
+from imagerag.agent.retry_schedule import step_ceiling
+from imagerag.agent.types import ImageRef, Knobs, LedgerEntry, Query, Search, Setup, UsedReference, Variation
+from imagerag.evals.bench.timing import Row, Work, in_turns, row
+from imagerag.graphs.dependencies import Parts, Wiring
+from imagerag.graphs.generation import build_workflow
+from imagerag.graphs.graph_cache import Graph
+from imagerag.graphs.runs.runner import Runner
+from imagerag.store.data_dir import Home
+from imagerag.store.images.blob_store import FileBlobStore
+from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
+
+PROMPT: Final = "a red star and a blue bolt"
+CONCEPTS: Final = ("a red star", "a blue bolt")
+"""What the judge finds missing, always: two searches a round, and every round that may be."""
+ROUNDS: Final = 3
+SHELF: Final = 8
+"""Pictures that pass for each concept."""
+
+_turns: Final = itertools.count()
+
+
+@cache
+def instant() -> Parts:
+    """Parts that answer at once."""
+    library = ScriptedLibrary()
+    for concept, at in itertools.product(CONCEPTS, range(SHELF)):
+        library.plant({f"a detailed picture of {concept}": 0.9 - at / 100})
+    return Parts(generator=ScriptedGenerator(), judge=ScriptedJudge(lambda *_: list(CONCEPTS)), library=library)
+
+
+@dataclass(frozen=True)
+class InstantWiring(Wiring):
+    """The real home, checkpoints, journal, blobs and list of runs, with parts that answer at once."""
+
+    async def parts(self, setup: Setup) -> Parts:
+        """The instant ones, whatever the setup names."""
+        return instant()
+
+
+def knobs() -> Knobs:
+    """Those of one run; a seed of its own makes every picture a new one, which has to be kept."""
+    return Knobs(max_rounds=ROUNDS, seed=next(_turns))
+
+
+async def graph(repeats: int) -> list[Row]:
+    """A run of three rounds: plain loop, graph, graph with SQLite checkpoints, with the journal too, `Runner.start`."""
+    with TemporaryDirectory(prefix="imagerag-bench-") as folder:
+        wiring = InstantWiring(Home(Path(folder)))
+        steps = 0
+
+        async def whole() -> None:
+            nonlocal steps
+            setup = Setup(generator="instant", judge="instant", knobs=knobs())
+            steps = sum([event.kind == "step" async for event in Runner(wiring=wiring).start(PROMPT, setup)])
+
+        async with compiled(wiring) as graphs:
+            work: dict[str, Work] = {"plain loop": partial(plain_loop, wiring.blobs)}
+            work |= {name: partial(invoke, each) for name, each in graphs.items()}
+            times = await in_turns({**work, "Runner.start": whole}, repeats, warm=2)
+    notes = {"Runner.start": f"{steps} node updates; opens both databases, lists the run, reads its record"}
+    base = ("the plain loop", times["plain loop"])
+    return [
+        row("graph", name, spent, against=base if name != "plain loop" else None, note=notes.get(name, ""))
+        for name, spent in times.items()
+    ]
+
+
+@asynccontextmanager
+async def compiled(wiring: Wiring) -> AsyncIterator[Mapping[str, Graph]]:
+    """The graph alone, with the checkpoints a run has, and with the journal too."""
+    parts, blobs = instant(), wiring.blobs
+    async with wiring.checkpoints() as saver, wiring.journal() as journal:
+        # Compiling adds the error handler's node, so each graph is built anew.
+        bare, kept, journalled = (
+            build_workflow(
+                Nodes(generator=parts.generator, judge=parts.judge, library=parts.library, blobs=blobs, journal=keeps)
+            )
+            for keeps in (None, None, journal)
+        )
+        yield {
+            "graph": bare.compile(),
+            "graph, checkpoints": kept.compile(checkpointer=saver),
+            "graph, checkpoints, journal": journalled.compile(checkpointer=saver),
+        }
+
+
+async def invoke(graph: Graph) -> None:
+    """One run on a thread of its own; where steps are kept, each before the next begins."""
+    given = knobs()
+    config: RunnableConfig = {
+        "configurable": {"thread_id": f"bench-{given.seed}"},
+        "recursion_limit": step_ceiling(given),
+    }
+    durability: Durability | None = "sync" if graph.checkpointer else None
+    await graph.ainvoke({"prompt": PROMPT}, config, context=given, durability=durability)
+
+
+async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
+    """The same calls in a plain loop; returns the pictures drawn."""
+    parts, given = instant(), knobs()
+    assert parts.library is not None, "the instant parts have one"
+    entries: list[LedgerEntry] = []
+    drawn: list[ImageRef] = []
+    references: list[UsedReference] = []
+    for number in range(ROUNDS + 1):
+        sent = [_part(await parts.library.image_bytes(used.image.sha256)) for used in references]
+        prompt = reference_prompt(parts.generator.template, PROMPT, references)
+        picture = await parts.generator.generate(prompt, sent, variation=Variation(seed=given.seed), size=None)
+        drawn.append(await blobs.put(picture.data))
+        seen = _part(await blobs.get(drawn[-1].sha256))
+        critique = await parts.judge.critique(
+            PROMPT, seen, subjects=(), requirements=(), mode="fused", variation=Variation()
+        )
+        entries = concept_tracker.observe(entries, critique.verdict.missing, number)
+        searches = []
+        for concept in critique.verdict.missing if number < ROUNDS else ():
+            query = Query(concept=concept, text=concept.caption or concept.text)
+            hits = await parts.library.search(query.text, k=given.candidates, filter=Filter())
+            threshold = parts.library.threshold
+            candidates = candidates_of(hits, threshold=threshold, near_duplicate=given.near_duplicate)
+            searches.append(Search(round=number + 1, query=query, candidates=candidates, threshold=threshold))
+        _, references = shortlist(searches, entries, rooms=Rooms(room=parts.generator.max_references), by_hand=False)
+        entries = concept_tracker.send(entries, references, number + 1)
+    return drawn
+
+
+def _part(data: bytes) -> ImagePart:
+    return ImagePart(data=data, media_type="image/png")

@@ -1,0 +1,279 @@
+"""What a provider's answers of one second make of a run: fused beside stepwise judging, and many runs at once.
+
+The provider is the loopback, in a process of its own as a real one would be. Its pictures lack two points of three,
+always, so that every round that may be is made.
+"""
+
+import asyncio
+import itertools
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final, Literal
+
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Knobs, Setup, Variation
+from imagerag.evals.bench.timing import Row, Work, in_turns, row
+from imagerag.graphs.dependencies import Parts, Wiring
+from imagerag.graphs.runs.runner import Runner
+from imagerag.store.data_dir import Home
+from imagerag.tools.generators.model_table import ImageModel
+from imagerag.tools.generators.openai_images import OpenAIImages
+from imagerag.tools.judges.vlm.judge import VlmJudge
+from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
+from imagerag.tools.openai.client import Account
+from imagerag.tools.testing.fakes import ScriptedLibrary
+from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
+
+Mode = Literal["fused", "stepwise"]
+
+ANSWER_S: Final = 1.0
+"""How long the provider takes for each answer."""
+AT_ONCE: Final = 64
+FEWER: Final = 16
+ROUNDS: Final = 2
+POINTS: Final = ("a red star", "a blue bolt", "ink on paper")
+JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
+SHELF: Final = 12
+"""Pictures in the library; any search finds them."""
+
+_numbers: Final = itertools.count(1000 * os.getpid())
+
+
+async def provider(repeats: int) -> list[Row]:
+    """A round of fused and of stepwise judging in calls and wall time; the wall time of one run and of many at once."""
+    with serving() as url, TemporaryDirectory(prefix="imagerag-bench-") as folder:
+        runner = stage(Path(folder), url)
+        await warm(runner)
+        # A round is hardly ever off by more than a hundredth: half as many do.
+        rounds = await modes(runner, max(1, repeats // 2))
+        with crew(Path(folder), url, at_work := 2 * (os.cpu_count() or 1)) as together:
+            return [*rounds, *await crowd(runner, repeats, together, at_work)]
+
+
+async def modes(runner: Runner, repeats: int) -> list[Row]:
+    """One round each: judged, searched, drawn, judged again; without the round's drawing it is judging alone."""
+    times: dict[Mode, list[float]] = {"fused": [], "stepwise": []}
+    calls: dict[Mode, float] = {}
+    for _ in range(repeats):
+        for mode, spent in times.items():
+            began, record = await watched(runner, mode)
+            spent += [after - before for before, after in itertools.pairwise(began)]
+            # The first picture was judged before the first round; equals are compared after the last one.
+            judging = sum(count for role, count in record.calls.items() if role in JUDGING)
+            calls[mode] = (judging - 1) / ROUNDS
+    fused = calls["fused"]
+    noted = {mode: f"{count:g} VLM calls ({count / fused:g} x fused) and a drawing" for mode, count in calls.items()}
+    return [
+        row("provider", "a round, fused", times["fused"], note=noted["fused"]),
+        row(
+            "provider",
+            "a round, stepwise",
+            times["stepwise"],
+            against=("fused", times["fused"]),
+            note=noted["stepwise"],
+        ),
+        judging_alone(times),
+    ]
+
+
+def judging_alone(times: dict[Mode, list[float]]) -> Row:
+    """How much longer stepwise judging takes, drawing left out: what a round takes beside its picture."""
+    fused, stepwise = (1000 * (median(times[mode]) - ANSWER_S) for mode in ("fused", "stepwise"))
+    return Row(
+        section="provider",
+        name="judging a round, stepwise",
+        value=stepwise,
+        unit="ms",
+        n=len(times["stepwise"]),
+        ratio=stepwise / fused,
+        against="fused",
+        note=f"the round less its drawing of {ANSWER_S:g} s",
+    )
+
+
+async def crowd(runner: Runner, repeats: int, together: Callable[[], None], at_work: int) -> list[Row]:
+    """One run, and many at once in this process; and what of that the model calls take by themselves, without a graph.
+
+    All do the same at the same moment, so that what the processor has to do adds up: the clients of the services alone
+    make many take longer than one, the more the slower the processor is. One process uses one processor, so they are
+    spread over `at_work` processes of one home, too, by `together`.
+    """
+
+    asked: set[int] = set()
+    alone = f"{AT_ONCE} times the calls alone"
+
+    async def one() -> None:
+        _, record = await watched(runner, "fused")
+        asked.add(sum(record.calls.values()))
+
+    async def many(count: int) -> None:
+        await asyncio.gather(*(one() for _ in range(count)))
+
+    async def bare() -> None:
+        parts = await runner.wiring.parts(setup("fused"))
+        await asyncio.gather(*(calls_alone(parts) for _ in range(AT_ONCE)))
+
+    async def spread() -> None:
+        await asyncio.to_thread(together)
+
+    few, crowded, apart = f"{FEWER} runs at once", f"{AT_ONCE} runs at once", f"{AT_ONCE} runs in {at_work} processes"
+    work: dict[str, Work] = {
+        "one run": one,
+        few: partial(many, FEWER),
+        crowded: partial(many, AT_ONCE),
+        apart: spread,
+        alone: bare,
+    }
+    times = await in_turns(work, repeats, warm=0)
+    notes = {
+        "one run": f"{max(asked)} answers of {ANSWER_S:g} s",
+        crowded: "target 1.2",
+        apart: f"on {os.cpu_count()} processors",
+        alone: "no graph, nothing kept",
+    }
+    base = ("one run", times["one run"])
+    return [
+        row("provider", name, spent, against=base if name != "one run" else None, note=notes.get(name, ""))
+        for name, spent in times.items()
+    ]
+
+
+@contextmanager
+def crew(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
+    """Processes that share a home; call what this gives to have them make `AT_ONCE` runs, and to wait for these."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(at_work)]
+    shares = [AT_ONCE // at_work + (number < AT_ONCE % at_work) for number in range(at_work)]
+    hands = [context.Process(target=hand, args=(theirs, home, url), daemon=True) for _, theirs in pipes]
+
+    def told(orders: list[int]) -> None:
+        for (ours, _), order in zip(pipes, orders, strict=True):
+            ours.send(order)
+
+    def together() -> None:
+        told(shares)
+        for ours, _ in pipes:
+            ours.recv()
+
+    for process in hands:
+        process.start()
+    for ours, _ in pipes:
+        ours.recv()
+    try:
+        yield together
+    finally:
+        told([0] * at_work)
+        for process in hands:
+            process.join()
+
+
+def hand(pipe: Connection, home: Path, url: str) -> None:
+    """Make as many runs at once as the pipe says, and say when they are made, until it says 0."""
+
+    async def work() -> None:
+        runner = stage(home, url)
+        await warm(runner)
+        pipe.send("ready")
+        while count := await asyncio.to_thread(pipe.recv):
+            await asyncio.gather(*(watched(runner, "fused") for _ in range(count)))
+            pipe.send("done")
+
+    asyncio.run(work())
+
+
+async def calls_alone(parts: Parts) -> None:
+    """The model calls of a run, and nothing else: draw, judge, and again with references."""
+    references: list[ImagePart] = []
+    for _ in range(ROUNDS + 1):
+        picture = await parts.generator.generate(
+            f"picture {next(_numbers)}", references, variation=Variation(), size=None
+        )
+        seen = ImagePart(data=picture.data, media_type="image/png")
+        await parts.judge.critique("a picture", seen, subjects=(), requirements=(), mode="fused", variation=Variation())
+        references = [seen, seen]
+
+
+async def watched(runner: Runner, mode: Mode) -> tuple[list[float], RunRecord]:
+    """When each picture of a run was judged, and its record."""
+    judged, record = [], None
+    async for event in runner.start(f"picture {next(_numbers)}", setup(mode)):
+        if event.node == "critique":
+            judged.append(time.perf_counter())
+        record = event.record or record
+    assert record is not None, "a run's last event carries its record"
+    assert len(record.attempts) == ROUNDS + 1, f"{record.outcome}: {record.reason}"
+    return judged, record
+
+
+async def warm(runner: Runner) -> None:
+    """One picture, for the imports and new databases that come with a first run."""
+    async for _ in runner.start(f"picture {next(_numbers)}", setup("fused", rounds=0)):
+        pass
+
+
+def setup(mode: Mode, rounds: int = ROUNDS) -> Setup:
+    """The same run in either mode."""
+    knobs = Knobs(max_rounds=rounds, judge_mode=mode, max_references=2)
+    return Setup(generator="provider", judge="provider", library="provider", knobs=knobs)
+
+
+def stage(home: Path, url: str) -> Runner:
+    """A runner whose generator and judge are the provider at `url`."""
+    wiring, library = Wiring(Home(home)), ScriptedLibrary(elsewhere=0.6)
+    for number in range(SHELF):
+        library.plant(f"picture {number}")
+    generator = OpenAIImages("loopback", base_url=url, api_key="none", facts=ImageModel(max_references=2))
+    wiring.use("generator", "provider", generator)
+    wiring.use("judge", "provider", VlmJudge(chat=OpenAIChat(model="loopback", account=Account(url, "none"))))
+    wiring.use("library", "provider", library)
+    return Runner(wiring=wiring)
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The provider's address, for as long as it serves in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send("enough")
+        process.join()
+
+
+def serve(pipe: Connection) -> None:
+    """Serve until told that it is enough; the address is the first thing said."""
+    with Loopback(answer, latency_s=ANSWER_S, keep_alive=True) as server:
+        pipe.send(server.base_url)
+        pipe.recv()
+
+
+def answer(request: Recorded) -> Reply:
+    """A picture, or whatever the judge is asked for: the first point is met, the others are not."""
+    if request.asks == "image":
+        return Reply(images=(tiny_png(request.digest),))
+    if "better" in (request.schema or {}).get("properties", ()):
+        return Reply(text=json.dumps({"reason": "", "better": "second"}))
+    if request.schema:
+        points = [
+            {"number": n, "requirement": text, "kind": "content", "evidence": "", "met": n == 1, "caption": text}
+            for n, text in enumerate(POINTS, start=1)
+        ]
+        return Reply(text=json.dumps({"checks": points}))
+    if "yes or no" in request.prompt:
+        return Reply(text="No.")
+    lines = [f"content: {text}" for text in POINTS[1:]]
+    captions = [f"{n}. A detailed picture of {text}." for n, text in enumerate(POINTS[1:], start=1)]
+    return Reply(text="\n".join(lines if '"content:' in request.prompt else captions))

@@ -1,0 +1,223 @@
+"""The parts that evaluations run with: those of the product, made steady, so that a rerun gives the same bytes.
+
+An encoder's vectors differ in their last bits with what happens to be encoded in the same batch. That is nothing to a
+run, but it makes two evaluations differ. Here every text is encoded alone.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from imagerag.agent.errors import SpecError
+from imagerag.agent.ports import Embedder, EmbedderIdentity, Judge, ReferenceLibrary
+from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.evals.suites.sketch_libraries import stocked
+from imagerag.graphs.dependencies import Wiring
+from imagerag.store.journal import StoreJournal, open_journal
+from imagerag.store.library.library import Library
+from imagerag.store.run_index import RunEntry, RunList
+from imagerag.tools.registry import make_judge, new_embedder, providers
+from imagerag.tools.spec import BackendSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from imagerag.graphs.runs.runner import Runner
+
+    Vectors = NDArray[np.float32]
+
+KEPT: Final = 20_000
+"""Texts that stay encoded: about 10 MB at 128 dimensions."""
+
+
+class Steady:
+    """An embedder whose vectors depend on the text (or the pictures of one call) alone."""
+
+    def __init__(self, inner: Embedder, *, keep: int = KEPT) -> None:
+        self._inner, self._keep = inner, keep
+        self._alone = asyncio.Lock()
+        self._texts: OrderedDict[str, Vectors] = OrderedDict()
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """That of the encoder within."""
+        return self._inner.identity
+
+    @property
+    def context_length(self) -> int:
+        """How many tokens of a text are read."""
+        return self._inner.context_length
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, start and end markers included."""
+        return self._inner.count_tokens(text)
+
+    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        """float32 [len(texts), dimension], rows of norm 1; each text by itself."""
+        import numpy as np
+
+        rows = [await self._text(text) for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self.identity.dimension), np.float32)
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        """float32 [len(images), dimension], rows of norm 1. Calls are never joined, so these are steady as they are."""
+        return await self._inner.embed_images(images)
+
+    async def _text(self, text: str) -> "Vectors":
+        known = self._texts.get(text)
+        if known is None:
+            async with self._alone:
+                known = self._texts[text] = (await self._inner.embed_texts([text]))[0]
+        self._texts.move_to_end(text)
+        while len(self._texts) > self._keep:
+            self._texts.popitem(last=False)
+        return known
+
+
+LOOKING: Final = ("sketch", "clip")
+"""Judges that compare texts and pictures through an encoder."""
+
+
+def _eye_of(judge: BackendSpec) -> str:
+    """The encoder that such a judge looks through, by spec."""
+    if judge.provider == "sketch":
+        return "sketch"
+    own = judge.model.partition(":")[0].lower() in providers("embedder")
+    return (judge.model if own else f"open_clip:{judge.model}") if judge.model else "open_clip"
+
+
+class NoRunList(RunList):
+    """An evaluation's runs are in its results; they are not listed among the user's own."""
+
+    def kept_open(self) -> AbstractAsyncContextManager[None]:
+        """Open nothing."""
+        return nullcontext()
+
+    def is_lost(self) -> bool:
+        """There is none to be lost."""
+        return False
+
+    async def upsert(self, run_id: str, *, prompt: str, **_: Any) -> RunEntry:
+        """Note nothing."""
+        return RunEntry(run_id=run_id, prompt=prompt)
+
+
+@dataclass(frozen=True)
+class EvalWiring(Wiring):
+    """Wiring whose home is the evaluation's own folder; libraries come from the suite, else from the user's home.
+
+    Runs need no checkpoints here: a run that is killed is made again, from the journal, without paying.
+
+    Attributes:
+        recipes: the libraries that the suite makes for itself.
+        users: the user's own home, where other libraries are.
+    """
+
+    recipes: Mapping[str, LibraryRecipe] = field(default_factory=dict)
+    users: Wiring | None = None
+    _journals: list[StoreJournal] = field(default_factory=list, repr=False)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    @cached_property
+    def runs(self) -> RunList:
+        """A list that keeps nothing."""
+        return NoRunList(self.home.run_list)
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """What all runs go through: it keeps the compiled graphs."""
+        from imagerag.graphs.runs.runner import Runner
+
+        return Runner(wiring=self, durability="exit")
+
+    def embedder(self, spec: str) -> Embedder:
+        """A steady encoder of that spec."""
+        return self._once("embedder", spec, lambda one: Steady(new_embedder(one)))
+
+    def judge(self, spec: str) -> Judge:
+        """The judge of that spec; one that looks through an encoder gets a steady one."""
+        return self._once("judge", spec, self._make_judge)
+
+    def _make_judge(self, spec: str) -> Judge:
+        specs = BackendSpec.parse_all(spec)
+        if len(specs) > 1 or specs[0].provider not in LOOKING:
+            return make_judge(spec, prices=self.prices)
+        one = specs[0]
+        return make_judge(replace(one, model=""), embedder=self.embedder(_eye_of(one)), prices=self.prices)
+
+    def seen_through(self, judge: str) -> tuple[str, ...]:
+        """The encoders that the judges of a spec look through; none for models that answer in words."""
+        try:
+            asked = BackendSpec.parse_all(judge)
+        except SpecError:  # a judge of one's own, put in under a name
+            return ()
+        return tuple(dict.fromkeys(_eye_of(one) for one in asked if one.provider in LOOKING))
+
+    async def _library(self, name: str) -> ReferenceLibrary:
+        async with self._opening:
+            if ("library", name) not in self._made:
+                if name in self.recipes:
+                    self.use("library", name, await self._made_library(name, self.recipes[name]))
+                else:
+                    self.use("library", name, await (self.users or self).open_library(name))
+        return cast(ReferenceLibrary, self._made["library", name])
+
+    async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
+        """A library that the suite makes for itself: drawn, or a part of one of the user's."""
+        if recipe.kind != "part":
+            return await stocked(self.home, name, recipe, self.embedder("sketch"))
+        from imagerag.evals.libraries.library_sizes import cut
+
+        whole: Any = await (self.users or self).open_library(recipe.of)
+        return await cut(self.home, name, recipe, whole)
+
+    def checkpoints(self) -> "AbstractAsyncContextManager[Any]":
+        """A place that forgets a run as soon as it has ended."""
+        from langgraph.checkpoint.memory import InMemorySaver
+
+        from imagerag.store.sqlite.checkpoint_listing import serializer
+
+        return nullcontext(InMemorySaver(serde=serializer()))
+
+    def journal(self) -> "AbstractAsyncContextManager[StoreJournal]":
+        """The journal that `working` holds open for all runs; without it, one that is opened for each."""
+        return nullcontext(self._journals[-1]) if self._journals else open_journal(self.home.store)
+
+    @property
+    def held_journal(self) -> StoreJournal:
+        """The journal that `working` holds open."""
+        assert self._journals, "an evaluation works inside of `working`"
+        return self._journals[-1]
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Hold the journal open."""
+        async with open_journal(self.home.store) as journal:
+            self._journals.append(journal)
+            try:
+                yield
+            finally:
+                self._journals.pop()
+
+
+@dataclass(frozen=True)
+class SteadyWiring(Wiring):
+    """The user's own home, opened with the evaluation's encoders."""
+
+    maker: Wiring | None = None
+
+    def embedder(self, spec: str) -> Embedder:
+        """As the evaluation makes it."""
+        return self.maker.embedder(spec) if self.maker else super().embedder(spec)
+
+
+def wiring_for(home: Any, users: Any, recipes: Mapping[str, LibraryRecipe]) -> EvalWiring:
+    """The wiring of an evaluation in `home`, with the libraries in `users` at hand."""
+    own = EvalWiring(home, recipes=recipes)
+    outer = SteadyWiring(users, maker=own)
+    return EvalWiring(home, _made=own._made, _named=own._named, _lock=own._lock, recipes=recipes, users=outer)

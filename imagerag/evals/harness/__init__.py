@@ -1,0 +1,1 @@
+"""Run arms on cases, store and summarise results."""

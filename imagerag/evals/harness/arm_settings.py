@@ -1,0 +1,48 @@
+"""What the rows of a table were run with: every arm's backends, library and knobs, in the words of its options."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from imagerag.evals.harness.arms import Arm
+from imagerag.evals.harness.plan import Plan
+
+GIVES_BACK: Final = {
+    "keep": "the first picture",
+    "rephrase": "what other words drew",
+    "graph": "the best attempt",
+    "paper": "the redrawing, not looked at",
+}
+"""Procedure → what its answer is."""
+
+
+def settings_of(plan: Plan, arm: Arm) -> dict[str, Any]:
+    """The settings that an arm's answers came from; None is what it has no use for."""
+    setup = arm.of(plan.setup, seed=plan.setup.knobs.seed, journal="record")
+    searching = arm.procedure not in ("keep", "rephrase")
+    asking = arm.procedure != "keep" and not (
+        arm.procedure == "rephrase" and all(case.rephrased for case in plan.suite.cases)
+    )
+    knobs, recipe = setup.knobs, plan.suite.libraries.get(setup.library or "")
+    return {
+        "generator": setup.generator,
+        "judge": setup.judge if asking else None,
+        "library": setup.library if searching else None,
+        "library_size": recipe.size if recipe and searching else None,
+        "reranker": setup.reranker if searching else None,
+        "retrieve_by": knobs.retrieve_by if searching else None,
+        "threshold": knobs.threshold if searching else None,
+        "max_rounds": knobs.max_rounds if searching else None,
+        "judge_mode": knobs.judge_mode if searching else None,
+        "max_references": knobs.max_references if searching else None,
+        "subjects": arm.subjects,
+        "gives_back": GIVES_BACK.get(arm.procedure, f"what {arm.procedure} gives"),
+    }
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """The settings that decide what an arm does, on one line: for a note below a table."""
+    if settings["retrieve_by"] is None:
+        return str(settings["gives_back"])
+    rounds = f"{settings['max_rounds']} round{'s' if settings['max_rounds'] != 1 else ''}"
+    parts = [f"by {settings['retrieve_by']}", f"threshold {settings['threshold']}", settings["judge_mode"], rounds]
+    return ", ".join([*parts, f"gives back {settings['gives_back']}"])

@@ -1,0 +1,217 @@
+"""Arms: the variants of the workflow that an evaluation compares, all from the same initial picture of a case.
+
+An arm is written `NAME`, or with changes `NAME+KEY=VALUE+KEY=VALUE`; keys are `generator`, `judge`, `library`,
+`reranker`, `subjects` (on or off), and every knob of a run (`imagerag.agent.types.Knobs`). `module:function` is an
+arm of one's own. A TOML file names further ones:
+
+```toml
+[arms.strict]
+from = "full"
+threshold = 0.4
+max_rounds = 1
+
+[arms.mine]
+run = "my_package.arms:my_arm"
+```
+"""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular, read_regular_text
+from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.url_redaction import public, public_values
+from imagerag.evals.suites.case import Plain
+from imagerag.formatting.messages import invalid, unknown
+
+Procedure = str
+"""`keep`, `rephrase`, `graph`, `paper`, or `module:function`."""
+
+PROCEDURES: Final = frozenset({"keep", "rephrase", "graph", "paper"})
+"""Those that come with the package."""
+
+SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
+RESERVED: Final = ("journal", "select", "deadline_at", "seed")
+"""Knobs that are the evaluation's own affair."""
+
+
+class Arm(Plain):
+    """One way to answer a case.
+
+    Attributes:
+        name: how results and tables call it.
+        procedure: keep the initial picture; redraw from other words and no references; run the graph; answer as the
+            paper does; or one's own.
+        setup: generator, judge, library, reranker, where they are other than the evaluation's.
+        knobs: what the run's knobs are set to.
+        subjects: whether it gets the case's own pictures.
+        own_start: whether it draws its own first picture instead of starting from the case's.
+    """
+
+    name: str
+    procedure: Procedure = "graph"
+    setup: Annotated[Mapping[str, str], AfterValidator(public_values)] = Field(default_factory=dict)
+    knobs: Mapping[str, Any] = Field(default_factory=dict)
+    subjects: bool = True
+    own_start: bool = False
+
+    def of(self, base: Setup, *, seed: int, journal: Literal["record", "reuse", "replay"]) -> Setup:
+        """The setup of one run.
+
+        Raises:
+            UsageError: a knob that does not exist, or a value it cannot have.
+        """
+        knobs = {**base.knobs.model_dump(), **self.knobs, "seed": seed, "journal": journal}
+        try:
+            return Setup(**{**base.model_dump(), **self.setup, "knobs": Knobs(**knobs)})
+        except ValidationError as error:
+            raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
+
+    def hash(self, base: Setup) -> str:
+        """SHA-256 of all that decides its answers, the name left out."""
+        setup = self.of(base, seed=0, journal="record").model_dump(mode="json")
+        del setup["knobs"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
+        content = [self.procedure, setup, self.subjects, self.own_start]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+AS_PUBLISHED: Final = {"max_rounds": 1, "threshold": "off", "judge_mode": "stepwise", "references_per_concept": 1}
+FIXED: Final = frozenset({"max_rounds", "judge_mode", "start", "select", "retrieve_by", "references_per_concept"})
+"""What the arm `paper` leaves no choice in."""
+
+BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
+    "base": (Arm(name="base", procedure="keep"), "the initial picture as it is"),
+    "rephrase": (
+        Arm(name="rephrase", procedure="rephrase"),
+        "redrawn once from other words, without references and without a look; a clear prompt stays",
+    ),
+    "prompt": (Arm(name="prompt", knobs={"retrieve_by": "prompt"}), "references for the prompt"),
+    "concept": (
+        Arm(name="concept", knobs={"retrieve_by": "concept"}),
+        "references for the missing concepts' own words",
+    ),
+    "full": (Arm(name="full"), "references for a caption of each missing concept: the whole method"),
+    "one-round": (Arm(name="one-round", knobs={"max_rounds": 1}), "the whole method, redrawn once"),
+    "paper": (
+        Arm(name="paper", procedure="paper", knobs=AS_PUBLISHED),
+        "as published: three questions at temperature 0, no threshold, one redrawing, which is the answer",
+    ),
+    "no-threshold": (Arm(name="no-threshold", knobs={"threshold": "off"}), "the whole method, any similarity passes"),
+    "first": (
+        Arm(name="first", knobs={"start": "retrieve"}, own_start=True),
+        "references for the prompt before anything is drawn; the only arm with a first picture of its own",
+    ),
+    "no-subjects": (Arm(name="no-subjects", subjects=False), "the whole method, without the case's own pictures"),
+}
+"""Name → arm, and what it does in a few words."""
+
+DEFAULT: Final = ("base", "rephrase", "prompt", "concept", "full")
+"""The paper's ablation."""
+
+
+def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tuple[Arm, ...]:
+    """The arms that a list names.
+
+    Args:
+        text: names with commas between them, or a sequence of names.
+        file: a TOML file with further arms.
+
+    Raises:
+        UsageError: no such arm, no such key, or two of the same name.
+    """
+    text = public(text) if isinstance(text, str) else [public(one) for one in text]
+    known = {name: arm for name, (arm, _) in BUILT_IN.items()} | (_from_file(Path(file)) if file else {})
+    wanted = _split(text) if isinstance(text, str) else list(text)
+    arms = tuple(_one(name.strip(), known) for name in wanted if name.strip())
+    if not arms:
+        raise UsageError(f"name at least one arm; there are: {', '.join(known)}")
+    doubles = {arm.name for arm in arms if sum(other.name == arm.name for other in arms) > 1}
+    if doubles:
+        raise UsageError(f"arms named twice: {', '.join(sorted(doubles))}")
+    return arms
+
+
+def _split(text: str) -> list[str]:
+    """At commas; one inside of a value (a cascade of backends) is written twice."""
+    return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
+
+
+def _one(text: str, known: Mapping[str, Arm]) -> Arm:
+    name, *changes = re.split(r"\+(?=[a-z_]+=)", text)
+    if name in known:
+        arm = known[name]
+    elif re.fullmatch(r"[\w.]+:[\w.]+", name):
+        arm = Arm(name=name, procedure=name)
+    else:
+        raise UsageError(unknown("arm", name, known, more="one of your own is module:function"))
+    pairs = [change.partition("=") for change in changes]
+    return _changed(arm, {key: _value(value) for key, _, value in pairs}, text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
+    knobs = {**arm.knobs}
+    setup = {**arm.setup}
+    subjects = arm.subjects
+    for key, value in changes.items():
+        if key in SETUP_KEYS:
+            setup[key] = public(str(value))
+        elif key == "subjects" and value in ("on", "off", True, False):
+            subjects = value in ("on", True)
+        elif arm.procedure == "paper" and key in FIXED:
+            raise UsageError(f"arm {name!r}: the paper leaves no choice of {key}; full+{key}={value} has it")
+        elif key in Knobs.model_fields and key not in RESERVED:
+            knobs[key] = value
+        else:
+            there = [*SETUP_KEYS, "subjects", *(field for field in Knobs.model_fields if field not in RESERVED)]
+            raise UsageError(unknown("option", key, there, where=f"arm {name!r}"))
+    return arm.model_copy(update={"name": name, "knobs": knobs, "setup": setup, "subjects": subjects})
+
+
+def _from_file(file: Path) -> dict[str, Arm]:
+    try:
+        tables = tomllib.loads(read_regular_text(file.expanduser())).get("arms", {})
+    except OSError as error:
+        raise UsageError(f"cannot read the arms in {file}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not TOML: {error}") from error
+    found = {name: arm for name, (arm, _) in BUILT_IN.items()}
+    for name, table in tables.items():
+        changes = {key: value for key, value in table.items() if key not in ("from", "run")}
+        start = Arm(name=name, procedure=table["run"]) if "run" in table else found.get(table.get("from", "full"))
+        if start is None:
+            raise UsageError(f"{file}: arm {name!r} is from {table['from']!r}, which is not above it")
+        found[name] = _changed(start, changes, name)
+    return found
+
+
+def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
+    """See that a file of arms names no code, and no backend that only the user may name, unless he trusted it.
+
+    Raises:
+        UntrustedError: it does, and he did not; the message says what to type.
+    """
+    from imagerag.graphs.trust_policy import check_file, may_name
+
+    path = Path(file).expanduser()
+    from_file = _from_file(path)
+    content = read_regular(path)
+    for arm in (arm for arm in arms if arm.name.partition("+")[0] in from_file):
+        if arm.procedure not in PROCEDURES:
+            check_file(path, content, f"names code to be run for arm {arm.name!r}")
+        if not all(may_name(role, spec) for role, spec in arm.setup.items()):
+            check_file(path, content, f"names a backend for arm {arm.name!r} that only you may name")

@@ -1,0 +1,203 @@
+"""One case with every arm and seed: the picture they start from, what each arm answers, what is kept of it."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from imagerag.agent.calls.model_caller import calls_of
+from imagerag.agent.errors import BlobError, ImageRAGError, RunStateError, UsageError
+from imagerag.agent.outcomes import ending_for
+from imagerag.agent.regular_files import read_regular
+from imagerag.agent.run_record import RunRecord, run_record
+from imagerag.agent.types import Call, ImageRef, Subject
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.harness.arm_procedures import Job, procedure_of
+from imagerag.evals.harness.arms import Arm
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.result_record import Initial, Result, call_lines, status_of
+from imagerag.evals.suites.case import Case
+
+Mode = Literal["record", "reuse", "replay"]
+
+
+@dataclass(frozen=True)
+class Casework:
+    """Has cases answered.
+
+    Attributes:
+        carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
+    """
+
+    plan: Plan
+    wiring: EvalWiring
+    journal: Mode = "record"
+    carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
+    _unanswered: list[Call] = field(default_factory=list)
+    """Calls without an answer for a first picture; they are told with the arm that was first to start from it."""
+
+    async def answers(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
+        """The answers of all arms with all seeds, and what each of them took."""
+        found: list[Result] = []
+        times: list[dict[str, Any]] = []
+        subjects = tuple([Subject(image=await self._put(p.path), name=p.name) for p in case.subjects])
+        for seed in case.seeds:
+            starts: dict[str, Initial] = {}
+            for arm in self.plan.arms:
+                result, told = await self._answer(case, seed, arm, subjects, starts)
+                found.append(result)
+                times.append(told)
+                await self._keep_references(result)
+        return found, times
+
+    async def _answer(
+        self, case: Case, seed: int, arm: Arm, subjects: tuple[Subject, ...], starts: dict[str, Initial]
+    ) -> tuple[Result, dict[str, Any]]:
+        setup = arm.of(self.plan.setup, seed=seed, journal=self.journal)
+        arm_hash = arm.hash(self.plan.setup)
+        job = Job(
+            case=case,
+            seed=seed,
+            setup=setup,
+            wiring=self.wiring,
+            run_id=named(self.plan.suite.hash, case.id, seed, arm_hash),
+            subjects=subjects if arm.subjects else (),
+        )
+        start = named(setup.generator, setup.knobs.size, arm.subjects, self.plan.suite.hash, case.id, seed, "start")
+        if start not in starts and not arm.own_start:
+            starts[start] = await self._start(job, start)
+        initial = Initial(origin="own") if arm.own_start else starts[start]
+        began = time.perf_counter()
+        record = await self._record(arm, job, initial)
+        took = time.perf_counter() - began
+        result = result_of(self.plan, case, arm, arm_hash, seed, record, initial)
+        if result.status == "technical" and (carried := self.carried.get(result.key)):
+            result = carried
+        told = timing(result, record, took, self._unanswered)
+        self._unanswered.clear()
+        return result, told
+
+    async def _record(self, arm: Arm, job: Job, initial: Initial) -> RunRecord:
+        if initial.error:
+            ending = ending_for(_failure(initial.error), "generate")
+            return run_record(job.run_id, {"prompt": job.case.prompt, "ending": ending, "setup": job.setup})
+        job.initial = initial.image
+        try:
+            return await procedure_of(arm)(job)
+        except RunStateError:
+            raise  # somebody else makes this very run: that says nothing of the arm, and is no result
+        except ImageRAGError as error:
+            made = job.calls.made if job.calls else []
+            state = {
+                "prompt": job.case.prompt,
+                "ending": ending_for(error, "generate"),
+                "calls": [*made, *(call for call in calls_of(error) if all(call is not one for one in made))],
+                "setup": job.setup,
+            }
+            return run_record(job.run_id, state)
+
+    async def _start(self, job: Job, run_id: str) -> Initial:
+        """The picture that arms start from: the case's own, or one that is drawn now."""
+        if job.case.initial is not None:
+            return Initial(image=await self._put(job.case.initial.path), origin="handed_in")
+        drawing = Job(job.case, job.seed, job.setup, self.wiring, run_id, subjects=job.subjects)
+        try:
+            attempt = await drawing.draw(job.case.prompt)
+        except ImageRAGError as error:
+            self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
+            return Initial(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
+        made = [call for call in drawing.booked().made if call.answered]
+        self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
+        costs = [call.cost_usd for call in made]
+        cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+        return Initial(image=attempt.image, generator=attempt.generator, run_id=run_id, cost_usd=cost, calls=len(made))
+
+    async def _keep_references(self, result: Result) -> None:
+        """Keep the library pictures that were sent beside the drawn ones: the folder needs no library to be shown."""
+        name = result.setup.library
+        sent = {r.image.sha256 for a in result.attempts for r in a.references if r.role == "reference"}
+        for sha256 in sorted(sent):
+            if name and not self.wiring.blobs.path(sha256).exists():
+                with suppress(BlobError):
+                    await self.wiring.blobs.put(await (await self.wiring.library(name)).image_bytes(sha256))
+
+    async def _put(self, path: str) -> ImageRef:
+        try:
+            data = await asyncio.to_thread(read_regular, path)
+        except OSError as error:
+            raise UsageError(f"cannot read the picture {path}: {error.strerror or error}") from error
+        return await self.wiring.blobs.put(data)
+
+
+def result_of(
+    plan: Plan, case: Case, arm: Arm, arm_hash: str, seed: int, record: RunRecord, initial: Initial
+) -> Result:
+    """What is kept of a run."""
+    status = status_of(record, initial.image)
+    image = ImageRef(**record.image.model_dump(exclude={"path"})) if record.image else None
+    return Result(
+        suite=plan.suite.told,
+        case=case.id,
+        arm=arm.name,
+        arm_hash=arm_hash,
+        seed=seed,
+        tags=case.tags,
+        prompt=case.prompt,
+        setup=arm.of(plan.setup, seed=seed, journal="record"),
+        run_id=record.run_id,
+        status=status,
+        outcome=None if arm.procedure == "keep" and image else record.outcome,
+        reason=record.reason,
+        error=record.error,
+        initial=initial,
+        image=image,
+        best_attempt=record.best_attempt,
+        retrievals=len(record.searches),
+        regenerations=max(0, len(record.attempts) - 1),
+        requirements=tuple(record.requirements),
+        attempts=tuple(record.attempts),
+        concepts=tuple(record.concepts),
+        searches=tuple(record.searches),
+        unresolved=tuple(record.unresolved),
+        calls=call_lines(record.call_log),
+        cost_usd=record.cost_usd,
+    )
+
+
+def timing(result: Result, record: RunRecord, took: float, before: Sequence[Call] = ()) -> dict[str, Any]:
+    """What a run took, and the calls that got no answer, those for its first picture (`before`) among them.
+
+    Each says how many requests it was, and the US dollars it may have cost: 0 where it failed, None where nobody knows.
+    """
+    unanswered = [*before, *(call for call in record.call_log if not call.answered)]
+    lost = [
+        {
+            "role": call.role,
+            "backend": call.backend,
+            "error": call.error,
+            "requests": call.requests,
+            "usd": call.counted_usd if call.counts else 0.0,
+        }
+        for call in unanswered
+    ]
+    calls = [[call.role, round(call.elapsed_s, 4)] for call in record.call_log]
+    head = {"case": result.case, "seed": result.seed, "arm": result.arm}
+    return {**head, "elapsed_s": round(took, 4), "calls": calls, "unanswered": lost}
+
+
+def named(*parts: object) -> str:
+    """An id that is the same for the same parts."""
+    return f"ev-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"
+
+
+def _failure(text: str) -> Exception:
+    """The error whose class and message were kept."""
+    from imagerag.agent import errors
+
+    kind, _, message = text.partition(": ")
+    found = getattr(errors, kind, errors.ImageRAGError)
+    made: Exception = found(message)
+    return made

@@ -1,0 +1,265 @@
+"""An evaluation from beginning to end, in one folder: plan, run, replay, merge, and what they leave there."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from imagerag.agent.errors import BudgetExceededError, UsageError
+from imagerag.agent.types import Knobs, Setup
+from imagerag.evals.dependencies import wiring_for
+from imagerag.evals.harness.case_runner import Mode
+from imagerag.evals.harness.plan import FILE, Plan
+from imagerag.evals.harness.results_store import FILES as LEDGER_FILES
+from imagerag.evals.harness.results_store import RESULTS, TIMINGS, Ledger
+from imagerag.evals.harness.runner import Harness, Report, Tell, Warn
+from imagerag.evals.harness.scoring import Scoring
+from imagerag.evals.harness.summary import summarise, write_summary
+from imagerag.evals.metrics.encoder_independence import checked
+from imagerag.evals.metrics.registry import MetricMaker
+from imagerag.evals.metrics.vlm_scores import graded_id
+from imagerag.evals.result_record import Result, lines_of, read_results
+from imagerag.graphs.trust_policy import check_named
+from imagerag.store.data_dir import Home
+from imagerag.store.journal import open_journal
+from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.trust_store import note_named
+
+HOME = "home"
+REPLAY = "replay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How an evaluation is run; nothing of it decides a result.
+
+    Attributes:
+        users: the user's own home, where libraries are.
+        retry_failed: do those cases again in which something broke.
+        allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
+    """
+
+    users: Home
+    journal: Mode = "record"
+    concurrency: int = 4
+    max_calls: int | None = None
+    max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
+    retry_failed: bool = False
+    allow_same_encoder: bool = False
+    tell: Tell = lambda done, total, what: None
+    warn: Warn = lambda warnings: None
+
+
+async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
+    """Run what of a plan is not done yet; write results and summary once all is.
+
+    Raises:
+        UsageError: the folder holds another evaluation, or an arm or metric cannot be made.
+    """
+    if options.journal == "replay":
+        raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
+    with only_writer(folder):
+        ledger = Ledger(folder, plan.keys)
+        harness = await _harness(folder, plan, options, ledger, options.journal)
+        plan.keep(folder)
+        for named in plan.named:
+            await asyncio.to_thread(note_named, named)
+        report = await harness.run()
+        if report.whole:
+            _finish(folder, plan, ledger)
+    return report
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a replay compares with what was recorded.
+
+    Attributes:
+        identical: whether every byte of `results.jsonl` is the same.
+        differs: the first result that is not: (case, seed, arm).
+        carried: results of broken runs that were taken over: a call that got no answer cannot be replayed.
+    """
+
+    report: Report
+    identical: bool
+    differs: tuple[str, int, str] | None
+    carried: int
+
+
+async def replay_evaluation(folder: Path, options: Options) -> Replay:
+    """Run a recorded evaluation again without calling any model, into `replay/`, and compare the results.
+
+    Raises:
+        UntrustedError: its plan names code or a backend that only the user may name.
+        UsageError: the folder holds no finished evaluation.
+    """
+    plan = Plan.read(folder)
+    await asyncio.to_thread(check_named, str(folder / FILE), plan.named)
+    with only_writer(folder):
+        return await _replayed(folder, plan, options)
+
+
+async def _replayed(folder: Path, plan: Plan, options: Options) -> Replay:
+    recorded = folder / RESULTS
+    carried = {result.key: result for result in read_results(recorded) if result.status == "technical"}
+    target = folder / REPLAY
+    shutil.rmtree(target, ignore_errors=True)
+    ledger = Ledger(target, plan.keys)
+    # What was allowed when it was recorded is in its metrics' names.
+    harness = await _harness(folder, plan, replace(options, allow_same_encoder=True), ledger, "replay")
+    harness.carried, harness.stop_after = carried, 10**9
+    report = await harness.run()
+    _finish(target, plan, ledger)
+    differs = _first_difference(recorded, target / RESULTS)
+    return Replay(report, differs is None, differs, len(carried))
+
+
+async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: Options) -> int:
+    """Measure the pictures of a finished evaluation with other metrics, without drawing or judging anything anew.
+
+    Args:
+        folder: the evaluation; nothing in it changes but its journal, where graders' answers are kept.
+        target: where the results with the new scores, and only those, go; what was there is replaced.
+        specs: the metrics.
+
+    Returns:
+        How many results were measured.
+
+    Raises:
+        UsageError: the folder holds no finished evaluation, `target` is that folder, or there is no such metric.
+    """
+    plan = Plan.read(folder)
+    if not (folder / RESULTS).is_file():
+        raise UsageError(f"{folder} holds no finished evaluation: run it to its end first")
+    if target.resolve() == folder.resolve():
+        raise UsageError("the new scores need a folder of their own: what a run recorded is not rewritten")
+    with only_writer(target):
+        return await _scored(folder, target, plan, specs, options)
+
+
+async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: Options) -> int:
+    recorded = folder / RESULTS
+    for name in (FILE, *LEDGER_FILES):
+        (target / name).unlink(missing_ok=True)
+    measured = plan.model_copy(update={"metrics": tuple(specs)})
+    harness = await _harness(folder, measured, options, Ledger(target, plan.keys), options.journal)
+    measured.keep(target)
+    cases = {case.id: case for case in plan.mine}
+    scoring, done = Scoring(harness.wiring, harness.metrics), 0
+    async with harness.wiring.working():
+        for name, group in groupby(read_results(recorded), key=lambda result: result.case):
+            scored = await scoring.scored(cases[name], list(group))
+            harness.ledger.add(scored, [])
+            done += len(scored)
+            options.tell(done, len(plan.keys), name)
+            if done < len(plan.keys) and (why := harness.book_graded(scored)):
+                raise BudgetExceededError(f"{why}; the same command with more allowed goes on, and pays nothing twice")
+    await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
+    _finish(target, measured, harness.ledger)
+    return done
+
+
+async def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal: Mode) -> Harness:
+    wiring = wiring_for(Home(folder / HOME), options.users, plan.suite.libraries)
+    judges = frozenset(arm.of(plan.setup, seed=0, journal="record").judge for arm in plan.arms)
+    maker = MetricMaker(wiring, judges, Knobs(journal=journal))
+    metrics = await checked(maker.all(plan.metrics), plan, wiring, allow=options.allow_same_encoder)
+    return Harness(
+        plan=plan,
+        wiring=wiring,
+        metrics=metrics,
+        ledger=ledger,
+        graded=maker.graded,
+        journal=journal,
+        concurrency=options.concurrency,
+        retry_failed=options.retry_failed,
+        max_calls=options.max_calls,
+        max_cost_usd=options.max_cost_usd,
+        assume_cost_usd_per_call=options.assume_cost_usd_per_call,
+        tell=options.tell,
+        warn=options.warn,
+    )
+
+
+def _finish(folder: Path, plan: Plan, ledger: Ledger) -> None:
+    ledger.finish()
+    write_summary(folder, summarise(plan, read_results(folder / RESULTS)))
+
+
+def _first_difference(one: Path, other: Path) -> tuple[str, int, str] | None:
+    lines = zip(lines_of(one), lines_of(other), strict=True)
+    found = next((line for line, again in lines if line != again), None)
+    return Result.model_validate_json(found).key if found else None
+
+
+async def merge_evaluations(folders: Sequence[Path], target: Path) -> Report:
+    """Put the shards of one evaluation together: results in order, pictures, and the summary.
+
+    Raises:
+        UsageError: they are not shards of the same evaluation, or one is missing.
+    """
+    plans = [Plan.read(folder) for folder in folders]
+    first = plans[0]
+    for folder, plan in zip(folders, plans, strict=True):
+        if plan.identity != first.identity or plan.shard.of != first.shard.of:
+            raise UsageError(f"{folder} is no shard of the evaluation in {folders[0]}")
+    numbers = sorted(plan.shard.number for plan in plans)
+    if numbers != list(range(1, first.shard.of + 1)):
+        raise UsageError(f"these are the shards {numbers} of {first.shard.of}: give each of them once")
+    with only_writer(target):
+        return await _merged(folders, first.model_copy(update={"shard": type(first.shard)()}), target)
+
+
+async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> Report:
+    whole.keep(target)
+    ledger = Ledger(target, whole.keys)
+    ledger.open()
+    for folder in folders:
+        times = {_time_key(line): line for line in lines_of(folder / TIMINGS)}
+        for _, group in groupby(read_results(folder / RESULTS), key=lambda result: result.case):
+            results = [result for result in group if not ledger.has([result.key])]
+            ledger.add(results, [_loads(times[result.key]) for result in results if result.key in times])
+        await _copy_journal(Home(folder / HOME), Home(target / HOME), read_results(folder / RESULTS))
+        await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
+    _finish(target, whole, ledger)
+    return Report(done=ledger.count, total=len(whole.keys))
+
+
+async def _copy_journal(source: Home, target: Home, results: Iterable[Result]) -> None:
+    """So that the whole can be replayed as its shards can."""
+    async with open_journal(source.store) as old, open_journal(target.store) as new:
+        done: set[str] = {""}
+        for result in results:
+            for run_id in (result.initial.run_id, result.run_id, graded_id(result.run_id)):
+                if run_id not in done:
+                    done.add(run_id)
+                    for entry in (await old.of_run(run_id))[0]:
+                        await new.keep(entry)
+
+
+def _copy_pictures(source: Path, target: Path) -> None:
+    for file in source.glob("??/*"):
+        there = target / file.parent.name / file.name
+        if not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, there)
+
+
+def _time_key(line: str) -> tuple[str, int, str]:
+    read = _loads(line)
+    return read["case"], read["seed"], read["arm"]
+
+
+def _loads(line: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(line)
+    return read
+
+
+def setup_for(generator: str, judge: str, library: str | None, knobs: Knobs | None = None) -> Setup:
+    """The setup that arms have unless they say otherwise."""
+    return Setup(generator=generator, judge=judge, library=library, knobs=knobs or Knobs())

@@ -1,0 +1,241 @@
+"""The arm `paper`: ImageRAG as published, step by step, with nothing of ours.
+
+One picture, one decision, one list of what is missing, one round of captions, one redrawing, which is given back
+whatever it is: nobody looks at it, and no attempt is chosen over another. That makes five calls. Everything is asked at
+temperature 0; only where the list names nothing is it asked for again, hotter, and then the prompt is searched with. No
+similarity is too low. Sources: ImageRAG, sections 3 and 4, appendices A and C.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from imagerag.agent import concept_tracker
+from imagerag.agent.calls.model_caller import calls_of
+from imagerag.agent.errors import BackendError, JudgeReplyError
+from imagerag.agent.image_generation import Draughtsman
+from imagerag.agent.outcomes import ending_for
+from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, Missing, ReferenceLibrary
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.retrieval.candidate_selection import candidates_of, shortlist
+from imagerag.agent.retrieval.reference_limits import Rooms
+from imagerag.agent.retrieval.reranking import SecondLook
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, tries_left
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import (
+    Attempt,
+    Concept,
+    Ending,
+    Knobs,
+    LedgerEntry,
+    Outcome,
+    Query,
+    Search,
+    UsedReference,
+    Variation,
+    Verdict,
+)
+from imagerag.evals.harness.arm_procedures import Job, given
+from imagerag.evals.retries import patiently, readable
+from imagerag.graphs.dependencies import Parts
+
+UNLIMITED: Final = 10**6
+
+
+async def published(job: Job) -> RunRecord:
+    """Answer a case as the paper does."""
+    return await _Published(job, job.case.filtered(job.setup.knobs), await job.wiring.parts(job.setup)).answer()
+
+
+@dataclass
+class _Published:
+    """One case under way."""
+
+    job: Job
+    knobs: Knobs
+    parts: Parts
+    node: str = "critique"
+
+    def __post_init__(self) -> None:
+        self.attempts: list[Attempt] = [given(self.job)]
+        self.searches: list[Search] = []
+        self.ledger: list[LedgerEntry] = []
+
+    async def answer(self) -> RunRecord:
+        """The record, whatever happens."""
+        try:
+            ending = await self._answered()
+        except Exception as error:
+            made = self.job.booked().made
+            made.extend(call for call in calls_of(error) if call not in made)
+            drawing = self.node == "regenerate" and isinstance(error, BackendError)
+            ending = ending_for(error, "regenerate" if drawing else self.node)
+        told = {"searches": self.searches, "ledger": self.ledger}
+        return self.job.record(self.attempts, ending, best=len(self.attempts) - 1, **told)
+
+    async def _answered(self) -> Ending:
+        image = await self.job.picture(self.attempts[0].image)
+        subjects = [await self.job.part(subject) for subject in self.job.subjects]
+        verdict = await self._decision(image, subjects)
+        self.attempts[0] = self.attempts[0].model_copy(update={"verdict": verdict})
+        if verdict.aligned is None:
+            raise JudgeReplyError(verdict.reason or "the judge abstained", raw=verdict.raw)
+        if verdict.aligned:
+            return Ending(outcome=Outcome.ALIGNED, reason="the judge says that the first picture matches the prompt")
+        self.node = "extract_concepts"
+        concepts = (await self._missing(image, subjects, verdict))[: max(1, self._room)]
+        self.ledger = concept_tracker.observe([], concepts, 0)
+        self.node = "write_captions"
+        queries = await self._queries(image, subjects, verdict, concepts)
+        self.node = "retrieve"
+        references = await self._references(queries)
+        if not references:
+            return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason="nothing was found to draw with")
+        self.node = "regenerate"
+        self.attempts.append(await self._redrawn(references))
+        self.ledger = concept_tracker.send(self.ledger, references, 1)
+        return Ending(outcome=Outcome.BEST_EFFORT, reason="redrawn once with references, and given back as published")
+
+    @property
+    def judge(self) -> Judge:
+        """Who answers the three questions."""
+        return self.parts.judge
+
+    @property
+    def _room(self) -> int:
+        most = self.parts.generator.max_references
+        return max(0, min(self.knobs.max_references or most, most) - len(self.job.subjects))
+
+    async def _decision(self, image: ImagePart, subjects: list[ImagePart]) -> Verdict:
+        """The first question: does it match?"""
+        prompt = self.job.case.prompt
+        content = {
+            "prompt": prompt,
+            "image": self.attempts[0].image.sha256,
+            "subjects": [subject.image.sha256 for subject in self.job.subjects],
+            "requirements": [],
+            "mode": "stepwise",
+        }
+        found = await readable(
+            self.job.booked(), self.judge, "judge.critique", Critique, content,
+            lambda variation: self.judge.critique(
+                prompt, image, subjects=subjects, requirements=(), mode="stepwise", variation=variation
+            ),
+        )  # fmt: skip
+        return found.verdict.model_copy(update={"missing": ()})  # the list is a question of its own
+
+    def _about(self, verdict: Verdict) -> dict[str, Any]:
+        """What every question after the first is about."""
+        image = self.attempts[0].image.sha256
+        return {"prompt": self.job.case.prompt, "image": image, "verdict": verdict.model_dump(mode="json")}
+
+    async def _missing(self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict) -> list[Concept]:
+        """The second: what is missing? Asked again, hotter, only while nothing is named."""
+        prompt, honours, content = self.job.case.prompt, self.judge.honours, self._about(verdict)
+        for tried in range(len(TEMPERATURES)):
+            if tried and not tries_left(tried, honours):
+                break
+            variation = extraction_variation(tried, honours, seed=self.knobs.seed)
+
+            async def ask(variation: Variation = variation) -> Missing:
+                return await self.judge.missing_concepts(
+                    prompt, image, verdict=verdict, variation=variation, subjects=subjects
+                )
+
+            make = partial(self.job.booked().make, "judge.missing_concepts", self.judge.identity, Missing, content)
+            try:
+                if found := (await patiently(partial(make, ask, variation))).concepts:
+                    return list(found)
+            except JudgeReplyError:
+                continue
+        return []
+
+    async def _queries(
+        self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict, concepts: Sequence[Concept]
+    ) -> list[Query]:
+        """The third: a caption of each. What was not named is searched for with the prompt."""
+        prompt, library = self.job.case.prompt, self.parts.library
+        if not concepts:
+            return [Query(concept=Concept(text=prompt), text=prompt, by="prompt")]
+        limit = library.context_length if library else UNLIMITED
+        content = {**self._about(verdict), "concepts": [concept.model_dump() for concept in concepts]}
+        content["max_tokens"] = limit
+        written = await readable(
+            self.job.booked(), self.judge, "judge.captions", Captions, content,
+            lambda variation: self.judge.captions(
+                prompt, concepts, max_tokens=limit, variation=variation, image=image, verdict=verdict, subjects=subjects
+            ),
+        )  # fmt: skip
+        captions = [caption.strip() for caption in written.captions] + [""] * len(concepts)
+        return [
+            _fitting(concept, caption or concept.text, library)
+            for concept, caption in zip(concepts, captions, strict=False)
+        ]
+
+    async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
+        """The nearest picture of each caption; with the prompt, of which nothing is named, no more than for one."""
+        library, knobs = self.parts.library, self.knobs
+        if library is None or not self._room:
+            return []
+        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences)
+        found = []
+        for place, query in enumerate(queries):
+            hits = await library.search(query.text, k=knobs.candidates, filter=wanted)
+            threshold = None if knobs.threshold == "off" or not hits else knobs.threshold
+            cosine = library.threshold if threshold == "auto" else threshold
+            candidates = candidates_of(hits, threshold=cosine, near_duplicate=knobs.near_duplicate)
+            search = Search(round=1, query=query, candidates=candidates, threshold=cosine)
+            if self.parts.reranker is not None:
+                second = SecondLook(reranker=self.parts.reranker, library=library, calls=self.job.booked())
+                search = await patiently(partial(second.ranked, search, hits, place=place))
+            found.append(search)
+        rooms = Rooms(room=self._room, each=knobs.references_per_concept)
+        self.searches, chosen = shortlist(found, [], rooms=rooms, by_hand=False)
+        return chosen
+
+    async def _redrawn(self, references: Sequence[UsedReference]) -> Attempt:
+        job, library, generator = self.job, self.parts.library, self.parts.generator
+        calls, variation = job.booked(), Variation(seed=job.seed)
+        subjects = [
+            UsedReference(image=subject.image, mask=subject.mask, role="subject", choice="given", concept=subject.name)
+            for subject in job.subjects
+        ]
+        sent = [*subjects, *references]
+        prompt = reference_prompt(generator.template, job.case.prompt, sent)
+
+        async def part(reference: UsedReference) -> ImagePart:
+            keeper = library if library and reference.role == "reference" else job.wiring.blobs
+            data, media_type = await keeper.for_models(reference.image.sha256)
+            return ImagePart(
+                data=data, media_type=media_type, role=reference.role, concept=reference.concept,
+                caption=reference.caption,
+            )  # fmt: skip
+
+        draughtsman = Draughtsman(
+            generator=generator, blobs=job.wiring.blobs, knobs=self.knobs, node="regenerate", part=part,
+            tell=lambda told: None,
+        )  # fmt: skip
+        calls.round = 1
+        drawn = await patiently(lambda: draughtsman.draw(calls, prompt, sent, variation))
+        return Attempt(
+            index=1,
+            round=1,
+            prompt=drawn.prompt or prompt,
+            image=drawn.image,
+            original=drawn.original,
+            references=tuple(sent),
+            generator=drawn.answered_by or generator.identity,
+            variation=variation,
+            revised_prompt=drawn.revised_prompt,
+        )
+
+
+def _fitting(concept: Concept, caption: str, library: ReferenceLibrary | None) -> Query:
+    """A search with a caption; as many of its words as the encoder reads, which is what CLIP itself would do."""
+    words = caption.split()
+    while library and len(words) > 1 and library.count_tokens(" ".join(words)) > library.context_length:
+        words.pop()
+    cut = " ".join(words)
+    note = "" if cut == " ".join(caption.split()) else "cut to what the encoder reads"
+    return Query(concept=concept, text=cut if note else caption, note=note)

@@ -1,0 +1,231 @@
+"""Runs an evaluation: every case with every arm and seed, scored, kept as it goes.
+
+Killed at any instant it is gone on with: cases that are whole are passed over, and what models answered for the others
+is in the journal. With `journal="replay"` no model is called at all.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.harness.arm_procedures import procedure_of
+from imagerag.evals.harness.case_runner import Casework, Mode
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.results_store import Ledger
+from imagerag.evals.harness.scoring import Scoring
+from imagerag.evals.metrics.base import Metric
+from imagerag.evals.metrics.vlm_scores import Graded, graded_id
+from imagerag.evals.result_record import Result
+from imagerag.evals.suites.case import Case
+from imagerag.formatting.numbers import dollars
+from imagerag.graphs.mismatch_warnings import warnings_of_many
+
+Tell = Callable[[int, int, str], None]
+"""Called with results done, results in all, and what was done last."""
+
+Warn = Callable[[Sequence[str]], None]
+"""Called before anything is drawn or paid, with what is likely to go wrong."""
+
+STOP_AFTER: Final = 10
+"""Cases in a row in which every arm broke, after which an evaluation stops: something is down."""
+
+
+@dataclass
+class Report:
+    """How an evaluation stands when it stops.
+
+    Attributes:
+        cost_usd: US dollars, as far as they are known.
+        assumed_usd: how much of them was assumed for calls whose price is not known.
+        unpriced: calls whose price is not known, and for which nothing was assumed.
+        stopped: why it stopped early; empty when it is whole.
+        seconds: of the runs themselves, summed; the harness's own time is not in it.
+    """
+
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    cost_usd: float = 0.0
+    assumed_usd: float = 0.0
+    unpriced: int = 0
+    calls: int = 0
+    stopped: str = ""
+    seconds: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether every result is there."""
+        return self.done == self.total
+
+
+@dataclass
+class Harness:
+    """One evaluation under way.
+
+    Attributes:
+        plan: what is asked.
+        wiring: makes the parts; its home is the evaluation's own folder.
+        metrics: what is measured.
+        concurrency: cases at a time.
+        max_calls, max_cost_usd: of the whole evaluation; no case is begun once they are reached.
+        assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
+        stop_after: broken cases in a row after which it stops.
+        retry_failed: do those cases again in which something broke.
+        carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
+        graded: what the graders among the metrics asked; it counts like every other call.
+    """
+
+    plan: Plan
+    wiring: EvalWiring
+    metrics: Sequence[Metric]
+    ledger: Ledger
+    journal: Mode = "record"
+    concurrency: int = 4
+    max_calls: int | None = None
+    max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
+    stop_after: int = STOP_AFTER
+    retry_failed: bool = False
+    carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
+    graded: Graded = field(default_factory=Graded)
+    tell: Tell = lambda done, total, what: None
+    warn: Warn = lambda warnings: None
+    report: Report = field(default_factory=Report)
+    _broken: int = 0
+    _half_made: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
+
+    async def run(self) -> Report:
+        """Do what is not done yet.
+
+        Raises:
+            UsageError: an arm that cannot be made: an unknown library, a backend that does not exist.
+        """
+        self.ledger.open()
+        if self.retry_failed:
+            self.ledger.drop_failed()
+        self.report.total, self.report.done = len(self.plan.keys), self.ledger.count
+        done: set[str] = set()
+        for result in self.ledger.read():
+            self._book(result)
+            done |= runs_of(result)
+        for told in self.ledger.read_times():
+            self._book_beside([*(told.get("unanswered") or []), *(told.get("graded") or [])])
+        async with self.wiring.working():
+            await self._book_half_made(done)
+            if not self.ledger.whole:
+                await self._check_arms()
+            await self._work_together()
+        return self.report
+
+    async def _work_together(self) -> None:
+        waiting = self._waiting()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(1, self.concurrency)):
+                    group.create_task(self._work(waiting))
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None  # the first stopped the others; whoever reads it wants that one
+
+    async def _check_arms(self) -> None:
+        """Make every arm's parts once, and say what is likely to go wrong with them."""
+        setups = {arm.name: arm.of(self.plan.setup, seed=0, journal=self.journal) for arm in self.plan.arms}
+        for arm in self.plan.arms:
+            procedure_of(arm)
+            await self.wiring.parts(setups[arm.name])
+        if self.journal != "replay":
+            prompts = [case.prompt for case in self.plan.mine]
+            self.warn(await warnings_of_many(self.wiring, [(setup, prompts) for setup in setups.values()]))
+
+    def _waiting(self) -> Iterator[Case]:
+        for case in self.plan.mine:
+            if not self.ledger.has(self._keys(case)):
+                yield case
+
+    def _keys(self, case: Case) -> list[tuple[str, int, str]]:
+        return [(case.id, seed, arm.name) for seed in case.seeds for arm in self.plan.arms]
+
+    async def _work(self, waiting: Iterator[Case]) -> None:
+        for case in waiting:
+            if self._spent():
+                return
+            results, times = await self.case(case)
+            self.report.seconds += sum(told["elapsed_s"] for told in times)
+            self.ledger.add(results, times)
+            for result in results:
+                self._book(result)
+                for run_id in sorted(runs_of(result)):  # told by the case itself from now on
+                    self._book_beside(self._half_made.pop(run_id, []), sign=-1)
+            for told in times:
+                self._book_beside([*told["unanswered"], *told["graded"]])
+            self.report.done = self.ledger.count
+            self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
+            self.tell(self.report.done, self.report.total, case.id)
+
+    def _book(self, result: Result) -> None:
+        first = result.arm == self.plan.arms[0].name
+        self.report.failed += result.status == "technical"
+        self.report.calls += len(result.calls) + first * result.initial.calls
+        made = [call["cost_usd"] for call in result.calls]
+        if first:
+            made += [result.initial.cost_usd, *[0.0] * (result.initial.calls - 1)] if result.initial.calls else []
+        unknown = made.count(None)
+        usd = self.assume_cost_usd_per_call
+        assumed = 0.0 if usd is None else unknown * usd
+        self.report.unpriced += unknown if usd is None else 0
+        self.report.assumed_usd += assumed
+        self.report.cost_usd += sum(cost for cost in made if cost is not None) + assumed
+
+    async def _book_half_made(self, done: Collection[str]) -> None:
+        """Book what processes that were killed in the middle of a case asked and were not answered."""
+        for lost in await self.wiring.held_journal.all_unanswered():
+            if lost.run_id not in done:
+                call = lost.call
+                told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
+                self._half_made.setdefault(lost.run_id, []).append(told)
+                self._book_beside([told])
+
+    def _book_beside(self, told: Sequence[Mapping[str, Any]], *, sign: int = 1) -> None:
+        """Book what is in no result: calls without an answer, and graders' calls."""
+        for call in told:
+            usd = call.get("usd", 0.0)
+            self.report.calls += sign * call.get("requests", 1)
+            if usd is None and self.assume_cost_usd_per_call is None:
+                self.report.unpriced += sign
+            self.report.cost_usd += sign * (self.assume_cost_usd_per_call or 0.0 if usd is None else usd)
+
+    def _spent(self) -> bool:
+        """Whether no further case may be begun; the reason is kept."""
+        if self.max_calls is not None and self.report.calls >= self.max_calls:
+            self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
+        elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
+            spent, limit = self.report.cost_usd, self.max_cost_usd
+            self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
+        elif self.max_cost_usd is not None and self.report.unpriced:
+            self.report.stopped = (
+                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} "
+                "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
+            )
+        elif self._broken >= self.stop_after:
+            self.report.stopped = f"every arm broke in {self._broken} cases in a row"
+        return bool(self.report.stopped)
+
+    async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
+        """All arms and seeds of a case, scored; and what each took."""
+        found, times = await Casework(self.plan, self.wiring, self.journal, self.carried).answers(case)
+        scored = await Scoring(self.wiring, self.metrics).scored(case, found)
+        return scored, [
+            {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)
+        ]
+
+    def book_graded(self, results: Sequence[Result]) -> str:
+        """Book what grading took that is not told with a case; why no more may be graded, empty when it may."""
+        for result in results:
+            self._book_beside(self.graded.taken(result.run_id))
+        return self.report.stopped if self._spent() else ""
+
+
+def runs_of(result: Result) -> set[str]:
+    """What the calls behind a result are kept under in the journal: its own, its first picture's, its graders'."""
+    return {result.run_id, result.initial.run_id, graded_id(result.run_id)}

@@ -1,0 +1,55 @@
+"""Measures answers: every metric on every answer of a case; what cannot be measured is None, and says why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imagerag.agent.errors import BlobError, ImageRAGError
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.metrics.base import AcrossSeeds, Metric, Sample
+from imagerag.evals.result_record import SCORED, Result, Score
+from imagerag.evals.suites.case import Case
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The metrics of an evaluation, and what they look with."""
+
+    wiring: EvalWiring
+    metrics: Sequence[Metric]
+
+    async def scored(self, case: Case, results: Sequence[Result]) -> list[Result]:
+        """All answers to a case with their scores, earlier ones replaced."""
+        samples = [await self._sample(case, result) for result in results]
+        scored = [await measured(sample, self.metrics) for sample in samples]
+        for metric in self.metrics:
+            if isinstance(metric, AcrossSeeds) and len(case.seeds) > 1:
+                for arm in dict.fromkeys(result.arm for result in results):
+                    mine = [at for at, result in enumerate(scored) if result.arm == arm]
+                    more = await metric.across([samples[at] for at in mine])
+                    for at in mine:
+                        scored[at] = scored[at].model_copy(update={"scores": {**scored[at].scores, **more}})
+        return scored
+
+    async def _sample(self, case: Case, result: Result) -> Sample:
+        image = result.image if result.status in SCORED else None
+        looks = any(metric.needs_image for metric in self.metrics)
+        try:
+            data = await self.wiring.blobs.get(image.sha256) if image and looks else None
+        except BlobError:
+            data = None
+        return Sample(case=case, result=result, wiring=self.wiring, image=data)
+
+
+async def measured(sample: Sample, metrics: Sequence[Metric]) -> Result:
+    """The result with its scores; what could not be measured is None, and says why."""
+    scores: dict[str, Score] = {}
+    unscored: dict[str, str] = {}
+    for metric in metrics:
+        if metric.needs_image and sample.image is None:
+            scores[metric.spec], unscored[metric.spec] = None, f"no picture: {sample.result.status}"
+            continue
+        try:
+            scores |= await metric.measure(sample)
+        except ImageRAGError as error:
+            scores[metric.spec], unscored[metric.spec] = None, f"{type(error).__name__}: {error}"
+    return sample.result.model_copy(update={"scores": scores, "unscored": unscored})

@@ -1,0 +1,201 @@
+"""`summary.json`, schema `imagerag.eval-summary/1`: what the results come to, counted from them alone.
+
+A share (an assertion) has every answer in its denominator, also those that broke: a broken answer is not right. The
+mean of a score is over the answers that have one, with how many those are; a broken answer has no score, and is not a
+zero. How cases ended is counted apart. Cases are the units: several seeds of a case are averaged first.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from math import isnan
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.evals.harness.arm_settings import settings_of
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.result_record import STATUSES, Result
+from imagerag.evals.statistics.estimators import Proportion, mean
+from imagerag.evals.statistics.significance import Difference, holm, paired, spearman
+from imagerag.store.images.blob_store import write_atomically
+
+SUMMARY: Final = "summary.json"
+DIGITS: Final = 12
+
+Table = dict[str, dict[str, dict[str, float]]]
+"""Metric → arm → case → mean over its seeds."""
+
+
+class Tally:
+    """Scores by metric, arm and case, without the results they come from: memory grows by numbers only."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(dict))
+        self.kinds: dict[str, str] = {}
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.statuses: dict[str, Counter[str]] = defaultdict(Counter)
+        self.outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+        self.tags: dict[str, tuple[str, ...]] = {}
+        self.similarity: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.labels: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        self.unscored: Counter[str] = Counter()
+        self.n: Counter[str] = Counter()
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        arm, case = result.arm, result.case
+        self.n[arm] += 1
+        self.statuses[arm][result.status] += 1
+        self.outcomes[arm][str(result.outcome or "none")] += 1
+        self.tags[case] = result.tags
+        sent = [r.similarity for a in result.attempts for r in a.references if r.similarity is not None]
+        if sent:
+            self.similarity[arm, case].append(sum(sent) / len(sent))
+        for why in result.unscored.values():
+            self.unscored[why.partition(":")[0]] += 1
+        for name, value in result.scores.items():
+            if value is None and name not in result.unscored:
+                continue  # it does not apply to this answer
+            self.asked[name, arm] += 1
+            if isinstance(value, str):
+                self.kinds[name] = "label"
+                self.labels[name][arm][value] += 1
+            elif value is not None:
+                self.kinds.setdefault(name, "share" if isinstance(value, bool) else "score")
+                self.values[name][arm].setdefault(case, []).append(float(value))
+
+    def table(self, *, tag: str | None = None) -> Table:
+        """The means over seeds, of the cases with a tag."""
+        return {
+            name: {
+                arm: {
+                    case: sum(values) / len(values)
+                    for case, values in cases.items()
+                    if tag is None or tag in self.tags[case]
+                }
+                for arm, cases in arms.items()
+            }
+            for name, arms in self.values.items()
+        }
+
+
+def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
+    """The summary of an evaluation's results."""
+    tally = Tally()
+    for result in results:
+        tally.add(result)
+    names = [arm.name for arm in plan.arms]
+    base = names[0]
+    table = tally.table()
+    return {
+        "schema": "imagerag.eval-summary/1",
+        "suite": plan.suite.told,
+        "cases": len(plan.mine),
+        "results": sum(tally.n.values()),
+        "base": base,
+        "arms": {
+            arm.name: {"hash": arm.hash(plan.setup), **_arm(tally, arm.name), "settings": settings_of(plan, arm)}
+            for arm in plan.arms
+        },
+        "metrics": {name: _metric(tally, table, name, names) for name in sorted(table)},
+        "labels": {name: {a: dict(c) for a, c in arms.items()} for name, arms in sorted(tally.labels.items())},
+        "differences": {
+            name: compare(table[name], base, names, len(plan.mine)) for name in sorted(table) if base in table[name]
+        },
+        "by_tag": _by_tag(tally, names),
+        "similarity_to_gain": _gains(tally, table, base, names),
+        "unscored": dict(sorted(tally.unscored.items())),
+    }
+
+
+def _arm(tally: Tally, arm: str) -> dict[str, Any]:
+    n = tally.n[arm]
+    return {
+        "n": n,
+        "statuses": {status: tally.statuses[arm][status] for status in STATUSES},
+        "outcomes": dict(sorted(tally.outcomes[arm].items())),
+    }
+
+
+def _metric(tally: Tally, table: Table, name: str, arms: list[str]) -> dict[str, Any]:
+    found = {}
+    for arm in arms:
+        if not tally.asked[name, arm]:
+            continue
+        values = list(table[name].get(arm, {}).values())
+        scored = sum(len(seeds) for seeds in tally.values[name].get(arm, {}).values())
+        found[arm] = _share(tally, name, arm) if tally.kinds[name] == "share" else _mean(values)
+        found[arm] |= {"scored": scored, "asked": tally.asked[name, arm], "n": tally.n[arm]}
+    return {"kind": tally.kinds[name], "arms": found}
+
+
+def _share(tally: Tally, name: str, arm: str) -> dict[str, Any]:
+    """Hits over every answer that was asked, the broken ones among them."""
+    hits = sum(sum(seeds) for seeds in tally.values[name].get(arm, {}).values())
+    share = Proportion(round(hits), tally.asked[name, arm])
+    low, high = share.wilson()
+    return {"value": _number(share.value), "stderr": _number(share.stderr), "low": _number(low), "high": _number(high)}
+
+
+def _mean(values: list[float]) -> dict[str, Any]:
+    value, stderr = mean(values)
+    return {"value": _number(value), "stderr": _number(stderr)}
+
+
+def compare(
+    arms: Mapping[str, Mapping[str, float]], base: str, names: Iterable[str], cases: int
+) -> dict[str, dict[str, Any]]:
+    """Every arm against the first, corrected for how many there are."""
+    others = [name for name in names if name != base and name in arms]
+    found: dict[str, Difference] = {name: paired(arms[name], arms[base], cases=cases) for name in others}
+    corrected = holm([found[name].p for name in others])
+    return {
+        name: {
+            key: _number(value) if isinstance(value, float) else value
+            for key, value in {**asdict(found[name]), "p_holm": p}.items()
+        }
+        for name, p in zip(others, corrected, strict=True)
+    }
+
+
+def _by_tag(tally: Tally, arms: list[str]) -> dict[str, Any]:
+    """Means per tag, for tags that at least two cases have and not all."""
+    counts = Counter(tag for tags in tally.tags.values() for tag in tags)
+    found: dict[str, Any] = {}
+    for tag in sorted(tag for tag, count in counts.items() if 2 <= count < len(tally.tags)):
+        table = tally.table(tag=tag)
+        found[tag] = {
+            "cases": counts[tag],
+            "metrics": {
+                name: {arm: _mean(list(table[name][arm].values())) for arm in arms if table[name].get(arm)}
+                for name in sorted(table)
+            },
+        }
+    return found
+
+
+def _gains(tally: Tally, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
+    """Spearman's correlation of the references' mean similarity with what an arm gained over the first."""
+    found: dict[str, Any] = {}
+    for name in sorted(table):
+        for arm in arms:
+            scored = table[name].get(arm, {})
+            first = table[name].get(base, {})
+            both = [case for case in sorted(scored) if case in first and (arm, case) in tally.similarity]
+            sent = [sum(tally.similarity[arm, case]) / len(tally.similarity[arm, case]) for case in both]
+            rho = spearman(sent, [scored[case] - first[case] for case in both])
+            if arm != base and not isnan(rho):
+                found.setdefault(name, {})[arm] = {"spearman": _number(rho), "n": len(both)}
+    return found
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else round(value, DIGITS)
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
+    """Write `summary.json`; the same results give the same bytes."""
+    file = folder / SUMMARY
+    write_atomically(file, (json.dumps(summary, ensure_ascii=False, indent=1) + "\n").encode())
+    return file

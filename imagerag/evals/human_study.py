@@ -1,0 +1,254 @@
+"""A study with people: blind pairs on one page that works offline, and what their answers come to.
+
+Each pair shows two arms' pictures for one prompt, without names and in random order, a picture of the real thing beside
+them, and asks three questions, as ImageRAG's study did: which fits the prompt better, which is of better quality, which
+one prefers overall. The other form, one picture at a time, is in `absolute_study`. The page
+keeps the answers in the browser and hands them over as a JSON file, which `read_answers` reads back. Which side was
+which arm is in the key, a file that raters do not get.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
+from imagerag.evals.reports.gallery import script_json, thumbnail
+from imagerag.evals.result_record import Result
+from imagerag.evals.statistics.estimators import Proportion
+from imagerag.evals.statistics.significance import fleiss_kappa, sign_flip
+from imagerag.evals.study_images import Real
+from imagerag.store.output_dir_lock import only_writer
+
+QUESTIONS: Final[Mapping[str, str]] = {
+    "alignment": "Which picture fits the text better?",
+    "quality": "Which picture is of better quality?",
+    "overall": "Which picture do you prefer overall?",
+}
+INTRO: Final = (
+    "You see two pictures for the same text, and where there is one a real picture of what it asks for. Answer three "
+    "questions about the two. There are no right answers; nothing is sent anywhere. At the end, save your answers as a "
+    "file and give that to whoever asked you."
+)
+CHOICES: Final = ("left", "right", "same")
+SIDE: Final = 512
+STUDY: Final = ("study.html", "study-key.json")
+PAGE: Final = Path(__file__).parent / "reports" / "study.html"
+SCHEMA: Final = "imagerag.study-answers/1"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures to choose between.
+
+    Attributes:
+        id: tells nothing about what is shown.
+        left, right: arms.
+    """
+
+    id: str
+    case: str
+    seed: int
+    prompt: str
+    left: str
+    right: str
+    images: tuple[str, str]
+
+
+def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50, seed: int = 0) -> list[Pair]:
+    """Blind pairs of two arms, in random order; cases in which both show the same picture are left out.
+
+    Raises:
+        UsageError: no case has two different pictures.
+    """
+    shown: dict[tuple[str, int], dict[str, Result]] = defaultdict(dict)
+    for result in results:
+        if result.arm in (arm, base) and result.image is not None and result.status != "technical":
+            shown[result.case, result.seed][result.arm] = result
+    rng = Random(f"imagerag.study/{seed}/{arm}/{base}")
+    found = []
+    for (case, number), both in shown.items():
+        one, other = both.get(arm), both.get(base)
+        if one is None or other is None or one.image == other.image:
+            continue
+        left, right = rng.sample((one, other), 2)
+        assert left.image is not None, "only those with a picture are here"
+        assert right.image is not None, "only those with a picture are here"
+        images = (left.image.sha256, right.image.sha256)
+        found.append(Pair(f"{rng.getrandbits(40):010x}", case, number, one.prompt, left.arm, right.arm, images))
+    if not found:
+        raise UsageError(f"there is no case in which {arm!r} and {base!r} show different pictures")
+    return rng.sample(found, min(limit, len(found)))
+
+
+def study_page(
+    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, Real] = {}
+) -> str:
+    """The page for raters: pictures inside, nothing fetched, nothing that names an arm.
+
+    Args:
+        real: case → a picture of the real thing, which is shown beside its pairs.
+
+    Raises:
+        UsageError: a picture is lost.
+    """
+    shown: list[dict[str, Any]] = []
+    for pair in pairs:
+        data = [picture(sha256) for sha256 in pair.images]
+        if None in data:
+            raise UsageError(f"a picture of {pair.case} is lost: run the evaluation again")
+        images = [thumbnail(one, SIDE) for one in data if one is not None]
+        item = {"id": pair.id, "prompt": pair.prompt, "left": images[0], "right": images[1]}
+        if (thing := real.get(pair.case)) is not None:
+            item |= {"real": thumbnail(thing.data, SIDE), "concept": thing.of}
+        shown.append(item)
+    choices = [["left", "left"], ["same", "no difference"], ["right", "right"]]
+    return page_of(title, INTRO, QUESTIONS, choices, shown)
+
+
+def page_of(
+    title: str,
+    intro: str,
+    questions: Mapping[str, str],
+    choices: Sequence[Sequence[str]],
+    items: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page of a study of either form.
+
+    Args:
+        intro: what the raters are told to do.
+        questions: id → words; `{concept}` in them is what an item is about.
+        choices: value and words of what may be answered.
+        items: what is shown, one after the other.
+    """
+    told = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
+    return PAGE.read_text(encoding="utf-8").replace("/*DATA*/", script_json({**told, "pairs": items}))
+
+
+def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
+    """Which side is which arm; to be kept from the raters."""
+    return {
+        "schema": "imagerag.study-key/1",
+        "arm": arm,
+        "base": base,
+        "pairs": {pair.id: {"case": pair.case, "seed": pair.seed, "left": pair.left} for pair in pairs},
+    }
+
+
+def write_study(
+    folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
+    limit: int = 50, seed: int = 0, real: Mapping[str, Real] = {},
+) -> tuple[Path, Path]:  # fmt: skip
+    """Write `study.html` for the raters and `study-key.json` for oneself.
+
+    Args:
+        real: case → a picture of the real thing.
+
+    Raises:
+        UsageError: somebody else writes the folder, or no case has two different pictures.
+    """
+    pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
+    return write_two(folder, STUDY, study_page(pairs, picture, "Which picture?", real), key_of(pairs, arm, base))
+
+
+def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write the page of a study and its key, which belong together.
+
+    Raises:
+        UsageError: somebody else writes the folder.
+    """
+    page, key = (folder / name for name in names)
+    with only_writer(folder, instead="another folder"):
+        page.write_text(text, encoding="utf-8")
+        key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return page, key
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What raters prefer, for one question.
+
+    Attributes:
+        value: share of the votes for the arm, a "same" being half a vote; `low` and `high` its 95 % Wilson interval
+            over the votes that were not "same".
+        p: two-sided sign-flip test of "no preference" over the pairs, votes of one pair averaged first.
+        kappa: Fleiss' kappa over pairs that several people rated; NaN where there are none.
+    """
+
+    question: str
+    arm: int
+    base: int
+    same: int
+    value: float
+    low: float
+    high: float
+    p: float
+    kappa: float
+    raters: int
+    pairs: int
+
+
+def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preference]:
+    """What the raters' files come to; of several files by one rater the newest answer to a pair counts.
+
+    Raises:
+        UsageError: a file that is none of ours, or for another study.
+    """
+    votes: dict[str, dict[tuple[str, str], str]] = {question: {} for question in QUESTIONS}
+    for file in files:
+        rater, answers = read_rater(file)
+        for pair, given in answers.items():
+            if pair not in key["pairs"]:
+                raise UsageError(f"{file} answers pair {pair!r}, which is not in this study's key")
+            for question, choice in given.items():
+                if question not in QUESTIONS or choice not in CHOICES:
+                    raise UsageError(f"{file}: {choice!r} to {question!r} is no answer")
+                votes[question][rater, pair] = _for_whom(choice, key["pairs"][pair]["left"], key["arm"])
+    return [_preference(question, given) for question, given in votes.items()]
+
+
+def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+    """Who rated, and what: question by question of each thing that was shown.
+
+    Raises:
+        UsageError: the file holds no answers of a study.
+    """
+    try:
+        read = json.loads(read_regular_text(file))
+        if read["schema"] != SCHEMA:
+            raise UsageError(f"{file} is {read['schema']!r}, not {SCHEMA!r}")
+        return str(read["rater"]), read["answers"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} holds no answers of a study: {error}") from error
+
+
+def _for_whom(choice: str, left: str, arm: str) -> str:
+    if choice == "same":
+        return "same"
+    return "arm" if (choice == "left") == (left == arm) else "base"
+
+
+def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> Preference:
+    counts = {name: sum(vote == name for vote in votes.values()) for name in ("arm", "base", "same")}
+    by_pair: dict[str, list[str]] = defaultdict(list)
+    for (_, pair), vote in sorted(votes.items()):
+        by_pair[pair].append(vote)
+    sign = {"arm": 1.0, "base": -1.0, "same": 0.0}
+    lean = [sum(sign[vote] for vote in given) / len(given) for given in by_pair.values()]
+    low, high = Proportion(counts["arm"], counts["arm"] + counts["base"]).wilson()
+    total = sum(counts.values())
+    return Preference(
+        question=question,
+        **counts,
+        value=(counts["arm"] + counts["same"] / 2) / total if total else float("nan"),
+        low=low,
+        high=high,
+        p=sign_flip(lean),
+        kappa=fleiss_kappa([[given.count(name) for name in sign] for given in by_pair.values()]),
+        raters=len({rater for rater, _ in votes}),
+        pairs=len(by_pair),
+    )

@@ -1,0 +1,1 @@
+"""Inspect, LangSmith, datasets, pytest."""

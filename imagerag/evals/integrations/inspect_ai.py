@@ -1,0 +1,163 @@
+"""An Inspect AI task out of a suite: `inspect eval` runs the arm on every case, and our scores become its metrics.
+
+```python
+from inspect_ai import eval
+from imagerag.evals.integrations.inspect_ai import inspect_task
+
+eval(inspect_task("sketch", arm="full", limit=20), model="none/none")
+```
+
+The pictures are drawn by our own backends, so Inspect's model is not called. A case in which something broke is an
+error of its sample, as Inspect means it: it is counted apart and is no zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagerag.agent.errors import UsageError
+from imagerag.evals.integrations.langsmith_and_datasets import run_case
+from imagerag.evals.result_record import Result
+from imagerag.evals.suites.case import Case, Suite
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.settings import resolve
+from imagerag.store.data_dir import Home
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import Scorer
+    from inspect_ai.solver import Solver
+
+    from imagerag.evals.metrics.base import Metric
+
+RESULT = "imagerag"
+"""Where a sample's store keeps the whole result."""
+
+
+class CaseFailedError(RuntimeError):
+    """A case in which something broke: there is no answer to score."""
+
+
+def inspect_task(
+    suite: Suite | str,
+    *,
+    arm: str = "full",
+    metrics: "Sequence[str | Metric]" = ("work",),
+    limit: int | None = None,
+    **options: Any,
+) -> "Task":
+    """The task: a sample for each case and seed.
+
+    Args:
+        suite: a suite, or its name as `imagerag eval run` takes it.
+        arm: as `imagerag eval run --arms` takes one.
+        metrics: specs of what is measured, or metrics themselves. Assertions and numbers become scores; `aligned` is
+            always among them.
+        limit: the first so many cases.
+        options: as `run_case` takes them: generator, judge, library, home, journal and so on.
+
+    Raises:
+        UsageError: Inspect AI is not installed, or there is no such suite.
+    """
+    try:
+        from inspect_ai import Task
+    except ImportError as error:
+        raise UsageError("Inspect AI is not installed: pip install 'imagerag[inspect]'") from error
+    asked = (found_suite(suite, options.get("home")) if isinstance(suite, str) else suite).only(limit=limit)
+    named = f"imagerag-{asked.name}-{arm}".replace("+", "-").replace("=", "-")
+    return Task(
+        dataset=samples(asked),
+        solver=_solver(asked, arm, metrics, options),
+        scorer=_scorer(),
+        name=named,
+        version=asked.version,
+        metadata={"suite": asked.told, "arm": arm},
+    )
+
+
+def found_suite(spec: str, home: str | Path | None = None) -> Suite:
+    """The suite of that name."""
+    import asyncio
+
+    from imagerag.evals.suites.registry import find_suite
+
+    wiring = Wiring(Home.find(resolve(home=str(home) if home else None).home))
+    return asyncio.run(find_suite(spec, wiring))
+
+
+def samples(suite: Suite) -> "list[Sample]":
+    """A sample for each case and seed: the prompt is its input, what the picture has to show its target."""
+    from inspect_ai.dataset import Sample
+
+    return [
+        Sample(
+            id=f"{case.id}#{seed}",
+            input=case.prompt,
+            target=list(case.truth.labels) or case.prompt,
+            metadata={"case": case.id, "seed": seed, "tags": list(case.tags)},
+        )
+        for case in suite.cases
+        for seed in case.seeds
+    ]
+
+
+def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: Mapping[str, Any]) -> "Solver":
+    from inspect_ai.model import ChatMessageAssistant, Content, ContentImage, ContentText, ModelOutput
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+    cases = {case.id: case for case in suite.cases}
+
+    @solver(name="imagerag")
+    def made() -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            case: Case = cases[state.metadata["case"]]
+            one = case.model_copy(update={"seeds": (state.metadata["seed"],)})
+            result = await run_case(one, arm=arm, metrics=metrics, suite=suite, **options)
+            if result.status == "technical":
+                raise CaseFailedError(f"{case.id}: {result.reason}")
+            told = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
+            shown = picture_file(result, options)
+            content: list[Content] = [told, *([ContentImage(image=str(shown))] if shown else [])]
+            state.messages.append(ChatMessageAssistant(content=content, model="imagerag"))
+            state.output = ModelOutput.from_content("imagerag", content)
+            state.store.set(RESULT, result.model_dump(mode="json", by_alias=True))
+            return state
+
+        return solve
+
+    return made()
+
+
+def picture_file(result: Result, options: Mapping[str, Any]) -> Path | None:
+    """The file of the picture that a result gave."""
+    from imagerag.evals.harness.evaluation import HOME
+    from imagerag.evals.integrations.langsmith_and_datasets import folder_of
+
+    if result.image is None:
+        return None
+    sha256 = result.image.sha256
+    return Home(folder_of(options.get("folder"), options.get("home")) / HOME).blobs / sha256[:2] / sha256[2:]
+
+
+def _scorer() -> "Scorer":
+    from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
+    from inspect_ai.solver import TaskState
+
+    @scorer(metrics={"*": [mean(), stderr()]}, name="imagerag")
+    def made() -> Scorer:
+        async def score(state: TaskState, target: Target) -> Score:
+            result = Result.model_validate(state.store.get(RESULT))
+            values: dict[str, str | int | float | bool | None] = {"aligned": float(result.outcome == "aligned")}
+            values |= {name: float(v) for name, v in result.scores.items() if isinstance(v, bool | int | float)}
+            lacking = f"; missing: {'; '.join(result.unresolved)}" if result.unresolved else ""
+            return Score(
+                value=values,
+                answer=result.image.sha256 if result.image else "",
+                explanation=f"{result.outcome or result.status}: {result.reason}{lacking}",
+                metadata={"run_id": result.run_id, "status": result.status, "unscored": dict(result.unscored)},
+            )
+
+        return score
+
+    return made()

@@ -1,0 +1,65 @@
+"""For pytest: a fixture that asks for a picture and asserts that it is what was asked for.
+
+```python
+pytest_plugins = ["imagerag.evals.integrations.pytest_plugin"]      # in the root conftest.py
+
+
+@pytest.mark.imagerag(library="brand", generator="openai:gpt-image-2.5-flare")
+def test_our_mascot_is_known(assert_aligned):
+    assert_aligned("our mascot on a beach")
+```
+
+What the judge does not find is a failed test that says what is missing. A model that is down, or a judge that gives no
+answer, is an error and not a failed test: nothing was found out. Journals are kept in pytest's cache, so an unchanged
+test pays once; `--imagerag-journal replay` makes no call at all.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from imagerag.evals.result_record import Result
+
+
+class NotJudgedError(RuntimeError):
+    """Whether the picture is right could not be found out."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--imagerag-journal`."""
+    parser.getgroup("imagerag").addoption(
+        "--imagerag-journal", choices=("record", "reuse", "replay"), default="record",
+        help="replay: assert on what was recorded, without calling any model",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker is for."""
+    config.addinivalue_line("markers", "imagerag(**options): options of assert_aligned; select with -m imagerag")
+
+
+@pytest.fixture
+def assert_aligned(request: pytest.FixtureRequest) -> "Callable[..., Result]":
+    """`assert_aligned(prompt, **options)`: options are those of `run_case`, `max_rounds` and all."""
+    marked: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("imagerag"))):
+        marked |= marker.kwargs
+    cache = getattr(request.config, "cache", None)  # not there under `-p no:cacheprovider`
+    folder = Path(cache.mkdir("imagerag")) if cache else None
+    journal = request.config.getoption("--imagerag-journal", default="record")
+
+    def check(prompt: str, **options: Any) -> "Result":
+        from imagerag.evals.integrations.langsmith_and_datasets import run_case_sync
+
+        result = run_case_sync(prompt, **{"folder": folder, "journal": journal, **marked, **options})
+        if result.status == "technical":
+            raise NotJudgedError(f"{prompt!r}: {result.reason}")
+        if result.outcome != "aligned":
+            lacking = "; ".join(result.unresolved) or "the prompt as a whole"
+            raise AssertionError(f"{prompt!r} is {result.outcome}: missing {lacking} ({result.reason})")
+        return result
+
+    return check

@@ -1,0 +1,105 @@
+"""How much is gained with a smaller and a larger library: nested random parts of one's own (ImageRAG, figure 16).
+
+Every part lies within the next larger one, so that a gain comes from more pictures and not from other ones. Which
+pictures come first, the seed decides. Each part is calibrated for itself, as a library of that size would be.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
+from imagerag.evals.harness.arms import Arm, parse_arms
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.formatting.numbers import counted
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library, remove
+from imagerag.store.library.subsets import in_random_order, part_of
+
+SIZES: Final = "1k,10k,100k,all"
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)")
+_TIMES: Final = {"": 1, "k": 1000, "m": 1_000_000}
+
+
+def sizes_of(text: str, count: int, library: str) -> list[int]:
+    """The sizes that a list asks for, ascending, within what there is; `all` is what there is.
+
+    Raises:
+        UsageError: something that is no size, or fewer than two of them are left.
+    """
+    found: set[int] = set()
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        if part.lower() == "all":
+            found.add(count)
+            continue
+        number = _SIZE.fullmatch(part)
+        size = round(float(number[1]) * _TIMES[number[2].lower()]) if number else 0
+        if not size:
+            raise UsageError(f"--sizes {text}: {part!r} is no size; write for instance 1k,10k,all")
+        if size <= count:
+            found.add(size)
+    if len(found) < 2:
+        left = f"{counted(count, 'picture')}: --sizes {text} leaves no two sizes to compare."
+        if count < 2:
+            raise UsageError(f"library {library!r} has {left}\nAdd some: imagerag index PATH --library {library}")
+        smaller = sorted({size for size in found if size < count} or {max(1, count // by) for by in (20, 4)})
+        raise UsageError(
+            f"library {library!r} has {left}\nName two that it has: --sizes {','.join(map(str, smaller))},all"
+        )
+    return sorted(found)
+
+
+def part_name(library: str, size: int, seed: int) -> str:
+    """What a part of a library is called in an evaluation."""
+    return f"{library}-{size}" + (f"-seed-{seed}" if seed else "")
+
+
+def recipes_of(library: str, sizes: Sequence[int], seed: int) -> dict[str, LibraryRecipe]:
+    """Name → recipe of each part, the largest first: that is the one the arms have unless they say otherwise."""
+    return {
+        part_name(library, size, seed): LibraryRecipe(kind="part", of=library, size=size, seed=seed)
+        for size in sorted(sizes, reverse=True)
+    }
+
+
+def arms_of(base: str, arm: str, recipes: Sequence[str]) -> tuple[Arm, ...]:
+    """The first arm, and the other with every part, the smallest first."""
+    return parse_arms([base, *(f"{arm}+library={name}" for name in reversed(recipes))])
+
+
+def check_curve(plan: Plan) -> None:
+    """See that something of the plan is measured that a curve can show.
+
+    Raises:
+        UsageError: nothing is.
+    """
+    if not any(spec.partition(":")[0] not in ("retrieval", "work", "diversity") for spec in plan.metrics):
+        raise UsageError(
+            "a curve of gain needs a score: --metrics text:ENCODER,retrieval,work with an\nencoder that is not the "
+            "library's own (imagerag eval list)"
+        )
+
+
+async def cut(home: Home, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
+    """The part of a library that a recipe asks for: the whole where that is all of it, else opened or cut out.
+
+    Raises:
+        UsageError: the library has fewer pictures by now.
+    """
+    count = await whole.count()
+    if recipe.size >= count:
+        if recipe.size > count:
+            raise UsageError(f"library {recipe.of!r} has {count:,} pictures by now, and {recipe.size:,} are asked for")
+        return whole
+    chosen = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
+    try:
+        found = await Library.open(home, name, whole.embedder)
+        if found.passport.threshold is not None and {row.id for row in await found.rows()} == set(chosen):
+            return found
+        remove(home, name)
+    except (UnknownLibraryError, LibraryDamagedError):
+        pass
+    part = await part_of(home, name, whole, chosen, whole.embedder)
+    await part.calibrate()
+    return part

@@ -1,0 +1,148 @@
+"""Which way of searching and which encoder finds what one's own library holds: precision, recall, MRR and nDCG.
+
+What the captions say is asked for, and which pictures show it is told from their words alone, as calibration tells it.
+Ways: by cosine, by cosine and words together (hybrid), by words (BM25), and by cosine with what was found put into a
+reranker's order. Other encoders see the same pictures, encoded anew in a folder that is gone afterwards; the best of
+each can be joined by their ranks.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import Embedder, Filter, Hit, Reranker
+from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
+from imagerag.store.data_dir import Home
+from imagerag.store.library.caption_index import Asked, CaptionIndex
+from imagerag.store.library.library import Library
+from imagerag.store.library.subsets import in_random_order, part_of
+
+Way = str
+WAYS: Final = ("cosine", "hybrid", "words", "bm25")
+LOOKED_AT: Final = 30
+"""Hits that a reranker puts into order."""
+RRF: Final = 60
+
+Tell = Callable[[int, int, str], None]
+
+
+class Compared(BaseModel):
+    """One way of searching with one encoder.
+
+    Attributes:
+        encoder: spec of the encoder; several with `+` where their rankings were joined.
+        way: how was searched.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoder: str
+    way: str
+    ranking: Ranking
+
+
+class SearchComparison(BaseModel):
+    """The whole of it, `imagerag.search-comparison/1`.
+
+    Attributes:
+        images: pictures that were searched; `captions`, how many different things were asked for.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.search-comparison/1"] = Field(default="imagerag.search-comparison/1", alias="schema")
+    library: str
+    images: int
+    captions: int
+    rows: list[Compared]
+
+
+async def compare_searches(
+    library: Library,
+    *,
+    ways: Sequence[Way] = WAYS,
+    encoders: Sequence[Embedder] = (),
+    rerankers: Callable[[str], Reranker],
+    queries: int = 200,
+    pictures: int | None = None,
+    seed: int = 0,
+    tell: Tell = lambda done, total, what: None,
+) -> SearchComparison:
+    """Ask a library what its captions say, in every way, and through every encoder.
+
+    Args:
+        ways: of `WAYS`, or any reranker's spec.
+        encoders: further ones, beside the library's own.
+        rerankers: makes one of a spec.
+        queries: captions asked at most.
+        pictures: so many of the library's at most, chosen by `seed`; None is all of them.
+
+    Raises:
+        UsageError: it has no captions to ask with, or there is no such way.
+    """
+    chosen = in_random_order([row.id for row in await library.rows()], seed)[:pictures]
+    rows = await library.rows(chosen)
+    asked = CaptionIndex.of(rows).sample(queries)
+    if not asked:
+        raise UsageError(f"library {library.name!r} has no captions to ask with: imagerag index PATH --manifest FILE")
+    ids, found = [row.id for row in rows], dict[tuple[str, str], list[list[str]]]()
+    others = {one.identity.spec: one for one in encoders if one.identity != library.embedder.identity}
+    all_of_it = len(rows) == await library.count()
+    scratch: AbstractContextManager[str]
+    scratch = TemporaryDirectory(prefix="imagerag-compared-") if others or not all_of_it else nullcontext("")
+    with scratch as folder:
+        for at, embedder in enumerate([library.embedder, *others.values()]):
+            spec = embedder.identity.spec
+            tell(at, 1 + len(others), spec)
+            whole = at == 0 and all_of_it
+            one = library if whole else await part_of(Home(Path(folder)), f"n{at}", library, ids, embedder)
+            for way in ways:
+                found[spec, way] = [await _searched(one, query.text, way, rerankers) for query in asked]
+    tell(1 + len(others), 1 + len(others), "")
+    if others and "cosine" in ways:
+        specs = [library.embedder.identity.spec, *others]
+        alone = [found[spec, "cosine"] for spec in specs]
+        found[" + ".join(specs), "joined"] = [joined(lists) for lists in zip(*alone, strict=True)]
+    return SearchComparison(
+        library=library.name,
+        images=len(rows),
+        captions=len(asked),
+        rows=[_row(encoder, way, lists, asked, ids) for (encoder, way), lists in found.items()],
+    )
+
+
+def _row(
+    encoder: str, way: Way, found: Sequence[Sequence[str]], asked: Sequence[Asked], ids: Sequence[str]
+) -> Compared:
+    return Compared(encoder=encoder, way=way, ranking=ranked(found, asked, ids))
+
+
+async def _searched(library: Library, text: str, way: Way, rerankers: Callable[[str], Reranker]) -> list[str]:
+    """The ids that one way finds, best first."""
+    hits: Sequence[Hit]
+    if way in ("cosine", "hybrid"):
+        hits = await library.search(text, k=DEPTH, filter=Filter(), hybrid=way == "hybrid")
+    elif way == "words":
+        hits = await library.search_words(text, k=DEPTH)
+    else:
+        near = await library.search(text, k=LOOKED_AT, filter=Filter())
+        reranker = rerankers(way)
+        if reranker.looks:
+            raise UsageError(f"{way!r} asks a model about every search: compare ways that cost nothing, or bm25")
+        order = (await reranker.rerank(text, near, ())).order
+        hits = [near[at] for at in order[:DEPTH]]
+    return [hit.image.sha256 for hit in hits]
+
+
+def joined(lists: Sequence[Sequence[str]]) -> list[str]:
+    """Several rankings as one, by reciprocal rank fusion."""
+    score: dict[str, float] = {}
+    for ranking in lists:
+        for rank, one in enumerate(ranking, start=1):
+            score[one] = score.get(one, 0.0) + 1 / (RRF + rank)
+    return sorted(score, key=lambda one: (-score[one], one))[:DEPTH]

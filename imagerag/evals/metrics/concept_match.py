@@ -1,0 +1,110 @@
+"""Whether a judge that finds something missing names the right thing: precision and recall of concepts.
+
+Words are compared as what they mean: without case, articles, frame words, plurals and word order, other words for the
+same (grey and gray, disc and circle, and whoever's own) put to one. A named concept is right when it has a word that
+only what is missing has, and none that only the picture has.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
+
+_FRAME: Final = frozenset(
+    """
+    a an and any as at by for from in into is it its no not of on one or over some that the there this to under with
+    without background close concept content depiction detail drawing element feature full illustration image kind
+    missing object painting part photo photograph picture presence rendering scene setting showing shown sketch
+    something style subject thing type view visible
+    """.split()  # noqa: SIM905, prose is easier to read than a list of quoted words
+)
+_ALIKE: Final = (
+    "grey gray", "colour color", "circle disc disk circular round", "square quadratic", "triangle triangular",
+    "rectangle rectangular", "hexagon hexagonal", "oval ellipse elliptical", "star starry", "stripe striped stripy",
+    "dot dotted spotted polka", "checker checkered chequered checked checkerboard", "dog puppy hound canine",
+    "cat kitten feline kitty", "car automobile auto", "bike bicycle", "motorbike motorcycle",
+    "plane aeroplane airplane",
+    "ship boat vessel", "sofa couch", "tv television", "cup mug", "rug carpet", "trousers pants", "sneaker trainer",
+    "bag handbag purse", "person human people", "man gentleman", "woman lady", "child kid", "photo photography",
+    "rock stone", "forest wood woods woodland", "street road", "house home", "bunny rabbit", "sunset dusk", "big large",
+    "small little tiny",
+)  # fmt: skip
+
+
+def own_synonyms(file: Path) -> dict[str, str]:
+    """One's own words for the same thing: a line each, separated by commas; the first is what all of them mean.
+
+    Raises:
+        UsageError: it cannot be read, or a line has one word only.
+    """
+    try:
+        lines = read_regular_text(file.expanduser(), encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the synonyms in {file}: {error}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        words = [word.strip() for word in line.split("#")[0].split(",") if word.strip()]
+        if len(words) == 1:
+            raise UsageError(f"{file}, line {number}: words for the same thing, separated by commas: cat, kitten")
+        found |= {_folded(word): _folded(words[0]) for word in words}
+    return found
+
+
+def words_of(text: str, synonyms: Mapping[str, str] = {}) -> frozenset[str]:
+    """What a concept says, as a set of words that mean the same whoever says it."""
+    folded = f" {_folded(text)} "
+    for said, meant in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
+        folded = folded.replace(f" {said} ", f" {meant} ")
+    known = _known()
+    singular = (_singular(word) for word in folded.split())
+    return frozenset(known.get(word, word) for word in singular) - _FRAME
+
+
+def is_right(named: str, missing: str, there: str, synonyms: Mapping[str, str] = {}) -> bool:
+    """Whether a concept that a judge named is what is missing.
+
+    Args:
+        missing: what the prompt asks for and the picture lacks.
+        there: what the picture shows.
+    """
+    said, lacking, shown = (words_of(text, synonyms) for text in (named, missing, there))
+    return bool(said & (lacking - shown)) and not said & (shown - lacking)
+
+
+def counted(
+    named: Sequence[str], missing: Iterable[str], there: str, synonyms: Mapping[str, str] = {}
+) -> tuple[int, int]:
+    """How many of the named concepts are right, and how many of the missing ones are named."""
+    lacking = list(missing)
+    right = [[is_right(one, other, there, synonyms) for other in lacking] for one in named]
+    found = sum(any(row[at] for row in right) for at in range(len(lacking)))
+    return sum(any(row) for row in right), found
+
+
+@cache
+def _known() -> dict[str, str]:
+    from imagerag.tools.sketch.caption_text import SYNONYMS
+
+    known = {word: group.split()[0] for group in _ALIKE for word in group.split()}
+    for word, others in SYNONYMS.items():
+        head = known.get(word, word)
+        known |= {_singular(other): head for other in (word, *others) if " " not in other and "-" not in other}
+    return known
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join(re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)).replace("_", " ")))
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
+    if word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3 else word

@@ -1,0 +1,29 @@
+"""What an answer took: model calls and money, the initial picture's among them. Times are not in the results."""
+
+from collections.abc import Mapping
+
+from imagerag.evals.metrics.base import DIGITS, Sample
+from imagerag.evals.result_record import Score
+
+
+class WorkScore:
+    """`work`: `calls`, `cost_usd`, `searches`, `redrawn`, `kept_initial`, `judge_agrees` (the loop's own judge)."""
+
+    spec = "work"
+    needs_image = False
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """Counts; `cost_usd` is None where a price is not known."""
+        result = sample.result
+        costs = [result.cost_usd, result.initial.cost_usd]
+        known = None if None in costs else round(sum(cost for cost in costs if cost is not None), DIGITS)
+        kept = result.image is not None and result.initial.image is not None and result.image == result.initial.image
+        judged = bool(result.attempts) and result.attempts[-1].verdict is not None
+        return {
+            "calls": float(len(result.calls) + result.initial.calls),
+            "cost_usd": known,
+            "searches": float(result.retrievals),
+            "redrawn": float(result.regenerations),
+            "kept_initial": kept,
+            "loop_aligned": result.outcome == "aligned" if judged else None,
+        }

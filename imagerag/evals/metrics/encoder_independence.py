@@ -1,0 +1,176 @@
+"""A picture is not measured by the encoder that found its references or judged it: such a score flatters itself.
+
+What retrieves by an encoder finds what that encoder likes, and so does a loop that is judged by one. The same cases
+come to more by it than by another encoder. So a metric that looks through one of them is refused; who wants to see it
+all the same gets it under a marked name, which every table, plot, page and file then shows.
+
+Encoders are told by what they are, not by how they are spelt: by architecture and weights, and where these have other
+names (a file, a copy, another loader) by what both make of the same words and the same picture.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from imagerag.agent.errors import BackendError, SpecError, UsageError
+from imagerag.agent.ports import Embedder, EmbedderIdentity
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.metrics.base import AcrossSeeds, Metric, Sample
+from imagerag.evals.result_record import Score
+
+MARK: Final = " (same encoder)"
+ALIKE: Final = 0.99
+"""Cosine from which two encoders see alike: half precision moves a vector less, other weights far more."""
+
+NOT_LOOKING: Final = frozenset({"keep", "rephrase"})
+"""Procedures that neither search nor judge."""
+
+_TIMM: Final = re.compile(
+    r"vit_(?P<size>[a-z]+)_patch(?P<patch>\d+)_(?P<kind>clip|siglip)_(?:quickgelu_)?(?P<side>\d+)"
+)
+_SIZES: Final = {"base": "b", "large": "l", "huge": "h", "giant": "g", "gigantic": "bigg", "medium": "m"}
+PROBE: Final = "a small dog with a red ball on the grass"
+
+
+@dataclass(frozen=True)
+class Looker:
+    """An encoder that takes part in a run, and as what."""
+
+    embedder: Embedder
+    what: str
+
+
+async def lookers(plan: Plan, wiring: EvalWiring) -> list[Looker]:
+    """The encoders that the plan's arms retrieve or judge with."""
+    found: dict[str, Looker] = {}
+    for arm in plan.arms:
+        if arm.procedure in NOT_LOOKING:
+            continue
+        setup = arm.of(plan.setup, seed=0, journal="record")
+        if setup.library:
+            library: Any = await wiring.library(setup.library)
+            if embedder := getattr(library, "embedder", None):
+                found.setdefault(f"library {setup.library}", Looker(embedder, f"searches library {setup.library!r}"))
+        for spec in wiring.seen_through(setup.judge):
+            found.setdefault(f"judge {spec}", Looker(wiring.embedder(spec), f"judges as {setup.judge!r}"))
+    return list(found.values())
+
+
+async def checked(metrics: Sequence[Metric], plan: Plan, wiring: EvalWiring, *, allow: bool) -> list[Metric]:
+    """The metrics, those that use an encoder of the arms marked.
+
+    Args:
+        allow: mark them instead of refusing them.
+
+    Raises:
+        UsageError: there is one, and it is not allowed; the message says which, and what to type.
+    """
+    encoders = {id(metric): encoder for metric in metrics if (encoder := getattr(metric, "embedder", None)) is not None}
+    others = await lookers(plan, wiring) if encoders else []
+    made: list[Metric] = []
+    for metric in metrics:
+        encoder = encoders.get(id(metric))
+        why = [one.what for one in others if encoder is not None and await same(encoder, one.embedder)]
+        if why and not allow:
+            raise UsageError(
+                f"{metric.spec}: its encoder also {' and '.join(why)}, so it flatters them.\n"
+                "Measure by another encoder (imagerag eval list), or see it marked:\n--allow-same-encoder"
+            )
+        made.append(marked(metric) if why else metric)
+    return made
+
+
+async def same(one: Any, other: Embedder) -> bool:
+    """Whether two encoders are one: by name, else by what they make of one picture and one text."""
+    if one is other:
+        return True
+    names = names_of(one), names_of(other)
+    if names[0] & names[1]:
+        return True
+    if not isinstance(getattr(one, "identity", None), EmbedderIdentity):
+        return False
+    if one.identity.dimension != other.identity.dimension:
+        return False
+    try:
+        return await _see_alike(one, other)
+    except (BackendError, UsageError, SpecError):
+        return False  # what cannot be loaded measures nothing; that is said when it is asked to
+
+
+async def _see_alike(one: Embedder, other: Embedder) -> bool:
+    picture = _probe()
+    for seen in (
+        (await one.embed_images([picture]), await other.embed_images([picture])),
+        (await one.embed_texts([PROBE]), await other.embed_texts([PROBE])),
+    ):
+        if float(seen[0][0] @ seen[1][0]) < ALIKE:
+            return False
+    return True
+
+
+def _probe() -> bytes:
+    from random import Random
+
+    from imagerag.evals.sketch.synthetic_images import Picture
+    from imagerag.tools.sketch.world import Thing, random_scene
+
+    return Picture.of(random_scene(Random(0), (Thing("heart", "purple", "dotted"),)), 128).data
+
+
+def names_of(encoder: Any) -> frozenset[str]:
+    """What an encoder is, in as many spellings as are known of it: equal ones are of one architecture and weights."""
+    identity = getattr(encoder, "identity", None)
+    if isinstance(identity, EmbedderIdentity):
+        if identity.weights.startswith("sha256:"):
+            return frozenset({identity.weights})
+        return _spellings(identity.model.removeprefix("open_clip "), identity.weights)
+    name, _, tag = str(getattr(encoder, "model", "")).partition("=")[0].partition(".")
+    return _spellings(name, tag) if name and tag else frozenset()
+
+
+def _spellings(model: str, weights: str) -> frozenset[str]:
+    name = model.lower().removesuffix(" quickgelu").removesuffix("-quickgelu").rpartition("/")[2]
+    if found := _TIMM.search(name):
+        kind = "-siglip" if found["kind"] == "siglip" else ""
+        side = "" if found["side"] == "224" else f"-{found['side']}"
+        name = f"vit-{_SIZES.get(found['size'], found['size'])}-{found['patch']}{kind}{side}"
+    tag, short = weights.lower(), weights.lower().partition("_")[0]
+    # timm shortens the tags of weights (`laion2b_s34b_b79k` is `laion2b`); open_clip's own stay apart from each other.
+    return frozenset({f"{name}/{short} of timm"} if found else {f"{name}/{tag}", f"{name}/{short} of timm"})
+
+
+def marked(metric: Metric) -> Metric:
+    """The metric under a name that says so."""
+    return _MarkedAcross(metric) if isinstance(metric, AcrossSeeds) else _Marked(metric)
+
+
+class _Marked:
+    """A metric whose scores' names say that its encoder took part."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self.needs_image = inner, inner.needs_image
+        self.spec = f"{inner.spec}{MARK}"
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """What the metric says, under marked names."""
+        return _renamed(await self._inner.measure(sample))
+
+
+class _MarkedAcross(_Marked):
+    async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
+        """What the metric says, under marked names."""
+        return _renamed(await self._inner.across(samples))
+
+
+def _renamed(scores: Mapping[str, Score]) -> dict[str, Score]:
+    return {f"{name}{MARK}": score for name, score in scores.items()}
+
+
+def explanation(names: Sequence[str]) -> str:
+    """What the mark means, where a name has it; else nothing."""
+    return LEGEND if any(name.endswith(MARK) for name in names) else ""
+
+
+LEGEND: Final = "(same encoder): its encoder also searched or judged, so it flatters the arms."

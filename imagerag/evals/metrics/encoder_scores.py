@@ -1,0 +1,199 @@
+"""Scores by encoders: does the picture fit the prompt (CLIP-T, SigLIP), and look like the real thing (CLIP-I, DINO).
+
+Any open_clip model serves, by name or from a folder; `eye` is the sketch world's second encoder, which neither
+retrieves nor judges. DINO and other picture-only models come through timm.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.ports import Embedder
+from imagerag.agent.regular_files import read_regular
+from imagerag.evals.metrics.base import DIGITS, Sample
+from imagerag.evals.result_record import Score
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+
+EYE: Final = Path(__file__).parent / "clip"
+KEPT: Final = 512
+"""Pictures that stay encoded: arms that keep the initial picture share it."""
+
+
+class PictureEncoder(Protocol):
+    """Pictures to unit vectors."""
+
+    async def embed_images(self, images: Sequence[bytes]) -> Any:
+        """float32 [len(images), dimension], rows of norm 1."""
+        ...
+
+
+Encoder = TypeVar("Encoder", bound=PictureEncoder)
+
+
+class Eyes:
+    """An encoder with a memory, one picture at a time: what else is looked at never changes a vector."""
+
+    def __init__(self, encoder: PictureEncoder) -> None:
+        self._encoder = encoder
+        self._kept: OrderedDict[bytes, Vector] = OrderedDict()
+
+    async def see(self, image: bytes) -> "Vector":
+        """The picture's unit vector."""
+        from hashlib import sha256
+
+        key = sha256(image).digest()
+        if key not in self._kept:
+            self._kept[key] = (await self._encoder.embed_images([image]))[0]
+        self._kept.move_to_end(key)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+class Encoded(Generic[Encoder]):
+    """A metric that compares what an encoder makes of a picture."""
+
+    needs_image = True
+
+    def __init__(self, spec: str, embedder: Encoder, eyes: Eyes) -> None:
+        self.spec, self.embedder, self._eyes = spec, embedder, eyes
+
+
+class TextScore(Encoded[Embedder]):
+    """`text:ENCODER`: cosine of prompt and picture (CLIP-T; SigLIP with a SigLIP model)."""
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """The cosine, in [-1, 1]."""
+        assert sample.image is not None, "it needs one"
+        read = self.embedder.count_tokens(sample.case.prompt) <= self.embedder.context_length
+        if not read:
+            raise UsageError(f"the prompt is longer than {self.embedder.identity.spec} reads")
+        text = (await self.embedder.embed_texts([sample.case.prompt]))[0]
+        return {self.spec: round(float(text @ await self._eyes.see(sample.image)), DIGITS)}
+
+
+class RightScore(Encoded[Embedder]):
+    """`right:ENCODER`: whether the picture fits the prompt better than every near miss that the case names."""
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """True or false; None where the case names no near miss."""
+        assert sample.image is not None, "it needs one"
+        if not sample.case.truth.wrong:
+            return {self.spec: None}
+        texts = await self.embedder.embed_texts([sample.case.prompt, *sample.case.truth.wrong])
+        cosines = texts @ await self._eyes.see(sample.image)
+        return {self.spec: bool(cosines[0] > cosines[1:].max())}
+
+
+class ImageScore(Encoded[PictureEncoder]):
+    """`image:ENCODER` (CLIP-I), `dino:MODEL`: mean cosine of the picture with those of the real thing."""
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """The mean cosine, in [-1, 1]; None where the case has no real picture."""
+        assert sample.image is not None, "it needs one"
+        real = await real_pictures(sample)
+        if not real:
+            return {self.spec: None}
+        own = await self._eyes.see(sample.image)
+        cosines = [float(own @ await self._eyes.see(picture)) for picture in real]
+        return {self.spec: round(sum(cosines) / len(cosines), DIGITS)}
+
+
+class Diversity(Encoded[PictureEncoder]):
+    """`diversity:ENCODER`: how unlike each other the pictures of a case's seeds are, 1 - mean pairwise cosine."""
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """Nothing: one picture is not diverse."""
+        return {}
+
+    async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
+        """In [0, 2]; 0 when all are the same picture."""
+        vectors = [await self._eyes.see(sample.image) for sample in samples if sample.image is not None]
+        pairs = [float(a @ b) for at, a in enumerate(vectors) for b in vectors[at + 1 :]]
+        return {self.spec: round(1 - sum(pairs) / len(pairs), DIGITS)} if pairs else {self.spec: None}
+
+
+async def real_pictures(sample: Sample) -> list[bytes]:
+    """The pictures of the real thing: the case's own files, or for the sketch world three fresh drawings of it."""
+    files = [Path(picture.path) for picture in sample.case.truth.images]
+    if files:
+        return [await asyncio.to_thread(read_regular, file) for file in files]
+    if "things" not in sample.case.truth.data:
+        return []
+    return await asyncio.to_thread(_drawn, sample.case.id, sample.case.truth.data)
+
+
+def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
+    """A fresh drawing of what a sketch case asks for, for people to see."""
+    from imagerag.evals.sketch.synthetic_images import Picture, chance
+    from imagerag.tools.sketch.world import Thing, random_scene
+
+    things = tuple(Thing(*words) for words in data["things"])
+    return Picture.of(random_scene(chance(0, "shown", id), things, data["background"] or "white"), side).data
+
+
+def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
+    from imagerag.evals.sketch.synthetic_images import Picture, chance
+    from imagerag.tools.sketch.world import Thing, random_scene
+
+    things = tuple(Thing(*words) for words in data["things"])
+    rng = chance(0, "real", id)
+    return [Picture.of(random_scene(rng, things, data["background"] or "white"), 128).data for _ in range(3)]
+
+
+class TimmEncoder:
+    """A picture-only model of timm (DINO, DINOv2, …), by name or from a local folder or weight file.
+
+    Args:
+        model: timm's name, `NAME=FILE` for weights in a file, or `local-dir:DIR`.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._spec = self.model = model
+
+    @cached_property
+    def _loaded(self) -> Any:
+        import timm
+        import torch
+
+        name, _, file = self._spec.partition("=")
+        try:
+            if file:
+                model = timm.create_model(name, pretrained=False, num_classes=0, checkpoint_path=file)
+            else:
+                model = timm.create_model(name, pretrained=True, num_classes=0)
+        except Exception as error:
+            raise BackendError(
+                f"timm could not load {self._spec!r} ({error}). Without a network: dino:NAME=FILE or "
+                "dino:local-dir:FOLDER",
+                retryable=False,
+            ) from error
+        data: Any = import_module("timm.data")
+        transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
+        return model.eval().to(torch.float32), transform
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vector":
+        """float32 [len(images), dimension], rows of norm 1."""
+        return await asyncio.to_thread(self._encode, images)
+
+    def _encode(self, images: Sequence[bytes]) -> "Vector":
+        import torch
+
+        from imagerag.agent.images.decoding import open_rgb
+
+        model, transform = self._loaded
+        pictures = [transform(open_rgb(image)) for image in images]
+        with torch.inference_mode():
+            vectors = torch.nn.functional.normalize(model(torch.stack(pictures)).float(), dim=1)
+        found: Vector = vectors.numpy()
+        return found

@@ -1,0 +1,244 @@
+"""Scores by a model that reads and looks: the probability of a yes (VQAScore), and marks (GPTScore, DreamBench++).
+
+The model that grades is never the judge of the loop: a loop that is graded by its own judge is graded on how well it
+pleases it.
+
+VQAScore: Lin et al., "Evaluating Text-to-Visual Generation with Image-to-Text Generation" (2024). Marks from 0 to 4:
+Peng et al., "DreamBench++" (2024). The wording is our own.
+"""
+
+import math
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.control_tokens import neutralised
+from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
+from imagerag.agent.images.decoding import for_models
+from imagerag.agent.ports import Reading
+from imagerag.agent.types import Knobs, Variation
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.metrics.base import DIGITS, Sample
+from imagerag.evals.result_record import Score
+from imagerag.evals.retries import patiently
+from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, Turn
+from imagerag.tools.judges.vlm.reasoning import reasoning_in
+from imagerag.tools.model_text import clean, silence
+from imagerag.tools.openai.client import Account
+from imagerag.tools.spec import BackendSpec
+
+ASK: Final = 'Does this picture show "{prompt}"? Answer with one word: Yes or No.'
+GRADE: Final = """You grade how well a picture shows what was asked for. Asked for was: "{prompt}"
+
+Look for every thing that was asked for, for its properties (shape, colour, pattern, number, material), for how the
+things stand to each other, and for the style. How well the picture is made does not count.
+
+0: nothing of it is there
+1: little of it
+2: about half
+3: nearly all, one property is off
+4: all of it
+
+Say in one or two sentences what is there and what is not. Then write on a line of its own: Score: N"""
+MARK: Final = re.compile(r"score\W{0,4}\s*([0-4])(?!\d)", re.IGNORECASE)
+TIMEOUT_S: Final = 120.0
+TOP: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odds(Reading):
+    """How probable a yes is, of yes and no, in [0, 1]."""
+
+    yes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words(Reading):
+    """A grader's words, in `raw`."""
+
+
+@dataclass
+class Graded:
+    """What graders asked, by the run that they graded: it is paid like everything else.
+
+    Attributes:
+        calls: the books of each grading.
+    """
+
+    calls: dict[str, list[Calls]] = field(default_factory=dict)
+
+    def taken(self, run_id: str) -> list[dict[str, Any]]:
+        """What grading a run took: each call's requests, and US dollars (None where nobody knows); told once."""
+        made = [call for calls in self.calls.pop(run_id, []) for call in calls.made]
+        return [
+            {
+                "role": call.role,
+                "backend": call.backend,
+                "requests": 0 if call.reused else call.requests,
+                "usd": call.cost_usd if call.answered else call.counted_usd if call.counts else 0.0,
+            }
+            for call in made
+        ]
+
+
+@dataclass
+class _Grader:
+    """What both kinds of grading share: who grades, and that it is not who judged.
+
+    Raises:
+        UsageError: the grader is a judge of the loop.
+    """
+
+    spec: str
+    grader: str
+    wiring: EvalWiring
+    judges: frozenset[str]
+    knobs: Knobs = field(default_factory=Knobs)
+    graded: "Graded" = field(default_factory=lambda: Graded())
+    needs_image = True
+
+    def __post_init__(self) -> None:
+        bare = _model_of(BackendSpec.parse(self.grader))
+        for judge in self.judges:
+            for one in BackendSpec.parse_all(judge):
+                if _model_of(one) == bare:
+                    raise UsageError(
+                        f"{self.spec}: {self.grader} is the judge of the loop; a loop is not graded by its own judge: "
+                        "name another model"
+                    )
+
+    def _calls(self, sample: Sample) -> Calls:
+        calls = Calls(
+            knobs=self.knobs,
+            journal=self.wiring.held_journal,
+            run_id=graded_id(sample.result.run_id),
+            task="",
+            before=[],
+            round=0,
+            failed={},
+            tariffs={},
+        )
+        self.graded.calls.setdefault(sample.result.run_id, []).append(calls)
+        return calls
+
+    async def _shown(self, sample: Sample) -> Picture:
+        assert sample.image is not None, "it needs one"
+        data, media_type = for_models(sample.image)
+        return Picture(data, media_type)
+
+
+def _model_of(spec: BackendSpec) -> tuple[str, str, str]:
+    """What a spec names, however it is spelt: the provider's own address said or left out, a last slash or none."""
+    url = (spec.base_url or "").rstrip("/").lower()
+    return spec.provider.lower(), spec.model, "" if url == "https://api.openai.com/v1" else url
+
+
+GRADED: Final = "-graded"
+
+
+def graded_id(run_id: str) -> str:
+    """What the calls that grade a run's answer are kept under in the journal."""
+    return f"{run_id}{GRADED}"
+
+
+class VqaScore(_Grader):
+    """`vqa:openai:MODEL[@URL]`: P(yes) to "does this picture show …?", from the first token's log probabilities."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one = BackendSpec.parse(self.grader)
+        if one.provider != "openai":
+            raise UsageError(f"{self.spec}: log probabilities come from openai:MODEL[@URL] only")
+        self._model, self._account = one.model, Account.of_spec(one)
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """The probability, in [0, 1]."""
+        picture = await self._shown(sample)
+        words = ASK.format(prompt=sample.case.prompt)
+        identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": picture.sha256}
+        calls = self._calls(sample)
+        ask = lambda: self._ask(identity, words, picture)  # noqa: E731
+        odds = await patiently(lambda: calls.make("grade.vqa", identity, Odds, content, ask))
+        return {self.spec: round(odds.yes, DIGITS)}
+
+    async def _ask(self, identity: str, words: str, picture: Picture) -> Odds:
+        import openai
+
+        url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}"
+        parts: list[Any] = [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "text", "text": neutralised(words)},
+        ]
+        client = self._account.client(identity, TIMEOUT_S)  # the event loop's own, not to be closed
+        try:
+            answer = await client.chat.completions.create(
+                model=self._model,
+                messages=[{"role": "user", "content": parts}],
+                max_tokens=1,
+                temperature=0,
+                logprobs=True,
+                top_logprobs=TOP,
+            )
+        except openai.APIConnectionError as error:
+            raise BackendError(f"{identity} could not be reached: {error}", retryable=True) from None
+        except openai.APIStatusError as error:
+            again = error.status_code == 429 or error.status_code >= 500
+            raise BackendError(f"{identity} answered {error.status_code}", retryable=again) from None
+        return Odds(yes=chance_of_yes(identity, answer.choices[0]), raw=answer.choices[0].message.content or "")
+
+
+def chance_of_yes(identity: str, choice: Any) -> float:
+    """P(yes) / (P(yes) + P(no)) over the first token's alternatives, whatever their case and spaces.
+
+    Raises:
+        JudgeReplyError: no log probabilities, or neither word among them.
+    """
+    given = choice.logprobs.content if choice.logprobs else None
+    said = choice.message.content or ""
+    extra = getattr(choice.message, "model_extra", None) or {}
+    field, thoughts = reasoning_in({**extra, "content": choice.message.content})
+    if thoughts or (said.strip() and not clean(said)):
+        told = f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
+        raise JudgeReplyError(told, raw=thoughts or said)
+    if not given:
+        raise JudgeReplyError(f"{identity} gives no log probabilities", raw=said)
+    odds = {"yes": 0.0, "no": 0.0}
+    for token in given[0].top_logprobs or given[:1]:
+        word = token.token.strip().strip(".,!\"'").lower()
+        if word in odds:
+            odds[word] += math.exp(token.logprob)
+    if not sum(odds.values()):
+        raise JudgeReplyError(f"{identity} said neither yes nor no", raw=said)
+    return odds["yes"] / sum(odds.values())
+
+
+class GradeScore(_Grader):
+    """`grade:JUDGE`: marks from 0 to 4 by a vision-language model, given as a share of 4."""
+
+    async def measure(self, sample: Sample) -> Mapping[str, Score]:
+        """In [0, 1]."""
+        chat = getattr(self.wiring.judge(self.grader), "chat", None)
+        if chat is None:
+            raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
+        picture = await self._shown(sample)
+        turns = [Turn("user", (picture, GRADE.format(prompt=sample.case.prompt)))]
+        content = {"prompt": turns[0].parts[1], "image": picture.sha256}
+        calls = self._calls(sample)
+
+        async def ask(variation: Variation) -> Words:
+            return await _marked(chat, turns, variation)
+
+        answer = await patiently(lambda: calls.make_readable("grade.marks", chat.identity, Words, content, ask))
+        return {self.spec: int(MARK.findall(clean(answer.raw))[-1]) / 4}
+
+
+async def _marked(chat: Chat, turns: list[Turn], variation: Variation) -> Words:
+    reply = await chat.ask(turns, schema=None, variation=variation)
+    said = clean(reply.text)
+    if not MARK.search(said):
+        why = "" if said else f": {silence(reply.text)}"
+        raise JudgeReplyError(f"{chat.identity} gave no mark{why}", raw=reply.text)
+    return Words(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)

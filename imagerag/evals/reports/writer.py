@@ -1,0 +1,97 @@
+"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, `tables.csv`, plots, the
+gallery; and the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.results_store import RESULTS
+from imagerag.evals.harness.summary import SUMMARY
+from imagerag.evals.reports.figures import figures
+from imagerag.evals.reports.gallery import gallery
+from imagerag.evals.reports.paper_tables import Measured, sheets
+from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
+from imagerag.evals.result_record import read_results
+from imagerag.store.images.blob_store import write_atomically
+from imagerag.store.output_dir_lock import only_writer
+
+Pictures = Callable[[str], bytes | None]
+
+
+def read_summary(folder: Path) -> Mapping[str, Any]:
+    """The summary in a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        read: Mapping[str, Any] = json.loads(read_regular_text(folder / SUMMARY))
+    except OSError as error:
+        raise UsageError(f"{folder} holds no finished evaluation: there is no {SUMMARY} in it") from error
+    return read
+
+
+def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
+    """Write the reports; which files.
+
+    Args:
+        picture: the bytes of an image by its SHA-256; by default those that the evaluation keeps itself, which leaves
+            out the library's own.
+    """
+    summary, plan = read_summary(folder), Plan.read(folder)
+    plots = {name: plot.svg() for name, plot in figures(plan, summary, read_results(folder / RESULTS)).items()}
+    paper = sheets([Measured(plan.suite.name, plan, summary)])
+    text = markdown(summary, paper)
+    if plots:
+        text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
+    page = gallery(summary, read_results(folder / RESULTS), picture or kept_pictures(folder), plots.values())
+    made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
+    made["tables.csv"] = comma_separated(summary)
+    made |= {f"plots/{name}": svg for name, svg in plots.items()}
+    with only_writer(folder):
+        for name, content in made.items():
+            write_atomically(folder / name, content.encode())
+    return [folder / name for name in made]
+
+
+PAPER: Final = ("paper.md", "paper.tex")
+
+
+def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
+    """Write the paper's tables with every evaluation as a data set; which files.
+
+    Raises:
+        UsageError: a folder holds no finished evaluation, or they fill no table.
+    """
+    read = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
+    names = Counter(plan.suite.name for _, plan, _ in read)
+    made = sheets([
+        Measured(f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary)
+        for folder, plan, summary in read
+    ])  # fmt: skip
+    if not made:
+        raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
+    told = (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}")
+    texts = dict(zip(PAPER, told, strict=True))
+    with only_writer(target):
+        for name, text in texts.items():
+            write_atomically(target / name, text.encode())
+    return [target / name for name in texts]
+
+
+def kept_pictures(folder: Path) -> Pictures:
+    """The pictures that an evaluation keeps in its own home."""
+    blobs = folder / "home" / "blobs"
+
+    def read(sha256: str) -> bytes | None:
+        try:
+            return (blobs / sha256[:2] / sha256[2:]).read_bytes()
+        except OSError:
+            return None
+
+    return read

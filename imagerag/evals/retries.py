@@ -1,0 +1,69 @@
+"""Asking again, as often and as patiently as the graph does: an arm and a grader are no less persistent than a run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.errors import BackendError, JudgeReplyError
+from imagerag.agent.ports import Judge, Reading
+from imagerag.agent.types import Variation
+
+Answer = TypeVar("Answer")
+Read = TypeVar("Read", bound=Reading)
+
+
+async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask again while a backend says that it can help; how often, and after which pauses, is the graph's own policy."""
+    tried = 0
+    while True:
+        try:
+            return await ask()
+        except BackendError as error:
+            tried += 1
+            pause = pause_before(error, tried)
+            if pause is None:
+                raise
+        await asyncio.sleep(pause)
+
+
+def pause_before(error: BackendError, tried: int) -> float | None:
+    """Seconds until the next try after `tried` ones; None when there is none.
+
+    A service that says when to ask again is waited for by `Calls`, before the next call is made.
+    """
+    from imagerag.graphs.generation import RETRY
+
+    for policy in RETRY:
+        if callable(policy.retry_on) and policy.retry_on(error):  # the first that fits counts
+            if tried >= policy.max_attempts:
+                return None
+            return float(min(policy.initial_interval * policy.backoff_factor ** (tried - 1), policy.max_interval))
+    return None
+
+
+def coldest(judge: Judge) -> Variation:
+    """A first ask at temperature 0, where the judge takes one."""
+    return Variation(lever="temperature", temperature=0.0) if "temperature" in judge.honours else Variation()
+
+
+async def readable(
+    calls: Calls,
+    judge: Judge,
+    role: str,
+    kind: type[Read],
+    content: Mapping[str, Any],
+    ask: Callable[[Variation], Awaitable[Read]],
+) -> Read:
+    """One answer at temperature 0; once more in other words where it cannot be read.
+
+    Raises:
+        JudgeReplyError: neither answer could be read.
+        BackendError: the judge did not answer.
+    """
+    first = coldest(judge)
+    again = first.model_copy(update={"attempt": 1, "lever": "seed_and_wording", "wording": 1})
+    try:
+        return await patiently(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(first), first))
+    except JudgeReplyError:
+        return await patiently(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(again), again))

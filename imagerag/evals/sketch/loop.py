@@ -1,0 +1,178 @@
+"""Does the whole loop do its job? The real graph, on prompts that need a picture from the library and on others.
+
+A fresh library is drawn that holds some things the painter does not know. Three kinds of prompts are run: such that
+need a thing the library holds, such that need a thing it does not hold (but others much like it), and such that need
+nothing. Whether an `aligned` run is right is told without the judge: from what the references it used really show.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Outcome
+from imagerag.evals.sketch.context import Lab
+from imagerag.evals.sketch.report_document import Case, unscored
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill, named, said
+from imagerag.graphs.runs.runner import Runner
+from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
+from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
+
+SIDE: Final = 256
+LIBRARY: Final = "eval-loop"
+KINDS: Final = ("held", "absent", "known")
+METRICS: Final = {
+    "held": ("loop.held.aligned", "loop.held.right_reference"),
+    "absent": ("loop.absent.aligned", "loop.absent.no_usable_reference"),
+    "known": ("loop.known.aligned", "loop.known.no_search"),
+}
+"""What a run of each kind counts for; an aligned one also for `FALSE`."""
+FALSE: Final = "loop.false_success"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a run is asked for.
+
+    Attributes:
+        kind: one of `KINDS`.
+        things: all that should be in the picture.
+    """
+
+    kind: str
+    things: tuple[Thing, ...]
+    background: str | None = None
+
+    @property
+    def text(self) -> str:
+        """In canonical words."""
+        return said(self.things, self.background)
+
+
+@dataclass(frozen=True)
+class World:
+    """The things of one evaluation.
+
+    Attributes:
+        held: unknown to the painter, and shown by the library.
+        absent: unknown to the painter, and not in the library.
+        known: what the painter can draw by itself.
+        extra: known things that the library holds all the same.
+    """
+
+    held: tuple[Thing, ...]
+    absent: tuple[Thing, ...]
+    known: tuple[Thing, ...]
+    extra: tuple[Thing, ...]
+
+    @classmethod
+    def of(cls, seed: int, cases: int) -> "World":
+        """Up to half of the unknown things are held, so that the absent ones have near misses all around."""
+        things = all_things()
+        chance(seed, "loop things").shuffle(things)
+        unknown = [thing for thing in things if not painter_knows(thing)]
+        known = tuple(thing for thing in things if painter_knows(thing))
+        half = min(max(cases, 8), len(unknown) // 2)
+        return cls(tuple(unknown[:half]), tuple(unknown[half : 2 * half]), known, known[: max(1, half // 3)])
+
+
+def painter_knows(thing: Thing) -> bool:
+    """Whether the painter draws it right without a reference."""
+    return thing.shape in KNOWN_SHAPES and thing.pattern in KNOWN_PATTERNS
+
+
+def prompts(seed: int, cases: int, world: World) -> list[Prompt]:
+    """So many of every kind: alone, with a known thing, or on a background; some held ones come in pairs."""
+    found: list[Prompt] = []
+    for kind in KINDS:
+        rng = chance(seed, "loop", kind)
+        pool: Sequence[Thing] = getattr(world, kind)
+        found += [Prompt(kind, *_wanted(rng, pool[at % len(pool)], kind, world)) for at in range(cases)]
+    return found
+
+
+def _wanted(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[Thing, ...], str | None]:
+    form = rng.choices(("alone", "with_known", "on_background", "pair"), (4, 3, 2, 1))[0]
+    if form == "on_background":
+        return (thing,), rng.choice(BACKGROUNDS)
+    others = world.held if form == "pair" and kind == "held" else world.known
+    companions = () if form == "alone" else (rng.choice([other for other in others if other != thing]),)
+    return tuple(rng.sample((thing, *companions), 1 + len(companions))), None
+
+
+async def looping(lab: Lab) -> list[Case]:
+    """`lab.cases` runs of every kind against one fresh library."""
+    world = World.of(lab.seed, lab.cases)
+    stock = [*world.held, *world.extra]
+    asked = prompts(lab.seed, lab.cases, world)
+    lab.begin("loop", len(stock) + len(asked))
+    rng = chance(lab.seed, "loop library")
+    library = await lab.new_library(LIBRARY)
+    shown = await fill(library, [Picture.of(random_scene(rng, (thing,)), SIDE) for thing in stock], lab.tell)
+    found, at = [], dict.fromkeys(KINDS, 0)
+    for prompt in asked:
+        found.append(await run(lab, f"loop/{prompt.kind}/{at[prompt.kind]:04}", prompt, shown))
+        at[prompt.kind] += 1
+        lab.tell()
+    return found
+
+
+async def run(lab: Lab, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Case:
+    """Run the graph once, with a seed of its own, and score how it ended.
+
+    Args:
+        shown: what the library's pictures really show, by id.
+    """
+    knobs = lab.setup.knobs.model_copy(update={"seed": int(id[-4:])})
+    setup = lab.setup.model_copy(update={"library": LIBRARY, "knobs": knobs})
+    record = None
+    try:
+        async for event in Runner(wiring=lab.wiring, durability="exit").start(prompt.text, setup):
+            record = event.record or record
+        assert record is not None, "a run's last event carries its record"
+        return scored(id, prompt, record, shown)
+    except Exception as error:
+        return unscored(id, prompt.text, METRICS[prompt.kind], error)
+
+
+def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> Case:
+    """What a finished run counts for. A run that ended `failed` or without a verdict is not scored."""
+    kind, outcome = prompt.kind, record.outcome
+    note = f"{outcome} after {len(record.attempts) - 1} redrawn, {len(record.searches)} searches: {record.reason}"
+    if outcome in (Outcome.FAILED, Outcome.JUDGE_UNAVAILABLE, None):
+        results = dict.fromkeys(METRICS[kind])
+        return Case(id=id, asked=prompt.text, results=results, note=note, error=record.error or str(outcome))
+    aligned = outcome == Outcome.ALIGNED
+    wrong = wrongs(prompt, record, shown)
+    second = {
+        "held": not wrong,
+        "absent": outcome == Outcome.NO_USABLE_REFERENCE,
+        "known": not record.searches,
+    }[kind]
+    results = dict(zip(METRICS[kind], (aligned, second), strict=True))
+    if aligned:
+        results[FALSE] = bool(wrong)
+    told = wrong if aligned or kind == "held" else []
+    return Case(id=id, asked=prompt.text, results=results, note=". ".join([note, *told]))
+
+
+def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
+    """What is certainly wrong in the picture a run gave back, told from the references it was drawn with alone.
+
+    A thing the painter does not know is right only when a reference that shows it was sent for it, and a reference
+    that shows something else spoils the place it was put in. What the painter knows it draws right.
+    """
+    sent = [(named(reference.concept), shown[reference.image.sha256].things) for reference in record.references]
+    found = [
+        f"{said([thing])} was not among what the references show"
+        for thing in prompt.things
+        if not painter_knows(thing) and not any(thing in stands_for and thing in things for stands_for, things in sent)
+    ]
+    return found + [
+        f"{said([thing])} was drawn from a picture of {said(things)}"
+        for stands_for, things in sent
+        for thing in stands_for
+        # A reference for several things is shared out by the painter; one for a single thing takes its place.
+        if len(stands_for) == 1 and thing in prompt.things and thing not in things and painter_knows(thing)
+    ]

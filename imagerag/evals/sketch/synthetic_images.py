@@ -1,0 +1,173 @@
+"""Freshly drawn pictures for evaluations: seeded so that none was seen in training, and known down to every thing.
+
+Training draws from `random.Random` seeded with whole numbers; here every seed is a text, which Python hashes
+(SHA-512), so that the two can never meet whichever numbers are chosen.
+"""
+
+import hashlib
+import io
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.types import ImageRef
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import NewImage, Row
+from imagerag.tools.sketch.renderer import draw
+from imagerag.tools.sketch.text_parser import parse
+from imagerag.tools.sketch.world import (
+    COLOURS,
+    PATTERNS,
+    SHAPES,
+    Scene,
+    Thing,
+    article,
+    describe,
+    listing,
+    random_thing,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+WORDS: Final = {"shape": SHAPES, "colour": COLOURS, "pattern": PATTERNS}
+"""The three words of a thing, and what each can be."""
+
+BATCH: Final = 64
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn scene as PNG bytes, with the size it was drawn in."""
+
+    scene: Scene
+    data: bytes
+    side: int
+
+    @classmethod
+    def of(cls, scene: Scene, side: int) -> "Picture":
+        """Draw `scene` as a square of `side` pixels."""
+        buffer = io.BytesIO()
+        # Noise does not compress; the lowest level is four times as fast and hardly larger.
+        draw(scene, side).save(buffer, "PNG", compress_level=1)
+        return cls(scene, buffer.getvalue(), side)
+
+    @property
+    def part(self) -> ImagePart:
+        """As it is handed to a judge."""
+        return ImagePart(data=self.data, media_type="image/png")
+
+    @property
+    def caption(self) -> str:
+        """What is in it, in canonical words, without the background."""
+        return said(self.scene.things)
+
+    def row(self) -> Row:
+        """As a library knows it: by its caption."""
+        image = ImageRef(
+            sha256=hashlib.sha256(self.data).hexdigest(), media_type="image/png", width=self.side, height=self.side
+        )
+        return Row(image=image, caption=self.caption, source="imagerag.evals", licence="CC0-1.0")
+
+
+def chance(seed: int, *about: object) -> Random:
+    """A source of chance for one purpose: the same for the same arguments, on every machine."""
+    return Random(f"imagerag.evals/{seed}/{'/'.join(map(str, about))}")
+
+
+def said(things: Sequence[Thing], background: str | None = None) -> str:
+    """`a red solid circle and a blue striped square`, and ` on a grid background` where one is asked for."""
+    words = listing([describe(thing) for thing in things])
+    return f"{words} on {article(background)} background" if background else words
+
+
+def different_things(rng: Random, count: int, *, without: Sequence[Thing] = ()) -> tuple[Thing, ...]:
+    """So many different things, none of them among `without`."""
+    found: list[Thing] = []
+    while len(found) < count:
+        thing = random_thing(rng)
+        if thing not in found and thing not in without:
+            found.append(thing)
+    return tuple(found)
+
+
+def near_miss(rng: Random, thing: Thing, *, without: Sequence[Thing] = ()) -> Thing:
+    """The thing with one of its words exchanged, not among `without`."""
+    while True:
+        name = rng.choice(tuple(WORDS))
+        other = replace(thing, **{name: rng.choice(WORDS[name])})
+        if other != thing and other not in without:
+            return other
+
+
+def swapped(rng: Random, name: str) -> tuple[tuple[Thing, Thing], tuple[Thing, Thing]]:
+    """Two things that differ in every word, and the same two with the word `name` exchanged between them."""
+    while True:
+        a, b = random_thing(rng), random_thing(rng)
+        if all(getattr(a, word) != getattr(b, word) for word in WORDS):
+            return (a, b), (replace(a, **{name: getattr(b, name)}), replace(b, **{name: getattr(a, name)}))
+
+
+def named(text: str) -> tuple[Thing | None, ...]:
+    """The things that a text names, in order; None for one that leaves a word open or is not of this world."""
+    return tuple(
+        Thing(mention.shape, mention.colour, mention.pattern)
+        if mention.shape and mention.colour and mention.pattern and not mention.unknown
+        else None
+        for mention in parse(text).mentions
+    )
+
+
+async def vectors(
+    embed: Callable[[Sequence[Any]], Awaitable["Vectors"]], items: Sequence[Any], told: Callable[[int], None]
+) -> "list[NDArray[np.float32] | Exception]":
+    """One unit vector per item, or the error that this item alone ends in.
+
+    Args:
+        embed: `Embedder.embed_texts` or `embed_images`.
+        items: any number of texts or encoded images.
+        told: called with how many more are done, after every batch.
+    """
+    found: list[NDArray[np.float32] | Exception] = []
+    for at in range(0, len(items), BATCH):
+        batch = items[at : at + BATCH]
+        try:
+            found += list(await embed(batch))
+        except Exception as error:
+            # One bad item must not take the whole batch with it.
+            found += [error] if len(batch) == 1 else [(await vectors(embed, [item], _silent))[0] for item in batch]
+        told(len(batch))
+    return found
+
+
+def _silent(_: int) -> None:
+    """Tell nobody."""
+
+
+async def fill(
+    library: Library, pictures: Iterable[Picture], told: Callable[[int], None] = _silent
+) -> dict[str, Scene]:
+    """Put pictures into a library with the caption of each, and calibrate it. What it really shows, by id.
+
+    Not `store.ingest.index`: reading files and making thumbnails of 5,000 pictures takes longer than all the rest.
+    """
+    shown: dict[str, Scene] = {}
+    pictures = iter(pictures)
+    while batch := list(islice(pictures, BATCH)):
+        found = await library.embedder.embed_images([picture.data for picture in batch])
+        images = [
+            NewImage(row=picture.row(), data=picture.data, thumbnail=b"", vector=vector)
+            for picture, vector in zip(batch, found, strict=True)
+        ]
+        await library.upsert(images)
+        shown.update({image.row.id: picture.scene for image, picture in zip(images, batch, strict=True)})
+        told(len(batch))
+    await library.tidy()
+    await library.calibrate()
+    return shown

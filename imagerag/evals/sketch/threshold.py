@@ -1,0 +1,203 @@
+"""Does a library's calibrated threshold tell what it holds from what it does not, whatever the library's size?
+
+Asked of two kinds of library. Where every picture shows one thing, as the catalogue's product pictures do, targets
+apply. Where pictures show one to three things (`threshold.mixed`) there is no target, but it is always reported: a
+picture has one vector, and that of a crowded one lies between its things. A text that names one of them is then hardly
+nearer to it than to a picture of something similar alone, so that no cosine keeps both promises: on the sketch weights
+the best in hindsight accepts 0.88 of what is there and rejects 0.94 of what is not (500 pictures). No calibration can
+separate more; vectors of regions would, so that every thing is compared by itself.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from random import Random
+from typing import Final
+
+from imagerag.agent.ports import Filter
+from imagerag.evals.sketch.context import Lab
+from imagerag.evals.sketch.report_document import Case, unscored
+from imagerag.evals.sketch.synthetic_images import BATCH, Picture, chance, near_miss, said
+from imagerag.formatting.numbers import cosine
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import NewImage
+from imagerag.tools.sketch.world import Scene, Thing, all_things, describe, random_scene
+
+SIDE: Final = 96
+KEPT: Final = 5 / 6
+"""Share of all things that a library may show; the others are asked for as what it does not hold."""
+MANY: Final = (6, 3, 1)
+"""How many in ten of a mixed library's pictures show one, two and three things."""
+KINDS: Final = ("threshold", "threshold.mixed")
+"""Libraries of one thing per picture, and of one to three: what the names of their metrics begin with."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a library.
+
+    Attributes:
+        kind: of what is there, "alone" (a picture shows just this), "among" (only pictures with other things too show
+            it) or "whole" (all of a picture with several things); of what is not, "near" (one word off something
+            there) or "held_out" (chosen blindly).
+    """
+
+    things: tuple[Thing, ...]
+    kind: str
+
+    @property
+    def present(self) -> bool:
+        """Whether the library holds it."""
+        return self.kind in PRESENT
+
+    def shown_by(self, scene: Scene) -> bool:
+        """Whether a picture of that scene shows all of it."""
+        return set(self.things) <= set(scene.things)
+
+
+PRESENT: Final = ("alone", "among", "whole")
+
+
+def libraries(size: int) -> int:
+    """How many libraries of a size are drawn: a small one is its own accident, a large one takes time."""
+    return min(4, ceil(1000 / size))
+
+
+def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
+    """What the pictures of both kinds of library show; the mixed one shares those of one thing with the other."""
+    rng = chance(seed, "threshold", size, number)
+    kept = _kept(rng)
+    ones, twos = (round(size * part / sum(MANY)) for part in MANY[:2])
+    alone = [random_scene(rng, (rng.choice(kept),)) for _ in range(size)]
+    counts = [2] * twos + [3] * (size - ones - twos)
+    crowded = [random_scene(rng, tuple(rng.sample(kept, count))) for count in counts]
+    return dict(zip(KINDS, (alone, [*alone[:ones], *crowded]), strict=True))
+
+
+def _kept(rng: Random) -> list[Thing]:
+    things = all_things()
+    return rng.sample(things, round(KEPT * len(things)))
+
+
+def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
+    """Up to `count` different ones that have a match, and `count` that have none, half of those near misses."""
+    there = {thing for scene in shown for thing in scene.things}
+    return [*_present(rng, shown, count), *_absent(rng, there, count)]
+
+
+def _present(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
+    """One for each of some pictures: what it shows, or one of the several things it shows."""
+    alone = {scene.things[0] for scene in shown if len(scene.things) == 1}
+    found: dict[frozenset[Thing], Query] = {}
+    for scene in rng.sample(shown, min(count, len(shown))):
+        things = scene.things if rng.random() < 0.5 else (rng.choice(scene.things),)
+        kind = "whole" if len(things) > 1 else "alone" if things[0] in alone else "among"
+        found.setdefault(frozenset(things), Query(things, kind))
+    return list(found.values())
+
+
+def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
+    known, near = sorted(there, key=describe), set[Thing]()
+    for _ in range(100 * count):
+        if len(near) >= count // 2:
+            break
+        near |= {near_miss(rng, rng.choice(known))} - there
+    rest = [thing for thing in all_things() if thing not in there | near]
+    blind = rng.sample(rest, min(count - len(near), len(rest)))
+    return [
+        *(Query((thing,), "near") for thing in sorted(near, key=describe)),
+        *(Query((thing,), "held_out") for thing in blind),
+    ]
+
+
+async def thresholds(lab: Lab) -> list[Case]:
+    """`lab.cases` things that are there and as many that are not, for every size and kind of library."""
+    plan = [(size, number) for size in lab.sizes for number in range(libraries(size))]
+    drawn = {one: scenes(lab.seed, *one) for one in plan}
+    lab.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
+    found: list[Case] = []
+    for (size, number), both in drawn.items():
+        found += await _one_pair(lab, size, number, both)
+    return found
+
+
+async def _one_pair(lab: Lab, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Case]:
+    """The cases of a library of each kind, of the same size."""
+    both = {kind: await lab.new_library(f"eval-{kind.replace('.', '-')}-{size}-{number}") for kind in KINDS}
+    shown: dict[str, Scene] = {}
+    error: Exception | None = None
+    try:
+        shown = await _fill(lab, both, drawn)
+    except Exception as caught:
+        error = caught
+    return [
+        await searched(case, query, names, both[kind], shown)
+        if error is None
+        else unscored(case, said(query.things), names, error)
+        for kind, case, query in _asked(lab, size, number, drawn)
+        for names in [metrics(f"{kind}.{size}", query)]
+    ]
+
+
+def _asked(lab: Lab, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> Iterator[tuple[str, str, Query]]:
+    """What each kind of library is asked, with the case's id."""
+    for kind in KINDS:
+        rng = chance(lab.seed, kind, "queries", size, number)
+        for at, query in enumerate(queries(rng, drawn[kind], ceil(lab.cases / libraries(size)))):
+            yield kind, f"{kind.replace('.', '/')}/{size}-{number}/{at:04}", query
+
+
+async def _fill(lab: Lab, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]) -> dict[str, Scene]:
+    """Put the pictures into the libraries and calibrate them. What each shows, by id.
+
+    Drawing and encoding is nearly all of the time: a picture of both libraries is drawn and encoded once.
+    """
+    wanted = {kind: set(pictures) for kind, pictures in drawn.items()}
+    shown: dict[str, Scene] = {}
+    distinct = _distinct(drawn)
+    for start in range(0, len(distinct), BATCH):
+        pictures = [Picture.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
+        vectors = await lab.embedder.embed_images([picture.data for picture in pictures])
+        for kind, library in both.items():
+            await library.upsert([
+                NewImage(row=picture.row(), data=picture.data, thumbnail=b"", vector=vector)
+                for picture, vector in zip(pictures, vectors, strict=True)
+                if picture.scene in wanted[kind]
+            ])  # fmt: skip
+        shown |= {picture.row().id: picture.scene for picture in pictures}
+        lab.tell(len(pictures))
+    for library in both.values():
+        await library.tidy()
+        await library.calibrate()
+    return shown
+
+
+def _distinct(drawn: Mapping[str, Sequence[Scene]]) -> list[Scene]:
+    """The scenes of both kinds, each once."""
+    return list(dict.fromkeys(scene for scenes in drawn.values() for scene in scenes))
+
+
+def metrics(prefix: str, query: Query) -> tuple[str, ...]:
+    """What a query counts for: `prefix` with what follows it.
+
+    Args:
+        prefix: kind and size of the library, as `threshold.mixed.50`.
+        query: what is asked.
+    """
+    if query.present:
+        return f"{prefix}.accepts", f"{prefix}.accepts.{query.kind}", f"{prefix}.first_is_right"
+    return f"{prefix}.rejects", f"{prefix}.rejects.{query.kind}"
+
+
+async def searched(id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]) -> Case:
+    """One search as the loop makes it: what is best, and does it pass the library's own threshold."""
+    words = said(query.things)
+    try:
+        first = (await library.search(words, k=1, filter=Filter()))[0]
+    except Exception as error:
+        return unscored(id, words, names, error)
+    passed = first.similarity >= library.threshold
+    results = dict.fromkeys(names[:2], passed == query.present)
+    results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
+    note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(library.threshold)}"
+    return Case(id=id, asked=words, results=results, note="" if all(results.values()) else note)

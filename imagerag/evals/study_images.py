@@ -1,0 +1,104 @@
+"""A picture of the real thing for every case of a study: raters cannot tell a rare bird that they have never seen.
+
+It is the suite's own where it has one; else one of the library whose name, tags or caption say what the case is about;
+else what was taken from the library for it, of all arms together. Which arm shows what is given away by none of them.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.regular_files import read_regular
+from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.metrics.encoder_scores import drawn_scene
+from imagerag.evals.metrics.retrieval import folded, row_names
+from imagerag.evals.result_record import Result
+from imagerag.evals.suites.case import Case
+from imagerag.store.library.library import Library
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real picture.
+
+    Attributes:
+        of: what it shows, in a few words.
+        source: where it is from: "suite" or "library".
+    """
+
+    data: bytes = field(repr=False)
+    of: str
+    source: str
+
+
+async def real_pictures(plan: Plan, results: Iterable[Result], wiring: EvalWiring) -> dict[str, Real]:
+    """Case → its real picture; cases without one are left out."""
+    by_case: dict[str, list[Result]] = {}
+    for result in results:
+        by_case.setdefault(result.case, []).append(result)
+    library = await _library(plan, wiring)
+    named = {row.id: row_names(row) for row in await library.rows()} if library else {}
+    found: dict[str, Real] = {}
+    for case in plan.suite.cases:
+        real = await _of_suite(case) or await _of_library(case, by_case.get(case.id, ()), library, named)
+        if real is not None:
+            found[case.id] = real
+    return found
+
+
+async def _library(plan: Plan, wiring: EvalWiring) -> Library | None:
+    try:
+        opened: Any = await wiring.library(plan.setup.library) if plan.setup.library else None
+    except ImageRAGError:  # it is gone since: the suite's own pictures are there all the same
+        return None
+    return opened if isinstance(opened, Library) else None
+
+
+async def _of_suite(case: Case) -> Real | None:
+    of = " and ".join(case.truth.labels) or case.prompt
+    for picture in case.truth.images:
+        try:
+            return Real(await asyncio.to_thread(read_regular, picture.path), of, "suite")
+        except OSError:
+            continue
+    if "things" not in case.truth.data:
+        return None
+    return Real(await asyncio.to_thread(drawn_scene, case.id, case.truth.data), of, "suite")
+
+
+async def _of_library(
+    case: Case, results: Sequence[Result], library: Library | None, named: Mapping[str, frozenset[str]]
+) -> Real | None:
+    if library is None:
+        return None
+    for label in case.truth.labels:
+        wanted = folded(label)
+        exact = sorted(sha256 for sha256, names in named.items() if wanted in names)
+        within = sorted(
+            sha256 for sha256, names in named.items() if any(f" {wanted} " in f" {name} " for name in names)
+        )
+        if wanted and (there := exact or within):
+            return Real(await library.image_bytes(there[0]), label, "library")
+    taken = [
+        (candidate.similarity, candidate.image.sha256, search.query.concept.text)
+        for result in results
+        for search in result.searches
+        for candidate in search.candidates
+        if candidate.decision == "taken"
+    ]
+    if not taken:
+        return None
+    _, sha256, concept = max(taken)
+    try:
+        return Real(await library.image_bytes(sha256), concept, "library")
+    except ImageRAGError:
+        return None
+
+
+def concept_of(case: Case, real: Real | None, results: Sequence[Result]) -> str:
+    """What a case is about, in a few words: its labels, what its real picture shows, what was missing, its prompt."""
+    missing = (entry.concept.text for result in results for entry in result.concepts)
+    return " and ".join(case.truth.labels) or (real.of if real else "") or next(missing, case.prompt)

@@ -1,0 +1,32 @@
+"""The user's own runs as a suite: their prompts, each from the very picture its run drew first."""
+
+from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.evals.suites.case import Case, Picture, Suite
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.runs.runner import Runner
+
+
+async def run_suite(wiring: Wiring, limit: int = 100) -> Suite:
+    """The newest runs that have a first picture, oldest of them first.
+
+    Raises:
+        UsageError: there is none.
+    """
+    runner, cases = Runner(wiring=wiring), []
+    for entry in await wiring.runs.list(limit):
+        try:
+            record = await runner.record(entry.run_id)
+        except ImageRAGError:  # a run that made no step, or whose checkpoint is gone
+            continue
+        if not record.attempts:
+            continue
+        first = record.attempts[0]
+        path = wiring.blobs.path(first.image.sha256)
+        if first.references or not path.is_file():
+            continue  # it began with references: that is no picture to start from
+        seed = record.setup.knobs.seed if record.setup else 0
+        initial = Picture(path=str(path), sha256=first.image.sha256)
+        cases.append(Case(id=record.run_id, prompt=record.prompt, initial=initial, seeds=(seed,)))
+    if not cases:
+        raise UsageError("there is no run with a first picture yet: imagerag generate PROMPT makes one")
+    return Suite(name="runs", cases=tuple(reversed(cases)))

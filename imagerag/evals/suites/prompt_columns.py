@@ -1,0 +1,66 @@
+"""The columns of a prompt file, for `imagerag batch` and `imagerag eval run` alike: one name, one meaning.
+
+`prompt`, and any of `id`, `seed`, `initial_image` (or `image`), `subjects` (or `subject`). What references may be
+taken: `filter_tags`, `licences`, `where`. What a line is called when results are looked at, and never filters anything:
+`tags` (or `tag`, `category`, `challenge`). What is known to be right, which evaluations read: `labels`, `wrong`,
+`real`, `rephrased`. Several values in a cell are separated by `|` or `;`.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any, Final
+
+from imagerag.store.text_files import separator_of
+
+SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+
+ALIASES: Final[Mapping[str, str]] = {"image": "initial_image", "subject": "subjects", "filter_licences": "licences"}
+FILTERS: Final = ("filter_tags", "licences", "where")
+TAGS: Final = ("tags", "tag", "category", "challenge")
+TRUTH: Final = ("labels", "wrong", "real", "rephrased")
+NOTED: Final = ("note", "include", "exclude")
+"""What GenEval and PartiPrompts say beside; kept with the results of an evaluation."""
+
+LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
+"""Columns that say nothing of how a prompt is run."""
+
+
+def named(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row under the columns' own names, in lower case; empty cells are left out."""
+    told = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
+    return {ALIASES.get(key, key) if ALIASES.get(key) not in told else key: value for key, value in told.items()}
+
+
+def several(value: Any) -> list[Any]:
+    """The values of a cell, separated by `|` or `;`, or of a list."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [part.strip() for part in re.split(r"[|;]", value) if part.strip()] if isinstance(value, str) else [value]
+
+
+def pairs(value: Any) -> dict[str, str]:
+    """The pairs of a `where` cell, `key=value; key=value`, or of an object."""
+    if isinstance(value, Mapping):
+        return {str(key): str(wanted) for key, wanted in value.items()}
+    return {key.strip(): wanted for key, _, wanted in (str(part).partition("=") for part in several(value))}
+
+
+def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
+    """The rows of a table, whatever separates its cells; it is read from its beginning."""
+    first = file.readline()
+    file.seek(0)
+    return csv.DictReader(_from_mark(file), delimiter=separator_of(first, suffix))
+
+
+def label_note(columns: Iterable[str]) -> str:
+    """What to say where a file's labels could be taken for filters; empty where it has none."""
+    found = [name for name in TAGS if name in columns]
+    if not found:
+        return ""
+    return f"the column {found[0]!r} labels prompts and filters nothing: to filter references, call it filter_tags"
+
+
+def _from_mark(file: IO[str]) -> Iterator[str]:
+    for line in file:
+        yield line.removeprefix("\ufeff")

@@ -1,0 +1,123 @@
+"""Prompt sets from files, read as they are.
+
+* JSON lines or tables with a column `prompt`, and any of those in `columns.py`, which `imagerag batch` reads alike:
+  `id`, `initial_image` or `image` (a file to start from), `subjects`, `seed` or `seeds`, `filter_tags`, `licences` and
+  `where` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (pictures of
+  the real thing); several values in a cell are separated by `|` or `;`
+* GenEval's `evaluation_metadata.jsonl` (`prompt`, `tag`, `include`)
+* PartiPrompts' TSV (`Prompt`, `Category`, `Challenge`)
+* T2I-CompBench's text files, and any other with one prompt per line
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import open_regular_text
+from imagerag.evals.suites.case import Case, Picture, Suite, Truth
+from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, named, pairs, several, table
+from imagerag.store.path_policy import NamedFiles
+
+OWN: Final = frozenset(("prompt", "id", "initial_image", "subjects", "seed", "seeds", "tags", *FILTERS, *TRUTH))
+KNOWN: Final = OWN | LABELS
+
+
+def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
+    """The prompts in a file.
+
+    Args:
+        path: the file.
+        allow_outside: it may name pictures outside of its folder.
+
+    Raises:
+        UsageError: it names one all the same, the file cannot be read, or a line of it has no prompt.
+    """
+    source = Path(path).expanduser()
+    try:
+        rows = list(_rows(source))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise UsageError(f"cannot read the prompts in {source}: {error}") from error
+    files = NamedFiles(source.parent, allow_outside=allow_outside)
+    cases = [_case(at, row, source, files) for at, row in enumerate(rows)]
+    name = re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")
+    return Suite(name=f"prompts-{name}", cases=tuple(cases), notes=_notes(rows)).checked()
+
+
+def _notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Which columns an evaluation does not act on, so that a misspelt one is seen."""
+    unknown = [column for column in dict.fromkeys(name for row in rows for name in named(row)) if column not in KNOWN]
+    if not unknown:
+        return ()
+    columns = ", ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
+    return (f"columns that are kept with the cases and change nothing: {columns}",)
+
+
+def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
+    kind = source.suffix.lower()
+    if kind not in SUFFIXES:
+        raise UsageError(f"{source}: prompts come in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    with open_regular_text(source, encoding="utf-8-sig", newline="") as file:
+        if kind in (".jsonl", ".ndjson"):
+            yield from (_object(line) for line in file if line.strip())
+        elif kind == ".txt":
+            yield from ({"prompt": line.strip()} for line in file if line.strip())
+        else:
+            yield from table(file, kind)
+
+
+def _object(line: str) -> Mapping[str, Any]:
+    """A line of JSON lines: an object, or a prompt alone."""
+    try:
+        read = json.loads(line)
+    except RecursionError:
+        raise UsageError("a line of the prompts is nested too deeply") from None
+    if isinstance(read, str):
+        return {"prompt": read}
+    if not isinstance(read, dict):
+        raise UsageError(f"a line of the prompts is neither an object nor a text: {line.strip()[:60]}")
+    return read
+
+
+def _case(at: int, row: Mapping[str, Any], source: Path, files: NamedFiles) -> Case:
+    told = named(row)
+    prompt = str(told.get("prompt", "")).strip()
+    if not prompt:
+        raise UsageError(f"{source}, case {at + 1} has no prompt")
+    seeds = tuple(int(seed) for seed in several(told.get("seeds", told.get("seed", 0))))
+    return Case(
+        id=_id(told.get("id"), at),
+        prompt=prompt,
+        initial=_picture(told["initial_image"], files) if "initial_image" in told else None,
+        subjects=tuple(_subject(file, files) for file in several(told.get("subjects", []))),
+        rephrased=told.get("rephrased"),
+        truth=Truth(
+            labels=tuple(map(str, several(told.get("labels", [])))),
+            wrong=tuple(map(str, several(told.get("wrong", [])))),
+            images=tuple(_picture(file, files) for file in several(told.get("real", []))),
+            data={key: value for key, value in told.items() if key not in OWN},
+        ),
+        seeds=seeds or (0,),
+        filter_tags=tuple(map(str, several(told.get("filter_tags", [])))),
+        licences=tuple(map(str, several(told.get("licences", [])))),
+        where=pairs(told.get("where", {})),
+        tags=tuple(str(tag) for name in TAGS for tag in several(told.get(name, []))),
+    )
+
+
+def _id(given: Any, at: int) -> str:
+    slug = re.sub(r"[^A-Za-z0-9/._-]+", "-", str(given)).strip("-./_") if given is not None else ""
+    return slug[:120] or f"{at:05}"
+
+
+def _picture(file: Any, files: NamedFiles) -> Picture:
+    return Picture.of(files.find(str(file)))
+
+
+def _subject(given: Any, files: NamedFiles) -> Picture:
+    name, equals, file = str(given).partition("=")
+    picture = _picture(file if equals else given, files)
+    return picture.model_copy(update={"name": name.strip()}) if equals else picture

@@ -1,0 +1,39 @@
+"""The libraries that a suite makes for itself, drawn from their recipes: the same on every machine."""
+
+from random import Random
+
+from imagerag.agent.errors import UnknownLibraryError
+from imagerag.agent.ports import Embedder
+from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.evals.suites.sketch import rare
+from imagerag.store.data_dir import Home
+from imagerag.store.library.library import Library, remove
+from imagerag.tools.sketch.world import Thing, all_things, random_scene
+
+SIDE = 256
+
+
+async def stocked(home: Home, name: str, recipe: LibraryRecipe, embedder: Embedder) -> Library:
+    """The library of that recipe: opened when it is whole, else drawn (anew, when an earlier try was stopped)."""
+    try:
+        found = await Library.open(home, name, embedder)
+        if await found.count() == recipe.size and found.passport.threshold is not None:
+            return found
+        remove(home, name)
+    except UnknownLibraryError:
+        pass
+    library = await Library.create_or_open(home, name, embedder)
+    await fill(library, (Picture.of(random_scene(rng, (thing,)), SIDE) for thing, rng in shown(recipe)))
+    return library
+
+
+def shown(recipe: LibraryRecipe) -> list[tuple[Thing, Random]]:
+    """What each picture of a library shows, with its own source of chance.
+
+    A smaller library of a kind is the beginning of a larger one, picture by picture.
+    """
+    things = [thing for thing in all_things() if rare(thing) is (recipe.kind == "rare")]
+    chance(recipe.seed, "stock", recipe.kind).shuffle(things)
+    rounds = [things[at % len(things)] for at in range(recipe.size)]
+    return [(thing, chance(recipe.seed, "stock", recipe.kind, at)) for at, thing in enumerate(rounds)]

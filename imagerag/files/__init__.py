@@ -1,0 +1,1 @@
+"""Image files that callers hand in, file access policy, export."""

@@ -1,0 +1,138 @@
+"""The result as files: the picture, and beside it `NAME.json`, which says where everything in it came from."""
+
+import asyncio
+import errno
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import decode, encode
+from imagerag.agent.regular_files import read_regular
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.threads import in_thread
+from imagerag.store.images.blob_store import FileBlobStore, write_atomically
+from imagerag.store.storage_errors import storage_error
+
+SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
+
+
+async def export(record: RunRecord, blobs: FileBlobStore, out: Path, *, overwrite: bool = True) -> RunRecord:
+    """Write a run's best image to `out` and its sidecar beside it.
+
+    Args:
+        record: a run; without an image nothing is written.
+        out: the file; a suffix that fits is added when there is none. Where its suffix is of another format than the
+            image, the image is converted to it.
+        overwrite: whether files that are there, and that we did not write, are written over.
+
+    Returns:
+        The record, its image's path now `out`.
+
+    Raises:
+        UsageError: the file cannot be written, or no picture has its suffix; or it is there, and may not be lost.
+    """
+    if record.image is None:
+        return record
+    suffix = SUFFIXES.get(record.image.media_type, ".png")
+    path = out if out.suffix else out.with_name(out.name + suffix)
+    wanted = media_type_of(path)
+    if not overwrite:
+        await asyncio.to_thread(check_ours, path)
+    data = await blobs.get(record.image.sha256)
+    if wanted != record.image.media_type:
+        data = await in_thread(lambda: encode(decode(data).image, wanted))
+    await write_file(path, data)
+    await write_file(sidecar_path(path), json.dumps(sidecar(record), indent=2).encode())
+    return record.model_copy(update={"image": record.image.model_copy(update={"path": str(path)})})
+
+
+def media_type_of(file: Path) -> str:
+    """What a picture's file is by its name.
+
+    Raises:
+        UsageError: no picture's file is named so.
+    """
+    named = file.suffix.lower().replace("jpeg", "jpg")
+    for media_type, suffix in SUFFIXES.items():
+        if suffix == named:
+            return media_type
+    raise UsageError(f"{file}: a picture's file ends in .png, .jpg, .webp or .gif")
+
+
+def sidecar_path(file: Path) -> Path:
+    """Where the sidecar of a picture's file is."""
+    return file.with_name(file.name + ".json")
+
+
+def is_sidecar(file: Path) -> bool:
+    """Whether a file is a sidecar that we wrote, and may write anew."""
+    return _schema_of(file) == "imagerag.sidecar/1"
+
+
+def is_record(file: Path) -> bool:
+    """Whether a file is a run's record that we wrote, and may write anew."""
+    return _schema_of(file) == "imagerag.run/1"
+
+
+def _schema_of(file: Path) -> object:
+    try:
+        document = json.loads(read_regular(file))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document.get("schema") if isinstance(document, dict) else None
+
+
+def check_ours(file: Path) -> None:
+    """Check that nobody's picture or document is lost when a run's picture is written to this file.
+
+    Raises:
+        UsageError: the file, or what would be its sidecar, is there, and is not what we wrote there before.
+    """
+    beside = sidecar_path(file)
+    ours = is_sidecar(beside)
+    for one in (file, beside):
+        if one.exists() and not ours:
+            raise UsageError(f"{one} is there already, and not ours: name another file, or say overwrite=True")
+
+
+def sidecar(record: RunRecord) -> dict[str, Any]:
+    """What travels with an image: the run, and of each reference in it the SHA-256, source, author and licence."""
+    best = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    return {
+        "schema": "imagerag.sidecar/1",
+        "run_id": record.run_id,
+        "prompt": record.prompt,
+        "prompt_sent": best.prompt if best else None,
+        "outcome": record.outcome,
+        "generator": best.generator if best else None,
+        "sha256": record.image.sha256 if record.image else None,
+        "references": [
+            {
+                "sha256": reference.image.sha256,
+                "role": reference.role,
+                "concept": reference.concept,
+                "similarity": reference.similarity,
+                "title": reference.title,
+                "source": reference.source,
+                "author": reference.author,
+                "licence": reference.licence,
+            }
+            for reference in record.references
+        ],
+    }
+
+
+async def write_file(file: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+        UsageError: it cannot be written for another reason.
+    """
+    try:
+        await asyncio.to_thread(write_atomically, file, data)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM) and (told := storage_error(error, file, "cannot write")):
+            raise told from error
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

@@ -1,0 +1,124 @@
+"""What callers hand in, made into what runs are made of; and waiting for an answer without an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from imagerag.agent.errors import ImageTooLargeError, UsageError
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.regular_files import TooLongError, read_regular
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef, Knobs, Size
+from imagerag.formatting.messages import invalid
+
+if TYPE_CHECKING:
+    from imagerag.agent.ports import BlobStore
+
+Image = str | Path | bytes
+Answer = TypeVar("Answer")
+
+
+def make_knobs(**values: Any) -> Knobs:
+    """Knobs from plain values.
+
+    Raises:
+        UsageError: a value out of its range; one line that names it.
+    """
+    try:
+        return Knobs(**values)
+    except ValidationError as error:
+        raise UsageError(told(error)) from error
+
+
+def parse_size(size: str | tuple[int, int] | Size | None) -> Size | None:
+    """A size from "WxH" or a pair of pixels.
+
+    Raises:
+        UsageError: not a size between 16 and 8192 pixels a side.
+    """
+    if size is None or isinstance(size, Size):
+        return size
+    try:
+        width, height = (int(side) for side in (size.lower().split("x") if isinstance(size, str) else size))
+        return Size(width=width, height=height)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"not a size: {size!r}; give WIDTHxHEIGHT, 16 to 8192 pixels a side") from error
+
+
+def read_image(image: Image) -> bytes:
+    """Image bytes from bytes or a file.
+
+    Raises:
+        UsageError: no such file, no file at all (a pipe, say), or one over 64 MB.
+    """
+    if isinstance(image, bytes):
+        return image
+    try:
+        return read_regular(Path(image).expanduser(), longest=MAX_BYTES)
+    except OSError as error:
+        kind = ImageTooLargeError if isinstance(error, TooLongError) else UsageError
+        raise kind(f"cannot read the image {str(image)!r}: {error.strerror or error}") from error
+
+
+@contextmanager
+def naming(image: Image) -> Iterator[None]:
+    """Say of which file it is that what is said inside is wrong."""
+    try:
+        yield
+    except UsageError as error:
+        if isinstance(image, bytes):
+            raise
+        raise UsageError(f"{image}: {error}") from error
+
+
+async def keep_image(blobs: "BlobStore", image: Image) -> ImageRef:
+    """Keep a picture that the user gave.
+
+    Raises:
+        UsageError: no such file, or not a picture that can be read; the message names the file.
+    """
+    data = await in_thread(read_image, image)
+    with naming(image):
+        return await blobs.put(data)
+
+
+def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[str, Image]]:
+    """(name, image) of each; those without a name have an empty one."""
+    return [item if isinstance(item, tuple) else ("", item) for item in images]
+
+
+def run_sync(answer: Awaitable[Answer]) -> Answer:
+    """Wait for an answer without being in an event loop, or, inside one, in a thread with a loop of its own."""
+
+    async def awaited() -> Answer:
+        return await answer
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    answers: list[Answer] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(asyncio.run(awaited()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="imagerag")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def told(error: ValidationError) -> str:
+    """What is wrong with the values, in one line that names them."""
+    return invalid(error)

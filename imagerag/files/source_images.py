@@ -1,0 +1,106 @@
+"""The pictures that a caller hands in, each with its intent: one to edit, or subjects that appear in a new picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Setup, Subject
+from imagerag.files.inputs import Image, keep_image, named_images, naming, read_image
+
+if TYPE_CHECKING:
+    from imagerag.graphs.dependencies import Wiring
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPictures:
+    """What was handed in.
+
+    Attributes:
+        subjects: pictures that are to be in the result, with or without a name.
+        edit: the picture that is to be changed.
+        edit_library: the id of a library picture that is to be changed.
+        mask: where the edited picture, or the first subject, may change.
+    """
+
+    subjects: Sequence[Image | tuple[str, Image]] = ()
+    edit: Image | tuple[str, Image] | None = None
+    edit_library: str | None = None
+    mask: Image | None = None
+
+    def __post_init__(self) -> None:
+        """See that the intents go together.
+
+        Raises:
+            UsageError: they do not; the message says what to leave out.
+        """
+        from imagerag.graphs.mask_validation import one_intent
+
+        if self.edit is not None and self.edit_library is not None:
+            raise UsageError("--edit and --edit-library name two pictures to edit: leave one of them out")
+        if self.edits and self.subjects:
+            raise UsageError(one_intent(1, len(self.subjects)))
+        if self.mask is not None and not self.edits and not self.subjects:
+            raise UsageError("a mask says where a picture may be edited: name the picture too (--edit FILE)")
+
+    @property
+    def edits(self) -> bool:
+        """Whether a picture is to be changed."""
+        return self.edit is not None or self.edit_library is not None
+
+    def __len__(self) -> int:
+        return len(self.subjects) + self.edits
+
+    async def kept(self, wiring: "Wiring", setup: Setup) -> list[Subject]:
+        """All of them, kept in the blob store.
+
+        Raises:
+            UsageError: one that cannot be read, a mask that does not fit, or no such picture in the library.
+        """
+        named = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
+        if self.edit_library is not None:
+            own = [await self._of_library(self.edit_library, wiring, setup)]
+        else:
+            if self.mask is not None:
+                await in_thread(check, self.mask, named[0][1])
+            intent: Literal["edit", "subject"] = "edit" if self.edits else "subject"
+            own = [Subject(image=await keep_image(wiring.blobs, one), name=name, intent=intent) for name, one in named]
+        if self.mask is not None:
+            own[0] = own[0].model_copy(update={"mask": await keep_image(wiring.blobs, self.mask)})
+        return own
+
+    async def check(self) -> None:
+        """See that the mask fits the picture that is edited, before anything is kept.
+
+        Raises:
+            UsageError: it does not, or one of them cannot be read.
+        """
+        named = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
+        if self.mask is not None and named:
+            await in_thread(check, self.mask, named[0][1])
+
+    async def _of_library(self, named: str, wiring: "Wiring", setup: Setup) -> Subject:
+        from imagerag.graphs.edit_source import edited_of_library
+
+        library = await wiring.library(setup.library) if setup.library else None
+        own = await edited_of_library(named, library, wiring.blobs)
+        if self.mask is not None:
+            await in_thread(check, self.mask, await wiring.blobs.get(own.image.sha256))
+        return own
+
+
+def check(mask: Image, picture: Image) -> None:
+    """See that a mask fits a picture.
+
+    Raises:
+        UsageError: it does not, or one of them cannot be read.
+    """
+    from imagerag.store.images.image_info import inspect
+    from imagerag.store.images.masks import check_mask
+
+    read = [read_image(mask), read_image(picture)]
+    for image, data in zip((mask, picture), read, strict=True):
+        with naming(image):
+            inspect(data)
+    check_mask(*read)

@@ -1,0 +1,241 @@
+"""What a run can come to, before anything is spent: calls by role, and money where prices are known.
+
+`at_most` is a ceiling: no run that is not resumed makes more calls. It counts every answer that cannot be read and is
+asked for again, and every try of a step that fails on the way. `usual` is what a run makes that uses all its rounds
+while every model answers at once.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imagerag.agent.calls.budget import most_with, tariff_of
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.judge_image_limits import CHECK_IMAGES
+from imagerag.agent.judge_image_limits import wanted as images_wanted
+from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff, sees_references
+from imagerag.agent.retrieval.reranking import LOOKED_AT
+from imagerag.agent.retry_schedule import TEMPERATURES
+from imagerag.agent.types import BUILT_IN_LIBRARY, Knobs, Setup
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.generation import TRIES
+from imagerag.graphs.judge_image_limits import recall_images
+from imagerag.graphs.mask_validation import check_edits, check_takes_mask
+from imagerag.graphs.mismatch_warnings import run_warnings
+
+CAPTION_BYTES = 1000
+"""How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
+
+READABLE = 2
+"""How often a question is asked until its answer can be read."""
+
+
+class RoleEstimate(BaseModel):
+    """The calls of one role.
+
+    Attributes:
+        backend: its identity.
+        votes: requests that one call can make of the backend that answers it.
+        usual: calls when every model answers at once and all rounds are used.
+        at_most: calls that no run exceeds.
+        requests_at_most: what services may be asked: each call can go to all backends of a cascade, and take votes.
+        usd_each_at_most: US dollars that the dearest of these calls can cost; None when that is not known.
+        usd_at_most: of all of them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: str
+    backend: str
+    votes: int
+    usual: int
+    at_most: int
+    requests_at_most: int
+    usd_each_at_most: float | None
+    usd_at_most: float | None
+
+
+class Estimate(BaseModel):
+    """What a run can come to.
+
+    Attributes:
+        calls_at_most: votes counted; with `max_calls`, never more than that.
+        usd_at_most: None when the most that a call can cost is not known; `unpriced` says whose.
+        priced: whether the costs of all calls will be known once they are made.
+        notes: what the numbers do not say.
+        warnings: what is likely to go wrong with such a run, and what to type instead.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.estimate/1"] = Field(default="imagerag.estimate/1", alias="schema")
+    calls_usual: int
+    calls_at_most: int
+    usd_at_most: float | None
+    roles: list[RoleEstimate]
+    priced: bool
+    unpriced: list[str]
+    notes: list[str]
+    warnings: list[str] = Field(default_factory=list)
+
+
+def estimate(
+    knobs: Knobs,
+    *,
+    generator: ImageGenerator,
+    judge: Judge,
+    reranker: Reranker | None = None,
+    library: bool = True,
+    prompt: str = "",
+    subjects: int = 0,
+    initial_image: bool = False,
+    mask: bool = False,
+    tries: int = TRIES,
+) -> Estimate:
+    """What a run with these knobs and backends can come to. Nothing is asked and nothing is spent.
+
+    Args:
+        reranker: what orders the candidates that passed, if there is one; it makes calls only when it looks.
+        library: whether there is one; without it nothing is ever redrawn.
+        prompt: the user's words, for the estimate in money.
+        subjects: how many images of the user's own are sent along.
+        initial_image: whether the first image is handed in instead of drawn.
+        mask: whether the first subject has one; it is sent like an image.
+        tries: how often a step that fails is tried.
+    """
+    room = max(0, min(knobs.max_references or generator.max_references, generator.max_references) - subjects)
+    redraws = knobs.max_rounds if library and room else 0
+    searches = min(knobs.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
+    drawings, looks = redraws + (not initial_image), redraws + 1
+    named = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
+    again, stepwise = tries - 1, knobs.judge_mode == "stepwise"
+    captions = searches * named * (2 * READABLE + again)
+    shown = 1 + subjects + (room if redraws and sees_references(judge) else 0)
+    text = len(prompt.encode())
+    roles = [
+        _role(generator, "generate", drawings, drawings * tries, knobs, text + (subjects + room) * CAPTION_BYTES,
+              mask + subjects + (room if redraws else 0)),
+        _role(judge, "judge.critique", looks, looks * (READABLE + again), knobs, text, shown),
+        _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, knobs, text, shown),
+        _role(judge, "judge.captions", searches * stepwise, captions, knobs, text, shown),
+        _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
+    ]  # fmt: skip
+    if drawings and images_wanted(judge, generator, knobs, 1 + subjects):  # the first verdict's: see `check_images`
+        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, knobs, 0, 1 + subjects))
+    backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
+    if reranker is not None and reranker.looks and library:
+        ahead = knobs.start == "retrieve" and not initial_image
+        # Of each ask the searches by caption, and one with the prompt itself.
+        most = (searches * (named * LOOKED_AT + 1) + ahead) * tries
+        sent = text + (knobs.candidates + 1) * CAPTION_BYTES
+        roles.append(_role(reranker, "rerank", searches + ahead, most, knobs, sent, knobs.candidates))
+        backends.append(reranker)
+    return _summed(roles, knobs, backends)
+
+
+async def estimate_setup(
+    wiring: Wiring,
+    setup: Setup,
+    *,
+    prompt: str = "",
+    subjects: int = 0,
+    edits: bool = False,
+    initial_image: bool = False,
+    mask: bool = False,
+) -> Estimate:
+    """What a run with this setup can come to.
+
+    Raises:
+        SpecError: a backend that there is not.
+        UsageError: a mask, and a generator that takes none; or an edit, and one that does not edit.
+    """
+    generator, judge = wiring.generator(setup.generator), wiring.judge(setup.judge)
+    if edits:
+        check_edits(generator)
+    if mask:
+        check_takes_mask(generator)
+    if images_wanted(judge, generator, setup.knobs, 1 + subjects):
+        await recall_images(wiring, judge, 1 + subjects)
+    found = estimate(
+        setup.knobs,
+        generator=generator,
+        judge=judge,
+        reranker=wiring.reranker(setup.reranker, setup.judge) if setup.reranker else None,
+        library=setup.library is not None,
+        prompt=prompt,
+        subjects=subjects,
+        initial_image=initial_image,
+        mask=mask,
+    )
+    # The built-in library would have to be made for it; one that is not there is the run's own matter.
+    asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
+    warned: tuple[str, ...] = ()
+    with suppress(ImageRAGError):
+        warned = await run_warnings(wiring, asked, prompt)
+    return found.model_copy(update={"warnings": list(warned)})
+
+
+def _role(
+    port: ImageGenerator | Judge | Reranker, role: str, usual: int, at_most: int, knobs: Knobs, text: int, images: int
+) -> RoleEstimate:
+    partial_images = knobs.partial_images if role == "generate" else 0
+    tariff = _assumed(tariff_of(port), knobs)
+    each = most_with(tariff, text, images, knobs.size, partial_images) if at_most else 0.0
+    return RoleEstimate(
+        role=role,
+        backend=port.identity,
+        votes=_votes(port, role),
+        usual=usual,
+        at_most=at_most,
+        requests_at_most=at_most * _requests(port, role),
+        usd_each_at_most=each,
+        usd_at_most=None if each is None else round(each * at_most, 12),
+    )
+
+
+def _assumed(tariff: Tariff, knobs: Knobs) -> Tariff:
+    usd = knobs.assume_cost_usd_per_call
+    return tariff if usd is None else tariff.assuming(usd)
+
+
+def _requests(port: object, role: str) -> int:
+    """What one call can ask of services: all members of a cascade, and every vote of a judge."""
+    return sum(_votes(member, role) for member in getattr(port, "members", (port,)))
+
+
+def _votes(port: object, role: str) -> int:
+    """What one call can ask of the backend that answers it."""
+    members = getattr(port, "members", (port,))
+    return max(int(getattr(member, "votes", 1)) for member in members) if role == "judge.critique" else 1
+
+
+def _summed(roles: list[RoleEstimate], knobs: Knobs, backends: Sequence[object]) -> Estimate:
+    calls, usual = sum(role.at_most * role.votes for role in roles), sum(role.usual for role in roles)
+    asked = [role for role in roles if role.at_most]
+    unpriced = sorted({role.backend for role in asked if role.usd_at_most is None})
+    usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 12)
+    priced = all(tariff_of(port).known for port in backends)
+    notes = ["a resumed run asks again what was lost when it was stopped"]
+    if knobs.max_calls is not None and knobs.max_calls < calls:
+        calls, usual = knobs.max_calls, min(usual, knobs.max_calls)
+        notes.append(f"--max-calls ends it after {knobs.max_calls} calls; the roles are without it")
+    if knobs.max_cost_usd is not None:
+        if usd is not None:
+            usd = min(usd, knobs.max_cost_usd)
+        elif not priced:
+            notes.append("with --max-cost-usd no call is made to a backend whose price is not known")
+    if not priced and knobs.assume_cost_usd_per_call is not None:
+        notes.append(f"a call whose price is not known is counted as ${knobs.assume_cost_usd_per_call:g}")
+    if unpriced:
+        notes.append("not known what a call can cost: --assume-cost-usd-per-call X, or imagerag prices set")
+    return Estimate(
+        calls_usual=usual,
+        calls_at_most=calls,
+        usd_at_most=usd,
+        roles=roles,
+        priced=priced,
+        unpriced=unpriced,
+        notes=notes,
+    )

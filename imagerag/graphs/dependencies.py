@@ -1,0 +1,311 @@
+"""How a setup becomes ports: backends by their specs, libraries by their names, one home directory."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
+
+from imagerag.agent.calls.journal import Journal
+from imagerag.agent.errors import EmbeddingMismatchError, UnknownLibraryError, UntrustedError
+from imagerag.agent.port_validation import check_role, encoder_spec
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
+from imagerag.agent.qa.types import STATE_TYPES, Answerer
+from imagerag.agent.retrieval.search_queries import names_of
+from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
+from imagerag.graphs.trust_policy import PROVIDER_MARK, check_encoder
+from imagerag.store.data_dir import Home
+from imagerag.store.images.blob_store import FileBlobStore
+from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
+from imagerag.store.library.joined_libraries import JoinedLibraries
+from imagerag.store.library.library import Library, remove
+from imagerag.store.library.metadata import read_passport
+from imagerag.store.run_index import RunList
+from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
+from imagerag.store.sqlite.pool import Shared
+from imagerag.tools.pricing.price_table import Prices
+from imagerag.tools.registry import (
+    make_answerer,
+    make_embedder,
+    make_generator,
+    make_judge,
+    make_library,
+    make_reranker,
+)
+
+if TYPE_CHECKING:
+    from imagerag.graphs.extensions import Extension
+    from imagerag.graphs.generation import Workflow
+    from imagerag.store.sqlite.checkpointer import GroupedSaver
+
+Made = TypeVar("Made")
+Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The ports of one run."""
+
+    generator: ImageGenerator
+    judge: Judge
+    library: ReferenceLibrary | None
+    reranker: Reranker | None = None
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Makes and keeps the parts that runs in one process share: a model is loaded once, whoever asks for it.
+
+    Attributes:
+        home: where everything is kept.
+    """
+
+    home: Home
+    _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _opened: dict[str, Library] = field(default_factory=dict, repr=False)
+    _joined: dict[str, JoinedLibraries] = field(default_factory=dict, repr=False)
+    _extensions: "list[Extension]" = field(default_factory=list, repr=False)
+    _named: set[str] = field(default_factory=set, repr=False)
+
+    @cached_property
+    def blobs(self) -> FileBlobStore:
+        """Image bytes."""
+        return FileBlobStore(self.home.blobs)
+
+    @cached_property
+    def runs(self) -> RunList:
+        """The list of runs."""
+        return RunList(self.home.run_list)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What models cost: the packaged table, and this home's `prices.toml`.
+
+        Raises:
+            UsageError: that file is no table of prices.
+        """
+        return Prices.load(self.home.root)
+
+    def use(self, role: Use, name: str, part: object) -> None:
+        """Put a part of one's own under a spec (or a library under a name), for the runs of this process.
+
+        An embedder is also found by its `identity.spec`, which is what the libraries made with it note.
+
+        Raises:
+            SpecError: it lacks something that its role asks for; the message names all of it.
+        """
+        check_role(role, name, part)
+        with self._lock:
+            self._made[role, name] = part
+            self._named.add(name)
+            if role == "embedder":
+                self._made.setdefault((role, encoder_spec(name, part)), part)
+                self._named.add(encoder_spec(name, part))
+
+    def name(self, *specs: str | None) -> None:
+        """Note what the user named himself: data may name it too, in this process (see `trusting.py`)."""
+        with self._lock:
+            self._named.update(filter(None, specs))
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The specs that the user named himself."""
+        with self._lock:
+            return frozenset(self._named)
+
+    @property
+    def own_libraries(self) -> tuple[str, ...]:
+        """The names of the libraries that were put in by `use`."""
+        with self._lock:
+            return tuple(name for role, name in self._made if role == "library")
+
+    @property
+    def extension(self) -> "Extension":
+        """How graphs are made; runs that begin from now on use it."""
+        if not self._extensions:
+            from imagerag.graphs.extensions import Extension  # the graph loads slowly, and few commands need it
+
+            self._extensions.append(Extension())
+        return self._extensions[-1]
+
+    def extend(self, extension: "Extension") -> None:
+        """Make graphs in another way from now on, in this process."""
+        self._extensions[:] = [extension]
+
+    def workflow(self, parts: Parts | None = None, journal: Journal | None = None) -> "Workflow":
+        """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
+        made = self.extension
+        if parts is None:
+            return made.workflow(made.nodes.unbound())
+        return made.workflow(made.nodes(**vars(parts), blobs=self.blobs, journal=journal))
+
+    def checkpoints(self) -> AbstractAsyncContextManager["GroupedSaver"]:
+        """The checkpoints, open for one start or resume, and shared with the others of this event loop."""
+        return self._checkpoints.use()
+
+    def journal(self) -> AbstractAsyncContextManager[StoreJournal]:
+        """The journal, open for one start or resume, and shared with the others of this event loop."""
+        return self._journal.use()
+
+    @cached_property
+    def answers(self) -> SharedJournal:
+        """The journal for those that outlive an event loop, as compiled graphs do."""
+        return SharedJournal(self._journal)
+
+    @cached_property
+    def _checkpoints(self) -> "Shared[GroupedSaver]":
+        return Shared(partial(open_checkpointer, self.home.checkpoints, STATE_TYPES))
+
+    @cached_property
+    def _journal(self) -> Shared[StoreJournal]:
+        return Shared(partial(open_journal, self.home.store))
+
+    def generator(self, spec: str) -> ImageGenerator:
+        """The generator of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("generator", spec, partial(make_generator, prices=self.prices))
+
+    def judge(self, spec: str) -> Judge:
+        """The judge of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("judge", spec, partial(make_judge, prices=self.prices))
+
+    def answerer(self, spec: str) -> Answerer:
+        """The answerer of that spec.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("answerer", spec, partial(make_answerer, prices=self.prices))
+
+    def reranker(self, spec: str, judge: str) -> Reranker:
+        """The reranker of that spec, for runs whose judge is `judge`.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        with self._lock:
+            own = self._made.get(("reranker", spec))
+        if own is not None:
+            return cast(Reranker, own)
+
+        def make(_: str) -> Reranker:
+            return make_reranker(spec, judge=self.judge(judge), prices=self.prices)
+
+        return self._once("reranker", f"{spec} of {judge}", make)
+
+    def embedder(self, spec: str) -> Embedder:
+        """The encoder of that spec; its weights are loaded when it is first used.
+
+        Raises:
+            SpecError: nothing of that name.
+        """
+        return self._once("embedder", spec, make_embedder)
+
+    async def library(self, name: str) -> ReferenceLibrary:
+        """The library of that name, as runs use it: one put there by `use`, or one that is kept here.
+
+        Args:
+            name: several with commas between them are searched as one; one with a colon is an installed package's.
+
+        Raises:
+            UsageError: several that cannot be.
+            UnknownLibraryError, EmbeddingMismatchError: as `open_library`.
+        """
+        *others, last = [await self._library(one) for one in names_of(name)]
+        if not others:
+            return last
+        with self._lock:
+            joined = self._joined.get(name)
+            if joined is None or list(joined.libraries) != [*others, last]:
+                joined = self._joined[name] = JoinedLibraries([*others, last])
+            return joined
+
+    async def _library(self, name: str) -> ReferenceLibrary:
+        with self._lock:
+            own = self._made.get(("library", name))
+        if own is not None:
+            return cast(ReferenceLibrary, own)
+        if PROVIDER_MARK in name:
+            return await asyncio.to_thread(self._once, "library", name, partial(make_library, home=self.home.root))
+        opened = await self.open_library(name)
+        with self._lock:
+            # The same object for the same library: graphs are kept by the parts they are bound to.
+            if name not in self._opened or self._opened[name].passport != opened.passport:
+                self._opened[name] = opened
+            return self._opened[name]
+
+    async def open_library(self, name: str) -> Library:
+        """Open a library with the encoder it was made with.
+
+        Raises:
+            UnknownLibraryError: there is none of that name; the message lists those there are.
+            UntrustedError: it names an encoder that only the user may name.
+            EmbeddingMismatchError: its encoder's weights are no longer the same.
+        """
+        try:
+            passport = await asyncio.to_thread(read_passport, self.home, name)
+        except UnknownLibraryError:
+            if name != BUILT_IN_LIBRARY:
+                raise
+            passport = None
+        if name == BUILT_IN_LIBRARY and (passport is None or passport.threshold is None):
+            return await self._build_sketch_library()
+        assert passport is not None, "an unknown library was raised above"
+        await asyncio.to_thread(self._check_encoder, name, passport.spec)
+        try:
+            return await Library.open(self.home, name, self.embedder(passport.spec))
+        except EmbeddingMismatchError:
+            if name != BUILT_IN_LIBRARY:
+                raise
+            # A newer imagerag brings a newer sketch CLIP; the catalogue is drawn anew, nobody's pictures are in there.
+            await asyncio.to_thread(remove, self.home, name)
+            return await self._build_sketch_library()
+
+    def _check_encoder(self, library: str, spec: str) -> None:
+        """See that the library may name its encoder: the user's own way to write it counts as the same."""
+        named = self.named
+        try:
+            check_encoder(library, spec, named)
+        except UntrustedError:
+            if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
+                raise
+
+    async def parts(self, setup: Setup) -> Parts:
+        """The ports that a setup names."""
+        library = await self.library(setup.library) if setup.library else None
+        return Parts(
+            generator=self.generator(setup.generator),
+            judge=self.judge(setup.judge),
+            library=library,
+            reranker=self.reranker(setup.reranker, setup.judge) if setup.reranker else None,
+        )
+
+    async def _build_sketch_library(self) -> Library:
+        from imagerag.store.library.ingest import index
+        from imagerag.tools.sketch.catalogue import write_catalogue
+
+        library = await Library.create_or_open(self.home, BUILT_IN_LIBRARY, self.embedder("sketch"))
+        folder = await asyncio.to_thread(TemporaryDirectory)
+        try:
+            manifest = await asyncio.to_thread(write_catalogue, folder.name)
+            await index([folder.name], library, manifest=manifest)
+        finally:
+            await asyncio.to_thread(folder.cleanup)
+        return library
+
+    def _once(self, role: str, spec: str, make: Callable[[str], Made]) -> Made:
+        with self._lock:
+            if (role, spec) not in self._made:
+                self._made[role, spec] = make(spec)
+            return cast(Made, self._made[role, spec])

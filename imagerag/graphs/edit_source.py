@@ -1,0 +1,33 @@
+"""A library picture as the one that is edited."""
+
+import re
+
+from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.ports import BlobStore, Filter, ReferenceLibrary
+from imagerag.agent.retrieval.candidate_selection import edited_from
+from imagerag.agent.types import Subject
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+async def edited_of_library(named: str, library: ReferenceLibrary | None, blobs: BlobStore) -> Subject:
+    """A picture of a library, kept among the run's own, to be edited.
+
+    Args:
+        named: its SHA-256, as `imagerag search` and `imagerag library show` say it.
+
+    Raises:
+        UsageError: no library, or no such picture in it.
+    """
+    if library is None:
+        raise UsageError("a picture of a library is to be edited, and there is none: name it with --library NAME")
+    sha = named.strip().lower().removeprefix("image://")
+    if not _ID.fullmatch(sha):
+        raise UsageError(f"{named[:80]!r} is no id of a picture, which has 64 digits: see imagerag search --json")
+    try:
+        data = await library.image_bytes(sha)
+    except BlobError as error:
+        raise UsageError(f"no picture {sha[:12]} in library {library.name}: see imagerag search") from error
+    found = await library.search("the picture to edit", k=1, filter=Filter(only=frozenset({sha})))
+    image = await blobs.put(data)
+    return edited_from(found[0], image) if found else Subject(image=image, intent="edit")

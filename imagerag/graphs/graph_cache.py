@@ -1,0 +1,46 @@
+"""Compiled graphs, kept by the parts they are bound to: compiling takes as long as a dozen steps of a run."""
+
+import threading
+from collections import OrderedDict
+from copy import copy
+from typing import TYPE_CHECKING, Final
+
+from langgraph.graph.state import CompiledStateGraph
+
+from imagerag.agent.state import RunInput, RunOutput, RunState
+from imagerag.agent.types import Knobs
+from imagerag.graphs.dependencies import Parts, Wiring
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+Graph = CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]
+
+KEPT: Final = 8
+"""Programs hardly ever use more sets of parts at a time."""
+
+
+class Compiled:
+    """The graphs of one home, those used last."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._graphs: OrderedDict[tuple[object, ...], tuple[Parts, Graph]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def graph(self, parts: Parts, saver: "BaseCheckpointSaver[str]") -> Graph:
+        """The graph bound to these parts, writing its checkpoints to `saver`."""
+        key = (self._wiring.extension, *map(id, vars(parts).values()))
+        with self._lock:
+            # The parts are kept beside the graph, so that no other object gets one of their ids.
+            _, kept = self._graphs.pop(key, (parts, None))
+            graph = kept or self._compile(parts)
+            self._graphs[key] = (parts, graph)
+            while len(self._graphs) > KEPT:
+                self._graphs.popitem(last=False)
+        bound = copy(graph)
+        bound.checkpointer = saver
+        return bound
+
+    def _compile(self, parts: Parts) -> Graph:
+        return self._wiring.workflow(parts, self._wiring.answers).compile(name="imagerag")

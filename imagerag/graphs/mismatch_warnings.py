@@ -1,0 +1,59 @@
+"""What is said before anything is drawn or paid: where the toy world of sketches meets what is not of it, and where a
+library does not find even its own captions. One line each, with what to type."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from imagerag.agent.types import Setup
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.library_warnings import PHOTOGRAPHS, SKETCH, warnings_of
+
+READ_AT_MOST: Final = 200
+"""Prompts of a suite or a batch that are looked at: it takes a millisecond each."""
+
+
+async def run_warnings(wiring: Wiring, setup: Setup, *prompts: str) -> tuple[str, ...]:
+    """What is likely to go wrong with runs of this setup; the library is opened, nothing else is done."""
+    from imagerag.tools.sketch.out_of_domain import foreign_words, is_foreign
+
+    told: list[str] = []
+    foreign = [prompt for prompt in prompts[:READ_AT_MOST] if is_foreign(prompt)]
+    if setup.generator == SKETCH and foreign:
+        told.append(_drawn_words(list(dict.fromkeys(word for prompt in foreign for word in foreign_words(prompt)))))
+    if setup.judge == SKETCH and setup.generator != SKETCH:
+        told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
+    if setup.library:
+        real = bool(foreign) or setup.generator != SKETCH
+        told += warnings_of(await wiring.library(setup.library), real=real)
+    return tuple(told)
+
+
+async def warnings_of_many(wiring: Wiring, runs: Iterable[tuple[Setup, Sequence[str]]]) -> tuple[str, ...]:
+    """The same for many runs: what goes for several of them is said once."""
+    told = [await run_warnings(wiring, setup, *prompts) for setup, prompts in runs]
+    return tuple(dict.fromkeys(warning for warnings in told for warning in warnings))
+
+
+async def question_warnings(wiring: Wiring, library: str) -> tuple[str, ...]:
+    """The same for a question that a library answers."""
+    return tuple(warnings_of(await wiring.library(library)))
+
+
+def encoder_warning(pictures: Sequence[bytes]) -> str | None:
+    """What to say before real pictures are encoded with the toy's encoder, which nobody asked for."""
+    from imagerag.tools.sketch.out_of_domain import are_photographs
+
+    if not are_photographs(pictures):
+        return None
+    return (
+        "the encoder is sketch, which knows coloured shapes only, and these look like photographs: "
+        f"index them with --embedder {PHOTOGRAPHS}"
+    )
+
+
+def _drawn_words(words: Sequence[str]) -> str:
+    named = ", ".join(f"“{word}”" for word in words[:3]) + (" …" if len(words) > 3 else "")
+    lacks = f"does not know {named}" if words else "finds none in this prompt"
+    return (
+        f"the sketch generator draws coloured shapes only and {lacks}: draw with --preset openai, or --generator SPEC"
+    )

@@ -1,0 +1,1 @@
+"""Start, stream, resume, fork, continue and describe runs."""

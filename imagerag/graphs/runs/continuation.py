@@ -1,0 +1,229 @@
+"""Going on from where a run ended: more rounds, other references, another prompt.
+
+The run that ended stays as it was. What goes on is a run of its own that begins with the best picture so far and what
+was found out about it, so nothing that was paid for is asked again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from langgraph.graph import START
+from pydantic import ValidationError
+
+from imagerag.agent import concept_tracker
+from imagerag.agent.errors import RunStateError, UsageError
+from imagerag.agent.outcomes import best_attempts
+from imagerag.agent.ports import Filter, ReferenceLibrary
+from imagerag.agent.retrieval.candidate_selection import reference_of
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Attempt, Lineage, Setup, Subject, UsedReference
+from imagerag.formatting.messages import invalid
+
+SHORTEST_ID: Final = 6
+"""Characters of an id that are enough, where they name one image only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steering:
+    """What is to be different from here on. Images are named by SHA-256, or by the first six characters or more.
+
+    Attributes:
+        more_rounds: redrawings at most, 0 to 20.
+        without: references never to be used again; also by number, as the run's record lists its `references`.
+        keep: references that go with every drawing; also by number.
+        use: library images to draw with now, whatever the judge says is missing.
+        prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
+            picture it goes on from.
+        max_calls: model calls the new run may make; this and the next three are as they were where nothing is said.
+        max_cost_usd: US dollars it may spend.
+        assume_cost_usd_per_call: US dollars that a call counts as whose price is not known.
+        deadline_s: seconds it may take.
+        patience_s: seconds that a call waits at most for a service that says when to ask again.
+    """
+
+    more_rounds: int = 2
+    without: Sequence[str | int] = ()
+    keep: Sequence[str | int] = ()
+    use: Sequence[str | int] = ()
+    prompt: str | None = None
+    max_calls: int | None = None
+    max_cost_usd: float | None = None
+    assume_cost_usd_per_call: float | None = None
+    deadline_s: float | None = None
+    patience_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seed:
+    """A state that a new run begins with, as if the node `after` had just made it."""
+
+    after: str
+    values: Mapping[str, Any] = field(repr=False)
+
+
+def steered(setup: Setup, steering: Steering) -> Setup:
+    """What the new run is made with."""
+    names = ("max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
+    given = {name: getattr(steering, name) for name in names}
+    changes = {name: value for name, value in given.items() if value is not None}
+    try:
+        knobs = {**setup.knobs.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}
+        deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
+        return Setup(**{**setup.model_dump(), "knobs": knobs, "deadline_s": deadline_s})
+    except ValidationError as error:
+        raise UsageError(invalid(error, most=1)) from error
+
+
+async def continuation(
+    record: RunRecord,
+    steering: Steering,
+    *,
+    subjects: Sequence[Subject],
+    limit: int,
+    library: ReferenceLibrary | None,
+) -> Seed:
+    """The state from which a run goes on.
+
+    Args:
+        record: the run that ended.
+        subjects: the user's own pictures in it.
+        limit: how many pictures may go with a prompt.
+        library: what it took its references from.
+
+    Raises:
+        RunStateError: it has not ended, or there is nothing to do that was not done.
+        UsageError: an image that is not known, or more references than may be sent.
+    """
+    prompt = steering.prompt or record.prompt
+    excluded, pinned, chosen = await _named(record, steering, library)
+    if len(subjects) + len(pinned) + len(chosen) > limit:
+        raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
+    lineage = Lineage(run_id=record.run_id)
+    values = {"prompt": prompt, "continues": lineage, "excluded": excluded, "pinned": pinned, "subjects": [*subjects]}
+    base = _base(record, excluded)
+    if base is None or prompt != record.prompt:
+        return _anew(values, chosen or _carried(base, pinned))
+    return _onward(values, chosen, base, record)
+
+
+def _anew(values: dict[str, Any], chosen: Sequence[UsedReference]) -> Seed:
+    """Draw what was not drawn before: with references where there are some, else as every run begins."""
+    return Seed(after="select", values=values | _round(chosen)) if chosen else Seed(after=START, values=values)
+
+
+def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attempt, record: RunRecord) -> Seed:
+    """Go on from a picture: draw with what was chosen, else find out what it lacks.
+
+    What somebody chose is what they want to see: the picture before is left to its own run, and not compared.
+    """
+    verdict = base.verdict
+    if verdict and verdict.aligned and not chosen:
+        raise RunStateError(
+            f"run {record.run_id} is aligned already: say what is to be different (another prompt, references to use, "
+            "or not to use)"
+        )
+    values |= _round(chosen)
+    if not chosen:
+        values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
+    if verdict and verdict.aligned is not None:
+        entries = [entry.model_copy(update={"first_missing": 0, "resolved": None}) for entry in record.concepts]
+        known = concept_tracker.observe(entries, verdict.missing, 0) if verdict.missing else entries
+        values |= {"requirements": record.requirements, "ledger": known}
+    return Seed(after="select" if chosen else "generate", values=values)
+
+
+def _round(chosen: Sequence[UsedReference]) -> dict[str, Any]:
+    return {"chosen": list(chosen), "concepts": [], "concept_tries": 0, "queries": [], "ledger": []}
+
+
+def _carried(base: Attempt | None, pinned: Sequence[UsedReference]) -> list[UsedReference]:
+    """The references of the picture to go on from: another prompt usually speaks of the same things."""
+    held = {pin.image.sha256 for pin in pinned}
+    sent = base.references if base else ()
+    return [r for r in sent if r.role == "reference" and r.image.sha256 not in held]
+
+
+def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
+    """The picture to go on from: the best that was not drawn with a reference that is not wanted any more."""
+    if not excluded and record.best_attempt is not None:
+        return record.attempts[record.best_attempt]
+    unwanted = set(excluded)
+    fit = [a for a in record.attempts if not unwanted & {reference.image.sha256 for reference in a.references}]
+    return next(iter(best_attempts(fit)), None)
+
+
+async def _named(
+    record: RunRecord, steering: Steering, library: ReferenceLibrary | None
+) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
+    """What is never to be used, what goes with every drawing, and what to draw with next."""
+    without = [_id_of(name, record) for name in steering.without]
+    keep = [_id_of(name, record) for name in steering.keep]
+    use = [_id_of(name, record, numbered=False) for name in steering.use]
+    if both := set(without) & {*keep, *use}:
+        raise UsageError(f"both wanted and not wanted: {', '.join(sorted(both))}")
+    excluded = [sha for sha in dict.fromkeys([*record.excluded, *without]) if sha not in {*keep, *use}]
+    pins = {pin.image.sha256: pin for pin in record.pinned if pin.image.sha256 not in excluded}
+    pins |= {pin.image.sha256: pin for pin in await _references(keep, record, library)}
+    chosen = await _references([sha for sha in use if sha not in pins], record, library)
+    return excluded, list(pins.values()), chosen
+
+
+async def references_named(
+    names: Sequence[str | int], record: RunRecord, library: ReferenceLibrary | None
+) -> list[UsedReference]:
+    """Images, named by id or its beginning, as references.
+
+    Raises:
+        UsageError: one that is not known.
+    """
+    return await _references([_id_of(name, record, numbered=False) for name in names], record, library)
+
+
+def _id_of(name: str | int, record: RunRecord, *, numbered: bool = True) -> str:
+    """The id that a number, an id or its beginning stands for; what the run has not seen is taken for a whole id."""
+    text = str(name).strip().lower().removeprefix("image://")
+    if text.isdecimal() and len(text) < SHORTEST_ID:
+        if numbered and 1 <= int(text) <= len(record.references):
+            return record.references[int(text) - 1].image.sha256
+        raise UsageError(f"{name!r} is no reference of run {record.run_id}: it lists {len(record.references)}")
+    found = sorted({sha for sha in _seen(record) if sha.startswith(text)}) if len(text) >= SHORTEST_ID else []
+    if len(found) == 1:
+        return found[0]
+    if len(text) == 64 and not set(text) - set("0123456789abcdef"):
+        return text
+    told = "names several images" if found else "is no id of an image that this run has seen"
+    raise UsageError(f"{str(name)[:80]!r} {told}: give all 64 characters of its SHA-256")
+
+
+def _seen(record: RunRecord) -> dict[str, UsedReference | None]:
+    """Every library image the run came across; as a reference, where it was sent as one."""
+    found: dict[str, UsedReference | None] = {c.image.sha256: None for s in record.searches for c in s.candidates}
+    sent = [reference for attempt in record.attempts for reference in attempt.references]
+    return found | {r.image.sha256: r for r in [*sent, *record.pinned] if r.role == "reference"}
+
+
+async def _references(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> list[UsedReference]:
+    """Images as references, in their order: as they were sent before, else for what of the prompt they fit best."""
+    sent = _seen(record)
+    unsent = [sha for sha in ids if not sent.get(sha)]
+    found = await _fitting(unsent, record, library) if unsent else {}
+    missing = [sha for sha in unsent if sha not in found]
+    if missing:
+        name = f"library {library.name!r}" if library else "the run's library: it has none"
+        raise UsageError(f"not in {name}: {', '.join(missing)}")
+    known = {sha: reference for sha, reference in sent.items() if reference} | found
+    return [known[sha].model_copy(update={"choice": "by_hand"}) for sha in dict.fromkeys(ids)]
+
+
+async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> dict[str, UsedReference]:
+    """Each image as a reference for the unresolved concept it is most similar to; for the prompt when there is none."""
+    best: dict[str, UsedReference] = {}
+    concepts = record.unresolved or [record.prompt]
+    for concept in concepts if library else ():
+        assert library is not None, "without a library there is nothing to go through"
+        for hit in await library.search(concept, k=len(ids), filter=Filter(only=frozenset(ids))):
+            old = best.get(hit.image.sha256)
+            if old is None or (old.similarity or -1) < hit.similarity:
+                best[hit.image.sha256] = reference_of(hit, concept, hit.caption)
+    return best

@@ -1,0 +1,58 @@
+"""What a run tells while it runs: typed events, and their JSON (`imagerag.event/1`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.state import RunUpdate
+from imagerag.agent.types import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvent:
+    """One thing that happened in a run, as it happened.
+
+    Attributes:
+        kind: the run started, a node is at work ("progress") or finished ("step"), it waits for a human, or it ended.
+        sequence: counts the events of this start or resume, from 0.
+        node: which node finished, for a step; "give_up" when one failed for good. For progress: which one draws.
+        update: what the node changed.
+        progress: how far its drawing is. Generators that cannot tell give none; nor does an answer of the journal.
+        warnings: what is likely to go wrong, when it starts.
+        record: the whole run so far, when it waits or has ended.
+    """
+
+    run_id: str
+    sequence: int
+    kind: Literal["started", "progress", "step", "waiting", "ended"]
+    node: str = ""
+    update: RunUpdate = field(default_factory=lambda: RunUpdate())
+    progress: Progress | None = None
+    warnings: tuple[str, ...] = ()
+    record: RunRecord | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as JSON-able data, without pixels."""
+        return {
+            "schema": "imagerag.event/1",
+            "run_id": self.run_id,
+            "sequence": self.sequence,
+            "kind": self.kind,
+            "node": self.node,
+            "update": plain(cast("Mapping[str, Any]", self.update)),
+            "progress": plain(self.progress),
+            "warnings": list(self.warnings),
+            "record": self.record.as_json() if self.record else None,
+        }
+
+
+def plain(value: Any) -> Any:
+    """Values of the state as JSON-able data."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,181 @@
+"""Doing a run again from one of its steps, with something changed: LangGraph's time travel, into a run of its own.
+
+The checkpoints up to the step are copied under a new id, a checkpoint with the changes follows them, and from there
+the graph runs as ever. The run it comes from stays as it was, and its journal makes the unchanged part free.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.base import CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base.id import uuid6
+from langgraph.types import Send
+from pydantic import ValidationError
+
+from imagerag.agent import clock
+from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Call, Knobs, Lineage, Setup, Subject
+from imagerag.formatting.messages import invalid
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.mask_validation import check_kept_masks
+from imagerag.graphs.runs.continuation import references_named
+from imagerag.graphs.runs.history import Step, steps
+from imagerag.graphs.trust_policy import check_recorded, note_setup
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from imagerag.store.sqlite.checkpointer import GroupedSaver
+
+_OF_SETUP: Final = frozenset({"generator", "judge", "library", "reranker", "deadline_s"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """From which step a run is done again, and what is to be different.
+
+    Attributes:
+        step: the first step that is done again, as `steps` numbers them.
+        prompt: another prompt; the judge then makes a new checklist of it.
+        references: what to draw with, by id; the step is then a `regenerate`.
+        fresh: ask the models anew instead of using what they answered before.
+        changes: fields of the setup (generator, judge, library, …) and of its knobs (threshold, seed, …).
+    """
+
+    step: int
+    prompt: str | None = None
+    references: Sequence[str] | None = None
+    fresh: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def fork(
+    wiring: Wiring, record: RunRecord, replay: Replay, new_id: str, *, subjects: Sequence[Subject] = ()
+) -> Setup:
+    """Write the beginning of a run that does another one again from a step.
+
+    Args:
+        wiring: where runs are kept.
+        record: the run that is done again.
+        replay: from which step, and what is to be different.
+        new_id: the new run's.
+        subjects: the user's own pictures in it.
+
+    Returns:
+        What the new run is made with; it goes on as a run that was stopped does.
+
+    Raises:
+        UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with (again).
+        RunStateError: the run's steps were not kept.
+    """
+    step = _step(await steps(wiring, record.run_id), replay)
+    if record.setup is None:
+        raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
+    if step.before is None:
+        raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
+    given = {name for name, value in replay.changes.items() if value is not None}
+    await asyncio.to_thread(check_recorded, record.run_id, record.setup, wiring.named, given)
+    setup = changed(record.setup, replay)
+    await asyncio.to_thread(note_setup, setup)
+    parts = await wiring.parts(setup)  # before the clock starts: loading a model is not the run's time
+    await check_kept_masks(parts.generator, subjects, wiring.blobs)
+    earlier = record.continues.done_again if record.continues else ()
+    values: dict[str, Any] = {
+        "setup": setup,
+        "continues": Lineage(run_id=record.run_id, step=step.index, earlier=earlier),
+        "started_at": clock.now(),
+    }
+    if replay.prompt is not None and replay.prompt != record.prompt:
+        values |= {"prompt": replay.prompt, "requirements": []}
+    if replay.references is not None:
+        values["chosen"] = await references_named(replay.references, record, parts.library)
+    async with wiring.checkpoints() as saver:
+        await _copy(saver, record.run_id, step.before, new_id, values)
+    return setup
+
+
+def changed(setup: Setup, replay: Replay) -> Setup:
+    """A setup with a replay's changes.
+
+    Raises:
+        UsageError: a field that there is not, or a value that cannot be.
+    """
+    unknown = sorted(set(replay.changes) - _OF_SETUP - set(Knobs.model_fields))
+    if unknown:
+        raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
+    given = {name: value for name, value in replay.changes.items() if value is not None}
+    outer = {name: value for name, value in given.items() if name in _OF_SETUP}
+    journal = "record" if replay.fresh else "reuse"
+    knobs = {"journal": journal} | {name: value for name, value in given.items() if name not in _OF_SETUP}
+    try:
+        return Setup(**{**setup.model_dump(), **outer, "knobs": {**setup.knobs.model_dump(), **knobs}})
+    except ValidationError as error:
+        raise UsageError(invalid(error, most=1)) from error
+
+
+def _step(listed: Sequence[Step], replay: Replay) -> Step:
+    """The step to begin with. Step 0 is the input: the first that is done then is the one after it."""
+    done = [step for step in listed if step.index > 0]
+    found = next((step for step in done if step.index == max(replay.step, 1)), None)
+    if found is None or found.before is None or replay.step < 0:
+        raise UsageError(f"there is no step {replay.step}: the run has steps 0 to {len(done)}")
+    if replay.references is not None and found.node != "regenerate":
+        drawing = ", ".join(str(step.index) for step in done if step.node == "regenerate") or "none"
+        raise UsageError(f"step {found.index} is {found.node}; references are for a regenerate: {drawing}")
+    return found
+
+
+async def _copy(saver: "GroupedSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
+    """Copy a run's checkpoints up to `last` under a new id, and put one with `values` after them."""
+    chain = await _chain(saver, run_id, last)
+    at: RunnableConfig = {"configurable": {"thread_id": new_id, "checkpoint_ns": ""}}
+    for one in chain:
+        at = await saver.aput(at, one.checkpoint, one.metadata, one.checkpoint["channel_versions"])
+        if one is not chain[-1]:
+            for task_id in dict.fromkeys(write[0] for write in one.pending_writes or ()):
+                writes = [(channel, value) for task, channel, value in one.pending_writes or () if task == task_id]
+                await saver.aput_writes(at, writes, task_id)
+    head, step = chain[-1], chain[-1].metadata.get("step", 0) + 1
+    held = {name: _sent_on(value, values) for name, value in head.checkpoint["channel_values"].items()}
+    versions = head.checkpoint["channel_versions"]
+    # A channel without a version is taken for empty; no node waits for these, so any version will do.
+    versions = {**versions, **dict.fromkeys(values, max(versions.values()))}
+    calls = [_paid_for(call) for call in held.get("calls") or []]
+    now: Any = {
+        **head.checkpoint,
+        "id": str(uuid6(clock_seq=step)),
+        "ts": datetime.now(UTC).isoformat(),
+        "channel_values": {**held, **values, "calls": calls},
+        "channel_versions": versions,
+    }
+    told: CheckpointMetadata = {"source": "update", "step": step, "parents": {}}
+    await saver.aput(at, now, told, versions)
+
+
+async def _chain(saver: "GroupedSaver", run_id: str, last: str) -> list[CheckpointTuple]:
+    """The checkpoints that led to `last`, oldest first."""
+    chain: list[CheckpointTuple] = []
+    at: RunnableConfig | None = {"configurable": {"thread_id": run_id, "checkpoint_ns": "", "checkpoint_id": last}}
+    while at is not None:
+        found = await saver.aget_tuple(at)
+        if found is None:
+            raise UnknownRunError(f"run {run_id} has lost a checkpoint")
+        chain.append(found)
+        at = found.parent_config
+    return chain[::-1]
+
+
+def _sent_on(value: Any, values: Mapping[str, Any]) -> Any:
+    """A channel's value; searches that are to be made were handed their part of the state, and are told the lineage."""
+    if not isinstance(value, list) or not any(isinstance(one, Send) for one in value):
+        return value
+    return [Send(one.node, {**one.arg, "continues": values["continues"]}) for one in value]
+
+
+def _paid_for(call: Call) -> Call:
+    """A call that the run this one comes from has paid for."""
+    return call.model_copy(update={"reused": True, "cost_usd": 0.0})

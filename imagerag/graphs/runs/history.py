@@ -1,0 +1,247 @@
+"""What a run did, step by step, read from its checkpoints: the node, what it changed and asked, how long it took.
+
+Steps are numbered as people and `replay` name them: 0 is the input, then one per node that ran, in order. Searches that
+ran side by side share a superstep and are listed one after the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, Literal, cast
+
+from langgraph.types import PregelTask, StateSnapshot
+
+from imagerag.agent.errors import UnknownRunError
+from imagerag.agent.state import RunInput
+from imagerag.agent.types import Call, Ending, Outcome, Setup, cost_of_calls
+from imagerag.graphs.dependencies import Wiring
+
+StepStatus = Literal["done", "failed", "pending", "waiting"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One channel of the state, before and after a step; None where there was nothing."""
+
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One node's work.
+
+    Attributes:
+        index: 0 for the input, counting up.
+        superstep: LangGraph's own count, -1 for the input; searches that ran side by side share one.
+        node: the node's name; "input" for step 0 ("state" where the steps before it were not kept), "cancel" for a run
+            that was cancelled, "update" for a state that was written by hand, as forks do.
+        status: "pending" is where the run stands, or stood when it was killed; "waiting" waits for a human; "failed"
+            for good, so that the run was ended by name.
+        before: id of the checkpoint the node began from; replaying from this step forks it. None for the input.
+        after: id of the checkpoint that holds what it did; None while there is none.
+        at: when it was finished, ISO 8601; None while it is not.
+        elapsed_s: seconds from the checkpoint before to the one after; side by side, they share it. 0 for what was
+            done by hand: nobody counts how long that took.
+        changes: what it changed, by channel. Images by hash.
+        calls: the model calls it made, answers from the journal among them.
+        next: the nodes that follow its superstep.
+        error: why it failed.
+    """
+
+    index: int
+    superstep: int
+    node: str
+    status: StepStatus = "done"
+    before: str | None = None
+    after: str | None = None
+    at: str | None = None
+    elapsed_s: float = 0.0
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    next: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What its calls cost; None when the price of any is not known."""
+        return cost_of_calls(self.calls)
+
+
+async def steps(wiring: Wiring, run_id: str) -> list[Step]:
+    """The steps of a run, oldest first; for a run that stopped, the last ones are where it stopped.
+
+    Raises:
+        UnknownRunError: no run of that id has made a step.
+    """
+    async with wiring.checkpoints() as saver:
+        graph = wiring.workflow().compile(checkpointer=saver)
+        history = [snapshot async for snapshot in graph.aget_state_history({"configurable": {"thread_id": run_id}})]
+    if not history:
+        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+    return steps_of(history)
+
+
+def steps_of(history: Sequence[StateSnapshot]) -> list[Step]:
+    """The steps that led to the newest of these snapshots.
+
+    Args:
+        history: a thread's snapshots, newest first; other branches of it are left out.
+    """
+    chain = _chain(history)
+    found = [_first(chain)]
+    for snapshot, after in zip(chain, [*chain[1:], None], strict=True):
+        if after is not None and _source(after) in ("update", "fork"):
+            # What the nodes that were next have written here, they wrote for another branch, or in vain.
+            found += _by_hand(len(found), snapshot, after)
+            continue
+        tasks = [task for task in snapshot.tasks if task.name != "__start__"]
+        for task in tasks:
+            found.append(_step(len(found), snapshot, task, after, alone=len(tasks) == 1))
+    return found
+
+
+def canonical(found: Sequence[Step]) -> list[Step]:
+    """The same steps without what names and dates them or says who paid: a replay that changed nothing has the same."""
+    kept = [(step, _told_apart(step.changes)) for step in found]
+    kept = [(step, changes) for step, changes in kept if step.node != "update" or changes]
+    places = {superstep: at for at, superstep in enumerate(dict.fromkeys(step.superstep for step, _ in kept))}
+    return [
+        replace(
+            step,
+            index=index,
+            superstep=places[step.superstep],
+            before=None,
+            after=None,
+            at=None,
+            elapsed_s=0.0,
+            changes=changes,
+            calls=tuple(call.canonical() for call in step.calls if call.answered),
+        )
+        for index, (step, changes) in enumerate(kept)
+    ]
+
+
+def _told_apart(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """Changes of what the run was asked and did; not of its date, of where it comes from, or of who pays."""
+    plain = {
+        name: Change(*(_undated(value) for value in (change.before, change.after)))
+        for name, change in changes.items()
+        if name not in ("started_at", "continues")
+    }
+    return {name: change for name, change in plain.items() if change.before != change.after}
+
+
+def _undated(value: Any) -> Any:
+    if isinstance(value, Setup):
+        return value.canonical()
+    return value.model_copy(update={"at": None}) if isinstance(value, Ending) else value
+
+
+def _chain(history: Sequence[StateSnapshot]) -> list[StateSnapshot]:
+    """The newest snapshot and those it came from, oldest first, back to its run's input: runs can share a thread."""
+    known = {_id(snapshot): snapshot for snapshot in history}
+    chain, at = [], cast("StateSnapshot | None", history[0])
+    while at is not None:
+        chain.append(at)
+        if _source(at) == "input":
+            break
+        at = known.get(_id(at, parent=True))
+    return chain[::-1]
+
+
+def _id(snapshot: StateSnapshot, *, parent: bool = False) -> str:
+    config = snapshot.parent_config if parent else snapshot.config
+    return str((config or {}).get("configurable", {}).get("checkpoint_id", ""))
+
+
+def _source(snapshot: StateSnapshot) -> str:
+    return str((snapshot.metadata or {}).get("source", ""))
+
+
+def _superstep(snapshot: StateSnapshot) -> int:
+    return int((snapshot.metadata or {}).get("step", -1))
+
+
+def _first(chain: Sequence[StateSnapshot]) -> Step:
+    """The input: what the run was asked for."""
+    if _source(chain[0]) in ("loop", "update"):  # "update": a run that goes on from another begins with its state
+        node = "state" if _source(chain[0]) == "loop" else "input"
+        after, given = chain[0], dict(chain[0].values)
+    else:
+        after, node = chain[1] if chain[1:] else chain[0], "input"
+        written = next((task.result for task in chain[0].tasks if isinstance(task.result, dict)), {})
+        given = {name: value for name, value in written.items() if name in RunInput.__annotations__}
+    return Step(
+        index=0,
+        superstep=_superstep(chain[0]),
+        node=node,
+        after=_id(after),
+        at=after.created_at,
+        changes=_changes({}, given),
+        calls=tuple(given.get("calls") or ()),
+        next=after.next,
+    )
+
+
+def _step(index: int, snapshot: StateSnapshot, task: PregelTask, after: StateSnapshot | None, *, alone: bool) -> Step:
+    update: Mapping[str, Any] = task.result if isinstance(task.result, dict) else {}
+    if alone and after is not None:
+        # The state is sure to be of this branch; a task's own writes may be another's that began here too.
+        update = {**after.values, "calls": (after.values.get("calls") or [])[len(snapshot.values.get("calls") or []) :]}
+    elif task.error and after is not None:
+        update = {"ending": after.values.get("ending")}
+    done = bool(task.result) or after is not None
+    return Step(
+        index=index,
+        superstep=_superstep(snapshot) + 1,
+        node=task.name,
+        status="failed" if task.error else "waiting" if task.interrupts and after is None else _DONE[done],
+        before=_id(snapshot),
+        after=_id(after) if after is not None else None,
+        at=after.created_at if after is not None else None,
+        elapsed_s=_seconds(snapshot, after),
+        changes=_changes(snapshot.values, update),
+        calls=tuple(update.get("calls") or ()),
+        next=after.next if after is not None else (),
+        error=str(task.error) if task.error else None,
+    )
+
+
+_DONE: Final[Mapping[bool, StepStatus]] = {True: "done", False: "pending"}
+
+
+def _by_hand(index: int, snapshot: StateSnapshot, after: StateSnapshot) -> list[Step]:
+    changes = _changes(snapshot.values, after.values)
+    if not changes:  # a fork that changed nothing goes on as if it were the run itself
+        return []
+    ending = after.values.get("ending") if "ending" in changes else None
+    step = Step(
+        index=index,
+        superstep=_superstep(after),
+        node="cancel" if ending and ending.outcome is Outcome.CANCELLED else "update",
+        before=_id(snapshot),
+        after=_id(after),
+        at=after.created_at,
+        changes=changes,
+        next=after.next,
+    )
+    return [step]
+
+
+def _changes(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Change]:
+    """What an update changes in a state; calls are told apart, and an empty value in place of none is no change."""
+    return {
+        name: Change(state.get(name), value)
+        for name, value in update.items()
+        if name != "calls" and state.get(name) != value and not (state.get(name) in _EMPTY and value in _EMPTY)
+    }
+
+
+_EMPTY: Final[tuple[Any, ...]] = (None, [], "")
+
+
+def _seconds(before: StateSnapshot, after: StateSnapshot | None) -> float:
+    if after is None or not before.created_at or not after.created_at:
+        return 0.0
+    return (datetime.fromisoformat(after.created_at) - datetime.fromisoformat(before.created_at)).total_seconds()

@@ -1,0 +1,153 @@
+"""Asking a library: a question in, a record out, follow-ups by thread."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+
+from imagerag.agent import clock
+from imagerag.agent.calls.pending_calls import unrecorded
+from imagerag.agent.errors import UnknownThreadError, UsageError
+from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
+from imagerag.agent.qa.state import AskInput, AskState, AskUpdate, fresh, question_name
+from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, AskEnding, SearchBy
+from imagerag.agent.types import Call, ImageRef, Knobs
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.mismatch_warnings import question_warnings
+from imagerag.graphs.qa import build_answering
+from imagerag.graphs.runs.runner import new_run_id
+from imagerag.graphs.validation import checked_by, checked_question, checked_thread
+from imagerag.store.disk_space import check_writable
+from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
+from imagerag.store.sqlite.pool import Shared
+
+if TYPE_CHECKING:
+    from imagerag.store.sqlite.checkpointer import GroupedSaver
+
+Graph = CompiledStateGraph[AskState, Knobs, AskInput, AskState]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Answers questions against one home directory.
+
+    Attributes:
+        wiring: how specs become ports.
+    """
+
+    wiring: Wiring
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        answerer: str,
+        library: str | None,
+        knobs: Knobs,
+        compare: bool = False,
+        thread: str | None = None,
+        follow_up: bool = False,
+        deadline_s: float | None = None,
+        images: Sequence[ImageRef] = (),
+        by: SearchBy | None = None,
+        reranker: str | None = None,
+        judge: str = "",
+    ) -> AnswerRecord:
+        """Ask one question. A question that is cancelled keeps its record (see `record`).
+
+        Args:
+            answerer: spec of what answers.
+            library: what is asked.
+            knobs: `candidates`, `threshold`, filters, `journal` and budgets are heeded.
+            compare: ask the same without the library, too.
+            thread: the conversation that it goes on with, or begins; a new one when None.
+            follow_up: the thread, where one is named, must have had a question.
+            images: the person's own pictures that the question comes with, in the blob store.
+            by: what the library is searched with; all that the question comes with when None.
+            reranker: spec of what orders the pictures that are near enough.
+            judge: spec of the judge that a reranker asks.
+
+        Raises:
+            UsageError: a question or thread that cannot be, an unknown library or answerer.
+            UnknownThreadError: a follow-up in a thread that there is not.
+            StorageError: the answer could not be kept; nothing was asked.
+        """
+        text, thread_id = checked_question(question), checked_thread(thread) or new_run_id()
+        by = checked_by(by, images)
+        if deadline_s is not None:
+            if deadline_s <= 0:
+                raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
+            knobs = knobs.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
+        config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
+        async with self._graph(answerer, library, reranker, judge) as (graph, identity):
+            if follow_up and thread and not (await graph.aget_state(config)).values.get("earlier"):
+                raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
+            started = clock.now()
+            given = fresh(
+                text, compare=compare, library=library, answerer=identity, started_at=started, images=images, by=by
+            )
+            try:
+                # What this call gives back, and not the newest checkpoint: another question may have come since.
+                state = await graph.ainvoke(given, config, context=knobs, durability="sync")
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                await asyncio.shield(self._cancel(graph, config, started))
+                raise
+        record = answer_record(thread_id, state)
+        warned = await question_warnings(self.wiring, library) if library else ()
+        return record.model_copy(update={"notes": [*warned, *record.notes]})
+
+    async def record(self, thread: str) -> AnswerRecord:
+        """The record of a thread's last question, also of one that was stopped, with what its calls may have cost.
+
+        Raises:
+            UnknownThreadError: there is no such thread.
+        """
+        from imagerag.tools.answerers.metadata import MetadataAnswerer
+
+        config: RunnableConfig = {"configurable": {"thread_id": checked_thread(thread)}}
+        async with self._conversations.use() as saver:
+            graph = build_answering(answerer=MetadataAnswerer(), library=None).compile(checkpointer=saver)
+            values = (await graph.aget_state(config)).values
+        if not values.get("question"):
+            raise UnknownThreadError(f"there is no thread {thread!r}: imagerag ask names the thread of each answer")
+        if not values.get("ending"):
+            values = {**values, "calls": [*(values.get("calls") or []), *await self._left_out(values, thread)]}
+        return answer_record(thread, values)
+
+    async def _left_out(self, values: Mapping[str, Any], thread: str) -> list[Call]:
+        """The calls of a question that its state does not hold: it was stopped during them."""
+        async with self.wiring.journal() as journal:
+            return await unrecorded(journal, question_name(values, thread), values.get("calls") or [])
+
+    async def _cancel(self, graph: Graph, config: RunnableConfig, started: str) -> None:
+        """End a question as cancelled, with what its calls may have cost; one that has no first step has no record."""
+        values = (await graph.aget_state(config)).values
+        if not values or values.get("ending") or values.get("started_at") != started:
+            return
+        calls = await self._left_out(values, str(config["configurable"]["thread_id"]))
+        ending = AskEnding(outcome=AnswerOutcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
+        update: AskUpdate = {"ending": ending, "calls": [*(values.get("calls") or []), *calls]}
+        await graph.aupdate_state(config, cast(dict[str, Any], update), as_node="finish")
+
+    @asynccontextmanager
+    async def _graph(
+        self, spec: str, library: str | None, reranker: str | None, judge: str
+    ) -> AsyncIterator[tuple[Graph, str]]:
+        answerer = self.wiring.answerer(spec)
+        order = self.wiring.reranker(reranker, judge) if reranker else None
+        opened = await self.wiring.library(library) if library else None
+        await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
+        async with self._conversations.use() as saver, self.wiring.journal() as journal:
+            workflow = build_answering(
+                answerer=answerer, library=opened, blobs=self.wiring.blobs, reranker=order, journal=journal
+            )
+            yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
+
+    @cached_property
+    def _conversations(self) -> "Shared[GroupedSaver]":
+        return Shared(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))

@@ -1,0 +1,96 @@
+"""The list of runs, made anew from their checkpoints: it says nothing that they do not."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.store.sqlite.connection import can_write, connect
+from imagerag.store.storage_errors import damaged_file, storage_errors
+
+if TYPE_CHECKING:
+    from imagerag.graphs.dependencies import Wiring
+
+
+_RUNS: Final = """
+SELECT DISTINCT thread_id FROM checkpoints
+WHERE checkpoint_ns = '' AND coalesce(json_extract(CAST(metadata AS TEXT), '$.graph_id'), '') <> 'ask'
+"""
+"""Threads that the server keeps of questions to a library are no runs."""
+
+
+def kept_runs(checkpoints: Path) -> list[str]:
+    """The ids of the runs that have checkpoints; none where there is no such file.
+
+    Raises:
+        DamagedFileError, StorageError: the file cannot be read.
+    """
+    if not checkpoints.exists() or not checkpoints.stat().st_size:
+        return []
+    with storage_errors(checkpoints, "cannot read"), closing(connect(checkpoints, timeout=5.0)) as connection:
+        found = connection.execute(_RUNS).fetchall()
+    return [row[0] for row in found]
+
+
+async def relist(wiring: "Wiring", run_ids: list[str]) -> tuple[int, list[str]]:
+    """Put runs on the list, as their checkpoints tell of them.
+
+    Returns:
+        How many, and the ids of those whose checkpoints cannot be read.
+    """
+    from imagerag.graphs.runs.runner import Runner
+
+    runner, unreadable = Runner(wiring=wiring), []
+    async with wiring.checkpoints(), wiring.runs.kept_open():
+        for run_id in run_ids:
+            try:
+                await runner.relist(run_id)
+            except ImageRAGError:
+                unreadable.append(run_id)
+    return len(run_ids) - len(unreadable), unreadable
+
+
+async def ensure_listed(wiring: "Wiring") -> None:
+    """Make the list of runs anew where it was deleted or emptied, though runs are kept.
+
+    Raises:
+        DamagedFileError: it was, and the home is read-only.
+    """
+    if not await asyncio.to_thread(wiring.runs.is_lost):
+        return
+    kept = await asyncio.to_thread(kept_runs, wiring.home.checkpoints)
+    path = wiring.home.run_list
+    if path.exists():  # there is nothing in it
+        if not can_write(path):
+            raise damaged_file(path, "it is empty")
+        await asyncio.to_thread(_remove_empty, path)
+    if kept and not can_write(wiring.home.checkpoints):
+        raise damaged_file(path, f"it is gone, though {len(kept)} runs are kept")
+    if kept:
+        await relist(wiring, kept)
+
+
+def _remove_empty(path: Path) -> None:
+    """Take away a file without a byte in it, and the WAL of what it was."""
+    from imagerag.store.sqlite.connection import beside
+
+    with storage_errors(path, "cannot write"):
+        for each in (path, *beside(path)):
+            if each != path or not each.stat().st_size:
+                each.unlink(missing_ok=True)
+
+
+def missing_from_list(wiring: "Wiring") -> list[str]:
+    """The runs that are kept and not on the list."""
+    kept = kept_runs(wiring.home.checkpoints)
+    if wiring.runs.is_lost():
+        return kept
+    path = wiring.home.run_list
+    with storage_errors(path, "cannot read"), closing(connect(path, timeout=5.0)) as connection:
+        try:
+            listed = {row[0] for row in connection.execute("SELECT run_id FROM runs")}
+        except sqlite3.OperationalError:
+            return kept
+    return [run_id for run_id in kept if run_id not in listed]

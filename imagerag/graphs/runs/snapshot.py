@@ -1,0 +1,60 @@
+"""Where a run stands, read from its newest checkpoint without building the models that made it."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.types import Interrupt, StateSnapshot
+
+from imagerag.agent.errors import ImageRAGError, UnknownRunError
+from imagerag.graphs.dependencies import Wiring
+from imagerag.store.storage_errors import damaged_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a run stands.
+
+    Attributes:
+        values: the state.
+        question: what it waits to be told; None when it does not wait.
+        interrupt_id: what an answer must name.
+    """
+
+    run_id: str
+    values: Mapping[str, Any]
+    question: dict[str, Any] | None = None
+    interrupt_id: str = ""
+
+    @classmethod
+    def of(cls, run_id: str, snapshot: StateSnapshot) -> "Standing":
+        """From a snapshot of the graph's state."""
+        waiting: tuple[Interrupt, ...] = snapshot.interrupts
+        if not waiting:
+            return cls(run_id=run_id, values=snapshot.values)
+        return cls(run_id=run_id, values=snapshot.values, question=waiting[0].value, interrupt_id=waiting[0].id)
+
+
+async def read_standing(wiring: Wiring, run_id: str) -> Standing:
+    """Where a run stands.
+
+    Raises:
+        UnknownRunError: no run of that id has made a step.
+        DamagedFileError: its steps cannot be read.
+    """
+    if not await asyncio.to_thread(wiring.home.checkpoints.exists):  # looking makes no file
+        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+    async with wiring.checkpoints() as saver:
+        graph = wiring.workflow().compile(checkpointer=saver)
+        try:
+            snapshot = await graph.aget_state({"configurable": {"thread_id": run_id}})
+        except (ImageRAGError, sqlite3.Error):
+            raise
+        except Exception as error:  # bytes that SQLite gives back may be anything
+            why = f"the steps of run {run_id} cannot be read: {type(error).__name__}: {error}"
+            raise damaged_file(wiring.home.checkpoints, why) from error
+    if not snapshot.values:
+        raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+    return Standing.of(run_id, snapshot)

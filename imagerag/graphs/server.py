@@ -1,0 +1,170 @@
+"""The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
+
+A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: RunContext`) as JSON, all optional; names
+that there are not are refused. Each input begins a new run, on a thread that had one too; what is likely to go wrong
+with it is in `warnings` before anything is drawn. Backends and library are the settings' (`IMAGERAG_*`,
+`imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
+beside those of all other runs, and are listed and reported like theirs.
+Which pages and which names are answered is in `graphs/origin_guard.py`.
+Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
+`initial_image`, or into `subjects[].image`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
+from imagerag.agent.images.decoding import MAX_BYTES
+from imagerag.agent.nodes import Nodes
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Setup
+from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.generation import Workflow, build_workflow
+from imagerag.graphs.mismatch_warnings import run_warnings
+from imagerag.graphs.origin_guard import OriginGuard
+from imagerag.graphs.qa import Workflow as Asking
+from imagerag.graphs.qa import build_answering
+from imagerag.graphs.runs.runner import Runner
+from imagerag.graphs.settings import Settings, resolve
+from imagerag.graphs.start_node import check_context
+from imagerag.store.data_dir import Home
+from imagerag.store.images.image_info import inspect
+from imagerag.tools.answerers.metadata import MetadataAnswerer
+from imagerag.tools.registry import answerer_for
+
+if TYPE_CHECKING:
+    from langgraph_sdk.runtime import ServerRuntime
+
+    from imagerag.store.sqlite.checkpointer import GroupedSaver
+
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def checkpointer() -> AsyncIterator["GroupedSaver"]:
+    """Where the server keeps the steps of its threads, with the list of types that may be revived from them."""
+    _, wiring = await asyncio.to_thread(_configured)
+    async with wiring.checkpoints() as saver:
+        yield saver
+
+
+@asynccontextmanager
+async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncIterator[Workflow]:
+    """The uncompiled graph, for one run; for a look at its shape or at a thread, without its parts.
+
+    Nothing is loaded when this module is imported: models and libraries come with the first run, off the event loop.
+    """
+    if runtime.execution_runtime is None:
+        yield build_workflow(Nodes.unbound())
+        return
+    check_context(runtime.execution_runtime.context)  # as it was sent: the server leaves out what is not known
+    settings, wiring = await asyncio.to_thread(_configured)
+    setup = Setup(
+        generator=settings.generator,
+        judge=settings.judge,
+        library=settings.library,
+        reranker=settings.reranker or None,
+    )
+    parts = await wiring.parts(setup)
+    async with wiring.journal() as journal:
+        try:
+            yield wiring.workflow(parts, journal).warn_with(partial(_warned, wiring, setup), in_answer=True)
+        finally:
+            with suppress(UnknownRunError):  # a run without a thread leaves no steps
+                await Runner(wiring=wiring).relist(str(config["configurable"]["thread_id"]))
+
+
+@asynccontextmanager
+async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncIterator[Asking]:
+    """The uncompiled graph that answers a question to the library, for one question."""
+    if runtime.execution_runtime is None:
+        yield build_answering(answerer=MetadataAnswerer(), library=None)
+        return
+    check_context(runtime.execution_runtime.context)
+    settings, wiring = await asyncio.to_thread(_configured)
+    if not settings.library:
+        raise UsageError("there is no library to ask: IMAGERAG_LIBRARY=NAME, or library in imagerag.toml")
+    spec = settings.answerer or answerer_for(settings.judge)
+    answerer = await asyncio.to_thread(wiring.answerer, spec)
+    library = await wiring.library(settings.library)
+    reranker = wiring.reranker(settings.reranker, settings.judge) if settings.reranker else None
+    async with wiring.journal() as journal:
+        yield build_answering(
+            answerer=answerer, library=library, blobs=wiring.blobs, reranker=reranker, journal=journal
+        )
+
+
+async def _warned(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:
+    warned = await run_warnings(wiring, setup, prompt)
+    for warning in warned:
+        _log.warning("%s", warning)
+    return warned
+
+
+async def get_image(request: Request) -> Response:
+    """The bytes of an image of a run or of the library, verified against their hash."""
+    digest = request.path_params["sha256"]
+    settings, wiring = await asyncio.to_thread(_configured)
+    data: bytes | None = None
+    with suppress(ImageRAGError):
+        data = await wiring.blobs.get(digest)
+    if data is None and settings.library:
+        with suppress(ImageRAGError):
+            library = await wiring.library(settings.library)
+            data = await library.image_bytes(digest)
+    if data is None:
+        return _refused("BlobError", f"there is no image {digest[:64]!r}", 404)
+    image = await in_thread(inspect, data)
+    # An image never runs as a page, whatever its bytes are taken for; and one hash is one picture for ever.
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(data, media_type=image.media_type, headers=headers)
+
+
+async def post_image(request: Request) -> Response:
+    """Keep an image, sent as the body of the request, and say what it is: an `ImageRef`."""
+    _, wiring = await asyncio.to_thread(_configured)
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BYTES:
+            return _refused("UsageError", f"at most {MAX_BYTES // 2**20} MB are read", 413)
+    try:
+        image = await wiring.blobs.put(bytes(data))
+    except UsageError as error:
+        return _refused("UsageError", str(error), 400)
+    return JSONResponse(image.model_dump(), 201)
+
+
+def _refused(error: str, message: str, status: int) -> Response:
+    return JSONResponse({"error": error, "message": message}, status)
+
+
+app: Final = Starlette(
+    routes=[
+        Route("/images", post_image, methods=["POST"]),
+        Route("/images/{sha256}", get_image, methods=["GET"]),
+    ],
+    # The server puts the middleware of this application before its own, around all its routes.
+    middleware=[Middleware(OriginGuard)],
+)
+
+
+@cache
+def _configured() -> tuple[Settings, Wiring]:
+    settings = resolve()
+    wiring = Wiring(Home.find(settings.home))
+    for made in (wiring.blobs, wiring.prices):  # read from files, so now rather than on the event loop
+        assert made is not None
+    return settings, wiring

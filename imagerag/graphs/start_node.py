@@ -1,0 +1,227 @@
+"""The beginning of a run: its input is checked, and nothing of the thread's run before it is left.
+
+It is a part of the graph itself, so it happens whichever way an input comes: over HTTP, from Python, inside another
+graph, or written into a thread by `update_state`.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, TypeVar
+
+from langgraph.graph import START
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import NodeBuilder
+from langgraph.runtime import Runtime, get_runtime
+from langgraph.types import Overwrite
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from imagerag.agent import clock
+from imagerag.agent.errors import UsageError
+from imagerag.agent.node_input import knobs_of
+from imagerag.agent.ports import BlobStore, ImageGenerator, ReferenceLibrary
+from imagerag.agent.qa.state import AskInput
+from imagerag.agent.retrieval.search_queries import check_hybrid
+from imagerag.agent.state import NESTED, RunInput
+from imagerag.agent.types import RunContext
+from imagerag.formatting.messages import invalid, near
+from imagerag.graphs.edit_source import edited_of_library
+from imagerag.graphs.mask_validation import check_masks
+from imagerag.graphs.validation import checked_by, checked_prompt, checked_question, storable
+
+Begin = Callable[[Any], Awaitable[Mapping[str, Any]]]
+Graph = TypeVar("Graph", bound=CompiledStateGraph[Any, Any, Any, Any])
+
+_NOT_GIVEN: Final[Mapping[str, Any]] = {
+    "subjects": [],
+    "edit_library": None,
+    "initial_image": None,
+    "setup": None,
+    "continues": None,
+    "excluded": [],
+    "pinned": [],
+    "warnings": [],
+}
+
+
+def beginning_with(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Graph:
+    """A compiled graph of which every input goes through `begin`, and finds `blank` in the state.
+
+    LangGraph writes an input over what a thread holds, and leaves whatever the input does not name.
+
+    Args:
+        begin: makes of an input as it came what is written.
+        blank: channels beside the input's, and what to write there, or a function that makes it of the input.
+    """
+    start = graph.nodes[START]
+    over = {name: value for name, value in blank.items() if isinstance(value, Overwrite)}
+    # A channel that holds nothing yet would keep its first value as it is, an Overwrite too.
+    plain = {**blank, **{name: value.value for name, value in over.items()}}
+    first = {name: value if callable(value) else _always(value) for name, value in plain.items()}
+    then = {name: _always(value) for name, value in over.items()}
+    made = NodeBuilder().do(begin).write_to(**first).write_to(**then).build().node
+    # Among the writers, as `update_state` calls those alone; first, as the decision after START reads what it wrote.
+    graph.nodes[START] = start.copy({"writers": [made, *start.writers]})
+    return graph
+
+
+def _always(value: Any) -> Callable[[Any], Any]:
+    """What writes always the same, a copy of its own for every run."""
+    return lambda _: copy(value)
+
+
+async def begin_run(
+    given: Any, generator: ImageGenerator, *, library: ReferenceLibrary | None, blobs: BlobStore
+) -> dict[str, Any]:
+    """The input of a run, checked, with everything that it does not name set to nothing.
+
+    Args:
+        library: where a picture comes from that is named to be edited, to be kept in `blobs`.
+
+    Raises:
+        UsageError: an input or a context that cannot be.
+    """
+    values = accepted(RunInput, given)
+    checked_prompt(values["prompt"])
+    check_search(library)
+    own = list(values.get("subjects") or [])
+    if named := values.pop("edit_library", None):
+        own = [await edited_of_library(named, library, blobs), *own]
+        values["subjects"] = own
+    check_masks(generator, own)
+    return {**_NOT_GIVEN, "started_at": clock.now(), **values}
+
+
+def check_search(library: ReferenceLibrary | None) -> None:
+    """See that the library can be searched as the context says.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    runtime: Runtime[Any] | None = get_runtime()
+    if library is not None and knobs_of(runtime.context if runtime else None).hybrid:
+        check_hybrid(library)
+
+
+def begin_question(given: Any) -> dict[str, Any]:
+    """The input of a question to a library, checked.
+
+    Raises:
+        UsageError: an input or a context that cannot be.
+    """
+    values = accepted(AskInput, given)
+    question = checked_question(values["question"])
+    images = values.get("images") or []
+    by = checked_by(values.get("by"), images)
+    blank = {"compare": False, "started_at": clock.now()}
+    return {**blank, **values, "question": question, "images": images, "by": by}
+
+
+def new_key(_: object) -> str:
+    """What tells a run from the others of its thread."""
+    return uuid.uuid4().hex
+
+
+def accepted(schema: Any, given: Any) -> dict[str, Any]:
+    """The values of an input, each of its type; a name without a value is not given. The knobs are checked, too.
+
+    Inside another graph the input is that graph's whole state, of which the names that are known count.
+
+    Raises:
+        UsageError: names that there are not, no value for one that is needed, values of other types, text that cannot
+            be stored, or a knob that cannot be.
+    """
+    named, known = _named(given), set(schema.__annotations__)
+    runtime: Runtime[Any] | None = get_runtime()  # none where a state is written from outside
+    info = runtime.execution_info if runtime else None
+    nested = info is not None and NESTED in info.checkpoint_ns
+    if unknown := [] if nested else [name for name in named if name not in known]:
+        raise UsageError("; ".join(_no_input(name, known) for name in unknown[:4]))
+    known -= {"warnings"} if nested else set()  # those of the graph around it
+    kept = {name: value for name, value in named.items() if name in known and value is not None}
+    try:
+        values: dict[str, Any] = _adapter(schema).validate_python(kept)
+    except ValidationError as error:
+        raise UsageError(f"the input cannot be: {invalid(error)}") from error
+    if started := values.get("started_at"):
+        values["started_at"] = _time(started)
+    check_texts(values)
+    check_texts(knobs_of(runtime.context if runtime else None))
+    return values
+
+
+def check_context(context: Mapping[str, Any] | None) -> None:
+    """Check a context as it was sent: LangGraph's server hands on only the names that a graph has, in silence.
+
+    Raises:
+        UsageError: a setting that there is not, or a value that cannot be.
+    """
+    given = {name: value for name, value in (context or {}).items() if not _is_the_servers(name)}
+    try:
+        made = RunContext(**given)
+    except ValidationError as error:
+        raise UsageError(f"the context cannot be: {invalid(error)}") from error
+    check_texts(made.model_dump())
+
+
+def check_texts(values: Any, name: str = "") -> None:
+    """Check that all text in some values can be stored.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if isinstance(values, BaseModel):
+        values = values.model_dump()
+    if isinstance(values, str) and not storable(values):
+        raise UsageError(f"{name} holds a NUL byte or half a character (a lone surrogate)")
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            check_texts(str(key), name or "a name")
+            check_texts(value, name or str(key))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            check_texts(value, name)
+
+
+def _named(given: Any) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    if isinstance(given, BaseModel):
+        return {name: getattr(given, name) for name in given.model_fields_set}
+    if is_dataclass(given) and not isinstance(given, type):
+        return asdict(given)
+    raise UsageError(f'the input is an object of names and values, {{"prompt": "…"}}, not {type(given).__name__}')
+
+
+def _no_input(name: object, known: set[str]) -> str:
+    meant = near(str(name), known)
+    if not meant and name in RunContext.model_fields:
+        return f"{name} is no input: it goes into the context"
+    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(known))}"
+    return f"the input has no {str(name)[:60]!r}: {hint}"
+
+
+def _time(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"started_at is an ISO 8601 time, not {text[:40]!r}") from error
+    if moment.tzinfo is None:
+        raise UsageError(f"started_at needs a time zone: {text[:40]}+00:00")
+    return text
+
+
+_SERVERS: Final = frozenset({"thread_id", "run_id", "graph_id", "assistant_id", "user_id", "cron_id"})
+
+
+def _is_the_servers(name: str) -> bool:
+    """Whether LangGraph's server put it among what it calls configurable, which may come as a context."""
+    return name in _SERVERS or name.startswith(("__", "langgraph_", "checkpoint_"))
+
+
+@cache
+def _adapter(schema: Any) -> TypeAdapter[dict[str, Any]]:
+    return TypeAdapter(schema)

@@ -1,0 +1,87 @@
+"""What callers give, when it can be used: prompts, questions, and names of their own."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.qa.types import MAX_PICTURES, SearchBy
+
+MAX_PROMPT: Final = 32_000
+"""Characters: what the Images API takes."""
+
+MAX_QUESTION: Final = 4_000
+
+
+def checked_prompt(prompt: str) -> str:
+    """The prompt, when it can be drawn at all.
+
+    Raises:
+        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
+    """
+    if not prompt.strip():
+        raise UsageError("the prompt is empty: say what to draw")
+    if len(prompt) > MAX_PROMPT:
+        raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
+    return _stored(prompt, "the prompt")
+
+
+def checked_question(question: str) -> str:
+    """The question, when it can be asked at all.
+
+    Raises:
+        UsageError: empty, too long, or not text that can be stored (NUL bytes, lone surrogates).
+    """
+    if not re.search(r"\w", question):
+        raise UsageError("the question is empty: say what you want to know")
+    if len(question) > MAX_QUESTION:
+        raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
+    return _stored(question, "the question").strip()
+
+
+def checked_by(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
+    """What a library is searched with: by default with all that a question comes with.
+
+    Raises:
+        UsageError: too many pictures, or none to search with.
+    """
+    if len(pictures) > MAX_PICTURES:
+        raise UsageError(f"{len(pictures)} pictures are too many for one question: at most {MAX_PICTURES}")
+    if not pictures and by in ("image", "both"):
+        raise UsageError(f"to search by {by} a question needs a picture: --image FILE")
+    return by or ("both" if pictures else "words")
+
+
+def checked_id(run_id: str | None) -> str | None:
+    """A caller's own run id, when it can be one.
+
+    Raises:
+        UsageError: empty, too long, or with anything but letters, digits, - and _.
+    """
+    return _name(run_id, "a run id")
+
+
+def checked_thread(thread: str | None) -> str | None:
+    """A thread's id, when it can be one.
+
+    Raises:
+        UsageError: empty, too long, or with anything but letters, digits, - and _.
+    """
+    return _name(thread, "a thread's id")
+
+
+def storable(text: str) -> bool:
+    """Whether text can be stored: it holds no NUL byte, and no half of a character (a lone surrogate)."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _stored(text: str, what: str) -> str:
+    if not storable(text):
+        raise UsageError(f"{what} holds a NUL byte or half a character (a lone surrogate)")
+    return text
+
+
+def _name(given: str | None, what: str) -> str | None:
+    if given is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", given):
+        raise UsageError(f"{what} is 1 to 100 letters, digits, - and _; not {given[:60]!r}")
+    return given

@@ -1,0 +1,152 @@
+"""Letting a human choose references through the client, in the way of either protocol generation.
+
+Up to 2025-11-25 the server asks during the call (`elicitation/create`). From 2026-07-28 on it may not: the call ends
+with what it needs to know, and the client makes it again with the answer. Clients without elicitation get the numbered
+question as the result, and answer it with `continue_run`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, Field
+
+from imagerag.agent.errors import UsageError
+from imagerag.formatting.markdown import line, quoted
+from imagerag.formatting.numbers import cosine
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context
+    from mcp_types import InputRequiredResult
+
+    from imagerag.assistants.tool_result import ToolAnswer
+
+MODERN: Final = "2026-07-28"
+KEY: Final = "references"
+ASKED_AT_MOST: Final = 3
+SHOWN: Final = 32
+_NONE: Final = frozenset({"", "none", "no", "0", "[]"})
+
+
+class Choice(BaseModel):
+    """What the form asks for: text, because that is what every client can show."""
+
+    numbers: str = Field(
+        default="",
+        title="Numbers",
+        description="Numbers of the references to use, best first, with commas between them; 'none' takes none.",
+        max_length=200,
+    )
+
+
+def is_modern(ctx: "Context[Any, Any]") -> bool:
+    """Whether questions are part of results, as from 2026-07-28 on."""
+    from mcp_types.version import is_version_at_least
+
+    return ctx.protocol_version is not None and is_version_at_least(ctx.protocol_version, MODERN)
+
+
+def can_ask(ctx: "Context[Any, Any]") -> bool:
+    """Whether the client shows forms to its user. One that says only `elicitation: {}` does."""
+    told = ctx.client_capabilities
+    if told is None or told.elicitation is None:
+        return False
+    return told.elicitation.form is not None or told.elicitation.url is None
+
+
+def waits(answer: "ToolAnswer") -> bool:
+    """Whether a run waits for a choice."""
+    return answer.data.get("kind") == "run" and answer.data.get("status") == "interrupted"
+
+
+def picks_of(answer: "ToolAnswer", given: str) -> list[str]:
+    """The numbers that were chosen.
+
+    Raises:
+        UsageError: not numbers that were offered; says which there are.
+    """
+    offered = [str(reference["number"]) for reference in answer.data.get("offered", ())]
+    if given.strip().lower() in _NONE:
+        return []
+    picks = [str(int(pick)) for pick in re.findall(r"[0-9]{1,4}", given)]
+    wrong = re.sub(r"[0-9,;\s]|and", "", given) or any(pick not in offered for pick in picks)
+    if wrong or not picks:
+        raise UsageError(f"{line(given, 40)!r} are not numbers from 1 to {len(offered)}, with commas, or 'none'")
+    distinct, limit = list(dict.fromkeys(picks)), answer.data.get("choose_at_most")
+    if limit is not None and len(distinct) > limit:
+        raise UsageError(f"{len(distinct)} are too many: at most {limit} can be sent with the prompt")
+    return distinct
+
+
+def question(answer: "ToolAnswer", problem: str = "") -> str:
+    """The question for a human: numbered, with similarity, title and licence."""
+    offered: Sequence[Mapping[str, Any]] = answer.data.get("offered", ())
+    limit = answer.data.get("choose_at_most")
+    most = f", at most {limit} of them" if limit else ""
+    lines = [f"Which pictures from the library may be used{most}?", *map(_offer, offered[:SHOWN])]
+    return "\n".join([*([f"{problem}."] if problem else []), *lines])[:8_000]
+
+
+def _offer(reference: Mapping[str, Any]) -> str:
+    similarity = reference.get("similarity")
+    alike = f", similarity {cosine(similarity)}" if isinstance(similarity, int | float) else ""
+    title = reference.get("title") or reference.get("caption") or "untitled"
+    licence = quoted(reference["licence"], 40) if reference.get("licence") else "unknown"
+    what = f"{quoted(title, 60)} for {quoted(reference.get('concept', ''), 40)}"
+    return f"{reference['number']}. {what}{alike}, licence {licence}"
+
+
+async def ask_now(ctx: "Context[Any, Any]", answer: "ToolAnswer") -> list[str] | None:
+    """Ask during the call (up to 2025-11-25). None when the human did not say."""
+    from mcp.server.elicitation import AcceptedElicitation
+
+    problem = ""
+    for _ in range(ASKED_AT_MOST):
+        try:
+            said = await ctx.elicit(question(answer, problem), Choice)
+        except ValueError as error:  # accepted, but not with what the form asks for
+            problem = str(error)
+            continue
+        if not isinstance(said, AcceptedElicitation):
+            return None
+        try:
+            return picks_of(answer, said.data.numbers)
+        except UsageError as error:
+            problem = str(error)
+    return None
+
+
+def ask_later(answer: "ToolAnswer", problem: str = "") -> "InputRequiredResult":
+    """The question as a result (from 2026-07-28 on); its sealed state says which run it is about."""
+    from mcp.server.elicitation import render_elicitation_schema
+    from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult
+
+    form = ElicitRequestFormParams(
+        message=question(answer, problem), requested_schema=render_elicitation_schema(Choice)
+    )
+    return InputRequiredResult(
+        request_state=str(answer.data["run_id"]), input_requests={KEY: ElicitRequest(params=form)}
+    )
+
+
+def said_later(ctx: "Context[Any, Any]") -> str | None:
+    """What the human said to `ask_later`. None when they declined.
+
+    Raises:
+        UsageError: the client came back without an answer.
+    """
+    from mcp_types import ElicitResult
+
+    given = (ctx.input_responses or {}).get(KEY)
+    if not isinstance(given, ElicitResult):
+        raise UsageError("the call came back without the answer to its question")
+    if given.action != "accept":
+        return None
+    numbers = (given.content or {}).get("numbers", "")
+    return (
+        numbers
+        if isinstance(numbers, str)
+        else ",".join(map(str, numbers))
+        if isinstance(numbers, list)
+        else str(numbers)
+    )

@@ -1,0 +1,264 @@
+"""The tools of one server: each call becomes a run, or a question to one, and an answer in MCP's terms."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import BlobError, ImageRAGError, UnknownRunError, UsageError
+from imagerag.agent.types import Outcome
+from imagerag.assistants.service import ChatService
+from imagerag.assistants.tool_inputs import (
+    AskLibrary,
+    ContinueRun,
+    GenerateImage,
+    ListLibraries,
+    SearchReferences,
+    ViewImage,
+)
+from imagerag.assistants.tool_result import ToolAnswer
+from imagerag.formatting import labels
+from imagerag.mcp import elicitation
+from imagerag.mcp.job_schemas import Ask, Continue, Generate, Result, Start
+from imagerag.mcp.jobs import Job, Jobs, Work, unrecorded
+from imagerag.mcp.keepalive import alive, while_there
+from imagerag.mcp.responses import job_answer, reply, still_running
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context
+    from mcp_types import CallToolResult, InputRequiredResult
+
+    from imagerag.graphs.runs.events import RunEvent
+
+    Ctx = Context[Any, Any]
+    Reply = CallToolResult | InputRequiredResult
+
+BEAT_S: Final = 10.0
+"""Seconds between signs of life while one step takes long: many clients give up after 60 s of silence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Answers the calls of every client of one server.
+
+    Attributes:
+        service: what the tools do.
+        jobs: the runs of this server.
+        beat_s: seconds between signs of life.
+    """
+
+    service: ChatService
+    jobs: Jobs
+    beat_s: float = BEAT_S
+
+    async def generate_image(self, given: Generate, ctx: "Ctx") -> "Reply":
+        """Draw, and answer when the run has ended or waits for a choice that cannot be asked for here."""
+        if ctx.request_state is not None:
+            return await self._chosen(ctx.request_state, given.thumbnail, ctx)
+        job = self._begin(GenerateImage(**_without(given, "thumbnail")), ctx)
+        return await self._through(job, given.thumbnail, ctx)
+
+    async def continue_run(self, given: Continue, ctx: "Ctx") -> "Reply":
+        """Go on from a run, likewise."""
+        if ctx.request_state is not None:
+            return await self._chosen(ctx.request_state, given.thumbnail, ctx)
+        job = await self._go_on(ContinueRun(**_without(given, "thumbnail", "wait")), ctx)
+        if not given.wait:
+            return await reply(self.service, still_running(job))
+        return await self._through(job, given.thumbnail, ctx)
+
+    async def start_image(self, given: Start, ctx: "Ctx") -> "Reply":
+        """Begin a run and answer at once."""
+        job = self._begin(GenerateImage(**_without(given, "keep")), ctx, keep=given.keep)
+        return await reply(self.service, job_answer(job, self.jobs.lease_s))
+
+    async def run_status(self, given: Ask, ctx: "Ctx") -> "Reply":
+        """Where a run stands: by its job when it is this server's, else by its record."""
+        job = self.jobs.get(given.run_id)
+        if job is not None:
+            return await reply(self.service, job_answer(job, self.jobs.lease_s))
+        return await reply(self.service, job_answer(await self._recorded(given.run_id), self.jobs.lease_s))
+
+    async def run_result(self, given: Result, ctx: "Ctx") -> "Reply":
+        """What a run came to, after waiting a little."""
+        job = self.jobs.get(given.run_id)
+        if job is None:
+            return await reply(self.service, await self._recorded(given.run_id), thumbnail=given.thumbnail)
+        try:
+            async with asyncio.timeout(given.wait_s):
+                answer = await while_there(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))
+        except TimeoutError:
+            return await reply(self.service, still_running(job))
+        return await reply(self.service, answer, thumbnail=given.thumbnail)
+
+    async def cancel_run(self, given: Ask, ctx: "Ctx") -> "Reply":
+        """Stop a run, and say how it stands once its ending is written down."""
+        job = self.jobs.get(given.run_id)
+        if job is None or job.state == "ended":
+            return await reply(self.service, job_answer(job or await self._recorded(given.run_id), self.jobs.lease_s))
+        job.cancel("cancel_run was called")
+        await self.jobs.follow(job, _silent, beat_s=self.beat_s)
+        return await reply(self.service, job_answer(job, self.jobs.lease_s))
+
+    async def list_libraries(self, given: ListLibraries, ctx: "Ctx") -> "Reply":
+        """Say which libraries there are."""
+        return await self._looked_up(self.service.list_libraries(given), ctx)
+
+    async def search_references(self, given: SearchReferences, ctx: "Ctx") -> "Reply":
+        """Look into a library."""
+        return await self._looked_up(self.service.search_references(given), ctx)
+
+    async def ask_library(self, given: AskLibrary, ctx: "Ctx") -> "Reply":
+        """Answer from a library."""
+        return await self._looked_up(self.service.ask_library(given), ctx)
+
+    async def view_image(self, given: ViewImage, ctx: "Ctx") -> "Reply":
+        """Show a small copy of a picture."""
+        answer = await self.service.view_image(given)
+        return await reply(self.service, answer, thumbnail=True, side=given.max_side, library=given.library)
+
+    async def image(self, sha256: str) -> bytes:
+        """The bytes of a picture of a run or of any library here.
+
+        Raises:
+            BlobError: there is none.
+        """
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise BlobError(f"image://{sha256[:80]} names no picture: an id is 64 digits 0-9, a-f")
+        try:
+            return await self.service.image_bytes(sha256)
+        except ImageRAGError as missing:
+            for name in await self.service.rag.libraries():
+                try:
+                    return await self.service.image_bytes(sha256, name)
+                except ImageRAGError:  # not in that one, or its encoder is gone
+                    continue
+            raise BlobError(f"no picture image://{sha256} in any run or library here") from missing
+
+    def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
+        from imagerag.graphs.runs.runner import new_run_id
+
+        def work(job: Job) -> Awaitable[ToolAnswer]:
+            return self.service.generate_image(request, on_event=_teller(job), run_id=job.run_id)
+
+        return self.jobs.start(new_run_id(), self._ending(work), owner=_session(ctx), keep=keep)
+
+    async def _go_on(self, request: ContinueRun, ctx: "Ctx") -> Job:
+        """A job that answers, resumes or steers a run; the last in a new run."""
+        from imagerag.graphs.runs.runner import new_run_id
+
+        record = await self.service.rag.record(request.run_id)
+        if any(job.run_id == record.run_id for job in self.jobs.active):
+            raise UsageError(f"run {record.run_id} is under way: run_result waits for it")
+        fresh = record.status == "ended" and request.choose is None
+
+        def work(job: Job) -> Awaitable[ToolAnswer]:
+            given = job.run_id if fresh else None
+            return self.service.continue_run(request, on_event=_teller(job), run_id=given)
+
+        run_id = new_run_id() if fresh else record.run_id
+        return self.jobs.start(run_id, self._ending(work), owner=_session(ctx))
+
+    async def _through(self, job: Job, thumbnail: bool, ctx: "Ctx") -> "Reply":
+        """Follow a run to its end; where it waits for a choice, ask the human if the client can."""
+        heard = self._reporter(ctx)
+        while True:
+            answer = await while_there(ctx, self._to_the_end(job, heard))
+            if not (elicitation.waits(answer) and elicitation.can_ask(ctx)):
+                break
+            if elicitation.is_modern(ctx):
+                return elicitation.ask_later(answer)
+            asked = alive(elicitation.ask_now(ctx, answer), heard, "waiting for a choice", beat_s=self.beat_s)
+            picks = await while_there(ctx, asked)
+            if picks is None:
+                break
+            job = await self._go_on(ContinueRun(run_id=job.run_id, choose=tuple(picks)), ctx)
+        return await reply(self.service, answer, thumbnail=thumbnail)
+
+    async def _chosen(self, run_id: str, thumbnail: bool, ctx: "Ctx") -> "Reply":
+        """The second half of a call whose first half asked the human."""
+        answer = await self._recorded(run_id)
+        if not elicitation.waits(answer):  # answered meanwhile by other means, or this half was sent twice
+            return await reply(self.service, answer, thumbnail=thumbnail)
+        said = elicitation.said_later(ctx)
+        if said is None:
+            return await reply(self.service, answer, thumbnail=thumbnail)
+        try:
+            picks = elicitation.picks_of(answer, said)
+        except UsageError as error:
+            return elicitation.ask_later(answer, str(error))
+        job = await self._go_on(ContinueRun(run_id=run_id, choose=tuple(picks)), ctx)
+        return await self._through(job, thumbnail, ctx)
+
+    async def _to_the_end(self, job: Job, heard: Callable[[str], Awaitable[None]]) -> ToolAnswer:
+        """Follow a run that belongs to one call: it ends with the call."""
+        try:
+            return await self.jobs.follow(job, heard, beat_s=self.beat_s)
+        except asyncio.CancelledError:
+            job.cancel("the client cancelled the call or left")
+            raise
+
+    def _ending(self, work: Work) -> Work:
+        """The same work, but when it is cancelled it answers how the run stands."""
+
+        async def ended(job: Job) -> ToolAnswer:
+            try:
+                answer = await work(job)
+            except asyncio.CancelledError:
+                answer = await self.service.describe_run(job.run_id)
+                if answer.data.get("kind") != "run":
+                    answer = unrecorded(job.run_id, Outcome.CANCELLED, f"{job.why}; it had not begun")
+            return replace(answer, document=None)  # of any length, and for programs in this process
+
+        return ended
+
+    async def _recorded(self, run_id: str) -> ToolAnswer:
+        answer = await self.service.describe_run(run_id)
+        if answer.data.get("kind") == "error":
+            with suppress(UnknownRunError):
+                entry = await self.service.rag.wiring.runs.get(run_id)
+                if entry.outcome:
+                    return unrecorded(entry.run_id, entry.outcome, "it was stopped before its first step")
+        return answer
+
+    async def _looked_up(self, answer: Coroutine[Any, Any, ToolAnswer], ctx: "Ctx") -> "Reply":
+        """A question that makes no run."""
+        looked = alive(answer, self._reporter(ctx), "looking into the library", beat_s=self.beat_s)
+        return await reply(self.service, await while_there(ctx, looked))
+
+    def _reporter(self, ctx: "Ctx") -> Callable[[str], Awaitable[None]]:
+        """Tells the client what a run does. Each number is larger than the last, as the protocol wants it."""
+        count = 0
+
+        async def report(message: str) -> None:
+            nonlocal count
+            count += 1
+            await ctx.report_progress(count, None, message)
+
+        return report
+
+
+def _teller(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
+    async def tell(event: "RunEvent") -> None:
+        if event.kind == "step":
+            job.tell(labels.DONE.get(event.node, event.node))
+        elif event.kind == "started":
+            job.tell("drawing")
+
+    return tell
+
+
+async def _silent(_: str) -> None:
+    return None
+
+
+def _session(ctx: "Ctx") -> str | None:
+    """The session a call came in; None over stdio, and from 2026-07-28 on, where there are none."""
+    return (ctx.headers or {}).get("mcp-session-id")
+
+
+def _without(given: Any, *names: str) -> dict[str, Any]:
+    """What was given, but what only this door knows."""
+    kept: dict[str, Any] = given.model_dump(exclude=set(names))
+    return kept

@@ -1,0 +1,1 @@
+"""A run as a page, a sheet, or a difference from another run."""

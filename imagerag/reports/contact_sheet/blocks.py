@@ -1,0 +1,195 @@
+"""The parts of a contact sheet: an attempt with its checklist, a search with its candidates, the small print."""
+
+from collections.abc import Sequence
+
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt as attempt_name
+from imagerag.formatting.numbers import cosine, dollars, drawing, met, model_calls, seconds
+from imagerag.reports.contact_sheet.canvas import Pen, leading
+from imagerag.reports.contact_sheet.layout import (
+    ACCENT,
+    GREY,
+    HAIRLINE,
+    INK,
+    MUTED,
+    PAPER,
+    RUST,
+    TINT,
+    WHITE,
+    Document,
+    Gallery,
+    Page,
+)
+
+SHOWN = 8
+"""Candidates of one search that are shown."""
+BARS = 44
+"""The height of the tallest similarity bar."""
+
+
+class Parts(Page):
+    """Draws the parts of one run's sheet."""
+
+    def __init__(self, run: Document, gallery: Gallery, pen: Pen) -> None:
+        super().__init__(gallery, pen)
+        self.run = run
+        self.span = _span(run.get("searches") or [])
+
+    def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
+        """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
+        verdict = attempt.get("verdict")
+        drawn = "handed in" if attempt.get("origin") == "handed_in" else drawing(attempt["round"])
+        self.pen.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
+        y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {drawn}")
+        best = self.run.get("best_attempt") == attempt["index"]
+        if best:
+            self.pen.frame(x - 6, y - 6, side + 12, side + 12, ACCENT, PAPER, radius=14, line=2.5)
+        self.image(attempt["image"]["sha256"], x, y, side, radius=9)
+        if best:
+            self.pen.box(x + side - 70, y + side - 36, 60, 26, ACCENT, radius=13)
+            self.pen.text(x + side - 70, y + side - 32.5, "result", 13, WHITE, width=60, align="center", bold=True)
+        y = self._sent(attempt.get("references") or [], x, y + side + 18, side)
+        return self.checks(verdict, x, y, side) if checks else y
+
+    def checks(
+        self, verdict: Document | None, x: float, y: float, width: float, *, unmet_only: bool = False, size: float = 15
+    ) -> float:
+        """The judge's checklist, with its evidence where something is missing."""
+        checks = [c for c in (verdict or {}).get("checks") or [] if not (unmet_only and c["met"])]
+        if not checks:
+            return self.pen.text(x, y, _in_words(verdict), size, MUTED, width=width, lines=4)
+        disc, left = size + 3, x + size + 14
+        width -= left - x
+        for check in checks[:12]:
+            met = check["met"]
+            self.pen.icon(x, y + 1, disc, "tick" if met else "cross", WHITE, disc=ACCENT if met else RUST)
+            y = self.pen.text(left, y, check["requirement"]["text"], size, INK, width=width, lines=3)
+            if not met:
+                y = self.pen.text(left, y, check.get("evidence") or "", 12, MUTED, width=width, lines=2)
+            y += size / 2
+        if len(checks) > 12:
+            y = self.pen.text(left, y, f"and {len(checks) - 12} more", 13, MUTED)
+        return y
+
+    def _sent(self, references: Sequence[Document], x: float, y: float, width: float) -> float:
+        if not references:
+            return y
+        self.pen.text(x, y + 12, "drawn with", 13, MUTED)
+        x, width = x + 84, width - 84
+        room = int((width + 8) // 50)
+        shown = [(sent[kind], kind == "mask") for sent in references for kind in ("image", "mask") if sent.get(kind)]
+        for number, (image, mask) in enumerate(shown[:room]):
+            self.image(image["sha256"], x + 50 * number, y, 42, radius=6, mask=mask)
+        return y + 42 + 16
+
+    def searches(self, searches: Sequence[Document], x: float, y: float, width: float) -> float:
+        """What one round looked for and found."""
+        y = self.heading(x, y, "looked for in your pictures" if searches else "no new search")
+        if not searches:
+            return self.pen.text(x, y, "Nothing new was looked for in this round.", 15, MUTED, width=width, lines=2)
+        for number, search in enumerate(searches):
+            y += 14 if number else 0
+            # The card is as high as what it holds: measured first with a pen that has no page.
+            page, self.pen = self.pen, Pen()
+            high = self._search(search, x + 20, y + 16, width - 40) + 16 - y
+            self.pen = page
+            self.pen.frame(x, y, width, high, HAIRLINE, WHITE, radius=12, line=1)
+            self._search(search, x + 20, y + 16, width - 40)
+            y += high
+        return y
+
+    def _search(self, search: Document, x: float, y: float, width: float) -> float:
+        query, found = search["query"], search.get("candidates") or []
+        concept = "the whole prompt" if query.get("by") == "prompt" else query["concept"]["text"]
+        y = self.pen.text(x, y, concept, 15, INK, width=width, lines=2, bold=True)
+        if query["text"] != concept:
+            y = self.pen.text(x, y + 1, query["text"], 13, MUTED, width=width, lines=3)
+        y += 16
+        if not found:
+            return self.pen.text(x, y, "Nothing was found.", 14, RUST)
+        shown = found[:SHOWN]
+        self._bars(shown, search.get("threshold"), x, y, width)
+        y += BARS + 8
+        column, side = _columns(width)
+        for number, candidate in enumerate(shown):
+            self._candidate(candidate, x + number * column, y, side)
+        y += side + 6 + leading(11.5) * 3
+        if len(found) > SHOWN:
+            y = self.pen.text(x, y + 4, f"and {len(found) - SHOWN} more", 12, MUTED)
+        return y
+
+    def _bars(self, found: Sequence[Document], threshold: float | None, x: float, y: float, width: float) -> None:
+        low, high = self.span
+        column, side = _columns(width)
+        tall = [max(2.0, BARS * (candidate["similarity"] - low) / (high - low)) for candidate in found]
+        for number, candidate in enumerate(found):
+            color = ACCENT if candidate.get("decision") == "taken" else GREY
+            self.pen.box(x + number * column, y + BARS - tall[number], side, tall[number], color, radius=2)
+        if threshold is not None:
+            line = BARS * (threshold - low) / (high - low)
+            self.pen.rule(x, y + BARS - line, width, INK, dash=3, line=1)
+            # Above the line, and above the last two bars where they are higher than it.
+            top = max([line, *tall[SHOWN - 2 :]])
+            self.pen.text(
+                x, y + BARS - top - 17, f"threshold {cosine(threshold)}", 11.5, INK, width=width, align="right"
+            )
+
+    def _candidate(self, candidate: Document, x: float, y: float, side: float) -> None:
+        taken = candidate.get("decision") == "taken"
+        picture = self.gallery(candidate["image"]["sha256"])
+        if taken:
+            self.pen.frame(x - 3, y - 3, side + 6, side + 6, ACCENT, WHITE, radius=8, line=2)
+        self.pen.box(x, y, side, side, TINT, radius=6)
+        if picture is not None:
+            self.pen.picture(picture, x, y, side, side, radius=6, veil=None if taken else WHITE)
+        ink = ACCENT if taken else MUTED
+        number = cosine(candidate["similarity"])
+        y = self.pen.text(x - 4, y + side + 5, number, 11.5, ink, width=side + 8, align="center", bold=taken)
+        decision = labels.decision(candidate.get("decision")).name
+        self.pen.text(x - 2, y, decision, 10, ink, width=side + 4, lines=2, align="center")
+
+
+def _columns(width: float) -> tuple[float, float]:
+    """The distance between candidates and the side of their pictures."""
+    column = (width + 8) / SHOWN
+    return column, column - 8
+
+
+def _span(searches: Sequence[Document]) -> tuple[float, float]:
+    """The similarities that the bars reach from and to: the run's own, with room around them."""
+    values = [c["similarity"] for s in searches for c in s.get("candidates") or []]
+    values += [s["threshold"] for s in searches if s.get("threshold") is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = max(high - low, 0.02) * 0.25
+    return low - room, high + room
+
+
+def _score(verdict: Document | None) -> str:
+    checks = (verdict or {}).get("checks") or []
+    return met(sum(bool(c["met"]) for c in checks), len(checks)) if checks else ""
+
+
+def _in_words(verdict: Document | None) -> str:
+    if not verdict:
+        return "not judged"
+    told = labels.verdict(judged=verdict.get("status") != "abstained", aligned=verdict.get("aligned"))
+    if verdict.get("status") == "abstained" or verdict.get("aligned") is None:
+        return f"the judge gave {told}"
+    return str(verdict.get("reason") or told)
+
+
+def facts(run: Document) -> str:
+    """The small print: calls, time, cost, and whose pictures were used."""
+    calls, reused = run.get("calls") or {}, run.get("reused") or {}
+    roles = ", ".join(f"{count} × {role}" for role, count in calls.items())
+    told = [model_calls(sum(calls.values()), sum(reused.values())) + (f" ({roles})" if roles else "")]
+    if run.get("elapsed_s") is not None:
+        told.append(seconds(run["elapsed_s"]))
+    if "cost_usd" in run:
+        told.append(dollars(run["cost_usd"], run.get("assumed_usd", 0.0), run.get("unsettled_usd", 0.0)))
+    setup = run.get("setup") or {}
+    if setup.get("library"):
+        told.append(f"library {setup['library']}")
+    used = {r["image"]["sha256"]: r for a in run.get("attempts") or [] for r in a.get("references") or []}
+    thanks = [", ".join(filter(None, map(r.get, ("title", "author", "licence")))) for r in used.values()]
+    return " · ".join(told + [f"reference: {credit}" for credit in thanks if credit])

@@ -1,0 +1,68 @@
+"""The references a run offers, on one page: numbered as in its question, with title, similarity and licence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from PIL import Image
+
+from imagerag.formatting.numbers import cosine
+from imagerag.reports.contact_sheet.canvas import SCALE, Pen, measure
+from imagerag.reports.contact_sheet.layout import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
+
+MARGIN: Final = 32
+TILE: Final = 200
+GAP: Final = 20
+PER_ROW: Final = 4
+WORDS: Final = 62
+"""The height of the words under a picture."""
+
+
+def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
+    """Draw the page.
+
+    Args:
+        question: a waiting run's, as its record has it.
+        load: gives an image's bytes for its SHA-256; an image it cannot give is shown as an empty frame.
+    """
+    offered: Sequence[Mapping[str, Any]] = question.get("candidates") or []
+    across = max(1, min(len(offered), PER_ROW))
+    rows = -(-len(offered) // PER_ROW)
+    width = max(2 * MARGIN + across * TILE + (across - 1) * GAP, 420)
+    top = _heading(Pen(), question, len(offered), width)
+    height = top + rows * (TILE + WORDS + GAP) - GAP + MARGIN
+    page = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
+    pen, gallery = Pen(page), Gallery(load)
+    _heading(pen, question, len(offered), width)
+    for place, one in enumerate(offered):
+        x = MARGIN + place % PER_ROW * (TILE + GAP)
+        y = top + place // PER_ROW * (TILE + WORDS + GAP)
+        _tile(pen, x, y, one, gallery(str(one["id"])))
+    return page
+
+
+def _heading(pen: Pen, question: Mapping[str, Any], offered: int, width: float) -> float:
+    inner = width - 2 * MARGIN
+    y = pen.text(MARGIN, MARGIN - 6, str(question.get("prompt", "")), 17, INK, width=inner, lines=3, bold=True)
+    told = f"{offered} to choose from, at most {question.get('limit', 0)} of them"
+    return pen.text(MARGIN, y + 2, told, 12, MUTED, width=inner) + 14
+
+
+def _tile(pen: Pen, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
+    pen.frame(x, y, TILE, TILE, HAIRLINE, WHITE, radius=8, line=0.75)
+    if picture is not None:
+        pen.picture(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)
+    number = str(one["number"])
+    wide = max(26, measure(number, 15) + 14)
+    pen.box(x, y, wide, 26, ACCENT, radius=8)
+    pen.text(x, y + 3, number, 15, WHITE, width=wide, align="center", bold=True)
+    y = pen.text(x, y + TILE + 6, str(one["title"] or one["id"][:12]), 13, INK, width=TILE, bold=True)
+    y = pen.text(x, y, f"cosine {cosine(float(one['similarity']))}", 12, ACCENT, width=TILE)
+    pen.text(x, y, str(one["licence"] or "licence not known"), 12, MUTED, width=TILE)
+
+
+def _whole(picture: Image.Image) -> Image.Image:
+    """The picture on a square, uncut: one chooses by all of it."""
+    side = max(picture.size)
+    square = Image.new("RGB", (side, side), WHITE)
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return square

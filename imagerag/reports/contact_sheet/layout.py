@@ -1,0 +1,134 @@
+"""The page of a sheet: its colours, its pictures, and what every sheet has at its top and at its end."""
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any, Final
+
+from PIL import Image
+
+from imagerag.agent.errors import BlobError, UsageError
+from imagerag.agent.images.decoding import decode, opaque
+from imagerag.formatting.labels import ANSWERS, OUTCOMES, Tone, label, standing
+from imagerag.reports.contact_sheet.canvas import SCALE, Color, Icon, Pen, measure
+from imagerag.store.images.masks import shown_mask
+
+Document = Mapping[str, Any]
+"""A part of a record, as JSON gives it."""
+
+Load = Callable[[str], bytes]
+"""Gives an image's bytes for its SHA-256."""
+
+WIDTH: Final = 1200
+MARGIN: Final = 56
+INNER: Final = WIDTH - 2 * MARGIN
+
+PAPER: Color = (250, 249, 246)
+WHITE: Color = (255, 255, 255)
+TINT: Color = (240, 238, 233)
+HAIRLINE: Color = (224, 221, 213)
+GREY: Color = (197, 193, 184)
+MUTED: Color = (122, 118, 110)
+INK: Color = (28, 27, 25)
+ACCENT: Color = (15, 118, 105)
+AMBER: Color = (176, 118, 22)
+RUST: Color = (181, 71, 47)
+
+_TONES: Final[Mapping[Tone, tuple[Color, Icon]]] = {
+    "good": (ACCENT, "tick"),
+    "warn": (AMBER, "dash"),
+    "bad": (RUST, "cross"),
+    "calm": (MUTED, "dash"),
+}
+"""The colour and the sign of a pill."""
+
+
+class Gallery:
+    """The pictures of a sheet, each decoded once; None for one that cannot be had. Masks are light where a picture may
+    change."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._seen: dict[tuple[str, bool], Image.Image | None] = {}
+
+    def __call__(self, sha256: str, *, mask: bool = False) -> Image.Image | None:
+        if (sha256, mask) not in self._seen:
+            try:
+                picture = decode(self._load(sha256), side=WIDTH).image
+                self._seen[sha256, mask] = shown_mask(picture) if mask else opaque(picture)
+            except (BlobError, LookupError, OSError, UsageError):
+                self._seen[sha256, mask] = None
+        return self._seen[sha256, mask]
+
+
+def drawn(layout: Callable[[Pen], float]) -> Image.Image:
+    """A page as high as what `layout` draws: measured first, with a pen that has no page."""
+    page = Image.new("RGB", (WIDTH * SCALE, round(layout(Pen()) * SCALE)), PAPER)
+    layout(Pen(page))
+    return page
+
+
+def png(page: Image.Image) -> bytes:
+    """A page as the bytes of a file."""
+    out = BytesIO()
+    page.save(out, "PNG")
+    return out.getvalue()
+
+
+class Page:
+    """Draws what sheets have in common. Every method that gives a number gives the `y` at which its part ends."""
+
+    capitals = 11.0
+    """The size of small headings."""
+
+    def __init__(self, gallery: Gallery, pen: Pen) -> None:
+        self.gallery = gallery
+        self.pen = pen
+
+    def heading(self, x: float, y: float, text: str) -> float:
+        """A small heading in capitals."""
+        self.pen.text(x, y, text.upper(), self.capitals, MUTED, tracking=1.2)
+        return y + 24
+
+    def image(
+        self,
+        sha256: str,
+        x: float,
+        y: float,
+        side: float,
+        *,
+        radius: float,
+        veil: Color | None = None,
+        mask: bool = False,
+    ) -> None:
+        """A picture, or a mask, as a whole, inside a square."""
+        picture = self.gallery(sha256, mask=mask)
+        self.pen.box(x, y, side, side, TINT, radius=radius)
+        if picture is None:
+            self.pen.text(x, y + side / 2 - 8, "not available", 12, MUTED, width=side, align="center")
+            return
+        w, h = (max(2.0, edge * side / max(picture.size)) for edge in picture.size)
+        self.pen.picture(picture, x + (side - w) / 2, y + (side - h) / 2, w, h, radius=radius, veil=veil)
+
+    def top(
+        self, y: float, outcome: str | None, heading: str, asked: str, *, status: str = "running"
+    ) -> tuple[float, float]:
+        """What was asked, and on the right how it ended. Gives where that ends, and the room left of the badge."""
+        stands = (
+            label(ANSWERS, outcome) if outcome in ANSWERS and outcome not in OUTCOMES else standing(status, outcome)
+        )
+        color, icon = _TONES[stands.tone]
+        pill = measure(stands.name, 15) + 54
+        left = MARGIN + INNER - pill
+        self.pen.box(left, y + 26, pill, 34, color, radius=17)
+        self.pen.icon(left + 8, y + 33, 20, icon, color, disc=WHITE)
+        self.pen.text(left + 37, y + 32.5, stands.name, 15, WHITE, bold=True)
+        self.heading(MARGIN, y, heading)
+        room = INNER - pill - 48
+        return self.pen.text(MARGIN - 1, y + 22, asked, 30, INK, width=room, lines=3, bold=True), room
+
+    def footer(self, y: float, told: str) -> float:
+        """The small print."""
+        self.pen.rule(MARGIN, y, INNER, HAIRLINE)
+        name = measure("imagerag", 13) + 24
+        self.pen.text(MARGIN, y + 14, "imagerag", 13, INK, width=INNER, align="right", bold=True)
+        return self.pen.text(MARGIN, y + 14.5, told, 12.5, MUTED, width=INNER - name, lines=3)

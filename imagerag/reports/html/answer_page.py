@@ -1,0 +1,122 @@
+"""An answered question as one document: a self-contained HTML page, or Markdown.
+
+Both are pure functions of the record; where it was compared, what the model says with and without the library stands
+side by side.
+"""
+
+import re
+from typing import Final
+
+from imagerag.agent.qa.qa_record import AnswerRecord, RetrievedSource
+from imagerag.agent.types import ImageRef
+from imagerag.formatting.labels import ANSWERS, label
+from imagerag.reports.html import answer_text as words
+from imagerag.reports.html.image_gallery import Gallery, Load
+from imagerag.reports.html.markup import Html, join, tag
+from imagerag.reports.html.page import document, section
+
+
+def answer_page(record: AnswerRecord, load: Load) -> str:
+    """The page.
+
+    Args:
+        load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
+    """
+    gallery = Gallery(load)
+    calls = tag("ol", [tag("li", f"{call.order}. {words.asked(call)}") for call in record.asked])
+    notes = [tag("li", note) for note in (*record.notes, *([record.lookup] if record.lookup else []))]
+    body = (
+        _head(record, gallery),
+        section("Answer", _sides(record)),
+        section("Sources", _sources(record, gallery), lead=words.found(record)),
+        section("What was asked", calls if record.asked else None, lead="Each call in its order, and what it saw."),
+        section("Notes", tag("ul", notes) if notes else None),
+    )
+    return document(f"{record.question[:80]} · imagerag", join(*body))
+
+
+def _head(record: AnswerRecord, gallery: Gallery) -> Html:
+    stands = label(ANSWERS, record.outcome)
+    badge = tag("span", stands.name, class_=f"badge {stands.tone}")
+    own = [tag("li", gallery.small(image, "your picture")) for image in record.images]
+    facts = [tag("div", tag("dt", name), tag("dd", value)) for name, value in words.facts(record) if value]
+    return tag(
+        "header",
+        tag("p", tag("b", "imagerag"), " answer", badge, class_="brand"),
+        tag("h1", record.question, dir="auto"),
+        tag("div", tag("h4", "your picture" if len(own) == 1 else "your pictures"), tag("ul", own), class_="sent")
+        if own
+        else None,
+        tag("dl", facts, class_="facts"),
+        class_="top",
+    )
+
+
+def _sides(record: AnswerRecord) -> Html:
+    answered = tag("p", words.said(record), dir="auto")
+    if record.without_retrieval is None:
+        return answered
+    without = tag("p", words.said_without(record), dir="auto")
+    return tag(
+        "div",
+        tag("article", tag("h3", words.WITH), answered),
+        tag("article", tag("h3", words.WITHOUT), without),
+        class_="replies",
+    )
+
+
+def _sources(record: AnswerRecord, gallery: Gallery) -> Html | None:
+    cited = {one.number: one.supports for one in record.citations}
+    rows = [_source(one, cited, gallery) for one in record.retrieved if one.accepted]
+    return tag("ul", rows, class_="sources sent") if rows else None
+
+
+def _source(one: RetrievedSource, cited: dict[int, str], gallery: Gallery) -> Html:
+    image = ImageRef(sha256=one.id, media_type="image/*", width=42, height=42)  # shown at this size
+    name = one.title or one.id[:12]
+    told = " · ".join(filter(None, (words.closeness(one), words.why(one), one.author, one.licence)))
+    supports = cited.get(one.number or 0)
+    mark = f"[{one.number}] {name}" + (f", cited: {supports}" if supports else ", cited" if supports == "" else "")
+    return tag("li", gallery.small(image, name), tag("span", mark, tag("small", told)))
+
+
+def answer_markdown(record: AnswerRecord) -> str:
+    """The same as Markdown, without pictures; foreign text makes no markup."""
+    stands = label(ANSWERS, record.outcome)
+    lines = [f"# {_flat(record.question)}", "", f"**{stands.name}**: {stands.meaning}.", ""]
+    if record.images:
+        lines += [f"Asked with {', '.join(f'image://{image.sha256}' for image in record.images)}.", ""]
+    if record.without_retrieval is None:
+        lines += [_flat(words.said(record)), ""]
+    else:
+        both = _cell(words.said(record)), _cell(words.said_without(record))
+        lines += [f"| {words.WITH} | {words.WITHOUT} |", "|---|---|", f"| {both[0]} | {both[1]} |", ""]
+    cited = {one.number: one.supports for one in record.citations}
+    if sources := [one for one in record.retrieved if one.accepted]:
+        lines += [f"## Sources: {words.found(record)}", "", "| | picture | similarity | found | licence | supports |"]
+        lines += ["|---|---|---|---|---|---|", *(_row(one, cited) for one in sources), ""]
+    if record.asked:
+        lines += ["## What was asked", "", *(f"{call.order}. {_flat(words.asked(call))}" for call in record.asked), ""]
+    notes = [*record.notes, *([record.lookup] if record.lookup else [])]
+    lines += ["## Notes", "", *(f"- {_flat(note)}" for note in notes), ""] if notes else []
+    told = " · ".join(f"{name} {_flat(value)}" for name, value in words.facts(record) if value)
+    return "\n".join([*lines, told, ""])
+
+
+def _row(one: RetrievedSource, cited: dict[int, str]) -> str:
+    number = f"**[{one.number}]**" if one.number in cited else f"[{one.number}]"
+    cells = (one.title or one.id[:12], words.closeness(one), words.why(one), one.licence)
+    supports = cited.get(one.number or 0, "")
+    return f"| {number} | {' | '.join(map(_cell, cells))} | {_cell(supports)} |"
+
+
+_MARKS: Final = re.compile(r"([\\`*_{}<>#|~])|(\]\()")
+
+
+def _flat(text: str) -> str:
+    """Foreign text on one line, its marks inert."""
+    return _MARKS.sub(lambda found: "\\" + found[1] if found[1] else "]\\(", " ".join(text.split()))
+
+
+def _cell(text: str) -> str:
+    return _flat(text) or " "

@@ -1,0 +1,72 @@
+"""An answer's parts in words, the same for a page and for Markdown: sides, sources, calls, and what it cost."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from imagerag.agent.qa.qa_record import AnswerRecord, AskedCall, CitedSource, RetrievedSource
+from imagerag.formatting.labels import FOUND_BY
+from imagerag.formatting.numbers import cosine, counted, dollars, model_calls, seconds
+
+WITH: Final = "with the library"
+WITHOUT: Final = "without the library"
+
+
+def said(record: AnswerRecord) -> str:
+    """What was answered from the library, or why nothing was."""
+    return record.answer or record.reason or "nothing"
+
+
+def said_without(record: AnswerRecord) -> str:
+    """What the same model says without the library, or why it says nothing; empty where it was not asked."""
+    without = record.without_retrieval
+    if without is None:
+        return ""
+    return without.answer or (f"nothing: {without.reason}" if without.reason else "nothing")
+
+
+def closeness(one: CitedSource | RetrievedSource) -> str:
+    """How near a source is: to the question's picture where that found it, else to its words."""
+    near = one.similarity
+    if one.image_similarity is not None and (near is None or getattr(one, "by", "picture") == "picture"):
+        near = one.image_similarity
+    return "far" if near is None else cosine(near)
+
+
+def looked_at(record: AnswerRecord) -> str:
+    """How many pictures were looked at, and how many taken."""
+    accepted = sum(one.accepted for one in record.retrieved)
+    return f"{counted(len(record.retrieved), 'picture')} looked at, {accepted} accepted"
+
+
+def found(record: AnswerRecord) -> str:
+    """What was looked at, and what it had to reach."""
+    told = [looked_at(record)]
+    told += [f"threshold {cosine(record.threshold)}"] if record.threshold is not None else []
+    told += [f"between pictures {cosine(record.image_threshold)}"] if record.image_threshold is not None else []
+    return ", ".join(told)
+
+
+def why(one: RetrievedSource) -> str:
+    """How a source came to be looked at, and whether it was taken."""
+    return FOUND_BY[one.by] if one.accepted else "not similar enough"
+
+
+def asked(call: AskedCall) -> str:
+    """What one call was, what it was shown, and what came of it."""
+    shown = [counted(len(call.pictures), "picture of the question's own", "pictures of the question's own")]
+    shown = shown if call.pictures else []
+    shown += [f"sources {', '.join(map(str, call.sources))}"] if call.sources else []
+    came = "no answer" if not call.answered else "from the journal" if call.reused else seconds(call.elapsed_s)
+    side = WITH if call.retrieval else WITHOUT
+    return f"{side}: {call.backend}, shown {' and '.join(shown) or 'the question alone'}; {came}"
+
+
+def facts(record: AnswerRecord) -> Iterator[tuple[str, str]]:
+    """What is to be known about it, each under its name."""
+    yield "library", record.library or "none"
+    yield "answered by", record.answerer
+    yield "searched by", {"image": "picture", "both": "picture and words"}.get(record.by, "words")
+    yield "took", seconds(record.elapsed_s)
+    yield "cost", dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
+    yield "calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    yield "thread", record.thread_id

@@ -1,0 +1,126 @@
+"""Getting together what a report is made of, and writing it where it is wanted."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagerag.agent.errors import BlobError, UnknownRunError
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.threads import in_thread
+from imagerag.files.export import write_file
+from imagerag.store.output_dir_lock import only_writer
+
+if TYPE_CHECKING:
+    from imagerag.agent.qa.qa_record import AnswerRecord
+    from imagerag.client.qa import Asking
+    from imagerag.client.runs import Runs
+    from imagerag.store.run_index import RunEntry
+
+
+async def report_of(rag: "Runs", record: RunRecord) -> str:
+    """A run's report, as HTML."""
+    from imagerag.graphs.runs.history import steps
+    from imagerag.reports.html.page import report
+
+    pictures, history = await pictures_of(rag, record), await steps(rag.wiring, record.run_id)
+    parent = await parent_of(rag, record)
+    return await in_thread(report, record, history, pictures.__getitem__, parent=parent)
+
+
+async def parent_of(rag: "Runs", record: RunRecord) -> RunRecord | None:
+    """The run that a run comes from; None for one that comes from none, or from one that is not there any more."""
+    if record.continues is None:
+        return None
+    try:
+        return await rag.record(record.continues.run_id)
+    except UnknownRunError:
+        return None
+
+
+async def pictures_of(rag: "Runs", record: RunRecord) -> dict[str, bytes]:
+    """The run's own pictures, and the library's as thumbnails: no encoder has to be loaded for those."""
+    from imagerag.store.library.thumbnails import thumbnails
+
+    used = [ref for attempt in record.attempts for ref in attempt.references]
+    sent = [image.sha256 for ref in used for image in (ref.image, ref.mask) if image]
+    sent += [pin.image.sha256 for pin in record.pinned]
+    own = {*(attempt.image.sha256 for attempt in record.attempts), *sent}
+    found: dict[str, bytes] = {}
+    for sha256 in own:
+        with suppress(BlobError):
+            found[sha256] = await rag.image_bytes(sha256)
+    seen = {candidate.image.sha256 for search in record.searches for candidate in search.candidates}
+    if record.setup is not None and record.setup.library:
+        lacking = (seen | own) - found.keys()
+        found |= await asyncio.to_thread(thumbnails, rag.wiring.home, record.setup.library, lacking)
+    return found
+
+
+async def write_report(rag: "Runs", record: RunRecord, file: Path) -> None:
+    """Write a run's report to a file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    await write_file(file, (await report_of(rag, record)).encode())
+
+
+async def write_answer(rag: "Asking", record: "AnswerRecord", file: Path) -> None:
+    """Write an answer as one document: a page (.html), or Markdown (.md).
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from imagerag.reports.html.answer_page import answer_markdown, answer_page
+
+    if file.suffix.lower() == ".md":
+        await write_file(file, answer_markdown(record).encode())
+        return
+    pictures = await rag.answer_pictures(record)
+    await write_file(file, (await in_thread(answer_page, record, pictures.__getitem__)).encode())
+
+
+async def write_reports(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+    """Write a report of each of these runs, and an `index.html` over them that leads to each.
+
+    A run of which nothing was kept is in the index without a report.
+
+    Returns:
+        The index's file.
+
+    Raises:
+        UsageError: a file cannot be written, or somebody else writes the folder.
+    """
+    with only_writer(folder):
+        return await _written(rag, entries, folder)
+
+
+async def _written(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+    from imagerag.agent.errors import UnknownRunError
+    from imagerag.reports.html.index import Line, index
+
+    lines: list[Line] = []
+    for entry in entries:
+        try:
+            record = await rag.record(entry.run_id)
+        except UnknownRunError:
+            lines.append(Line(entry))
+            continue
+        await write_report(rag, record, folder / f"{entry.run_id}.html")
+        thumbnail = None
+        if record.image is not None:
+            with suppress(BlobError):
+                thumbnail = await rag.image_bytes(record.image.sha256)
+        lines.append(Line(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
+    page = folder / "index.html"
+    await write_file(page, index(lines).encode())
+    return page
+
+
+def _small(data: bytes | None) -> str | None:
+    """A picture as the index shows it; kept as text, so that a thousand runs fit in memory."""
+    from imagerag.reports.html.image_gallery import reduced
+
+    return reduced(data, 260) if data else None

@@ -1,0 +1,137 @@
+"""How two runs differ: a pure function of their records and their steps."""
+
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import Literal
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Attempt
+from imagerag.graphs.runs.history import Step
+from imagerag.reports.run_diff.input_diff import Facts, asked_for, differences
+from imagerag.reports.run_diff.models import Difference, Divergence, Place, Relation, RunDiff, Side
+from imagerag.reports.run_diff.step_facts import Done, done
+
+
+def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequence[Step] = ()) -> RunDiff:
+    """How two runs differ, first divergence first.
+
+    Args:
+        a: a run, wherever it stands.
+        b: another one; a replay of A, or nothing to do with it.
+        steps_a: A's history; without any, the runs are compared by what they were asked for and how they ended.
+        steps_b: B's.
+    """
+    divergences, shared = _divergences(done(steps_a, a.setup), done(steps_b, b.setup))
+    relation, descendant, since = _related(a, b)
+    return RunDiff(
+        a=_side(a),
+        b=_side(b),
+        relation=relation,
+        descendant=descendant,
+        since=since,
+        setup=tuple(differences(asked_for(a), asked_for(b))),
+        shared=shared,
+        divergences=tuple(divergences),
+        result=tuple(differences(_result(a), _result(b))),
+    )
+
+
+def _divergences(a: Sequence[Done], b: Sequence[Done]) -> tuple[list[Divergence], int]:
+    """The steps that differ, in order, and how many were alike before the first of them."""
+    found: list[Divergence] = []
+    shared = 0
+    for one, other in _paired(a, b):
+        divergence = _divergence(one, other)
+        if divergence is not None:
+            found.append(divergence)
+        elif not found:
+            shared += 1
+    return found, shared
+
+
+def _paired(a: Sequence[Done], b: Sequence[Done]) -> Iterator[tuple[Done | None, Done | None]]:
+    """Steps that belong beside each other: the same node in the same round. One that only one run did stands alone."""
+    mine, others = ([(step.round, step.node) for step in steps] for steps in (a, b))
+    for kind, i, to_i, j, to_j in SequenceMatcher(None, mine, others, autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield from zip(a[i:to_i], b[j:to_j], strict=True)
+        else:
+            yield from ((step, None) for step in a[i:to_i])
+            yield from ((None, step) for step in b[j:to_j])
+
+
+def _divergence(a: Done | None, b: Done | None) -> Divergence | None:
+    step = a or b
+    assert step is not None, "a pair holds a step"
+    asked: list[Difference] = []
+    answered: list[Difference] = []
+    if a and b:
+        answered = _telling(differences(a.answered, b.answered), ("words",))
+        if a.asked and b.asked and a.answered.get("standing") == b.answered.get("standing"):
+            # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
+            asked = _telling(differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
+        if not asked and not answered:
+            return None
+    return Divergence(
+        node=step.node,
+        round=step.round,
+        a=Place(step=a.index, told=a.told) if a else None,
+        b=Place(step=b.index, told=b.told) if b else None,
+        asked=tuple(asked),
+        asked_alike=bool(a and b and a.asked and not asked),
+        answered=tuple(answered),
+    )
+
+
+def _telling(listed: Iterator[Difference], dull: Sequence[str]) -> list[Difference]:
+    """Differences without the dull ones, which say nothing more where another can be read; the first of those else."""
+    found = list(listed)
+    readable = [difference for difference in found if difference.what not in dull]
+    return readable or sorted(found, key=lambda difference: dull.index(difference.what))[:1]
+
+
+def _result(record: RunRecord) -> Facts:
+    return {
+        "status": record.status,
+        "outcome": record.outcome.value if record.outcome else None,
+        "reason": record.reason,
+        "picture": record.image.sha256 if record.image else None,
+        "best attempt": record.best_attempt,
+        "score": _score(record),
+        "missing": record.unresolved,
+        "attempts": len(record.attempts),
+    }
+
+
+def _side(record: RunRecord) -> Side:
+    return Side(
+        run_id=record.run_id,
+        prompt=record.prompt,
+        status=record.status,
+        outcome=record.outcome,
+        reason=record.reason,
+        image=record.image.sha256 if record.image else None,
+        score=_score(record),
+        attempts=tuple(attempt.image.sha256 for attempt in record.attempts),
+        calls=sum(record.calls.values()),
+        reused=sum(record.reused.values()),
+        cost_usd=record.cost_usd,
+        elapsed_s=record.elapsed_s,
+    )
+
+
+def _score(record: RunRecord) -> float | None:
+    best: Attempt | None = record.attempts[record.best_attempt] if record.best_attempt is not None else None
+    return best.verdict.score if best and best.verdict else None
+
+
+def _related(a: RunRecord, b: RunRecord) -> tuple[Relation, Literal["a", "b"] | None, int | None]:
+    """What they are to each other, which of them is the younger, and from which step it was done again."""
+    if a.run_id == b.run_id:
+        return "same_run", None, None
+    younger: Literal["a", "b"] = "b" if b.continues and b.continues.run_id == a.run_id else "a"
+    record, older = (b, a) if younger == "b" else (a, b)
+    if record.continues is None or record.continues.run_id != older.run_id:
+        return "unrelated", None, None
+    step = record.continues.step
+    return ("continuation" if step is None else "replay"), younger, step

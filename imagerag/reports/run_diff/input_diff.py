@@ -1,0 +1,68 @@
+"""What runs were asked for, and in what two of them differ; who pays is no difference."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Lineage, Setup, UsedReference
+from imagerag.reports.run_diff.models import Difference
+
+Facts = dict[str, Any]
+
+
+def asked_for(record: RunRecord) -> Facts:
+    """What a run was asked for and made with, by name; what is empty is left out."""
+    first = record.attempts[0] if record.attempts else None
+    subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
+    asked: Facts = {
+        "prompt": record.prompt,
+        "picture to start from": first.image.sha256 if first and first.origin == "handed_in" else None,
+        "subjects": subjects,
+        "never to be used": list(record.excluded),
+        "always sent": [reference_name(pin) for pin in record.pinned],
+    }
+    if record.setup is not None:
+        asked |= made_with(record.setup)
+    return {name: value for name, value in asked.items() if value not in (None, [], {}, "")}
+
+
+def made_with(setup: Setup) -> Facts:
+    """A setup and its knobs by their names."""
+    made = setup.canonical().model_dump(mode="json")
+    return {**made.pop("knobs"), **made}
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+    """In what two sets of facts differ; of mappings, the parts that do."""
+    for name in dict.fromkeys((*a, *b)):
+        one, other = a.get(name), b.get(name)
+        if one == other:
+            continue
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            parts = {key: (one.get(key), other.get(key)) for key in dict.fromkeys((*one, *other))}
+            yield from (Difference(what=f"{name}: {key}", a=x, b=y) for key, (x, y) in parts.items() if x != y)
+        else:
+            yield Difference(what=name, a=one, b=other)
+
+
+def changed_since(parent: RunRecord, record: RunRecord) -> list[Difference]:
+    """What a run was asked for that the one it comes from was not."""
+    return list(differences(asked_for(parent), asked_for(record)))
+
+
+def lineage_of(lineage: Lineage) -> str:
+    """Where a run comes from, without the run's id."""
+    return "goes on from the end of" if lineage.step is None else f"done again from step {lineage.step} of"
+
+
+def reference_name(reference: UsedReference) -> str:
+    """What a reference is called: its title, or the start of its id; and what it stands for."""
+    name = reference.title or reference.image.sha256[:12]
+    return f"{name} for {reference.concept}" if reference.concept else name
+
+
+def seen_name(sha256: str, *records: RunRecord | None) -> str:
+    """A library picture by its title, where one of these runs has seen it."""
+    searches = (search for record in records if record for search in record.searches)
+    seen = (candidate for search in searches for candidate in search.candidates)
+    return next((c.title for c in seen if c.image.sha256 == sha256 and c.title), sha256[:12])

@@ -1,0 +1,210 @@
+"""What each step of a run was asked and what it answered, as facts that can be laid beside another run's."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imagerag.agent.outcomes import missing_words
+from imagerag.agent.state import upsert_searches
+from imagerag.agent.types import Attempt, Call, Candidate, Knobs, Search, Setup
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine
+from imagerag.graphs.runs.events import plain
+from imagerag.graphs.runs.history import Step
+from imagerag.reports.run_diff.input_diff import Facts, reference_name
+from imagerag.reports.run_diff.text import ENDS
+from imagerag.reports.step_text import told
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """One step as it is compared.
+
+    Attributes:
+        asked: what decided its answer, by name.
+        answered: what came of it, by name.
+    """
+
+    node: str
+    round: int
+    index: int
+    told: str
+    asked: Facts = field(default_factory=dict)
+    answered: Facts = field(default_factory=dict)
+
+
+def done(steps: Sequence[Step], setup: Setup | None) -> list[Done]:
+    """The steps that did the run's work: without the input, and without what was changed by hand, as forks do.
+
+    Args:
+        steps: a run's history.
+        setup: what it was made with, for a history that does not say.
+    """
+    found: list[Done] = []
+    for step, before in _with_states(steps, setup):
+        if step.node in ("input", "state", "update"):
+            continue
+        asked, answered = _facts(step, before)
+        place = _round(step, before)
+        found.append(
+            Done(node=step.node, round=place, index=step.index, told=told(step), asked=asked, answered=answered)
+        )
+    return found
+
+
+def _with_states(steps: Sequence[Step], setup: Setup | None) -> Iterator[tuple[Step, Values]]:
+    """Each step with the state it began from; searches side by side all see the same."""
+    values: dict[str, Any] = {"setup": setup}
+    coming: dict[str, Any] = dict(values)
+    superstep = None
+    for step in steps:
+        if step.superstep != superstep:
+            values, superstep = dict(coming), step.superstep
+        yield step, values
+        for name, change in step.changes.items():
+            both = name == "searches" and change.after is not None
+            coming[name] = upsert_searches(coming.get(name) or [], change.after) if both else change.after
+
+
+def _round(step: Step, before: Values) -> int:
+    attempts: list[Attempt] = before.get("attempts") or []
+    if not attempts or step.node in ENDS:
+        return 0
+    return attempts[-1].round + (step.node in COMING)
+
+
+COMING: Final = frozenset({"extract_concepts", "write_captions", "retrieve", "shortlist", "select", "regenerate"})
+"""Nodes that work for the round that is to come."""
+
+
+def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
+    """What a step was asked and what it answered; what is empty is left out."""
+    made = {name: change.after for name, change in step.changes.items()}
+    teller = _TELLERS.get(step.node, _other)
+    asked, answered = teller(before, made, step.calls) if step.status == "done" else ({}, {})
+    asked |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
+    asked |= {"request": [call.request for call in step.calls if call.request]}
+    answered |= {"words": [call.raw for call in step.calls if call.raw]}
+    answered |= {"error": step.error, "standing": None if step.status == "done" else step.status}
+    return _full(asked), _full(answered)
+
+
+def _full(facts: Facts) -> Facts:
+    return {name: plain(value) for name, value in facts.items() if value not in (None, "", [], {}, ())}
+
+
+def _drawn(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    attempts: list[Attempt] = made.get("attempts") or []
+    if not attempts:
+        return {}, {}
+    attempt, knobs = attempts[-1], _knobs(before)
+    asked = {
+        "prompt": attempt.prompt,
+        "references": [reference_name(reference) for reference in attempt.references],
+        "reference pictures": [reference.image.sha256 for reference in attempt.references],
+        "seed": attempt.variation.seed,
+        "size": str(knobs.size) if knobs.size else None,
+        "generator": attempt.generator,
+        "origin": attempt.origin,
+    }
+    return asked, {"picture": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
+
+
+def _judged(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    shown: list[Attempt] = before.get("attempts") or []
+    attempts: list[Attempt] = made.get("attempts") or []
+    asked: Facts = {
+        "prompt": before.get("prompt"),
+        "picture shown": shown[-1].image.sha256 if shown else None,
+        "checklist": [requirement.text for requirement in before.get("requirements") or []],
+        "judge": setup.judge if isinstance(setup := before.get("setup"), Setup) else None,
+        "judge mode": _knobs(before).judge_mode,
+    }
+    verdict = (attempts or shown)[-1].verdict if attempts or shown else None
+    if verdict is None:
+        return asked, {}
+    asked = asked if attempts else {}  # it brought its verdict along, and was not judged again
+    return asked, {
+        "verdict": labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned),
+        "score": verdict.score,
+        "met": [check.requirement.text for check in verdict.checks if check.met],
+        "missing": missing_words(verdict) if not verdict.aligned else [],
+        "why": verdict.reason,
+    }
+
+
+def _named(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    shown: list[Attempt] = before.get("attempts") or []
+    asked: Facts = {"picture shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
+    asked |= {"temperature": [c.variation.temperature for c in calls if c.variation.temperature is not None]}
+    return asked, {"concepts": [concept.text for concept in made.get("concepts") or []]}
+
+
+def _captioned(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    asked = {"concepts": [concept.text for concept in before.get("concepts") or []]}
+    return asked, {"captions": [query.text for query in made.get("queries") or []]}
+
+
+def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    known: list[Search] = before.get("searches") or []
+    found = [search for search in made.get("searches") or [] if search not in known]
+    knobs, setup = _knobs(before), before.get("setup")
+    asked = {
+        "searched with": [search.query.text for search in found],
+        "threshold": [limit for s in found for limit in s.thresholds.values()],
+        "hybrid": True if knobs.hybrid else None,
+        "library": setup.library if isinstance(setup, Setup) else None,
+        "reranker": setup.reranker if isinstance(setup, Setup) else None,
+        "filters": _full({"where": knobs.where, "tags": knobs.tags, "licences": knobs.licences}),
+    }
+    candidates = [candidate for search in found for candidate in search.candidates]
+    return asked, {
+        "found": [f"{candidate_name(c)} {cosine(c.similarity)}" for c in candidates],
+        "passed": [candidate_name(c) for c in candidates if c.decision != "below_threshold"],
+    }
+
+
+def _decided(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    known: list[Search] = before.get("searches") or []
+    fresh = [search for search in made.get("searches") or [] if search not in known]
+    passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
+    decisions = {candidate_name(c): labels.decision(c.decision).name for c in passed}
+    return {}, {"taken": [reference_name(r) for r in made.get("chosen") or []], "decisions": decisions}
+
+
+def _ended(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    ending = made.get("ending") or before.get("ending")
+    if ending is None:
+        return {}, {}
+    return {}, {"outcome": ending.outcome.value, "reason": ending.reason, "best attempt": made.get("best")}
+
+
+def _other(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+    """A node of someone's own: the channels it wrote."""
+    return {}, dict(made)
+
+
+_TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[Call]], tuple[Facts, Facts]]]] = {
+    "generate": _drawn,
+    "regenerate": _drawn,
+    "critique": _judged,
+    "extract_concepts": _named,
+    "write_captions": _captioned,
+    "retrieve": _searched,
+    "shortlist": _decided,
+    "select": _decided,
+    "finish": _ended,
+    "cancel": _ended,
+}
+
+
+def _knobs(values: Values) -> Knobs:
+    setup = values.get("setup")
+    return setup.knobs if isinstance(setup, Setup) else Knobs()
+
+
+def candidate_name(candidate: Candidate) -> str:
+    """What a library picture is called."""
+    return candidate.title or candidate.image.sha256[:12]

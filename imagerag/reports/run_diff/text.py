@@ -1,0 +1,122 @@
+"""How differences are put into words, for the terminal and for the page."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt, cosine, counted, drawing, percent
+from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, Side
+
+ENDS: Final = frozenset({"finish", "cancel"})
+"""Nodes that belong to no round."""
+
+_HASH: Final = re.compile(r"^[0-9a-f]{64}$")
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it; pictures and requests by the start of their hash."""
+    if value is None or value == "" or value == []:
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return cosine(value) if -1 <= value <= 1 else f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(shown, value))
+    text = str(value)
+    return text[:12] if _HASH.match(text) else text
+
+
+def pair(difference: Difference) -> tuple[str, str]:
+    """Both sides of a difference. Of two lists only what the other lacks, and how much they share."""
+    a, b = difference.a, difference.b
+    if difference.what in ("outcome", "status"):
+        table = labels.OUTCOMES if difference.what == "outcome" else labels.STATUSES
+        return labels.label(table, a).name or shown(a), labels.label(table, b).name or shown(b)
+    if difference.what == "best attempt":
+        return _attempt(a), _attempt(b)
+    if not (isinstance(a, list) and isinstance(b, list)):
+        return shown(a), shown(b)
+    shared = [item for item in a if item in b]
+    if len(shared) == len(a) == len(b):
+        return shown(a), f"{shown(b)} (another order)"
+    return _own(a, b, len(shared)), _own(b, a, len(shared))
+
+
+def _attempt(index: int | None) -> str:
+    return "nothing" if index is None else attempt(index)
+
+
+def _own(mine: Sequence[Any], other: Sequence[Any], shared: int) -> str:
+    own = [item for item in mine if item not in other]
+    if not shared:
+        return shown(own)
+    return f"{shown(own)}, and {shared} that both have" if own else f"only the {shared} that both have"
+
+
+def place(divergence: Divergence) -> str:
+    """Where runs part: the node, its round, and its step in either run."""
+    name = labels.node(divergence.node)
+    node = f"{divergence.node} ({name})" if name != divergence.node else name
+    if divergence.node in ENDS:
+        return node
+    return f"{node}, {drawing(divergence.round)}"
+
+
+def steps_of(divergence: Divergence) -> str:
+    """`step 7`, `step 7 of A, 8 of B`, `step 7 of A only`."""
+    a, b = divergence.a, divergence.b
+    if a and b:
+        return f"step {a.step}" if a.step == b.step else f"step {a.step} of A, {b.step} of B"
+    return f"step {a.step} of A only" if a else f"step {b.step} of B only" if b else ""
+
+
+def lone(divergence: Divergence) -> str:
+    """What the only run that did a step did in it."""
+    own = divergence.a or divergence.b
+    return own.told if own else ""
+
+
+def related(found: RunDiff) -> str:
+    """What the runs are to each other."""
+    if found.relation == "same_run":
+        return "A and B are one run."
+    if found.relation == "unrelated":
+        return "Neither comes from the other."
+    younger, older = ("B", "A") if found.descendant == "b" else ("A", "B")
+    if found.relation == "continuation":
+        return f"{younger} goes on from where {older} ended."
+    return f"{younger} is a replay of {older}, done again from step {found.since}."
+
+
+def verdict_of(found: RunDiff) -> str:
+    """Whether they are the same, in a sentence."""
+    if found.same:
+        return f"They are the same: {counted(found.shared, 'step')} alike, and the same end."
+    if found.first is None and not found.setup:
+        return "They did the same, and ended differently." if found.shared else "They ended differently."
+    if found.first is None:
+        return "They were asked for different things, and did the same."
+    alike = f"{counted(found.shared, 'step')} alike, then" if found.shared else "From the first step on,"
+    return f"{alike} they part at {place(found.first)}."
+
+
+def standing(side: Side) -> str:
+    """How a run stands."""
+    return labels.standing(side.status, side.outcome).name
+
+
+def ended(found: RunDiff) -> str:
+    """How both ended, in a sentence."""
+    if not found.result:
+        return f"No: {_end(found.a)}, with the same picture." if found.a.image else f"No: {_end(found.a)}."
+    a, b = _end(found.a), _end(found.b)
+    return f"A: {a}. B: {b}." if a != b else f"Both: {a}. See below in what they differ."
+
+
+def _end(side: Side) -> str:
+    score = "" if side.score is None else f", {percent(side.score)} of the checklist met"
+    return standing(side) + score

@@ -1,0 +1,206 @@
+"""What the parts of a run are called, and what each step did, in words. Used by the report and by `imagerag show`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.outcomes import missing_words
+from imagerag.agent.retrieval.escalation import how_asked
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import Attempt, Call, Candidate, Search, Verdict
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import attempt as attempt_name
+from imagerag.formatting.numbers import cosine, counted, met, threshold_words
+
+if TYPE_CHECKING:
+    from imagerag.graphs.runs.history import Change, Step
+
+    Changes = Mapping[str, Change]
+
+
+def outcome_of(record: RunRecord) -> tuple[str, str]:
+    """How a run stands in a few words, and the tone."""
+    stands = labels.standing(record.status, record.outcome)
+    return stands.name, stands.tone
+
+
+def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
+    """What was decided about a candidate, and why."""
+    word, why, _ = labels.decision(candidate.decision)
+    if candidate.decision == "below_threshold" and threshold is not None:
+        why = f"{cosine(threshold - candidate.similarity)} below the threshold"
+    return word, why
+
+
+def passed(candidate: Candidate) -> bool:
+    """Whether a candidate reached the threshold; one about which nothing else was decided yet did."""
+    return candidate.decision != "below_threshold"
+
+
+def score_of(verdict: Verdict | None) -> str:
+    """`2 of 3 met`, or what there is instead of a score."""
+    if verdict is None:
+        return "not judged"
+    if verdict.status == "judged" and verdict.checks:
+        return met(sum(check.met for check in verdict.checks), len(verdict.checks))
+    return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
+
+
+def lever_of(calls: Sequence[Call]) -> str:
+    """What a step's calls turned to get another answer: the temperature, or seed and wording; and which try it was."""
+    parts = []
+    for call in calls:
+        varied = call.variation
+        if varied.lever == "temperature" and varied.temperature is not None:
+            parts.append(f"temperature {varied.temperature:.2f}")
+        elif varied.lever == "seed_and_wording":
+            parts.append(f"seed {varied.seed}" if varied.seed is not None else f"wording {varied.wording + 1}")
+    return ", ".join(dict.fromkeys(parts))
+
+
+def try_of(step: "Step") -> int:
+    """Which try of its node a step's last call was, from 1; 0 for a step without a call."""
+    return step.calls[-1].variation.attempt + 1 if step.calls else 0
+
+
+def told(step: "Step") -> str:
+    """What a step did, on one line."""
+    if step.status == "pending":
+        return "not finished: here the run stands"
+    if step.status == "waiting":
+        return "waits for you to choose"
+    if step.status == "failed":
+        ending = step.changes.get("ending")
+        return ending.after.reason if ending and ending.after else step.error or "failed"
+    teller = _TOLD.get(step.node)
+    words = (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
+    return ": ".join(filter(None, (how_asked(step.calls), words)))
+
+
+NAMED_NOTHING: Final = "the judge could name nothing"
+NOTHING_NEW: Final = "nothing that was not searched with before"
+
+_NOTHING: Final = {
+    "write_captions": NOTHING_NEW,
+    "extract_concepts": NAMED_NOTHING,
+    "critique": "the judge's answer changed nothing",
+    "finish": "the run had its ending already",
+}
+
+
+def _drawn(changes: "Changes") -> str:
+    attempt = _newest(changes)
+    return attempt_title(attempt) if attempt else ""
+
+
+def attempt_title(attempt: Attempt) -> str:
+    """Which attempt it is, and how it came to be."""
+    if attempt.origin == "handed_in":
+        return f"{attempt_name(attempt.index)}, the picture that was handed in"
+    if not attempt.references:
+        return f"{attempt_name(attempt.index)}, drawn from the prompt alone"
+    return f"{attempt_name(attempt.index)}, drawn with {counted(len(attempt.references), 'reference')}"
+
+
+def _judged(changes: "Changes") -> str:
+    attempt = _newest(changes)
+    if attempt is None:
+        return ""
+    missing = missing_words(attempt.verdict) if attempt.verdict and not attempt.verdict.aligned else []
+    return score_of(attempt.verdict) + (f"; missing: {'; '.join(missing)}" if missing else "")
+
+
+def _newest(changes: "Changes") -> Attempt | None:
+    attempts: list[Attempt] = changes["attempts"].after if "attempts" in changes else []
+    return attempts[-1] if attempts else None
+
+
+def _found(changes: "Changes") -> str:
+    return "; ".join(_search(search) for search in new_searches(changes))
+
+
+def _search(search: Search) -> str:
+    through = sum(map(passed, search.candidates))
+    at = threshold_words(search.thresholds, off="no threshold")
+    for_what = "the prompt" if search.query.by == "prompt" else search.query.concept.text
+    return f"{for_what}: {counted(len(search.candidates), 'candidate')}, {through} passed ({at})"
+
+
+def _decided(changes: "Changes") -> str:
+    chosen = changes["chosen"].after if "chosen" in changes else []
+    if chosen:
+        return "took " + ", ".join(
+            f"{ref.title or ref.image.sha256[:12]} ({cosine(ref.similarity or 0)})" for ref in chosen
+        )
+    offered = sum(c.decision == "offered" for search in new_searches(changes) for c in search.candidates)
+    return f"{offered} to choose from" if offered else "nothing that was found is used"
+
+
+def new_searches(changes: "Changes") -> list[Search]:
+    """The searches that a step added or decided."""
+    if "searches" not in changes:
+        return []
+    known = changes["searches"].before or []
+    return [search for search in changes["searches"].after or [] if search not in known]
+
+
+_TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
+    "input": lambda changes: changes["prompt"].after if "prompt" in changes else "",
+    "generate": _drawn,
+    "regenerate": _drawn,
+    "critique": _judged,
+    "extract_concepts": lambda changes: "; ".join(concept.text for concept in _after(changes, "concepts")),
+    "write_captions": lambda changes: "; ".join(f"“{query.text}”" for query in _after(changes, "queries")),
+    "retrieve": _found,
+    "shortlist": _decided,
+    "select": _decided,
+    "finish": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
+    "cancel": lambda changes: changes["ending"].after.reason if "ending" in changes else "",
+    "update": lambda changes: _by_hand(changes) or "nothing: what follows is done again as it was",
+}
+
+
+def _by_hand(changes: "Changes") -> str:
+    """What a fork changed, beside where it comes from and who pays."""
+    from imagerag.reports.run_diff.input_diff import made_with
+
+    parts = []
+    for name in changes:
+        before, after = changes[name].before, changes[name].after
+        if name == "setup" and before is not None and after is not None:
+            old, new = made_with(before), made_with(after)
+            parts += [f"{what} {old.get(what)} → {new.get(what)}" for what in new if old.get(what) != new.get(what)]
+        elif name == "prompt":
+            parts.append(f"prompt “{after}”")
+        elif name not in ("started_at", "continues", "requirements"):
+            parts.append("references" if name == "chosen" else name)
+    return ", ".join(parts)
+
+
+def _after(changes: "Changes", name: str) -> Sequence[Any]:
+    return (changes[name].after or []) if name in changes else []
+
+
+def score_in(step: "Step") -> str:
+    """The score that a step gave, as `2/3`; empty for a step that judged nothing."""
+    attempt = _newest(step.changes) if step.node == "critique" else None
+    if attempt is None or attempt.verdict is None:
+        return ""
+    verdict = attempt.verdict
+    if verdict.checks:
+        return f"{sum(check.met for check in verdict.checks)}/{len(verdict.checks)}"
+    return {True: "yes", False: "no"}.get(bool(verdict.aligned), "") if verdict.aligned is not None else "none"
+
+
+def missing_of(step: "Step") -> str:
+    """What a critique found missing."""
+    attempt = _newest(step.changes) if step.node == "critique" else None
+    verdict = attempt.verdict if attempt else None
+    return "; ".join(missing_words(verdict)) if verdict and not verdict.aligned else ""
+
+
+def passed_of(step: "Step") -> str:
+    """How many candidates a search had, and how many passed, as `1 of 8`."""
+    if step.node != "retrieve":
+        return ""
+    candidates = [c for search in new_searches(step.changes) for c in search.candidates]
+    return f"{sum(map(passed, candidates))} of {len(candidates)}"

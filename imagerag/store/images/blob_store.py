@@ -1,0 +1,135 @@
+"""Image bytes in files named by their content."""
+
+import asyncio
+import os
+import uuid
+from hashlib import sha256
+from pathlib import Path
+
+from imagerag.agent.errors import BlobError
+from imagerag.agent.images.decoding import for_models
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import ImageRef
+from imagerag.store.images.image_info import inspect
+from imagerag.store.storage_errors import storage_error, storage_errors
+
+
+class FileBlobStore:
+    """Keeps image bytes once, as `ab/cdef…` under a folder.
+
+    Safe with any number of processes: a file appears whole or not at all, and two writers of one hash write the same
+    bytes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, sha256: str) -> Path:
+        """Where the bytes of that hash are, or would be.
+
+        Raises:
+            BlobError: not 64 lower-case hexadecimal digits, so it names no blob (and no other file either).
+        """
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise BlobError(f"{sha256!r} is not a SHA-256; a blob is named by 64 lower-case hexadecimal digits")
+        return self.root / sha256[:2] / sha256[2:]
+
+    async def keep(self, data: bytes) -> str:
+        """Keep bytes that are no image we can read, and say where."""
+        path = self.path(sha256(data).hexdigest())
+        await asyncio.to_thread(self._write, path, data)
+        return str(path)
+
+    async def put(self, data: bytes) -> ImageRef:
+        """Keep `data` and say what it is. Putting the same bytes again writes nothing, unless the file was damaged.
+
+        Raises:
+            UsageError: not an image we can read, or a gigantic one.
+            StorageError: the disk is full, or cannot be written.
+        """
+        image = await in_thread(inspect, data)
+        await asyncio.to_thread(self._put, image, data)
+        return image
+
+    async def get(self, sha256: str) -> bytes:
+        """The bytes, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged; names the hash and the path.
+        """
+        return await asyncio.to_thread(self._get, sha256)
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        return await in_thread(for_models, await self.get(sha256))
+
+    def _put(self, image: ImageRef, data: bytes) -> None:
+        path = self.path(image.sha256)
+        if not (path.is_file() and _holds(path, data)):
+            self._write(path, data)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with storage_errors(path, "cannot write"):
+            write_atomically(path, data)
+
+    def _get(self, digest: str) -> bytes:
+        path = self.path(digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise BlobError(f"the image {digest} is missing: there is no file {path}") from None
+        except OSError as error:
+            told = storage_error(error, path, f"the image {digest} cannot be read:")
+            raise told or BlobError(f"the image {digest} cannot be read: {path}: {error.strerror}") from error
+        verify(data, digest, where=str(path))
+        return data
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:  # a part of the disk that cannot be read is written anew
+        return False
+
+
+def verify(data: bytes, digest: str, *, where: str) -> None:
+    """Check bytes against the SHA-256 they are kept under.
+
+    Raises:
+        BlobError: they differ; names the hash and where the bytes came from.
+    """
+    found = sha256(data).hexdigest()
+    if found != digest:
+        raise BlobError(f"the image {digest} is damaged: the bytes in {where} have the SHA-256 {found}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is there whole or not at all, whenever the process or the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not mkstemp: its files are for their owner alone, while a picture is as readable as the user's umask says.
+    fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
+    try:
+        with fresh.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut; a no-op where folders cannot be opened (Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

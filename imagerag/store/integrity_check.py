@@ -1,0 +1,223 @@
+"""Every file of a home, opened and checked: SQLite files, images, libraries, room and permission to write."""
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, LibraryVersionError, StorageError
+from imagerag.store.data_dir import Home
+from imagerag.store.disk_space import check_writable
+from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
+from imagerag.store.library.metadata import content_of, passport_of, stale
+from imagerag.store.sqlite.connection import connect
+from imagerag.store.storage_errors import storage_error, storage_errors
+
+Kind = Literal["home", "sqlite", "image", "library", "index"]
+
+TABLES: Final = {
+    "runs.sqlite": ("checkpoints", "writes"),
+    "questions.sqlite": ("checkpoints", "writes"),
+    "store.sqlite": ("store",),
+    "run_list.sqlite": ("runs",),
+    "usage.sqlite": ("spending",),
+}
+"""What each SQLite file of a home must hold."""
+
+ROWS: Final = 64
+"""Rows of a library that are read at once: their images are read as well."""
+
+
+class Finding(BaseModel):
+    """Something about a home that is not as it should be.
+
+    Attributes:
+        kind: what it is about; "index" is the search index of a library whose images are in order.
+        path: the file, or the folder of a library.
+        problem: what is wrong with it.
+        damaged: whether the file itself is damaged; else the machine, or its age, keeps it from being used.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Kind
+    path: str
+    problem: str
+    damaged: bool = True
+
+
+def findings(home: Home) -> Iterator[Finding]:
+    """Everything that is wrong with the files of a home; nothing is changed. Reads every byte of it."""
+    if not home.root.exists():
+        return
+    try:
+        check_writable(home.root)
+    except StorageError as error:
+        yield Finding(kind="home", path=str(home.root), problem=str(error), damaged=False)
+    for path in sqlite_files(home):
+        yield from _told("sqlite", path, lambda path=path: check_sqlite(path))  # type: ignore[misc]
+    for path in blob_files(home):
+        yield from _told("image", path, lambda path=path: check_blob(home, path))  # type: ignore[misc]
+    yield from _of_libraries(home)
+
+
+def sqlite_files(home: Home) -> list[Path]:
+    """The SQLite files that there are."""
+    known = (home.checkpoints, home.conversations, home.store, home.run_list, home.usage)
+    return [path for path in known if path.exists()]
+
+
+def blob_files(home: Home) -> Iterator[Path]:
+    """Every file among the images."""
+    if home.blobs.is_dir():
+        yield from sorted(path for path in home.blobs.glob("*/*") if not path.name.startswith(".tmp-"))
+
+
+def check_sqlite(path: Path) -> None:
+    """Read every page of a SQLite file, and compare its indexes with its tables.
+
+    Raises:
+        DamagedFileError, StorageError: it cannot be read.
+        ValueError: it can, and is not in order.
+    """
+    if not path.stat().st_size:
+        raise ValueError("it is empty")
+    with storage_errors(path, "cannot read"), closing(connect(path, timeout=5.0)) as connection:
+        told = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+        if told != ["ok"]:
+            raise ValueError("; ".join(" ".join(str(line).split()) for line in told))
+        there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if lacking := [name for name in TABLES[path.name] if name not in there]:
+        raise ValueError(f"it has no table {', '.join(lacking)}")
+
+
+def check_blob(home: Home, path: Path) -> None:
+    """Compare an image's bytes with its name.
+
+    Raises:
+        StorageError: it cannot be read.
+        ValueError: they are not the bytes it is named for.
+    """
+    named = path.parent.name + path.name
+    with storage_errors(path, "cannot read"):
+        if not path.is_file():
+            raise ValueError("it is no file")
+        found = sha256(path.read_bytes()).hexdigest()
+    if found != named:
+        raise ValueError(f"its bytes have the SHA-256 {found[:16]}…, not the one it is named for")
+
+
+def check_library(home: Home, name: str) -> None:
+    """Read every row of a library, images too, and compare each with its SHA-256.
+
+    Raises:
+        LibraryDamagedError, LibraryVersionError, StorageError: it cannot be read.
+        ValueError: an image in it is not the one it is listed as.
+    """
+    table = open_table(home, name)
+    passport_of(table, name)
+    try:
+        content_of(table)
+        for batch in table.search().to_batches(ROWS):
+            _check_rows(batch)
+    except ValueError as error:
+        if isinstance(error, _DiffersError):
+            raise
+        raise damaged(name, error, folder_of(home, name)) from error
+    except LANCE_ERRORS as error:
+        raise damaged(name, error, folder_of(home, name)) from error
+
+
+def check_indexes(home: Home, name: str) -> None:
+    """Ask the search indexes of a library something.
+
+    Raises:
+        LibraryDamagedError: one of them cannot be read; the images may be in order all the same.
+    """
+    from lancedb.query import MatchQuery
+
+    table = open_table(home, name)
+    try:
+        for index in table.list_indices():
+            table.index_stats(index.name)
+            if index.index_type == "FTS":
+                for column in index.columns:
+                    table.search(MatchQuery("a", column), query_type="fts").select(["id", "_score"]).limit(1).to_arrow()
+            elif index.columns == ["id"]:
+                table.search().where("id = 'x'").select(["id"]).limit(1).to_arrow()
+            else:
+                vector = [1.0] + [0.0] * (table.schema.field("vector").type.list_size - 1)
+                table.search(vector, vector_column_name="vector").select(["id"]).limit(1).to_arrow()
+    except LANCE_ERRORS as error:
+        raise damaged(name, error, folder_of(home, name)) from error
+
+
+def is_stale(home: Home, name: str) -> bool:
+    """Whether a library's threshold was measured on something else than what it holds; an empty one has none."""
+    table = open_table(home, name)
+    return bool(table.count_rows()) and stale(passport_of(table, name), content_of(table))
+
+
+class _DiffersError(ValueError):
+    """An image is not the one it is listed as."""
+
+
+def _check_rows(batch: Any) -> None:
+    for record in batch.select(["id", "image"]).to_pylist():
+        if sha256(record["image"] or b"").hexdigest() != record["id"]:
+            raise _DiffersError(f"the image {record['id']} is damaged: its bytes have another SHA-256")
+
+
+def _of_libraries(home: Home) -> Iterator[Finding]:
+    try:
+        names = list_libraries(home)
+    except ImageRAGError as error:
+        yield Finding(kind="home", path=str(home.libraries), problem=str(error), damaged=False)
+        return
+    for name in names:
+        folder, whole = folder_of(home, name), True
+        for found in _told("library", folder, lambda name=name: check_library(home, name)):  # type: ignore[misc]
+            whole = False
+            yield found
+        if whole:
+            yield from _told("index", folder, lambda name=name: check_indexes(home, name))  # type: ignore[misc]
+
+
+def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[Finding]:
+    try:
+        check()
+    except (StorageError, LibraryVersionError) as error:
+        yield Finding(kind=kind, path=str(path), problem=str(error), damaged=False)
+    except LibraryDamagedError as error:
+        yield Finding(kind=kind, path=str(path), problem=_cause(error))
+    except (ImageRAGError, ValueError, sqlite3.Error) as error:
+        locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+        yield Finding(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)
+    except OSError as error:
+        told = storage_error(error, path, "cannot read")
+        yield Finding(kind=kind, path=str(path), problem=str(told or error), damaged=False)
+
+
+def _cause(error: Exception) -> str:
+    return str(error.__cause__ or error)
+
+
+def set_aside(home: Home, path: Path) -> Path:
+    """Move a file or folder out of the way, with what SQLite keeps beside it; nothing is ever deleted.
+
+    Raises:
+        StorageError: it cannot be moved.
+    """
+    from imagerag.store.sqlite.connection import beside
+
+    folder = home.root / "set-aside" / uuid.uuid4().hex[:8]
+    with storage_errors(folder, "cannot write into"):
+        folder.mkdir(parents=True)
+        for each in (path, *beside(path)):
+            if each.exists():
+                each.rename(folder / each.name)
+    return folder / path.name

@@ -1,0 +1,1 @@
+"""The LanceDB reference library: schema, search, ingest, calibrated thresholds."""

@@ -1,0 +1,180 @@
+"""Where libraries live: the LanceDB database of a home, its tables, and what goes wrong with them."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from imagerag.agent.errors import (
+    LibraryDamagedError,
+    LibraryError,
+    LibraryVersionError,
+    StorageError,
+    UnknownLibraryError,
+    UsageError,
+)
+from imagerag.formatting.messages import unknown as unknown_name
+from imagerag.store.data_dir import Home
+from imagerag.store.library.lancedb_import import import_lancedb
+from imagerag.store.run_lock import waited_for
+from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
+
+T = TypeVar("T")
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+LANCE_ERRORS = (OSError, RuntimeError, ValueError)
+"""What lancedb raises."""
+
+GONE: Final = 3
+"""How often a file that is not there is looked for again."""
+
+_CONFLICT: Final = ("conflict", "incompatible transaction", "concurrent")
+_CROSSED: Final = (*_CONFLICT, "not found", "no such file", "os error 2)")
+_NEWER: Final = ("please upgrade", "newer version", "unsupported feature flag", "cannot be read by this version")
+
+
+def list_libraries(home: Home) -> list[str]:
+    """The names of the libraries there are, sorted."""
+    with storage_errors(home.libraries, "cannot read"):
+        if not home.libraries.exists():
+            return []
+        if not home.libraries.is_dir():
+            raise damaged_file(home.libraries, "it is no folder")
+        os.listdir(home.libraries)  # Lance takes a folder that may not be read for an empty one
+    names: list[str] = []
+    try:
+        database = connect(home)
+        page = database.list_tables()
+        while page.tables:
+            names += page.tables
+            if not page.page_token:
+                break
+            page = database.list_tables(page_token=page.page_token)
+    except LANCE_ERRORS as error:
+        raise storage_error(error, home.libraries, "cannot read") or damaged_file(home.libraries, str(error)) from error
+    return sorted(names)
+
+
+def remove(home: Home, name: str) -> None:
+    """Delete a library with everything in it.
+
+    Raises:
+        UnknownLibraryError: there is none of that name.
+        StorageError: its files cannot be removed.
+    """
+    if valid_name(name) not in list_libraries(home):
+        raise unknown(home, name)
+    try:
+        connect(home).drop_table(name)
+    except LANCE_ERRORS as error:
+        raise damaged(name, error, folder_of(home, name)) from error
+
+
+def valid_name(name: str) -> str:
+    """The name itself, if a library can have it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be a library's name: use letters, digits, '-', '_' and '.' (at most 100, "
+            "a letter or digit first)"
+        )
+    return name
+
+
+def connect(home: Home) -> Any:
+    """The home's LanceDB database."""
+    # Zero: another process's commits are seen by the next read.
+    return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0))
+
+
+def open_table(home: Home, name: str) -> Any:
+    """The table of a library.
+
+    Raises:
+        UnknownLibraryError: there is none of that name; the message lists those there are.
+        LibraryDamagedError: its files cannot be read.
+    """
+    if valid_name(name) not in list_libraries(home):
+        raise unknown(home, name)
+    try:
+        return connect(home).open_table(name)
+    except LANCE_ERRORS as error:
+        raise damaged(name, error, folder_of(home, name)) from error
+
+
+def create_table(home: Home, name: str, schema: Any) -> None:
+    """Make a library's table, unless there is one of that name already.
+
+    Raises:
+        UsageError: the name cannot be a library's.
+    """
+    if valid_name(name) in list_libraries(home):
+        return
+    with storage_errors(home.libraries, "cannot write into"):
+        home.libraries.mkdir(parents=True, exist_ok=True)
+    lock = waited_for(home.filling / f"{name}.new", alone=True)  # who comes second finds a whole table
+    try:
+        if name not in list_libraries(home):
+            connect(home).create_table(name, schema=schema)
+    except LANCE_ERRORS as error:
+        if "already exists" not in str(error):  # else another process was first
+            raise damaged(name, error, folder_of(home, name)) from error
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def folder_of(home: Home, name: str) -> Path:
+    """Where a library's files are."""
+    return home.libraries / f"{name}.lance"
+
+
+def insist(work: Callable[[], T], tries: int = 8) -> T:
+    """Do it again when another's commit got in between; LanceDB retries only some of these itself.
+
+    A commit may also be followed by a cleanup: files of the version that was just being read are then gone, and the
+    next try reads the newer one.
+    """
+    for attempt in range(tries):
+        try:
+            return work()
+        except LANCE_ERRORS as error:
+            if attempt == tries - 1 or not any(word in str(error).lower() for word in _CROSSED):
+                raise
+            if attempt >= GONE and not any(word in str(error).lower() for word in _CONFLICT):
+                raise  # what is missing this often is missing for good
+            time.sleep(0.05 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def unknown(home: Home, name: str) -> UnknownLibraryError:
+    """That there is no such library, and which there are."""
+    told = unknown_name("library", name, list_libraries(home), where=str(home.root))
+    return UnknownLibraryError(f"{told}. Make one: imagerag index PATH --library {name}")
+
+
+def damaged(name: str, error: Exception, where: str | os.PathLike[str] = "") -> LibraryError | StorageError:
+    """That a library cannot be used, why, and what to do: the machine's fault, a newer version's, or its files'."""
+    if (found := storage_error(error, where or f"library {name!r}")) is not None:
+        return found
+    if any(word in str(error).lower() for word in _NEWER):
+        return newer(name, str(error))
+    return LibraryDamagedError(
+        f"library {name!r} cannot be used: {error}. Nothing was changed: imagerag doctor says what is wrong, "
+        f"imagerag doctor --repair mends it or sets it aside"
+    )
+
+
+def newer(name: str, why: str) -> LibraryVersionError:
+    """That a newer imagerag made a library."""
+    return LibraryVersionError(
+        f"library {name!r} was made by a newer version of imagerag ({why}). It is not damaged: update this one "
+        "(pip install --upgrade imagerag), or name another library"
+    )

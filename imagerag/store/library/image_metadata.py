@@ -1,0 +1,211 @@
+"""What is said about one image: captions, tags, licence and the rest, from records of any maker.
+
+A record's own names (`caption`, `tags`, …) come first; what others call the same thing is understood where they are
+not there. What is left is metadata, as long as it is small: pixels and polygons that a program keeps in its sidecars
+are no metadata.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from imagerag.agent.types import Scalar
+from imagerag.store.library.schema import Row
+from imagerag.store.text_files import parsed
+
+TEXTS: Final = ("title", "caption", "source", "author", "licence")
+PATH: Final = "path"
+
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "path": ("file_name", "filename", "file", "filepath", "file_path", "image_path", "image_file", "image_name",
+             "imagepath", "image", "img", "img_path", "picture", "photo", "sourcefile"),
+    "caption": ("text", "description", "captions", "image_description", "imagedescription", "caption_abstract",
+                "alt_text", "alt", "prompt", "label"),
+    "title": ("object_name", "objectname"),
+    "tags": ("keywords",),
+    "licence": ("license", "license_name", "rights"),
+    "author": ("artist", "creator", "photographer", "byline", "by_line"),
+}  # fmt: skip
+"""What others call our fields, the likeliest first; each counts only where none before it says anything."""
+
+MAX_CAPTION: Final = 20_000
+MAX_VALUE: Final = 2_000
+MAX_KEYS: Final = 100
+"""Characters of a caption, characters of a metadata value, and values that are kept of one image."""
+
+DETECTIONS: Final = frozenset(
+    ("shapes", "imagedata", "annotations", "detections", "predictions", "objects", "boxes", "bbox", "bboxes",
+     "box", "segmentation", "polygon", "points", "keypoints", "regions", "categories", "classid")
+)  # fmt: skip
+"""Keys in lower case under which detectors and their labelling tools keep what they found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a manifest row or a sidecar says of one image; None is "says nothing"."""
+
+    title: str | None = None
+    caption: str | None = None
+    tags: tuple[str, ...] | None = None
+    metadata: Mapping[str, Scalar] | None = None
+    source: str | None = None
+    author: str | None = None
+    licence: str | None = None
+
+    def applied_to(self, row: Row) -> Row:
+        """The row with everything that is said here."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(row, **said)
+
+    def or_else(self, other: "Description") -> "Description":
+        """What is said here, and by the other one where nothing is."""
+        return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case, spaces and hyphens: `File Name` is `file_name`."""
+    return re.sub(r"[\s\-.]+", "_", clean(name).lower()).strip("_")
+
+
+def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
+    """Which of our fields each name stands for: `Path` is the path, `file_name` too where there is no `path`."""
+    plain = {name: plain_name(name) for name in names}
+    found: dict[str, str] = {}
+    for field in (PATH, *TEXTS, "tags", "metadata"):
+        for wanted in (field, *ALIASES.get(field, ())):
+            hits = [name for name in names if plain[name] == wanted and name not in found]
+            if hits:
+                found[hits[0]] = field
+                break
+    return found
+
+
+def told_fields(said: Mapping[str, Any]) -> dict[str, str]:
+    """`fields_of`, of those whose values can stand for such a field: a class number is no caption."""
+    return fields_of({key: value for key, value in said.items() if _tells(key, value)})
+
+
+def describe(record: Mapping[str, Any]) -> Description:
+    """A description from a manifest row or a sidecar's object; empty and null fields say nothing."""
+    said = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
+    if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
+        return _of_a_run(said)
+    fields = told_fields(said)
+    texts: dict[str, str] = {}
+    rest = {key: value for key, value in said.items() if key not in fields}
+    tags, given = None, {}
+    for key, field in fields.items():
+        value = said[key]
+        if field == "tags":
+            tags = _tags(value)
+        elif field == "metadata":
+            given = _object(value)
+        elif field != PATH:
+            text = clean(_in_words(value))
+            if len(text) <= MAX_CAPTION:
+                texts[field] = text
+    extra = _small({**rest, **given})
+    if "title" not in texts and isinstance(name := extra.get("name"), str):
+        texts["title"] = name
+    return Description(tags=tags, metadata=extra or None, **texts)
+
+
+def clean(text: str) -> str:
+    """Trimmed, and without what cannot be written as UTF-8 (file names may hold such bytes)."""
+    return text.encode("utf-8", "replace").decode("utf-8").strip()
+
+
+def _tells(key: str, value: Any) -> bool:
+    """Whether a field can stand for one of ours: of what others call it only text can, and a number is no caption."""
+    plain = plain_name(key)
+    if plain in ("tags", "keywords", "metadata") or plain in TEXTS:
+        return True
+    if not isinstance(value, str):
+        return False
+    return plain != "label" or bool(re.search(r"[^\W\d_]", value))
+
+
+def _of_a_run(said: Mapping[str, Any]) -> Description:
+    """What `generate` wrote beside a picture: its prompt, and under whose licences the references in it were."""
+    references = [one for one in said.get("references") or [] if isinstance(one, dict)]
+    licences, authors = (_each(references, name) for name in ("licence", "author"))
+    kept = {name: said[name] for name in ("run_id", "generator", "outcome") if name in said}
+    titles = "; ".join(_each(references, "title"))
+    return Description(
+        caption=clean(_as_string(said["prompt"]))[:MAX_CAPTION] if said.get("prompt") else None,
+        licence="; ".join(licences) or None,
+        author="; ".join(authors) or None,
+        metadata=_small({**kept, **({"references": titles} if titles else {})}) or None,
+    )
+
+
+def _each(references: list[dict[str, Any]], name: str) -> list[str]:
+    return list(dict.fromkeys(clean(_as_string(one[name])) for one in references if one.get(name)))
+
+
+def _small(values: Mapping[str, Any]) -> dict[str, Scalar]:
+    """What of the values is metadata: everything short, and nothing that a detector drew."""
+    kept: dict[str, Scalar] = {}
+    for key, value in values.items():
+        if _is_drawn(key, value):
+            continue
+        try:
+            scalar = _scalar(value)
+        except (RecursionError, ValueError):  # nested deeper than JSON can write
+            continue
+        if len(kept) < MAX_KEYS and (not isinstance(scalar, str) or len(scalar) <= MAX_VALUE):
+            kept[clean(str(key))[:MAX_VALUE]] = scalar
+    return kept
+
+
+def _is_drawn(key: str, value: Any) -> bool:
+    """Whether a value is what a detector or a labelling tool found in the picture, or the picture itself."""
+    plain = plain_name(key).replace("_", "")
+    words = isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return plain == "imagedata" or (plain in DETECTIONS and isinstance(value, list | dict) and not words)
+
+
+def _tags(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _value(value) if value.lstrip().startswith("[") else re.split(r"[;,|]", value)
+    parts = value if isinstance(value, list) else [value]
+    tags = dict.fromkeys(tag for part in parts if (tag := clean(_as_string(part))) and len(tag) <= MAX_VALUE)
+    return tuple(tags)[:MAX_KEYS]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """A metadata field: an object, or a CSV cell with one in it; anything else is kept under its own name."""
+    read = _value(value) if isinstance(value, str) else value
+    if read is None:
+        return {}
+    return read if isinstance(read, dict) else {"metadata": value}
+
+
+def _value(text: str) -> Any:
+    try:
+        return parsed(text)
+    except ValueError:
+        return text
+
+
+def _scalar(value: Any) -> Scalar:
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return str(value)
+    return value if isinstance(value, int | float | bool) or value is None else clean(_as_string(value))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "; ".join(part.strip() for part in value)
+    return _as_string(value)
+
+
+def _as_string(value: Any) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

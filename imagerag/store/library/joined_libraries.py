@@ -1,0 +1,112 @@
+"""Several libraries searched as one: the same pictures under two encoders, say, or two folders of one's own.
+
+Similarities of different encoders are not comparable, so the lists are joined by the places in them, and each picture
+keeps the threshold of the library that found it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from imagerag.agent.errors import BlobError, LibraryError
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.retrieval.search_queries import SEPARATOR, search_words
+from imagerag.store.library.search import RRF
+
+Got = TypeVar("Got")
+
+
+class JoinedLibraries:
+    """Several libraries, searched as one. Implements `ReferenceLibrary`."""
+
+    def __init__(self, libraries: Sequence[ReferenceLibrary]) -> None:
+        self.libraries = tuple(libraries)
+        self.name = SEPARATOR.join(library.name for library in self.libraries)
+        self.context_length = min(library.context_length for library in self.libraries)
+
+    @property
+    def threshold(self) -> float:
+        """There is none for all of them: each picture comes with that of its own library.
+
+        Raises:
+            LibraryError: always.
+        """
+        raise LibraryError(f"{self.name} are several libraries, each with a threshold of its own")
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` where it is nearest to being cut, counted so that `context_length` is what may be read."""
+        over = max(library.count_tokens(text) - library.context_length for library in self.libraries)
+        return max(0, self.context_length + over)
+
+    async def search(self, text: str, *, k: int, filter: Filter, hybrid: bool = False) -> Sequence[Hit]:
+        """The first of every library's list, then the second of every one, `k` in all; what several found comes first.
+
+        Args:
+            hybrid: rank each list by words in caption and title, too.
+
+        Raises:
+            UsageError: the text is empty, or one of them cannot be searched by words.
+        """
+        lists = await asyncio.gather(
+            *(search_words(library, text, k=k, filter=filter, hybrid=hybrid) for library in self.libraries)
+        )
+        limits = [library.threshold if found else None for library, found in zip(self.libraries, lists, strict=True)]
+        return self._joined(lists, limits)[:k]
+
+    async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The same for a picture; the thresholds are those between pictures, where a library has one."""
+        lists = await asyncio.gather(
+            *(library.search_by_image(image, k=k, filter=filter) for library in self.libraries)
+        )
+        limits: list[float | None] = [getattr(library, "image_threshold", None) for library in self.libraries]
+        return self._joined(lists, limits)[:k]
+
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Any], int]:
+        """At most `limit` of the pictures of those that can list them, sorted by id, and how many there are in all."""
+        able = [library for library in self.libraries if hasattr(library, "listed")]
+        found = [await library.listed(filter=filter, limit=limit) for library in able]
+        rows = {row.image.sha256: row for listed, _ in reversed(found) for row in listed}
+        several = len(rows) if all(len(listed) == total for listed, total in found) else sum(t for _, t in found)
+        return [rows[sha256] for sha256 in sorted(rows)][:limit], several
+
+    async def image_bytes(self, sha256: str) -> bytes:
+        """The bytes of an image of one of them, verified against the hash.
+
+        Raises:
+            BlobError: missing in all, or damaged.
+        """
+        return await self._from_its_library(lambda library: library.image_bytes(sha256))
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """One of their images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing in all, or damaged.
+        """
+        return await self._from_its_library(lambda library: library.for_models(sha256))
+
+    async def _from_its_library(self, get: Callable[[ReferenceLibrary], Awaitable[Got]]) -> Got:
+        *others, last = self.libraries
+        for library in others:
+            with suppress(BlobError):
+                return await get(library)
+        return await get(last)
+
+    def _joined(self, lists: Sequence[Sequence[Hit]], limits: Sequence[float | None]) -> list[Hit]:
+        score: dict[str, float] = {}
+        best: dict[str, Hit] = {}
+        for library, found, limit in zip(self.libraries, lists, limits, strict=True):
+            for place, hit in enumerate(found, start=1):
+                sha256, own = hit.image.sha256, replace(hit, library=library.name, threshold=limit)
+                score[sha256] = score.get(sha256, 0.0) + 1 / (RRF + place)
+                # Of one picture in several libraries, the one that finds it to fit best by its own measure.
+                if sha256 not in best or _margin(own) > _margin(best[sha256]):
+                    best[sha256] = own
+        return sorted(best.values(), key=lambda hit: (-score[hit.image.sha256], -_margin(hit), hit.image.sha256))
+
+
+def _margin(hit: Hit) -> float:
+    """How far above its threshold a picture is; without one, how similar."""
+    return hit.similarity - (hit.threshold or 0.0)

@@ -1,0 +1,430 @@
+"""The reference library: a LanceDB table of images, their vectors, and what is known of them."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from imagerag.agent.errors import BlobError, EmbeddingMismatchError, ImageRAGError, LibraryError, UsageError
+from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
+from imagerag.agent.threads import in_thread
+from imagerag.store.data_dir import Home
+from imagerag.store.images.blob_store import verify
+from imagerag.store.library import schema as form
+from imagerag.store.library import search as searching
+from imagerag.store.library.database import (
+    LANCE_ERRORS,
+    create_table,
+    damaged,
+    folder_of,
+    insist,
+    list_libraries,
+    open_table,
+    remove,
+)
+from imagerag.store.library.metadata import (
+    PASSPORT_KEY,
+    SCHEMA_VERSION,
+    ImageThreshold,
+    Passport,
+    Threshold,
+    content_of,
+    passport_of,
+    stale,
+)
+from imagerag.store.library.schema import NewImage, Row
+from imagerag.store.run_lock import shared_or_alone, waited_for
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+__all__ = ["Library", "list_libraries", "remove"]
+
+T = TypeVar("T")
+
+EVERYTHING = Filter()
+
+MEASURED = 4
+"""How often a library that keeps changing is measured: whoever changes it last measures after that."""
+
+BLOAT, SMALL = 1.25, 2**20
+"""A folder is tidied that has this many times the bytes of its rows, and so many more."""
+
+
+class Library:
+    """A named library, open. Implements `ReferenceLibrary`; any number of processes may have it open and write.
+
+    Attributes:
+        name: as it was created.
+        embedder: the encoder its vectors were made with.
+        folder: where its files are.
+    """
+
+    def __init__(self, home: Home, name: str, table: Any, passport: Passport, embedder: Embedder) -> None:
+        self.name = name
+        self.embedder = embedder
+        self.folder = folder_of(home, name)
+        self._locks = home.filling
+        self._table = table
+        self._passport = passport
+
+    @classmethod
+    async def open(cls, home: Home, name: str, embedder: Embedder) -> "Library":
+        """Open a library that exists.
+
+        Raises:
+            UnknownLibraryError: there is none of that name; the message lists those there are.
+            EmbeddingMismatchError: it was built with another encoder.
+            LibraryDamagedError: its files cannot be read.
+        """
+        return await asyncio.to_thread(cls._open, home, name, embedder)
+
+    @classmethod
+    async def create_or_open(cls, home: Home, name: str, embedder: Embedder) -> "Library":
+        """Open a library, making an empty one when there is none.
+
+        Raises:
+            UsageError: the name cannot be a library's.
+            EmbeddingMismatchError, LibraryDamagedError: as `open`.
+        """
+
+        def create() -> "Library":
+            passport = Passport.of(embedder.identity, datetime.now(UTC))
+            metadata = {PASSPORT_KEY: passport.model_dump_json()}
+            create_table(home, name, form.schema(passport.dimension, metadata))
+            return cls._open(home, name, embedder)
+
+        return await asyncio.to_thread(create)
+
+    @classmethod
+    def _open(cls, home: Home, name: str, embedder: Embedder) -> "Library":
+        table = open_table(home, name)
+        passport = passport_of(table, name)
+        if passport.embedder != embedder.identity:
+            raise EmbeddingMismatchError(
+                f"library {name!r} was built with {passport.embedder}, not with {embedder.identity}. "
+                f"Use --embedder {passport.spec}, or remove it (imagerag library remove {name}) and index its "
+                f"images again: imagerag index PATH --library {name} --embedder {embedder.identity.spec}"
+            )
+        return cls(home, name, table, passport, embedder)
+
+    @property
+    def passport(self) -> Passport:
+        """What the vectors were made with, and the calibrated threshold, as of the last search or calibration."""
+        return self._passport
+
+    @property
+    def threshold(self) -> float:
+        """The calibrated cosine that a candidate must reach.
+
+        Raises:
+            LibraryError: the library has not been calibrated: it is empty, or indexing was stopped before its end.
+        """
+        if self._passport.threshold is None:
+            raise LibraryError(
+                f"library {self.name!r} has no threshold yet: it is empty, or indexing did not finish. "
+                f"Run again: imagerag index PATH --library {self.name} --embedder {self._passport.spec}"
+            )
+        return self._passport.threshold.cosine
+
+    @property
+    def image_threshold(self) -> float | None:
+        """The calibrated cosine from which on two pictures show the same thing; None where none is claimed."""
+        measured = self._passport.image_threshold
+        return measured.cosine if measured else None
+
+    @property
+    def context_length(self) -> int:
+        """How many tokens of a text the encoder reads."""
+        return self.embedder.context_length
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, start and end markers included."""
+        return self.embedder.count_tokens(text)
+
+    def queries(self, text: str) -> tuple[str, ...]:
+        """The texts that its encoder is best searched with for a person's query; none is the query itself."""
+        return queries_of(self.embedder, text)
+
+    async def search(self, text: str, *, k: int, filter: Filter = EVERYTHING, hybrid: bool = False) -> Sequence[Hit]:
+        """The `k` images most similar to a text, best first.
+
+        Args:
+            hybrid: rank by words in caption and title too (BM25, fused by reciprocal rank); the similarities stay
+                cosines, but are then no longer in descending order.
+
+        Raises:
+            UsageError: the text is empty.
+            LibraryDamagedError: the files cannot be read.
+        """
+        if not text.strip():
+            raise UsageError("a search needs some text")
+        if k < 1:
+            return []
+        vector = self._usable(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
+        if hybrid:
+            return await self._search(lambda: searching.hybrid(self._table, vector, text, k, filter))
+        return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
+
+    async def search_words(self, text: str, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
+        """The `k` images whose caption and title have the most of a text's words (BM25), best first."""
+        vector = self._usable(await self.embedder.embed_texts([text]), f"the text {text[:60]!r}")
+        return await self._search(lambda: searching.by_words(self._table, vector, text, k, filter))
+
+    async def search_by_image(self, image: bytes, *, k: int, filter: Filter = EVERYTHING) -> Sequence[Hit]:
+        """The `k` images most similar to an image, best first.
+
+        Raises:
+            UsageError: `image` is not an image we can read.
+            LibraryDamagedError: the files cannot be read.
+        """
+        from imagerag.store.images.image_info import inspect
+
+        if k < 1:
+            return []
+        await in_thread(inspect, image)
+        vector = self._usable(await self.embedder.embed_images([image]), "the image")
+        return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
+
+    async def image_bytes(self, sha256: str) -> bytes:
+        """The bytes of one of its images, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        found = await self._records(["image"], [sha256])
+        if not found:
+            raise BlobError(f"the image {sha256} is not in library {self.name!r}")
+        data: bytes = found[0]["image"]
+        verify(data, sha256, where=f"library {self.name!r}")
+        return data
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        from imagerag.agent.images.decoding import for_models
+
+        return await in_thread(for_models, await self.image_bytes(sha256))
+
+    async def _for_models(self, sha256: str) -> bytes:
+        return (await self.for_models(sha256))[0]
+
+    async def thumbnail(self, sha256: str) -> bytes:
+        """A WebP of one of its images, at most 256 pixels on the longer side.
+
+        Raises:
+            BlobError: there is no such image.
+        """
+        found = await self._records(["thumbnail"], [sha256])
+        if not found:
+            raise BlobError(f"the image {sha256} is not in library {self.name!r}")
+        data: bytes = found[0]["thumbnail"]
+        return data
+
+    async def count(self) -> int:
+        """How many images it holds."""
+        return int(await self._read(self._table.count_rows))
+
+    async def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
+        """What it knows of its images (of those with `ids`, when given), sorted by id."""
+        found = await self._records(list(form.ROW_COLUMNS), ids)
+        return sorted((form.from_record(record) for record in found), key=lambda row: row.id)
+
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Row], int]:
+        """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
+        return await self._read(lambda: searching.listed(self._table, filter, limit))
+
+    async def get(self, id: str) -> Row | None:
+        """What it knows of one image; None when it does not hold it."""
+        return next(iter(await self.rows([id])), None)
+
+    async def captioned_vectors(self) -> tuple[list[Row], "Vectors"]:
+        """Every row, sorted by id, and its vector: float32 [rows, dimension]."""
+        return await self._read(self._captioned_vectors)
+
+    async def upsert(self, images: Sequence[NewImage]) -> None:
+        """Write whole rows; one that is already there (same id) is replaced. Of equal ids the last counts.
+
+        Raises:
+            LibraryError: a vector has the wrong length, or is not finite, or is not of norm 1.
+        """
+        import numpy as np
+
+        distinct = list({image.row.id: image for image in images}.values())
+        for image in distinct:
+            self._usable(np.asarray([image.vector]), f"the image {image.row.id}")
+        if distinct:
+            table = form.to_table(distinct, self._passport.dimension)
+            await self._write(
+                lambda: (
+                    self._table.merge_insert("id")
+                    .when_matched_update_all()
+                    .when_not_matched_insert_all()
+                    .execute(table)
+                )
+            )
+
+    async def update(self, rows: Sequence[Row]) -> None:
+        """Write title, caption, tags, metadata, source, author and licence of rows that are there; no re-embedding."""
+        distinct = list({row.id: row for row in rows}.values())
+        if distinct:
+            table = form.to_text_table(distinct)
+            await self._write(lambda: self._table.merge_insert("id").when_matched_update_all().execute(table))
+
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Take images out; how many there were. The threshold stays: `calibrate` again when many went."""
+        if not ids:
+            return 0
+        result = await self._write(lambda: self._table.delete(form.among("id", ids)))
+        return int(result.num_deleted_rows)
+
+    async def calibrate(self, *, anew: bool = True) -> Threshold:
+        """Find the default thresholds anew and keep them in the passport, with what they were measured on.
+
+        When the library changes meanwhile they are measured again: a threshold never replaces one that was measured on
+        what came later.
+
+        Args:
+            anew: False leaves the threshold between pictures as it is while the pictures are the same.
+
+        Raises:
+            LibraryError: the library is empty.
+        """
+        for last in (*[False] * (MEASURED - 1), True):
+            rows, vectors = await self.captioned_vectors()
+            if not rows:
+                raise LibraryError(f"library {self.name!r} is empty: there is nothing to calibrate")
+            measured = await self._measured(rows, vectors, anew)
+            if await self._write(partial(self._keep, *measured, last)):
+                break
+        return measured[0]
+
+    async def _measured(self, rows: list[Row], vectors: "Vectors", anew: bool) -> tuple[Threshold, ImageThreshold]:
+        from imagerag.store.library.calibration import calibrate
+        from imagerag.store.library.image_calibration import calibrate_images
+
+        content = form.content_hash((row.id, row.title, row.caption) for row in rows)
+        images = form.images_hash(row.id for row in rows)
+        threshold = await calibrate(rows, vectors, self.embedder)
+        between = self._passport.image_threshold
+        if anew or between is None or between.measured_on != images:
+            between = await calibrate_images(rows, vectors, self.embedder, self._for_models)
+        return (
+            threshold.model_copy(update={"measured_on": content}),
+            between.model_copy(update={"measured_on": images}),
+        )
+
+    def _keep(self, threshold: Threshold, between: ImageThreshold, anyway: bool) -> bool:
+        """Put thresholds into the passport, if the library still holds what they were measured on.
+
+        Args:
+            anyway: keep them even so where there are none yet; whoever changes the library measures after it.
+        """
+        lock = waited_for(self._locks / f"{self.name}.calibrating", alone=True)
+        try:
+            kept = passport_of(self._table, self.name)
+            if self._content() != threshold.measured_on and not (anyway and kept.threshold is None):
+                self._passport = kept
+                return anyway
+            update = {"version": SCHEMA_VERSION, "threshold": threshold, "image_threshold": between}
+            passport = kept.model_copy(update=update)
+            metadata = {PASSPORT_KEY: passport.model_dump_json()}
+            self._table.update_field_metadata({"path": "vector", "metadata": metadata})
+            self._passport = passport
+            return True
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    async def is_stale(self) -> bool:
+        """Whether its threshold was measured on something else than what it holds now, or never."""
+        return await self._read(lambda: stale(passport_of(self._table, self.name), self._content()))
+
+    def _content(self) -> str:
+        return content_of(self._table)
+
+    async def tidy(self) -> None:
+        """Join small fragments, build or extend the indexes that a library of this size needs, and remove old files.
+
+        Raises:
+            StorageError: there is no room for it; the library stays as it was.
+        """
+
+        def work() -> None:
+            with shared_or_alone(self._locks / f"{self.name}.writing", alone=True) as alone:
+                insist(lambda: searching.build_indexes(self._table, alone=alone))
+
+        await self._read(work)
+
+    async def is_bloated(self) -> bool:
+        """Whether its folder holds much that no longer counts, as somebody leaves behind who is stopped."""
+
+        def work() -> bool:
+            held = int(self._table.stats()["total_bytes"])
+            there = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+            return there > BLOAT * held + SMALL
+
+        return await self._read(work)
+
+    async def _search(self, find: Callable[[], list[Hit]]) -> list[Hit]:
+        def work() -> list[Hit]:
+            hits = find()
+            self._passport = passport_of(self._table, self.name)  # another process may have calibrated since
+            return hits
+
+        return await self._read(work)
+
+    def _captioned_vectors(self) -> tuple[list[Row], "Vectors"]:
+        import numpy as np
+
+        found = self._table.search().select([*form.ROW_COLUMNS, "vector"]).to_arrow().sort_by("id")
+        vectors = found["vector"].combine_chunks().values.to_numpy(zero_copy_only=False)
+        rows = [form.from_record(record) for record in found.drop_columns(["vector"]).to_pylist()]
+        return rows, np.ascontiguousarray(vectors.reshape(len(rows), self._passport.dimension), dtype=np.float32)
+
+    async def _records(self, columns: list[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
+        query = self._table.search().select(columns)
+        if ids is not None:
+            if not ids:
+                return []
+            query = query.where(form.among("id", ids))
+        return list(await self._read(lambda: query.to_arrow().to_pylist()))
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(insist, work)
+        except ImageRAGError:
+            raise
+        except LANCE_ERRORS as error:
+            raise damaged(self.name, error, self.folder) from error
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        def locked() -> T:
+            with shared_or_alone(self._locks / f"{self.name}.writing", alone=False):
+                return work()
+
+        return await self._read(locked)
+
+    def _usable(self, vectors: "Vectors", what: str) -> "NDArray[np.float32]":
+        """The only row of `vectors`, if a cosine with it means something.
+
+        LanceDB answers a zero or NaN query with an empty result, which would read as "nothing similar".
+        """
+        import numpy as np
+
+        vector = np.asarray(vectors, dtype=np.float32)[0]
+        norm = float(np.linalg.norm(vector))
+        if vector.shape != (self._passport.dimension,) or not abs(norm - 1) < 1e-2:
+            raise LibraryError(
+                f"the encoder {self._passport.spec} gave no unit vector of length {self._passport.dimension} for {what}"
+            )
+        unit: NDArray[np.float32] = vector / np.float32(norm)
+        return unit

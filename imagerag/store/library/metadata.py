@@ -1,0 +1,191 @@
+"""What a library's vectors were made with, and from which cosine on a hit counts.
+
+The passport lives in the LanceDB table itself, as metadata of the `vector` field. lancedb 0.40 offers no way to
+change the metadata of a table's schema without pylance, but it has `update_field_metadata`, which is a commit like
+any other: it survives reopening, works on every storage, and is never half written.
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from imagerag.agent.ports import EmbedderIdentity
+from imagerag.agent.types import Similarity, Value
+from imagerag.store.data_dir import Home
+from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
+from imagerag.store.library.schema import CONTENT_COLUMNS, content_hash
+
+PASSPORT_KEY = "imagerag.passport"
+SCHEMA_VERSION = 2
+
+
+class Threshold(Value):
+    """A library's default threshold and the evidence for it.
+
+    Attributes:
+        cosine: a hit counts from here on.
+        percentile: share of captions without a match whose best hit stays below `cosine`, in percent [0, 100].
+        basis: "captions" when the library's own captions decided, "unrelated" when there were too few of them, or the
+            encoder does not connect them with their images.
+        floor: what captions that have nothing to do with the library rarely reach.
+        null: quantiles (equally spaced, minimum to maximum) of the best cosine of captions without a match.
+        own: the same for the library's own captions and their own images; empty without captions.
+        accepted: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
+        n_unrelated, n_near, n_own: how many captions each was measured with.
+        images: how many images the library held when it was calibrated.
+        measured_on: what it held then (`rows.content_hash`); another content makes the threshold a stale one. Empty in
+            libraries of earlier versions, which did not note it.
+    """
+
+    cosine: Similarity
+    percentile: float = Field(ge=0, le=100)
+    basis: Literal["captions", "unrelated"]
+    floor: Similarity
+    null: tuple[float, ...]
+    own: tuple[float, ...] = ()
+    accepted: float | None = None
+    n_unrelated: int
+    n_near: int = 0
+    n_own: int = 0
+    images: int
+    calibrated: AwareDatetime
+    measured_on: str = ""
+
+    def percentile_of(self, cosine: float) -> float:
+        """How many percent of captions without a match stay below `cosine`: in [0, 100], never decreasing."""
+        return percentile_of(cosine, self.null)
+
+
+class ImageThreshold(Value):
+    """From which cosine on two pictures show the same thing.
+
+    Attributes:
+        cosine: None when none is claimed: too few pictures, or the encoder cannot tell them apart.
+        n_views, n_others: how many views of a picture, and how many other pictures, it was measured with.
+        images: how many images the library held then.
+        measured_on: which (`rows.images_hash`); empty in libraries of earlier versions.
+    """
+
+    cosine: Similarity | None
+    n_views: int = 0
+    n_others: int = 0
+    images: int
+    calibrated: AwareDatetime
+    measured_on: str = ""
+
+
+class Passport(Value):
+    """What must be known of a library before its vectors mean anything.
+
+    Attributes:
+        version: of this record's own form.
+        spec, model, weights, preprocess, dimension: the encoder, as in `EmbedderIdentity`.
+        threshold: between a text and a picture; None until the library has been calibrated.
+        image_threshold: between two pictures; None until then, too.
+    """
+
+    version: int = Field(default=SCHEMA_VERSION, le=SCHEMA_VERSION)
+    spec: str
+    model: str
+    weights: str
+    preprocess: str
+    dimension: int = Field(gt=0)
+    created: AwareDatetime
+    threshold: Threshold | None = None
+    image_threshold: ImageThreshold | None = None
+
+    @classmethod
+    def of(cls, identity: EmbedderIdentity, created: datetime) -> "Passport":
+        """The passport of a new library."""
+        return cls(
+            spec=identity.spec,
+            model=identity.model,
+            weights=identity.weights,
+            preprocess=identity.preprocess,
+            dimension=identity.dimension,
+            created=created,
+        )
+
+    @property
+    def embedder(self) -> EmbedderIdentity:
+        """The encoder that the vectors were made with."""
+        return EmbedderIdentity(
+            spec=self.spec,
+            model=self.model,
+            weights=self.weights,
+            preprocess=self.preprocess,
+            dimension=self.dimension,
+        )
+
+
+def percentile_of(cosine: float, quantiles: tuple[float, ...]) -> float:
+    """Where `cosine` lies among equally spaced quantiles, in percent; linear between them.
+
+    Among equal quantiles the middle is taken, so that the answer does not depend on how ties were sorted.
+    """
+    if not quantiles:
+        return 100.0
+    below, upto = bisect_left(quantiles, cosine), bisect_right(quantiles, cosine)
+    last = len(quantiles) - 1
+    if upto == 0 or not last:
+        return 0.0 if cosine < quantiles[0] else 100.0
+    if below > last:
+        return 100.0
+    if below < upto:
+        return 100.0 * (below + upto - 1) / 2 / last
+    low, high = quantiles[below - 1], quantiles[below]
+    return 100.0 * (below - 1 + (cosine - low) / (high - low)) / last
+
+
+def read_passport(home: Home, name: str) -> Passport:
+    """What a library's vectors were made with, without loading an encoder. Blocks for some milliseconds.
+
+    Raises:
+        UnknownLibraryError: there is none of that name.
+        LibraryDamagedError: its files or its passport cannot be read.
+    """
+    return passport_of(open_table(home, name), name)
+
+
+def passport_of(table: Any, name: str) -> Passport:
+    """The passport in a library's LanceDB table.
+
+    Raises:
+        LibraryDamagedError: it has none that can be read.
+        LibraryVersionError: a newer version of imagerag wrote it.
+    """
+    try:
+        text = table.schema.field("vector").metadata[PASSPORT_KEY.encode()]
+    except (KeyError, TypeError, *LANCE_ERRORS) as error:
+        raise damaged(name, error) from error
+    try:
+        return Passport.model_validate_json(text)
+    except ValidationError as error:
+        if (version := _version_of(text)) > SCHEMA_VERSION:
+            raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
+        raise damaged(name, error) from error
+
+
+def content_of(table: Any) -> str:
+    """SHA-256 of what a library holds now, to be compared with what its threshold was measured on."""
+    found = table.search().select(list(CONTENT_COLUMNS)).to_arrow().select(list(CONTENT_COLUMNS)).to_pydict()
+    titles, captions = ([text or "" for text in found[name]] for name in CONTENT_COLUMNS[1:])
+    return content_hash(zip(found["id"], titles, captions, strict=True))
+
+
+def stale(passport: Passport, content: str) -> bool:
+    """Whether a threshold was measured on something else than this content, or never."""
+    return passport.threshold is None or passport.threshold.measured_on != content
+
+
+def _version_of(text: bytes) -> int:
+    """The version of a passport that cannot be read otherwise; 0 when it says none."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return 0
+    version = read.get("version") if isinstance(read, dict) else None
+    return version if isinstance(version, int) else 0

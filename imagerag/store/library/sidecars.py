@@ -1,0 +1,181 @@
+"""The files beside an image that say something of it.
+
+An image `circle.png` may have `circle.json` or `circle.png.json` (an object with our fields, or with what others call
+them; what `imagerag generate` writes too), `circle.txt` or `circle.png.txt` (its caption; `.caption` does as well), and
+what Google Takeout writes, `circle.png.supplemental-metadata.json`, whose name Takeout cuts short. What the first of
+them leaves out the others may say. Nothing in a sidecar costs the image: what cannot be read is told, and the image
+goes in without it.
+
+A caption is shown, and sent to services. So a sidecar that is a link may lead to no file outside of the folders that
+are indexed: of a folder that somebody else made, it could be any text of the machine.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.store.library.generation_metadata import without_parameters
+from imagerag.store.library.image_metadata import DETECTIONS, MAX_CAPTION, Description, clean, describe, plain_name
+from imagerag.store.path_policy import OUTSIDE, NamedFiles
+from imagerag.store.text_files import parsed, read_text
+
+SUFFIXES: Final = (".json", ".txt", ".caption")
+
+_TAKEOUT: Final = ".supplemental-metadata"
+_TAKEOUT_LONGEST: Final = 46
+"""Takeout cuts a name (without `.json`) off there."""
+
+_NUMBERED: Final = re.compile(r"^(?P<stem>.*)(?P<number>\(\d+\))(?P<suffix>\.[^.]+)$")
+_NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the sidecars of one image say.
+
+    Attributes:
+        description: all of it.
+        problems: of each that could not be used, its name and why.
+    """
+
+    description: Description = field(default_factory=Description)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sidecars:
+    """Finds and reads sidecars; each folder is listed once.
+
+    Attributes:
+        given: the files and folders that are indexed. A sidecar that is a link leads into them or is left out.
+        allow_outside: a link may lead to any file of the machine.
+    """
+
+    given: Sequence[Path] = ()
+    allow_outside: bool = False
+    _folders: dict[Path, Mapping[str, str]] = field(default_factory=dict)
+
+    def of(self, image: Path) -> Said:
+        """What lies beside an image and says something of it."""
+        description, problems = Description(), []
+        for name in self._beside(image):
+            try:
+                description = description.or_else(_read(self._allowed(image.with_name(name))))
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) and error.strerror else error
+                problems.append(f"its sidecar {clean(name)} was left out: {why}")
+        return Said(description, tuple(problems))
+
+    def _allowed(self, sidecar: Path) -> Path:
+        files = NamedFiles(sidecar.parent, self.given, self.allow_outside)
+        if sidecar.is_symlink() and not files.allows(sidecar):
+            raise ValueError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
+        return sidecar
+
+    def beside(self, images: Iterable[Path]) -> set[Path]:
+        """Every sidecar of these images."""
+        return {image.with_name(name) for image in images for name in self._beside(image)}
+
+    def _beside(self, image: Path) -> list[str]:
+        there = self._folder(image.parent)
+        if not there:
+            return []
+        found = (there.get(_key(name)) for name in names_of(image.name))
+        return list(dict.fromkeys(name for name in found if name is not None and name != image.name))
+
+    def _folder(self, folder: Path) -> Mapping[str, str]:
+        if folder not in self._folders:
+            try:
+                names = sorted(entry.name for entry in folder.iterdir())
+            except OSError:
+                names = []
+            ours = [name for name in names if name.lower().endswith(SUFFIXES)]
+            self._folders[folder] = {_key(name): name for name in reversed(ours)}
+        return self._folders[folder]
+
+
+def names_of(image: str) -> Iterator[str]:
+    """The names that a sidecar of this image may have, the likeliest first."""
+    path = Path(image)
+    for suffix in SUFFIXES:
+        yield path.stem + suffix
+        yield image + suffix
+    edited = re.sub(r"-edited(?=(?:\(\d+\))?\.[^.]+$)", "", image)
+    for name in dict.fromkeys((image, edited)):
+        yield from _takeout(name)
+
+
+def _takeout(image: str) -> Iterator[str]:
+    """Google Takeout's names for what it says of an image: cut short, and numbered behind the cut."""
+    numbered = _NUMBERED.match(image)
+    forms = [(image, "")]
+    if numbered:
+        forms.append((numbered["stem"] + numbered["suffix"], numbered["number"]))
+    for name, number in forms:
+        if number:
+            yield f"{name}{number}.json"
+        for length in range(len(_TAKEOUT), 0, -1):
+            yield f"{name}{_TAKEOUT[:length]}{number}.json"
+        if len(name) > _TAKEOUT_LONGEST:
+            yield f"{name[:_TAKEOUT_LONGEST]}{number}.json"
+
+
+def _read(file: Path) -> Description:
+    """What a sidecar says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it says nothing that can be used; the message says why.
+    """
+    text = read_text(file)
+    if file.suffix.lower() != ".json":
+        return _of_text(text)
+    record: Any = parsed(text)
+    if isinstance(record, list) and len(record) == 1:
+        record = record[0]
+    if isinstance(record, str):
+        return _of_text(record)
+    if isinstance(record, list) and record and all(isinstance(part, str) for part in record):
+        return describe({"tags": record})
+    if not isinstance(record, dict):
+        raise ValueError("it is neither an object nor a text")
+    if "photoTakenTime" in record or "googlePhotosOrigin" in record:
+        record = {key: value for key, value in record.items() if key != "title"}  # Takeout's is the file's name
+    return describe(_without_labels(record))
+
+
+def _of_text(text: str) -> Description:
+    text, parameters = without_parameters(text)
+    caption = clean(text)
+    if is_labels(caption):
+        raise ValueError("it holds a detector's labels, not a caption")
+    if len(caption) > MAX_CAPTION:
+        raise ValueError(f"it is longer than {MAX_CAPTION:,} characters, which is no caption")
+    return Description(caption=caption or None, metadata=parameters or None)
+
+
+def is_labels(text: str) -> bool:
+    """Whether a text holds boxes, as detectors write them: in each line four numbers or more, and little else."""
+    lines = [line for line in text.splitlines() if line.strip() and ":" not in line.split()[0]]
+    return bool(lines) and all(_is_box(line) for line in lines)
+
+
+def _is_box(line: str) -> bool:
+    words = re.split(r"[\s,;]+", line.strip())
+    numbers = sum(bool(_NUMBER.fullmatch(word)) for word in words)
+    return numbers >= 4 and len(words) - numbers <= 2
+
+
+def _without_labels(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a detector or a labelling tool wrote, without what it calls the things it found: that is no caption."""
+    if not any(plain_name(key).replace("_", "") in DETECTIONS for key in record):
+        return record
+    return {key: value for key, value in record.items() if plain_name(key) not in ("label", "text")}
+
+
+def _key(name: str) -> str:
+    """A name as it is looked for: composed and decomposed accents are the same, and upper and lower case."""
+    return unicodedata.normalize("NFC", name).casefold()

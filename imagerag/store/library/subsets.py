@@ -1,0 +1,55 @@
+"""Parts of a library: random and nested, or the same pictures through another encoder."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Final
+
+from imagerag.agent.ports import Embedder
+from imagerag.store.data_dir import Home
+from imagerag.store.library import schema as form
+from imagerag.store.library.library import Library
+from imagerag.store.library.schema import NewImage
+
+BATCH: Final = 64
+
+
+def in_random_order(ids: Iterable[str], seed: int) -> list[str]:
+    """The ids in an order that the seed decides, and nothing else: each smaller part begins every larger one.
+
+    An id's place does not depend on which others there are, so what is added later leaves the parts nearly as they are.
+    """
+    return sorted(ids, key=lambda one: sha256(f"{seed}/{one}".encode()).digest())
+
+
+async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> None:
+    """Copy whole rows, vectors and pictures included; both libraries have the same encoder."""
+    for at in range(0, len(ids), BATCH):
+        part = ids[at : at + BATCH]
+
+        def work(part: Sequence[str] = part) -> None:
+            table = source._table.search().where(form.among("id", part)).to_arrow()
+            names = [name for name in source._table.schema.names if name in table.column_names]
+            merge = target._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(table.select(names))
+
+        await target._write(work)
+
+
+async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> None:
+    """Copy pictures and what is known of them, encoded anew by the target's encoder."""
+    for at in range(0, len(ids), BATCH):
+        rows = await source.rows(ids[at : at + BATCH])
+        data = [await source.image_bytes(row.id) for row in rows]
+        vectors = await target.embedder.embed_images(data)
+        await target.upsert(
+            [NewImage(row=r, data=d, thumbnail=b"", vector=v) for r, d, v in zip(rows, data, vectors, strict=True)]
+        )
+
+
+async def part_of(home: Home, name: str, source: Library, ids: Sequence[str], embedder: Embedder) -> Library:
+    """A library of some of another one's pictures, ready to be searched; not calibrated."""
+    target = await Library.create_or_open(home, name, embedder)
+    alike = embedder.identity == source.embedder.identity
+    await (copy_rows if alike else copy_encoded)(source, target, ids)
+    await target.tidy()
+    return target

@@ -1,0 +1,114 @@
+"""Folders that results are written into: one process at a time, for two would pay twice and mix what they write."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.store.run_lock import alone_now, locked, locked_together
+from imagerag.store.storage_errors import storage_error
+
+LOCK: Final = ".lock"
+"""The file that is locked while a folder is written; it says who writes."""
+
+
+@contextmanager
+def only_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+    """Write a folder, which is made if it is not there, with everybody else kept out.
+
+    The lock is the system's: a process that ends in whatever way lets go of it at once.
+
+    Args:
+        instead: what to give so that another folder is written.
+
+    Raises:
+        UsageError: somebody else writes it.
+        StorageError: it cannot be written.
+    """
+    if sys.platform == "win32":  # nothing is held there
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield
+        return
+    path, fresh = folder / LOCK, not folder.exists()
+    file = _held(locked, folder, instead)
+    try:
+        command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:3]])
+        os.truncate(file, 0)
+        with _told(folder):
+            os.write(file, f"{os.getpid()} {command[:60]}\n".encode(errors="replace"))
+            yield
+    finally:
+        path.unlink(missing_ok=True)
+        if fresh:
+            with suppress(OSError):  # something was written into it
+                folder.rmdir()
+        os.close(file)
+
+
+def _held(lock: Callable[[Path], int | None], folder: Path, instead: str) -> int:
+    """The open lock file of a folder.
+
+    Raises:
+        UsageError: somebody else holds it.
+        StorageError: it cannot be written.
+    """
+    try:
+        file = lock(folder / LOCK)
+    except OSError as error:
+        told = storage_error(error, folder, "cannot write into")
+        raise told or UsageError(f"cannot write into {folder}: {error.strerror or error}") from error
+    if file is None:
+        holder = _holder(folder / LOCK)
+        raise UsageError(f"{folder} is being written by {holder}:\nwait until it has ended, or give {instead}")
+    return file
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what keeps the machine from writing, and where: an error of `write` itself names no file."""
+    try:
+        yield
+    except OSError as error:
+        if (found := storage_error(error, error.filename or folder, "cannot write")) is not None:
+            raise found from error
+        raise
+
+
+@contextmanager
+def shared_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+    """Write a folder together with others who do it this way, with those kept out who want it for themselves.
+
+    Args:
+        instead: what to give so that another folder is written.
+
+    Raises:
+        UsageError: somebody has it for himself.
+        StorageError: it cannot be written.
+    """
+    if sys.platform == "win32":  # nothing is held there
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield
+        return
+    path = folder / LOCK
+    file = _held(locked_together, folder, instead)
+    try:
+        with _told(folder):
+            yield
+    finally:
+        if alone_now(file):  # the last one leaves nothing behind
+            path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _holder(path: Path) -> str:
+    """Who says in the file to be writing."""
+    try:
+        pid, _, command = path.read_text("utf-8", errors="replace").strip().partition(" ")
+    except OSError:
+        return "another process"
+    return f"process {pid} ({command})" if pid.isdigit() else "another process"

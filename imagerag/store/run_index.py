@@ -1,0 +1,286 @@
+"""The list of runs: what was asked, when, and how it ended.
+
+A small table beside the checkpoints, so that ten thousand runs are listed without opening one.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from imagerag.agent.errors import UnknownRunError
+from imagerag.agent.types import Outcome, Value
+from imagerag.formatting.messages import invalid, near
+from imagerag.store.sqlite.connection import BUSY_S, connect, patiently
+from imagerag.store.sqlite.pool import Shared
+from imagerag.store.sqlite.write_batcher import GroupCommit, open_grouped
+from imagerag.store.storage_errors import damaged_file, storage_errors
+
+RunStatus = Literal["running", "interrupted", "ended"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    run_id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT,
+    prompt TEXT NOT NULL, library TEXT, score REAL, folded TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
+"""
+_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "continues": "TEXT"}
+"""Columns that files of earlier versions lack."""
+_COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *_LATER))
+
+
+_FILTERS = {
+    "outcome": "outcome = :outcome",
+    "text": "instr(folded, :text) > 0",
+    "status": "status = :status",
+    "library": "library = :library",
+    "since": "created >= :since",
+    "until": "created < :until",
+    "min_cost": "cost_usd >= :min_cost",
+    "max_cost": "cost_usd <= :max_cost",
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _stamp(moment: datetime) -> str:
+    """Times as they are kept: in one zone and one width, so that they sort as text."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class RunEntry(Value):
+    """One line of the list.
+
+    Attributes:
+        created: when the run was first recorded; a later entry for the same run does not change it.
+        outcome: None until the run has ended.
+        score: of the best attempt, in [0, 1]; None when there is none.
+        cost_usd: None when the price of a call is not known, or nobody noted it yet.
+        calls: model calls; None when nobody noted them yet.
+        continues: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
+    """
+
+    run_id: str = Field(min_length=1)
+    prompt: str
+    status: RunStatus = "running"
+    outcome: Outcome | None = None
+    library: str | None = None
+    score: float | None = None
+    cost_usd: float | None = None
+    calls: int | None = None
+    continues: str | None = None
+    created: AwareDatetime = Field(default_factory=_now)
+    updated: AwareDatetime = Field(default_factory=_now)
+
+
+_Entries = list[RunEntry]
+"""Named here because inside the class `list` is the method."""
+
+
+class RunList:
+    """The list of runs in one SQLite file; any number of processes may use it at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writing = Shared(partial(_open, path))
+
+    def kept_open(self) -> AbstractAsyncContextManager[object]:
+        """For as long as the block lasts, lines need not open the file, and those of many runs share commits."""
+        return self._writing.use()
+
+    async def upsert(
+        self,
+        run_id: str,
+        *,
+        prompt: str,
+        status: RunStatus,
+        outcome: Outcome | None = None,
+        library: str | None = None,
+        score: float | None = None,
+        cost_usd: float | None = None,
+        calls: int | None = None,
+        continues: str | None = None,
+        created: datetime | None = None,
+    ) -> RunEntry:
+        """Add a run, or replace what is known of it: all but when it was created.
+
+        Args:
+            created: when another run was begun under this id, as on a server's thread: nothing of the one before it
+                is kept then.
+        """
+        if created is not None:
+            await self._forget(run_id, before=created)
+        entry = RunEntry(
+            run_id=run_id,
+            prompt=prompt,
+            status=status,
+            outcome=outcome,
+            library=library,
+            score=score,
+            cost_usd=cost_usd,
+            calls=calls,
+            continues=continues,
+            **({} if created is None else {"created": created}),
+        )
+        async with self._writing.use() as grouped:
+            await patiently(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
+        return entry
+
+    async def _forget(self, run_id: str, *, before: datetime) -> None:
+        """Take a line off the list, where it is of a run that was begun earlier."""
+        gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
+        async with self._writing.use() as grouped:
+            await patiently(lambda: grouped.write(lambda: grouped.connection.execute(*gone)))
+
+    async def get(self, run_id: str) -> RunEntry:
+        """The run of that id, or of the only id that begins with it.
+
+        Raises:
+            UnknownRunError: none, or several; names the most recent ones, or those that fit.
+        """
+        return await asyncio.to_thread(self._get, run_id)
+
+    async def list(
+        self,
+        limit: int | None = 50,
+        *,
+        outcome: Outcome | str | None = None,
+        text: str | None = None,
+        status: RunStatus | None = None,
+        library: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        min_cost: float | None = None,
+        max_cost: float | None = None,
+    ) -> "_Entries":
+        """Runs, newest first.
+
+        Args:
+            limit: at most so many; None for all.
+            outcome: only runs that ended so.
+            text: only runs whose prompt contains it, whatever the case.
+            status: only runs that stand so.
+            library: only runs with this library.
+            since: only runs that began then or later; `until`: before then. A time without a zone is local.
+            min_cost: only runs that cost as much, in US dollars; `max_cost`: no more. A run whose cost is not known is
+                in neither.
+        """
+        wanted = {
+            "outcome": outcome,
+            "text": text.casefold() if text else None,
+            "status": status,
+            "library": library,
+            "since": _stamp(since) if since else None,
+            "until": _stamp(until) if until else None,
+            "min_cost": min_cost,
+            "max_cost": max_cost,
+        }
+        return await asyncio.to_thread(self._list, limit, wanted)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with storage_errors(self.path), closing(connect(self.path, timeout=BUSY_S)) as connection:
+            yield connection
+
+    def is_lost(self) -> bool:
+        """Whether there is no list: no such file, or one without a byte in it."""
+        return not self.path.exists() or not self.path.stat().st_size
+
+    def _get(self, run_id: str) -> RunEntry:
+        # substr, not LIKE: a prefix with % or _ in it is still only a prefix.
+        found = self._select(
+            "WHERE substr(run_id, 1, length(:id)) = :id ORDER BY run_id = :id DESC, run_id LIMIT 6", {"id": run_id}
+        )
+        if run_id and found and (found[0].run_id == run_id or len(found) == 1):
+            return found[0]
+        if run_id and found:
+            raise UnknownRunError(f"several runs begin with {run_id!r}: {', '.join(run.run_id for run in found)}")
+        recent = [run.run_id for run in self._list(5, {})]
+        guess = near(run_id, recent)
+        meant = f"; did you mean {guess!r}? The" if guess else "; the"
+        known = f"{meant} most recent are {', '.join(recent)}; `imagerag runs` lists all"
+        raise UnknownRunError(f"no run {run_id[:60]!r}{known if recent else '; there are none yet'}")
+
+    def _list(self, limit: int | None, wanted: Mapping[str, object]) -> "_Entries":
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        clause = " AND ".join(_FILTERS[name] for name in asked) or "1"
+        return self._select(
+            f"WHERE {clause} ORDER BY created DESC, run_id LIMIT :limit",
+            {**asked, "limit": -1 if limit is None else max(limit, 0)},
+        )
+
+    def _select(self, clause: str, values: Mapping[str, object]) -> "_Entries":
+        if self.is_lost():
+            return []
+        names = _COLUMNS.split(", ")
+        with self._connect() as connection:
+            # Reading brings no file up to date: it may be read-only.
+            lacking = set(_LATER) - _present(connection)
+            columns = ", ".join(f"NULL AS {name}" if name in lacking else name for name in names)
+            rows = connection.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()
+        try:
+            return [RunEntry.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+        except ValidationError as error:
+            raise damaged_file(self.path, f"a line that cannot be: {invalid(error)}") from error
+
+
+@asynccontextmanager
+async def _open(path: Path) -> AsyncIterator[GroupCommit]:
+    async with open_grouped(path, _make) as grouped:
+        await patiently(lambda: grouped.read(partial(_brought_up, grouped.connection)))
+        yield grouped
+
+
+def _make(fresh: sqlite3.Connection) -> None:
+    fresh.executescript(_SCHEMA)
+    _brought_up(fresh)
+
+
+def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
+    row = (
+        entry.run_id,
+        _stamp(entry.created),
+        _stamp(entry.updated),
+        entry.status,
+        entry.outcome,
+        entry.prompt,
+        entry.library,
+        entry.score,
+        entry.cost_usd,
+        entry.calls,
+        entry.continues,
+        entry.prompt.casefold(),
+    )
+    connection.execute(
+        f"INSERT INTO runs ({_COLUMNS}, folded) VALUES ({', '.join('?' * len(row))}) "
+        "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
+        "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
+        "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
+        "continues = COALESCE(excluded.continues, continues), folded = excluded.folded",
+        row,
+    )
+
+
+def _brought_up(connection: sqlite3.Connection) -> None:
+    """Give a file of an earlier version the columns it lacks. Two processes may do so at once."""
+    present = _present(connection)
+    for name, kind in _LATER.items():
+        if present and name not in present:
+            try:
+                connection.execute(f"ALTER TABLE runs ADD COLUMN {name} {kind}")
+            except sqlite3.OperationalError as error:
+                if "duplicate column" not in str(error):
+                    raise
+
+
+def _present(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(runs)")}

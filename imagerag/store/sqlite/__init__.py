@@ -1,0 +1,1 @@
+"""SQLite: checkpointer, LangGraph store, connection pool, write batching, salvage."""

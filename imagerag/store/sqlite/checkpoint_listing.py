@@ -1,0 +1,57 @@
+"""LangGraph's checkpoints in SQLite, with a strict list of what may be revived from them."""
+
+import inspect as reflection
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagerag.agent import types
+from imagerag.store.sqlite.connection import patiently
+from imagerag.store.sqlite.write_batcher import open_grouped
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    from imagerag.store.sqlite.checkpointer import GroupedSaver
+
+
+def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
+    """(module, name) of every value and enum in `imagerag.agent.types`, and of `extra`."""
+    ours = [
+        kind
+        for kind in vars(types).values()
+        if reflection.isclass(kind) and kind.__module__ == types.__name__ and issubclass(kind, types.Value | Enum)
+    ]
+    return sorted({(kind.__module__, kind.__qualname__) for kind in [*ours, *extra]})
+
+
+def serializer(extra: Iterable[type] = ()) -> "JsonPlusSerializer":
+    """The serializer for checkpoints, and for caches and stores that hold the same values.
+
+    A type that is not listed is never constructed from stored bytes: it comes back as plain data.
+    """
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+    return JsonPlusSerializer(allowed_msgpack_modules=state_types(extra))
+
+
+@asynccontextmanager
+async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIterator["GroupedSaver"]:
+    """Open the checkpoints at `path`, creating the file when there is none.
+
+    Several processes may have it open: readers never wait (WAL), writers wait for each other for up to 30 s.
+
+    Args:
+        path: the SQLite file.
+        extra: further types that the state may hold.
+    """
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    from imagerag.store.sqlite.checkpointer import GroupedSaver
+
+    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup()) as grouped:
+        saver = GroupedSaver(grouped, serializer(extra))
+        await patiently(saver.prepare)
+        yield saver

@@ -1,0 +1,284 @@
+"""What can still be read of a damaged SQLite file, put into a new one: table by table, row by row.
+
+SQLite reads rows through trees of pages. A page that is damaged hides those behind it, and no others, so the rows are
+read from both ends, then each by its number, which the table's index often still knows.
+"""
+
+import functools
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from imagerag.store.sqlite.connection import beside, ensure
+from imagerag.store.storage_errors import storage_errors
+
+LONGEST: Final = 2**40
+"""Bytes of a file that a header is believed."""
+
+PROBES: Final = 20_000
+"""Row numbers of a table that are tried one by one, or in ranges, where no index says which there are."""
+
+Row = dict[str, Any]
+Whole = Callable[[Row], bool]
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """Rows of a damaged file.
+
+    Attributes:
+        saved: how many are in the new one.
+        lost: how many are known to have been there, and are not.
+        all_known: whether none was there that is not known of.
+    """
+
+    saved: int = 0
+    lost: int = 0
+    all_known: bool = True
+
+    def __add__(self, other: "Salvaged") -> "Salvaged":
+        return Salvaged(self.saved + other.saved, self.lost + other.lost, self.all_known and other.all_known)
+
+    def __str__(self) -> str:
+        at_least = "" if self.all_known else "at least "
+        return f"{self.saved:,} rows saved, {at_least}{self.lost:,} lost"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of SQLite file.
+
+    Attributes:
+        make: makes its tables.
+        tables: those whose rows are salvaged, each with what says of a row whether it is whole.
+    """
+
+    make: Callable[[sqlite3.Connection], object]
+    tables: Mapping[str, Whole]
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a file of a home is, by its name; None for one that is salvaged in no such way."""
+    return {
+        "runs.sqlite": Kind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
+        "questions.sqlite": Kind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
+        "store.sqlite": Kind(_make_store, {"store": _is_entry}),
+    }.get(name)
+
+
+def salvage(damaged: Path, fresh: Path) -> Salvaged:
+    """Make a file of what can be read in a damaged one, which stays as it is.
+
+    Args:
+        damaged: a SQLite file of a home, moved out of the way.
+        fresh: the file to make; it appears with all its rows, or, where none can be read, not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    kind = kind_of(fresh.name)
+    if kind is None:
+        return Salvaged(all_known=False)
+    total = Salvaged()
+    with storage_errors(fresh, "cannot make"), TemporaryDirectory(dir=fresh.parent, prefix=".tmp-") as folder:
+        copy = _readable_copy(damaged, Path(folder))
+
+        def make(connection: sqlite3.Connection) -> None:
+            nonlocal total
+            kind.make(connection)
+            for table, is_whole in kind.tables.items():
+                total += _copied(copy, connection, table, is_whole)
+            if not total.saved:
+                raise _NothingError
+
+        with suppress(_NothingError):
+            ensure(fresh, make)
+    return total
+
+
+def _readable_copy(damaged: Path, folder: Path) -> Path:
+    """A copy as long as its header says: SQLite opens none that is shorter."""
+    for file in (damaged, beside(damaged)[0]):
+        if file.exists():
+            shutil.copyfile(file, folder / file.name)
+    copy = folder / damaged.name
+    with copy.open("r+b") as opened:
+        head = opened.read(32).ljust(32)
+        page, count = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+        size = (65_536 if page == 1 else page) * count
+        if head.startswith(b"SQLite format 3\0") and copy.stat().st_size < size < LONGEST:
+            opened.truncate(size)  # with zeros, which take no room
+    return copy
+
+
+class _NothingError(Exception):
+    """No row can be read."""
+
+
+def _copied(damaged: Path, into: sqlite3.Connection, table: str, is_whole: Whole) -> Salvaged:
+    """Copy the rows of a table."""
+    there = [row[1] for row in into.execute(f"PRAGMA table_info({table})")]
+    saved, seen = 0, 0
+    try:
+        with closing(sqlite3.connect(damaged)) as source:
+            source.text_factory = _text
+            reader = _Reader(source, table)
+            kept = [name for name in there if name in reader.columns]
+            statement = f"INSERT OR IGNORE INTO {table} ({', '.join(kept)}) VALUES ({', '.join('?' * len(kept))})"
+            for row in reader.rows():
+                seen += 1
+                with suppress(sqlite3.Error):  # a value that the table does not take
+                    if is_whole(row):
+                        saved += into.execute(statement, [row[name] for name in kept]).rowcount
+            return Salvaged(saved, seen - saved + len(reader.missing), reader.all_known)
+    except (sqlite3.Error, OSError):
+        return Salvaged(saved, seen - saved, all_known=False)
+
+
+class _Reader:
+    """Reads the rows of a table that is damaged.
+
+    Attributes:
+        columns: their names.
+        missing: numbers of rows that an index knows of, and that cannot be read.
+        all_known: whether the numbers of all rows are known.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, table: str) -> None:
+        self._connection, self._table = connection, table
+        self.columns: Sequence[str] = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if not self.columns:
+            raise sqlite3.DatabaseError(f"no table {table}")
+        self.missing: set[int] = set()
+        self.all_known = True
+        self._done: set[int] = set()
+
+    def rows(self) -> Iterator[Row]:
+        """Every row that can be read, once."""
+        select = f"SELECT rowid, * FROM {self._table} NOT INDEXED"
+        forward = yield from self._new(f"{select} ORDER BY rowid")
+        if forward is None:
+            return
+        yield from self._new(f"{select} ORDER BY rowid DESC")
+        indexed, whole = self._indexed()
+        for number in sorted(indexed - self._done):
+            yield from self._new(f"{select} WHERE rowid = {number}")
+        self.missing, self.all_known = indexed - self._done, whole
+        if not whole:
+            yield from self._between(select)
+
+    def _new(self, query: str) -> Generator[Row, None, sqlite3.Error | None]:
+        """The rows of a query that were not read yet, up to the first that cannot be; None, if that is all of them."""
+        try:
+            for number, *values in self._connection.execute(query):
+                if number not in self._done:
+                    self._done.add(number)
+                    yield dict(zip(self.columns, values, strict=True))
+        except sqlite3.Error as error:
+            return error
+        return None
+
+    def _indexed(self) -> tuple[set[int], bool]:
+        """The numbers of the rows as the indexes have them, and whether one of those could be read to its end."""
+        found: set[int] = set()
+        for (name,) in self._indexes():
+            for order in ("", "DESC"):
+                columns = [row[2] for row in self._connection.execute(f"PRAGMA index_info({name})")]
+                by = ", ".join(f"{column} {order}" for column in columns)
+                try:
+                    for (number,) in self._connection.execute(
+                        f"SELECT rowid FROM {self._table} INDEXED BY {name} ORDER BY {by}"
+                    ):
+                        found.add(number)
+                    return found, True
+                except sqlite3.Error:
+                    continue
+        return found, False
+
+    def _indexes(self) -> list[tuple[str]]:
+        query = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND coalesce(sql, '') NOT LIKE ?"
+        with suppress(sqlite3.Error):
+            return self._connection.execute(query, (self._table, "%WHERE%")).fetchall()
+        return []
+
+    def _between(self, select: str) -> Iterator[Row]:
+        """Rows between those that were read: by ranges, halved where one cannot be read."""
+        numbers = sorted(self._done)
+        ranges = [(a + 1, b - 1) for a, b in zip([0, *numbers], numbers, strict=False) if b - a > 1]
+        tries = 0
+        while ranges and tries < PROBES:
+            low, high = ranges.pop()
+            tries += 1
+            failed = yield from self._new(f"{select} WHERE rowid BETWEEN {low} AND {high}")
+            if failed is not None and low < high:
+                middle = (low + high) // 2
+                ranges += [(low, middle), (middle + 1, high)]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")  # which nothing that is whole has; see `_is_text`
+
+
+def _make_checkpoints(connection: sqlite3.Connection) -> None:
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    SqliteSaver(connection).setup()
+
+
+def _make_store(connection: sqlite3.Connection) -> None:
+    from langgraph.store.sqlite import SqliteStore
+
+    SqliteStore(connection).setup()
+
+
+def _is_text(row: Row, *names: str) -> bool:
+    return all(isinstance(row[name], str) and row[name].isprintable() for name in names)
+
+
+def _is_checkpoint(row: Row) -> bool:
+    if not _is_text(row, "thread_id", "checkpoint_ns", "checkpoint_id"):
+        return False
+    loaded = _loaded(row["type"], row["checkpoint"])
+    return isinstance(loaded, dict) and "channel_versions" in loaded and _is_json(row["metadata"])
+
+
+def _is_write(row: Row) -> bool:
+    return (
+        _is_text(row, "thread_id", "checkpoint_id", "task_id", "channel")
+        and _loaded(row["type"], row["value"]) is not _UNREADABLE
+    )
+
+
+def _is_entry(row: Row) -> bool:
+    return _is_text(row, "prefix", "key") and _is_json(row["value"])
+
+
+_UNREADABLE: Final = object()
+
+
+@functools.cache
+def _serializer() -> Any:
+    from imagerag.store.sqlite.checkpoint_listing import serializer
+
+    return serializer()
+
+
+def _loaded(kind: Any, value: Any) -> Any:
+    try:
+        return _serializer().loads_typed((kind, value))
+    except Exception:  # of bytes that were overwritten, a decoder says anything
+        return _UNREADABLE
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.loads(value if isinstance(value, bytes) else value.encode())  # what was no UTF-8 cannot be encoded again
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return False
+    return True

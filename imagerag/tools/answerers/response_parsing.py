@@ -1,0 +1,117 @@
+"""Reading a model's answer: JSON where it kept to the form, sentences with [numbers] where it did not."""
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.qa.types import MAX_CITATIONS, Citation
+from imagerag.tools.judges.vlm.chat_protocol import Schema
+from imagerag.tools.judges.vlm.json_parsing import objects_in
+from imagerag.tools.judges.vlm.response_parsing import model_of
+from imagerag.tools.judges.vlm.structured_verdict import STRING, strict_object
+from imagerag.tools.model_text import check_refusal, clean, silence, unfenced
+
+ANSWER: Final = Schema(
+    "answer",
+    strict_object(
+        citations={"type": "array", "items": strict_object(source={"type": "integer"}, supports=STRING)},
+        held={"type": "boolean"},
+        answer=STRING,
+    ),
+)
+
+_BRACKETED: Final = re.compile(r"\[((?:source\s*)?\d{1,4}(?:\s*,\s*(?:source\s*)?\d{1,4})*)\]", re.IGNORECASE)
+_SENTENCE: Final = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\s|$)|\n|$)?|[.!?\n]+")
+
+
+def _number(value: Any) -> Any:
+    """`1`, `"1"`, `"[1]"` and `"SOURCE 1"` are one."""
+    if isinstance(value, str) and (found := re.search(r"\d{1,4}", value)):
+        return int(found.group())
+    return value
+
+
+def _citations(value: Any) -> Any:
+    """A list of objects, or of bare numbers; none is none."""
+    if value is None:
+        return []
+    items = value if isinstance(value, list) else [value]
+    return [item if isinstance(item, dict) else {"source": item} for item in items[: 5 * MAX_CITATIONS]]
+
+
+def _text(value: Any) -> Any:
+    return "" if value is None else clean(value) if isinstance(value, str) else value
+
+
+class _Cited(BaseModel):
+    source: Annotated[int, BeforeValidator(_number)] = Field(
+        validation_alias=AliasChoices("source", "number", "id", "source_number")
+    )
+    supports: Annotated[str, BeforeValidator(_text)] = Field(
+        default="", validation_alias=AliasChoices("supports", "support", "quote", "text", "evidence")
+    )
+
+
+class _Answer(BaseModel):
+    answer: Annotated[str, BeforeValidator(_text)] = Field(validation_alias=AliasChoices("answer", "text", "response"))
+    held: bool | None = None
+    citations: Annotated[list[_Cited], BeforeValidator(_citations)] = Field(
+        default_factory=list, validation_alias=AliasChoices("citations", "cited", "sources", "references")
+    )
+
+
+class Said:
+    """What a model answered.
+
+    Attributes:
+        text: the answer in words.
+        held: whether the sources hold it.
+        cited: sources by number, those that do not exist among them.
+    """
+
+    def __init__(self, text: str, held: bool, cited: tuple[Citation, ...]) -> None:
+        self.text, self.held, self.cited = text, held, cited
+
+
+def read_answer(reply: str, count: int) -> Said:
+    """Read an answer from sources 1 to `count`.
+
+    An answer that says it rests on the sources and names none of them, or none that exists, is not one: nobody could
+    check it.
+
+    Raises:
+        RefusalError: content policy.
+        JudgeReplyError: not of the form and without citations, or empty, or nothing supports it.
+    """
+    said = unfenced(reply)
+    read = model_of(reply, _Answer) if any(True for _ in objects_in(said)) else None
+    text = (read.answer if read else said).strip()
+    if read is None:
+        check_refusal(said)
+    if not text:
+        why = "it is empty" if said else silence(reply)
+        raise JudgeReplyError(f"the answer cannot be used: {why}", raw=reply)
+    cited = [Citation(source=c.source, supports=c.supports) for c in (read.citations if read else []) if c.source > 0]
+    named = {citation.source for citation in cited}
+    cited += [one for one in _bracketed(text) if one.source not in named and (not read or one.source <= count)]
+    held = bool(read.held if read and read.held is not None else cited)
+    if held and not any(citation.source <= count for citation in cited):
+        raise JudgeReplyError("the answer names no source that supports it", raw=reply)
+    if read is None and not held:
+        raise JudgeReplyError(
+            "the answer is not what was asked for: no JSON object, and no source in brackets", raw=reply
+        )
+    return Said(text, held, tuple(cited) if held else tuple(c for c in cited if c.source <= count))
+
+
+def _bracketed(text: str) -> list[Citation]:
+    """Sources that an answer names in brackets, each with the sentence it stands in."""
+    found: dict[int, str] = {}
+    for sentence in _SENTENCE.findall(text):
+        for group in _BRACKETED.findall(sentence):
+            for number in re.findall(r"\d+", group):
+                if int(number) > 0:
+                    found.setdefault(int(number), _BRACKETED.sub("", sentence).strip())
+    return [Citation(source=number, supports=supports) for number, supports in found.items()]

@@ -1,0 +1,148 @@
+"""Which key goes where: the one place that decides it, for every adapter.
+
+A key goes to the host it belongs to, and to the address that the user set beside it (OPENAI_BASE_URL). Any other
+address gets none, unless its spec names the variable: `openai:MODEL?key_env=OUR_KEY@https://models.example.org/v1`. No
+key, and no password of an address, leaves this machine unencrypted.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Final
+
+from imagerag.agent.errors import AuthError
+from imagerag.agent.url_redaction import VARIABLE, credentials_of, origin, public_address
+
+OPENAI_KEY: Final = "OPENAI_API_KEY"
+OPENAI_ADDRESS: Final = "OPENAI_BASE_URL"
+
+KEYS: Final[Mapping[str, str]] = {
+    "api.openai.com": OPENAI_KEY,
+    "openrouter.ai": "OPENROUTER_API_KEY",
+    "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+}
+"""Services that always want a key of their own, and the variable it is kept in."""
+
+HUB_KEYS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+HUB_ADDRESS: Final = "HF_ENDPOINT"
+
+
+@dataclass(frozen=True)
+class Key:
+    """The key to an address.
+
+    Attributes:
+        value: None when there is none.
+        variable: where it is kept, or has to be; None where the address wants none that is known of.
+        named: whether the user said so himself.
+    """
+
+    value: str | None = field(default=None, repr=False)
+    variable: str | None = None
+    named: bool = False
+
+
+class Variable:
+    """How the option `key_env` is read (see `options.py`)."""
+
+    wanted: Final = "the name of an environment variable in capitals, such as OUR_KEY, and not the key itself"
+
+    def read(self, text: str) -> str:
+        """The name itself."""
+        if not VARIABLE.fullmatch(text):
+            raise ValueError(text)
+        return text
+
+
+def key_to(address: str, *, key: str | None = None, key_env: str | None = None) -> Key:
+    """The key that may go to an address.
+
+    Args:
+        key: given by a program for this very address.
+        key_env: the variable that the spec names for it.
+    """
+    if key:
+        return Key(key, named=True)
+    if key_env:
+        return Key(os.environ.get(key_env) or None, key_env, named=True)
+    variable = KEYS.get(origin(address)[1])
+    if variable and os.environ.get(variable):
+        return Key(os.environ[variable], variable)
+    if own_address() and origin(address) == origin(own_address()):
+        return Key(os.environ.get(OPENAI_KEY) or None, variable or OPENAI_KEY, named=True)
+    return Key(variable=variable)
+
+
+def own_address() -> str:
+    """The address that the user set beside OPENAI_API_KEY, without passwords in it; empty when there is none."""
+    return public_address(os.environ.get(OPENAI_ADDRESS, "").strip())
+
+
+def check_encrypted(address: str, who: str, key: Key) -> None:
+    """See that nothing secret would leave this machine in the clear.
+
+    Raises:
+        AuthError: it would; the message says what to type.
+    """
+    scheme, host, _ = origin(address)
+    if scheme == "https" or is_this_machine(host):
+        return
+    if key.value:
+        what = f"the key of {key.variable}" if key.variable else "its key"
+    elif credentials_of(address):
+        what = "the password or key in its address"
+    else:
+        return
+    raise _unsent(
+        f"{who}: {what} is not sent over http to {host}, where all can read it: write https://, or bring the server to "
+        "this machine (ssh -L) and name http://localhost:PORT"
+    )
+
+
+def no_key(who: str, address: str, key: Key) -> AuthError | None:
+    """What to say when a key is wanted that is not there; None where it may be that none is wanted."""
+    if key.value or not key.variable:
+        return None
+    if key.named and key.variable != KEYS.get(origin(address)[1]) and key.variable == OPENAI_KEY:
+        return None  # a server of one's own behind OPENAI_BASE_URL; many want no key
+    return _unsent(f"{who} needs a key: set {key.variable}, or name another server, for instance PROVIDER:MODEL@URL")
+
+
+def _unsent(message: str) -> AuthError:
+    error = AuthError(message)
+    error.sent = False
+    return error
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to a host cannot leave this machine: a name below `localhost` may be anybody's."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def key_variables() -> list[str]:
+    """The environment variables that keys are kept in."""
+    return sorted(set(KEYS.values()))
+
+
+def check_hub(who: str) -> None:
+    """See that the token of the Hugging Face hub would not leave this machine in the clear.
+
+    Raises:
+        AuthError: HF_ENDPOINT is an address without encryption, and there is a token.
+    """
+    address = os.environ.get(HUB_ADDRESS, "").strip()
+    if not address:
+        return
+    variable = next((name for name in HUB_KEYS if os.environ.get(name)), None)
+    token = os.environ[variable] if variable else _stored_token()
+    check_encrypted(public_address(address), who, Key(token, variable or "the hub (hf auth login)"))
+
+
+def _stored_token() -> str | None:
+    from huggingface_hub import get_token
+
+    return get_token()

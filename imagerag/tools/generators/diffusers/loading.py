@@ -1,0 +1,166 @@
+"""Pipelines in memory: each is loaded once per process, however many generators use it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from imagerag.agent.errors import BackendError, ImageRAGError, MissingExtraError
+from imagerag.tools.credentials import check_hub
+from imagerag.tools.generators.diffusers.devices import (
+    Offload,
+    choose_device,
+    choose_dtype,
+    is_out_of_memory,
+    out_of_memory,
+    quiet,
+)
+from imagerag.tools.generators.diffusers.model_table import IPAdapter
+from imagerag.tools.generators.diffusers.weight_sources import Source, check_index, is_here, library
+from imagerag.tools.huggingface_hub import hub
+
+SMALLER: Final = (
+    "set offload=model (or offload=sequential, which is slow), draw a smaller size, or take a smaller model"
+)
+
+_LOADED: Final[dict[str, "Loaded"]] = {}
+_LOCK: Final = Lock()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline that is ready to be called.
+
+    Attributes:
+        pipe: the diffusers pipeline.
+        device, dtype: where and in what it computes.
+    """
+
+    pipe: Any
+    device: str
+    dtype: Any
+
+
+def load(
+    source: Source, *, device: str | None, dtype: str | None, offload: Offload, options: Mapping[str, Any]
+) -> Loaded:
+    """The pipeline of a source, from memory if it was loaded the same way before. Takes minutes and gigabytes if not.
+
+    Args:
+        device, dtype: None chooses, see `devices`.
+        options: further arguments of `from_pretrained`.
+
+    Raises:
+        MissingExtraError: diffusers, or a part that this pipeline needs, is not installed.
+        UsageError: a device that is not there, or no dtype.
+        BackendError: weights are missing, damaged, locked, or too large for the memory.
+    """
+    family, given = source.family, sorted({**source.family.load, **options}.items())
+    key = repr((source.repo, family.pipeline, family.adapter, device, dtype, offload, given))
+    with _LOCK:
+        if key not in _LOADED:
+            _LOADED[key] = _load(source, device, dtype, offload, options)
+        return _LOADED[key]
+
+
+def ready(source: Source, device: str | None, dtype: str | None) -> str:
+    """One line on where a source would compute and whether its weights are here; loads and fetches nothing.
+
+    Raises:
+        MissingExtraError: diffusers is not installed.
+        UsageError: a device that is not there, or no dtype.
+        BackendError: a directory that holds no pipeline.
+    """
+    version, place = library().__version__, choose_device(device)
+    numbers = str(choose_dtype(dtype, place)).removeprefix("torch.")
+    weights = [is_here(source.repo, "model_index.json")]
+    if source.family.adapter is not None:
+        adapter = source.family.adapter
+        weights.append(is_here(adapter.repo, "/".join(adapter.load[n] for n in _FILE if n in adapter.load)))
+    return "; ".join([f"diffusers {version} on {place} in {numbers}", *weights])
+
+
+_FILE: Final = ("subfolder", "weight_name")
+
+
+def unload() -> None:
+    """Let go of every pipeline that this process loaded, and of the memory it held."""
+    import gc
+
+    with _LOCK:
+        _LOADED.clear()
+    gc.collect()
+
+
+def _load(
+    source: Source, device: str | None, dtype: str | None, offload: Offload, options: Mapping[str, Any]
+) -> Loaded:
+    diffusers = library()
+    place = choose_device(device)
+    numbers = choose_dtype(dtype, place)
+    kind = getattr(diffusers, source.family.pipeline or "DiffusionPipeline", None)
+    if kind is None:
+        raise BackendError(
+            f"diffusers {diffusers.__version__} has no {source.family.pipeline}: pip install -U 'imagerag[diffusers]'",
+            retryable=False,
+        )
+    given = {
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        **source.family.load,
+        **options,
+    }  # what is pickled could run anything
+    with _told(source.repo), hub(source.repo), quiet("diffusers", "transformers"):
+        check_index(source.repo)
+        check_hub(source.repo)
+        pipe = kind.from_pretrained(str(Path(source.repo).expanduser()), dtype=numbers, **given)
+    if source.family.adapter is not None:
+        with _told(source.family.adapter.repo), hub(source.family.adapter.repo), quiet("diffusers", "transformers"):
+            _adapt(pipe, source.family.adapter, numbers)
+    pipe.set_progress_bar_config(disable=True)
+    with _told(source.repo):
+        _place(pipe, place, offload)
+    return Loaded(pipe, place, numbers)
+
+
+def _adapt(pipe: Any, adapter: IPAdapter, dtype: Any) -> None:
+    repo = str(Path(adapter.repo).expanduser())
+    wanted = {**adapter.load, **(adapter.local if Path(repo).is_dir() else {})}
+    filled = {name: dtype if value == "{dtype}" else value.format(adapter=repo) for name, value in wanted.items()}
+    pipe.load_ip_adapter(repo, **filled)
+
+
+def _place(pipe: Any, device: str, offload: Offload) -> None:
+    """Offloading needs somewhere to come from: on a CPU the weights are in main memory as it is."""
+    if device == "cpu" or offload == "none":
+        pipe.to(device)
+    elif offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.enable_sequential_cpu_offload(device=device)
+
+
+@contextmanager
+def _told(repo: str) -> Iterator[None]:
+    """What loading raises, in our words: what is missing, and what to type."""
+    try:
+        yield
+    except ImageRAGError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(f"the model {repo} ({error})", "diffusers") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(f"loading {repo}", SMALLER) from error
+        kind = type(error).__name__
+        if kind == "GatedRepoError" or "gated" in str(error).lower():
+            advice = "its makers want their licence accepted on its page first; then `hf auth login`, and try again"
+        else:
+            advice = (
+                f"fetch it where there is a network (hf download {repo}), or name a directory that has it: "
+                "diffusers:FAMILY=/DIR, with another IP-Adapter diffusers:FAMILY=/DIR+/ADAPTER"
+            )
+        first = str(error).strip().partition("\n")[0]
+        raise BackendError(f"{repo} could not be loaded ({kind}: {first}). {advice}", retryable=False) from error

@@ -1,0 +1,214 @@
+"""How families of local pipelines take references: one table, which a user can extend with `register`.
+
+diffusers has no uniform parameter for reference images. A row says which one a family has, in what shape, how many
+pictures it takes, how they are put into words, and what its makers recommend. Names and behaviour were checked against
+diffusers 0.42.1; counts and settings come from the ImageRAG paper (section 4: SDXL 1 reference at scale 0.5, OmniGen up
+to 3 at guidance 2.5 and image guidance 1.6), the pipelines' own examples, and BFL's documentation (FLUX.2).
+
+Every row was run with tiny random weights (`tests/diffusion`), none with its real ones. Pipelines that no row describes
+are read by their signature (`sources`); how well that fits them was not run.
+
+OminiControl, which the paper uses with FLUX.1-schnell, is not in diffusers and not here. FLUX Kontext and FLUX.2 klein
+are the maintained models for the same purpose.
+
+Example:
+    ```python
+    from dataclasses import replace
+    from imagerag.tools.generators.diffusers.model_table import FAMILIES, register
+
+    register("my-kontext", replace(FAMILIES["flux-kontext"], repo="/models/kontext", steps=12))
+    # and then: --generator diffusers:my-kontext
+    ```
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import ReferenceTemplate
+from imagerag.agent.types import Size
+from imagerag.tools.generators.model_table import EDIT_TEMPLATE
+
+Shape = Literal["one", "list", "batch"]
+"""A picture; a list of pictures; a list of them for each prompt of a batch, which is one prompt here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IPAdapter:
+    """An IP-Adapter: further weights through which a text-only pipeline sees one picture.
+
+    Attributes:
+        repo: repository id or local directory.
+        load: what `load_ip_adapter` is called with beside it; `{adapter}` in a value stands for `repo`, `{dtype}` alone
+            for the dtype the pipeline has.
+        local: the same for a local directory, where it differs.
+        scale: how much the picture counts against the words, 0 to 1.
+    """
+
+    repo: str
+    load: Mapping[str, str]
+    local: Mapping[str, str] = field(default_factory=dict)
+    scale: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How one kind of pipeline is loaded and called.
+
+    Attributes:
+        repo: default repository id or local directory.
+        pipeline: class name in diffusers; empty takes the one that the model names itself.
+        parameter: the argument that takes references; empty when there is none.
+        shape: in what form it takes them.
+        max_references: pictures beside the prompt, the user's own included.
+        edits: it changes a picture that it is sent; an `adapter` takes only its look.
+        needs_reference: it cannot draw from words alone, and is given a plain light grey canvas where none is sent.
+        tag: text that must be in the prompt for each picture, with {n}; empty for none.
+        template: how references are put into words.
+        steps: denoising steps.
+        guidance: name and value of guidance arguments.
+        call: further arguments of every call.
+        sized: further arguments that follow from the size drawn.
+        size: drawn when none is asked for; None leaves it to the pipeline.
+        multiple: width and height are rounded to multiples of this many pixels; 0 asks the pipeline.
+        min_side: pictures with a shorter side are enlarged to so many pixels.
+        max_aspect: longer pictures are padded with white to this ratio of sides; 0 for any.
+        max_area: larger pictures are reduced to so many pixels.
+        adapter: the IP-Adapter that takes the references; pictures then go through `ip_adapter_image`.
+        load: further arguments of `from_pretrained`.
+    """
+
+    repo: str = ""
+    pipeline: str = ""
+    parameter: str = ""
+    shape: Shape = "list"
+    max_references: int = 0
+    edits: bool = True
+    needs_reference: bool = False
+    tag: str = ""
+    template: ReferenceTemplate = EDIT_TEMPLATE
+    steps: int | None = None
+    guidance: Mapping[str, float] = field(default_factory=dict)
+    call: Mapping[str, Any] = field(default_factory=dict)
+    sized: Callable[[Size], Mapping[str, Any]] | None = field(default=None, repr=False)
+    size: Size | None = None
+    multiple: int = 16
+    min_side: int = 16
+    max_aspect: float = 0
+    max_area: int = 1024 * 1024
+    adapter: IPAdapter | None = None
+    load: Mapping[str, Any] = field(default_factory=dict)
+
+
+_SQUARE: Final = Size(width=1024, height=1024)
+
+WORDS_FIRST: Final = ReferenceTemplate(whole="{prompt}, according to this image of {items}")
+"""For CLIP text encoders, which read 77 tokens and cut the rest: the user's own words come first, a caption is what is
+cut. The paper's order is the other one, `ReferenceTemplate()`."""
+
+INSTRUCTION: Final = replace(EDIT_TEMPLATE, edit="{prompt}, while everything else stays exactly as it is")
+"""For pipelines that take one picture and an instruction: there is one picture only to speak of."""
+
+PICTURES: Final = replace(
+    EDIT_TEMPLATE,
+    edit="{items}\nEdit picture 1: {prompt}. Keep everything else in picture 1 exactly as it is.",
+    edit_item="Picture {n}: {caption}",
+)
+"""For Qwen's, which call what they are sent picture 1, picture 2 and so on."""
+
+_H94: Final = IPAdapter(
+    repo="h94/IP-Adapter",
+    load={
+        "subfolder": "sdxl_models",
+        "weight_name": "ip-adapter-plus_sdxl_vit-h.safetensors",
+        "image_encoder_folder": "models/image_encoder",
+    },
+)
+_XLABS: Final = IPAdapter(
+    repo="XLabs-AI/flux-ip-adapter",
+    load={
+        "weight_name": "ip_adapter.safetensors",
+        "image_encoder_pretrained_model_name_or_path": "openai/clip-vit-large-patch14",
+        "image_encoder_dtype": "{dtype}",
+    },
+    local={"image_encoder_pretrained_model_name_or_path": "{adapter}", "image_encoder_subfolder": "image_encoder"},
+    scale=1.0,
+)
+
+_FLUX2: Final = Family(
+    pipeline="Flux2Pipeline", repo="black-forest-labs/FLUX.2-dev", parameter="image", max_references=6,
+    steps=50, guidance={"guidance_scale": 4.0}, size=_SQUARE, min_side=64, max_aspect=8,
+)  # fmt: skip
+
+FAMILIES: Final[dict[str, Family]] = {
+    "sdxl-ip-adapter": Family(
+        pipeline="StableDiffusionXLPipeline", repo="stabilityai/stable-diffusion-xl-base-1.0",
+        parameter="ip_adapter_image", shape="batch", max_references=1, template=WORDS_FIRST,
+        steps=50, guidance={"guidance_scale": 5.0},
+        call={"negative_prompt": "monochrome, lowres, bad anatomy, worst quality, low quality"},
+        size=_SQUARE, multiple=8, adapter=_H94,
+    ),
+    "flux-schnell-ip-adapter": Family(
+        pipeline="FluxPipeline", repo="black-forest-labs/FLUX.1-schnell",
+        parameter="ip_adapter_image", shape="batch", max_references=1, template=WORDS_FIRST,
+        steps=4, guidance={"guidance_scale": 0.0}, call={"max_sequence_length": 256}, size=_SQUARE, adapter=_XLABS,
+    ),
+    "flux-kontext": Family(
+        pipeline="FluxKontextPipeline", repo="black-forest-labs/FLUX.1-Kontext-dev",
+        parameter="image", shape="one", max_references=1, template=INSTRUCTION,
+        steps=28, guidance={"guidance_scale": 2.5}, size=_SQUARE,
+        sized=lambda size: {"max_area": size.width * size.height},  # else every size becomes about a megapixel
+    ),
+    "flux2-klein": Family(
+        pipeline="Flux2KleinPipeline", repo="black-forest-labs/FLUX.2-klein-4B", parameter="image", max_references=4,
+        steps=4, guidance={"guidance_scale": 1.0}, size=_SQUARE, min_side=64, max_aspect=8,
+    ),
+    "flux2-dev": _FLUX2,
+    "omnigen": Family(
+        pipeline="OmniGenPipeline", repo="Shitao/OmniGen-v1-diffusers",
+        parameter="input_images", shape="batch", max_references=3, tag="<img><|image_{n}|></img>",
+        template=ReferenceTemplate(
+            edit="{items}. {prompt}, and keep everything else as it is",
+            item="{caption}: <img><|image_{n}|></img>",
+            edit_item="<img><|image_{n}|></img>",
+        ),
+        steps=50, guidance={"guidance_scale": 2.5, "img_guidance_scale": 1.6}, size=_SQUARE,
+    ),
+    "qwen-image-edit-plus": Family(
+        pipeline="QwenImageEditPlusPipeline", repo="Qwen/Qwen-Image-Edit-2511",
+        parameter="image", max_references=3, needs_reference=True, template=PICTURES,
+        steps=50, guidance={"true_cfg_scale": 4.0}, call={"negative_prompt": " "}, size=_SQUARE,
+    ),
+    "qwen-image-2.1": Family(
+        pipeline="QwenImage21Pipeline", repo="Qwen/Qwen-Image-2.1",
+        parameter="image", max_references=3, template=PICTURES,
+        steps=40, guidance={"true_cfg_scale": 1.0}, size=_SQUARE,
+        multiple=32,
+    ),
+}  # fmt: skip
+"""Families by the name that follows `diffusers:`.
+
+The Qwen models' limits are what is recommended for editing (1 to 3); their code has none, and `?max_references=` sets
+another. Klein's guidance is ignored by its distilled weights; for klein-base set 50 steps and 4.0. XLabs trained their
+adapter on FLUX.1-dev."""
+
+BUILT_IN: Final[Mapping[str, Family]] = dict(FAMILIES)
+"""The table as it comes; a row that differs shows in a generator's identity."""
+
+
+def register(name: str, family: Family) -> None:
+    """Add a family to the table, or put another in its place.
+
+    Args:
+        name: what follows `diffusers:`, lower case letters, digits, `-`, `_` and `.`.
+
+    Raises:
+        UsageError: a name that could not be told from a repository id or a path, or a row that contradicts itself.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise UsageError(f"{name!r} cannot name a family: use lower case letters, digits, '-', '_' and '.'")
+    if bool(family.parameter) != (family.max_references > 0):
+        raise UsageError(f"family {name!r}: `parameter` and `max_references` go together")
+    FAMILIES[name] = family

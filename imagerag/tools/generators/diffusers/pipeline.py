@@ -1,0 +1,322 @@
+"""The generator: any diffusers pipeline in this process, references in whatever way it takes them."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+from importlib.util import find_spec
+from threading import Event
+from typing import Any, Final
+
+from imagerag.agent.calls.progress import current_watcher
+from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
+from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.types import Size, Variation
+from imagerag.tools.generators.diffusers import images, weight_sources
+from imagerag.tools.generators.diffusers.devices import (
+    DTYPES,
+    Offload,
+    free,
+    is_out_of_memory,
+    out_of_memory,
+    seeded,
+    worker,
+)
+from imagerag.tools.generators.diffusers.loading import SMALLER, Loaded, load, ready
+from imagerag.tools.generators.diffusers.model_table import BUILT_IN, FAMILIES, Family
+from imagerag.tools.generators.diffusers.prompt_tags import inert, unread, with_tags
+from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS, with_template
+from imagerag.tools.spec import BackendSpec, with_options
+from imagerag.tools.spec_options import Choice, Number, Reader
+
+OnStep = Callable[[int, int], None]
+"""Steps done, and how many there are."""
+
+SETTINGS: Final[Mapping[str, Reader]] = {
+    "device": str,
+    "dtype": Choice(*DTYPES),
+    "guidance": Number(float, least=0),
+    "max_references": Number(int, least=0, most=16),
+    "offload": Choice("none", "model", "sequential"),
+    "scale": Number(float, least=0, most=1),
+    "steps": Number(int, least=1),
+    **TEMPLATE_OPTIONS,
+}
+"""What may follow the `?` of a spec."""
+
+_log = logging.getLogger(__name__)
+
+
+class DiffusersGenerator:
+    """Draws with a diffusers pipeline, loaded when the first picture is wanted and kept for the process.
+
+    All work with weights is done by one thread of the process, one picture after the other. A call that is cancelled
+    stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was. Whoever looks
+    on (`agent/calls/progress.py`) is told of every step.
+
+    Args:
+        model: what follows `diffusers:`, see `sources`; settings after a `?` are those below.
+        device: "cpu", "cuda", "cuda:1", "mps"; by default the best there is.
+        dtype: "float32", "float16" or "bfloat16"; by default what the device computes fast.
+        offload: where weights wait: "none", "model" or "sequential". Nothing changes on a CPU.
+        steps: denoising steps; by default the family's.
+        guidance: how strictly the words are followed; by default the family's.
+        scale: how much an IP-Adapter's picture counts, 0 to 1.
+        max_references: fewer than the family takes, or more where its code has no limit.
+        call: further arguments of each call, for instance `{"negative_prompt": "blurry"}`.
+        load: further arguments of `from_pretrained`, for instance `{"variant": "fp16"}`.
+        template: how references are put into words; by default the family's.
+
+    Raises:
+        MissingExtraError: diffusers is not installed.
+        SpecError: a model that cannot be, or a setting that does not exist.
+        BackendError: a pipeline that no row describes, whose index cannot be read.
+        UsageError: a setting out of range.
+    """
+
+    tariff = FREE
+    honours_seed = True
+    sizes: tuple[Size, ...] | None = None
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        offload: Offload = "none",
+        steps: int | None = None,
+        guidance: float | None = None,
+        scale: float | None = None,
+        max_references: int | None = None,
+        call: Mapping[str, Any] | None = None,
+        load: Mapping[str, Any] | None = None,
+        template: ReferenceTemplate | None = None,
+    ) -> None:
+        if find_spec("diffusers") is None:
+            raise MissingExtraError(f"diffusers:{model}", "diffusers")
+        self._source = weight_sources.find(model)
+        self._family = self._source.family
+        self._device, self._dtype, self._offload = device, dtype, offload
+        self._steps, self._guidance, self._scale = steps, guidance, scale
+        self._call, self._options = dict(call or {}), dict(load or {})
+        self._max_references, self._template = max_references, template
+        self._check()
+
+    @classmethod
+    def from_spec(cls, spec: BackendSpec) -> "DiffusersGenerator":
+        """`diffusers:FAMILY`, `diffusers:FAMILY=/DIR`, `diffusers:ORG/NAME`, `diffusers:/DIR`, each with `?settings`.
+
+        Raises:
+            SpecError: no model, an address, or what the constructor raises.
+        """
+        given = spec.settings(SETTINGS)
+        if not spec.model:
+            known = ", ".join(sorted(FAMILIES))
+            raise SpecError(f"{str(spec)!r} names no model: write diffusers:FAMILY, one of {known}, or diffusers:/DIR")
+        if spec.base_url:
+            raise SpecError(f"{str(spec)!r}: diffusers runs here and takes no address")
+        plain = {name: value for name, value in given.items() if name not in TEMPLATE_OPTIONS}
+        made = cls(spec.model, **plain)
+        made._template = with_template(given, made._family.template).get("template", made._template)
+        return made
+
+    @cached_property
+    def identity(self) -> str:
+        """The model, its weights where they are not the family's own, and every setting that changes the picture."""
+        source, family = self._source, self._family
+        weights = "" if source.name and source.repo == family.repo else weight_sources.short(source.repo)
+        named = "=".join(part for part in (source.name, weights) if part)
+        more = {"call": self._call, "load": self._options}
+        digests = {name: _digest(repr(sorted(value.items()))) for name, value in more.items() if value}
+        if family.adapter is not None and source.name in BUILT_IN and family != BUILT_IN[source.name]:
+            digests["adapter"] = weight_sources.short(family.adapter.repo)
+        elif source.name and family != BUILT_IN.get(source.name):
+            digests["row"] = _digest(repr(family))
+        given = {"dtype": self._dtype, "guidance": self._guidance, "scale": self._scale, "steps": self._steps} | digests
+        return with_options(f"diffusers:{named}", dict(sorted(given.items())))
+
+    @property
+    def max_references(self) -> int:
+        """How many pictures go with a prompt; 0 for a pipeline that draws from words only."""
+        return self._family.max_references if self._max_references is None else self._max_references
+
+    @property
+    def edits(self) -> bool:
+        """Whether the pipeline changes a picture that it is sent; an adapter takes no more than its look."""
+        return self._family.edits and self._family.adapter is None and self.max_references > 0
+
+    @property
+    def template(self) -> ReferenceTemplate:
+        """How references are put into words."""
+        return self._template or self._family.template
+
+    def ready(self) -> str:
+        """Where it would compute, and whether its weights are here: nothing is loaded and nothing fetched.
+
+        Raises:
+            ImageRAGError: a directory without a pipeline, a device that is not there, diffusers not installed.
+        """
+        return ready(self._source, self._device, self._dtype)
+
+    async def generate(
+        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+    ) -> GeneratedImage:
+        """Draw one picture. Where the family needs a reference and none is sent, it draws on a plain canvas.
+
+        Returns:
+            A PNG. `usage` has `steps`; `asked_width`, `asked_height`, `drawn_width` and `drawn_height` in pixels where
+            the size was rounded; `canvas` where a plain one was drawn on; `unread_tokens` where the end of the prompt
+            was more than the model reads.
+
+        Raises:
+            UsageError: no prompt, too many references, or one that cannot be read.
+            RefusalError: the pipeline's safety checker took the picture away.
+            MissingExtraError: a part that the pipeline needs is not installed.
+            BackendError: weights that cannot be loaded, no memory left, or a pipeline that fails.
+        """
+        if not prompt.strip():
+            raise UsageError(f"{self.identity}: the prompt is empty; say what to draw")
+        if len(references) > self.max_references:
+            raise UsageError(
+                f"{self.identity}: {len(references)} images were to be sent; it takes {self.max_references}"
+            )
+        loop, stop, watcher = asyncio.get_running_loop(), Event(), current_watcher()
+
+        def stepped(done: int, total: int) -> None:
+            if stop.is_set():
+                raise _StoppedError
+            if done:
+                loop.call_soon_threadsafe(watcher.step, done, total)
+
+        try:
+            return await loop.run_in_executor(worker(), self._draw, prompt, references, variation, size, stepped)
+        finally:
+            stop.set()
+
+    def _draw(
+        self, prompt: str, references: Sequence[ImagePart], variation: Variation, size: Size | None, stepped: OnStep
+    ) -> GeneratedImage:
+        family = self._family
+        stepped(0, self._steps or family.steps or 0)  # cancelled while it waited, or while weights were loaded
+        loaded = load(
+            self._source, device=self._device, dtype=self._dtype, offload=self._offload, options=self._options
+        )
+        wanted = size or family.size
+        drawn = images.rounded(wanted, _multiple(family, loaded.pipe)) if wanted else None
+        sent = images.opened(references, family)
+        blank = family.needs_reference and not sent
+        words = inert(with_tags(prompt, len(sent), family.tag), self.template, family.tag, len(sent))
+        cut = unread(loaded.pipe, words)
+        arguments = self._arguments(loaded, words, drawn)
+        self._refer(loaded, arguments, [images.canvas(drawn)] if blank else sent)
+        picture, steps = self._run(loaded, arguments, variation, stepped)
+        usage = {"steps": steps} | ({"canvas": 1} if blank else {}) | ({"unread_tokens": cut} if cut else {})
+        if size is not None and picture.size != (size.width, size.height):
+            usage |= {"asked_width": size.width, "asked_height": size.height}
+            usage |= {"drawn_width": picture.width, "drawn_height": picture.height}
+        return GeneratedImage(data=images.encoded(picture), cost_usd=0.0, usage=usage)
+
+    def _arguments(self, loaded: Loaded, prompt: str, size: Size | None) -> dict[str, Any]:
+        family, known = self._family, inspect.signature(loaded.pipe.__call__).parameters
+        unknown = set(self._call) - set(known)
+        if unknown:
+            raise UsageError(f"{self.identity}: {type(loaded.pipe).__name__} takes no {', '.join(sorted(unknown))}")
+        names = (*family.guidance, "guidance_scale", "true_cfg_scale")
+        which = next((name for name in names if name in known), "guidance_scale")
+        arguments: dict[str, Any] = {"prompt": prompt, **family.call, **family.guidance}
+        arguments |= _given(**{which: self._guidance})
+        arguments |= _given(num_inference_steps=self._steps or family.steps)
+        if size is not None:
+            arguments |= {"height": size.height, "width": size.width, **(family.sized(size) if family.sized else {})}
+        return {name: value for name, value in arguments.items() if name in known} | self._call
+
+    def _refer(self, loaded: Loaded, arguments: dict[str, Any], sent: list[Any]) -> None:
+        family = self._family
+        if family.adapter is not None:
+            # An adapter must be given something to see: a plain picture at scale 0 is the pipeline without it.
+            scale = family.adapter.scale if self._scale is None else self._scale
+            loaded.pipe.set_ip_adapter_scale(scale if sent else 0.0)
+            sent = sent or [images.canvas(Size(width=224, height=224))]
+        if not sent:
+            return
+        shapes = {"one": sent[0], "list": sent, "batch": [sent]}
+        arguments[family.parameter] = shapes[family.shape]
+        if family.parameter == "input_images":  # OmniGen's: one list per prompt, prompts as a list
+            arguments["prompt"] = [arguments["prompt"]]
+
+    def _run(self, loaded: Loaded, arguments: dict[str, Any], variation: Variation, stepped: OnStep) -> tuple[Any, int]:
+        total, done = arguments.get("num_inference_steps") or 0, 0
+
+        def after_step(pipe: Any, step: int, _time: Any, kept: dict[str, Any]) -> dict[str, Any]:
+            nonlocal done
+            done = step + 1
+            stepped(done, total or getattr(pipe, "_num_timesteps", 0) or done)
+            return kept
+
+        if "callback_on_step_end" in inspect.signature(loaded.pipe.__call__).parameters:
+            arguments["callback_on_step_end"] = after_step
+        failure = None
+        try:
+            with seeded(loaded.device, variation.seed) as generator:
+                answer = loaded.pipe(**arguments, generator=generator)
+            picture = answer.images[0]
+        except _StoppedError:
+            loaded.pipe.maybe_free_model_hooks()
+            raise
+        except Exception as error:
+            failure = self._failure(error)
+        if failure is not None:  # outside of the handler, which would keep what the pipeline computed with alive
+            loaded.pipe.maybe_free_model_hooks()
+            free()
+            raise failure
+        flagged = getattr(answer, "nsfw_content_detected", None)
+        self._check_picture(loaded, picture, bool(flagged and any(flagged)))
+        return picture, done or total
+
+    def _failure(self, error: Exception) -> BackendError:
+        if is_out_of_memory(error):
+            return out_of_memory(self.identity, SMALLER)
+        first = str(error).strip().partition("\n")[0]
+        return BackendError(f"{self.identity} could not draw: {type(error).__name__}: {first}", retryable=False)
+
+    def _check_picture(self, loaded: Loaded, picture: Any, flagged: bool) -> None:
+        checker = getattr(loaded.pipe, "safety_checker", None) is not None
+        black = not flagged and images.is_black(picture)
+        if flagged or (black and checker):
+            raise RefusalError(f"{self.identity}: its safety checker took the picture away")
+        if black and str(loaded.dtype) == "torch.float16":
+            told = "drew a black picture, as numbers too large for float16 do: set dtype=bfloat16 or dtype=float32"
+            raise BackendError(f"{self.identity} {told}", retryable=False)
+
+    def _check(self) -> None:
+        problems = {
+            "steps must be 1 or more": self._steps is not None and self._steps < 1,
+            "offload must be none, model or sequential": self._offload not in ("none", "model", "sequential"),
+            "it has no IP-Adapter, and so no scale": self._scale is not None and self._family.adapter is None,
+            "max_references must be 0 or more": (self._max_references or 0) < 0,
+            "it takes no references": bool(self._max_references) and not self._family.parameter,
+            "it takes one reference": (self._max_references or 0) > 1 and self._family.shape == "one",
+        }
+        for problem, there in problems.items():
+            if there:
+                raise UsageError(f"{self.identity}: {problem}")
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the picture any more."""
+
+
+def _multiple(family: Family, pipe: Any) -> int:
+    """What sides must be multiples of, in pixels: latents of one pixel each, most often in patches of two by two."""
+    return family.multiple or 2 * int(getattr(pipe, "vae_scale_factor", 8))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,214 @@
+"""What follows `diffusers:` in a spec: which family, which weights, which settings.
+
+    FAMILY                        a row of `models.FAMILIES`, with its own weights
+    FAMILY=ORG/NAME, FAMILY=/DIR  the same with other weights
+    FAMILY=/DIR+/ADAPTER          and another IP-Adapter
+    ORG/NAME, /DIR                any pipeline; how it takes references is read from its class
+
+Settings follow a `?`: `flux-kontext?steps=8&dtype=float32&offload=model` (`pipeline.SETTINGS`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
+from imagerag.agent.regular_files import read_regular_text
+from imagerag.tools.credentials import check_hub
+from imagerag.tools.generators.diffusers.model_table import FAMILIES, Family
+from imagerag.tools.huggingface_hub import hub
+
+_NO_REFERENCES: Final = frozenset(
+    {"strength", "mask", "mask_image", "control_image", "controlnet_conditioning_scale", "noise_level", "depth_map"}
+)
+"""Arguments of pipelines whose `image` is no reference: it is redrawn, filled in, enlarged, or traced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One pipeline to load.
+
+    Attributes:
+        name: of the family; empty for a pipeline that no row describes.
+        repo: repository id or directory.
+    """
+
+    name: str
+    family: Family
+    repo: str
+
+
+def find(model: str) -> Source:
+    """Read what follows `diffusers:`, without its settings.
+
+    For a pipeline that no row describes `model_index.json` is read, from the Hub if need be, and its class imported.
+
+    Raises:
+        SpecError: neither a family, nor a directory, nor of the form ORG/NAME.
+        BackendError: the model's index could not be fetched.
+        MissingExtraError: diffusers is not installed, and its class is asked for.
+    """
+    name, given, weights = model.partition("=")
+    if name in FAMILIES:
+        return _of_family(name, weights) if given else Source(name=name, family=FAMILIES[name], repo=_own(name))
+    for known, family in FAMILIES.items():
+        if model == family.repo:
+            return Source(name=known, family=family, repo=model)
+    path = Path(model).expanduser()
+    if not path.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") != 1 or given):
+        known = ", ".join(sorted(FAMILIES))
+        raise SpecError(f"diffusers:{model} is no family ({known}), no directory, and no ORG/NAME of the Hub")
+    return _of_class(str(path.resolve()) if path.is_dir() else model)
+
+
+def _own(name: str) -> str:
+    repo = FAMILIES[name].repo
+    if not repo:
+        raise SpecError(f"diffusers:{name} has no weights of its own: write diffusers:{name}=ORG/NAME or ={name}=/DIR")
+    return repo
+
+
+def _of_family(name: str, weights: str) -> Source:
+    family, repo = FAMILIES[name], weights
+    if family.adapter is not None:
+        repo, _, adapter = weights.partition("+")
+        if adapter:
+            family = replace(family, adapter=replace(family.adapter, repo=adapter))
+    return Source(name=name, family=family, repo=repo or _own(name))
+
+
+def _of_class(repo: str) -> Source:
+    """A pipeline by its own class. One that needs an adapter for references is text-only without it."""
+    kind = _class_name(repo)
+    for name, family in FAMILIES.items():
+        if family.pipeline == kind and family.adapter is None:
+            return Source(name=name, family=family, repo=repo)
+    return Source(name="", family=_by_signature(kind), repo=repo)
+
+
+def _class_name(repo: str) -> str:
+    try:
+        index = json.loads(read_regular_text(_index(repo)))
+        kind = index["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackendError(
+            f"diffusers:{repo}: its model_index.json cannot be read ({type(error).__name__}). Without a network, name "
+            "a directory that `save_pretrained` or `hf download` wrote: diffusers:/DIR",
+            retryable=False,
+        ) from error
+    if not isinstance(kind, str):
+        told = f"diffusers:{repo}: its pipeline is code of its own, which is never run: only pipelines of diffusers are"
+        raise BackendError(told, retryable=False)
+    return kind
+
+
+def check_index(repo: str) -> None:
+    """See that a directory's index names no code: only classes of diffusers and transformers, none by its own file.
+
+    Raises:
+        BackendError: it does; the message says where.
+    """
+    path = Path(repo).expanduser() / "model_index.json"
+    if not path.is_file():
+        return
+    try:
+        index = json.loads(read_regular_text(path))
+    except (OSError, ValueError, RecursionError):
+        return  # diffusers says what is wrong with it
+    if not isinstance(index, dict):
+        return
+    pipelines = getattr(library(), "pipelines", None)
+    for name, value in index.items():
+        if not isinstance(value, list) or (name.startswith("_") and name != "_class_name"):
+            continue
+        whose = value[0] if value else None
+        within = whose in (None, "diffusers", "transformers") or (isinstance(whose, str) and hasattr(pipelines, whose))
+        own_file = (path.parent / name / f"{whose}.py").is_file()
+        if name == "_class_name" or not within or own_file:
+            raise BackendError(
+                f"{path}: {name} names code of its own ({str(value)[:80]}), which is never run: only "
+                "classes of diffusers and transformers are",
+                retryable=False,
+            )
+
+
+def _index(repo: str) -> Path:
+    if Path(repo).is_dir():
+        return Path(repo) / "model_index.json"
+    from huggingface_hub import hf_hub_download
+
+    check_hub(f"diffusers:{repo}")
+    with hub(repo):
+        return Path(hf_hub_download(repo, "model_index.json"))
+
+
+def _by_signature(kind: str) -> Family:
+    """What a class's arguments say about references; when they say nothing, it takes none."""
+    import inspect
+
+    diffusers = library()
+    found = getattr(diffusers, kind, None)
+    if found is None:
+        return Family(multiple=0)
+    arguments = inspect.signature(found.__call__).parameters
+    many = _takes_many(arguments)
+    if many is None or _NO_REFERENCES & set(arguments):
+        return Family(pipeline=kind, multiple=0)
+    parameter, shape = many
+    needed = arguments[parameter].default is inspect.Parameter.empty
+    limit = 1 if shape == "one" else 3
+    return Family(
+        pipeline=kind, parameter=parameter, shape="one" if shape == "one" else "list",
+        max_references=limit, needs_reference=needed, multiple=0,
+    )  # fmt: skip
+
+
+def _takes_many(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+    for parameter, shape in (("input_images", "list"), ("images", "list"), ("image_reference", "one")):
+        if parameter in arguments:
+            return parameter, shape
+    if "image" not in arguments:
+        return None
+    return "image", "list" if str(arguments["image"].annotation).startswith("list[") else "one"
+
+
+def library() -> Any:
+    """diffusers.
+
+    Raises:
+        MissingExtraError: not installed.
+    """
+    try:
+        return import_module("diffusers")
+    except ImportError as error:
+        raise MissingExtraError("drawing with diffusers", "diffusers") from error
+
+
+def is_here(repo: str, file: str) -> str:
+    """In words, whether a repository or directory with this file is on this machine; nothing is fetched.
+
+    Raises:
+        BackendError: a directory without it.
+    """
+    path = Path(repo).expanduser()
+    if path.is_dir():
+        if (path / file).is_file():
+            return f"{short(repo)} is here"
+        raise BackendError(f"{repo} has no {file}: name a directory that `save_pretrained` wrote", retryable=False)
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(repo, file), str):
+        return f"{repo} is here"
+    return f"{repo} is not here yet: its first use fetches it, or `hf download {repo}` does"
+
+
+def short(repo: str) -> str:
+    """A repository id as it is; a directory by its last part, and a few letters that tell it from its namesakes."""
+    path = Path(repo).expanduser()
+    if not (path.is_dir() or repo.startswith(("/", ".", "~"))):
+        return repo
+    return f"{path.resolve().name}~{sha256(str(path.resolve()).encode()).hexdigest()[:6]}"

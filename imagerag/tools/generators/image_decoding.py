@@ -1,0 +1,212 @@
+"""From an answer's base64 or address to an image that is whole."""
+
+import asyncio
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
+from imagerag.agent.images.decoding import MAX_BYTES, decode
+from imagerag.agent.threads import in_thread
+from imagerag.tools.openai.error_bodies import holds_picture
+from imagerag.tools.openai.errors import redact, unreadable
+from imagerag.tools.url_fetcher import Fetcher, FetchError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_LONGEST_PATH: Final = 1000
+"""Characters."""
+
+_LOOKED_AT: Final = 256
+"""Pixels: a JPEG that is only to be checked need not be decoded in full size."""
+
+_DATA_URL: Final = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,", re.I)
+_ADDRESS: Final = re.compile(r"https?://\S+$", re.I)
+_STANDARD: Final = str.maketrans("-_", "+/")
+_PAUSES_S: Final = (0.5, 2.0)
+"""Between the tries to fetch one picture, in seconds: some stores have it a moment after its address."""
+
+
+async def checked(data: bytes, who: str) -> tuple[bytes, str]:
+    """The bytes and what they are, after decoding them to the last pixel.
+
+    Raises:
+        UnreadableImageError: damaged, cut short, or of a form or size we do not take; the bytes are its `data`.
+    """
+    try:
+        return data, await in_thread(_media_type, data, who)
+    except BackendError as error:
+        problem = str(error)
+    raise UnreadableImageError(problem, data=data)
+
+
+def _media_type(data: bytes, who: str) -> str:
+    try:
+        return decode(data, side=_LOOKED_AT).media_type
+    except ImageTooLargeError as error:
+        problem = str(error)
+    except UsageError:
+        problem = ""
+    # Not chained: the decoder's message may quote the bytes.
+    if not problem:
+        raise unreadable(who, f"a damaged image ({len(data)} bytes)")
+    raise BackendError(f"{who} answered with an image that is too large: {problem}", retryable=False)
+
+
+def decoded(text: str, who: str) -> bytes:
+    """The bytes of base64 text, or of a data URL: in lines or in one, in either alphabet, with its padding or without.
+
+    Raises:
+        UnreadableImageError: it is not base64; the text is its `data`.
+        BackendError: more than 64 MB.
+    """
+    encoded = _DATA_URL.sub("", text.strip().strip("\"'"), count=1)
+    if len(encoded) > MAX_BYTES * 3 // 2:
+        raise BackendError(f"{who} answered with more than {MAX_BYTES >> 20} MB", retryable=False)
+    if "%" in encoded:
+        encoded = unquote(encoded)
+    plain = "".join(encoded.replace("\\n", "").split()).rstrip("=").translate(_STANDARD)
+    try:
+        data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data:
+        raise UnreadableImageError(f"{who} answered with an image whose base64 is damaged", data=text.encode())
+    return data
+
+
+def first_image(answer: object, depth: int = 0, *, place: str = "") -> str:
+    """The first picture in an answer, as base64 or an address, wherever a server puts it; empty where there is none."""
+    if isinstance(answer, str):
+        text = answer.strip()
+        return answer if text and (place in ("b64_json", "url") or _PICTURE.match(text)) else ""
+    if isinstance(answer, list) and depth < _DEEPEST:
+        return next(filter(None, (first_image(item, depth + 1, place=place) for item in answer)), "")
+    if isinstance(answer, Mapping) and depth < _DEEPEST:
+        found = (first_image(answer.get(name), depth + 1, place=name) for name in _PLACES)
+        return next(filter(None, found), "")
+    return ""
+
+
+_PLACES: Final = (
+    "b64_json", "url", "image_url", "b64", "base64", "image_base64", "inline_data", "inlineData", "source", "image",
+    "images", "data", "output", "result", "artifacts",
+)  # fmt: skip
+_DEEPEST: Final = 5
+_PICTURE: Final = re.compile(rf"{_DATA_URL.pattern}|https?://\S+$|[\w+/=\s-]{{40,}}$", re.I)
+
+
+def is_data_url(text: str) -> bool:
+    """Whether a text is an image in itself."""
+    return _DATA_URL.match(text.strip()) is not None
+
+
+def is_address(text: str) -> bool:
+    """Whether a text says where an image is."""
+    return _ADDRESS.match(text.strip()) is not None
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is the path of an image on the server itself; the base64 of a JPEG begins with a slash, too."""
+    return text.startswith("/") and not text.startswith("/9j/") and len(text) < _LONGEST_PATH
+
+
+def misplaced(answer: "BaseModel", who: str) -> UnreadableImageError | None:
+    """The error for an answer with a picture where none is looked for: it is paid for, so it is kept."""
+    said = answer.model_dump_json(warnings=False)
+    where = f"{who} answered with an image where none is looked for"
+    return UnreadableImageError(where, data=said.encode()) if holds_picture(said) else None
+
+
+def data_url(data: bytes, media_type: str) -> str:
+    """An image as an address."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+async def fetched(
+    url: str,
+    base_url: str,
+    who: str,
+    timeout_s: float,
+    key: str | None = None,
+    *,
+    by_model: bool = False,
+    hosts: Collection[str] = (),
+) -> bytes:
+    """The image behind an address that came with an answer: over https from a public one, or from the host asked.
+
+    The picture is paid for when its address comes, so fetching it is tried several times, and drawing it is not. The
+    key goes only to the very server that was asked, where it wants one.
+
+    Args:
+        by_model: the address stands in the model's own words. Whoever writes into a model's prompt can make it write
+            one that carries away what it read, so it is fetched from other hosts only without a query.
+        hosts: other hosts that the user named, which may have a query all the same.
+
+    Raises:
+        UnreadableImageError: no image there, or another kind of address; its `data` is the address.
+    """
+    place, why = _place(url.strip(), base_url, who), ""
+    given, own = urlsplit(place), urlsplit(base_url).hostname or ""
+    if by_model and given.query and given.hostname not in {own, *hosts}:
+        raise _elsewhere(who, f"is not fetched: it has a query (image_hosts={given.hostname} allows it)", place)
+    fetcher = Fetcher(max_bytes=MAX_BYTES, timeout_s=timeout_s, clear=False, own_host=own)
+    for pause in (*_PAUSES_S, None):
+        try:
+            return await _got(fetcher, place, base_url, key)
+        except FetchError as error:
+            why = error.why
+            if not error.passing:
+                break
+        except UsageError as error:
+            why = str(error)
+            break
+        if pause is not None:
+            await asyncio.sleep(pause)
+    raise _elsewhere(who, why, place)
+
+
+def _elsewhere(who: str, why: str, place: str) -> UnreadableImageError:
+    shown = redact(place.partition("?")[0])
+    return UnreadableImageError(f"{who} put its image at an address that {why}: {shown}", data=place.encode())
+
+
+async def _got(fetcher: Fetcher, place: str, base_url: str, key: str | None) -> bytes:
+    """What is there; with the key only where the server that was asked wants it."""
+    try:
+        return await fetcher.fetch(place)
+    except FetchError as error:
+        if error.status not in (401, 403) or not key or urlsplit(place)[:2] != urlsplit(base_url)[:2]:
+            raise
+    return await fetcher.fetch(place, headers={"Authorization": f"Bearer {key}"})
+
+
+def _place(url: str, base_url: str, who: str) -> str:
+    """Where an image is fetched from: a server that means itself (`localhost`, a path) is asked under its own name.
+
+    Raises:
+        UnreadableImageError: neither https, nor the host that was asked.
+    """
+    asked, given = urlsplit(base_url), urlsplit(urljoin(base_url.partition("?")[0] + "/", url))
+    host, itself = asked.hostname or "", _is_this_machine(given.hostname or "")
+    if given.scheme in ("http", "https") and itself and given.hostname != host:
+        port = given.port or (443 if given.scheme == "https" else 80)
+        given = given._replace(netloc=f"{f'[{host}]' if ':' in host else host}:{port}")
+    if given.scheme == "https" or (given.scheme == "http" and given.hostname == host):
+        return urlunsplit(given)
+    what = f"{who} put its image at an address that is not fetched ({given.scheme}, {redact(given.hostname or '')})"
+    raise UnreadableImageError(what, data=url.encode())
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a server that names this host means itself."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

@@ -1,0 +1,168 @@
+"""HTTP connections to model services: one client for all calls of an event loop."""
+
+import asyncio
+import base64
+import json
+import ssl
+from base64 import b64encode
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urljoin
+from urllib.request import getproxies, proxy_bypass
+from weakref import WeakKeyDictionary
+
+import httpx2
+import openai
+
+from imagerag.agent.url_redaction import credentials_of, origin
+from imagerag.tools.credentials import is_this_machine
+from imagerag.tools.openai.error_bodies import (
+    IN_GOOD_ANSWER,
+    UNTOLD_STATUS,
+    ErrorBody,
+    in_good_answer,
+    read_body,
+)
+from imagerag.tools.pricing.billed_cost import note
+
+OPENAI_HOST: Final = "api.openai.com"
+
+SENT_WHOLE: Final = 1 << 20
+"""Bytes of a request that are put together and sent at once; what is larger is not copied."""
+
+_LONGEST_ERROR: Final = 1 << 18
+"""Characters; what is longer holds pictures."""
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
+
+
+def connections() -> httpx2.AsyncClient:
+    """The client of the running event loop, not to be closed. Each request says its own timeout.
+
+    It keeps no idle connection: an answer takes seconds, and nothing is left open when a loop or a program ends.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        hooks = {"response": [_note_bill, _stay_at_origin, _name_errors]}
+        # trust_env: the client would make transports for proxies by itself, which know nothing of credentials.
+        _clients[loop] = openai.DefaultAsyncHttpxClient(transport=_Routes(), trust_env=False, event_hooks=hooks)
+    return _clients[loop]
+
+
+@lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """The trusted certificates, read once: reading them takes longer than everything else about a client."""
+    return httpx2.create_ssl_context()
+
+
+class _Routes(httpx2.AsyncBaseTransport):
+    """Sends each request directly, or through the proxy of the environment, with what is secret of its address.
+
+    What goes to this machine never goes through a proxy, which would read its key.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, httpx2.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer to one request."""
+        if request.url.host != OPENAI_HOST:  # the client says whose account it is, whoever is asked
+            for name in ("openai-organization", "openai-project"):
+                request.headers.pop(name, None)
+        return await self._by(proxy_of(request.url)).handle_async_request(_with_credentials(request))
+
+    async def aclose(self) -> None:
+        """Close whatever is open."""
+        for transport in self._made.values():
+            await transport.aclose()
+
+    def _by(self, proxy: str) -> httpx2.AsyncHTTPTransport:
+        if proxy not in self._made:
+            usual = openai.DEFAULT_CONNECTION_LIMITS
+            limits = type(usual)(max_connections=usual.max_connections, max_keepalive_connections=0)
+            self._made[proxy] = _SendingWhole(verify=trust(), limits=limits, proxy=proxy or None)
+        return self._made[proxy]
+
+
+def proxy_of(url: httpx2.URL) -> str:
+    """The proxy that the environment names for an address; empty where a request goes directly."""
+    if is_this_machine(url.host):
+        return ""
+    named = getproxies()
+    proxy = named.get(url.scheme) or named.get("all") or ""
+    if not proxy or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _with_credentials(request: httpx2.Request) -> httpx2.Request:
+    """The request with the password and the keys of its address, which nothing above this may see or log."""
+    known = credentials_of(str(request.url))
+    if known is None:
+        return request
+    headers = request.headers.copy()
+    if known.user or known.password:
+        told = base64.b64encode(f"{known.user}:{known.password}".encode()).decode()
+        headers["Authorization"] = f"Basic {told}"
+    url = request.url.copy_merge_params(dict(known.query)) if known.query else request.url
+    return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+
+
+class _SendingWhole(httpx2.AsyncHTTPTransport):
+    """Sends a form of several files at once; part by part takes longer than all else about such a request."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if int(request.headers.get("content-length", SENT_WHOLE + 1)) <= SENT_WHOLE:
+            await request.aread()
+        return await super().handle_async_request(request)
+
+
+async def _note_bill(response: httpx2.Response) -> None:
+    """Note what a proxy says that the call was billed at."""
+    if response.status_code == 200:
+        note(response.headers)
+
+
+async def _stay_at_origin(response: httpx2.Response) -> None:
+    """Let no redirect to another server be followed: neither a key nor a picture goes where nobody sent it."""
+    if response.has_redirect_location:
+        asked = str(response.request.url)
+        if origin(urljoin(asked, response.headers["location"])) != origin(asked):
+            del response.headers["location"]
+
+
+async def _name_errors(response: httpx2.Response) -> None:
+    """Let an error that comes with status 200 be seen as one: as JSON, or as a page of HTML where JSON was asked for.
+
+    The client then raises it like any other, with the server's own words.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code == 200 and kind.startswith("image/"):
+        await _as_json(response)
+        return
+    if response.status_code != 200 or not (kind.endswith("json") or kind == "text/html"):
+        return
+    await response.aread()
+    found = error_in(response.text, page=kind == "text/html")
+    if found is not None:
+        response.extensions[IN_GOOD_ANSWER] = True
+        response.status_code = found.status or UNTOLD_STATUS
+
+
+async def _as_json(response: httpx2.Response) -> None:
+    """Let a picture that comes by itself be seen as the answer that it stands for; the client would read it as text."""
+    picture = b64encode(await response.aread()).decode()
+    response._content = json.dumps({"data": [{"b64_json": picture}]}).encode()
+    response.headers["content-type"] = "application/json"
+
+
+def error_in(text: str, *, page: bool = False) -> ErrorBody | None:
+    """The error that the text of an answer with status 200 is; None when it is an answer."""
+    if page:
+        return read_body(text)
+    if len(text) > _LONGEST_ERROR:
+        return None
+    try:
+        return in_good_answer(json.loads(text))
+    except ValueError:
+        return None

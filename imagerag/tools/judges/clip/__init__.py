@@ -1,0 +1,1 @@
+"""Key-free judges on CLIP similarity."""

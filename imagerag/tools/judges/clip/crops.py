@@ -1,0 +1,67 @@
+"""The views a picture is judged in: the whole, and its parts. A thing that is small in the whole is large in a part."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from imagerag.agent.images.decoding import open_rgb, png
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Box: TypeAlias = tuple[int, int, int, int]
+Regions: TypeAlias = "Callable[[Image.Image], Sequence[Box]]"
+
+_SCALES: Final = ((2 / 3, 2), (1 / 2, 3))
+"""Side of a tile as a share of the picture's, and how many fit along it; neighbours overlap by half."""
+
+AROUND: Final = 0.15
+"""What is kept around a region, as a share of its longer side, unless a judge says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of a picture, as PNG; `name` is "whole", or left,top,right,bottom in pixels."""
+
+    name: str
+    data: bytes
+
+
+def views(data: bytes, regions: Regions, *, around: float = AROUND) -> list[View]:
+    """The whole picture first, then its parts: a square around each region, or overlapping tiles where there is none.
+
+    Args:
+        data: an encoded image.
+        regions: finds separate things, as boxes; may find none.
+        around: what is kept around a region, as a share of its longer side.
+
+    Raises:
+        UsageError: the image cannot be read.
+    """
+    image = open_rgb(data)
+    boxes = [_square(box, image.size, around) for box in regions(image)] or tiles(image.size)
+    parts = [View(",".join(map(str, box)), png(image.crop(box))) for box in dict.fromkeys(boxes)]
+    return [View("whole", png(image)), *parts]
+
+
+def tiles(size: tuple[int, int]) -> list[Box]:
+    """Overlapping tiles, 2 x 2 large and 3 x 3 small ones; none of a picture whose tiles would be under 32 pixels."""
+    width, height = size
+    found: list[Box] = []
+    for share, count in _SCALES:
+        wide, high = round(width * share), round(height * share)
+        if min(wide, high) >= 32:
+            steps = [step / (count - 1) for step in range(count)]
+            corners = [(round((width - wide) * x), round((height - high) * y)) for y in steps for x in steps]
+            found += [(left, top, left + wide, top + high) for left, top in corners]
+    return found
+
+
+def _square(box: Box, size: tuple[int, int], around: float) -> Box:
+    """A square around a box, inside the picture where that is possible."""
+    left, top, right, bottom = box
+    side = min(round(max(right - left, bottom - top) * (1 + 2 * around)), *size)
+    side = max(side, 1)
+    x = min(max((left + right - side) // 2, 0), size[0] - side)
+    y = min(max((top + bottom - side) // 2, 0), size[1] - side)
+    return x, y, x + side, y + side

@@ -1,0 +1,131 @@
+"""Look for requirements in a picture: cosines of phrases and what could be confused with them, view by view."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from imagerag.agent.ports import Embedder
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Requirement
+from imagerag.tools.judges.clip.crops import Regions, views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Cosines = NDArray[np.float32]
+
+Rivals: TypeAlias = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a requirement fared in its best view.
+
+    Attributes:
+        similarity: cosine of the requirement with that view.
+        rival: what else fits that view best; empty when nothing was compared.
+        rival_similarity: cosine of the rival.
+        view: "whole", or left,top,right,bottom in pixels.
+        unchecked: why it cannot be told from the picture, which is no yes; empty where it can.
+        words: what was seen, where it is not a matter of these numbers.
+    """
+
+    text: str
+    met: bool
+    similarity: float
+    rival: str
+    rival_similarity: float
+    view: str
+    unchecked: str = ""
+    words: str = ""
+
+    @property
+    def evidence(self) -> str:
+        """`0.83, next best 'a red solid oval' 0.61`."""
+        if self.unchecked:
+            return f"cannot be checked: {self.unchecked}"
+        if self.words:
+            return self.words
+        rival = f", next best {self.rival!r} {self.rival_similarity:z.2f}" if self.rival else ""
+        return f"{self.similarity:z.2f}{rival}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eye:
+    """An encoder, and how to look through it. The fields are those of `ClipJudge`."""
+
+    embedder: Embedder
+    near_misses: Rivals
+    others: Rivals
+    wording: Callable[[Requirement], str]
+    regions: Regions
+    around: float
+    whole: bool
+    margin: float
+    slack: float
+    floor: float
+    unchecked: Callable[[Requirement], str]
+
+    async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[Finding]:
+        """One finding per requirement. All views are embedded in one batch, and all texts in another.
+
+        Raises:
+            UsageError: the image cannot be read.
+        """
+        seen = await in_thread(views, data, self.regions, around=self.around)
+        searches = [self._search(requirement) for requirement in asked]
+        texts = [text for search in searches for text in search.texts]
+        pictures = await self.embedder.embed_images([view.data for view in seen])
+        cosines = (await self.embedder.embed_texts(texts)) @ pictures.T
+        names = [view.name for view in seen]
+        findings, at = [], 0
+        for search in searches:
+            findings.append(self._judge(search, cosines[at : at + len(search.texts)], names))
+            at += len(search.texts)
+        return findings
+
+    def _search(self, requirement: Requirement) -> "_Search":
+        near = tuple(self.near_misses(requirement.text))
+        far = tuple(self.others(requirement.text)) if requirement.kind == "content" else ()
+        phrases = (requirement.text, *near, *far)
+        texts = tuple(self.wording(Requirement(text=text, kind=requirement.kind)) for text in phrases)
+        return _Search(requirement, phrases, texts, len(near))
+
+    def _judge(self, search: "_Search", cosines: "Cosines", names: list[str]) -> Finding:
+        import numpy as np
+
+        own, rivals = cosines[0], cosines[1:]
+        bar = np.full(len(names), self.floor, np.float32)
+        allowed = np.where(np.arange(len(rivals)) < search.near, self.margin, -self.slack)
+        if len(rivals):
+            bar = np.maximum(bar, (rivals + allowed[:, None]).max(axis=0))
+        places = self._places(search.requirement, len(names))
+        view = max(places, key=lambda place: float(own[place] - bar[place]))
+        rival = int(rivals[:, view].argmax()) if len(rivals) else None
+        unchecked = self.unchecked(search.requirement)
+        return Finding(
+            text=search.requirement.text,
+            met=bool(own[view] > bar[view]) and not unchecked,
+            similarity=float(own[view]),
+            rival=search.phrases[rival + 1] if rival is not None else "",
+            rival_similarity=float(rivals[rival, view]) if rival is not None else 0.0,
+            view=names[view],
+            unchecked=unchecked,
+        )
+
+    def _places(self, requirement: Requirement, count: int) -> Sequence[int]:
+        """Style is a matter of the whole picture, the first view; content of its parts."""
+        if requirement.kind == "style" or count == 1:
+            return (0,)
+        return range(0 if self.whole else 1, count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A requirement and its rivals, as phrases and as put to the encoder; the first `near` rivals are near misses."""
+
+    requirement: Requirement
+    phrases: tuple[str, ...]
+    texts: tuple[str, ...]
+    near: int

@@ -1,0 +1,80 @@
+"""Compare a picture with one it was drawn with: whether a thing is the very one, and whether the rest stayed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.images.mask_compositing import changed_share
+from imagerag.agent.ports import Embedder, ImagePart
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Requirement
+from imagerag.tools.judges.clip.crops import Regions, views
+from imagerag.tools.judges.clip.region_scorer import Finding
+
+ALIKE: Final = 0.8
+"""Cosine between two pictures from which they show the same, for encoders of photographs. It was not calibrated."""
+
+Compared: TypeAlias = "tuple[bool, float, str]"
+"""Whether a requirement is met, the number it was decided by, and in words why."""
+
+Compare: TypeAlias = Callable[[str, bytes, bytes], Awaitable[Compared]]
+"""Compares: (prompt, the judged picture, the one that was sent)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """How a key-free judge compares pictures.
+
+    Attributes:
+        same: whether what one shows is in the other.
+        kept: whether one is the other with nothing changed but what the prompt asks for.
+    """
+
+    same: Compare
+    kept: Compare
+
+
+def whole_pictures(embedder: Embedder, regions: Regions, alike: float = ALIKE) -> Comparisons:
+    """Comparisons by the cosines of whole pictures and their parts, for any encoder."""
+
+    async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
+        seen, known = await in_thread(views, judged, regions), await in_thread(views, sent, regions)
+        vectors = await embedder.embed_images([view.data for view in (*seen, *known)])
+        cosines = vectors[: len(seen)] @ vectors[len(seen) :].T
+        best = float(cosines.max())
+        return best >= alike, best, f"at most {best:z.2f} like the picture that was sent; {alike:.2f} is the same"
+
+    async def kept(_prompt: str, judged: bytes, sent: bytes) -> Compared:
+        first, second = await embedder.embed_images([judged, sent])
+        cosine = float(first @ second)
+        share = await in_thread(_share, judged, sent)
+        return cosine >= alike, cosine, f"{cosine:z.2f} like the original, {share:.0%} of its pixels changed"
+
+    return Comparisons(same=same, kept=kept)
+
+
+async def compared(
+    how: Comparisons, prompt: str, judged: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
+) -> list[Finding]:
+    """One finding per requirement that compares; what it compares with and was not shown is not met."""
+    findings = []
+    for requirement in asked:
+        number = requirement.picture or 0
+        if not 0 < number <= len(sent):
+            findings.append(_finding(requirement, (False, 0.0, "the picture to compare with was not shown")))
+            continue
+        compare = how.kept if requirement.kind == "kept" else how.same
+        findings.append(_finding(requirement, await compare(prompt, judged.data, sent[number - 1].data)))
+    return findings
+
+
+def _finding(requirement: Requirement, found: Compared) -> Finding:
+    met, number, words = found
+    return Finding(
+        text=requirement.text, met=met, similarity=number, rival="", rival_similarity=0.0, view="whole", words=words
+    )
+
+
+def _share(judged: bytes, sent: bytes) -> float:
+    return changed_share(open_rgb(judged), open_rgb(sent))

@@ -1,0 +1,101 @@
+"""What an exception from ChatOpenAI means for a judge: an option it does not take, or an error of ours.
+
+The services' own errors are read in `tools/openai/errors.py`, for generators and judges alike.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from imagerag.agent.errors import BackendTimeoutError
+from imagerag.tools.openai.error_bodies import body_of
+from imagerag.tools.openai.errors import translate, unreadable
+from imagerag.tools.openai.refused_options import may_refuse
+
+_NAMES: Final = {
+    "temperature": ("temperature",),
+    "seed": ("seed",),
+    "detail": ("image_url.detail", "detail"),
+    "max_tokens": ("max_tokens",),
+    "json_schema": ("response_format", "json_schema", "json schema", "structured output", "guided", "grammar"),
+    "tool": ("tool", "function call", "function_call", "functions"),
+    "system": ("system role", "system message", "system instruction", "system prompt", "developer instruction"),
+}
+"""How servers name what they refuse."""
+
+_SYSTEM: Final = re.compile(
+    r"system (?:role|message|prompt|instruction)s?\b.{0,40}(?:support|allow|enabl|accept)|roles? must alternate"
+    r"|only (?:support\w* )?user and assistant roles|(?:unsupported|unknown|invalid)\b.{0,20}\brole\b.{0,20}system"
+    r"|developer instruction\w*.{0,20}not enabled",
+    re.I | re.S,
+)
+"""Words by which chat templates without a place for rules refuse them: Gemma's, Mistral's; llama.cpp sends a 500."""
+
+_UNKEPT: Final = ("json_validate_failed", "tool_use_failed", "failed to generate json", "failed to call a function")
+"""The model did not keep to the form this time (Groq): it is asked in another."""
+
+_FEW: Final = re.compile(
+    r"(?:at most|up to|max(?:imum)?(?: of| is|:)?|limit(?:ed)?(?: of| is| to|:)?|only|exceeds?|more than)\D{0,24}?"
+    r"(?P<before>\d+|one|a single)\s*(?:input )?images?"
+    r"|images?\b\D{0,60}?(?:at most|max(?:imum)?|limit|up to|allowed)\D{0,24}?(?P<after>\d+)"
+    r"(?!\d|\s*(?:[kmg]?i?b\b|px|pixels?|x|bytes?|mega|tokens?|char))"
+    r"|limit-mm-per-prompt|[\"']image[\"']\s*:\s*(?P<field>\d+)"
+    r"|(?:multiple|several|too many) images?\b|single image\b",
+    re.I,
+)
+_NOT_A_COMPLETION: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""What ChatOpenAI and the SDK raise on a 200 whose body is JSON or text, but no chat completion [run: `choices` null
+or empty]."""
+
+
+def refused_form(error: Exception, sent: Collection[str]) -> str | None:
+    """Which part of how was asked a server refuses: asking again without it can help. None when it is not that.
+
+    Some servers answer 400, some 422 or 501, OpenRouter 404 ("No endpoints found that support tool use").
+
+    Args:
+        sent: names of `_NAMES` that are part of how was asked.
+    """
+    body, status = body_of(error), getattr(error, "status_code", None)
+    if "system" in sent and status is not None and _SYSTEM.search(body.words):
+        return "system"
+    if not may_refuse(error):
+        return None
+    said = f"{body.words} {' '.join(body.codes)}".lower()
+    for where in (" ".join(body.where).lower(), said):
+        for form, names in _NAMES.items():
+            if form in sent and form != "system" and any(name in where for name in names):
+                return form
+    return None
+
+
+def unkept_form(error: Exception, sent: Collection[str]) -> str | None:
+    """The form of answer that the model did not keep to, by its server's own check; None when it is not that."""
+    body = body_of(error)
+    said = f"{body.words} {' '.join(body.codes)}".lower()
+    if getattr(error, "status_code", None) is None or not any(name in said for name in _UNKEPT):
+        return None
+    return next((form for form in ("json_schema", "tool") if form in sent), None)
+
+
+def image_limit(error: Exception) -> int | None:
+    """How many images a server takes with one request, where an error says that those sent are too many."""
+    if getattr(error, "status_code", None) not in (400, 413, 422, 500):
+        return None
+    words = body_of(error).words
+    found = _FEW.search(words)
+    if found is None:
+        return None
+    # The field is named first by vLLM ("You set or defaulted to '{"image": 1}' in `--limit-mm-per-prompt`").
+    number = found["before"] or found["after"] or found["field"] or "1"
+    return int(number) if number.isdigit() else 1
+
+
+def failure_of(error: Exception, who: str, timeout_s: float, secrets: Collection[str]) -> Exception:
+    """Our error for what a call raised; its message holds neither the key nor the request."""
+    if isinstance(error, TimeoutError):
+        return BackendTimeoutError(f"{who} gave no answer within {timeout_s:g} s")
+    known = translate(error, who, secrets)
+    if known is None and isinstance(error, _NOT_A_COMPLETION):
+        return unreadable(who, f"something that is no chat completion ({type(error).__name__})")
+    return known or error

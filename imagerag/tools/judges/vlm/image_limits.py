@@ -1,0 +1,143 @@
+"""How many images a model takes with one request: what is known of it, and how a server says that it takes none."""
+
+import io
+import re
+from functools import cache
+from typing import Any, Final, Protocol, runtime_checkable
+
+from imagerag.agent.errors import BackendError, JudgeReplyError, NoImagesError, RefusalError
+from imagerag.agent.ports import ImageCheck
+from imagerag.agent.types import Variation
+from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, told
+from imagerag.tools.judges.vlm.error_mapping import image_limit
+from imagerag.tools.judges.vlm.messages import user
+from imagerag.tools.openai.error_bodies import body_of
+
+OPENAI_LIMIT: Final = 500
+"""Images with one request, by OpenAI's documentation."""
+
+_KNOWN: Final = (
+    ("api.groq.com", re.compile(r"llama-4-"), 5),
+    ("api.mistral.ai", re.compile(r"^pixtral-"), 8),
+    ("", re.compile(r"llama-?3\.2.*vision"), 1),
+)
+"""(host, or any; model; images): as the services document it, and of Llama 3.2 as its authors do."""
+
+_FORM: Final = r"[ _-]?/|[ _-](?:format|size|type|detail|dimension|resolution|ur[il]|file)"
+_THING: Final = rf"(?:images?|vision|pictures?|multi-?modal)\b(?!{_FORM})"
+_NOT: Final = r"(?:(?:does|do|is|are|was|could) ?n[o'’]t|can['’]?t|cannot|not) (?:yet )?"
+_TAKE: Final = r"(?:support|accept|allow|process|handle|take|read|understand|capable of)\w*\b"
+_OFF: Final = r"(?:not (?:yet )?(?:supported|enabled|available|allowed|accepted)|unsupported)"
+_NONE: Final = re.compile(
+    "|".join(
+        (
+            rf"{_NOT}{_TAKE}\W*(?:\w+\W+){{0,3}}?{_THING}",
+            rf"{_THING}(?:\W+\w+){{0,5}}?\W+(?:(?:is|are) )?{_OFF}",
+            r"not a (?:multi-?modal|vision)",
+            r"unknown variant `?image_url",
+            r"invalid content type\W+image_url",
+            r"only (?:support|accept)s? text",
+            r"no endpoints found that support image",
+            r"mmproj",
+            r"missing data required for image",
+            r"content must be a string",
+        )
+    ),
+    re.I,
+)
+"""Words by which servers say that a model takes no images: OpenAI's, vLLM's, llama.cpp's, Ollama's, OpenRouter's,
+DeepSeek's, Groq's. A word about the form of an image (its format, its size) is none of them."""
+
+_STATUS: Final = frozenset({400, 404, 415, 422, 500, 501})
+
+
+@runtime_checkable
+class CountsImages(Protocol):
+    """A model of which it is not known from the beginning how many images it takes."""
+
+    @property
+    def image_limit(self) -> int | None: ...
+    def image_check_needed(self, count: int) -> bool:
+        """Whether it is not known that it takes so many."""
+        ...
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn what was found before."""
+        ...
+
+
+def known_limit(host: str, model: str) -> int | None:
+    """How many images a model takes with one request; None where that is not known for certain.
+
+    That OpenAI's models for words alone take none is certain only where OpenAI serves them: behind a proxy or in a
+    deployment such a name may be an alias of anything.
+    """
+    takes = _openai_profile(model.rpartition("/")[2])
+    if takes or (takes is not None and host == "api.openai.com"):
+        return OPENAI_LIMIT if takes else 0
+    return next((most for at, names, most in _KNOWN if at in ("", host) and names.search(model.lower())), None)
+
+
+def takes_none(error: Exception) -> bool:
+    """Whether a server says that its model takes no images."""
+    if getattr(error, "status_code", None) not in _STATUS:
+        return False
+    return image_limit(error) == 0 or bool(_NONE.search(body_of(error).words))
+
+
+def no_images(who: str, said: str = "") -> NoImagesError:
+    """The error for a model that takes none."""
+    because = f" ({said})" if said else ""
+    error = NoImagesError(
+        f"{who} takes no images{because}, so it cannot judge any: name one that does, --judge SPEC, or say how many "
+        "this one takes, ?max_images=1 after its name"
+    )
+    error.sent = bool(said)
+    return error
+
+
+async def ask_with_images(chat: Chat, count: int) -> ImageCheck:
+    """Show a model `count` tiny pictures. What it says of them does not matter.
+
+    Raises:
+        NoImagesError: it takes none.
+        BackendError: it did not answer.
+    """
+    picture = _test_picture()
+    question = user(*[picture] * count, "Is this a red circle? Answer with one word, yes or no.")
+    try:
+        reply = await chat.ask([question], schema=None, variation=Variation())
+        answer: dict[str, Any] = {**told(reply)}
+    except (JudgeReplyError, RefusalError) as error:  # it has looked, all the same
+        answer = {"raw": str(error)}
+    except BackendError as error:
+        if not _was_answering(error):
+            raise
+        answer = {"raw": str(error)}
+    return ImageCheck(limit=chat.image_limit if isinstance(chat, CountsImages) else None, **answer)
+
+
+def _was_answering(error: BackendError) -> bool:
+    """Whether a service says that the answer grew too long: it has taken the images."""
+    return "output limit was reached" in str(error)
+
+
+@cache
+def _test_picture() -> Picture:
+    from PIL import Image, ImageDraw
+
+    image, out = Image.new("RGB", (64, 64), "white"), io.BytesIO()
+    ImageDraw.Draw(image).ellipse((12, 12, 52, 52), fill=(220, 30, 30))
+    image.save(out, "PNG")
+    return Picture(out.getvalue(), "image/png")
+
+
+@cache
+def _openai_profile(model: str) -> bool | None:
+    """Whether OpenAI's model takes images, by LangChain's profile of it (dates of versions aside)."""
+    from langchain_openai import ChatOpenAI
+
+    name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
+    profile = ChatOpenAI(model=name, api_key="none").profile or {}  # type: ignore[arg-type]
+    takes = profile.get("image_inputs")
+    return None if takes is None else bool(takes)

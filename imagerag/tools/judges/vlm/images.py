@@ -1,0 +1,114 @@
+"""Pictures made ready for a model: scaled to a longest side, or laid out on a numbered contact sheet."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import decode, opaque
+from imagerag.tools.judges.vlm.chat_protocol import Picture, Turn
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHEET_SIDE: Final = 1536
+"""Pixels of a contact sheet on its longer side, at most."""
+SHEET_CELLS: Final = 12
+"""Candidates on one contact sheet, at most."""
+_COLUMNS: Final = 4
+_AS_IT_IS_BYTES: Final = 1_000_000
+"""Up to here a picture that needs no scaling is sent byte for byte."""
+_QUALITY: Final = 92
+
+
+_SHEET_RULE: Final = "All pictures are on one sheet; each has its number on a black label in its upper left corner."
+
+
+def scaled(data: bytes, longest_side: int) -> Picture:
+    """A PNG or JPEG at most `longest_side` pixels on its longer side, upright, transparency on white; never enlarged.
+
+    Raises:
+        UsageError: not an image that can be read.
+    """
+    try:
+        decoded = decode(data, side=longest_side)
+    except UsageError as error:
+        raise UsageError(f"an image for the judge cannot be read: {error}") from error
+    fits = max(decoded.width, decoded.height) <= longest_side and len(data) <= _AS_IT_IS_BYTES
+    ordinary = decoded.plain and not decoded.exif and decoded.image.mode == "RGB"
+    if fits and ordinary and decoded.media_type in ("image/png", "image/jpeg"):
+        return Picture(data, decoded.media_type)
+    return _encoded(_reduced(decoded.image, longest_side))
+
+
+def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[Picture]:
+    """Numbered contact sheets of `images`, counting on from sheet to sheet, each at most `longest_side` pixels.
+
+    Raises:
+        UsageError: one of them is not an image that can be read.
+    """
+    starts = range(0, len(images), SHEET_CELLS)
+    return [_sheet(images[start : start + SHEET_CELLS], start + 1, longest_side) for start in starts]
+
+
+def on_sheets(turns: Sequence[Turn], limit: int | None, longest_side: int) -> list[Turn]:
+    """The conversation with at most `limit` pictures: where it has more, they are put on one numbered sheet.
+
+    Each picture's own place says its number on the sheet, which is shown with the first.
+    """
+    pictures = [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
+    if limit is None or len(pictures) <= max(1, limit):
+        return list(turns)
+    sheet = _sheet([picture.data for picture in pictures], 1, longest_side)
+    numbers = iter(range(1, len(pictures) + 1))
+
+    def shown(part: str | Picture) -> tuple[str | Picture, ...]:
+        if isinstance(part, str):
+            return (part,)
+        number = next(numbers)
+        told = f"[This is picture {number} of the sheet.]"
+        return (_SHEET_RULE, sheet, told) if number == 1 else (told,)
+
+    return [Turn(turn.role, tuple(piece for part in turn.parts for piece in shown(part))) for turn in turns]
+
+
+def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> Picture:
+    from PIL import Image, ImageDraw, ImageFont
+
+    columns = min(_COLUMNS, len(images)) if len(images) != 4 else 2
+    rows = -(-len(images) // columns)
+    cell = max(24, longest_side // max(columns, rows))
+    sheet = Image.new("RGB", (columns * cell, rows * cell), "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=max(12, cell // 9))
+    for index, data in enumerate(images):
+        x, y = index % columns * cell, index // columns * cell
+        small = _thumbnail(data, cell - 8)
+        sheet.paste(small, (x + (cell - small.width) // 2, y + (cell - small.height) // 2))
+        pen.rectangle((x, y, x + cell - 1, y + cell - 1), outline="black", width=1)
+        label = str(first + index)
+        _left, _top, right, bottom = pen.textbbox((x + 6, y + 4), label, font=font)
+        pen.rectangle((x, y, right + 6, bottom + 6), fill="black")
+        pen.text((x + 6, y + 4), label, fill="white", font=font)
+    return _encoded(sheet)
+
+
+def _thumbnail(data: bytes, side: int) -> "Image":
+    try:
+        return _reduced(decode(data, side=side).image, side)
+    except UsageError as error:
+        raise UsageError(f"a candidate image cannot be read: {error}") from error
+
+
+def _reduced(image: "Image", longest_side: int) -> "Image":
+    from PIL.Image import Resampling
+
+    small = opaque(image)
+    small.thumbnail((longest_side, longest_side), Resampling.LANCZOS)
+    return small
+
+
+def _encoded(image: "Image") -> Picture:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
+    return Picture(file.getvalue(), "image/jpeg")

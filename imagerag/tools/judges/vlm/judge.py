@@ -1,0 +1,307 @@
+"""A judge that is a vision-language model: fused (one structured question) or stepwise (the paper's three).
+
+Sources: ImageRAG, section 3.2 and appendix C (the three questions, asked in one conversation); the fused checklist is
+ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm_fused.py`, the model behind `Chat`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from imagerag.agent.calls.call_context import allowed
+from imagerag.agent.errors import BackendError, JudgeReplyError
+from imagerag.agent.ports import Captions, Critique, ImageCheck, ImagePart, Lever, Missing, Preference, Ranking, Tariff
+from imagerag.agent.rephrasing import Rephrased
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Concept, Requirement, Variation, Verdict
+from imagerag.tools.judges.vlm import prompts, rephrasing, response_parsing
+from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, Reply, Turn, told
+from imagerag.tools.judges.vlm.image_limits import CountsImages, ask_with_images
+from imagerag.tools.judges.vlm.images import SHEET_SIDE, contact_sheets, scaled
+from imagerag.tools.judges.vlm.messages import NEXT_ANSWER, decided, joined, listed, system, user
+from imagerag.tools.judges.vlm.ranking_parser import PREFERENCE, RANKING, read_preference, read_ranking
+from imagerag.tools.judges.vlm.repeat_prompts import other_captions, other_concepts
+from imagerag.tools.judges.vlm.structured_verdict import CRITIQUE, majority, read_critique, settled, verdict_of
+from imagerag.tools.pricing.call_cost import times, words_tariff
+from imagerag.tools.spec import with_options
+
+LONGEST_SIDE: Final = 1024
+
+REPEATED: Final = 1 / 3
+"""Sampling temperature of votes that are asked for in words that were used before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VlmJudge:
+    """Judges by asking a vision-language model. Keeps nothing between calls: a conversation is rebuilt from verdicts.
+
+    Attributes:
+        chat: the model.
+        longest_side: pictures are scaled down to this many pixels on their longer side.
+        votes: after a no, so many answers are asked for in all, and the majority counts; a tie stays a no. Fewer are
+            asked for where the run may make no more calls.
+    """
+
+    chat: Chat
+    longest_side: int = LONGEST_SIDE
+    votes: int = 1
+
+    @property
+    def identity(self) -> str:
+        """The model's, and how it is asked where that is not the usual way."""
+        votes = self.votes if self.votes != 1 else None
+        side = self.longest_side if self.longest_side != LONGEST_SIDE else None
+        return with_options(self.chat.identity, {"votes": votes, "longest_side": side})
+
+    @property
+    def tariff(self) -> Tariff:
+        """What is known of the model's prices before a call: `votes` answers at most."""
+        return times(words_tariff(self.chat), self.votes)
+
+    sees_references: ClassVar[bool] = True
+
+    @property
+    def max_images(self) -> int | None:
+        """How many pictures the model is shown at once, as far as is known; more than that go on one sheet."""
+        return getattr(self.chat, "image_limit", None)
+
+    @property
+    def honours(self) -> frozenset[Lever]:
+        """What the model takes, as far as is known by now."""
+        return self.chat.honours
+
+    def image_check_needed(self, count: int) -> bool:
+        """Whether it is not known that the model takes `count` images with one request; here it always is."""
+        return isinstance(self.chat, CountsImages) and self.chat.image_check_needed(count)
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn what was found before."""
+        if isinstance(self.chat, CountsImages):
+            self.chat.images_checked(count, limit)
+
+    async def check_images(self, count: int) -> ImageCheck:
+        """Ask the model about `count` tiny pictures.
+
+        Raises:
+            NoImagesError: it takes none.
+            BackendError: it did not answer.
+        """
+        return await ask_with_images(self.chat, count)
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: Variation,
+        max_tokens: int | None = None,
+    ) -> Critique:
+        """Judge `image` against `prompt`: one call, and further ones only for votes after a no.
+
+        Args:
+            requirements: fused: the checklist, taken verbatim and in order; the model makes the prompt's own where
+                there is nothing, or only what compares with other pictures.
+            max_tokens: what the library's encoder reads of a caption; None when that is not known.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer could not be read.
+        """
+        shown = await self._shown(prompt, image, subjects)
+        if mode == "stepwise":
+            return await self._decide(shown, subjects, variation)
+        return await self._fused(shown, requirements, prompts.caption_words(max_tokens), variation, subjects)
+
+    async def missing_concepts(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: Variation,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Missing:
+        """Ask what is missing, as the second question after the verdict.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer is no list of concepts.
+        """
+        shown = await self._shown(prompt, image, subjects)
+        turns = [
+            *decided(shown, verdict, subjects),
+            user(prompts.list_missing(variation.wording), *other_concepts(variation.in_vain)),
+        ]
+        reply = await self.chat.ask(turns, schema=None, variation=variation)
+        return Missing(concepts=response_parsing.concepts(reply.text), raw=reply.text, **told(reply))
+
+    async def captions(
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: Variation,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Captions:
+        """Ask for one caption per concept, as the third question.
+
+        Args:
+            image: the picture that was judged, and with `verdict` the first two questions and answers of the
+                conversation; without it only the prompt and the concepts are told.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: not as many captions as concepts.
+        """
+        if not concepts:
+            return Captions()
+        words = prompts.caption_words(max_tokens)
+        before = [system(), user(prompts.asked_for(prompt))]
+        if image is not None and verdict is not None:
+            before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
+        question = prompts.write_captions(concepts, words=words, wording=variation.wording)
+        turns = joined([*before, user(question, *other_captions(variation.in_vain))])
+        reply = await self.chat.ask(turns, schema=None, variation=variation)
+        found = response_parsing.captions(reply.text, len(concepts))
+        return Captions(captions=found, raw=reply.text, **told(reply))
+
+    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+        """Ask for the prompt in other words: rare ones become descriptions, clear ones stay.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer is no prompt.
+        """
+        return await rephrasing.rephrase(self.chat, prompt, variation)
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """Ask which of two pictures fits the prompt better.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer names neither of them.
+        """
+        one, two = await self._scaled(first), await self._scaled(second)
+        question = user(
+            prompts.asked_for(prompt), "The first picture:", one, "The second picture:", two, prompts.compare()
+        )
+        reply = await self.chat.ask([system(), question], schema=PREFERENCE, variation=Variation())
+        return Preference(better=read_preference(reply.text), raw=reply.text, **told(reply))
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
+        """Ask which candidates fit a search, by their numbers on contact sheets.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model did not answer.
+            JudgeReplyError: the answer names no numbers, or one that no candidate has.
+        """
+        if not images:
+            return Ranking(order=())
+        sheets = await in_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
+        question = prompts.choose(query, [image.caption for image in images], sheets=len(sheets))
+        reply = await self.chat.ask([system(), user(*sheets, question)], schema=RANKING, variation=Variation())
+        return Ranking(order=tuple(read_ranking(reply.text, len(images))), raw=reply.text, **told(reply))
+
+    async def _fused(
+        self,
+        shown: list[Turn],
+        requirements: Sequence[Requirement],
+        words: int,
+        variation: Variation,
+        sent: Sequence[ImagePart],
+    ) -> Critique:
+        edit = any(image.role == "edit" for image in sent)
+
+        def turns(checklist: Sequence[Requirement], wording: int) -> list[Turn]:
+            return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording, edit=edit))])
+
+        replies = [await self.chat.ask(turns(requirements, variation.wording), schema=CRITIQUE, variation=variation)]
+        answers = [read_critique(replies[0].text, requirements)]
+        checklist = answers[0].requirements
+
+        async def again(other: Variation) -> None:
+            replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
+            answers.append(read_critique(replies[-1].text, checklist))
+
+        votes = 1 if all(check.met for check in answers[0].checks) else allowed(self.votes)
+        asked = await self._vote(again, votes, lambda: settled(answers, votes), variation)
+        raw = NEXT_ANSWER.join(reply.text for reply in replies)
+        verdict = _noted(verdict_of(majority(answers), raw), replies)
+        return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies, requests=asked))
+
+    async def _decide(self, shown: list[Turn], sent: Sequence[ImagePart], variation: Variation) -> Critique:
+        def turns(wording: int) -> list[Turn]:
+            return joined([*shown, user(prompts.decide(wording, sent))])
+
+        replies: list[Reply] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
+        answers = [response_parsing.verdict(replies[0].text)]
+
+        async def again(other: Variation) -> None:
+            replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
+            answers.append(response_parsing.verdict(replies[-1].text))
+
+        votes = 1 if answers[0] else allowed(self.votes)
+
+        def certain() -> bool:
+            yes, left = sum(answers), votes - len(answers)
+            return 2 * yes > votes or 2 * (yes + left) <= votes
+
+        asked = await self._vote(again, votes, certain, variation)
+        aligned = 2 * sum(answers) > len(answers)
+        raw = NEXT_ANSWER.join(reply.text for reply in replies)
+        counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
+        reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
+        verdict = _noted(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
+        return Critique(verdict=verdict, raw=raw, **told(*replies, requests=asked))
+
+    async def _vote(
+        self, again: Callable[[Variation], Awaitable[None]], votes: int, done: Callable[[], bool], first: Variation
+    ) -> int:
+        """Ask until the majority is certain, and say how often was asked in all.
+
+        A vote that cannot be had does not count for either side: the answers so far were paid.
+        """
+        for nth in range(1, votes):
+            if done():
+                return nth
+            seed = (first.seed or 0) + nth
+            # At temperature 0 the same words get the same answer, which would be counted twice.
+            temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
+            told = {"seed": seed, "wording": first.wording + nth, "temperature": temperature}
+            other = first.model_copy(update=told)
+            try:
+                await again(other)
+            except (JudgeReplyError, BackendError):
+                continue
+        return votes
+
+    async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[Turn]:
+        """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
+        parts: list[str | Picture] = [prompts.asked_for(prompt, subjects)]
+        for number, sent in enumerate(subjects, start=1):
+            parts += [prompts.sent_along(number, sent), await self._scaled(sent)]
+        if subjects:
+            parts.append("The last picture, to be judged:")
+        parts.append(await self._scaled(image))
+        return [system(), user(*parts)]
+
+    async def _scaled(self, image: ImagePart) -> Picture:
+        return await in_thread(scaled, image.data, self.longest_side)
+
+
+def _noted(verdict: Verdict, replies: Sequence[Reply]) -> Verdict:
+    """The verdict, its reason with what was unusual about the way the answers came."""
+    notes = dict.fromkeys(reply.note for reply in replies if reply.note)
+    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *notes])}) if notes else verdict

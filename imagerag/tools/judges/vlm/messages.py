@@ -1,0 +1,62 @@
+"""The conversation with a judge: how it begins, and how it is rebuilt from what was said before."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagerag.agent.errors import JudgeReplyError, RefusalError
+from imagerag.agent.ports import ImagePart
+from imagerag.agent.types import Concept, Verdict
+from imagerag.tools.judges.vlm import prompts, response_parsing
+from imagerag.tools.judges.vlm.chat_protocol import Picture, Turn
+from imagerag.tools.model_text import clean
+
+NEXT_ANSWER: Final = "\n---\n"
+"""Between the answers of a vote, in a verdict's raw text."""
+
+
+def system() -> Turn:
+    """The rules, at the head of every conversation."""
+    return Turn("system", (prompts.SYSTEM,))
+
+
+def user(*parts: str | Picture) -> Turn:
+    """A question, with the pictures it is about."""
+    return Turn("user", parts)
+
+
+def decided(shown: list[Turn], verdict: Verdict, sent: Sequence[ImagePart] = ()) -> list[Turn]:
+    """The conversation up to the verdict."""
+    return [*joined([*shown, user(prompts.decide(0, sent))]), Turn("assistant", (_said(verdict),))]
+
+
+def listed(before: list[Turn], concepts: Sequence[Concept]) -> list[Turn]:
+    """The conversation up to the list of what is missing."""
+    named = "\n".join(f"{concept.kind}: {concept.text}" for concept in concepts)
+    return [*before, user(prompts.list_missing(0)), Turn("assistant", (named,))]
+
+
+def _said(verdict: Verdict) -> str:
+    """The model's own yes or no; after votes, the answer that the majority agreed with."""
+    for raw in verdict.raw.split(NEXT_ANSWER):
+        try:
+            if not verdict.checks and response_parsing.verdict(raw) is verdict.aligned:
+                return clean(raw)
+        except (JudgeReplyError, RefusalError):
+            continue
+    return "Yes." if verdict.aligned else "No."
+
+
+def joined(turns: Sequence[Turn]) -> list[Turn]:
+    """Turns that alternate, as some models' chat templates demand: what follows a user's turn joins it."""
+    alternating: list[Turn] = []
+    for turn in turns:
+        if alternating and alternating[-1].role == turn.role:
+            alternating[-1] = Turn(turn.role, (*alternating[-1].parts, *turn.parts))
+        else:
+            alternating.append(turn)
+    return alternating
+
+
+def without_system(turns: Sequence[Turn]) -> list[Turn]:
+    """The same conversation for models that have no place for rules: they open the first question."""
+    return joined([Turn("user", turn.parts) if turn.role == "system" else turn for turn in turns])

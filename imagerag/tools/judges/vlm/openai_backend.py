@@ -1,0 +1,411 @@
+"""A vision-language model behind OpenAI's Chat Completions, at OpenAI or at any server that speaks it.
+
+Servers differ in what they take: a temperature, a seed, a JSON schema, tools. What a model is declared to refuse is not
+sent; what it turns out to refuse (a 400 that says so) is left out from then on. Behaviour of ChatOpenAI that this
+module works around was run against langchain-openai 1.7.3; it is told where it matters.
+"""
+
+import asyncio
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from imagerag.agent.errors import AuthError, QuotaError, RefusalError
+from imagerag.agent.ports import Lever
+from imagerag.agent.threads import in_thread
+from imagerag.agent.types import Variation
+from imagerag.tools.judges.vlm.chat_protocol import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm.error_mapping import failure_of, image_limit, refused_form, unkept_form
+from imagerag.tools.judges.vlm.image_limits import known_limit, no_images, takes_none
+from imagerag.tools.judges.vlm.images import SHEET_SIDE, on_sheets
+from imagerag.tools.judges.vlm.messages import without_system
+from imagerag.tools.judges.vlm.reasoning import answer_text, keep_reasoning
+from imagerag.tools.openai import idempotency
+from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.errors import is_refusal_reason, refusal
+from imagerag.tools.pricing.billed_cost import listen
+from imagerag.tools.pricing.call_cost import Price, cost_of
+from imagerag.tools.spec import with_options
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import ChatResult
+    from langchain_core.runnables import RunnableConfig
+    from langchain_openai import ChatOpenAI
+
+TIMEOUT_S: Final = 120.0
+
+LONGEST_ANSWER: Final = 16_384
+"""Tokens, thoughts included, that a model paid by their number may answer with where nothing else is said: several
+times what a verdict takes, and what an answer costs at most is known before it is asked for."""
+
+DECIDING: Final = 0.0
+"""Sampling temperature of decisions, verdicts and captions, as ImageRAG's."""
+
+_PIXELS: ContextVar[Mapping[str, Picture] | None] = ContextVar("imagerag_pixels", default=None)
+_BY_HASH: Final = "sha256:"
+_FINAL: Final = (RefusalError, QuotaError, AuthError)
+"""What is no answer about an option, whatever words it has."""
+
+
+@dataclass(kw_only=True)
+class OpenAIChat:
+    """One model on one server. Shared by any number of runs and event loops.
+
+    Attributes:
+        model: as the server calls it.
+        account: where it is served, and the key.
+        timeout_s: for a whole answer, in seconds.
+        detail: "low", "high" or "auto" for services that know it; None leaves it out.
+        temperature: what is asked with where a question does not say; None is 0 for models that take one, and leaves it
+            to the others.
+        max_tokens: how long an answer may be; None leaves it to the service, where that costs nothing (see
+            `answer_tokens`).
+        price: makes `cost_usd` of the usage that the service reports.
+        refused: options that this model refuses, as was said or found: "temperature", "seed", "json_schema", "tool",
+            "system" (a turn of its own for rules), "detail", "max_tokens" (the limit is sent by its other name then).
+        max_images: how many pictures go with one request at most; more are put on one sheet. None is no limit, until
+            the server names one.
+    """
+
+    model: str
+    account: Account = field(default_factory=Account.of)
+    timeout_s: float = TIMEOUT_S
+    detail: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    price: Price | None = field(default=None, repr=False)
+    refused: set[str] = field(default_factory=set)
+    max_images: int | None = None
+    _image_limit: int | None = field(default=None, repr=False)
+    _images_taken: int = field(default=0, repr=False)
+    _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, ChatOpenAI]" = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
+
+    @property
+    def identity(self) -> str:
+        """`openai:MODEL`, what changes its answers, and the address where it is not OpenAI's own, without secrets."""
+        told = {"detail": self.detail, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        told["max_images"] = self.max_images
+        return with_options(self.account.named_as("openai", self.model), told)
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """How many tokens an answer may have; None is any number."""
+        paid = bool(getattr(self.price, "bounded", False))
+        return self.max_tokens or (LONGEST_ANSWER if paid else None)
+
+    @property
+    def honours(self) -> frozenset[Lever]:
+        """Temperature unless it is declared, or proved, to be refused; a seed until it is; other words always."""
+        levers: set[Lever] = {"wording"}
+        if "temperature" not in self.refused and declared_temperature(self.model):
+            levers.add("temperature")
+        if "seed" not in self.refused:
+            levers.add("seed")
+        return frozenset(levers)
+
+    @property
+    def image_limit(self) -> int | None:
+        """How many images go with one request at most, as was said, found, or is known of the model."""
+        return min(
+            (limit for limit in (self.max_images, self._image_limit, self._known) if limit is not None), default=None
+        )
+
+    @property
+    def _known(self) -> int | None:
+        return known_limit(self.account.host, self.model)
+
+    def image_check_needed(self, count: int) -> bool:
+        """Whether nobody said, found or knows that the model takes so many images, on a sheet if need be."""
+        return self._images_taken < count and self.max_images is None and not (self._image_limit or self._known)
+
+    def images_checked(self, count: int, limit: int | None) -> None:
+        """Learn what was found before."""
+        self._images_taken = max(self._images_taken, count)
+        self._image_limit = limit if self._image_limit is None else self._image_limit
+
+    @property
+    def _temperature(self) -> float | None:
+        """What is asked with where a question does not say: the same picture is to be judged the same again."""
+        if self.temperature is None and "temperature" in self.honours:
+            return DECIDING
+        return self.temperature
+
+    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+        """Continue the conversation by one answer, in the best form this server is known to take.
+
+        Raises:
+            RefusalError: content policy.
+            NoImagesError: the model takes no images.
+            BackendError: the model did not answer; `retryable` says whether again can help.
+            JudgeReplyError: it answered with nothing, or was cut off.
+        """
+        if self.max_images is None and self._known == 0 and _pictures(turns):
+            raise no_images(self.identity)
+        unkept: set[str] = set()  # forms that the model did not keep to this time
+        while True:
+            used, without = self._within_reach(variation), self.refused | unkept
+            options, asked = self._options(schema, used, without), await self._fitted(turns, without)
+            sent = self._sent(asked, options)
+            try:
+                message = await self._invoke(asked, options, without)
+                self._images_taken = max(self._images_taken, len(_pictures(turns)))
+                return self._reply(message, _with(used, options))
+            except Exception as error:
+                form, again = refused_form(error, sent), unkept_form(error, sent)
+                fewer = self._fewer(error, asked)
+                failure = failure_of(error, self.identity, self.timeout_s, self.account.secrets)
+                if form is None and _pictures(asked) and takes_none(error) and not isinstance(failure, _FINAL):
+                    failure = no_images(self.identity, str(failure).removeprefix(f"{self.identity}: "))
+            if again is not None and again not in without:
+                unkept.add(again)
+            elif fewer is not None:
+                self._image_limit = fewer
+            elif form is not None and form not in self.refused and not isinstance(failure, _FINAL):
+                self.refused.add(form)
+            else:
+                # Outside of the handler: `__context__` would keep the request, its key and its images alive.
+                raise failure
+
+    async def _fitted(self, turns: Sequence[Turn], without: AbstractSet[str]) -> list[Turn]:
+        """The conversation in a form that this server is known to take."""
+        asked = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
+        return without_system(asked) if "system" in without else asked
+
+    def _fewer(self, error: Exception, asked: Sequence[Turn]) -> int | None:
+        """A limit of images that an error names and that what was asked exceeds; at least the one that is judged."""
+        limit, sent = image_limit(error), len(_pictures(asked))
+        return max(1, limit) if limit is not None and max(1, limit) < sent else None
+
+    def _sent(self, asked: Sequence[Turn], options: Mapping[str, Any]) -> set[str]:
+        """What of how is asked can be left out, by the names that `refused` has for it."""
+        body = options.get("extra_body", {})
+        told = {
+            "json_schema": "response_format" in body,
+            "max_tokens": "max_tokens" in body,
+            "tool": "tools" in options,
+            "system": any(turn.role == "system" for turn in asked),
+            "detail": self.detail is not None and "detail" not in self.refused,
+        }
+        return {name for name, sent in told.items() if sent} | (options.keys() & {"temperature", "seed"})
+
+    def _within_reach(self, variation: Variation) -> Variation:
+        """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
+
+        Other words are the caller's part, who reads `honours`. Only the very call that proves the refusal comes here
+        with a temperature: the first of a schedule, or the first of a process that goes on with a run.
+        """
+        if variation.temperature is None or "temperature" in self.honours:
+            return variation
+        if not variation.attempt:
+            return variation.model_copy(update={"temperature": None, "lever": "none"})
+        seed = variation.attempt if variation.seed is None else variation.seed
+        return variation.model_copy(update={"temperature": None, "lever": "seed_and_wording", "seed": seed})
+
+    def _options(self, schema: Schema | None, variation: Variation, without: AbstractSet[str]) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        temperature = self._temperature if variation.temperature is None else variation.temperature
+        if temperature is not None and "temperature" not in without:
+            options["temperature"] = temperature
+        if variation.seed is not None and "seed" not in without:
+            options["seed"] = variation.seed
+        # ChatOpenAI would send the new name to every server; some read the old one only.
+        new = self.account.official or "max_tokens" in without
+        name = "max_completion_tokens" if new else "max_tokens"
+        body: dict[str, Any] = {name: self.answer_tokens} if self.answer_tokens else {}
+        if body:
+            options["extra_body"] = body
+        if schema is None:
+            return options
+        if "json_schema" not in without:
+            form = {"name": schema.name, "strict": True, "schema": schema.json_schema}
+            # As an ordinary option ChatOpenAI would hand it to the SDK's `parse`, which raises on answers that were
+            # cut off or filtered, before we can read them.
+            options["extra_body"] = body | {"response_format": {"type": "json_schema", "json_schema": form}}
+        elif "tool" not in without:
+            function = {"name": schema.name, "strict": True, "parameters": schema.json_schema}
+            options["tools"] = [{"type": "function", "function": function}]
+            options["tool_choice"] = {"type": "function", "function": {"name": schema.name}}
+        return options
+
+    async def _invoke(
+        self, turns: Sequence[Turn], options: Mapping[str, Any], without: AbstractSet[str]
+    ) -> "AIMessage":
+        pictures = {part.sha256: part for part in _pictures(turns)}
+        client, headers = self._client(), _idempotency(turns, {**options, "without": sorted(without)}) or None
+        listen()
+        try:
+            with _pixels(pictures):
+                async with asyncio.timeout(self.timeout_s):
+                    named: RunnableConfig = {"run_name": self.identity}
+                    return await client.ainvoke(self._messages(turns), named, **options, extra_headers=headers)
+        except _UnansweredError as unanswered:
+            error = unanswered.error
+        raise error
+
+    def _messages(self, turns: Sequence[Turn]) -> "list[BaseMessage]":
+        from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+        kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
+        return [kinds[turn.role](content=self._content(turn)) for turn in turns]
+
+    def _content(self, turn: Turn) -> Any:
+        if turn.role != "user":
+            return "\n\n".join(part for part in turn.parts if isinstance(part, str))
+        more = {"detail": self.detail} if self.detail and "detail" not in self.refused else {}
+        return [
+            {"type": "text", "text": part}
+            if isinstance(part, str)
+            else {"type": "image_url", "image_url": {"url": f"{_BY_HASH}{part.sha256}", **more}}
+            for part in turn.parts
+        ]
+
+    def _reply(self, message: "AIMessage", variation: Variation) -> Reply:
+        declined = message.additional_kwargs.get("refusal")
+        finish = message.response_metadata.get("finish_reason")
+        if declined or is_refusal_reason(finish):
+            words = str(declined or "its content filter stopped the answer")
+            raise refusal(self.identity, words, self.account.secrets)
+        calls = [json.dumps(call["args"], ensure_ascii=False) for call in message.tool_calls]
+        broken = [str(call.get("args") or "") for call in message.invalid_tool_calls]
+        text = next(iter([*calls, *broken]), "") or str(message.text)
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        kept, cut_off = message.additional_kwargs, finish == "length"
+        text, note = answer_text(self.identity, text, kept, cut_off=cut_off)
+        told: Any = message.usage_metadata or {}
+        usage = {name: int(told[name]) for name in ("input_tokens", "output_tokens") if name in told}
+        cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
+        return Reply(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
+
+    def _client(self) -> "ChatOpenAI":
+        """One client per event loop: a connection must not outlive the loop it was opened in."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = self._new_client()
+        return client
+
+    def _new_client(self) -> "ChatOpenAI":
+        import openai
+
+        from imagerag.tools.http_client import connections, trust
+
+        # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
+        warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
+        warnings.filterwarnings("ignore", message=r"Invalid schema for OpenAI's structured", append=False)
+        key: Any = self.account.sent_key(self.identity)
+        return _chat_openai()(
+            model=self.model,
+            base_url=self.account.base_url,
+            default_query=dict(self.account.query) or None,
+            api_key=key,
+            timeout=self.timeout_s,
+            max_retries=0,
+            use_responses_api=False,
+            cache=False,
+            disable_streaming=True,
+            http_client=openai.DefaultHttpxClient(verify=trust()),  # never used; its own would read certificates anew
+            http_async_client=connections(),
+        )
+
+
+@lru_cache(maxsize=64)
+def declared_temperature(model: str) -> bool:
+    """Whether a model is not known to refuse `temperature`: LangChain's model profiles, maker and date aside."""
+    from langchain_openai import ChatOpenAI
+
+    name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model.rpartition("/")[2])
+    profile: Mapping[str, Any] = ChatOpenAI(model=name, api_key="none").profile or {}  # type: ignore[arg-type]
+    return bool(profile.get("temperature", True))
+
+
+def _with(variation: Variation, options: Mapping[str, Any]) -> Variation:
+    """The variation with the temperature that was really sent."""
+    return variation.model_copy(update={"temperature": options.get("temperature")})
+
+
+def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str, str]:
+    """The header a journal asked for. One question can take several requests (votes, a refused option), which a
+    service must not take for one: each has the request's own content in its key."""
+    given = idempotency.headers()
+    content = json.dumps([[turn.key for turn in turns], options], sort_keys=True, default=dict)
+    digest = sha256(content.encode()).hexdigest()[:16]
+    return {name: f"{key}-{digest}" for name, key in given.items()}
+
+
+def _pictures(turns: Sequence[Turn]) -> list[Picture]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
+
+
+class _UnansweredError(Exception):
+    """What tracers are told of an error: its class. Its words are a service's, and may quote the key or the request."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
+@contextmanager
+def _pixels(pictures: Mapping[str, Picture]) -> Iterator[None]:
+    token = _PIXELS.set(pictures)
+    try:
+        yield
+    finally:
+        _PIXELS.reset(token)
+
+
+def _chat_openai() -> "type[ChatOpenAI]":
+    """ChatOpenAI that is handed pictures by their hash and puts the bytes in only as the request leaves.
+
+    So callbacks, tracers and caches see hashes, not pixels. The contents are in their final form already, and bypass
+    what LangChain and the SDK do to each part of them: together that takes longer than all else about a call.
+    """
+    from langchain_openai import ChatOpenAI
+
+    class HashedChatOpenAI(ChatOpenAI):
+        def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+            messages = self._convert_input(input_).to_messages()
+            bare = [message.model_copy(update={"content": ""}) for message in messages]
+            payload: dict[str, Any] = super()._get_request_payload(bare, stop=stop, **kwargs)
+            final = [
+                {**sent, "content": _final(message.content)}
+                for sent, message in zip(payload["messages"], messages, strict=True)
+            ]
+            return {**payload, "messages": [], "extra_body": {**(payload.get("extra_body") or {}), "messages": final}}
+
+        def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> "ChatResult":
+            return keep_reasoning(super()._create_chat_result(response, generation_info), response)
+
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> "ChatResult":
+            try:
+                return await super()._agenerate(*args, **kwargs)
+            except Exception as error:
+                lost = error
+            raise _UnansweredError(lost)  # outside of the handler, or it would carry the error as its context
+
+    return HashedChatOpenAI
+
+
+def _final(content: Any) -> Any:
+    return [_with_bytes(part) for part in content] if isinstance(content, list) else content
+
+
+def _with_bytes(part: dict[str, Any]) -> dict[str, Any]:
+    from base64 import b64encode
+
+    if part.get("type") != "image_url":
+        return part
+    picture = (_PIXELS.get() or {})[part["image_url"]["url"].removeprefix(_BY_HASH)]
+    url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode('ascii')}"
+    return {**part, "image_url": {**part["image_url"], "url": url}}

@@ -1,0 +1,82 @@
+"""Reasoning that a server sends beside the answer, and an answer that it sends there by mistake.
+
+Chat Completions has no field for thoughts: vLLM, SGLang, llama.cpp and DeepSeek send `reasoning_content`, OpenRouter
+and newer ones `reasoning` or `reasoning_details`, Ollama `thinking`, Mistral parts of the content. A server whose
+reasoning parser waits for a closing tag that never comes puts the whole answer there, and leaves `content` empty.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.tools.model_text import clean
+from imagerag.tools.reasoning_tags import is_json, words_of
+
+if TYPE_CHECKING:
+    from langchain_core.outputs import ChatResult
+
+FIELDS: Final = (
+    "reasoning_content", "reasoning", "thinking", "thinking_content", "reasoning_text", "thought", "thoughts",
+    "reasoning_details", "thinking_blocks",
+)  # fmt: skip
+_KEPT: Final = "reasoning_beside_answer"
+_log = logging.getLogger(__name__)
+
+
+def reasoning_in(message: Mapping[str, Any]) -> tuple[str, str]:
+    """The field of a chat message that holds reasoning, and its words; both empty where none does."""
+    for name in FIELDS:
+        if words := words_of(message.get(name)).strip():
+            return name, words
+    content = message.get("content")
+    parts = [part for part in content if _is_thought(part)] if isinstance(content, list) else []
+    words = words_of(parts).strip()
+    return ("content", words) if words else ("", "")
+
+
+def keep_reasoning(result: "ChatResult", response: Any) -> "ChatResult":
+    """ChatOpenAI's result of a response, with the reasoning that it leaves out."""
+    body: Any = response if isinstance(response, Mapping) else response.model_dump(warnings=False)
+    choices: Sequence[Any] = body.get("choices") or ()
+    for generation, choice in zip(result.generations, choices, strict=False):
+        found = reasoning_in(choice.get("message") or {})
+        if found[0]:
+            generation.message.additional_kwargs[_KEPT] = found
+    return result
+
+
+def answer_text(who: str, text: str, kept: Mapping[str, Any], *, cut_off: bool) -> tuple[str, str]:
+    """The answer in a reply, and a note where it is in the field of the reasoning.
+
+    JSON alone is an answer wherever it stands, for nobody thinks in it alone; other words in that field are thoughts.
+
+    Args:
+        text: the content.
+        kept: the message's `additional_kwargs`, after `keep_reasoning`.
+        cut_off: whether the server stopped it at a limit of tokens.
+
+    Raises:
+        JudgeReplyError: cut off, empty, or reasoning only; what there is, is kept in it.
+    """
+    field, thoughts = kept.get(_KEPT, ("", ""))
+    if cut_off:
+        raise JudgeReplyError(f"{who} was cut off at its token limit", raw=text if text.strip() else thoughts)
+    if clean(text):
+        return text, ""
+    if is_json(clean(thoughts)):
+        note = f"{who} sent its answer in {field}, and no content"
+        _log.warning("%s: switch its server's reasoning parser off, or the model's reasoning on", note)
+        return clean(thoughts), note
+    if not thoughts and not text.strip():
+        raise JudgeReplyError(f"{who} answered with nothing")
+    where = f"in {field} " if thoughts else ""
+    raise JudgeReplyError(
+        f"{who} sent reasoning {where}and no answer after it: let it write more (max_tokens), or switch reasoning off",
+        raw=thoughts or text,
+    )
+
+
+def _is_thought(part: Any) -> bool:
+    kind = str(part.get("type") or "") if isinstance(part, Mapping) else ""
+    return any(word in kind for word in ("think", "reason", "thought"))

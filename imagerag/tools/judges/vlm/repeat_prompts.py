@@ -1,0 +1,30 @@
+"""What a model is told when it is asked again: what was searched for in vain, and that something else is wanted."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagerag.tools.judges.vlm.prompts import quoted
+
+_OTHER_CONCEPTS: Final = (
+    "The following was named before, and no picture of it was found. Name none of it again. Name what else would help "
+    "somebody who draws this: another word for it, something more general or more specific, a part of it, what it is "
+    "made of, or its style."
+)
+_OTHER_CAPTIONS: Final = (
+    "No picture was found with the following captions. Write none of them again: describe each concept in other words, "
+    "by what can be seen of it."
+)
+
+
+def other_concepts(in_vain: Sequence[str]) -> tuple[str, ...]:
+    """What to add to the question for missing concepts; nothing where nothing was searched in vain."""
+    return _with(_OTHER_CONCEPTS, in_vain)
+
+
+def other_captions(in_vain: Sequence[str]) -> tuple[str, ...]:
+    """What to add to the question for captions."""
+    return _with(_OTHER_CAPTIONS, in_vain)
+
+
+def _with(words: str, in_vain: Sequence[str]) -> tuple[str, ...]:
+    return ("\n".join([words, *(f"SEARCH: {quoted(text)}" for text in in_vain)]),) if in_vain else ()

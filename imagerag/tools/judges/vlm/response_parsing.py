@@ -1,0 +1,263 @@
+"""Reading a model's words: pure functions from text to an answer, or to an error that says it was none.
+
+Three rules hold everywhere. What is not an explicit yes is never a yes ("No, the e*yes* are wrong", "Yesterday…" and
+"yes but no" are not). A refusal ends a run, so it takes positive evidence: "I can't help with that" is one, while a
+bare "I'm unable to…" means that the model could not, and it is asked again. And nothing but `JudgeReplyError` and
+`RefusalError` is ever raised, whatever the text.
+"""
+
+import json
+import re
+from typing import Final, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.types import Concept
+from imagerag.formatting.messages import invalid
+from imagerag.tools.judges.vlm.json_parsing import objects_in
+from imagerag.tools.model_text import cannot, check_refusal, clean, declines, fold, silence, unfenced
+
+__all__ = ["cannot", "captions", "clean", "concepts", "declines", "fold", "lines", "model_of", "unfenced", "verdict"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+LONGEST_CONCEPT: Final = 240
+"""Characters; a longer line is prose, and no concept in few words."""
+
+# --- yes and no -----------------------------------------------------------------------------------------------------
+
+
+def _each(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
+_YES: Final = _each("yes yep yeah ja oui si sim tak evet да ναι نعم はい ええ 是 是的 对 对的 符合 네 예")
+_NO: Final = _each("no nope nein non nee nej nao nie hayır нет οχι لا いいえ いや 不是 不 否 没有 아니요 아니오 아니")
+_OPEN_NO: Final = (
+    "不符合",
+    "不匹配",
+    *(f"not {how}" for how in _each("quite really entirely fully completely exactly")),
+)
+
+
+def _any(words: tuple[str, ...]) -> str:
+    return "|".join(re.escape(fold(word)) for word in sorted(words, key=len, reverse=True))
+
+
+_LABEL = (
+    r"(?:(?:the |my |final )*(?:answer|verdict|decision|result|antwort|reponse|respuesta)\s*(?:is|ist|est|es)?\W+)?"
+)
+_END = r"(?!\w|[-']\w)"
+_LEAD = re.compile(rf"\W*{_LABEL}(?:(?P<yes>{_any(_YES)}){_END}|(?P<no>{_any(_NO)}){_END}|(?P<open>{_any(_OPEN_NO)}))")
+_STANDING = (
+    r"(?:^|(?<=\W))(?:{words})(?=\s*(?:$|[^\w\s'-]|-\s))|\b(?:but|and|or|aber|oder|und|mais|pero)\s+(?:{words})\b"
+)
+_STANDING_YES = re.compile(_STANDING.format(words=_any(_YES)))
+_STANDING_NO = re.compile(_STANDING.format(words=_any(_NO)))
+_HARMLESS = re.compile(
+    r"\b(?:no|not any|without(?: any)?|nothing(?: is)?)\s+"
+    r"(?:doubt|differences?|issues?|problems?|mismatch(?:es)?|errors?|discrepanc(?:y|ies)|missing)\b(?:\s+\w*elements?)?"
+)
+_HEDGE = re.compile(
+    r"\b(?:but|however|except\w*|although|though|partial\w*|partly|mostly|almost|somewhat|aside|apart|aber|jedoch|mais|"
+    r"pero|mas|maar|но|not|no|never|neither|missing|misses|lack\w*|without|wrong|incorrect|absent|fails?|maybe|perhaps|"
+    r"nicht|kein\w*|fehl\w*|pas|manqu\w*|falt\w*|не|нет)\b|n't\b|但|不|没|しかし|"
+    + _any(("でも", "ただし", "ない", "하지만"))
+)
+_NO_OF_NOTHING = re.compile(
+    r"\s+(?:doubt|differences?|issues?|problems?|mismatch|errors?|discrepanc|missing|objection|idea|opinion|answer|image)"
+)
+
+
+def verdict(text: str) -> bool:
+    """Read a yes or a no.
+
+    The answer may be in a code fence, behind "Answer:", alone on the last line, a JSON object with the answer in it,
+    or one of the common words of other languages. A yes that is taken back or limited in the same breath ("yes but
+    no", "Yes, but the hat is missing") is none.
+
+    Raises:
+        RefusalError: content policy.
+        JudgeReplyError: neither an explicit yes nor an explicit no.
+    """
+    said = unfenced(text)
+    check_refusal(said)
+    if said.startswith("{"):
+        return _json_verdict(said, text)
+    folded = fold(said)
+    lines = folded.splitlines() or [""]
+    for part in (folded, lines[-1]):
+        lead = _LEAD.match(part)
+        if lead:
+            return _settled(lead, part[lead.end() :], text)
+    why = "it said that it could not" if cannot(said) else "it answered neither yes nor no" if said else silence(text)
+    raise JudgeReplyError(f"the judge's answer is no verdict: {why}", raw=text)
+
+
+def _settled(lead: re.Match[str], rest: str, text: str) -> bool:
+    if not lead["yes"]:
+        if _STANDING_YES.search(rest) or (lead["no"] == "no" and _NO_OF_NOTHING.match(rest)):
+            raise JudgeReplyError("the judge's answer can be read both ways", raw=text)
+        return False
+    only_english = lead["yes"] in ("yes", "yep", "yeah") or re.match(r"\s*(?:$|[^\w\s])", rest)
+    plain = _HARMLESS.sub(" ", rest)
+    if not only_english or _STANDING_NO.search(rest) or _HEDGE.search(plain):
+        raise JudgeReplyError("the judge's yes is taken back or limited in the same answer", raw=text)
+    return True
+
+
+def _json_verdict(said: str, text: str) -> bool:
+    for found in objects_in(said):
+        for name in ("aligned", "answer", "verdict", "matches", "match"):
+            value = found.get(name)
+            if isinstance(value, bool):
+                return value
+            if isinstance(value, str) and not value.lstrip().startswith(("{", "`", "~")):
+                return verdict(value)
+    raise JudgeReplyError("the judge's JSON holds no verdict", raw=text)
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def model_of(text: str, model: type[Model]) -> Model:
+    """The one object of that shape in a text: bare, in a code fence, or with words before and after it.
+
+    Raises:
+        RefusalError: content policy.
+        JudgeReplyError: there is none, or there are several that differ.
+    """
+    fitting: list[Model] = []
+    said = unfenced(text)
+    problem = "there is no JSON object in it" if said else silence(text)
+    for found in objects_in(said):
+        try:
+            read = model.model_validate(found)
+        except ValidationError as error:
+            problem = invalid(error, most=1)
+            continue
+        if read not in fitting:
+            fitting.append(read)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        problem = "it holds several objects that differ"
+    else:
+        check_refusal(text)
+    raise JudgeReplyError(f"the judge's answer is not what was asked for: {problem}", raw=text)
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+_BULLET = re.compile(r"^\s*(?:[-*•–—·▪◦‣●]\s+|[•▪◦‣●]|\(?\d{1,2}[.):、]\)?\s*|#+\s+)+")
+_EMPHASIS = re.compile(r"\*\*|__|^\*(?=\S)|(?<=\S)\*$")
+_HEADING = re.compile(r"^(?:missing )?(?P<kind>content|style|likeness)(?: aspects| concepts| elements)?\s*:?\s*$")
+_KIND = re.compile(
+    r"^(?:(?P<kind>content|style|likeness)(?: concept| aspect)?\s*[:–—-]"
+    r"|[\[(](?P<marked>content|style|likeness)[\])]\s*:?)\s*(?=\S)",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(
+    r"^(?:the )?(?:missing|missing concepts?|concepts?|differences?)(?: are| is)?\s*:\s*(?=\S)", re.I
+)
+_NOTHING = re.compile(
+    r"\W*(?:none|nothing|n/a|no (?:missing|differences?)|there (?:is|are) no\w* (?:missing|differences?))\b[^\n]*$"
+)
+
+
+def lines(text: str) -> list[str]:
+    """The items of a list in lines, bullets, numbers or JSON, without their marks; a line that introduces is left out.
+
+    Raises:
+        JudgeReplyError: the text is empty.
+    """
+    said = unfenced(text)
+    if not said:
+        raise JudgeReplyError(f"the judge's answer cannot be used: {silence(text)}", raw=text)
+    listed = _json_list(said)
+    if listed is not None:
+        return listed
+    kept = [line for line in said.splitlines() if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
+    if (
+        len(kept) > 1
+        and kept[0].rstrip().rstrip("*").endswith((":", "："))
+        and not _HEADING.match(fold(_bare(kept[0])))
+    ):
+        kept = kept[1:]
+    return [bare for line in kept if (bare := _bare(line))]
+
+
+_Kind = Literal["content", "style", "likeness"]
+
+
+def _kind(said: str) -> _Kind:
+    kinds: dict[str, _Kind] = {"style": "style", "likeness": "likeness"}
+    return kinds.get(fold(said), "content")
+
+
+def concepts(text: str) -> tuple[Concept, ...]:
+    """The concepts a model named, one a line, "style:" or "content:" before each or over several; each once.
+
+    Empty when the model said that it could not name any, or that there are none: it is then asked again.
+
+    Raises:
+        RefusalError: content policy.
+        JudgeReplyError: no list of concepts: prose, a bare yes or no, or nothing at all.
+    """
+    check_refusal(text)
+    if cannot(text) or _NOTHING.fullmatch(fold(unfenced(text))):
+        return ()
+    kind: _Kind = "content"
+    found: dict[str, Concept] = {}
+    for line in lines(text):
+        heading = _HEADING.match(fold(line))
+        if heading:
+            kind = _kind(heading["kind"])
+            continue
+        own = _KIND.match(line)
+        of = _kind(own["kind"] or own["marked"]) if own else kind
+        words = _LABELLED.sub("", _KIND.sub("", line)).strip(" \t\"'“”").rstrip(".;,")
+        if len(words) > LONGEST_CONCEPT or fold(words) in (*_YES, *_NO):
+            raise JudgeReplyError("the judge's answer is not a list of concepts", raw=text)
+        if re.search(r"\w", words):
+            found.setdefault(fold(words), Concept(text=words, kind=of))
+    if not found:
+        raise JudgeReplyError("the judge's answer names no concept", raw=text)
+    return tuple(found.values())
+
+
+def captions(text: str, count: int) -> tuple[str, ...]:
+    """One caption per concept asked for, in their order.
+
+    Raises:
+        RefusalError: content policy.
+        JudgeReplyError: not as many captions as concepts, so that nobody knows which belongs to which.
+    """
+    check_refusal(text)
+    if cannot(text):
+        raise JudgeReplyError("the judge said that it could not write captions", raw=text)
+    found = [line.strip(' \t"“”') for line in lines(text)]
+    if count == 1 and len(found) > 1 and not any(_BULLET.match(line) for line in unfenced(text).splitlines()):
+        found = [" ".join(found)]
+    if len(found) != count or not all(found):
+        raise JudgeReplyError(f"the judge wrote {len(found)} captions for {count} concepts", raw=text)
+    return tuple(found)
+
+
+def _json_list(said: str) -> list[str] | None:
+    if not said.startswith(("[", "{")):
+        return None
+    try:
+        found = json.loads(said, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, dict):
+        found = next((value for value in found.values() if isinstance(value, list)), None)
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        return None
+    return [clean(item) for item in found if item.strip()]
+
+
+def _bare(line: str) -> str:
+    return _EMPHASIS.sub("", _BULLET.sub("", line)).strip()

@@ -1,0 +1,53 @@
+"""From `openai:MODEL[?OPTIONS][@URL]` to a judge."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import SpecError
+from imagerag.tools.credentials import Variable
+from imagerag.tools.judges.vlm.judge import VlmJudge
+from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
+from imagerag.tools.openai.client import Account
+from imagerag.tools.pricing.call_cost import price_of
+from imagerag.tools.spec_options import Choice, Number, Reader, Words
+
+if TYPE_CHECKING:
+    from imagerag.tools.pricing.price_table import Prices
+    from imagerag.tools.spec import BackendSpec
+
+JUDGE_OPTIONS: Final[Mapping[str, Reader]] = {
+    "longest_side": Number(int, least=64, most=8192),
+    "votes": Number(int, least=1, most=15),
+}
+"""Options of every judge that is a vision-language model."""
+
+OPTIONS: Final[Mapping[str, Reader]] = {
+    **JUDGE_OPTIONS,
+    "key_env": Variable(),
+    "detail": Choice("low", "high", "auto"),
+    "max_tokens": Number(int, least=1),
+    "max_images": Number(int, least=1),
+    "refuses": Words("temperature", "seed", "json_schema", "tool", "system", "detail", "max_tokens"),
+    "temperature": Number(float, least=0, most=2),
+    "timeout_s": Number(float, least=0.1),
+}
+"""What may follow the `?` of a spec: `openai:qwen3-vl?votes=3&longest_side=768&temperature=0@URL`.
+
+`refuses` saves the first request that would find out what a server does not take: `refuses=temperature+json_schema`.
+`max_images=1` is for servers that take one picture with a request: several are put on one sheet."""
+
+
+def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudge:
+    """`openai:MODEL[?OPTIONS][@URL]`: a judge on OpenAI, or on any server that speaks Chat Completions.
+
+    Raises:
+        SpecError: no model is named, or an option that cannot be; what there is, is in `OPTIONS`.
+    """
+    given = spec.settings(OPTIONS)
+    given.pop("key_env", None)
+    if not spec.model:
+        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
+    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
+    account, refused = Account.of_spec(spec), set(given.pop("refuses", ()))
+    price = price_of(prices, spec.model, account)
+    return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)

@@ -1,0 +1,208 @@
+"""The one structured answer of fused judging: its form, how it is read, and how several of them are counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+
+from imagerag.agent.control_tokens import neutralised
+from imagerag.agent.errors import JudgeReplyError
+from imagerag.agent.intents import concept_of
+from imagerag.agent.prompts import says_something
+from imagerag.agent.types import Check, Requirement, Verdict
+from imagerag.tools.judges.vlm.chat_protocol import Schema
+from imagerag.tools.judges.vlm.response_parsing import model_of
+from imagerag.tools.model_text import clean, fold
+
+Kind = Literal["content", "style", "likeness", "kept"]
+KINDS: Final = ("content", "style", "likeness", "kept")
+
+
+def _kind(value: Any) -> Any:
+    said = fold(value).strip() if isinstance(value, str) else ""
+    return next((kind for kind in KINDS if said.startswith(kind)), "kept" if said.startswith("keep") else "content")
+
+
+def _text(value: Any) -> Any:
+    return "" if value is None else clean(value) if isinstance(value, str) else value
+
+
+class ReadCheck(BaseModel):
+    """One point of the checklist in a model's answer. Evidence comes before the decision, so that it is looked for."""
+
+    number: int = 0
+    requirement: Annotated[str, BeforeValidator(_text)] = Field(
+        default="", validation_alias=AliasChoices("requirement", "point", "text", "name")
+    )
+    kind: Annotated[Kind, BeforeValidator(_kind)] = "content"
+    evidence: Annotated[str, BeforeValidator(_text)] = ""
+    met: bool
+    caption: Annotated[str, BeforeValidator(_text)] = ""
+
+
+class ReadCritique(BaseModel):
+    """A fused answer. `aligned` is not asked for; some models say it all the same."""
+
+    checks: list[ReadCheck] = Field(validation_alias=AliasChoices("checks", "checklist", "requirements"))
+    aligned: bool | None = None
+
+
+def strict_object(**fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of an object with these fields, all required and no other."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+STRING: Final = {"type": "string"}
+CRITIQUE: Final = Schema(
+    "critique",
+    strict_object(
+        checks={
+            "type": "array",
+            "items": strict_object(
+                number={"type": "integer"},
+                requirement=STRING,
+                kind={"type": "string", "enum": [*KINDS]},
+                evidence=STRING,
+                met={"type": "boolean"},
+                caption=STRING,
+            ),
+        }
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one fused answer says: a check per requirement, and captions for the unmet by requirement."""
+
+    checks: tuple[Check, ...]
+    captions: Mapping[str, str]
+    note: str = ""
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The checklist."""
+        return tuple(check.requirement for check in self.checks)
+
+
+def read_critique(text: str, requirements: Sequence[Requirement]) -> Judged:
+    """Read a fused answer, on the given checklist or, where that is empty, on the one the model made.
+
+    Where the model also says "aligned" and contradicts its own checklist, the checklist wins, unless that would turn a
+    no into a yes: then the answer cannot be read.
+
+    Raises:
+        RefusalError: content policy.
+        JudgeReplyError: not of that form, no checklist at all, or a point of the given one was not judged.
+    """
+    read = model_of(text, ReadCritique)
+    own = any(requirement.picture is None for requirement in requirements)
+    pairs = _on(requirements, read.checks, text) if own else _and_fixed(_made(read.checks), requirements, text)
+    if not pairs:
+        raise JudgeReplyError("the judge's checklist is empty", raw=text)
+    aligned = all(check.met for check, _ in pairs)
+    if read.aligned is False and aligned:
+        raise JudgeReplyError("the judge says not aligned, and that every point is met", raw=text)
+    captions = {c.requirement.text: words for c, words in pairs if not c.met and words}
+    note = "the judge called it aligned against its own checklist" if read.aligned and not aligned else ""
+    return Judged(tuple(check for check, _ in pairs), captions, note)
+
+
+def _made(checks: Sequence[ReadCheck]) -> list[tuple[Check, str]]:
+    """The model's own checklist; a point named twice is met when it is met both times."""
+    found: dict[str, tuple[Check, str]] = {}
+    for read in checks:
+        words = " ".join(read.requirement.split())
+        if not says_something(words):
+            continue
+        check, caption = _check(Requirement(text=words, kind=read.kind), read)
+        before = found.get(fold(words))
+        if before is None or before[0].met:
+            found[fold(words)] = (check, caption) if before is None or not check.met else before
+    return list(found.values())
+
+
+def _and_fixed(made: list[tuple[Check, str]], fixed: Sequence[Requirement], text: str) -> list[tuple[Check, str]]:
+    """The model's own points, and at their end those that it had to add word for word."""
+    if not fixed:
+        return made
+    said = {_folded(check.requirement.text): (check, caption) for check, caption in made}
+    keys = [_folded(requirement.text) for requirement in fixed]
+    if lacking := [r.text for r, key in zip(fixed, keys, strict=True) if key not in said]:
+        raise JudgeReplyError(f"the judge says nothing about {'; '.join(lacking)}", raw=text)
+    own = [pair for key, pair in said.items() if key not in keys]
+    if not own:
+        raise JudgeReplyError("the judge's checklist says nothing about the prompt itself", raw=text)
+    ends = [said[key][0].model_copy(update={"requirement": r}) for r, key in zip(fixed, keys, strict=True)]
+    return [*own, *((check, "") for check in ends)]
+
+
+def _folded(text: str) -> str:
+    return fold(" ".join(neutralised(text).split()))
+
+
+def _on(requirements: Sequence[Requirement], checks: Sequence[ReadCheck], text: str) -> list[tuple[Check, str]]:
+    """The answer on a given checklist, matched by number, or by words where the numbers are of no use."""
+    numbers = [read.number for read in checks]
+    by: dict[Any, ReadCheck] = {read.number: read for read in checks}
+    keys: list[Any] = list(range(1, len(requirements) + 1))
+    if sorted(numbers) != keys:
+        by = {_folded(read.requirement): read for read in checks}
+        keys = [_folded(requirement.text) for requirement in requirements]
+    judged = sum(key in by for key in keys)
+    if judged < len(keys) or len(checks) != len(keys):
+        told = f"it has {len(checks)} points, {judged} of them the {len(keys)} that were asked about"
+        raise JudgeReplyError(f"the judge did not keep to the checklist: {told}", raw=text)
+    return [_check(requirement, by[key]) for requirement, key in zip(requirements, keys, strict=True)]
+
+
+def _check(requirement: Requirement, read: ReadCheck) -> tuple[Check, str]:
+    return Check(requirement=requirement, met=read.met, evidence=read.evidence.strip()), read.caption.strip()
+
+
+def settled(answers: Sequence[Judged], votes: int) -> bool:
+    """Whether further answers, up to `votes` in all, could no longer change what the majority says of any point."""
+    left = votes - len(answers)
+    for column in zip(*(answer.checks for answer in answers), strict=True):
+        met = sum(check.met for check in column)
+        if not (2 * met > votes or 2 * (met + left) <= votes):
+            return False
+    return True
+
+
+def majority(answers: Sequence[Judged]) -> Judged:
+    """Point by point what most answers say; a tie is not met, for votes are asked for only after a no."""
+    if len(answers) == 1:
+        return answers[0]
+    checks = []
+    captions: dict[str, str] = {}
+    for column in zip(*(answer.checks for answer in answers), strict=True):
+        votes = sum(check.met for check in column)
+        met = 2 * votes > len(column)
+        agreeing = next(check for check in column if check.met is met)
+        told = f"{agreeing.evidence} [met in {votes} of {len(column)} answers]".strip()
+        checks.append(agreeing.model_copy(update={"evidence": told}))
+        caption = next((a.captions[c] for a in answers if (c := agreeing.requirement.text) in a.captions), "")
+        if not met and caption:
+            captions[agreeing.requirement.text] = caption
+    return Judged(tuple(checks), captions, next((answer.note for answer in answers if answer.note), ""))
+
+
+def verdict_of(judged: Judged, raw: str) -> Verdict:
+    """The verdict: its score is met / all, and what is missing goes by the requirement's own words.
+
+    The same words in every round are what lets the ledger tell that a concept is still missing, or resolved.
+    """
+    unmet = [check for check in judged.checks if not check.met]
+    named = (concept_of(r, judged.captions.get(r.text)) for r in (check.requirement for check in unmet))
+    missing = tuple(concept for concept in named if concept is not None)
+    reason = "; ".join(f"{c.requirement.text}: {c.evidence or 'not met'}" for c in unmet) or "every point is met"
+    return Verdict(
+        aligned=not unmet,
+        score=(len(judged.checks) - len(unmet)) / len(judged.checks),
+        checks=judged.checks,
+        missing=missing,
+        reason=f"{judged.note}: {reason}" if judged.note else reason,
+        raw=raw,
+    )

@@ -1,0 +1,320 @@
+"""A vision-language model in this process, through transformers: `transformers:MODEL` or `transformers:/DIR`.
+
+Any model that `AutoModelForImageTextToText` loads and whose processor has a chat template: Qwen-VL, LLaVA, Gemma, …
+The form of an answer is asked for in words; nothing constrains the decoding. Checked against transformers 5.23.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from imagerag.agent.control_tokens import without_tokens
+from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.agent.ports import FREE, Embedder, Lever, Tariff
+from imagerag.agent.types import Variation
+from imagerag.tools.credentials import check_hub
+from imagerag.tools.generators.diffusers.devices import (
+    DTYPES,
+    choose_device,
+    choose_dtype,
+    free,
+    is_out_of_memory,
+    out_of_memory,
+    quiet,
+    seeded,
+    worker,
+)
+from imagerag.tools.generators.diffusers.weight_sources import is_here, short
+from imagerag.tools.huggingface_hub import hub
+from imagerag.tools.judges.vlm.chat_protocol import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm.judge import VlmJudge
+from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
+from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
+from imagerag.tools.model_text import clean
+from imagerag.tools.spec import with_options
+from imagerag.tools.spec_options import Choice, Number, Reader
+
+if TYPE_CHECKING:
+    from imagerag.tools.spec import BackendSpec
+
+MAX_NEW_TOKENS: Final = 1024
+SETTINGS: Final[Mapping[str, Reader]] = {
+    **JUDGE_OPTIONS, "device": str, "dtype": Choice(*DTYPES), "max_new_tokens": Number(int, least=1),
+}  # fmt: skip
+"""What may follow the `?` of a spec."""
+
+SAFE: Final[Mapping[str, Any]] = {"trust_remote_code": False}
+"""No code comes from a model's folder; where this is left out, transformers asks on the terminal."""
+
+_SMALLER: Final = "take a smaller model, set dtype=bfloat16, or longest_side=512 for smaller pictures"
+_LOADED: Final[dict[tuple[str, str | None, str | None], "_Loaded"]] = {}
+_LOCK: Final = Lock()
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: Any
+    processor: Any
+
+
+class _Free:
+    """The price of what this machine computes itself."""
+
+    def __call__(self, model: str, usage: Mapping[str, Any]) -> float:
+        return 0.0
+
+    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
+        """Known before a call, and nothing."""
+        return FREE
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformersChat:
+    """One model in this process, loaded when it is first asked and kept. One answer at a time is made.
+
+    Answers are greedy, the most likely word each time, unless a temperature above 0 is asked for; then words are drawn
+    with the seed that is given. A call that is cancelled stops at its next word.
+
+    Attributes:
+        model: repository id or local directory.
+        device: "cpu", "cuda", "mps"; None takes the best there is.
+        dtype: "float32", "float16" or "bfloat16"; None takes what the device computes fast.
+        max_new_tokens: how long an answer may be, in tokens.
+        price: nothing.
+    """
+
+    price: ClassVar[_Free] = _Free()
+    model: str
+    device: str | None = None
+    dtype: str | None = None
+    max_new_tokens: int = MAX_NEW_TOKENS
+    honours: frozenset[Lever] = field(default=frozenset({"temperature", "seed", "wording"}), init=False)
+
+    @property
+    def identity(self) -> str:
+        """`transformers:MODEL`, a directory by its name, and what changes the answers."""
+        length = self.max_new_tokens if self.max_new_tokens != MAX_NEW_TOKENS else None
+        return with_options(f"transformers:{short(self.model)}", {"dtype": self.dtype, "max_new_tokens": length})
+
+    def ready(self) -> str:
+        """Where it would compute, and whether its weights are here: nothing is loaded and nothing fetched.
+
+        Raises:
+            ImageRAGError: a directory without a model, or a device that is not there.
+        """
+        place = choose_device(self.device, "transformers")
+        numbers = str(choose_dtype(self.dtype, place)).removeprefix("torch.")
+        return f"on {place} in {numbers}; {is_here(self.model, 'config.json')}"
+
+    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+        """Continue the conversation by one answer.
+
+        Returns:
+            Its words, tokens in and out, and a cost of 0.
+
+        Raises:
+            MissingExtraError: transformers, or a part that this model needs, is not installed.
+            BackendError: weights that cannot be loaded, no memory left, or a model that fails.
+            JudgeReplyError: it answered with nothing, or was cut off.
+        """
+        stop = Event()
+        work = asyncio.get_running_loop().run_in_executor(worker(), self._answer, turns, schema, variation, stop)
+        try:
+            return await work
+        finally:
+            stop.set()
+
+    def _answer(self, turns: Sequence[Turn], schema: Schema | None, variation: Variation, stop: Event) -> Reply:
+        loaded = self._load()
+        failure = None
+        try:
+            messages = _messages(turns, schema, control_tokens_of(loaded.processor))
+            read, said, ended = self._generate(loaded, messages, variation, stop)
+        except Exception as error:
+            failure = self._failure(error)
+        if failure is not None:  # outside of the handler, which would keep what the model computed with alive
+            free()
+            raise failure
+        text = decoded(loaded.processor, read, said)
+        if not ended:
+            told = f"{self.identity} was cut off at {self.max_new_tokens} tokens: set max_new_tokens higher"
+            raise JudgeReplyError(told, raw=text)
+        if not text.strip():
+            raise JudgeReplyError(f"{self.identity} answered with nothing")
+        if not clean(text):
+            raise JudgeReplyError(f"{self.identity} sent reasoning and no answer after it", raw=text)
+        usage = {"input_tokens": len(read), "output_tokens": len(said)}
+        return Reply(text=text, usage=usage, cost_usd=0.0, variation=variation)
+
+    def _failure(self, error: Exception) -> BackendError:
+        if is_out_of_memory(error):
+            return out_of_memory(self.identity, _SMALLER)
+        told = f"{self.identity} could not answer: {type(error).__name__}: {_first_line(error)}"
+        return BackendError(told, retryable=False)
+
+    def _generate(
+        self, loaded: _Loaded, messages: list[dict[str, Any]], variation: Variation, stop: Event
+    ) -> tuple[list[int], list[int], bool]:
+        """The tokens read, the tokens said, and whether it came to an end by itself."""
+        import torch
+
+        model = loaded.model
+        inputs = _read(loaded.processor, messages).to(model.device, dtype=model.dtype)
+        length = int(inputs["input_ids"].shape[1])
+        with seeded(str(model.device), variation.seed), torch.inference_mode():
+            whole = model.generate(
+                **inputs,
+                **_sampling(variation),
+                max_new_tokens=self.max_new_tokens,
+                stopping_criteria=[lambda ids, _scores, **_: torch.full((len(ids),), stop.is_set())],
+            )
+        said = whole[0, length:].tolist()
+        ends = model.generation_config.eos_token_id
+        ended = len(said) < self.max_new_tokens or said[-1] in (ends if isinstance(ends, list) else [ends])
+        return inputs["input_ids"][0].tolist(), said, ended
+
+    def _load(self) -> _Loaded:
+        key = (self.model, self.device, self.dtype)
+        with _LOCK:
+            if key not in _LOADED:
+                _LOADED[key] = _load(self.model, self.device, self.dtype)
+            return _LOADED[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformersJudge(VlmJudge):
+    """A `VlmJudge` whose model is in this process."""
+
+    chat: TransformersChat
+
+    def ready(self) -> str:
+        """See `TransformersChat.ready`."""
+        return self.chat.ready()
+
+
+def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None) -> TransformersJudge:
+    """`transformers:MODEL` or `transformers:/DIR`, with `SETTINGS` after a `?`: a judge in this process.
+
+    Args:
+        embedder: ignored; this judge looks through its own eyes.
+
+    Raises:
+        SpecError: no model, an address, or a setting that does not exist.
+        MissingExtraError: transformers is not installed.
+    """
+    given = spec.settings(SETTINGS)
+    if not spec.model:
+        raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:ORG/NAME or {spec.provider}:/DIR")
+    if spec.base_url:
+        raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is openai:MODEL@URL")
+    if find_spec("transformers") is None:
+        raise MissingExtraError(str(spec), "transformers")
+    own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
+    return TransformersJudge(chat=TransformersChat(model=spec.model, **given), **own)
+
+
+def unload() -> None:
+    """Let go of every model that judges of this process loaded, and of the memory they held."""
+    import gc
+
+    with _LOCK:
+        _LOADED.clear()
+    gc.collect()
+
+
+def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
+    try:
+        transformers: Any = import_module("transformers")  # its types are not for mypy --strict
+    except ImportError as error:
+        raise MissingExtraError(f"transformers:{model}", "transformers") from error
+    place = choose_device(device, "transformers")
+    numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
+    try:
+        check_hub(f"transformers:{model}")
+        with hub(path), quiet("transformers"):
+            check_attention(transformers, path)
+            processor = transformers.AutoProcessor.from_pretrained(path, **SAFE)
+            weights = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=numbers, **SAFE)
+        weights = weights.to(place).eval()
+    except BackendError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(f"the model {model} ({_first_line(error)})", "transformers") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(f"loading {model}", _SMALLER) from error
+        raise BackendError(
+            f"transformers:{model} could not be loaded ({type(error).__name__}: {_first_line(error)}). Fetch it where "
+            f"there is a network (hf download {model}), or name a directory that has it: transformers:/DIR",
+            retryable=False,
+        ) from error
+    return _Loaded(weights, processor)
+
+
+def check_attention(transformers: Any, path: str) -> None:
+    """See that a model's configuration names no kernels, which are code that is fetched from a hub.
+
+    Raises:
+        BackendError: it does.
+    """
+    known, _ = transformers.PreTrainedConfig.get_config_dict(path)
+    tables = [known, *(value for value in known.values() if isinstance(value, dict))]
+    for table in tables:
+        for name in ("attn_implementation", "_attn_implementation", "_attn_implementation_internal"):
+            if "/" in str(table.get(name) or ""):
+                told = f"{path} names kernels of a hub ({str(table[name])[:60]}), which are code: no model may"
+                raise BackendError(told, retryable=False)
+
+
+def _messages(turns: Sequence[Turn], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Turns as chat templates read them, the form of the answer in words at the end.
+
+    Args:
+        tokens: the tokenizer's own control tokens, which no words of a turn may hold, whatever their form.
+    """
+    messages: list[dict[str, Any]] = [
+        {"role": turn.role, "content": [_part(part, tokens) for part in turn.parts]} for turn in turns
+    ]
+    if schema is not None and messages:
+        form = json.dumps(schema.json_schema, ensure_ascii=False)
+        wanted = f"Answer with one JSON object and nothing else. It must fit this JSON schema:\n{form}"
+        messages[-1]["content"].append({"type": "text", "text": wanted})
+    return messages
+
+
+def _part(part: str | Picture, tokens: Sequence[str]) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": without_tokens(part, tokens)}
+    return {"type": "image", "image": open_rgb(part.data)}
+
+
+def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:
+    """The model's inputs. Templates that know no system turn get it at the head of the first question."""
+    from jinja2 import TemplateError
+
+    form: Mapping[str, Any] = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
+    try:
+        return processor.apply_chat_template(messages, add_generation_prompt=True, **form)
+    except TemplateError:
+        if len(messages) < 2 or messages[0]["role"] != "system":
+            raise
+        joined = {"role": "user", "content": [*messages[0]["content"], *messages[1]["content"]]}
+        return processor.apply_chat_template([joined, *messages[2:]], add_generation_prompt=True, **form)
+
+
+def _sampling(variation: Variation) -> dict[str, Any]:
+    """Greedy whatever the model's own settings say, unless a temperature is wanted."""
+    if variation.temperature:
+        return {"do_sample": True, "temperature": variation.temperature}
+    return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,126 @@
+"""Where an OpenAI-like service is, and the key it wants."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlsplit
+from weakref import WeakKeyDictionary
+
+from imagerag.agent.url_redaction import credentials_of, public_address
+from imagerag.tools.credentials import Key, check_encrypted, key_to, no_key, own_address
+
+if TYPE_CHECKING:
+    import openai
+
+    from imagerag.tools.spec import BackendSpec
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+NO_KEY: Final = "none"
+"""Sent as the key where there is none: the client insists on one."""
+
+TIMEOUT_S: Final = 180.0
+"""The client's own default of 600 s is longer than most runs may take."""
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Account, float], openai.AsyncOpenAI]]"
+_clients = WeakKeyDictionary()
+"""Making one takes as long as a tenth of a request does."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An address and the key to it. Neither shows in a repr.
+
+    Attributes:
+        base_url: ends in `/v1` or what the service has instead; without its query, and without anything secret.
+        key: what is sent as the key; None is none.
+        query: (name, value) that go with every request, for instance `api-version`.
+        variable: the environment variable that the key is kept in, or has to be.
+        named: whether the user said himself that this key is for this address.
+    """
+
+    base_url: str = field(default=OPENAI_URL, repr=False)
+    key: str | None = field(default=None, repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    variable: str | None = None
+    named: bool = False
+
+    @classmethod
+    def of(cls, base_url: str | None = None, key: str | None = None, key_env: str | None = None) -> "Account":
+        """The account for an address: OpenAI's unless another is given (argument, or OPENAI_BASE_URL).
+
+        Args:
+            key: default: what `keys.key_to` finds for the address.
+            key_env: the variable that the key to this address is kept in.
+        """
+        address, _, query = public_address(base_url or own_address() or OPENAI_URL).partition("?")
+        address = address.rstrip("/")
+        found = key_to(address, key=key, key_env=key_env)
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        return cls(address, found.value, pairs, found.variable, found.named)
+
+    @classmethod
+    def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "Account":
+        """The account that a spec names.
+
+        Args:
+            base_url: the provider's own address, where the spec names none.
+        """
+        return cls.of(spec.base_url or base_url, key_env=spec.key_env)
+
+    @property
+    def host(self) -> str:
+        """The service's host name."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def official(self) -> bool:
+        """Whether it is OpenAI itself."""
+        return self.host == "api.openai.com"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show: the key, and what was secret in the address."""
+        credentials = credentials_of(self.base_url)
+        return tuple(filter(None, (self.key, *(credentials.secrets if credentials else ()))))
+
+    def named_as(self, provider: str, model: str) -> str:
+        """A backend's identity: `provider:model`, with the address where it is not OpenAI's."""
+        return f"{provider}:{model}" if self.official else f"{provider}:{model}@{self.base_url}"
+
+    def sent_key(self, who: str) -> str:
+        """The key to send; a placeholder for servers that want none.
+
+        Raises:
+            AuthError: the service wants one and there is none, or it would go out unencrypted; the message says what
+                to type.
+        """
+        key = Key(self.key, self.variable, self.named)
+        if self.key != NO_KEY:
+            check_encrypted(self.base_url, who, key)
+        if missing := no_key(who, self.base_url, key):
+            raise missing
+        return self.key or NO_KEY
+
+    def client(self, who: str, timeout_s: float) -> "openai.AsyncOpenAI":
+        """The event loop's client for this account, not to be closed.
+
+        It never retries by itself: retries are the graph's, where they can be seen.
+
+        Raises:
+            AuthError: a key is needed and there is none.
+        """
+        import openai
+
+        from imagerag.tools.http_client import connections
+
+        known = _clients.setdefault(asyncio.get_running_loop(), {})
+        if (self, timeout_s) not in known:
+            known[self, timeout_s] = openai.AsyncOpenAI(
+                api_key=self.sent_key(who),
+                base_url=self.base_url,
+                default_query=dict(self.query),
+                max_retries=0,
+                timeout=timeout_s,
+                http_client=connections(),
+            )
+        return known[self, timeout_s]

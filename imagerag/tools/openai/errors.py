@@ -1,0 +1,262 @@
+"""From what an OpenAI-like service or its client says to our own errors; used by generators and judges alike.
+
+What is raised here carries no key, no image and no request: the client's own error, which holds all three, is not
+chained to it.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Collection, Mapping
+from typing import Any, Final, TypeVar
+
+from imagerag.agent.errors import (
+    AuthError,
+    BackendError,
+    BackendTimeoutError,
+    ImageRAGError,
+    QuotaError,
+    RateLimitedError,
+    RefusalError,
+    UnreadableImageError,
+)
+from imagerag.tools.openai.error_bodies import (
+    ErrorBody,
+    body_of,
+    holds_picture,
+    is_page,
+    read_body,
+    told_in_good_answer,
+)
+from imagerag.tools.openai.retry_delay import retry_delay
+from imagerag.tools.pricing.billed_cost import listen
+
+Answer = TypeVar("Answer")
+
+REFUSALS: Final = frozenset(
+    {
+        "moderation_blocked",
+        "content_policy_violation",
+        "content_filter",
+        "responsibleaipolicyviolation",
+        "prohibited_content",
+        "image_safety",
+        "safety",
+    }
+)
+"""Error codes and finish reasons that mean content policy: OpenAI, Azure OpenAI, Gemini; lower case."""
+
+QUOTA: Final = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded", "insufficient_credits"}
+)
+"""Error codes that mean that there is nothing left to spend. OpenAI sends the first with 429, the second with 400."""
+
+_POLICY: Final = re.compile(r"safety system|safety_violations|content (?:management )?policy|content policies", re.I)
+_VIOLATIONS: Final = re.compile(r"safety_violations=\[([^\]]*)\]")
+_SECRETS: Final = (
+    (re.compile(r"\b(?:sk|pk|rk|key)-[A-Za-z0-9_*.-]{3,}"), "<key>"),
+    (re.compile(r"\bAIza[\w-]{10,}"), "<key>"),
+    (re.compile(r"(?i)\bbearer\s+\S+"), "Bearer <key>"),
+    (re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]*"), "<image>"),
+    (re.compile(r"[A-Za-z0-9+/_=-]{120,}"), "<data>"),
+)
+_MAX_MESSAGE: Final = 500
+
+
+async def guarded(
+    who: str, ask: Awaitable[Answer], *, timeout_s: float | None = None, secrets: Collection[str] = ()
+) -> Answer:
+    """Await a call, and turn whatever its client raises into our errors. Our own pass through.
+
+    Args:
+        who: the backend, as messages name it.
+        timeout_s: for the whole answer, in seconds. A client's own timeout is for each read: a server that trickles
+            never meets it.
+        secrets: strings that no message may contain, for instance the key.
+
+    Raises:
+        RefusalError: content policy.
+        BackendError: everything else that a service or a connection can do to us, as its closest subclass.
+    """
+    import openai  # noqa: F401  # takes seconds the first time, which are not the service's
+
+    listen()
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await ask
+    except Exception as error:
+        known = translate(error, who, secrets)
+        if known is None:
+            raise
+    # Raised outside of the handler: `__context__` would keep the request, its key and its images alive.
+    raise known
+
+
+def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> ImageRAGError | None:
+    """Our error for a client's; None for what is ours already, or a mistake in the program."""
+    import httpx2
+    import openai
+
+    if isinstance(error, ImageRAGError):
+        return None
+    if type(error).__name__ == "OpenAIRefusalError":
+        return RefusalError(f"{who} declined: {redact(str(error), secrets)}")
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
+        return _sent(
+            error, BackendTimeoutError(f"{who} did not answer in time; allow it longer (timeout), or try again")
+        )
+    if isinstance(error, openai.ContentFilterFinishReasonError):
+        return RefusalError(f"{who} declined: its content filter stopped the answer")
+    if isinstance(error, openai.APIResponseValidationError):
+        return unreadable(who, "something that is not the JSON it promised")
+    if isinstance(error, openai.APIStatusError):
+        return _from_status(error, who, secrets)
+    if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
+        return _sent(error, BackendError(f"{who} cannot be reached, or broke off: {_cause(error)}; is the server up?"))
+    if isinstance(error, openai.APIError):
+        body = body_of(error)
+        said = redact(body.words or error.message, secrets)
+        return _from_body(body, f"{who}: {said}") or BackendError(
+            f"{who} failed while it answered: {said}", retry_after_s=retry_delay({}, body.whole)
+        )
+    if isinstance(error, openai.OpenAIError | httpx2.HTTPError | httpx2.InvalidURL):
+        return BackendError(f"{who}: {redact(str(error), secrets)}", retryable=False)
+    if isinstance(error, ValueError) and type(error).__name__ in ("JSONDecodeError", "UnicodeDecodeError"):
+        return unparsable(who, error)
+    return None
+
+
+def unreadable(who: str, what: str) -> BackendError:
+    """The error for an answer that came, but damaged: asking again can help."""
+    return BackendError(f"{who} answered with {what}", retryable=True)
+
+
+def unparsable(who: str, error: Exception) -> BackendError:
+    """The error for an answer that is not the JSON it should be; one with a picture in it is not paid for again."""
+    text = str(getattr(error, "doc", None) or "")
+    if holds_picture(text, broken=True):
+        broken = f"{who} answered with a picture inside of JSON that breaks off"
+        return UnreadableImageError(broken, data=text.encode("utf-8", "replace"))
+    return unreadable(who, "something that is not JSON")
+
+
+def refusal(who: str, reason: str, secrets: Collection[str] = ()) -> RefusalError:
+    """The error for an answer in which the model declines."""
+    return RefusalError(f"{who} declined: {redact(reason, secrets) or 'its content policy forbids it'}")
+
+
+def check_error_field(error: object, who: str, secrets: Collection[str] = ()) -> None:
+    """Raise what an `error` object inside an answer with status 200 says; OpenRouter sends such. None is no error.
+
+    Raises:
+        ImageRAGError: as for the HTTP status that its `code` names.
+    """
+    if not isinstance(error, Mapping | str | list) or error == "":
+        return
+    body = read_body({"error": error})
+    message = f"{who}: {redact(body.words, secrets)}"
+    wait, known = retry_delay({}, body.whole), None
+    if status := body.status:
+        known = _by_status(status, f"{message} (code {status})", wait)
+    raise _from_body(body, message, wait=wait) or known or BackendError(message, retry_after_s=wait)
+
+
+def is_refusal_reason(reason: str | None) -> bool:
+    """Whether a finish reason (OpenAI's or a provider's own) means content policy."""
+    return (reason or "").lower() in REFUSALS
+
+
+def redact(text: str, secrets: Collection[str] = ()) -> str:
+    """A service's words without keys, images and other long data, in one line of at most 500 characters."""
+    for secret in secrets:
+        # Shorter ones protect nothing, and are found inside of words.
+        text = text.replace(secret, "<key>") if len(secret) >= 6 else text
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+
+
+def _from_status(error: Any, who: str, secrets: Collection[str]) -> ImageRAGError:
+    body, status, hidden = body_of(error), int(error.status_code), told_in_good_answer(error)
+    said = redact(body.words, secrets) or str(getattr(error.response, "reason_phrase", "")) or "an error without words"
+    message = f"{who}: {said} ({'an error with HTTP 200' if hidden else f'HTTP {status}'})"
+    if is_page(body.whole):
+        message += "; it is a page of HTML: does the address end in /v1?"
+    if 300 <= status < 400:
+        return BackendError(
+            f"{message}; it points elsewhere, which is not followed: name that address", retryable=False
+        )
+    wait = retry_delay(error.response.headers, body.whole)
+    # 5xx codes never end a run, whatever their body says: "safety" can be the name of the service that is down.
+    bad_request = status in (400, 403, 422) or hidden
+    by_body = _from_body(body, message, bad_request, wait) if status < 500 or hidden else None
+    if by_body is None and status in (401, 403) and _without_key(error):
+        return AuthError(f"{message}; no key went there: put its key into a variable, and name that, ?key_env=NAME@URL")
+    return by_body or _by_status(status, message, wait)
+
+
+def _without_key(error: Any) -> bool:
+    """Whether the request that failed had only the placeholder for a key (see `account.py`)."""
+    return str(error.response.request.headers.get("authorization", "")).lower() in ("", "bearer none")
+
+
+def _by_status(status: int, message: str, wait: float | None) -> BackendError:
+    if status == 402:
+        return QuotaError(f"{message}; the account has nothing left to spend")
+    if status == 401:
+        return AuthError(f"{message}; check the key")
+    if status == 403:
+        return AuthError(f"{message}; this key may not use it")
+    if status == 404:
+        return BackendError(f"{message}; check the model's name and the address", retryable=False)
+    if status == 408:
+        return BackendTimeoutError(message, retry_after_s=wait)
+    if status == 429:
+        return RateLimitedError(message, retry_after_s=wait)
+    return BackendError(message, retryable=status >= 500 or status in (409, 425), retry_after_s=wait)
+
+
+def _from_body(
+    body: ErrorBody, message: str, bad_request: bool = True, wait: float | None = None
+) -> ImageRAGError | None:
+    """What the error's own code says, where it says more than the status."""
+    metadata = _mapping(body.facts.get("metadata"))
+    if body.codes & QUOTA and not (wait and "quota_exceeded" in body.codes):
+        return QuotaError(f"{message}; the account has nothing left to spend")
+    if body.codes & REFUSALS or "flagged_input" in metadata or (bad_request and _POLICY.search(message)):
+        return RefusalError(message + _categories(body.facts, metadata, message))
+    return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _categories(told: Mapping[str, Any], metadata: Mapping[str, Any], message: str) -> str:
+    """Which categories were named beside the message; those inside it are there already."""
+    details = _mapping(told.get("moderation_details"))
+    named = metadata.get("reasons") or told.get("categories") or details.get("categories")
+    if not isinstance(named, list) or _VIOLATIONS.search(message):
+        return ""
+    return f" [{', '.join(sorted(map(str, named)))[:200]}]"
+
+
+def _sent(error: Exception, known: BackendError) -> BackendError:
+    """Our error, saying whether the service had the request, and so may charge for it, before the connection failed."""
+    import httpx2
+
+    never = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+    known.unsettled = known.sent = not any(isinstance(cause, never) for cause in _causes(error))
+    return known
+
+
+def _cause(error: Exception) -> str:
+    """The kind of the connection's failure; its text may hold the request."""
+    return type(_causes(error)[-1]).__name__
+
+
+def _causes(error: Exception) -> list[Exception]:
+    causes = [error]
+    while causes[-1].__cause__ is not None and isinstance(causes[-1].__cause__, Exception):
+        causes.append(causes[-1].__cause__)
+    return causes

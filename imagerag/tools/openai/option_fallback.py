@@ -1,0 +1,117 @@
+"""Asking a server again without an option that it refuses: learnt once by each adapter, and said with each picture.
+
+A deployment or an alias hides which model answers, so what it takes is not known beforehand. A refusal of an option
+costs nothing.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imagerag.agent.errors import AuthError, BackendError, QuotaError, RefusalError
+from imagerag.tools.openai.error_bodies import body_of
+from imagerag.tools.openai.errors import redact, translate
+from imagerag.tools.openai.refused_options import may_refuse, refused_option
+
+NEVER: Final = frozenset({"model", "prompt", "messages", "image", "mask", "extra_body", "extra_headers", "input"})
+"""What is the request itself: a picture without it would be another one."""
+
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "partial_images": ("partial_image", "stream", "streaming"),
+    "image_config": ("aspect_ratio",),
+    "size": ("width", "height"),
+}
+"""Further names that servers call options by."""
+
+_TOGETHER: Final = {"partial_images": ("stream",), "stream": ("partial_images",)}
+_MISSING: Final = re.compile(r"required|missing|unknown|unexpected|unrecogni[sz]ed|not permitted|extra|must be", re.I)
+_IMAGE_FIELD: Final = re.compile(
+    r"\bimages?\[\]|[`'\"\[]images?[`'\"\]]|\bimages?\s*:|\bimages? (?:file |field |is |are )", re.I
+)
+_ABOUT_OPTIONS: Final = re.compile(
+    r"param|argument|field|propert|option|unsupported|not support|unknown|unrecogni|unexpected|extra|schema|validat",
+    re.I,
+)
+_NO_ROUTE: Final = frozenset({404, 405, 501})
+_ABOUT_MODEL: Final = re.compile(r"model|deployment", re.I)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class RefusedOptions:
+    """What a server was found not to take.
+
+    Attributes:
+        who: the backend, as messages name it.
+        secrets: strings that no message may contain.
+        found: option → the server's words.
+        image_field: how files are named in the form of an edit: `image[]`, or `image` for servers that want that.
+    """
+
+    who: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    found: dict[str, str] = field(default_factory=dict)
+    image_field: str = "image[]"
+
+    def without(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that are left, also of those in `extra_body`."""
+        left = {name: value for name, value in options.items() if name not in self.found}
+        if isinstance(extra := left.get("extra_body"), Mapping):
+            left["extra_body"] = {name: value for name, value in extra.items() if name not in self.found} or None
+        return left
+
+    def said_of(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """What was left out of these options, in words for the record."""
+        asked = {*options, *(options.get("extra_body") or {})}
+        left_out = [name for name in self.found if name in asked and name != "stream"]
+        return (f"{self.who} does not take {', '.join(left_out)}: asked without",) if left_out else ()
+
+    def learn(self, error: Exception, options: Mapping[str, Any], *, editing: bool = False) -> bool:
+        """Whether an error is about something that can be left out or sent in another way, which is known from now on.
+
+        Args:
+            options: as they were sent.
+            editing: whether files were sent in a form.
+        """
+        known = translate(error, self.who, self.secrets)
+        if not may_refuse(error) or isinstance(known, RefusalError | QuotaError | AuthError):
+            return False
+        said = body_of(error)
+        if editing and self.image_field == "image[]" and self._names_files(said.where, said.words):
+            self.image_field = "image"
+            _log.warning("%s takes its images as `image`, not as `image[]`", self.who)
+            return True
+        sent = [name for name in (*options, *(options.get("extra_body") or {})) if self._may_go(name, options)]
+        option = refused_option(error, sent, NAMES)
+        # It is sent because most servers need it, not because somebody asked for it: the first suspect.
+        if option is None and "response_format" in sent and _ABOUT_OPTIONS.search(said.words or "option"):
+            option = "response_format"
+        if option is None:
+            return False
+        words = redact(said.words, self.secrets)
+        self.found |= dict.fromkeys((option, *_TOGETHER.get(option, ())), words)
+        _log.warning("%s does not take %s, and is asked without: %s", self.who, option, words)
+        return True
+
+    def _may_go(self, name: str, options: Mapping[str, Any]) -> bool:
+        value = options.get(name, (options.get("extra_body") or {}).get(name))
+        return name not in NEVER and name not in self.found and value is not None
+
+    def _names_files(self, where: tuple[str, ...], words: str) -> bool:
+        named = any(place.strip("[]").lower() in ("image", "images") for place in where) or _IMAGE_FIELD.search(words)
+        return bool(named and _MISSING.search(words))
+
+
+def no_edits(error: Exception, who: str, path: str) -> BackendError | None:
+    """The error for a server without the endpoint that takes references; None when it is another one."""
+    said = body_of(error)
+    if getattr(error, "status_code", None) not in _NO_ROUTE or _ABOUT_MODEL.search(f"{said.words} {said.codes}"):
+        return None
+    return BackendError(
+        f"{who} has no {path}, which references need (HTTP {getattr(error, 'status_code', 0)}): name a server that has "
+        "it, or one that takes references otherwise: openai-chat:MODEL@URL, localai:MODEL@URL",
+        retryable=False,
+    )

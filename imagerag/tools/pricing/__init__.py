@@ -1,0 +1,1 @@
+"""Price table, token usage, cost per call."""

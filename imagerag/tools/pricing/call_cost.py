@@ -1,0 +1,77 @@
+"""The hook by which an adapter learns what a call cost."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from imagerag.agent.ports import Tariff
+from imagerag.agent.types import Size
+from imagerag.tools.pricing.billed_cost import billed_usd
+from imagerag.tools.pricing.token_usage import tokens_of
+
+if TYPE_CHECKING:
+    from imagerag.tools.openai.client import Account
+    from imagerag.tools.pricing.price_table import Prices
+
+Price = Callable[[str, Mapping[str, Any]], float | None]
+"""(model, the service's own `usage` object) → US dollars; None when the price is not known.
+
+Images endpoints report `input_tokens`, `output_tokens`, `input_tokens_details {text_tokens, image_tokens}`; chat
+completions `prompt_tokens`, `completion_tokens`; OpenRouter adds `cost`. A streamed answer reports it at its end.
+"""
+
+
+def cost_of(price: Price | None, model: str, usage: object) -> float | None:
+    """What a call cost, as far as the service told its usage and `price` knows what that costs.
+
+    What a proxy said in a header that the call was billed at counts as its usage's own `cost`.
+    """
+    told, billed = _mapping(usage), billed_usd()
+    if billed is not None and "cost" not in (told or {}):
+        told = {**(told or {}), "cost": billed}
+    return price(model, told) if price is not None and told is not None else None
+
+
+def usage_of(usage: object) -> dict[str, int]:
+    """Tokens by kind, as the service counted them, without kinds it counted none of; empty when it did not count."""
+    tokens = tokens_of(_mapping(usage) or {}) or {}
+    return {kind: count for kind, count in tokens.items() if count}
+
+
+def _mapping(usage: object) -> Mapping[str, Any] | None:
+    dump = getattr(usage, "model_dump", None)
+    told = dump(exclude_none=True) if callable(dump) else usage
+    return told if isinstance(told, Mapping) else None
+
+
+def price_of(
+    prices: "Prices | None", model: str, account: "Account", *, complete: bool = True, local: bool = False
+) -> Price | None:
+    """The price hook for a model at an account's address; None without a table.
+
+    Args:
+        complete: whether the usage that the service reports covers all that is billed.
+        local: whether what serves it runs models itself, whatever they are called.
+    """
+    return None if prices is None else prices.of(model, account.host, complete=complete, local=local)
+
+
+def tariff_of(price: Price | None, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
+    """What a price hook knows before a call: nothing, unless it comes from a table of prices."""
+    make = getattr(price, "tariff", None)
+    tariff = make(draws=draws, quality=quality, answer=answer) if callable(make) else None
+    return tariff if isinstance(tariff, Tariff) else Tariff()
+
+
+def words_tariff(chat: object) -> Tariff:
+    """What is known of the price of one answer in words of a model that a judge or an answerer asks."""
+    return tariff_of(getattr(chat, "price", None), draws=False, answer=getattr(chat, "answer_tokens", None))
+
+
+def times(tariff: Tariff, votes: int) -> Tariff:
+    """The tariff of a call that asks a model up to `votes` times."""
+
+    def most(prompt: int, images: int, size: Size | None) -> float | None:
+        one = tariff.most(prompt, images, size)
+        return None if one is None else one * votes
+
+    return Tariff(known=tariff.known, most=most, requests=votes)

@@ -1,0 +1,150 @@
+"""Prices as the package genai-prices keeps them: its data come with it, and nothing is asked of any server.
+
+The package costs half a second to import, so it is imported when the price of a hosted model is wanted.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from imagerag.tools.pricing.price_rows import Rates, Row
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+PACKAGE: Final = "genai-prices"
+VENDORS: Final = ("openai", "google", "anthropic", "x-ai")
+"""Whose models nobody can run at home, so a proxy that serves one under its name passes their bill on."""
+
+_SOLD: Final = re.compile(
+    r"(chatgpt-|gpt-(?!oss|j-|neo|2$|2-)|dall-e|o[134]($|-)|gemini-|imagen-|nano-banana|claude-|grok-)|gpt-image-", re.I
+)
+_ROUTED: Final = (
+    "ai21", "anthropic", "azure", "azure_ai", "bedrock", "cohere", "deepinfra", "fal_ai", "fireworks_ai", "gemini",
+    "groq", "mistral", "openai", "openrouter", "perplexity", "recraft", "replicate", "runwayml", "sagemaker",
+    "stability", "together_ai", "vercel_ai_gateway", "vertex_ai", "xai",
+)  # fmt: skip
+"""How LiteLLM and the like begin the names of models that others bill."""
+
+_OPEN: Final = "gpt-oss"
+"""What OpenAI gave away: `openai/gpt-oss-20b` is its name on Hugging Face, not a proxy's."""
+
+_DRAWS: Final = re.compile(r"image|banana|imagen|dall-e", re.I)
+_IMAGES_ONLY: Final = re.compile(r"(openai/)?(gpt-image-|chatgpt-image-)", re.I)
+_FIELDS: Final = {
+    "text_in": "input_mtok",
+    "image_in": "input_image_mtok",
+    "cached_in": "cache_read_mtok",
+    "cached_image_in": "cache_image_read_mtok",
+    "cache_write_in": "cache_write_mtok",
+    "text_out": "output_mtok",
+    "image_out": "output_image_mtok",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One model of the catalogue."""
+
+    provider: str
+    model: str
+    row: Row
+
+
+def is_sold(model: str) -> bool:
+    """Whether a name on this machine is that of a model that somebody bills: a proxy's, not one that runs here."""
+    routed, slash, rest = model.partition("/")
+    if slash and routed.lower() in _ROUTED and not rest.lower().startswith(_OPEN):
+        return True
+    return _SOLD.match(model.rpartition("/")[2]) is not None
+
+
+@lru_cache(maxsize=256)
+def at_host(model: str, host: str) -> Row | None:
+    """What a model costs at the service that this host belongs to; None when the catalogue does not say."""
+    provider = _provider_at(host)
+    return None if provider is None else _row_of(provider, model)
+
+
+@lru_cache(maxsize=256)
+def at_vendor(model: str) -> Row | None:
+    """What a model costs at whoever made it, for proxies; None when none of the vendors is known to sell it."""
+    bare = model.rpartition("/")[2]
+    rows = (_row_of(provider, bare) for provider in _providers() if provider.id in VENDORS)
+    return next((row for row in rows if row is not None), None)
+
+
+def listed() -> list[Listed]:
+    """All models of the vendors, by vendor and name."""
+    found = [
+        Listed(provider.id, info.id, _row(provider, info))
+        for provider in _providers()
+        if provider.id in VENDORS
+        for info in provider.models
+    ]
+    return sorted((one for one in found if one.row.priced), key=lambda one: (one.provider, one.model))
+
+
+def _providers() -> "list[Provider]":
+    from genai_prices.data_snapshot import get_snapshot
+
+    return get_snapshot().providers
+
+
+def _provider_at(host: str) -> "Provider | None":
+    return next((one for one in _providers() if re.match(one.api_pattern, f"https://{host}")), None)
+
+
+def _row_of(provider: "Provider", model: str) -> Row | None:
+    info = provider.find_model(model.lower(), all_providers=_providers())
+    row = _row(provider, info) if info is not None else None
+    return row if row is not None and row.priced else None
+
+
+def _row(provider: "Provider", info: "ModelInfo") -> Row:
+    prices = info.get_prices(datetime.now(tz=UTC))
+    named = {field: getattr(prices, unit) for field, unit in _FIELDS.items()}
+    starts = sorted({tier.start for price in named.values() for tier in getattr(price, "tiers", ())})
+    row: dict[str, Any] = {
+        **_rates(named, 0, info.id),
+        "above": {start: Rates(**_rates(named, start + 1, info.id)) for start in starts},
+        "as_of": _since(info, prices),
+        "source": f"{PACKAGE} {_version()} ({provider.id})",
+    }
+    return Row(**row)
+
+
+def _rates(named: dict[str, Any], sent: int, model: str) -> dict[str, float | None]:
+    rates = {field: _price(price, sent) for field, price in named.items()}
+    if _IMAGES_ONLY.match(model):
+        rates["image_out"] = rates["text_out"] if rates["image_out"] is None else rates["image_out"]
+    elif rates["image_out"] is None and _DRAWS.search(model):
+        rates["text_out"] = None  # what it says of words is far less than what its images cost
+    if rates["image_in"] is None:
+        rates["image_in"] = rates["text_in"]
+    return rates
+
+
+def _price(price: Any, sent: int) -> float | None:
+    if price is None or isinstance(price, Decimal | int | float):
+        return None if price is None else float(price)
+    passed = [tier.price for tier in price.tiers if sent > tier.start]
+    return float(passed[-1] if passed else price.base)
+
+
+def _since(info: "ModelInfo", prices: "ModelPrice") -> date | None:
+    """Since when this price holds, where the catalogue says so."""
+    if not isinstance(info.prices, list):
+        return None
+    starts = [getattr(one.constraint, "start_date", None) for one in info.prices if one.prices is prices]
+    return next((start for start in starts if start is not None), None)
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version(PACKAGE)

@@ -1,0 +1,204 @@
+"""What models cost, and the `price` hook and tariff that adapters are made with.
+
+Rates come from the package genai-prices, how many tokens an image is from `prices.toml` beside this module, and the
+user's own `prices.toml` goes before both. What none of them holds is not known, and an unknown price is None, never
+zero. What runs on the user's own machine is free; a model that is sold is not, though a proxy here hands it on.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.ports import FREE, Tariff
+from imagerag.agent.regular_files import read_regular_text
+from imagerag.agent.types import Size
+from imagerag.formatting.messages import invalid
+from imagerag.tools.pricing.catalogue import PACKAGE, at_host, at_vendor, is_sold
+from imagerag.tools.pricing.price_rows import MILLION, Row
+from imagerag.tools.pricing.token_usage import tokens_of
+
+FILE: Final = "prices.toml"
+ENVIRONMENT: Final = "IMAGERAG_PRICES"
+OFFICIAL: Final = "api.openai.com"
+TELLS_COST: Final = frozenset({"openrouter.ai"})
+"""Hosts whose usage says what was billed, in US dollars."""
+
+PARTIAL_TOKENS: Final = 100
+"""Image tokens that one unfinished picture of a stream costs beside the picture itself (OpenAI's image guide)."""
+
+
+@dataclass(frozen=True)
+class ModelPrice:
+    """The `Price` hook of one model on one host (see `tools/pricing/call_cost.py`), and its tariff.
+
+    Attributes:
+        row: None when nobody wrote down what it costs.
+        free: it runs on the user's own machine.
+        complete: whether the usage that the service reports covers all that is billed.
+    """
+
+    row: Row | None
+    free: bool = False
+    tells_cost: bool = False
+    complete: bool = True
+
+    def __call__(self, model: str, usage: Mapping[str, Any]) -> float | None:
+        """US dollars of one call; None when that is not known."""
+        # A proxy on this machine may hand on what a service behind it billed, under any name of a model.
+        # Anybody could write that it was free; OpenRouter alone is believed.
+        billed = usage.get("cost") if self.tells_cost or self.row is None else None
+        if isinstance(billed, int | float) and not isinstance(billed, bool) and (billed > 0 or self.tells_cost):
+            return max(0.0, float(billed))
+        if self.row is None:
+            return 0.0 if self.free else None
+        tokens = tokens_of(usage) if self.complete else None
+        return self.row.cost(tokens) if tokens else None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an answer in words costs money by its length: who asks is to say how long it may be."""
+        return self.row is not None and self.row.per_call is None and bool(self.row.text_out)
+
+    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
+        """What is known before a call.
+
+        Args:
+            draws: whether the model is asked for images, or for words.
+            quality: what the adapter asks for; None is any.
+            answer: how many tokens the model may say in words; None is any number.
+        """
+        row = self.row
+        if row is None:
+            return FREE if self.free else Tariff(known=self.tells_cost)
+
+        def most(prompt: int, images: int, size: Size | None) -> float | None:
+            return row.most(prompt, images, size, draws=draws, quality=quality, answer=answer)
+
+        rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
+        told = self.complete and None not in rates
+        partial_usd = PARTIAL_TOKENS * (row.image_out or 0.0) / MILLION if draws else 0.0
+        return Tariff(known=told or self.tells_cost, most=most, partial_usd=partial_usd)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The user's table, over the packaged ones.
+
+    Attributes:
+        rows: the user's own, by model, or `model@host`.
+        sources: where prices come from; the later ones go before the earlier.
+        counts: how many tokens the images of a model are, by the beginning of its name.
+    """
+
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    counts: Mapping[str, Row] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, *folders: str | os.PathLike[str]) -> "Prices":
+        """The packaged tables, then `prices.toml` in each folder, then the file that IMAGERAG_PRICES names.
+
+        Raises:
+            UsageError: one of them is not such a table, or the named one is not there.
+        """
+        counts = rows_of((files("imagerag.tools.pricing") / FILE).read_text(encoding="utf-8"), FILE)
+        rows: dict[str, Row] = {}
+        sources = [f"{PACKAGE} {version(PACKAGE)}, {FILE} (packaged)"]
+        named = os.environ.get(ENVIRONMENT)
+        for path in [*(Path(folder) / FILE for folder in folders), *([Path(named).expanduser()] if named else [])]:
+            if named and path == Path(named).expanduser() and not path.is_file():
+                raise UsageError(f"{ENVIRONMENT} names {path}, which is no file")
+            if path.is_file():
+                read = rows_of(read_table(path), str(path))
+                rows |= {name: row.model_copy(update={"source": row.source or str(path)}) for name, row in read.items()}
+                sources.append(str(path))
+        return cls(rows, tuple(sources), counts)
+
+    def of(self, model: str, host: str, *, complete: bool = True, local: bool = False) -> ModelPrice:
+        """The price of a model on a host.
+
+        The user's row for the very model on that host comes first, then the one for the model without the date at its
+        name's end, then the one for the whole host, then the catalogue. On this machine a model that is sold costs
+        what its vendor takes, since a proxy hands the bill on; every other is free.
+
+        Args:
+            complete: whether the usage that the service reports covers all that is billed.
+            local: whether what serves it runs models itself, whatever they are called.
+        """
+        undated = _undated(model)
+        names = [model, undated] if host == OFFICIAL else [f"{model}@{host}", f"{undated}@{host}"]
+        here = is_local(host)
+        sold = here and not local and is_sold(model)
+        names += [f"*@{host}", *([model, undated] if sold else [])]
+        row = next((self.rows[name] for name in names if name in self.rows), None)
+        if row is None and (sold or not here):
+            look = at_vendor if sold else partial(at_host, host=host)
+            row = look(model) or look(undated)
+        row = row and self._counted(model, row)
+        return ModelPrice(row, free=here and not sold, tells_cost=host in TELLS_COST, complete=complete)
+
+    def _counted(self, model: str, row: Row) -> Row:
+        """The row, with the tokens of an image where it does not say them itself."""
+        bare = model.rpartition("/")[2].lower()
+        fitting = [name for name in self.counts if bare == name or bare.startswith(f"{name}-")]
+        if not fitting:
+            return row
+        counts = self.counts[max(fitting, key=len)]
+        known = {name: getattr(counts, name) for name in ("image_tokens", "image_in_tokens") if not getattr(row, name)}
+        return row.model_copy(update=known)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _undated(model: str) -> str:
+    head, date_ = model[:-11], model[-11:]
+    parts = date_.split("-")
+    dated = len(parts) == 4 and not parts[0] and all(part.isdigit() for part in parts[1:])
+    return head if head and dated else model
+
+
+def read_table(path: Path) -> str:
+    """The text of a table of prices.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return read_regular_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a table of prices: {error}") from error
+
+
+def rows_of(text: str, where: str) -> dict[str, Row]:
+    """The rows of a table.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        found = tomllib.loads(text)
+        return {name: Row.model_validate(row) for name, row in found.get("models", {}).items()}
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where} is not TOML: {error}") from error
+    except ValidationError as error:
+        raise UsageError(f"{where} is no table of prices: {invalid(error, most=1)}") from error
+    except AttributeError as error:
+        raise UsageError(f'{where} is no table of prices: write [models."NAME"]') from error

@@ -1,0 +1,123 @@
+"""How the sketch judge compares pictures: thing by thing, cut out of their paper, and where each is.
+
+Cut out and laid on white, two drawings of one thing, at other sizes, turns and places, had a cosine of .94 or more in
+all of 150 trials; things that differ in shape, colour or pattern stayed below .92 in 449 of 450, most below .83.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.images.decoding import open_rgb, png
+from imagerag.agent.ports import Embedder
+from imagerag.agent.threads import in_thread
+from imagerag.tools.judges.clip.subject_segmentation import background_colours, placed_cuts
+from imagerag.tools.judges.image_comparison import Compared, Comparisons
+from imagerag.tools.sketch.edit_parser import Edit, read_edits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+SAME: Final = 0.92
+MOVED: Final = 0.1
+"""How far a thing may be from its place, as a share of the picture's shorter side."""
+PAPER: Final = 24.0
+"""Distance in RGB up to which two papers are the same."""
+_SIDE: Final = 160
+_AROUND: Final = 0.12
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The things of a picture, on white, the middle of each as shares of the picture, and its paper's colour."""
+
+    things: list[bytes]
+    places: list[tuple[float, float]]
+    paper: "NDArray[np.float32] | None"
+
+
+def sketch_comparisons(embedder: Embedder) -> Comparisons:
+    """Comparisons in the sketch world, through its encoder."""
+
+    async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
+        seen, known = await in_thread(_look, judged), await in_thread(_look, sent)
+        if not known.things or not seen.things:
+            return False, 0.0, f"nothing can be made out in {'the picture' if known.things else 'what was sent'}"
+        vectors = await embedder.embed_images([*seen.things, *known.things])
+        # All that a reference shows need not be there: it was sent for one thing of it.
+        best = float((vectors[: len(seen.things)] @ vectors[len(seen.things) :].T).max())
+        return best >= SAME, best, f"at most {best:z.2f} like what was sent; {SAME:.2f} is the same"
+
+    async def kept(prompt: str, judged: bytes, sent: bytes) -> Compared:
+        now, before, edits = await in_thread(_look, judged), await in_thread(_look, sent), read_edits(prompt)
+        changed = await _targets(embedder, before, edits)
+        left = [n for n in range(len(before.things)) if n not in changed]
+        there = await _still_there(embedder, now, before, left)
+        lost = len(left) - there
+        more = len(now.things) - there - sum(edit.result is not None for edit in edits)
+        problems = [f"{lost} of {len(left)} other things changed or moved"] if lost else []
+        problems += [f"{more} more than was asked for"] if more > 0 else []
+        if not any(edit.background for edit in edits) and not _same_paper(now, before):
+            problems.append("the background changed")
+        told = "; ".join(problems) or f"{there} of {len(left)} other things and the background are as they were"
+        return not problems, there / len(left) if left else 1.0, told
+
+    return Comparisons(same=same, kept=kept)
+
+
+def _look(data: bytes) -> _Seen:
+    image = open_rgb(data)
+    cuts = placed_cuts(image)
+    side = min(image.size)
+    places = [((box[0] + box[2]) / 2 / side, (box[1] + box[3]) / 2 / side) for _, box in cuts]
+    colours = background_colours(image)
+    return _Seen([_on_white(cut) for cut, _ in cuts], places, None if colours is None else colours[0])
+
+
+def _on_white(cut: "Image.Image") -> bytes:
+    from PIL import Image
+
+    side = round(max(cut.size) * (1 + 2 * _AROUND))
+    sheet = Image.new("RGB", (side, side), (251, 251, 251))
+    sheet.paste(cut, ((side - cut.width) // 2, (side - cut.height) // 2), cut)
+    return png(sheet.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
+
+
+async def _targets(embedder: Embedder, before: _Seen, edits: Sequence[Edit]) -> set[int]:
+    """Which things of the original are to be changed or taken away."""
+    wanted = [edit.target.phrase() for edit in edits if edit.target is not None]
+    if not wanted or not before.things:
+        return set()
+    cosines = (await embedder.embed_texts(wanted)) @ (await embedder.embed_images(before.things)).T
+    found: set[int] = set()
+    for row in cosines:
+        free = [n for n in range(len(before.things)) if n not in found]
+        if free:
+            found.add(max(free, key=lambda n: float(row[n])))
+    return found
+
+
+async def _still_there(embedder: Embedder, now: _Seen, before: _Seen, left: Sequence[int]) -> int:
+    """How many of the things that had to stay are there, at their places."""
+    if not left or not now.things:
+        return 0
+    vectors = await embedder.embed_images([*(before.things[n] for n in left), *now.things])
+    cosines, free, there = vectors[: len(left)] @ vectors[len(left) :].T, set(range(len(now.things))), 0
+    for row, n in enumerate(left):
+        near = [m for m in free if _apart(before.places[n], now.places[m]) <= MOVED and cosines[row, m] >= SAME]
+        if near:
+            free.remove(max(near, key=lambda m: float(cosines[row, m])))
+            there += 1
+    return there
+
+
+def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(((one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2) ** 0.5)
+
+
+def _same_paper(now: _Seen, before: _Seen) -> bool:
+    if now.paper is None or before.paper is None:
+        return now.paper is before.paper
+    return float(((now.paper - before.paper) ** 2).sum() ** 0.5) <= PAPER

@@ -1,0 +1,195 @@
+"""The painter's edits: the picture that is sent is the canvas, and only what is asked for is changed in it.
+
+A thing is found by its colours and its outline. What is not touched keeps its
+pixels; what the painter does not know it guesses, or takes from a reference, as in any picture of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from random import Random
+from typing import TYPE_CHECKING
+
+from imagerag.agent.images.decoding import open_rgb
+from imagerag.tools.judges.clip.subject_segmentation import placed_cuts
+from imagerag.tools.sketch.edit_parser import Edit, read_edits
+from imagerag.tools.sketch.generator import (
+    KNOWN_SHAPES,
+    PaintReference,
+    Spot,
+    alone,
+    apply,
+    put,
+    scene_prompt,
+    share,
+)
+from imagerag.tools.sketch.renderer import backdrop
+from imagerag.tools.sketch.style_transfer import Borrowing, after
+from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, SHAPES, Placed, Thing, scatter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from imagerag.tools.judges.clip.subject_segmentation import Box
+    from imagerag.tools.sketch.text_parser import Mention
+
+    Piece = tuple[Image.Image, Box]
+
+
+def repaint(
+    prompt: str,
+    original: bytes,
+    references: list[PaintReference],
+    *,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+) -> Image.Image:
+    """The original with what a prompt asks for changed in it, and everything else as it was.
+
+    Args:
+        original: the encoded picture; the result has its size unless another is asked for.
+        references: what things look like that the painter does not know.
+    """
+    picture = open_rgb(original)
+    if size is not None and picture.size != size:
+        picture = picture.resize(size)
+    things = placed_cuts(picture)
+    edits, canvas = read_edits(scene_prompt(prompt)), picture.copy()
+    ground = next((edit.background for edit in edits if edit.background in BACKGROUNDS), "")
+    if ground:
+        side = max(canvas.size)
+        canvas = backdrop(ground, side, seed).crop((0, 0, *canvas.size))
+    left = list(things)
+    spots: list[Spot] = []
+    for edit in edits:
+        spots += _carry_out(edit, left, canvas, Random(f"{seed}/{prompt}"), picture, erase=not ground)
+    if ground:
+        for cut, box in left:
+            canvas.paste(cut, box[:2], cut)
+    for reference in references:
+        apply(reference, spots)
+    for index, spot in enumerate(spots):
+        put(canvas, spot, Random(f"{seed}/{index}/{spot.mention.text}"))
+    return canvas
+
+
+def _carry_out(
+    edit: Edit, left: list[Piece], canvas: Image.Image, rng: Random, picture: Image.Image, *, erase: bool
+) -> list[Spot]:
+    """Take what an edit changes off the canvas, out of `left` too, and say what is to be painted where."""
+    found = None
+    if edit.target is not None:
+        found = max(left, key=lambda piece: _likeness(piece[0], edit.target), default=None)
+        if found is None:
+            return []
+        left.remove(found)
+        if erase:
+            _erase(canvas, picture, found)
+    if edit.result is None:
+        return []
+    if found is None or edit.target is None:
+        return [Spot(edit.result, *_free_place(rng, [box for _, box in left], canvas.size))]
+    cut, box = found
+    spot = Spot(edit.result, *_place_of(box, canvas.size))
+    if edit.result.shape in (None, edit.target.shape) and not edit.result.unknown:
+        spot.cutout = _changed(cut, edit, rng)
+    return [spot]
+
+
+def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
+    """The thing's own cut-out with another colour or pattern; None for a pattern that the painter does not know."""
+    target, result = edit.target, edit.result
+    if target is None or result is None:
+        return None
+    colour = max(COLOURS, key=lambda word: share(cut, word))
+    model = replace(target, colour=colour)
+    wanted = replace(result, colour=result.colour if result.colour != target.colour else colour)
+    if result.pattern is None or result.pattern == target.pattern:
+        same = replace(model, pattern=wanted.pattern)
+        return after(cut, Borrowing(target=wanted, model=same), cut, cut)
+    if result.pattern not in ("solid", "striped", "dotted"):
+        return None
+    shape, other = target.shape or rng.choice(KNOWN_SHAPES), "striped" if result.pattern == "solid" else "solid"
+    cloth = alone(Placed(Thing("square", wanted.colour or colour, result.pattern), 0.5, 0.5, 0.4, 0.0, 0.06, 0.5))
+    before = replace(model, shape=shape, pattern=other)  # whatever pattern it has, it is not the one that is wanted
+    return after(cut, Borrowing(target=replace(wanted, shape=shape), model=before), cut, cloth)
+
+
+def _likeness(cut: Image.Image, mention: Mention | None) -> float:
+    """How much a cut-out looks like what a mention says, by colour and outline.
+
+    It tells all outlines apart when it sees them: what it does not know is how to draw some of them.
+    """
+    if mention is None:
+        return 0.0
+    colour = 2 * (share(cut, mention.colour) if mention.colour else 0.5)
+    if mention.shape is None:
+        return colour
+    overlaps = {shape: _overlap(cut, shape) for shape in SHAPES}
+    return colour + overlaps[mention.shape] + (0.5 if max(overlaps.values()) == overlaps[mention.shape] else 0.0)
+
+
+def _overlap(cut: Image.Image, shape: str) -> float:
+    """How well a cut-out's outline lies on a shape's, in [0, 1], in the best of a few turns."""
+    import numpy as np
+
+    own = _outline(cut)
+    return max(float(np.logical_and(own, other).sum() / np.logical_or(own, other).sum()) for other in _turned(shape))
+
+
+@cache
+def _turned(shape: str) -> list[NDArray[np.bool_]]:
+    turns = (alone(Placed(Thing(shape, "red", "solid"), 0.5, 0.5, 0.4, turn, 0.0, 0.5)) for turn in range(-20, 21, 5))
+    return [_outline(turned) for turned in turns]
+
+
+def _outline(cut: Image.Image) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.asarray(cut.getchannel("A").resize((48, 48))) > 127
+
+
+def _erase(canvas: Image.Image, picture: Image.Image, piece: Piece) -> None:
+    """Lay the paper over a thing: row by row what most of the picture's paper has there."""
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    from imagerag.tools.judges.clip.subject_segmentation import _NEAR, background_colours
+
+    colours = background_colours(picture)
+    if colours is None:
+        return
+    pixels = np.asarray(picture, np.float32)
+    paper = np.min([np.linalg.norm(pixels - colour, axis=2) for colour in colours], axis=0) < _NEAR
+    each = zip(pixels, paper, strict=True)
+    rows = [np.median(row[plain], axis=0) if plain.any() else colours[0] for row, plain in each]
+    sheet = np.repeat(np.asarray(rows)[:, None], picture.width, axis=1)
+    cut, box = piece
+    mask = Image.new("L", picture.size)
+    mask.paste(cut.getchannel("A"), box[:2])
+    wide = mask.filter(ImageFilter.MaxFilter(5))
+    canvas.paste(Image.fromarray(np.clip(sheet, 0, 255).astype(np.uint8)), mask=wide)
+
+
+def _place_of(box: Box, size: tuple[int, int]) -> tuple[float, float, float]:
+    """A box as x, y and radius, the way `put` places things: shares of the picture's shorter side."""
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    x, y = ((box[0] + box[2]) / 2 - left) / side, ((box[1] + box[3]) / 2 - top) / side
+    return x, y, max(box[2] - box[0], box[3] - box[1]) / 2 / side
+
+
+def _free_place(rng: Random, boxes: list[Box], size: tuple[int, int]) -> tuple[float, float, float]:
+    """The place, of some, that lies farthest from what is there; smaller where there is little room."""
+    taken = [_place_of(box, size) for box in boxes]
+    tried = [(x, y, min(radius, 0.17)) for x, y, radius in (scatter(rng, 3)[0] for _ in range(40))]
+
+    def room(place: tuple[float, float, float]) -> float:
+        x, y, _ = place
+        return min((((x - a) ** 2 + (y - b) ** 2) ** 0.5 - radius for a, b, radius in taken), default=1.0)
+
+    x, y, radius = max(tried, key=room)
+    return x, y, max(0.06, min(radius, room((x, y, radius)) * 0.9))

@@ -1,0 +1,178 @@
+"""One thing drawn after another: `a purple heart in the pattern of a teal ringed hexagon`, `like the teal checkered
+crescent but red`.
+
+The text says what is to come out (`a purple ringed heart`) and after which thing; how that thing looks is taken from
+the pixels of a reference, never from words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from imagerag.tools.sketch.renderer import INK, TINT
+from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.world import article
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+_WORDS: Final = r"(?:(?!\b(?:a|an|the|and|but|on|in|with|beside|next)\b)[^.,;:])+?"
+_END: Final = r"(?=\s*(?:$|[.,;:]|\b(?:and|but|on|in|with|beside|next)\b))"
+_STYLE: Final = re.compile(
+    rf"\b(?P<mine>(?:a|an|the)\s+{_WORDS})\s+"
+    r"(?:in the (?:style|pattern|look) of|with the (?:pattern|look|style) of|patterned like)\s+"
+    rf"(?P<model>(?:a|an|the)\s+{_WORDS}){_END}",
+    re.IGNORECASE,
+)
+_VARIANT: Final = re.compile(
+    rf"\b(?:(?:a variant of|just like|like|the same as)\s+)?(?P<model>(?:a|an|the)\s+{_WORDS}),?\s+"
+    rf"but\s+(?:in\s+)?(?P<mine>(?:(?:a|an)\s+)?{_WORDS}){_END}",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Borrowing:
+    """A thing that is to look like another one, but for what is said of itself."""
+
+    target: Mention
+    model: Mention
+
+
+def untangle(text: str) -> tuple[str, tuple[Borrowing, ...]]:
+    """A text with its borrowings put plainly, and these; a text without any as it is.
+
+    A model of which nothing is known in this world (`in the style of Van Gogh`) is left in the text.
+    """
+    found: list[Borrowing] = []
+
+    def plain(match: re.Match[str]) -> str:
+        mine, model = (parse(match[name]).mentions for name in ("mine", "model"))
+        if len(mine) != 1 or len(model) != 1 or not model[0].shape or not mine[0].known:
+            return match[0]
+        own, other = mine[0], model[0]
+        words = {kind: getattr(own, kind) or getattr(other, kind) for kind in ("shape", "colour", "pattern")}
+        target = Mention(**words)
+        target = replace(target, text=target.phrase().split(" ", 1)[1])
+        found.append(Borrowing(target, replace(other, unknown=())))
+        return article(target.text)
+
+    for pattern in (_STYLE, _VARIANT):
+        text = pattern.sub(plain, text)
+    return text, tuple(found)
+
+
+def after(model: Image.Image, wanted: Borrowing, shape: Image.Image, own: Image.Image) -> Image.Image:
+    """A thing that takes from the cut-out of its model what it shares with it.
+
+    Args:
+        model: the model's cut-out, RGBA.
+        shape: what gives the outline unless the model does, RGBA.
+        own: a thing with the target's pattern, as the painter draws it by itself, RGBA; used where the model's is not.
+
+    Returns:
+        RGBA, of the size of what gave the outline.
+    """
+    from PIL import Image, ImageChops, ImageFilter
+
+    target, source = wanted.target, wanted.model
+    if target.shape == source.shape and target.pattern == source.pattern:
+        return _dyed(model, source, target)
+    mask = model.getchannel("A") if target.shape == source.shape else shape.getchannel("A")
+    taken = target.pattern == source.pattern or source.pattern is None
+    cloth = _cloth(_dyed(model, source, target) if taken else own, mask.size)
+    side = max(mask.size)
+    width = max(3, 2 * (side // 60) + 1)
+    framed = Image.new("L", (mask.width + 2 * width, mask.height + 2 * width))
+    framed.paste(mask, (width, width))
+    inside = framed.filter(ImageFilter.MinFilter(width)).crop((width, width, width + mask.width, width + mask.height))
+    ink = INK.get(target.colour or source.colour or "", (60, 60, 60))
+    cloth.paste(tuple(value // 2 for value in ink), mask=ImageChops.subtract(mask, inside))
+    cloth.putalpha(mask)
+    return cloth
+
+
+def _cloth(cutout: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A cut-out's pattern on a canvas of `size`, as large as it is on a thing of that size.
+
+    The cut-out itself lies in the middle; beyond its edge goes on what its largest square shows, mirrored.
+    """
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    scale = max(size) / max(cutout.size)
+    scaled = cutout.resize((round(cutout.width * scale), round(cutout.height * scale)), Image.Resampling.LANCZOS)
+    left, top, side = _square(scaled)
+    pixels = np.asarray(scaled)[top : top + side, left : left + side, :3]
+    x, y = (size[0] - scaled.width) // 2, (size[1] - scaled.height) // 2
+    rows, columns = (_mirrored(length, at, side) for length, at in ((size[1], y + top), (size[0], x + left)))
+    cloth = Image.fromarray(pixels[rows][:, columns])
+    # The outline is not pattern.
+    inner = scaled.getchannel("A").filter(ImageFilter.MinFilter(2 * max(1, round(0.035 * max(size))) + 1))
+    cloth.paste(Image.merge("RGB", scaled.split()[:3]), (x, y), inner)
+    return cloth
+
+
+def _mirrored(length: int, start: int, side: int) -> NDArray[np.int64]:
+    """For each of `length` places, the one of `side` that it shows, when those begin at `start` and go to and fro."""
+    import numpy as np
+
+    at = (np.arange(length) - start) % (2 * side)
+    return np.where(at < side, at, 2 * side - 1 - at)
+
+
+def _square(cutout: Image.Image) -> tuple[int, int, int]:
+    """Left, top and side of the largest square that lies wholly inside a cut-out, without its outline."""
+    import numpy as np
+
+    inside = np.asarray(cutout.getchannel("A")) > 127
+    sums = np.pad(inside.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+
+    def full(side: int) -> NDArray[np.int64]:
+        boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+        return np.argwhere(boxes == side * side)
+
+    low, high = 1, min(inside.shape)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(full(middle)) else (low, middle - 1)
+    corners = full(low)
+    # Of several, the one in the middle: rings and halves are about the middle.
+    top, left = corners[np.linalg.norm(corners - (np.array(inside.shape) - low) / 2, axis=1).argmin()]
+    rim = min(round(0.04 * max(cutout.size)), (low - 1) // 2)
+    return int(left) + rim, int(top) + rim, low - 2 * rim
+
+
+def _dyed(cutout: Image.Image, source: Mention, target: Mention) -> Image.Image:
+    """A cut-out with its ink changed into the target's; the light of its pattern and the dark of its edge stay."""
+    import numpy as np
+    from PIL import Image
+
+    if not target.colour or target.colour == source.colour:
+        return cutout
+    pixels = np.asarray(cutout, dtype=np.float32)
+    solid = pixels[..., 3] > 0
+    tint = np.array(TINT, np.float32)
+    old = _ink(pixels[solid][:, :3], tint)
+    new = np.array(INK[target.colour], np.float32)
+    along = ((pixels[..., :3] - tint) @ (old - tint)) / float((old - tint) @ (old - tint))
+    light, dark = np.clip(along, 0, 1)[..., None], np.clip(2 - along, 0.4, 1)[..., None]
+    dyed = (tint + (new - tint) * light) * dark
+    data = np.concatenate([np.clip(dyed, 0, 255), pixels[..., 3:]], axis=2).astype(np.uint8)
+    return Image.fromarray(data, "RGBA")
+
+
+def _ink(pixels: NDArray[np.float32], tint: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The most frequent colour that is not the pattern's second one."""
+    import numpy as np
+
+    far = pixels[np.linalg.norm(pixels - tint, axis=1) > 60]
+    far = far if len(far) else pixels
+    bins = (far // 16).astype(np.int64) @ np.array([256, 16, 1])
+    values, counts = np.unique(bins, return_counts=True)
+    found: NDArray[np.float32] = far[bins == values[counts.argmax()]].mean(axis=0)
+    return found

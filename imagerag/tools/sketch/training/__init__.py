@@ -1,0 +1,1 @@
+"""Training of the sketch CLIP; not in the wheel."""

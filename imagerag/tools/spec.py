@@ -1,0 +1,151 @@
+"""Backend specs: `provider:model[?option=value&…][@base_url]`, the one way to name a generator, a judge or an embedder.
+
+Examples:
+    ```
+    sketch
+    open_clip:ViT-B-32-quickgelu/openai
+    openai:qwen3-vl@http://localhost:11434/v1
+    openai:gpt-image-2?quality=high&background=transparent
+    openai:qwen3-vl?votes=3&longest_side=768@http://localhost:11434/v1
+    openai:qwen3-vl?key_env=OUR_KEY@https://models.example.org/v1
+    clip:open_clip:ViT-B-32-quickgelu/openai
+    openai:gpt-image-2.5-flare,diffusers:sdxl-ip-adapter       (a cascade)
+    ```
+
+Which options there are is each adapter's to say, in a table of readers (`options.py`) that it hands to
+`BackendSpec.settings`; what is not in the table, or cannot be, is an error that lists what there is. Values are written
+as in the query of an address: `%2C` is a comma, `%26` an ampersand, `+` a space.
+
+`?key_env=NAME` names the variable that holds the key to the address (`keys.py`). A password or a key inside the address
+is taken out before anything else is done with the text (`agent/url_redaction.py`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote_plus
+
+from imagerag.agent.errors import SpecError
+from imagerag.agent.url_redaction import BASE_URL, NEXT, SECRET_OPTIONS, public
+from imagerag.tools.spec_options import Reader, read_option
+
+_PROVIDER: Final = re.compile(r"[a-z][a-z0-9_-]*")
+_OPTION: Final = re.compile(r"[a-z][a-z0-9_]*")
+_KEY_ENV: Final = re.compile(r"(?<=[?&])key_env=([^&]*)&?")
+"""Behind the address it is an option all the same: nothing is sent of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """One backend.
+
+    Attributes:
+        provider: lower case; `registry.py` knows which exist.
+        model: what the provider calls its model; empty for its default.
+        base_url: where it is served, when it is not the provider's own address; nothing secret is in it.
+        options: (name, value) as they were written; `settings` reads them.
+    """
+
+    provider: str
+    model: str = ""
+    base_url: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        named = f"{self.provider}:{self.model}" if self.model else self.provider
+        return with_options(named, dict(self.options)) + (f"@{self.base_url}" if self.base_url else "")
+
+    @property
+    def key_env(self) -> str | None:
+        """The environment variable that holds the key to its address, where the spec names one."""
+        return dict(self.options).get("key_env")
+
+    def settings(self, known: Mapping[str, Reader]) -> dict[str, Any]:
+        """The options, read; only those that were given.
+
+        Args:
+            known: option → how its value is read (see `options.py`). An empty table refuses every option.
+
+        Raises:
+            SpecError: an option that is not among them, or a value it cannot have; the message lists what there is.
+        """
+        return {name: read_option(str(self), name, text, known) for name, text in self.options}
+
+    @classmethod
+    def parse(cls, text: str) -> "BackendSpec":
+        """Read one spec.
+
+        Raises:
+            SpecError: not of the form `provider:model[?option=value][@base_url]`, or several of them.
+        """
+        specs = cls.parse_all(text)
+        if len(specs) != 1:
+            raise SpecError(f"{text!r} names {len(specs)} backends where one is wanted")
+        return specs[0]
+
+    @classmethod
+    def parse_all(cls, text: str) -> "tuple[BackendSpec, ...]":
+        """Read a cascade: specs separated by commas, at least one.
+
+        Raises:
+            SpecError: one of them is not of the form `provider:model[?option=value][@base_url]`.
+        """
+        text = public(text)
+        return tuple(_one(part.strip(), text) for part in NEXT.split(text))
+
+
+def with_options(named: str, options: Mapping[str, object]) -> str:
+    """A spec or an identity with options added, in their order: before its address, where it has one.
+
+    Args:
+        options: those that are None are left out.
+    """
+    given = {name: _text(value) for name, value in options.items() if value is not None}
+    told = "&".join(f"{name}={quote_plus(value, safe='/:~')}" for name, value in given.items())
+    if not told:
+        return named
+    head, *url = BASE_URL.split(named, maxsplit=1)
+    return f"{head}{'&' if '?' in head else '?'}{told}" + "".join(f"@{address}" for address in url)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _one(part: str, whole: str) -> BackendSpec:
+    head, *urls = BASE_URL.split(part, maxsplit=1)
+    named, asked, query = head.partition("?")
+    provider, colon, model = named.partition(":")
+    provider, model = provider.strip().lower(), model.strip()
+    base_url = urls[0].strip() if urls else None
+    if not _PROVIDER.fullmatch(provider):
+        hint = f": did you mean open_clip:{part}?" if "/" in provider else ""
+        form = "provider:model[?option=value&…][@base_url]"
+        raise SpecError(f"{part or whole!r} is no backend spec, which is {form}{hint}")
+    if colon and not model:
+        raise SpecError(f"{part!r} names no model after {provider!r}: leave the colon out for its default")
+    if base_url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", base_url)):
+        raise SpecError(f"{part!r}: {base_url!r} is no address, which is http://HOST[:PORT]/PATH")
+    options = _options(query.strip(), part) if asked else ()
+    if base_url is not None and (named_after := _KEY_ENV.search(base_url)):
+        base_url = _KEY_ENV.sub("", base_url).replace("?&", "?").rstrip("?&")
+        options = (*options, ("key_env", named_after[1]))
+    return BackendSpec(provider, model, base_url, options)
+
+
+def _options(query: str, part: str) -> tuple[tuple[str, str], ...]:
+    try:
+        found = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError:
+        found = []
+    if not found or not all(_OPTION.fullmatch(name) and value for name, value in found):
+        raise SpecError(f"{part!r}: after its ? come options, OPTION=VALUE with & between them; not {query!r}")
+    if SECRET_OPTIONS & {name.lower() for name, _ in found}:
+        raise SpecError(
+            f"{part!r}: a key does not stand in a spec: put it into a variable, and write ?key_env=VARIABLE"
+        )
+    twice = {name for name, _ in found if sum(name == other for other, _ in found) > 1}
+    if twice:
+        raise SpecError(f"{part!r}: {', '.join(sorted(twice))} is given twice")
+    return tuple(found)

@@ -1,0 +1,255 @@
+"""Fakes of the ports that hold things: a toy embedder, blobs in memory, and a library of planted pictures."""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from imagerag.agent.errors import BlobError
+from imagerag.agent.images.decoding import decode, open_rgb
+from imagerag.agent.ports import EmbedderIdentity, Filter, Hit
+from imagerag.agent.types import ImageRef, Scalar, Size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call of a fake: the method and its arguments by name."""
+
+    method: str
+    arguments: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.arguments[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def picture(text: str, size: Size | None = None) -> bytes:
+    """A small PNG of one colour that depends on `text` alone: the same text, the same bytes."""
+    from PIL import Image
+
+    red, green, blue = hashlib.sha256(text.encode()).digest()[:3]
+    buffer = io.BytesIO()
+    shape = (size.width, size.height) if size else (16, 16)
+    Image.new("RGB", shape, (red, green, blue)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class HashEmbedder:
+    """Deterministic toy vectors: hashed words for texts, a coarse colour histogram for images.
+
+    Texts that share words are similar, images that share colours are similar; texts and images are strangers.
+    """
+
+    def __init__(self, *, dimension: int = 64, context_length: int = 77) -> None:
+        self.identity = EmbedderIdentity(
+            spec="hash", model="bag of words", weights="none", preprocess="4x4x4 colours", dimension=dimension
+        )
+        self.context_length = context_length
+
+    def count_tokens(self, text: str) -> int:
+        """Words, and two markers."""
+        return len(_words(text)) + 2
+
+    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        """float32 [len(texts), dimension], rows of norm 1."""
+        return self._rows([_words(text) or [""] for text in texts])
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        """float32 [len(images), dimension], rows of norm 1."""
+        return self._rows([_colours(data) for data in images])
+
+    def _rows(self, bags: Sequence[Sequence[str]]) -> "Vectors":
+        import numpy as np
+
+        rows = np.zeros((len(bags), self.identity.dimension), np.float32)
+        for row, bag in zip(rows, bags, strict=True):
+            for token in bag:
+                digest = hashlib.sha256(token.encode()).digest()
+                row[int.from_bytes(digest[:4]) % len(row)] += 1 + digest[4] / 256
+        norms: Vectors = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / norms
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _colours(data: bytes) -> list[str]:
+    pixels = open_rgb(data).resize((8, 8)).tobytes()
+    return [bytes(value // 64 for value in pixels[at : at + 3]).hex() for at in range(0, len(pixels), 3)]
+
+
+class MemoryBlobs:
+    """A blob store in a dictionary."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+
+    async def keep(self, data: bytes) -> str:
+        """Keep bytes that are no image, and say under which hash."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.data[digest] = data
+        return digest
+
+    async def put(self, data: bytes) -> ImageRef:
+        """Keep `data` and say what it is.
+
+        Raises:
+            UsageError: not an image.
+        """
+        reference = describe_image(data)
+        self.data[reference.sha256] = data
+        return reference
+
+    async def get(self, sha256: str) -> bytes:
+        """The bytes.
+
+        Raises:
+            BlobError: never put.
+        """
+        if sha256 not in self.data:
+            raise BlobError(f"there is no image {sha256}")
+        return self.data[sha256]
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The bytes as they were put, and their media type."""
+        data = await self.get(sha256)
+        return data, describe_image(data).media_type
+
+
+def describe_image(data: bytes) -> ImageRef:
+    """The `ImageRef` of encoded bytes.
+
+    Raises:
+        UsageError: not an image.
+    """
+    decoded = decode(data)
+    digest = hashlib.sha256(data).hexdigest()
+    return ImageRef(sha256=digest, media_type=decoded.media_type, width=decoded.width, height=decoded.height)
+
+
+@dataclass
+class _Planted:
+    hit: Hit
+    similarities: dict[str, float] = field(default_factory=dict)
+
+
+class ScriptedLibrary:
+    """A library of planted pictures: which text finds which, and how well, is said beforehand.
+
+    Args:
+        elsewhere: the similarity of every picture to every text it was not planted for.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "scripted",
+        threshold: float = 0.5,
+        context_length: int = 77,
+        elsewhere: float = 0.0,
+    ) -> None:
+        self.name, self.threshold, self.context_length, self.elsewhere = name, threshold, context_length, elsewhere
+        self.blobs = MemoryBlobs()
+        self.calls: list[Asked] = []
+        self._planted: dict[str, _Planted] = {}
+
+    def plant(
+        self,
+        found_by: str | Mapping[str, float],
+        data: bytes | None = None,
+        *,
+        similarity: float = 0.9,
+        vector: Sequence[float] | None = None,
+        tags: tuple[str, ...] = (),
+        metadata: Mapping[str, Scalar] | None = None,
+        licence: str = "CC0-1.0",
+        title: str = "",
+    ) -> ImageRef:
+        """Put a picture in.
+
+        Args:
+            found_by: the text that finds it with `similarity`, or texts with a similarity each.
+            data: the encoded image; by default one made from the texts.
+            vector: its image vector; by default one of its own, so that nothing is a near-duplicate.
+        """
+        import numpy as np
+
+        similarities = {found_by: similarity} if isinstance(found_by, str) else dict(found_by)
+        data = data if data is not None else picture(f"planted/{sorted(similarities)}/{len(self._planted)}")
+        image = describe_image(data)
+        row = np.eye(64, dtype=np.float32)[len(self._planted) % 64] if vector is None else np.array(vector, np.float32)
+        hit = Hit(
+            image=image,
+            similarity=0.0,
+            vector=row,
+            title=title or next(iter(similarities), ""),
+            tags=tags,
+            metadata=metadata or {},
+            source="planted",
+            licence=licence,
+        )
+        self._planted[image.sha256] = _Planted(hit, similarities)
+        self.blobs.data[image.sha256] = data
+        return image
+
+    def count_tokens(self, text: str) -> int:
+        """Words, and two markers."""
+        return len(_words(text)) + 2
+
+    async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The planted pictures, by their similarity to `text`, best first."""
+        self.calls.append(Asked("search", {"text": text, "k": k, "filter": filter}))
+        return self._ranked(lambda planted: planted.similarities.get(text, self.elsewhere), k, filter)
+
+    async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The picture itself with similarity 1, the others after it."""
+        self.calls.append(Asked("search_by_image", {"image": image, "k": k, "filter": filter}))
+        own = hashlib.sha256(image).hexdigest()
+        return self._ranked(lambda planted: 1.0 if planted.hit.image.sha256 == own else self.elsewhere, k, filter)
+
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Hit], int]:
+        """At most `limit` of the planted pictures that a filter lets through, by id, and how many there are in all."""
+        self.calls.append(Asked("listed", {"filter": filter, "limit": limit}))
+        allowed = sorted(
+            (p.hit for p in self._planted.values() if _passes(p.hit, filter)), key=lambda h: h.image.sha256
+        )
+        return allowed[:limit], len(allowed)
+
+    async def image_bytes(self, sha256: str) -> bytes:
+        """The bytes of one of its images.
+
+        Raises:
+            BlobError: not in this library.
+        """
+        self.calls.append(Asked("image_bytes", {"sha256": sha256}))
+        return await self.blobs.get(sha256)
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The bytes as they were planted, and their media type."""
+        return await self.blobs.for_models(sha256)
+
+    def _ranked(self, similarity: Callable[[_Planted], float], k: int, wanted: Filter) -> list[Hit]:
+        allowed = [planted for planted in self._planted.values() if _passes(planted.hit, wanted)]
+        hits = [replace(planted.hit, similarity=similarity(planted)) for planted in allowed]
+        return sorted(hits, key=lambda hit: -hit.similarity)[:k]
+
+
+def _passes(hit: Hit, wanted: Filter) -> bool:
+    return (
+        all(str(hit.metadata.get(key)) == value for key, value in wanted.where.items())
+        and set(wanted.tags) <= set(hit.tags)
+        and (not wanted.licences or hit.licence in wanted.licences)
+        and hit.image.sha256 not in wanted.exclude
+        and (not wanted.only or hit.image.sha256 in wanted.only)
+    )

@@ -1,0 +1,261 @@
+"""The loopback provider: a server on 127.0.0.1 in a thread of this process."""
+
+import hashlib
+import json
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection
+from types import TracebackType
+from typing import Any, Final
+
+from imagerag.tools.testing.mock_openai.api_limits import Rejection, check, too_many, wrong_field
+from imagerag.tools.testing.mock_openai.default_responder import SimpleAnswers
+from imagerag.tools.testing.mock_openai.http_handler import Handler, Listener
+from imagerag.tools.testing.mock_openai.request_log import Endpoint, Recorded
+from imagerag.tools.testing.mock_openai.response_rendering import (
+    Answer,
+    media_type_of,
+    raw,
+    rejected,
+    render,
+    shaped,
+    spoil,
+)
+from imagerag.tools.testing.mock_openai.responses import Answerer, ErrorShape, Fault, FaultRates, Raw, Reply
+
+SETTLE_S: Final = 1.0
+
+
+class Loopback:
+    """A provider that speaks OpenAI's Images, Chat Completions and Responses over real HTTP.
+
+    Thread-safe. A context manager; `start` and `close` do the same by hand.
+
+    Attributes:
+        base_url: where clients point, for instance `http://127.0.0.1:40213/v1`. Known once started.
+        errors: exceptions in this server itself, an answerer's among them; the client saw a 500.
+    """
+
+    def __init__(
+        self,
+        answer: Answerer | None = None,
+        *,
+        faults: FaultRates | None = None,
+        latency_s: float = 0.0,
+        key: str | None = None,
+        refuses: Collection[str] = (),
+        models: Collection[str] = ("loopback",),
+        limits: bool = True,
+        keep_alive: bool = False,
+        idempotent: bool = False,
+        without: Collection[Endpoint] = (),
+        image_field: str | None = None,
+        max_images: int | None = None,
+        error_shape: ErrorShape = "openai",
+        errors_ok: bool = False,
+        files_at: str | None = None,
+        port: int = 0,
+    ) -> None:
+        """Make a server; it listens once started.
+
+        Args:
+            answer: makes answers where none is scripted; default `SimpleAnswers()`.
+            faults: faults at random, for requests that no script answers.
+            latency_s: seconds before each answer.
+            key: the only key that is let in; None lets everybody in.
+            without: endpoints that this server does not have.
+            image_field: the only field of a form that an edit's files are looked for in: "image" or "image[]".
+            max_images: images that chat takes with one request.
+            error_shape: where the words of an error are.
+            errors_ok: errors come with status 200.
+            files_at: the address that pictures are said to be at, for instance `http://localhost:PORT`; default this
+                server's own.
+            refuses: parameters and response formats answered with 400 `unsupported_parameter`, for instance
+                `("temperature", "json_schema", "logprobs")`; "system" is a turn of its own for rules.
+            models: what `GET /v1/models` lists.
+            limits: enforce the documented limits of the Images API.
+            keep_alive: reuse connections. Off, each answer closes its connection, which shows whether the client was
+                there to read it.
+            idempotent: a request with the Idempotency-Key of an answered one gets that answer again.
+            port: 0 takes any free one.
+        """
+        self.errors: list[BaseException] = []
+        self.keep_alive = keep_alive
+        self.closing = threading.Event()
+        self._answer: Answerer = answer or SimpleAnswers()
+        self._faults, self._latency_s, self._key = faults, latency_s, key
+        self._refuses, self._models, self._limits = frozenset(refuses), tuple(models), limits
+        self._idempotent, self._port = idempotent, port
+        self._without, self._image_field, self._max_images = frozenset(without), image_field, max_images
+        self._shape, self._errors_ok, self._files_at = error_shape, errors_ok, files_at
+        self._changed = threading.Condition()
+        self._requests: list[Recorded] = []
+        self._seen: Counter[str] = Counter()
+        self._script: defaultdict[str, deque[Reply | Fault | Raw]] = defaultdict(deque)
+        self._kept: dict[str, Answer] = {}
+        self._files: dict[str, bytes] = {}
+        self._listener: Listener | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> "Loopback":
+        """Listen, in a thread."""
+        self._listener = Listener(("127.0.0.1", self._port), Handler, self)
+        poll = {"poll_interval": 0.05}
+        self._thread = threading.Thread(target=self._listener.serve_forever, kwargs=poll, name="loopback", daemon=True)
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop: hanging requests are cut off, every thread ends."""
+        self.closing.set()
+        if self._listener and self._thread:
+            self._listener.shutdown()
+            self._listener.drop_connections()
+            self._listener.server_close()
+            self._thread.join()
+
+    def __enter__(self) -> "Loopback":
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where clients point."""
+        if self._listener is None:
+            raise RuntimeError("the loopback server is not started: use `with Loopback() as server:`")
+        return f"http://127.0.0.1:{self._listener.server_address[1]}/v1"
+
+    def enqueue(self, endpoint: Endpoint, *replies: Reply | Fault | Raw) -> None:
+        """Script the next answers of an endpoint; they come in this order, before the answerer is asked."""
+        with self._changed:
+            self._script[endpoint].extend(replies)
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """Every request so far, oldest first. Waits a moment for answers that are just being written."""
+        with self._changed:
+            self._changed.wait_for(lambda: not any(request.writing for request in self._requests), SETTLE_S)
+            return list(self._requests)
+
+    def of(self, endpoint: Endpoint) -> list[Recorded]:
+        """The requests to one endpoint, oldest first."""
+        return [request for request in self.requests if request.endpoint == endpoint]
+
+    def count(self, endpoint: Endpoint | None = None) -> int:
+        """How many requests came, to one endpoint or to all."""
+        return len(self.of(endpoint) if endpoint else self.requests)
+
+    @property
+    def answered(self) -> list[Recorded]:
+        """The requests whose real answer (a refusal is one) arrived whole: those a service would be paid for."""
+        return [request for request in self.requests if request.answered]
+
+    @property
+    def repeats(self) -> list[Recorded]:
+        """Requests that were made although the very same one had been answered before: money spent twice.
+
+        The same Idempotency-Key makes two requests the same; without one, the same content does.
+        """
+        done: set[str] = set()
+        again = []
+        for request in self.requests:
+            identity = request.idempotency_key or request.digest
+            if identity in done:
+                again.append(request)
+            if request.answered:
+                done.add(identity)
+        return again
+
+    def forget(self) -> None:
+        """Drop the record, the scripts and the kept answers."""
+        with self._changed:
+            self._requests.clear()
+            self._script.clear()
+            self._kept.clear()
+            self._seen.clear()
+
+    def note(self, request: Recorded) -> None:
+        """Record a request (called by the handler)."""
+        with self._changed:
+            request.nth = self._seen[request.digest]
+            self._seen[request.digest] += 1
+            self._requests.append(request)
+
+    def mark(self, request: Recorded, **fate: Any) -> None:
+        """Record what became of a request (called by the handler)."""
+        with self._changed:
+            for name, value in fate.items():
+                setattr(request, name, value)
+            self._changed.notify_all()
+
+    def decide(self, request: Recorded, authorization: str) -> tuple[Reply | Fault | Raw | Answer, float]:
+        """What a request gets, and after how many seconds (called by the handler)."""
+        early = self._early(request, authorization)
+        if early is not None:
+            return early, 0.0
+        with self._changed:
+            script = self._script[request.endpoint]
+            scripted = script.popleft() if script else None
+        given = scripted or (self._faults.pick(request) if self._faults else None) or self._answer(request)
+        return given, self._latency_s if given.delay_s is None else given.delay_s
+
+    def finished(self, request: Recorded, given: Reply | Fault | Raw | Answer) -> Answer:
+        """The HTTP answer for what was decided (called by the handler)."""
+        if isinstance(given, Raw):
+            return raw(given)
+        answer = self._rendered(request, given)
+        odd = self._shape != "openai" or self._errors_ok
+        return shaped(answer, self._shape, ok=self._errors_ok) if odd and answer.status >= 400 else answer
+
+    def _rendered(self, request: Recorded, given: Reply | Fault | Answer) -> Answer:
+        if isinstance(given, Answer):
+            return given
+        if isinstance(given, Fault):
+            return spoil(request, given, lambda: self._good(request), self.host)
+        answer = render(request, given, self.host)
+        if self._idempotent and request.idempotency_key and answer.status == 200:
+            self._kept[request.idempotency_key] = answer
+        return answer
+
+    def _good(self, request: Recorded) -> Reply:
+        """The good answer that a fault spoils."""
+        given = self._answer(request)
+        return given if isinstance(given, Reply) else Reply()
+
+    def _early(self, request: Recorded, authorization: str) -> Answer | None:
+        if request.endpoint == "files":
+            data = self._files.get(request.path.partition("?")[0].rpartition("/")[2])
+            return Answer(200, data, media_type_of(data)) if data else Answer(404, b"", "text/plain")
+        if self._key is not None and authorization != f"Bearer {self._key}":
+            return rejected(Rejection("Incorrect API key provided.", "invalid_api_key", None, 401))
+        if request.endpoint == "unknown" or request.endpoint in self._without:
+            words = f"Invalid URL ({request.method} {request.path})"
+            return rejected(Rejection(words, "unknown_url", None, 404))
+        if request.endpoint == "models":
+            data_ = [{"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in self._models]
+            return Answer(200, json.dumps({"object": "list", "data": data_}).encode())
+        problem = too_many(request, self._max_images) or wrong_field(request, self._image_field)
+        problem = problem or (check(request, self._refuses) if self._limits else None)
+        if problem:
+            return rejected(problem)
+        return self._kept.get(request.idempotency_key or "")
+
+    def host(self, image: bytes) -> str:
+        """Keep an image on this server, and say its address."""
+        name = hashlib.sha256(image).hexdigest()[:32]
+        self._files[name] = image
+        place = self.base_url if self._files_at is None else f"{self._files_at}/v1"
+        return f"{place}/files/{name}"
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; True when the server closes meanwhile (called by the handler)."""
+        return self.closing.wait(seconds) if seconds > 0 else self.closing.is_set()
+
+    def settle(self, seconds: float = 5.0) -> None:
+        """Wait until every request so far has been answered or dropped, at most `seconds`."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._listener and self._listener.busy():
+            time.sleep(0.01)

@@ -1,0 +1,208 @@
+"""Understanding a judge's question, and answering it in the form it asks for, whatever words the client chose.
+
+The vocabulary is a convention: names of JSON fields are matched against the words below. A client whose questions are
+worded otherwise gives `Loopback` an answerer of its own.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from imagerag.agent.types import Check, Concept, Verdict
+from imagerag.tools.testing.mock_openai.default_responder import sample_of
+from imagerag.tools.testing.mock_openai.request_log import Recorded
+
+CHECKLISTS: Final = frozenset({"requirements", "checklist", "checks", "items", "judgements", "judgments"})
+MISSING: Final = frozenset({"missing", "concepts", "missing_concepts"})
+CAPTIONS: Final = frozenset({"captions", "caption"})
+TEXTS: Final = frozenset({"text", "requirement", "concept", "name", "statement", "description", "what"})
+METS: Final = frozenset({"met", "satisfied", "fulfilled", "present", "passed", "pass", "holds", "ok"})
+ALIGNED: Final = frozenset({"aligned", "match", "matches", "aligns", "all_met", "yes", "answer", "decision", "verdict"})
+REASONS: Final = frozenset({"evidence", "reason", "why", "explanation", "rationale", "thinking", "observations"})
+BETTER: Final = frozenset({"better", "preferred", "winner", "choice", "best", "preference"})
+
+_PROMPT: Final = re.compile(
+    r'PROMPT: (?P<json>"(?:[^"\\]|\\.)*")'
+    r"|<(?P<tag>prompt|request|instruction)>\s*(.+?)\s*</(?P=tag)>"
+    r"|(?:prompt|instruction|request)[^\n\"“:]{0,40}[:]?\s*[\"“](.+?)[\"”]"
+    r"|(?:^|\n)\s*(?:prompt|request|instruction)\s*:\s*(.+?)(?=\n|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+_GROUPS: Final = [
+    {number: name for name, number in _PROMPT.groupindex.items()}.get(number + 1) for number in range(_PROMPT.groups)
+]
+_LISTED: Final = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+(.+?)\s*$", re.MULTILINE)
+_CHECKLIST: Final = re.compile(r"^\W*(?:checklist|requirements|concepts)\W*$", re.IGNORECASE | re.MULTILINE)
+_SEARCHED: Final = re.compile(r'^SEARCH: ("(?:[^"\\]|\\.)*")', re.MULTILINE)
+_KIND: Final = re.compile(r"^\[(content|style|likeness|kept)\]\s+")
+_SENT: Final = re.compile(r"(?:^|\n)Picture \d+, (the original|somebody's own|a reference)\.")
+_ROLES: Final = {"the original": "edit", "somebody's own": "subject", "a reference": "reference"}
+
+
+About = Literal["decision", "missing", "captions", "rephrased"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a judge was asked.
+
+    Attributes:
+        prompt: the prompt that the image should show; empty when none was found in the words.
+        requirements: the checklist, or the concepts to caption, that it was given; empty when it has to name them.
+        kinds: of the requirements, where they are said.
+        sent: what each image is for that the judged one was drawn with, in their order.
+        about: what an unstructured question is about.
+        searched: what it says was searched for in vain.
+    """
+
+    prompt: str
+    requirements: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
+    about: About = "decision"
+    searched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the sketch judge saw."""
+
+    verdict: Verdict | None = None
+    concepts: tuple[Concept, ...] = ()
+    captions: tuple[str, ...] = ()
+    better: Literal["first", "second", "neither"] = "neither"
+
+
+def question_of(request: Recorded) -> Question:
+    """Read what is asked from the words of a request."""
+    found = next((match for role, text in request.turns if role == "user" and (match := _PROMPT.search(text))), None)
+    prompt = _prompt_in(found) if found else ""
+    head = _CHECKLIST.search(request.prompt)
+    points = _LISTED.findall(request.prompt[head.end() :]) if head else []
+    listed = tuple(_bare(point) for point in points)
+    kinds = tuple(kind[1] if (kind := _KIND.match(point)) else "content" for point in points)
+    sent = tuple(_ROLES[found] for found in _SENT.findall(request.prompt))
+    words = request.prompt.lower()
+    if "yes or no" in words:
+        return Question(prompt, listed, kinds, sent, "decision")
+    about: About = "decision"
+    if "rephrase" in words:
+        about = "rephrased"
+    elif "caption" in words:
+        about = "captions"
+    elif "missing" in words or "difference" in words:
+        about = "missing"
+    searched = tuple(map(json.loads, _SEARCHED.findall(request.prompt)))
+    return Question(prompt, listed, kinds, sent, about, searched)
+
+
+def _prompt_in(found: re.Match[str]) -> str:
+    if found["json"]:
+        return str(json.loads(found["json"]))
+    return next((group for name, group in zip(_GROUPS, found.groups(), strict=True) if group and not name), "")
+
+
+def _bare(point: str) -> str:
+    """A point of a list, without its kind and its quotes."""
+    point = _KIND.sub("", point)
+    return str(json.loads(point)) if re.fullmatch(r'"(?:[^"\\]|\\.)*"', point) else point
+
+
+def asks_preference(request: Recorded) -> bool:
+    """Whether two images are to be compared."""
+    fields = (request.schema or {}).get("properties", {})
+    return bool(BETTER & set(fields))
+
+
+def answer_text(request: Recorded, question: Question, seen: Seen) -> str:
+    """The answer in words: JSON where a schema was given, lines where not."""
+    schema = request.schema
+    if schema is not None:
+        return json.dumps(_Filler(schema, seen).value(schema, ""))
+    if question.about == "captions":
+        return "\n".join(seen.captions) or "none"
+    if question.about == "missing":
+        return "\n".join(concept.text for concept in seen.concepts) or "none"
+    return "Yes." if seen.verdict and seen.verdict.aligned else "No."
+
+
+@dataclass(frozen=True)
+class _Filler:
+    """Fills a JSON schema with what was seen, field by field, by the fields' names."""
+
+    root: Mapping[str, Any]
+    seen: Seen
+
+    def value(self, schema: Mapping[str, Any], name: str, record: Mapping[str, Any] | None = None) -> Any:
+        """A value for the field `name`; `record` is the list item it belongs to."""
+        schema = self._resolved(schema)
+        known = self._known(name, schema, record or {})
+        if known is not None:
+            return known
+        if "properties" in schema:
+            return {field: self.value(inner, field, record) for field, inner in schema["properties"].items()}
+        return sample_of(schema, self.root)
+
+    def _known(self, name: str, schema: Mapping[str, Any], record: Mapping[str, Any]) -> Any:
+        verdict = self.seen.verdict
+        if schema.get("type") == "array":
+            records = self._records(name)
+            return None if records is None else [self._item(schema.get("items", {}), item) for item in records]
+        for names, key in ((TEXTS, "text"), (METS, "met"), (REASONS, "evidence"), (CAPTIONS, "caption")):
+            if name in names and key in record:
+                return record[key]
+        if name in record:
+            return record[name]
+        if name in BETTER:
+            return self.seen.better
+        if verdict is None:
+            return None
+        if name in ALIGNED:
+            return self._decision(schema, bool(verdict.aligned))
+        return verdict.score if name == "score" else verdict.reason if name in REASONS else None
+
+    def _item(self, schema: Mapping[str, Any], record: Mapping[str, Any]) -> Any:
+        inner = self._resolved(schema)
+        if inner.get("type") == "string":
+            return record["caption"] if record.get("is_caption") else record["text"]
+        return self.value(inner, "", record)
+
+    def _records(self, name: str) -> Sequence[Mapping[str, Any]] | None:
+        if name in CHECKLISTS:
+            unmet = dict(zip((concept.text for concept in self.seen.concepts), self.seen.captions, strict=False))
+            checks: Sequence[Check] = self.seen.verdict.checks if self.seen.verdict else ()
+            return [
+                {"text": check.requirement.text, "kind": check.requirement.kind, "met": check.met,
+                 "evidence": check.evidence, "caption": unmet.get(check.requirement.text, ""),
+                 "index": at, "number": at + 1, "n": at + 1}
+                for at, check in enumerate(checks)
+            ]  # fmt: skip
+        if name in MISSING | CAPTIONS:
+            captions = self.seen.captions or tuple(concept.text for concept in self.seen.concepts)
+            return [
+                {"text": concept.text, "kind": concept.kind, "caption": caption, "is_caption": name in CAPTIONS,
+                 "index": at, "number": at + 1, "n": at + 1}
+                for at, (concept, caption) in enumerate(zip(self.seen.concepts, captions, strict=False))
+            ]  # fmt: skip
+        return None
+
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        while "$ref" in schema:
+            target: Any = self.root
+            for step in str(schema["$ref"]).removeprefix("#/").split("/"):
+                target = target[step]
+            schema = target
+        for options in ("anyOf", "oneOf"):
+            if options in schema:
+                return self._resolved(schema[options][0])
+        return schema
+
+    @staticmethod
+    def _decision(schema: Mapping[str, Any], aligned: bool) -> Any:
+        """Yes or no in the schema's own type."""
+        if schema.get("type") == "boolean":
+            return aligned
+        wanted = "yes" if aligned else "no"
+        return next((choice for choice in schema.get("enum", ()) if str(choice).lower() == wanted), wanted)

@@ -1,0 +1,152 @@
+"""The sketch-backed answerer: the sketch world draws what is asked for and judges what it is shown."""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
+from imagerag.agent.types import Concept, Requirement, Size, Variation
+from imagerag.tools.generators.model_table import CHAT_TEMPLATE, EDIT_TEMPLATE
+from imagerag.tools.sketch.rephrasing import rephrased
+from imagerag.tools.testing.mock_openai.default_responder import wanted_size
+from imagerag.tools.testing.mock_openai.request_log import Recorded
+from imagerag.tools.testing.mock_openai.response_rendering import media_type_of
+from imagerag.tools.testing.mock_openai.responses import ImageShape, Reply
+from imagerag.tools.testing.mock_openai.sketch_prompts import Question, Seen, answer_text, asks_preference, question_of
+from imagerag.tools.testing.mock_openai.sketch_templates import Named, read_back
+
+Made = TypeVar("Made")
+
+
+@dataclass
+class SketchAnswers:
+    """Draws with the sketch painter, judges with the sketch CLIP: a provider with eyes, offline and free.
+
+    It sees what a real service would: the prompt's words and the images' pixels. Which reference stands for what is
+    read from the prompt as `template` words it; a judge's question as `sketch_words.py` understands it.
+
+    Attributes:
+        template: how the client puts references into words.
+        image_shape: where chat answers carry images.
+        generator: paints; default the sketch painter.
+        judge: looks; default the sketch `clip` judge.
+    """
+
+    template: ReferenceTemplate = EDIT_TEMPLATE
+    image_shape: ImageShape = "message.images"
+    generator: ImageGenerator | None = None
+    judge: Judge | None = None
+    seed: int = 0
+
+    def __call__(self, request: Recorded) -> Reply:
+        """A picture when one is asked for, else a judge's words."""
+        if request.asks == "image":
+            return Reply(images=(self._draw(request),), image_shape=self.image_shape)
+        return Reply(text=self._say(request))
+
+    def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
+        """The prompt proper, and the caption of each image by its position, counted from 1."""
+        scene, said = self._read(prompt)
+        return scene, {n: one.caption for n, one in said.items()}
+
+    def _read(self, prompt: str) -> tuple[str, dict[int, Named]]:
+        for template in (self.template, CHAT_TEMPLATE):
+            for whole in filter(None, (template.edit, template.masked, template.subject, template.whole)):
+                if found := read_back(template, whole, prompt):
+                    return found
+        return prompt, {}
+
+    def _draw(self, request: Recorded) -> bytes:
+        scene, said = self._read(request.prompt)
+        pictures = [image for image in request.images if image.name != "mask"]
+        unsaid = Named("subject", "")
+        references = [_part(image.data, *said.get(n, unsaid)) for n, image in enumerate(pictures, 1)]
+        edits = bool(references) and references[0].role == "edit"
+        asked = wanted_size(request, (256, 256))
+        size = None if edits and wanted_size(request, (0, 0)) == (0, 0) else Size(width=asked[0], height=asked[1])
+        variation = Variation(seed=self.seed)
+        return _now(self._painter.generate(scene, references, variation=variation, size=size)).data
+
+    def _say(self, request: Recorded) -> str:
+        question = question_of(request)
+        roles = [*question.sent, *["reference"] * len(request.images)]
+        parts = [_part(image.data, role, "") for image, role in zip(request.images, roles, strict=False)]
+        if request.schema is None and question.about == "rephrased":
+            return rephrased(question.prompt)
+        if request.schema is None and question.about == "captions" and question.requirements:
+            return answer_text(request, question, self._captioned(question.prompt, question.requirements))
+        if not parts or not question.prompt:
+            return answer_text(request, question, Seen())
+        if asks_preference(request) and len(parts) > 1:
+            preference = _now(self._looker.compare(question.prompt, parts[-2], parts[-1]))
+            return answer_text(request, question, Seen(better=preference.better))
+        if question.about == "missing" and question.searched:
+            return answer_text(request, question, self._other_words(question, parts))
+        kinds = [*question.kinds, *["content"] * len(question.requirements)]
+        numbers = {text: n for n, text in enumerate(question.requirements)}
+        requirements = [_requirement(text, kinds[n], len(parts) - 1) for text, n in numbers.items()]
+        return answer_text(request, question, self._look(question.prompt, parts, requirements))
+
+    def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> Seen:
+        """Judge the last image, the one that is asked about; what came before it are the user's own subjects."""
+        judge, image, first = self._looker, parts[-1], Variation()
+        looked = judge.critique(
+            prompt, image, subjects=parts[:-1], requirements=requirements, mode="fused", variation=first
+        )
+        verdict = _now(looked).verdict
+        concepts: tuple[Concept, ...] = verdict.missing
+        if not verdict.aligned and not concepts:
+            concepts = _now(judge.missing_concepts(prompt, image, verdict=verdict, variation=first)).concepts
+        captions = tuple(concept.caption or concept.text for concept in concepts)
+        if concepts and not all(concept.caption for concept in concepts):
+            captions = _now(judge.captions(prompt, concepts, max_tokens=64, variation=first)).captions
+        return Seen(verdict=verdict, concepts=concepts, captions=captions)
+
+    def _other_words(self, question: Question, parts: Sequence[ImagePart]) -> Seen:
+        """What else could be searched for: the judge's next words for what is missing that were not searched yet."""
+        verdict = self._look(question.prompt, parts, ()).verdict
+        assert verdict is not None, "who looks gives a verdict"
+        for wording in (1, 2):
+            asked = Variation(attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched)
+            named = self._looker.missing_concepts(
+                question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]
+            )
+            if concepts := _now(named).concepts:
+                return Seen(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
+        return Seen(verdict=verdict)
+
+    def _captioned(self, prompt: str, texts: Sequence[str]) -> Seen:
+        concepts = tuple(Concept(text=text) for text in texts)
+        written = self._looker.captions(prompt, concepts, max_tokens=64, variation=Variation())
+        return Seen(concepts=concepts, captions=_now(written).captions)
+
+    @cached_property
+    def _painter(self) -> ImageGenerator:
+        from imagerag.tools.sketch.generator import SketchPainter
+
+        return self.generator or SketchPainter()
+
+    @cached_property
+    def _looker(self) -> Judge:
+        from imagerag.tools.registry import make_judge
+
+        return self.judge or make_judge("sketch")
+
+
+def _part(data: bytes, role: str, caption: str) -> ImagePart:
+    return ImagePart(data=data, media_type=media_type_of(data), role=role, concept=caption, caption=caption)  # type: ignore[arg-type]
+
+
+def _requirement(text: str, kind: str, sent: int) -> Requirement:
+    """A point of a checklist; one that compares says itself with which picture, an edit with the first."""
+    number = re.search(r"\bof picture (\d+)$", text)
+    picture = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
+    return Requirement(text=text, kind=kind, picture=picture)  # type: ignore[arg-type]
+
+
+def _now(work: Coroutine[Any, Any, Made]) -> Made:
+    """Run the ports' coroutines in this server thread."""
+    return asyncio.run(work)

@@ -1,0 +1,212 @@
+"""Fetching a picture from an address that somebody else chose: an assistant, a service, a model that draws.
+
+Whoever names the address may want to reach what only this machine can: a router, a metadata service, a database on
+localhost. So names are resolved here, every address they give is checked, and the connection is made to the very
+address that was checked: a name that answers differently the second time is never asked a second time. One host is
+exempt: the one that the user configured himself, where such a service is asked.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.images.decoding import looks_like_an_image
+from imagerag.tools.public_addresses import Address, is_public
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    import httpx2
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+"""Content types that say nothing: what the bytes are is looked at afterwards in any case."""
+_PASSING: Final = frozenset({404, 408, 409, 423, 425, 429})
+"""Answers that may be others a moment later: some stores say where a picture is before they have it."""
+
+
+class FetchError(UsageError):
+    """Nothing was fetched.
+
+    Attributes:
+        why: what is wrong with the address, in words that follow its name.
+        status: the HTTP status that was answered, where one was.
+        passing: whether the same may succeed a moment later.
+    """
+
+    def __init__(self, place: str, why: str, *, status: int | None = None, passing: bool = False) -> None:
+        super().__init__(f"{place} {why}")
+        self.why = why
+        self.status = status
+        self.passing = passing
+
+
+async def resolved(host: str, port: int) -> Sequence[str]:
+    """The addresses of a name, by the system's own resolver."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """Fetches pictures over http and https, from public addresses only.
+
+    Attributes:
+        max_bytes: what a picture may have at most; the rest is not read.
+        timeout_s: for all of it, redirects included, in seconds.
+        max_redirects: how often an answer may point elsewhere.
+        clear: whether plain http will do; at `own_host` it always does.
+        own_host: a host that the user configured himself: it may be private, on any port, and is reached as every
+            other request to it is, proxies included.
+        allowed: which addresses may be connected to.
+        resolve: how names become addresses.
+        tls: which certificates are trusted; those that are trusted everywhere when None.
+    """
+
+    max_bytes: int
+    timeout_s: float = 20.0
+    max_redirects: int = 3
+    clear: bool = True
+    own_host: str = ""
+    allowed: Callable[[Address], bool] = is_public
+    resolve: Resolver = resolved
+    tls: "SSLContext | None" = None
+
+    async def fetch(self, url: str, *, headers: Mapping[str, str] | None = None) -> bytes:
+        """The bytes behind a URL.
+
+        Args:
+            headers: further ones for the address itself; where it points elsewhere, they are not sent on.
+
+        Raises:
+            FetchError: an address that is not fetched, nothing there, no picture, too large, too slow.
+        """
+        import httpx2
+
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._follow(url, dict(headers or {}))
+        except TimeoutError:
+            raise FetchError(_short(url), f"did not answer in {self.timeout_s:g} s", passing=True) from None
+        except UsageError:  # which is a ValueError, too
+            raise
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise FetchError(_short(url), f"cannot be fetched: {_said(error)}") from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise FetchError(_short(url), f"cannot be fetched: {_said(error)}", passing=True) from error
+
+    async def _follow(self, url: str, headers: Mapping[str, str]) -> bytes:
+        import httpx2
+
+        first = url
+        for _ in range(self.max_redirects + 1):
+            place = httpx2.URL(url)
+            async with self._client(place) as client:
+                request = await self._request(client, place, headers)
+                response = await client.send(request, stream=True)
+                try:
+                    if response.status_code not in _REDIRECTS:
+                        return await self._read(response, url)
+                    url, headers = str(place.join(response.headers.get("location", ""))), {}
+                finally:
+                    await response.aclose()
+        raise FetchError(_short(first), f"points elsewhere more than {self.max_redirects} times")
+
+    def _client(self, url: "httpx2.URL") -> "httpx2.AsyncClient":
+        import httpx2
+
+        from imagerag.tools.http_client import trust
+
+        # trust_env: a proxy of the environment would resolve a stranger's name by itself, and go where it likes.
+        return httpx2.AsyncClient(
+            timeout=self.timeout_s,
+            trust_env=self._is_own(url),
+            follow_redirects=False,
+            verify=trust() if self.tls is None else self.tls,
+        )
+
+    def _is_own(self, url: "httpx2.URL") -> bool:
+        return bool(self.own_host) and url.host.lower() == self.own_host.lower()
+
+    async def _request(
+        self, client: "httpx2.AsyncClient", url: "httpx2.URL", headers: Mapping[str, str]
+    ) -> "httpx2.Request":
+        """A request to the address that was checked, under the name that was asked for."""
+        own, sent = self._is_own(url), {"Accept": "image/*", "Accept-Encoding": "identity", **headers}
+        if url.scheme not in ("http", "https") or not url.host:
+            raise FetchError(_short(str(url)), "is not fetched: only http and https addresses are")
+        if own:
+            return client.build_request("GET", url, headers=sent)
+        if url.userinfo:
+            raise UsageError("an address with a user name or a password in it is not fetched")
+        if url.scheme != "https" and not self.clear:
+            raise FetchError(_short(str(url)), "is not fetched: only https addresses are")
+        address = await self._checked(url.host, url.port or (443 if url.scheme == "https" else 80))
+        return client.build_request(
+            "GET",
+            url.copy_with(host=address),
+            headers={**sent, "Host": url.netloc.decode("ascii")},
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        )
+
+    async def _checked(self, host: str, port: int) -> str:
+        addresses = await self.resolve(host.strip("[]"), port)
+        # One bad address among good ones is refused too: nobody's public pictures are on a name that is also private.
+        for address in addresses:
+            if not self.allowed(ipaddress.ip_address(address)):
+                raise FetchError(host, "is not fetched: it is not a public address")
+        if not addresses:
+            raise FetchError(host, "has no address", passing=True)
+        return addresses[0]
+
+    async def _read(self, response: "httpx2.Response", url: str) -> bytes:
+        status, too_large = response.status_code, f"has more than the {self.max_bytes >> 20} MB that are read"
+        if status != 200:
+            raise FetchError(
+                _short(url), f"answers HTTP {status}", status=status, passing=status >= 500 or status in _PASSING
+            )
+        length = response.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self.max_bytes:
+            raise FetchError(_short(url), too_large)
+        told = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        whole, judged = bytearray(), told.startswith("image/") or told in _UNTOLD
+        # Raw: what a server would have unpacked here is not an image, and could be a bomb.
+        async for piece in response.aiter_raw():
+            whole += piece
+            if len(whole) > self.max_bytes:
+                raise FetchError(_short(url), too_large)
+            if not judged and len(whole) >= _SIGNATURE:
+                judged = _is_image(whole, told, url)
+        if not judged:
+            _is_image(whole, told, url)
+        return bytes(whole)
+
+
+_SIGNATURE: Final = 12
+"""Bytes that tell what a file is."""
+
+
+def _is_image(data: bytearray, told: str, url: str) -> bool:
+    """True, where bytes that are called something else begin as an image does: some stores call everything text."""
+    if not looks_like_an_image(bytes(data[:_SIGNATURE])):
+        raise FetchError(_short(url), f"is no picture but {told[:60]}")
+    return True
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _short(url: str) -> str:
+    """An address fit for a message: no query, where keys are, no password, and not endless."""
+    plain = url.partition("?")[0].partition("#")[0]
+    scheme, colon, rest = plain.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{colon}{host.rpartition('@')[2]}{slash}{path}"[:200]

@@ -1,0 +1,53 @@
+"""Lines that people read at 80 columns: reasons are whole, columns are aligned, nothing speaks without a name."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Imagerag
+
+
+def jpeg(exif: bytes = b"") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(out, "JPEG", **({"exif": exif} if exif else {}))
+    return out.getvalue()
+
+
+def test_the_reason_why_a_file_was_skipped_is_whole(
+    imagerag: Imagerag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "good.jpg").write_bytes(jpeg())
+    (folder / "a-name-that-is-not-short-at-all-of-a-photo.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    told = imagerag("index", folder, "--library", "mine").stdout
+    assert "it is HEIC, export it as JPEG" in " ".join(told.split())
+    assert all(len(line) <= 80 for line in told.splitlines() if "speed" not in line and "weights" not in line)
+
+
+def test_the_threshold_between_pictures_stands_in_its_column(imagerag: Imagerag, tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg())
+    imagerag("index", tmp_path / "one.jpg", "--library", "mine")
+    lines = imagerag("library", "info", "mine").stdout.splitlines()[1:]
+    assert any(line.split()[:3] == ["pictures", "no", "threshold"] for line in lines)
+    assert len({len(line) - len(line[2:].lstrip("abcdefghijklmnopqrstuvwxyz").lstrip()) for line in lines}) == 1
+
+
+def test_broken_metadata_says_nothing_without_a_name(tmp_path: Path) -> None:
+    """In a process of its own: pytest sets the filters of warnings anew."""
+    cut = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\x01\0\0\0\x06\0"
+    (tmp_path / "cut.jpg").write_bytes(jpeg(cut))
+    code = (
+        "import sys; from imagerag.agent.images.decoding import decode; "
+        "print(decode(open(sys.argv[1], 'rb').read()).exif)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "cut.jpg")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
+    assert done.stderr == ""

@@ -1,0 +1,24 @@
+"""`imagerag show RUN --out FILE`: what a run wrote nowhere, because it was killed, is written later."""
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import KNOWN, Imagerag, document, one_line
+
+
+def test_the_picture_and_its_sidecar_of_any_run_that_ended(imagerag: Imagerag, tmp_path: Path) -> None:
+    run = document(imagerag("generate", KNOWN, "--json"))["run_id"]
+    shown = imagerag("show", run, "--out", "later.png")
+    assert shown.exit_code == 0, shown.stderr
+    assert (tmp_path / "later.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "later.png.json").read_text())["run_id"] == run
+    assert "later.png" in shown.stderr
+
+
+def test_what_is_there_is_not_written_over_unasked(imagerag: Imagerag, tmp_path: Path) -> None:
+    run = document(imagerag("generate", KNOWN, "--json"))["run_id"]
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    refused = imagerag("show", run, "--out", "mine.png")
+    assert (refused.exit_code, "--overwrite" in one_line(refused)) == (2, True)
+    assert (tmp_path / "mine.png").read_bytes() == b"mine"
+    assert imagerag("show", run, "--out", "mine.png", "--overwrite").exit_code == 0

@@ -1,0 +1,115 @@
+"""A question that is stopped keeps its record, and says what its calls may have cost."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imagerag import ImageRAG
+from imagerag.agent.errors import UnknownThreadError
+from imagerag.agent.ports import Tariff
+from imagerag.agent.qa.qa_record import AnswerRecord
+from imagerag.agent.qa.types import Answered, AnswerOutcome, Citation
+from imagerag.assistants.search_text import tell_answer
+from imagerag.assistants.tool_outputs import answer_report
+from imagerag.tools.testing.fake_stores import picture
+from imagerag.tools.testing.fakes import ScriptedLibrary
+
+
+class Slow:
+    """Answers when it is told to, for a quarter dollar."""
+
+    identity, looks, synonyms, takes_pictures = "slow:1", True, {}, True
+    tariff = Tariff(known=True, most=lambda prompt, images, size: 0.25)
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, question: str, sources: Any, **asked: Any) -> Answered:
+        self.asked.set()
+        await self.go_on.wait()
+        return Answered(text="Yes [1].", cited=(Citation(source=1),), cost_usd=0.2)
+
+    async def answer_without(self, question: str, **asked: Any) -> Answered:
+        return Answered(text="Perhaps.", cost_usd=0.2)
+
+
+@pytest.fixture
+def rag(tmp_path: Path) -> ImageRAG:
+    made = ImageRAG(preset="sketch", answerer="slow", library="mine", home=tmp_path / "home")
+    library = ScriptedLibrary(name="mine")
+    library.plant("is it there?", title="It")
+    made.wiring.use("library", "mine", library)
+    return made
+
+
+async def stopped(rag: ImageRAG, slow: Slow, **asked: Any) -> None:
+    rag.wiring.use("answerer", "slow", slow)
+    task = asyncio.ensure_future(rag.ask("is it there?", thread="talk", **asked))
+    await slow.asked.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None:
+    await stopped(rag, Slow(), images=[picture("mine")])
+    record = await rag.answer_record("talk")
+    assert (record.outcome, record.held, record.turn, record.new_thread) == (AnswerOutcome.CANCELLED, False, 1, True)
+    assert (record.cost_usd, record.unsettled_usd, record.calls) == (0.25, 0.25, {"answer": 1})
+    assert [(call.order, call.answered, len(call.pictures)) for call in record.asked] == [(1, False, 1)]
+    assert [one.title for one in record.retrieved] == ["It"]
+
+
+async def test_what_nobody_answered_is_told_in_words(rag: ImageRAG) -> None:
+    await stopped(rag, Slow())
+    told = tell_answer(answer_report(await rag.answer_record("talk")))
+    assert told.startswith("cancelled: the question was stopped before its end.")
+    assert "Cost: $0.25 at most, unanswered (1 model call)" in told
+
+
+async def test_the_next_question_of_the_thread_does_not_take_its_calls_over(rag: ImageRAG) -> None:
+    await stopped(rag, Slow())
+    slow = Slow()
+    slow.go_on.set()
+    rag.wiring.use("answerer", "slow", slow)
+    record = await rag.ask("is it there?", thread="talk")
+    assert (record.outcome, record.turn, record.cost_usd) == (AnswerOutcome.ANSWERED, 1, 0.2)
+    assert (record.unsettled_usd, record.calls) == (0.0, {"answer": 1})
+    assert (await rag.answer_record("talk")).answer == record.answer
+
+
+async def test_one_whose_process_was_killed_is_told_the_same(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def killed(*args: Any) -> None:
+        """Nothing is written: the process is gone."""
+
+    monkeypatch.setattr(type(rag.asker), "_cancel", killed)
+    await stopped(rag, Slow())
+    record: AnswerRecord = await rag.answer_record("talk")
+    assert (record.outcome, record.unsettled_usd) == (AnswerOutcome.CANCELLED, 0.25)
+    assert "stopped before its end" in record.reason
+
+
+async def test_one_that_was_killed_goes_on_with_its_picture(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def killed(*args: Any) -> None:
+        """Nothing is written: the process is gone."""
+
+    monkeypatch.setattr(type(rag.asker), "_cancel", killed)
+    await stopped(rag, Slow(), images=[picture("mine")])
+    slow = Slow()
+    slow.go_on.set()
+    rag.wiring.use("answerer", "slow", slow)
+    async with rag.asker._graph("slow", "mine", None, rag.settings.judge) as (graph, _):
+        state = await graph.ainvoke(None, {"configurable": {"thread_id": "talk"}}, durability="sync")
+    assert state["reply"] is not None
+    assert len(state["shown"]) == 1
+    record = await rag.answer_record("talk")
+    assert (record.outcome, record.cost_usd, record.unsettled_usd) == (AnswerOutcome.ANSWERED, 0.45, 0.25)
+
+
+async def test_a_thread_that_there_is_not_has_no_record(rag: ImageRAG) -> None:
+    with pytest.raises(UnknownThreadError, match="no thread 'nowhere'"):
+        await rag.answer_record("nowhere")
