@@ -1,7 +1,6 @@
 """`imagerag ask`."""
 
 import asyncio
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ from imagerag.cli.options import (
     threshold_option,
 )
 from imagerag.cli.output_files import apart, document_of, overwrite_option, sheet_of
-from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting.numbers import dollars
@@ -180,7 +179,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
                 short(one.title or one.id[:12], 28),
                 dim(closeness(one)),
                 dim(short(one.licence, 18)),
-                dim(short(one.supports, max(20, columns() - 68))),
+                dim(clean(one.supports)),
             ]
             for one in record.citations
         ],
@@ -197,5 +196,4 @@ def lines(record: AnswerRecord) -> Iterator[str]:
 
 
 def _wrapped(text: str, style: Any) -> Iterator[str]:
-    for line in textwrap.wrap(clean(text), columns()) or [""]:
-        yield style(line)
+    yield from map(style, wrapped(text, columns()))

@@ -10,7 +10,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table, tick
+from imagerag.cli.terminal import accent, bold, count, dim, say_all, say_json, say_note, short, table, tick
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, percent, seconds
@@ -92,7 +92,9 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield from table(
         [[one.name, short(one.value or "none", 70), dim(one.origin)] for one in found.settings if one.name != "home"]
     )
-    yield from table([["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]])
+    yield from table(
+        [["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]], whole={1}
+    )
     yield accent("keys")
     yield from table([[name, "set" if there else dim("not set")] for name, there in found.keys.items()])
     yield accent("optional parts")
@@ -151,7 +153,7 @@ def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], a
         raise UsageError("the judge is tested on a library of yours: --library NAME")
     judge = rag.wiring.judge(rag.settings.judge)
     asked = count(3 * cases, "question")
-    say(dim(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)"), err=True)
+    say_note(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)", err=True)
 
     async def test() -> "JudgeReport":
         return await judge_test(judge, await rag.open_library(name), cases=cases, mode=mode)
