@@ -22,7 +22,9 @@ from imagerag.cli.options import (
     library_option,
     limit_options,
     pass_globals,
+    preset_option,
     quiet_option,
+    reranker_option,
     threshold_option,
 )
 from imagerag.cli.output_files import apart, document_of, overwrite_option, sheet_of
@@ -48,9 +50,7 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 @click.command("ask")
 @click.argument("question", required=False)
 @library_option
-@click.option(
-    "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
-)
+@preset_option
 @click.option("--judge", metavar="SPEC", help="What answers unless --answerer says otherwise  [env: IMAGERAG_JUDGE]")
 @click.option(
     "--answerer", metavar="SPEC", help="What answers: a model, or metadata (no model)  [env: IMAGERAG_ANSWERER]"
@@ -64,9 +64,7 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 @click.option("-k", type=click.IntRange(1, 100), default=8, metavar="N", help="Pictures taken for their similarity.")
 @threshold_option
 @hybrid_option
-@click.option(
-    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
-)
+@reranker_option
 @filter_options
 @click.option("--thread", metavar="ID", help="Ask on: the thread of an earlier answer, or a name of your own.")
 @click.option("--compare", is_flag=True, help="Beside it, what the same model says without the library.")

@@ -9,7 +9,7 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, library_option, pass_globals
+from imagerag.cli.options import json_option, library_option, pass_globals, preset_option
 from imagerag.cli.terminal import (
     accent,
     bold,
@@ -40,7 +40,7 @@ KINDS: Final = {
 
 
 @click.command("doctor")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
 @library_option

@@ -10,7 +10,7 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, library_option, pass_globals
+from imagerag.cli.options import json_option, library_option, pass_globals, preset_option
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.terminal import say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
@@ -162,7 +162,7 @@ def _row(one: "Preference") -> list[str]:
 @click.command("judge")
 @library_option
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @click.option(
     "--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="How many pictures."
 )
