@@ -142,8 +142,9 @@ def tell_summary(folder: Path, as_json: bool) -> None:
         return
     if legend := explanation(list(summary["metrics"])):
         say_note(legend)
+        say()
     for title, rows in shown_tables(summary):
-        say_all(["", title, *table(rows, right=set(range(1, len(rows[0]))))])
+        say_all([title, *table(rows, right=set(range(1, len(rows[0])))), ""])
 
 
 def _tell_replay(replay: "Replay", as_json: bool) -> int:

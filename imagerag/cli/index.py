@@ -1,6 +1,7 @@
 """`imagerag index`."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -69,12 +70,14 @@ def index_command(
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
+    progress = FileProgress()
 
     def warn(text: str) -> None:
+        progress.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest, "exclude": exclude, "allow_outside": allow_outside}
-    with FileProgress() as progress:
+    with contextlib.closing(progress):
         shown = None if quiet else progress
         report, opened = asyncio.run(_index(rag, name, paths, **given, progress=shown, warn=warn))
     if as_json:

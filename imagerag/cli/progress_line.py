@@ -11,8 +11,6 @@ from imagerag.cli.terminal import columns, count, dim, printable, say, short
 from imagerag.graphs.runs.events import RunEvent
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.progress import Progress
     from rich.status import Status
 
@@ -106,17 +104,17 @@ class FileProgress:
 
         if self._bar is None:
             what = TextColumn("  {task.completed:,} of {task.total:,} files")
-            self._bar = Progress(what, BarColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+            bar = BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan")
+            columns = (what, bar, TimeRemainingColumn(compact=True))
+            self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
             self._bar.start()
             self._bar.add_task("", total=of)
         self._bar.update(self._bar.task_ids[0], completed=done, total=of)
+        if done == of:
+            self.close()
 
-    def __enter__(self) -> "FileProgress":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
-    ) -> None:
-        """Leave the bar as it is, and the cursor where it was."""
+    def close(self) -> None:
+        """Leave the bar as it is, and the cursor as it was, before something else is written."""
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None

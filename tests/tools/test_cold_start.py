@@ -31,6 +31,7 @@ SLOW = (
     "langchain_core",
     "ftfy",
     "wcwidth",
+    "rich.console",
 )
 LOADED = """
 import sys
