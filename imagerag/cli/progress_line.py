@@ -39,7 +39,7 @@ class StatusLine:
 
         line = Text.from_ansi(printable(text, sys.stderr.encoding or "utf-8"))  # brackets in it are no markup
         if self._status is None:
-            self._status = Status(line, console=Console(stderr=True), spinner="line")
+            self._status = Status(line, console=Console(stderr=True), spinner="line", spinner_style="cyan")
             self._status.start()
         else:
             self._status.update(line)
