@@ -1,6 +1,5 @@
 """Tables that are wider than the terminal, folded by rich. It is imported only where one has to be drawn."""
 
-import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -40,14 +39,8 @@ def folded(
         )
     for row in zip(*cells.values(), strict=True):
         drawn.add_row(*map(Text.from_ansi, row))
-    return [" " * indent + line for line in rendered(drawn, room)]
-
-
-def rendered(drawn: Table, room: int) -> list[str]:
-    """The lines of a table, styled as a terminal shows it; whoever prints them takes the styles off for a file."""
-    console = Console(
-        file=io.StringIO(), width=room, force_terminal=True, color_system="standard", legacy_windows=False, _environ={}
-    )
-    console.print(drawn, crop=False)
-    assert isinstance(console.file, io.StringIO), "its own"
-    return [_TRAILING.sub(r"\1", line) for line in console.file.getvalue().splitlines()]
+    # Always with styles: whoever prints the lines takes them off where they are not wanted.
+    console = Console(width=room, force_terminal=True, color_system="standard", legacy_windows=False, _environ={})
+    with console.capture() as captured:
+        console.print(drawn, crop=False)
+    return [" " * indent + _TRAILING.sub(r"\1", line) for line in captured.get().splitlines()]
