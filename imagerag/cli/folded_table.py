@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -25,21 +25,20 @@ def folded(
         right: columns of numbers, of which only a heading is folded.
         whole: columns of which no word is cut.
     """
-    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn, needed = Table.grid(padding=(0, 2, 0, 0)), 2 * (len(cells) - 1)
     for at, column in cells.items():
-        words = max(max(map(width, cell.split()), default=0) for cell in column)
+        widest, words = max(map(width, column)), max(width(word) for cell in column for word in [*cell.split(), ""])
         numbers = max(map(width, column[1:]), default=0) if at in right else 0
-        fixed = words > max(map(width, column)) - 2 or max(map(width, column)) <= (numbers or SHORT)
-        least = max(numbers, min(words, SHORT)) if at not in whole else words
-        drawn.add_column(
-            justify="right" if at in right else "left",
-            no_wrap=fixed and at not in whole,
-            min_width=least,
-            overflow="fold",
-        )
+        fixed = at not in whole and (words > widest - 2 or widest <= (numbers or SHORT))
+        least = widest if fixed else words if at in whole else max(numbers, min(words, SHORT))
+        side: Literal["left", "right"] = "right" if at in right else "left"
+        drawn.add_column(justify=side, no_wrap=fixed, min_width=least, overflow="fold")
+        needed += least
     for row in zip(*cells.values(), strict=True):
         drawn.add_row(*map(Text.from_ansi, row))
     # Always with styles: whoever prints the lines takes them off where they are not wanted.
+    # Where there is no room for all columns rich leaves some out: then lines are wider, and the terminal breaks them.
+    room = max(room, needed)
     console = Console(width=room, force_terminal=True, color_system="standard", legacy_windows=False, _environ={})
     with console.capture() as captured:
         console.print(drawn, crop=False)

@@ -71,8 +71,8 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
 @generator_option
 @judge_option
 @click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Redrawings at most, of each run.")
-@cost_options(", of each run")
-@deadline_option(", of each run")
+@cost_options(", of each run", checked=True)
+@deadline_option(", of each run", checked=True)
 @click.option("--server-max-calls", type=click.IntRange(0), metavar="N", help="Model calls at most, of all runs.")
 @click.option("--server-max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most, of all runs.")
 @click.option(

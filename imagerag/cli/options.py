@@ -127,17 +127,20 @@ filter_options = _together(
 )
 
 
-def cost_options(of: str = "") -> Decorator:
+def cost_options(of: str = "", *, checked: bool = False) -> Decorator:
     """`--max-calls`, `--max-cost-usd` and `--assume-cost-usd-per-call`.
 
     Args:
         of: what they are limits of, for the help; one run where it is not said.
+        checked: refuse what is out of range here, where no run does so at once.
     """
     return _together(
-        click.option("--max-calls", type=click.IntRange(1), metavar="N", help=f"Model calls at most{of}."),
+        click.option(
+            "--max-calls", type=click.IntRange(1) if checked else int, metavar="N", help=f"Model calls at most{of}."
+        ),
         click.option(
             "--max-cost-usd",
-            type=click.FloatRange(0),
+            type=click.FloatRange(0) if checked else float,
             metavar="X",
             help=f"US dollars at most{of}; needs prices that are known.",
         ),
@@ -145,9 +148,9 @@ def cost_options(of: str = "") -> Decorator:
     )
 
 
-def deadline_option(of: str = "") -> Decorator:
-    """`--deadline-s`."""
-    seconds = click.FloatRange(0, min_open=True)
+def deadline_option(of: str = "", *, checked: bool = False) -> Decorator:
+    """`--deadline-s`; see `cost_options`."""
+    seconds = click.FloatRange(0, min_open=True) if checked else float
     return click.option("--deadline-s", type=seconds, metavar="S", help=f"Seconds at most{of}.")
 
 

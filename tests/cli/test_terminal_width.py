@@ -41,6 +41,13 @@ def test_numbers_are_not_folded_and_their_headings_are() -> None:
     assert all(f"0.{n}00 ± 0.01" in lines[-1] for n in range(5))
 
 
+def test_in_a_very_narrow_terminal_no_column_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    row = ["20261129-002718-f8459e", "✗ no usable reference", "67 %", LONG]
+    told = " ".join(table([row], right={2})).split()
+    assert sorted(told) == sorted(" ".join(row).split())
+
+
 def test_a_list_is_cut_to_a_line_a_row() -> None:
     lines = table([["one", accent(LONG + LONG), "CC0"], ["two", "short", "CC0"]], cut=1)
     assert [width(line) for line in lines] == [80, 80]
