@@ -34,7 +34,7 @@ _HOMES = {
     "AnswerOutcome": "imagerag.agent.qa.types",
     "AnswerRecord": "imagerag.agent.qa.qa_record",
     "Attempt": "imagerag.agent.types",
-    "Ceilings": "imagerag.assistants.tool_result",
+    "RunLimits": "imagerag.assistants.tool_result",
     "EmbeddingMismatchError": "imagerag.agent.errors",
     "ImageRAG": "imagerag.client.client",
     "ImageRAGError": "imagerag.agent.errors",

@@ -111,7 +111,7 @@ def _lacking(port: type, part: object) -> Iterator[str]:
             yield from _wrong(name, value.fget, part)
     tariff = _static(part, "tariff")
     if not (tariff is _MISSING or _computed(tariff) or isinstance(tariff, PriceEstimator)):
-        yield f"tariff is a {type(tariff).__name__} and has to be a Tariff (imagerag.agent.ports.FREE, …)"
+        yield f"tariff is a {type(tariff).__name__} and has to be a PriceEstimator (imagerag.agent.ports.FREE, …)"
 
 
 def _static(part: object, name: str) -> Any:

@@ -194,7 +194,7 @@ def takes_mask(generator: object) -> bool:
 class ImageGenerator(Protocol):
     """Draws. What it can tell meanwhile goes to the watcher of `calls/progress.py`.
 
-    Three attributes are optional: `tariff` (see `PriceEstimator`), `takes_mask`, whether the first image may have a mask, and
+    Optional attributes: `tariff` (a `PriceEstimator`), `takes_mask`, whether the first image can be masked, and
     `edits`, whether it changes a picture that it is sent (one that does not say may be asked to).
 
     Attributes:

@@ -109,7 +109,7 @@ class NullRunIndex(RunIndex):
 
 @dataclass(frozen=True)
 class EvalDependencies(Dependencies):
-    """Wiring whose home is the evaluation's own folder; libraries come from the suite, else from the user's home.
+    """Dependencies whose home is the evaluation's own folder; libraries come from the suite, else from the user's home.
 
     Runs need no checkpoints here: a run that is killed is made again, from the journal, without paying.
 

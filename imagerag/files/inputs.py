@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 def make_knobs(**values: Any) -> RunConfig:
-    """Knobs from plain values.
+    """A configuration from plain values.
 
     Raises:
         UsageError: a value out of its range; one line that names it.

@@ -217,13 +217,14 @@ def on_terminal(code: str, argument: Path, environment: dict[str, str], columns:
 SCRIPT = """
 import asyncio, sys
 from imagerag import ImageRAG
-from imagerag.cli.run_follower import Delivery, conduct
-from imagerag.cli.live_view import Live
+from imagerag.cli.run_follower import RunOutputs, follow_run
+from imagerag.cli.live_view import LiveView
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="", home=sys.argv[1])
 rag.wiring.use("generator", "mine", ScriptedGenerator())
 rag.wiring.use("judge", "mine", ScriptedJudge([]))
-sys.exit(conduct(Delivery(rag, live=Live.wanted(rag, "auto")), rag.stream("a heart with a name that is long", seed=1)))
+sys.exit(follow_run(RunOutputs(rag, live=LiveView.wanted(rag, "auto")),
+    rag.stream("a heart with a name that is long", seed=1)))
 """
 
 

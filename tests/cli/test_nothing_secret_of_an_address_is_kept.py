@@ -90,12 +90,12 @@ def test_the_log_of_the_client_itself_holds_none(server: Wire, tmp_path: Path) -
     spec = f"openai:some-vlm@{with_secrets(server, 'both')}"
     code = """
 import asyncio
-from imagerag.agent.types import Variation
-from imagerag.tools.judges.vlm.chat_protocol import Turn
+from imagerag.agent.types import SamplingParams
+from imagerag.tools.judges.vlm.chat_protocol import ChatMessage
 from imagerag.tools.registry import make_judge
 from imagerag.agent.url_redaction import public
 judge = make_judge(public(input()))
-asyncio.run(judge.chat.ask([Turn(role="user", parts=("hello",))], schema=None, variation=Variation()))
+asyncio.run(judge.chat.ask([ChatMessage(role="user", parts=("hello",))], schema=None, variation=SamplingParams()))
 """
     command = [sys.executable, "-c", code]
     env = {**os.environ, "OPENAI_LOG": "debug"}

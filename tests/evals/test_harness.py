@@ -140,11 +140,11 @@ def test_all_arms_of_a_case_start_from_the_same_picture(recorded: Path) -> None:
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from imagerag.evals.harness.evaluation import Options, run_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.harness.plan import Plan
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 folder = Path(sys.argv[1])
-asyncio.run(run_evaluation(folder, Plan.read(folder), Options(users=Home(folder / "users"), concurrency=2)))
+asyncio.run(run_evaluation(folder, Plan.read(folder), EvalOptions(users=DataDir(folder / "users"), concurrency=2)))
 """
 
 

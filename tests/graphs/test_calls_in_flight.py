@@ -20,11 +20,11 @@ KILLED = """
     import asyncio, os, signal, sys
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
-    from imagerag.agent.ports import FREE, Tariff
-    from imagerag.agent.types import Knobs, Setup
+    from imagerag.agent.ports import FREE, PriceEstimator
+    from imagerag.agent.types import RunConfig, RunSpec
 
     stage = make_stage(sys.argv[1])
-    stage.generator.tariff = Tariff(known=True, most=lambda prompt, images, size: 0.10)
+    stage.generator.tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
     stage.judge.tariff = FREE
 
     async def dies(*args, **named):
@@ -36,7 +36,7 @@ KILLED = """
     async def run():
         runner = stage.runner
         limits = {"max_calls": 2} if sys.argv[4] == "calls" else {"max_cost_usd": 0.25}
-        setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**limits))
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**limits))
         try:
             await runner.record("killed")
             events = runner.resume("killed")

@@ -195,7 +195,7 @@ def test_what_a_packages_factory_makes_is_checked(install: Any) -> None:
     with pytest.raises(SpecError, match=r"cannot be loaded .*no module named acme.*reinstall"):
         make_generator("theirs")
     install("imagerag.generators", FREE)
-    with pytest.raises(SpecError, match="names Tariff, which cannot be called"):
+    with pytest.raises(SpecError, match="names PriceEstimator, which cannot be called"):
         make_generator("theirs")
 
 

@@ -153,7 +153,7 @@ KILLED = """
     import asyncio, os, signal, sys
     sys.path.insert(0, sys.argv[3])
     from conftest import make_stage
-    from imagerag.agent.types import Setup
+    from imagerag.agent.types import RunSpec
 
     die_at = int(sys.argv[2])
     stage = make_stage(sys.argv[1])
@@ -162,7 +162,7 @@ KILLED = """
     stage.judge.enqueue(["a heart"], ["a heart"], [])
 
     async def run():
-        setup = Setup(generator="scripted", judge="scripted", library="scripted")
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted")
         async for event in stage.runner.start("a heart", setup, run_id="killed"):
             if event.sequence == die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -194,7 +194,7 @@ TORN = """
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
     from imagerag.agent.nodes import Nodes
-    from imagerag.agent.types import Setup
+    from imagerag.agent.types import RunSpec
 
     drawn = Nodes._draw
 
@@ -205,7 +205,7 @@ TORN = """
     Nodes._draw = dies_with_the_answer_in_hand
 
     async def run():
-        setup = Setup(generator="scripted", judge="scripted", library="scripted")
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted")
         async for event in make_stage(sys.argv[1]).runner.start("a heart", setup, run_id="torn"):
             pass
 

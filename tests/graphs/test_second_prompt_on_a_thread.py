@@ -309,7 +309,7 @@ CONFIG: Any = {"configurable": {"thread_id": "run"}}
 
 
 class PartsLike:
-    """The parts of a graph, as `Wiring.workflow` takes them."""
+    """The parts of a graph, as `Dependencies.workflow` takes them."""
 
     def __init__(self, **parts: Any) -> None:
         self.__dict__.update(parts)

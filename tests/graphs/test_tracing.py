@@ -144,8 +144,9 @@ def test_without_opentelemetry_nodes_are_left_as_they_are():
         "from imagerag.agent import tracing\n"
         "async def node(state, runtime): ...\n"
         "assert not tracing.INSTALLED and tracing.traced(node) is node\n"
-        "from imagerag.agent.types import Setup, Call\n"
-        "tracing.RunSpan('x', Setup(generator='a', judge='b')).end(None)\n"
-        "with tracing.model_call(Call(role='generate', backend='a:b', elapsed_s=0)) as answered: answered(object())\n"
+        "from imagerag.agent.types import RunSpec, ModelCall\n"
+        "tracing.RunSpan('x', RunSpec(generator='a', judge='b')).end(None)\n"
+        "call = ModelCall(role='generate', backend='a:b', elapsed_s=0)\n"
+        "with tracing.model_call(call) as answered: answered(object())\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""

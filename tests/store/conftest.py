@@ -126,9 +126,9 @@ def child(home: DataDir) -> Callable[..., Any]:
         "import asyncio, importlib.util, json, sys; from pathlib import Path;"
         f"spec = importlib.util.spec_from_file_location('conftest', {__file__!r});"
         "conftest = importlib.util.module_from_spec(spec); spec.loader.exec_module(conftest);"
-        "from imagerag.store.data_dir import Home; from imagerag.store.library.library import Library;"
+        "from imagerag.store.data_dir import DataDir; from imagerag.store.library.library import Library;"
         "from imagerag.store.library.ingest import index;"
-        f"home = Home(Path({str(home.root)!r})); given = json.loads(sys.argv[1])\n"
+        f"home = DataDir(Path({str(home.root)!r})); given = json.loads(sys.argv[1])\n"
     )
 
     def start(code: str, **given: object) -> Any:

@@ -91,8 +91,8 @@ def test_an_evaluation_that_was_killed_lets_go_and_is_gone_on_with(tmp_path: Pat
 HOLDING = """
 import sys, time
 from pathlib import Path
-from imagerag.store.output_dir_lock import only_writer
-with only_writer(Path(sys.argv[1])):
+from imagerag.store.output_dir_lock import exclusive_writer
+with exclusive_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -27,7 +27,7 @@ from imagerag.agent.types import RunConfig
 from imagerag.formatting.messages import searched_with
 
 DEPTH: Final = 100
-"""How many of the nearest pictures are known by their similarity; `RunConfig.candidates` of them can be sources for it."""
+"""How many of the nearest pictures are known by their similarity; `RunConfig.candidates` of them can be sources."""
 
 
 @dataclass(frozen=True)

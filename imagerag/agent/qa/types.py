@@ -1,7 +1,7 @@
 """What answering from pictures is made of: sources, answers with citations, and the port that answers.
 
-The values here go through checkpoints and the journal: frozen, and without pixels. `Source` and `AnswerWithCitations` pass between
-a node and an adapter; only `Source` holds bytes.
+The values here go through checkpoints and the journal: frozen, and without pixels. `Source` and
+`AnswerWithCitations` pass between a node and an adapter; only `Source` holds bytes.
 """
 
 from collections.abc import Mapping, Sequence

@@ -40,7 +40,7 @@ PROCEDURES: Final = frozenset({"keep", "rephrase", "graph", "paper"})
 
 SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
 RESERVED: Final = ("journal", "select", "deadline_at", "seed")
-"""Knobs that are the evaluation's own affair."""
+"""Configuration that are the evaluation's own affair."""
 
 
 class Arm(Plain):

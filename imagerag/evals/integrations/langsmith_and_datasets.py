@@ -68,7 +68,7 @@ async def run_case(
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
         seed: another seed gives another picture; by default the case's first.
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
-        knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `imagerag.agent.types.RunConfig`);
+        knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `RunConfig`);
             what the arm sets stands above it.
 
     Raises:

@@ -216,7 +216,11 @@ def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
 
 
 def _by_score(
-    number: int, title: str, sets: Sequence[MethodScores], columns: Sequence[MetricColumn], rows: Sequence[tuple[str, str, Method]],
+    number: int,
+    title: str,
+    sets: Sequence[MethodScores],
+    columns: Sequence[MetricColumn],
+    rows: Sequence[tuple[str, str, Method]],
     *, digits: int = 3, spread: bool = True,
 ) -> Iterator[PaperTable]:  # fmt: skip
     """A table with (label, part, way) as rows, and every data set's scores as columns, if there is any."""

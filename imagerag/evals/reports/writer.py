@@ -71,7 +71,9 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     read = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
     names = Counter(plan.suite.name for _, plan, _ in read)
     made = paper_tables([
-        MethodScores(f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary)
+        MethodScores(
+            f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary
+        )
         for folder, plan, summary in read
     ])  # fmt: skip
     if not made:

@@ -1,7 +1,8 @@
 """A judge that is a vision-language model: fused (one structured question) or stepwise (the paper's three).
 
 Sources: ImageRAG, section 3.2 and appendix C (the three questions, asked in one conversation); the fused checklist is
-ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm_fused.py`, the model behind `ChatModel`.
+ours. Prompts are in `prompts.py`, how responses are parsed in `response_parsing.py` and
+`structured_verdict.py`, the model behind `ChatModel`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
