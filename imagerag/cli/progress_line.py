@@ -52,7 +52,7 @@ class StatusLine:
 
 
 @dataclass
-class Ticker:
+class ProgressLine:
     """Shows progress events on stderr. Where that is no terminal, only unfinished pictures are told, a line each.
 
     Attributes:
