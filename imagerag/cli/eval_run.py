@@ -132,7 +132,8 @@ def tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
 
 def tell_summary(folder: Path, as_json: bool) -> None:
     """Write the reports of a finished evaluation, and show what it came to."""
-    from imagerag.evals.reports.tables import explanation, shown_tables
+    from imagerag.evals.metrics.encoder_independence import explanation
+    from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
 
     write_reports(folder)
