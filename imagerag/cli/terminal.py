@@ -172,7 +172,7 @@ def table(
         left = max(16, room - sum(widest.values()) + widest[cut])
         cells[cut], widest[cut] = [_cut(cell, left) for cell in cells[cut]], min(left, widest[cut])
     if sum(widest.values()) > room:
-        from imagerag.cli.folded_table import folded  # not above: rich takes 45 ms, for which a search would wait
+        from imagerag.cli.folded_table import folded  # not above: rich takes 45 ms, and a search draws no such table
 
         return folded(cells, columns() - indent, right=right, whole=whole, indent=indent)
     aligned = [_aligned(cells[i], widest[i], right=i in right) for i in used]
