@@ -34,7 +34,7 @@ IMAGERAG = ("-m", "imagerag")
 SLOW = ("torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace")
 """What takes long to import; of lancedb, whose threads do not survive a fork, what it imports."""
 
-OURS = ("agent", "cli", "graphs", "store", "tools")
+OURS = ("agent", "cli", "client", "graphs", "store")
 """Packages of the program that most processes need all of, and that load nothing slow but the above."""
 
 
@@ -180,11 +180,12 @@ def server() -> socket.socket:
 
 def warm() -> None:
     """Import what the processes will need: packages, the program, and open_clip as the program has it."""
-    for name in (*SLOW, "imagerag.api"):
+    for name in SLOW:
         importlib.import_module(name)
     for package in OURS:
-        for module in pkgutil.iter_modules(importlib.import_module(f"imagerag.{package}").__path__):
-            importlib.import_module(f"imagerag.{package}.{module.name}")
+        whole = importlib.import_module(f"imagerag.{package}")
+        for module in pkgutil.walk_packages(whole.__path__, f"{whole.__name__}."):
+            importlib.import_module(module.name)
     importlib.import_module("imagerag.tools.embedders.openclip_import").open_clip_for()
 
 

@@ -29,7 +29,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 IMPATIENT = """
 import sys
-from imagerag.agent import decoding_pool
+from imagerag.agent.images import decoding_pool
 from imagerag.cli import main
 decoding_pool._PROGRAM = decoding_pool._PROGRAM.replace(
     "import main; main()", "import main; main.__globals__['processor_seconds'] = lambda pixels: 1; main()"
