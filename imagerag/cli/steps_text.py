@@ -28,14 +28,14 @@ ENOUGH: Final = 28
 def step_lines(steps: "Sequence[Step]") -> list[str]:
     """The steps under one another: what each did, its try and what was turned for it, score, time and cost.
 
-    Each is one line. Where little room is left for what a step did, costs that are all 0 and then the column "found"
-    are left out: the first is in the summary, the second in the words.
+    Each is one line. Where little room is left for what a step did, costs that are all 0 and then the times are left
+    out: the summary has the sum of both.
     """
     rows = [[*LABELS], *(_row(step) for step in steps)]
     free = all(step.cost_usd == 0 for step in steps if step.calls)
-    for name in ("cost", "found"):
+    for name in ("cost", "time"):
         taken = sum(max(width(row[at]) for row in rows) for at in range(len(LABELS) - 1))
-        if columns() - taken - 2 * len(LABELS) < ENOUGH and (free or name == "found"):
+        if columns() - taken - 2 * len(LABELS) < ENOUGH and (free or name == "time"):
             at = LABELS.index(name)
             rows = [[*row[:at], "", *row[at + 1 :]] for row in rows]
     head, *lines = table(rows, right={0, 2, 6, 7}, cut=len(LABELS) - 1)
