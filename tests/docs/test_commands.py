@@ -17,7 +17,7 @@ CONFIGURATION = ROOT / "docs" / "reference" / "configuration.md"
 HEAD = """# Commands
 
 Every command with its options, as `imagerag COMMAND --help` tells them. What can also be set in a file or a variable
-is in [configuration](configuration.md); what is printed with `--json` is in [formats](formats.md).
+is in [configuration](configuration.md); what is printed with `--json` is in [JSON documents](json-documents.md).
 
 """
 

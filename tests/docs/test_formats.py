@@ -51,7 +51,7 @@ def told(name: str) -> str:
 
 
 def test_generated_table_of_documents_is_what_the_code_says() -> None:
-    page = ROOT / "docs" / "reference" / "formats.md"
+    page = ROOT / "docs" / "reference" / "json-documents.md"
     now = page.read_text("utf-8")
     new = re.sub(
         r"(<!-- formats:begin -->\n).*?(<!-- formats:end -->)", lambda at: at[1] + table() + at[2], now, flags=re.S
