@@ -4,9 +4,10 @@ A test named `test_generated_…` calls `check`. `make docs` runs these tests wi
 the parts instead of comparing them.
 """
 
+import inspect
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,3 +55,11 @@ def code(values: Iterable[object]) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def arguments_of(function: Callable[..., object]) -> dict[str, str]:
+    """What a Google docstring says of each argument, in one line."""
+    _, _, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
+    part = re.split(r"\n(?=\S)", rest, maxsplit=1)[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", part, re.M)
+    return {name: " ".join(text.split()) for name, text in found}
