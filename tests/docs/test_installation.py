@@ -7,7 +7,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-from imagerag.store.home import Home
+from imagerag.store.data_dir import Home
 from tests.docs.generated import DOCS, ROOT, check, code, table
 
 PAGE: Final = "installation.md"

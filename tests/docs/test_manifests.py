@@ -3,10 +3,10 @@
 import csv
 import io
 
-from imagerag.agent.images import MAX_BYTES, MAX_PIXELS, READ
-from imagerag.store import manifest
-from imagerag.store.choosing import LEFT_OUT
-from imagerag.store.describing import (
+from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, READ
+from imagerag.store.library import manifest
+from imagerag.store.library.file_selection import LEFT_OUT
+from imagerag.store.library.image_metadata import (
     ALIASES,
     MAX_CAPTION,
     MAX_KEYS,
@@ -17,9 +17,9 @@ from imagerag.store.describing import (
     describe,
     fields_of,
 )
-from imagerag.store.ingest import IMAGE_SUFFIXES
-from imagerag.store.plain_text import LONGEST, SEPARATORS
-from imagerag.store.sidecars import names_of
+from imagerag.store.library.ingest import IMAGE_SUFFIXES
+from imagerag.store.library.sidecars import names_of
+from imagerag.store.text_files import LONGEST, SEPARATORS
 from tests.docs.generated import DOCS, check, code, table
 
 PAGE = "reference/manifests.md"

@@ -9,12 +9,12 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from imagerag.chat.reports import ANSWER, MOST
-from imagerag.chat.requests import DESCRIPTIONS, MAX_HITS, MAX_SIDE
-from imagerag.chat.thumbnails import MAX_ENCODED
+from imagerag.assistants.image_blocks import MAX_ENCODED
+from imagerag.assistants.tool_inputs import DESCRIPTIONS, MAX_HITS, MAX_SIDE
+from imagerag.assistants.tool_outputs import ANSWER, MOST
 from imagerag.cli import main
 from imagerag.cli.mcp import mcp_command
-from imagerag.mcp.reports import ADDED, LONGEST_WAIT_S
+from imagerag.mcp.job_schemas import ADDED, LONGEST_WAIT_S
 from imagerag.mcp.server import TOOLS
 from tests.docs.generated import DOCS, check, code, table
 

@@ -3,9 +3,9 @@
 import re
 
 from imagerag import ImageRAG
-from imagerag.batch.lines import OPTIONS
-from imagerag.evals.suites.columns import ALIASES, FILTERS, LABELS, SUFFIXES
-from imagerag.evals.suites.prompts import KNOWN
+from imagerag.batch.input_rows import OPTIONS
+from imagerag.evals.suites.prompt_columns import ALIASES, FILTERS, LABELS, SUFFIXES
+from imagerag.evals.suites.prompt_files import KNOWN
 from tests.docs.generated import DOCS, arguments_of, check, table
 
 PAGE = "reference/prompt-files.md"
