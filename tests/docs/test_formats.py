@@ -3,11 +3,15 @@
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Outcome
+from imagerag.cli.exit_codes import EXIT_CODES
+from imagerag.formatting import labels
 from imagerag.schemas import MODELS, schema
 from tests.docs.generated import DOCS, ROOT, check, table
 
@@ -50,7 +54,23 @@ def described(name: str) -> str:
 
 
 def test_generated_table_of_documents_is_what_the_code_says() -> None:
-    check("reference/json-documents.md", documents=documents())
+    check(
+        "reference/json-documents.md",
+        documents=documents(),
+        outcomes=table(("outcome", "exit code", "meaning"), outcomes()),
+        answers=table(("outcome", "meaning"), labelled(labels.ANSWERS)),
+        decisions=table(("decision", "meaning"), labelled(labels.DECISIONS)),
+    )
+
+
+def outcomes() -> Iterator[tuple[str, str, str]]:
+    for value, meaning in labelled(labels.OUTCOMES):
+        yield value, str(EXIT_CODES[Outcome(value.strip("`"))]), meaning
+
+
+def labelled(values: Mapping[str, labels.Label]) -> Iterator[tuple[str, str]]:
+    """Each value of an enum with what the program calls it."""
+    return ((f"`{value}`", label.meaning or label.name) for value, label in values.items())
 
 
 def test_there_is_no_schema_too_many() -> None:
