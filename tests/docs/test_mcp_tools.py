@@ -120,7 +120,11 @@ def bounds() -> str:
         ("wait of `run_result`", f"{LONGEST_WAIT_S:g} s"),
     ]
     options = [
-        (f"`{max(option.opts, key=len)}`", option.help or "", f"`{option.default}`" if option.show_default else "")
+        (
+            f"`{max(option.opts, key=len)}`",
+            (option.help or "").replace("[", "\\["),
+            f"`{option.default}`" if option.show_default else "",
+        )
         for option in mcp_command.params
         if isinstance(option, click.Option) and not option.hidden
     ]
