@@ -1,4 +1,4 @@
-"""`langgraph dev`, as `langgraph.json` sets it up, in a process of its own; what `docs/how-to/http-server.md` types at it."""
+"""`langgraph dev`, as `langgraph.json` sets it up, in a process of its own, and the commands of `docs/how-to/http-server.md`."""
 
 import asyncio
 import base64
