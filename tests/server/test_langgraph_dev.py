@@ -1,4 +1,4 @@
-"""`langgraph dev`, as `langgraph.json` sets it up, in a process of its own, and the commands of `docs/how-to/http-server.md`."""
+"""`langgraph dev` with `langgraph.json`, in a process of its own, and the commands of `docs/how-to/http-server.md`."""
 
 import asyncio
 import base64
