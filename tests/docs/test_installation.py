@@ -7,7 +7,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from tests.docs.generated import DOCS, ROOT, check, code, table
 
 PAGE: Final = "installation.md"
@@ -49,7 +49,7 @@ def test_the_python_version_is_the_projects() -> None:
 def test_every_file_of_the_home_is_listed(tmp_path: Path) -> None:
     text = (DOCS / PAGE).read_text("utf-8")
     listed = set(re.findall(r"`([\w.-]+)/?`", text))
-    home = Home(tmp_path)
-    paths = [value.fget(home) for value in vars(Home).values() if isinstance(value, property) and value.fget]
+    home = DataDir(tmp_path)
+    paths = [value.fget(home) for value in vars(DataDir).values() if isinstance(value, property) and value.fget]
     assert {path.name for path in paths} - listed == set()
     assert len(paths) >= 8

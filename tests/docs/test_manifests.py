@@ -13,9 +13,9 @@ from imagerag.store.library.image_metadata import (
     MAX_VALUE,
     PATH,
     TEXTS,
-    Description,
-    describe,
+    ImageMetadata,
     fields_of,
+    read_metadata,
 )
 from imagerag.store.library.ingest import IMAGE_SUFFIXES
 from imagerag.store.library.sidecars import names_of
@@ -91,7 +91,7 @@ def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
 
 
 def test_every_field_has_a_meaning() -> None:
-    assert {PATH, *vars(Description())} == set(MEANINGS)
+    assert {PATH, *vars(ImageMetadata())} == set(MEANINGS)
 
 
 def test_the_first_example_has_every_field_of_a_table() -> None:
@@ -99,4 +99,4 @@ def test_the_first_example_has_every_field_of_a_table() -> None:
     assert f"{','.join(names)},price" in (DOCS / PAGE).read_text("utf-8")
     assert set(fields_of([*names, "price"]).values()) == {*MEANINGS} - {"metadata"}
     (row,) = csv.DictReader(io.StringIO("path,caption,tags,price\na.png,a lamp,lamp;teal,12.50\n"))
-    assert describe(row) == Description(caption="a lamp", tags=("lamp", "teal"), metadata={"price": "12.50"})
+    assert read_metadata(row) == ImageMetadata(caption="a lamp", tags=("lamp", "teal"), metadata={"price": "12.50"})
