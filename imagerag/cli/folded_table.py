@@ -16,7 +16,13 @@ _TRAILING: Final = re.compile(r" +((?:\x1b\[\d*m)*)$")
 
 
 def folded(
-    cells: Mapping[int, Sequence[str]], room: int, *, right: Collection[int], whole: Collection[int], indent: int
+    cells: Mapping[int, Sequence[str]],
+    room: int,
+    *,
+    right: Collection[int],
+    whole: Collection[int],
+    fold: int | None,
+    indent: int,
 ) -> list[str]:
     """Columns beside each other, the widest of them folded between words so that the lines fit `room` columns.
 
@@ -24,12 +30,13 @@ def folded(
         cells: the cells of each column, styled or not. They are no markup: what stands in brackets stays as it is.
         right: columns of numbers, of which only a heading is folded.
         whole: columns of which no word is cut.
+        fold: the only column that is folded.
     """
     drawn, needed = Table.grid(padding=(0, 2, 0, 0)), 2 * (len(cells) - 1)
     for at, column in cells.items():
         widest, words = max(map(width, column)), max(width(word) for cell in column for word in [*cell.split(), ""])
         numbers = max(map(width, column[1:]), default=0) if at in right else 0
-        fixed = at not in whole and (words > widest - 2 or widest <= (numbers or SHORT))
+        fixed = at not in whole and (words > widest - 2 or widest <= (numbers or SHORT) or fold not in (None, at))
         least = widest if fixed else words if at in whole else max(numbers, min(words, SHORT))
         side: Literal["left", "right"] = "right" if at in right else "left"
         drawn.add_column(justify=side, no_wrap=fixed, min_width=least, overflow="fold")

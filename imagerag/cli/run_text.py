@@ -32,7 +32,8 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
                 dim(clean(check.evidence)) if check.evidence else "",
             ]
             for check in verdict.checks
-        ]
+        ],
+        fold=1,
     )
 
 

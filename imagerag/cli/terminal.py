@@ -154,6 +154,7 @@ def table(
     indent: int = 2,
     cut: int | None = None,
     whole: Collection[int] = (),
+    fold: int | None = None,
 ) -> list[str]:
     """Rows as aligned lines, no wider than the terminal; columns without any text are left out.
 
@@ -161,6 +162,7 @@ def table(
         right: columns that are aligned to the right.
         cut: the column of which each cell is cut to what the others leave, so that a row stays a line.
         whole: columns of which no word is cut, as of paths and commands; other cells are folded where they must be.
+        fold: the only column that is folded.
     """
     used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
     if not used:
@@ -174,7 +176,7 @@ def table(
     if sum(widest.values()) > room:
         from imagerag.cli.folded_table import folded  # not above: rich takes 45 ms, and a search draws no such table
 
-        return folded(cells, columns() - indent, right=right, whole=whole, indent=indent)
+        return folded(cells, columns() - indent, right=right, whole=whole, fold=fold, indent=indent)
     aligned = [_aligned(cells[i], widest[i], right=i in right) for i in used]
     return [(" " * indent + "  ".join(line)).rstrip() for line in zip(*aligned, strict=True)]
 
