@@ -8,11 +8,25 @@ import pytest
 
 from imagerag.agent.next_steps import _WAYS
 from imagerag.agent.no_reference_reason import FURTHEST
-from imagerag.agent.qa.types import AnswerOutcome, By
-from imagerag.agent.types import Attempt, Cause, Decision, Outcome, Query, UsedReference, Variation
-from imagerag.assistants.run_text import NEXT, WAYS
+from imagerag.agent.qa.types import AnswerOutcome, By, SearchBy
+from imagerag.agent.run_record import Status as RunStatus
+from imagerag.agent.types import (
+    Attempt,
+    Cause,
+    Decision,
+    LeftOut,
+    Outcome,
+    Query,
+    Requirement,
+    UsedReference,
+    Variation,
+)
+from imagerag.batch.results import Status as LineStatus
+from imagerag.diagnostics.doctor import BackendState
 from imagerag.evals.result_record import STATUSES as CASE_STATUSES
 from imagerag.formatting import labels
+from imagerag.graphs.runs.history import StepStatus
+from imagerag.mcp.job_schemas import JobReport
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,16 +41,22 @@ def field(model: type, name: str) -> set[str]:
         (labels.OUTCOMES, set(Outcome)),
         (labels.ANSWERS, set(AnswerOutcome)),
         (labels.DECISIONS, {*get_args(Decision), ""}),
-        (labels.STATUSES, {"running", "interrupted", "ended"}),
+        (labels.STATUSES, set(get_args(RunStatus))),
         (labels.SEARCHES, field(Query, "by")),
         (labels.CHOICES, field(UsedReference, "choice")),
         (labels.LEVERS, field(Variation, "lever")),
         (labels.ORIGINS, field(Attempt, "origin")),
         (labels.FOUND_BY, set(get_args(By))),
         (labels.CASES, set(CASE_STATUSES)),
-        (labels.PRICES, {"free", "known", "unknown"}),
-        (NEXT, set(Outcome)),
-        (WAYS, set(get_args(Cause))),
+        (labels.PRICES, field(BackendState, "price")),
+        (labels.JOBS, field(JobReport, "status")),
+        (labels.STEP_STATUSES, set(get_args(StepStatus))),
+        (labels.BATCH_LINES, set(get_args(LineStatus))),
+        (labels.SEARCHED_BY, set(get_args(SearchBy))),
+        (labels.FILTERS, field(LeftOut, "by")),
+        (labels.INTENTS, field(UsedReference, "role")),
+        (labels.KINDS, field(Requirement, "kind")),
+        (labels.CAUSES, set(get_args(Cause))),
         (_WAYS, set(get_args(Cause))),
     ],
 )

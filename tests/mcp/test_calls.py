@@ -117,7 +117,7 @@ async def test_a_human_chooses_in_a_form(place: Any, connect: Any, kit: Any) -> 
 async def test_who_declines_to_choose_can_choose_later(place: Any, connect: Any, kit: Any) -> None:
     async with place.listening() as url, connect(url, kit.human([None])) as client:
         result = await client.call_tool("generate_image", {"prompt": PROMPT, "select": True})
-        assert said(result).startswith("interrupted: 2 references passed")
+        assert said(result).startswith("waits for a choice: 2 references passed")
         run_id = result.structured_content["run_id"]
         assert [each["number"] for each in result.structured_content["offered"]] == [1, 2]
         done = await client.call_tool("continue_run", {"run_id": run_id, "choose": [1]})
