@@ -16,7 +16,7 @@ from imagerag.assistants.run_text import tell_run
 from imagerag.assistants.search_text import tell_answer, tell_search
 from imagerag.assistants.tool_inputs import MAX_HITS
 from imagerag.assistants.tool_outputs import answer_report, run_report, search_report
-from imagerag.formatting.labels import OUTCOMES
+from imagerag.formatting.labels import ANSWERS, OUTCOMES, standing
 from imagerag.formatting.markdown import MAX_TEXT
 from imagerag.formatting.text import clean
 from imagerag.tools.testing.fakes import ScriptedLibrary
@@ -111,7 +111,7 @@ def test_any_run_is_told_within_the_ceiling(record: RunRecord) -> None:
     text = tell_run(record)
     assert is_plain(text)
     text.encode()  # no half characters are left
-    assert text.startswith(record.outcome or record.status)
+    assert text.startswith(f"{standing(record.status, record.outcome).name}: ")
     assert "\nNext: " in text
     assert "\nCost: " in text
     data = run_report(record).model_dump_json()
@@ -172,7 +172,7 @@ def test_any_answer_is_told_within_the_ceiling(
     )
     report = answer_report(record)
     assert is_plain(tell_answer(report))
-    assert tell_answer(report).startswith(outcome)
+    assert tell_answer(report).startswith(f"{ANSWERS[outcome].name}: ")
     assert len(report.model_dump_json()) < 40_000
 
 
