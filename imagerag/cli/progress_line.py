@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from imagerag.cli.terminal import columns, dim, say, short
-from imagerag.formatting.labels import node
 from imagerag.graphs.runs.events import RunEvent
 
 _CLEAR = "\r\x1b[K"
@@ -32,7 +31,7 @@ class Ticker:
             return
         count = f"{progress.step} of {progress.of}" if progress.of else str(progress.step)
         what = f"unfinished picture {count}" if progress.image else f"step {count}"
-        label = dim(f"{node(event.node):8}")
+        label = dim(f"{_LABELS.get(event.node, event.node):8}")
         if progress.image:
             self.clear()
             say(f"  {label}  {what}: {self.path(progress.image.sha256)}", err=True)
@@ -45,3 +44,6 @@ class Ticker:
         if self._shown:
             click.echo(_CLEAR, err=True, nl=False)
             self._shown = False
+
+
+_LABELS = {"generate": "draw", "regenerate": "redraw"}

@@ -322,7 +322,7 @@ def standing(status: str | None, outcome: str | None) -> Label:
 
 def sought(by: str, concept: str) -> str:
     """What a search was for."""
-    return "the whole prompt" if by == "prompt" else concept
+    return "the prompt as a whole" if by == "prompt" else concept
 
 
 def drawn(origin: str, round: int) -> str:

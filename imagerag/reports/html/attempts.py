@@ -6,7 +6,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, counted, threshold_words
+from imagerag.formatting.numbers import cosine, counted, drawing, threshold_words
 from imagerag.reports.html.image_gallery import Gallery
 from imagerag.reports.html.markup import Html, join, tag
 from imagerag.reports.mask_text import mask_words
@@ -27,7 +27,8 @@ def attempts(record: RunRecord, gallery: Gallery) -> Html:
 def attempt(record: RunRecord, made: Attempt, gallery: Gallery) -> Html:
     """One picture of a run: its checklist, what it was drawn with, the prompt that was sent."""
     best = made.index == record.best_attempt
-    name = f"{attempt_name(made.index)}, {labels.drawn(made.origin, made.round)}".capitalize()
+    drawn = "handed in" if made.origin == "handed_in" else drawing(made.round)
+    name = f"{attempt_name(made.index)}, {drawn}".capitalize()
     return tag(
         "article",
         tag(
@@ -159,7 +160,7 @@ def span(found: Sequence[Search]) -> float:
 
 def _search(search: Search, gallery: Gallery, top: float) -> Html:
     query = search.query
-    title = labels.sought(query.by, query.concept.text)
+    title = "The prompt as a whole" if query.by == "prompt" else query.concept.text
     limit = threshold_words(search.thresholds, off="threshold off: anything passes")
     through = sum(map(passed, search.candidates))
     found = counted(len(search.candidates), "candidate")

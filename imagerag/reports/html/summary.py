@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Candidate, Outcome, Search
-from imagerag.formatting import labels
 from imagerag.formatting.labels import DECISIONS
 from imagerag.formatting.numbers import attempt, cosine, counted, dollars, model_calls, seconds
 from imagerag.reports.html.markup import Child, Html, join, tag
@@ -62,7 +61,7 @@ def _sought(record: RunRecord) -> Child:
 
 
 def _sought_text(search: Search) -> str:
-    return labels.sought(search.query.by, search.query.concept.text)
+    return "the prompt as a whole" if search.query.by == "prompt" else search.query.concept.text
 
 
 def _used(record: RunRecord) -> Child:
