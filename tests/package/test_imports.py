@@ -1,4 +1,4 @@
-"""Which way imports point, and what importing the front door costs."""
+"""Which way imports point, and what importing the package costs."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package import rooms
+from tests.package import layers
 
 LINKS = frozenset({"agent", "evals", "graphs", "store", "tools"})
 """The top-level names, which are links to packages of `imagerag`."""
@@ -15,27 +15,27 @@ LINKS = frozenset({"agent", "evals", "graphs", "store", "tools"})
 HEAVY = ("torch", "open_clip", "langgraph", "langchain_core", "langchain_openai", "lancedb", "pyarrow", "PIL", "numpy")
 
 
-def test_every_room_has_a_floor() -> None:
-    assert rooms.rooms() == set(rooms.FLOOR_OF)
+def test_every_package_has_a_layer() -> None:
+    assert layers.packages() == set(layers.LAYER_OF)
 
 
-@pytest.mark.parametrize("room", sorted(rooms.FLOOR_OF))
-def test_imports_point_one_way(room: str) -> None:
-    """Down, floor by floor: so no door imports a neighbour, and presentation is below every door."""
-    assert [line for path in rooms.modules(room) for line in rooms.wrong_way(room, path)] == []
+@pytest.mark.parametrize("package", sorted(layers.LAYER_OF))
+def test_imports_point_one_way(package: str) -> None:
+    """Down, layer by layer: so no front end imports its neighbour, and presentation is below all of them."""
+    assert [line for path in layers.modules(package) for line in layers.wrong_way(package, path)] == []
 
 
-def test_doors_stand_above_presentation_and_logic() -> None:
-    lowest = min(rooms.FLOOR_OF[door] for door in rooms.DOORS)
-    assert max(rooms.FLOOR_OF[room] for room in ("formatting", "reports", "agent", "graphs")) < lowest
-    assert rooms.FLOOR_OF["cli"] == rooms.FLOOR_OF["mcp"] == len(rooms.FLOORS) - 1
+def test_front_ends_stand_above_presentation_and_logic() -> None:
+    lowest = min(layers.LAYER_OF[front_end] for front_end in layers.FRONT_ENDS)
+    assert max(layers.LAYER_OF[package] for package in ("formatting", "reports", "agent", "graphs")) < lowest
+    assert layers.LAYER_OF["cli"] == layers.LAYER_OF["mcp"] == len(layers.LAYERS) - 1
 
 
 def test_the_only_way_between_neighbours_is_taken() -> None:
     """An exception that nobody needs any more goes."""
-    taken = {(str(path.relative_to(rooms.ROOT)), module) for path in rooms.modules("cli")
-             for _, module in rooms.imports(path)}  # fmt: skip
-    assert taken >= rooms.STARTS
+    taken = {(str(path.relative_to(layers.ROOT)), module) for path in layers.modules("cli")
+             for _, module in layers.imports(path)}  # fmt: skip
+    assert taken >= layers.STARTS
 
 
 def test_no_adapter_knows_the_sketch_world() -> None:
@@ -45,29 +45,29 @@ def test_no_adapter_knows_the_sketch_world() -> None:
     own = {"imagerag/graphs/mismatch_warnings.py"}
     found = [
         f"{name}:{line} imports {module}"
-        for room in ("formatting", "agent", "store", "tools", "graphs")
-        for path in rooms.modules(room)
-        if (name := str(path.relative_to(rooms.ROOT))) not in own and not any(map(name.startswith, apart))
-        for line, module in rooms.imports(path)
+        for package in ("formatting", "agent", "store", "tools", "graphs")
+        for path in layers.modules(package)
+        if (name := str(path.relative_to(layers.ROOT))) not in own and not any(map(name.startswith, apart))
+        for line, module in layers.imports(path)
         if module.startswith(sketch)
     ]
     assert found == []
 
 
-@pytest.mark.parametrize("room", [*sorted(rooms.FLOOR_OF), "tests"])
-def test_rooms_are_imported_as_part_of_the_package(room: str) -> None:
+@pytest.mark.parametrize("package", [*sorted(layers.LAYER_OF), "tests"])
+def test_packages_are_imported_as_part_of_the_package(package: str) -> None:
     """`import agent` works from the repository's root, gives every class a second self, and fails once installed."""
     bare = [
-        f"{path.relative_to(rooms.ROOT)}:{line} imports {module}"
-        for path in rooms.modules(room)
-        for line, module in rooms.imports(path)
+        f"{path.relative_to(layers.ROOT)}:{line} imports {module}"
+        for path in layers.modules(package)
+        for line, module in layers.imports(path)
         if module.startswith(".") or module.split(".")[0] in LINKS
     ]
     assert bare == []
 
 
 @pytest.mark.parametrize(
-    ("room", "line", "wrong"),
+    ("package", "line", "wrong"),
     [
         ("agent", "from imagerag.store import blobs", True),
         ("agent", "from imagerag import store", True),
@@ -90,12 +90,12 @@ def test_rooms_are_imported_as_part_of_the_package(room: str) -> None:
     ],
 )
 def test_the_check_sees_a_wrong_import(
-    room: str, line: str, wrong: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, line: str, wrong: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "ROOT", tmp_path)
+    monkeypatch.setattr(layers, "ROOT", tmp_path)
     path = tmp_path / "module.py"
     path.write_text(line)
-    assert bool(rooms.wrong_way(room, path)) is wrong
+    assert bool(layers.wrong_way(package, path)) is wrong
 
 
 def loaded_by(code: str, home: Path) -> set[str]:
