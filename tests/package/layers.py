@@ -49,7 +49,7 @@ def modules(package: str) -> list[Path]:
 
 
 def packages() -> set[str]:
-    """The packages that there are."""
+    """Their names."""
     found = (ROOT / PACKAGE).iterdir()
     names = {path.stem for path in found if path.suffix == ".py" or (path / "__init__.py").exists()}
     return names - FACE
