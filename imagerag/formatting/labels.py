@@ -217,20 +217,6 @@ NODES: Final[Mapping[str, str]] = {
 }
 """The workflow's nodes, and what a history holds beside them."""
 
-DONE: Final[Mapping[str, str]] = {
-    "generate": "drew a picture",
-    "critique": "judged the picture",
-    "extract_concepts": "listed what is missing",
-    "write_captions": "wrote captions",
-    "retrieve": "searched the library",
-    "shortlist": "decided on references",
-    "select": "took what was chosen",
-    "regenerate": "drew it again with references",
-    "give_up": "gave up on a step",
-    "finish": "chose the best picture",
-}
-"""What a run did last, for whoever waits for it: the same words as `NODES`, in the past."""
-
 SEARCHES: Final[Mapping[str, str]] = {
     "caption": "with a caption",
     "concept": "with the concept's own words",
@@ -338,6 +324,11 @@ def cited(accepted: bool, by: str) -> str:
 def node(name: str) -> str:
     """What a node is called; one of somebody's own by its own name."""
     return NODES.get(name, name)
+
+
+def done(name: str) -> str:
+    """That a node is done, for whoever waits for a run: its name and none of the foreign words that it dealt with."""
+    return f"{node(name)}: done"
 
 
 def verdict(*, judged: bool, aligned: bool | None) -> str:
