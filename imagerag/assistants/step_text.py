@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
 
 
-def tell_step(event: "RunEvent") -> str:
+def format_step(event: "RunEvent") -> str:
     """One line of at most 200 characters; empty where there is nothing to tell."""
     if event.kind == "started":
         return line(f"run {event.run_id}", 200)

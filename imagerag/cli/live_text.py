@@ -15,7 +15,7 @@ from imagerag.reports.event_text import concept_words, ending_words, search_resu
 from imagerag.reports.step_text import attempt_title, score_words
 
 
-def opening(settings: Settings, source: str | None = None) -> str:
+def run_header(settings: Settings, source: str | None = None) -> str:
     """Which preset is in use and where that was said, and what it stands for."""
     parts = f"generator {settings.generator} · judge {settings.judge} · library {settings.library or 'none'}"
     return f"preset {bold(settings.preset)} ({source or settings.source}): {short(parts, 200)}"
@@ -28,7 +28,7 @@ def first_time(rag: ImageRAG) -> list[str]:
     return [dim("making the built-in library first (this once; it takes some seconds) …")]
 
 
-def briefly(event: RunEvent) -> Iterator[str]:
+def step_line(event: RunEvent) -> Iterator[str]:
     """One line for each step that did something."""
     if event.kind == "started":
         yield f"run {event.run_id}"
@@ -36,7 +36,7 @@ def briefly(event: RunEvent) -> Iterator[str]:
         yield f"  {dim(f'{labels.node(event.node):14}')}  {short(words, max(40, columns() - 18))}"
 
 
-class Fully:
+class VerboseRenderer:
     """Tells every step with everything in it; searches that were told already are not told again."""
 
     def __init__(self) -> None:

@@ -18,16 +18,16 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
         UsageError: a folder or a limit that cannot be, or an address that cannot be bound.
     """
     from imagerag.assistants.service import ChatService
-    from imagerag.assistants.tool_result import Ceilings
-    from imagerag.assistants.usage_limits import Allowance, UsageLimits
+    from imagerag.assistants.tool_result import RunLimits
+    from imagerag.assistants.usage_limits import ServerBudget, ServerLimits
     from imagerag.files.access_policy import InputPolicy
     from imagerag.mcp.connection_limits import ConnectionLimits
     from imagerag.mcp.http import HttpOptions
-    from imagerag.mcp.server import Limits, Serving, serve_http, serve_stdio
+    from imagerag.mcp.server import Limits, ServerState, serve_http, serve_stdio
     from imagerag.store.daily_usage import DailyUsage
 
     ceilings = ("max_rounds", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s")
-    together = UsageLimits(
+    together = ServerLimits(
         max_calls=options["server_max_calls"],
         max_cost_usd=options["server_max_cost_usd"],
         daily_calls=options["daily_max_calls"],
@@ -37,11 +37,11 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
     service = ChatService(
         rag,
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
-        ceilings=Ceilings(**{name: options[name] for name in ceilings}),
-        allowance=Allowance(together, DailyUsage(rag.wiring.home.usage) if by_day else None),
+        ceilings=RunLimits(**{name: options[name] for name in ceilings}),
+        allowance=ServerBudget(together, DailyUsage(rag.wiring.home.usage) if by_day else None),
     )
     limits = Limits(at_once=options["at_once"], most=options["max_runs"], lease_s=options["lease_s"])
-    serving = Serving(service=service, limits=limits)
+    serving = ServerState(service=service, limits=limits)
     if not options["http"]:
         await serve_stdio(serving)
         return

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from imagerag.agent.retrieval.escalation import how_asked
-from imagerag.agent.types import Concept, Ending, Query, Search, Subject, UsedReference
+from imagerag.agent.retrieval.escalation import ask_params
+from imagerag.agent.types import Concept, Query, RunResult, Search, Subject, UsedReference
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine
 from imagerag.reports.step_text import NAMED_NOTHING, NOTHING_NEW, attempt_title, score_words
@@ -39,7 +39,7 @@ def concept_words(update: dict[str, Any]) -> str:
     """The missing concepts that a step named, and how it asked for them where it asked again."""
     concepts: list[Concept] = update.get("concepts") or []
     names = "; ".join(concept.text for concept in concepts) or NAMED_NOTHING
-    return ": ".join(filter(None, (how_asked(update.get("calls") or []), names)))
+    return ": ".join(filter(None, (ask_params(update.get("calls") or []), names)))
 
 
 def _captioned(update: dict[str, Any]) -> str:
@@ -81,7 +81,7 @@ def _chosen(update: dict[str, Any]) -> str:
 
 def ending_words(update: dict[str, Any]) -> str:
     """How a run ended, and why; empty for a step that ended none."""
-    ending: Ending | None = update.get("ending")
+    ending: RunResult | None = update.get("ending")
     return f"{labels.standing(None, ending.outcome).name}: {ending.reason}" if ending else ""
 
 

@@ -8,18 +8,18 @@ import pytest
 
 from imagerag.agent.next_steps import _WAYS
 from imagerag.agent.no_reference_reason import FURTHEST
-from imagerag.agent.qa.types import AnswerOutcome, By, SearchBy
+from imagerag.agent.qa.types import AnswerOutcome, MatchReason, SearchBy
 from imagerag.agent.run_record import Status as RunStatus
 from imagerag.agent.types import (
     Attempt,
     Cause,
     Decision,
-    LeftOut,
+    OmittedByFilter,
     Outcome,
     Query,
     Requirement,
+    SamplingParams,
     UsedReference,
-    Variation,
 )
 from imagerag.batch.results import Status as LineStatus
 from imagerag.diagnostics.doctor import BackendState
@@ -44,16 +44,16 @@ def field(model: type, name: str) -> set[str]:
         (labels.STATUSES, set(get_args(RunStatus))),
         (labels.SEARCHES, field(Query, "by")),
         (labels.CHOICES, field(UsedReference, "choice")),
-        (labels.LEVERS, field(Variation, "lever")),
+        (labels.LEVERS, field(SamplingParams, "lever")),
         (labels.ORIGINS, field(Attempt, "origin")),
-        (labels.FOUND_BY, set(get_args(By))),
+        (labels.FOUND_BY, set(get_args(MatchReason))),
         (labels.CASES, set(CASE_STATUSES)),
         (labels.PRICES, field(BackendState, "price")),
         (labels.JOBS, field(JobReport, "status")),
         (labels.STEP_STATUSES, set(get_args(StepStatus))),
         (labels.BATCH_LINES, set(get_args(LineStatus))),
         (labels.SEARCHED_BY, set(get_args(SearchBy))),
-        (labels.FILTERS, field(LeftOut, "by")),
+        (labels.FILTERS, field(OmittedByFilter, "by")),
         (labels.INTENTS, field(UsedReference, "role")),
         (labels.KINDS, field(Requirement, "kind")),
         (labels.CAUSES, set(get_args(Cause))),

@@ -21,10 +21,10 @@ def sketch_embedder(spec: BackendSpec) -> Embedder:
 
 def sketch_generator(spec: BackendSpec) -> ImageGenerator:
     """`sketch`: the generator that draws the sketch world."""
-    from imagerag.tools.sketch.generator import SketchPainter
+    from imagerag.tools.sketch.generator import SketchGenerator
 
     spec.refuse_model()
-    return SketchPainter()
+    return SketchGenerator()
 
 
 def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
