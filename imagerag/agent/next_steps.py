@@ -10,6 +10,7 @@ from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.retry_policy import describe_delay
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
+from imagerag.formatting.labels import FILTERS, OUTCOMES
 from imagerag.formatting.numbers import cosine, percent
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MOST: Final = 3
 
 def next_steps(record: "RunRecord") -> list[str]:
     """What to do now, ready to be shown."""
-    resume, go_on = f"imagerag resume {record.run_id}", f"imagerag continue {record.run_id}"
+    resume = f"imagerag resume {record.run_id}"
     if record.status == "interrupted":
         steps = [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
         may_edit = bool(record.question and record.question.get("may_edit"))
@@ -32,21 +33,16 @@ def next_steps(record: "RunRecord") -> list[str]:
         return [_key(record), f"see what happened: imagerag show {record.run_id}"]
     if record.error == "WaitTooLongError":
         return [*_wait(record), f"see what happened: imagerag show {record.run_id}"]
-    return [*_mask_steps(record), *_after(record, record.outcome, go_on)]
+    return [*_mask_steps(record), *_after(record, record.outcome)]
 
 
-def _after(record: "RunRecord", outcome: Outcome, go_on: str) -> list[str]:
+def _after(record: "RunRecord", outcome: Outcome) -> list[str]:
+    own = OUTCOMES[outcome].next_step.format(run_id=record.run_id)
     if outcome is Outcome.NO_USABLE_REFERENCE:
-        return [*_ways_out(record), "or accept the best attempt as it is"]
-    return {
-        Outcome.ALIGNED: [],
-        Outcome.BEST_EFFORT: [f"allow more rounds: {go_on} --more-rounds 3", _add(record)],
-        Outcome.REFUSED: ["change the prompt: asking the same again does not help"],
-        Outcome.BUDGET_EXHAUSTED: [f"allow more: {go_on} with --max-calls, --max-cost-usd or --deadline-s"],
-        Outcome.JUDGE_UNAVAILABLE: ["look at the image yourself, or try another judge with --judge"],
-        Outcome.FAILED: [f"see what happened: imagerag show {record.run_id}"],
-        Outcome.CANCELLED: [],
-    }[outcome]
+        return [*_ways_out(record), own]
+    if outcome is Outcome.BEST_EFFORT:
+        return [own, _add(record)]
+    return [own] if own else []
 
 
 def _mask_steps(record: "RunRecord") -> list[str]:
@@ -88,8 +84,7 @@ def _ways_out(record: "RunRecord") -> list[str]:
 def _filtered(record: "RunRecord") -> Iterator[str]:
     by = {one.by for search in last_searches(record) for one in search.left_out if one.passing}
     by = by or {one.by for search in last_searches(record) for one in search.left_out}
-    flags = {"licences": "--licence", "tags": "--tag", "where": "--where", "filters": "the filters"}
-    named = " or ".join(flag for name, flag in flags.items() if name in by) or "the filters"
+    named = " or ".join(flag for name, (_, flag) in FILTERS.items() if flag and name in by) or FILTERS["filters"][1]
     yield f"run it without {named}: imagerag generate {_quoted(record.prompt)}{_library(record)}"
 
 

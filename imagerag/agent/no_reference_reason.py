@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from imagerag.agent.types import Candidate, Cause, Decision, OmittedByFilter, RunConfig, Search
+from imagerag.formatting.labels import FILTERS
 from imagerag.formatting.labels import decision as label_of
 from imagerag.formatting.numbers import cosine, counted
 
@@ -30,15 +31,6 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     "rejected_by_reranker": "rejected_by_reranker",
     "below_threshold": "below_threshold",
 }
-
-FILTERS: Final[Mapping[str, str]] = {
-    "licences": "the licence filter",
-    "tags": "the tag filter",
-    "where": "the metadata filter",
-    "excluded": "the list of pictures never to be used",
-    "filters": "the filters together",
-}
-"""What can keep an image out of a search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,4 +172,4 @@ def filter_words(one: OmittedByFilter, knobs: RunConfig) -> str:
         "tags": ", ".join(knobs.tags),
         "where": ", ".join(f"{name}={value}" for name, value in knobs.where.items()),
     }.get(one.by, "")
-    return FILTERS[one.by] + (f" ({asked})" if asked else "")
+    return FILTERS[one.by][0] + (f" ({asked})" if asked else "")

@@ -1,1 +1,4 @@
-"""The front door for chat assistants: the same five tools for LangChain and for MCP, and what they answer."""
+"""Tools for language models: the service behind LangChain's tools and MCP's, and the text that they return.
+
+To add a tool, declare its arguments in `tool_inputs.py` and its result in `tool_outputs.py`, and do it in `service.py`.
+"""

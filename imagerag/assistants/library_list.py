@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.run_text import FOREIGN
 from imagerag.assistants.tool_outputs import LONG, MOST, SHORT, LibrariesReport, LibraryReport, MetadataReport
-from imagerag.cli.terminal import count
-from imagerag.formatting.markdown import fitted, line, listed, number, quoted
+from imagerag.formatting.markdown import fitted, line, listed, quoted
+from imagerag.formatting.numbers import cosine, counted
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
@@ -67,7 +67,7 @@ def format_libraries(found: LibrariesReport) -> str:
             "There is no library yet. The user makes one: imagerag index PATH --library NAME\n"
             "Next: generate_image works without."
         )
-    head = [f"{count(len(found.libraries), 'library', 'libraries')} {found.note}".strip() + f" ({FOREIGN}):"]
+    head = [f"{counted(len(found.libraries), 'library', 'libraries')} {found.note}".strip() + f" ({FOREIGN}):"]
     middle = ["\n".join(_lines(one)) for one in found.libraries]
     return fitted(head, middle, ["Next: search_references(library=…) looks into one."], more="more")
 
@@ -76,8 +76,8 @@ def _lines(one: LibraryReport) -> list[str]:
     usual = " (used unless you name another)" if one.usual else ""
     if one.images is None:
         return [f"- {quoted(one.name, 100)}{usual}: {one.note}"]
-    state = f"threshold {number(one.threshold, 3)}" if one.threshold is not None else "not calibrated"
-    held = f"{count(one.images, 'picture')}, {one.captioned} with captions, {state}"
+    state = f"threshold {cosine(one.threshold)}" if one.threshold is not None else "not calibrated"
+    held = f"{counted(one.images, 'picture')}, {one.captioned} with captions, {state}"
     lines = [f"- {quoted(one.name, 100)}{usual}: {held}"]
     lines += [f"  tags: {listed(one.tags, 30, most=12)}"] if one.tags else []
     lines += [f"  licences: {listed(one.licences, 40, most=8)}"] if one.licences else []

@@ -4,44 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Cause, Outcome, UsedReference
+from imagerag.agent.types import Outcome, UsedReference
 from imagerag.formatting import labels
 from imagerag.formatting.markdown import fitted, line, listed, quoted
 from imagerag.formatting.numbers import attempt_of, cosine, counted, dollars, model_calls, seconds
 from imagerag.reports.step_text import score_of
 
 _AGAIN: Final = "generate_image draws anew."
-_LACKING: Final = (
-    "ask the user for a picture of what is missing (generate_image takes it in subjects); or search_references with "
-    "other words and continue_run(run_id, use=[id])"
-)
-WAYS: Final[Mapping[Cause, str]] = {
-    "takes_none": "tell the user that this generator takes no reference pictures; another one has to be configured",
-    "no_room": "call generate_image with fewer subjects, or tell the user that this generator takes no more pictures",
-    "no_library": "ask the user for a picture of what is missing, and pass it to generate_image in subjects",
-    "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
-    "filtered": "call generate_image without the filter that the reason names, if the user agrees",
-    "excluded": "continue_run(run_id, use=[id]) with one that was never to be used, if the user agrees",
-    "rejected_by_hand": "continue_run(run_id, use=[id]) with one of those that were offered; or " + _LACKING,
-    "already_used": _LACKING,
-    "rejected_by_reranker": "continue_run(run_id, use=[id]) with one that the reranker left out; or " + _LACKING,
-    "below_threshold": "call generate_image with a lower threshold, if one was set; or " + _LACKING,
-}
-"""What to do now, by what stood in the way of a reference."""
-NEXT: Final[Mapping[Outcome, str]] = {
-    Outcome.ALIGNED: "give the picture to the user; for a change: continue_run(run_id, prompt=the whole new prompt).",
-    Outcome.BEST_EFFORT: "show it and say what is missing; continue_run(run_id, more_rounds=2), with "
-    "without=[number] where a reference misled it or use=[id] from search_references; or leave it at this.",
-    Outcome.NO_USABLE_REFERENCE: f"{_LACKING}; or leave it at this.",
-    Outcome.REFUSED: "tell the user; only another prompt can help, the same one will be refused again.",
-    Outcome.BUDGET_EXHAUSTED: "ask the user whether to spend more; then continue_run with more max_calls, max_cost_usd "
-    "or deadline_s.",
-    Outcome.JUDGE_UNAVAILABLE: "view_image and judge it yourself; say to the user that it was not checked.",
-    Outcome.FAILED: "try once more; if it fails again, tell the user the reason.",
-    Outcome.CANCELLED: "continue_run(run_id) goes on from the best picture.",
-}
-"""What to do now, in terms of the tools."""
-
 _CHOOSE: Final = (
     "ask the user (or view_image, when the choice was left to you), then continue_run(run_id, choose=[numbers, best "
     "first]); choose=[] takes none of them."
@@ -55,10 +24,15 @@ def format_run(record: RunRecord) -> str:
     if record.status == "interrupted":
         return _waiting(record)
     if record.outcome is None:
-        head = ["running: not finished yet (or stopped before its end).", *_warned(record), *_picture(record)]
+        head = [
+            f"{labels.STATUSES['running'].name}: {labels.STATUSES['running'].meaning}.",
+            *_warned(record),
+            *_picture(record),
+        ]
         return fitted(head, [], [*_account(record), "Next: continue_run(run_id) goes on where it was stopped."])
+    ended = labels.OUTCOMES[record.outcome]
     head = [
-        f"{record.outcome}: {labels.label(labels.OUTCOMES, record.outcome).meaning}.",
+        f"{ended.name}: {ended.meaning}.",
         *_reason(record),
         *_warned(record),
         *_picture(record),
@@ -77,7 +51,7 @@ def _waiting(record: RunRecord) -> str:
     limit = line(str(question.get("limit", "")), 6)
     passed = counted(len(offered), "reference")
     head = [
-        f"interrupted: {passed} passed; it waits for a choice (at most {limit} can be sent).",
+        f"{labels.STATUSES['interrupted'].name}: {passed} passed, at most {limit} can be sent.",
         *_warned(record),
         *_picture(record),
         f"Offered ({FOREIGN}):",
@@ -106,7 +80,7 @@ def image_name(title: str, licence: str, *, room: int = 70) -> str:
 def _reference(at: int, reference: UsedReference) -> str:
     where = f" {at}. image://{reference.image.sha256}"
     if reference.role != "reference":
-        edited = ", which is edited" if reference.role == "edit" else ""
+        edited = f", which {labels.INTENTS['edit']}" if reference.role == "edit" else ""
         if reference.choice != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}{edited}"
@@ -172,7 +146,7 @@ def _next(record: RunRecord) -> str:
     if record.image is None and record.outcome in (Outcome.CANCELLED, Outcome.BUDGET_EXHAUSTED):
         return f"nothing was drawn yet; {_AGAIN}"
     if record.outcome is Outcome.NO_USABLE_REFERENCE and record.causes:
-        return f"{'; or '.join(WAYS[cause] for cause in record.causes[:2])}; or leave it at this."
+        return f"{'; or '.join(labels.CAUSES[cause] for cause in record.causes[:2])}; or leave it at this."
     if record.error == "AuthError":
         return "tell the user the reason: a key is missing or wrong, and only they can set it."
-    return NEXT[record.outcome]
+    return labels.OUTCOMES[record.outcome].tool_step

@@ -1,9 +1,5 @@
 """What a search, an answer and a look are told as, within the same ceiling."""
 
-from collections.abc import Mapping
-from typing import Final
-
-from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
 from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
@@ -36,22 +32,10 @@ def _hit(hit: ReferenceReport, *, room: int) -> str:
     return f" {hit.number}. {hit.uri} {similarity}{mark} {image_name(hit.title or hit.caption, hit.licence, room=room)}"
 
 
-NEXT: Final[Mapping[AnswerOutcome, str]] = {
-    AnswerOutcome.ANSWERED: "for a follow-up question pass thread.",
-    AnswerOutcome.NOT_HELD: "say so to the user and do not guess; other words, passed with thread, may find more.",
-    AnswerOutcome.UNREADABLE: "ask once more, in other words.",
-    AnswerOutcome.REFUSED: "tell the user; do not ask the same.",
-    AnswerOutcome.BUDGET_EXHAUSTED: "tell the user.",
-    AnswerOutcome.UNAVAILABLE: "tell the user; later may work.",
-    AnswerOutcome.FAILED: "try once more, then tell the user the reason.",
-    AnswerOutcome.CANCELLED: "ask again if the user still wants to know.",
-}
-"""What to do now, after each outcome of a question."""
-
-
 def format_answer(found: AnswerReport) -> str:
     """An answer with what supports it; that the pictures do not hold it is said first."""
-    head = [f"{found.outcome}: {labels.label(labels.ANSWERS, found.outcome).meaning}."]
+    ended = labels.ANSWERS[found.outcome]
+    head = [f"{ended.name}: {ended.meaning}."]
     if found.answer:
         head.append(f"Answer: {quoted(found.answer, 800)}")
     if found.reason and found.reason != found.answer:
@@ -62,7 +46,7 @@ def format_answer(found: AnswerReport) -> str:
         head.append(f"Supported by ({FOREIGN}):")
     spent = cost_words(found.cost_usd, found.unpriced, found.assumed_usd, found.unsettled_usd)
     cost = f"Cost: {spent} ({model_calls(found.calls, found.reused)})"
-    tail = [cost, f"thread: {found.thread_id}", f"Next: {NEXT[found.outcome]}"]
+    tail = [cost, f"thread: {found.thread_id}", f"Next: {ended.tool_step}"]
     return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
 
 

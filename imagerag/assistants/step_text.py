@@ -1,8 +1,10 @@
-"""What a run is doing, in a few plain words, for whoever waits for it."""
+"""Words for a run's progress, as MCP and LangChain report it."""
 
 from typing import TYPE_CHECKING
 
+from imagerag.formatting import labels
 from imagerag.formatting.markdown import line
+from imagerag.reports.event_text import progress_words, step_words
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
@@ -10,11 +12,7 @@ if TYPE_CHECKING:
 
 def format_step(event: "RunEvent") -> str:
     """One line of at most 200 characters; empty where there is nothing to tell."""
-    import click
-
-    from imagerag.cli.live_text import step_line
-
-    if event.kind == "progress" and event.progress is not None:
-        of = f" of {event.progress.of}" if event.progress.of else ""
-        return f"drawing: step {event.progress.step}{of}"
-    return line(click.unstyle("; ".join(step_line(event))), 200)
+    if event.kind == "started":
+        return line(f"run {event.run_id}", 200)
+    words = progress_words(event) or step_words(event)
+    return line(f"{labels.node(event.node)}: {words}", 200) if words else ""

@@ -1,1 +1,1 @@
-"""Batches: a file of prompts becomes a folder of results, and nothing is made or paid for twice."""
+"""Batches: a file of prompts becomes a directory of results, and nothing is made or paid for twice."""

@@ -1,7 +1,9 @@
 """The command line: `imagerag`.
 
+To add a command, write `NAME_command` in a module here and its row in `COMMANDS`.
+
 A command's module is imported when the command is asked for, so that `imagerag --help` stays instant. Commands return
-their exit code; errors become one line on stderr (see `imagerag.cli.exit_codes`).
+their exit code; errors become one line on stderr (see `exit_codes.py`).
 """
 
 import os

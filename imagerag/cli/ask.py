@@ -1,9 +1,9 @@
 """`imagerag ask`."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -12,7 +12,6 @@ from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.cli import Globals
 from imagerag.cli.columns import beside
-from imagerag.cli.exit_codes import STOPPED
 from imagerag.cli.generate import read_prompt
 from imagerag.cli.live_text import first_time
 from imagerag.cli.options import (
@@ -31,20 +30,10 @@ from imagerag.cli.output_files import apart, document_of, overwrite_option, shee
 from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
+from imagerag.formatting.labels import ANSWERS, STOPPED
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
 from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_at, said, said_without
-
-EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
-    AnswerOutcome.ANSWERED: 0,
-    AnswerOutcome.NOT_HELD: 3,
-    AnswerOutcome.REFUSED: 4,
-    AnswerOutcome.BUDGET_EXHAUSTED: 5,
-    AnswerOutcome.UNREADABLE: 1,
-    AnswerOutcome.UNAVAILABLE: 1,
-    AnswerOutcome.FAILED: 1,
-    AnswerOutcome.CANCELLED: STOPPED,
-}
 
 
 @click.command("ask")
@@ -139,7 +128,7 @@ def ask_command(
         for name, file in (("sheet", sheet), ("document", out)):
             if file is not None:
                 say(f"  {dim(name)}  {file}")
-    return EXIT_CODES[record.outcome]
+    return ANSWERS[record.outcome].exit_code
 
 
 def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:

@@ -11,7 +11,6 @@ import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.cli import Globals
-from imagerag.cli.exit_codes import STOPPED
 from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
     assume_option,
@@ -28,6 +27,7 @@ from imagerag.cli.options import (
 from imagerag.cli.terminal import accent, bold, columns, count, dim, say, say_all, say_json, short, table, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
+from imagerag.formatting.labels import STOPPED
 from imagerag.formatting.numbers import dollars
 from imagerag.formatting.text import clean
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
     from imagerag.batch.runner import BatchRunner
 
-TECHNICAL, BUDGET = 1, 5
+TECHNICAL, BUDGET = labels.OUTCOMES["failed"].exit_code, labels.OUTCOMES["budget_exhausted"].exit_code
 
 
 @click.command("batch")
@@ -154,7 +154,7 @@ def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
 
 def _standing(result: "BatchResult") -> str:
     if result.outcome is None:
-        return bold("✗ cannot be run" if result.status == "invalid" else "✗ failed")
+        return bold(f"✗ {labels.BATCH_LINES[result.status].name}")
     word = labels.label(labels.OUTCOMES, result.outcome).name
     return accent(f"✓ {word}") if result.outcome == "aligned" else f"✗ {word}"
 
@@ -191,7 +191,7 @@ def _lines(batch: "BatchRunner", prompts: str, out: str) -> list[str]:
 
 def _word(outcome: str) -> str:
     known = labels.OUTCOMES.get(outcome)
-    return known.name if known else "cannot be run as they are"
+    return known.name if known else labels.BATCH_LINES["invalid"].meaning
 
 
 def _say_how_to_go_on(batch: "BatchRunner", prompts: str, out: str) -> None:

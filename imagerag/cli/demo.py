@@ -11,7 +11,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.cli import Globals
-from imagerag.cli.exit_codes import STOPPED, exit_code
+from imagerag.cli.exit_codes import exit_code
 from imagerag.cli.live_text import VerboseRenderer, first_time, run_header
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
@@ -19,6 +19,7 @@ from imagerag.cli.run_text import summary
 from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import SUFFIXES, export, is_record, write_file
+from imagerag.formatting.labels import STOPPED
 from imagerag.reports.html.builder import write_report
 from imagerag.store.output_dir_lock import exclusive_writer
 

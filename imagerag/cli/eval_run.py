@@ -16,6 +16,7 @@ from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.terminal import accent, count, dim, say, say_all, say_json, say_note, table, warning_lines
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import seconds
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.runner import EvalReport
 
-BUDGET_SPENT = 5
+BUDGET_SPENT = OUTCOMES["budget_exhausted"].exit_code
 
 
 @click.command("run")

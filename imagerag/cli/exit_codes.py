@@ -4,34 +4,21 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import click
 
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError, RefusalError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome
 from imagerag.cli.terminal import columns, say
+from imagerag.formatting.labels import OUTCOMES, STOPPED
 from imagerag.formatting.messages import near
 from imagerag.formatting.text import clean_lines
-
-EXIT_CODES: Final[Mapping[Outcome, int]] = {
-    Outcome.ALIGNED: 0,
-    Outcome.BEST_EFFORT: 3,
-    Outcome.NO_USABLE_REFERENCE: 3,
-    Outcome.REFUSED: 4,
-    Outcome.BUDGET_EXHAUSTED: 5,
-    Outcome.JUDGE_UNAVAILABLE: 1,
-    Outcome.FAILED: 1,
-    Outcome.CANCELLED: 130,
-}
-STOPPED: Final = 130
 
 
 def exit_code(record: RunRecord) -> int:
     """The exit code for how a run stands. One that waits for a choice has done what it was asked to: 0."""
-    return EXIT_CODES[record.outcome] if record.outcome else 0
+    return OUTCOMES[record.outcome].exit_code if record.outcome else 0
 
 
 def fail(error: Exception, *, as_json: bool) -> int:
@@ -69,7 +56,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         hint = f" ({context.command_path} --help)" if isinstance(error, click.UsageError) and context else ""
         return clean_lines(error.format_message()) + _meant(error) + hint, error.exit_code
     if isinstance(error, ImageRAGError):
-        codes = {UsageError: 2, RefusalError: 4, BudgetExceededError: 5}
+        refused, spent = OUTCOMES["refused"].exit_code, OUTCOMES["budget_exhausted"].exit_code
+        codes = {UsageError: 2, RefusalError: refused, BudgetExceededError: spent}
         return clean_lines(str(error)), next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
     if isinstance(error, OSError):
         from imagerag.store.storage_errors import storage_error

@@ -24,7 +24,7 @@ from imagerag.cli.terminal import (
     warning_lines,
 )
 from imagerag.client.client import ImageRAG
-from imagerag.formatting.numbers import cosine, percentile
+from imagerag.formatting.numbers import cosine, percentile, rate
 from imagerag.formatting.text import clean
 from imagerag.graphs.settings import PRESETS
 
@@ -152,7 +152,7 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
     if threshold:
         share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
-    lines.append(f"  {dim('speed')}      {report.images_per_s:.1f} pictures/s with {clean(library.passport.spec)}")
+    lines.append(f"  {dim('speed')}      {rate(report.images_per_s, 'pictures')} with {clean(library.passport.spec)}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {library.name}')}"]
 
 

@@ -11,13 +11,12 @@ import click
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Attempt, ImageRef, Progress, UsedReference, Verdict
-from imagerag.cli.run_text import score_words
 from imagerag.cli.terminal import accent, bold, columns, dim, short, tick
 from imagerag.cli.terminal_images import Thumbnail, Way, room_beside, way_of
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.reports.step_text import attempt_title
+from imagerag.reports.step_text import attempt_title, score_words
 
 if TYPE_CHECKING:
     from imagerag.store.library.library import Library

@@ -111,52 +111,13 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
         import mcp.server  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("the MCP server", "mcp") from error
+    from imagerag.mcp.launch import launch
+
+    rag = ImageRAG(home=globals_.home, **{name: options[name] for name in ("preset", "generator", "judge", "library")})
+    token = _token(options["token"], options["token_file"]) if options["http"] else None
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(_serve(globals_, **options))
+        asyncio.run(launch(rag, options, token=token))
     return 0
-
-
-async def _serve(globals_: Globals, **options: Any) -> None:
-    from imagerag.assistants.service import ChatService
-    from imagerag.assistants.tool_result import RunLimits
-    from imagerag.assistants.usage_limits import ServerBudget, ServerLimits
-    from imagerag.files.access_policy import InputPolicy
-    from imagerag.mcp.connection_limits import ConnectionLimits
-    from imagerag.mcp.http import HttpOptions
-    from imagerag.mcp.server import Limits, ServerState, serve_http, serve_stdio
-    from imagerag.store.daily_usage import DailyUsage
-
-    named = {name: options[name] for name in ("preset", "generator", "judge", "library")}
-    ceilings = ("max_rounds", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s")
-    spending = {name: options[name] for name in ceilings}
-    together = ServerLimits(
-        max_calls=options["server_max_calls"],
-        max_cost_usd=options["server_max_cost_usd"],
-        daily_calls=options["daily_max_calls"],
-        daily_cost_usd=options["daily_max_cost_usd"],
-    )
-    rag = ImageRAG(**named, home=globals_.home)
-    by_day = together.daily_calls is not None or together.daily_cost_usd is not None
-    service = ChatService(
-        rag,
-        inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
-        ceilings=RunLimits(**spending),
-        allowance=ServerBudget(together, DailyUsage(rag.wiring.home.usage) if by_day else None),
-    )
-    limits = Limits(at_once=options["at_once"], most=options["max_runs"], lease_s=options["lease_s"])
-    serving = ServerState(service=service, limits=limits)
-    if not options["http"]:
-        await serve_stdio(serving)
-        return
-    http = HttpOptions(
-        host=options["host"],
-        port=options["port"],
-        token=_token(options["token"], options["token_file"]),
-        names=options["names"],
-        sessions=options["max_sessions"],
-        connections=ConnectionLimits(most=options["max_connections"]),
-    )
-    await serve_http(serving, http)
 
 
 def _token(given: str | None, file: str | None) -> str | None:

@@ -12,7 +12,7 @@ import click
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.choose_prompt import asker, question_lines
-from imagerag.cli.exit_codes import STOPPED, exit_code
+from imagerag.cli.exit_codes import exit_code
 from imagerag.cli.live_text import step_line
 from imagerag.cli.live_view import LiveView
 from imagerag.cli.options import Mode, OutputOptions
@@ -21,6 +21,7 @@ from imagerag.cli.run_text import summary
 from imagerag.cli.terminal import count, say, say_all, say_json, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import export, write_file
+from imagerag.formatting.labels import STOPPED
 from imagerag.graphs.runs.events import RunEvent
 
 

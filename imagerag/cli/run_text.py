@@ -10,7 +10,7 @@ from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
 from imagerag.formatting.text import clean
 from imagerag.reports.mask_text import mask_words
-from imagerag.reports.step_text import attempt_title, score_of
+from imagerag.reports.step_text import attempt_title, score_words
 
 MAX_REASON: Final = 400
 """Columns of the reason why a run ended as it did, which may quote a long text of a model."""
@@ -39,12 +39,6 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
 
 def _kind(kind: str) -> str:
     return dim(f" ({labels.KINDS[kind]})") if kind in ("likeness", "kept") else ""
-
-
-def score_words(verdict: Verdict | None) -> str:
-    """`2 of 3 met`, or what there is instead of a score."""
-    told = score_of(verdict)
-    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
 
 
 def attempt_lines(attempt: Attempt) -> list[str]:

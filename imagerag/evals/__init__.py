@@ -1,1 +1,1 @@
-"""How good it is: suites, metrics, statistics, benchmarks."""
+"""Evaluation: suites, arms, metrics, statistics, judge and library checks, reports, benchmarks."""

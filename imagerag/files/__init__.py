@@ -1,1 +1,1 @@
-"""Image files that callers hand in, file access policy, export."""
+"""Image files that callers hand in, the policy of which may be read, and export of results."""

@@ -1,1 +1,4 @@
-"""How facts are shown: one label per value, one format per kind of number. Imports nothing of imagerag."""
+"""Wording shared by all front ends: one label per value, one format per kind of number.
+
+To add a value's words, write its row in `labels.py`; to add a kind of number, its format in `numbers.py`.
+"""

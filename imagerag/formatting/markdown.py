@@ -29,11 +29,6 @@ def listed(texts: Sequence[str], limit: int, *, most: int = 4) -> str:
     return ", ".join(quoted(text, limit) for text in texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def number(value: float, digits: int = 1) -> str:
-    """A number that stays short, whatever it is."""
-    return f"{value:z.{digits}f}" if abs(value) < 1e6 else f"{value:.3g}"
-
-
 def fitted(head: Sequence[str], middle: Sequence[str], tail: Sequence[str], *, more: str = "more") -> str:
     """Lines as one text of at most `MAX_TEXT` characters: head and tail whole, of the middle what there is room for.
 

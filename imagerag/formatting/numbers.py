@@ -24,6 +24,16 @@ def threshold_words(thresholds: Mapping[str, float], *, off: str) -> str:
     return f"threshold {', '.join(limits)}" if limits else off
 
 
+def temperature(value: float) -> str:
+    """A sampling temperature, two digits."""
+    return f"temperature {value:z.2f}"
+
+
+def rate(per_second: float, what: str) -> str:
+    """`12.3 pictures/s`."""
+    return f"{per_second:,.1f} {what}/s"
+
+
 def score(value: float) -> str:
     """A score, a share or a probability of an evaluation, three digits."""
     return f"{value:z.3f}"

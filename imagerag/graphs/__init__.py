@@ -1,1 +1,1 @@
-"""The workflows, and how settings become a ready graph."""
+"""The LangGraph graphs, and how settings become a graph with its dependencies."""

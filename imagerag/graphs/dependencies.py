@@ -34,6 +34,7 @@ from imagerag.tools.registry import (
     make_judge,
     make_library,
     make_reranker,
+    write_catalogue,
 )
 
 if TYPE_CHECKING:
@@ -293,12 +294,11 @@ class Dependencies:
 
     async def _build_sketch_library(self) -> Library:
         from imagerag.store.library.ingest import index
-        from imagerag.tools.sketch.catalogue import write_catalogue
 
         library = await Library.create_or_open(self.home, BUILT_IN_LIBRARY, self.embedder("sketch"))
         folder = await asyncio.to_thread(TemporaryDirectory)
         try:
-            manifest = await asyncio.to_thread(write_catalogue, folder.name)
+            manifest = await asyncio.to_thread(write_catalogue, BUILT_IN_LIBRARY, folder.name)
             await index([folder.name], library, manifest=manifest)
         finally:
             await asyncio.to_thread(folder.cleanup)

@@ -242,7 +242,7 @@ class Handlers:
 def _teller(job: Job) -> Callable[["RunEvent"], Awaitable[None]]:
     async def tell(event: "RunEvent") -> None:
         if event.kind == "step":
-            job.tell(labels.DONE.get(event.node, event.node))
+            job.tell(labels.done(event.node))
         elif event.kind == "started":
             job.tell("drawing")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.tool_outputs import RunReport
 from imagerag.assistants.tool_result import ToolResult
+from imagerag.formatting import labels
 from imagerag.formatting.markdown import line
 from imagerag.mcp.job_schemas import JobReport
 from imagerag.mcp.jobs import Job
@@ -65,7 +66,7 @@ def still_running(job: Job) -> ToolResult:
     """The answer of a run that has not ended."""
     report = RunReport(run_id=job.run_id, status="running", outcome=None, reason=job.told)
     text = (
-        f"running: not finished yet ({job.told}).\nrun_id: {job.run_id}\n"
+        f"{labels.JOBS['running'].name}: {job.told}.\nrun_id: {job.run_id}\n"
         "Next: run_result(run_id) waits for it; cancel_run(run_id) stops it."
     )
     return ToolResult(text=text, data=report.model_dump(mode="json"))
@@ -79,7 +80,7 @@ def job_answer(of: Job | ToolResult, lease_s: float) -> ToolResult:
         )
         asked = "" if of.keep else f" within {lease_s:g} s, or it is cancelled"
         text = (
-            f"{report.status}: {of.told} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
+            f"{labels.JOBS[report.status].name}: {of.told} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
             f"Next: run_result(run_id){asked}; cancel_run(run_id) stops it."
         )
         return ToolResult(text=text, data=report.model_dump(mode="json"))

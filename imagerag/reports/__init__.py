@@ -1,1 +1,1 @@
-"""A run as a page, a sheet, or a difference from another run."""
+"""A run as a page, a contact sheet, or a difference from another run; and its steps in words."""

@@ -9,7 +9,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, ModelCall, Search, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, counted, met, threshold_words
+from imagerag.formatting.numbers import cosine, counted, met, temperature, threshold_words
 
 if TYPE_CHECKING:
     from imagerag.graphs.runs.history import Change, Step
@@ -25,7 +25,7 @@ def outcome_of(record: RunRecord) -> tuple[str, str]:
 
 def decision_of(candidate: Candidate, threshold: float | None) -> tuple[str, str]:
     """What was decided about a candidate, and why."""
-    word, why, _ = labels.decision(candidate.decision)
+    word, why = labels.decision(candidate.decision)[:2]
     if candidate.decision == "below_threshold" and threshold is not None:
         why = f"{cosine(threshold - candidate.similarity)} below the threshold"
     return word, why
@@ -45,13 +45,19 @@ def score_of(verdict: Verdict | None) -> str:
     return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
 
 
+def score_words(verdict: Verdict | None) -> str:
+    """`2 of 3 met`, or what there is instead of a score."""
+    told = score_of(verdict)
+    return f"the judge gave {told}" if verdict and verdict.status == "abstained" else told
+
+
 def varied_parameter(calls: Sequence[ModelCall]) -> str:
     """What a step's calls turned to get another answer: the temperature, or seed and wording; and which try it was."""
     parts = []
     for call in calls:
         varied = call.variation
         if varied.lever == "temperature" and varied.temperature is not None:
-            parts.append(f"temperature {varied.temperature:.2f}")
+            parts.append(temperature(varied.temperature))
         elif varied.lever == "seed_and_wording":
             parts.append(f"seed {varied.seed}" if varied.seed is not None else f"wording {varied.wording + 1}")
     return ", ".join(dict.fromkeys(parts))
@@ -64,13 +70,10 @@ def try_text(step: "Step") -> int:
 
 def step_text(step: "Step") -> str:
     """What a step did, on one line."""
-    if step.status == "pending":
-        return "not finished: here the run stands"
-    if step.status == "waiting":
-        return "waits for you to choose"
-    if step.status == "failed":
-        ending = step.changes.get("ending")
-        return ending.after.reason if ending and ending.after else step.error or "failed"
+    if step.status == "failed" and (ending := step.changes.get("ending")) and ending.after:
+        return str(ending.after.reason)
+    if step.status != "done":
+        return step.error or labels.STEP_STATUSES[step.status].meaning
     teller = _TOLD.get(step.node)
     words = (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
     return ": ".join(filter(None, (ask_params(step.calls), words)))
@@ -121,7 +124,7 @@ def _found(changes: "Changes") -> str:
 def _search(search: Search) -> str:
     through = sum(map(passed, search.candidates))
     at = threshold_words(search.thresholds, off="no threshold")
-    for_what = "the prompt" if search.query.by == "prompt" else search.query.concept.text
+    for_what = labels.sought(search.query.by, search.query.concept.text)
     return f"{for_what}: {counted(len(search.candidates), 'candidate')}, {through} passed ({at})"
 
 

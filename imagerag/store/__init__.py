@@ -1,1 +1,1 @@
-"""What it keeps: the reference library, image blobs, checkpoints, the list of runs, ingest."""
+"""Everything on disk: the reference library, images, journal, checkpoints, the index of runs."""

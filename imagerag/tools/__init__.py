@@ -1,1 +1,1 @@
-"""What the mind can do: generators, judges, embedders. Adapters behind `agent/ports.py`."""
+"""Adapters to models, behind the ports of `agent/ports.py`; `registry.py` makes them from specs."""

@@ -9,7 +9,7 @@ of generators, judges or answerers (`fallback.py`).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -38,17 +38,17 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
         "openai": "imagerag.tools.generators.openai_images:OpenAIImages.from_spec",
         "openai-chat": "imagerag.tools.generators.openai_chat:OpenAIChatImages.from_spec",
         "openai-responses": "imagerag.tools.generators.openai_responses:OpenAIResponsesImages.from_spec",
-        "sketch": "imagerag.tools.factories:sketch_generator",
+        "sketch": "imagerag.tools.sketch.registration:sketch_generator",
     },
     "judge": {
         "clip": "imagerag.tools.factories:clip_judge",
         "openai": "imagerag.tools.factories:openai_judge",
-        "sketch": "imagerag.tools.factories:sketch_judge",
+        "sketch": "imagerag.tools.sketch.registration:sketch_judge",
         "transformers": "imagerag.tools.judges.vlm.transformers_backend:transformers_judge",
     },
     "embedder": {
         "open_clip": "imagerag.tools.factories:open_clip_embedder",
-        "sketch": "imagerag.tools.factories:sketch_embedder",
+        "sketch": "imagerag.tools.sketch.registration:sketch_embedder",
     },
     "answerer": {
         "clip": "imagerag.tools.answerers.metadata:metadata_answerer",
@@ -63,6 +63,16 @@ _BUILT_IN: Final[dict[Role, dict[str, str]]] = {
     },
     "library": {},  # those of the home have a name and no provider
 }
+
+
+_JUDGES_OF_ENCODERS: Final = {"sketch": "sketch"}
+"""Encoders that know only their own world → the judge that does, which stands for `clip` there."""
+
+_CATALOGUES: Final = {"sketch": "imagerag.tools.sketch.catalogue:write_catalogue"}
+"""Built-in library → what draws its pictures into a folder and returns the manifest's path."""
+
+_SYNONYMS: Final = ("imagerag.tools.sketch.registration:synonyms",)
+"""Other words for those that the metadata of built-in libraries is written in."""
 
 
 _PRICED: Final[dict[Role, frozenset[str]]] = {
@@ -178,6 +188,22 @@ def _embedder(spec: BackendSpec) -> Embedder:
     return embedder
 
 
+def judge_of_encoder(encoder: str) -> str | None:
+    """The spec of the judge for the world that an encoder knows; None for an encoder of any picture."""
+    return _JUDGES_OF_ENCODERS.get(encoder)
+
+
+def write_catalogue(library: str, folder: str) -> Path:
+    """Draw the pictures of a built-in library into a folder; the manifest's path."""
+    manifest: Path = _load(_CATALOGUES[library])(folder)
+    return manifest
+
+
+def synonyms() -> Mapping[str, str]:
+    """Other words → the word that the metadata of a built-in library has for it."""
+    return {word: meant for place in _SYNONYMS for word, meant in _load(place)().items()}
+
+
 def providers(role: Role) -> tuple[str, ...]:
     """Every provider there is for a role, sorted: the built-in ones and those of installed packages."""
     return tuple(sorted({*_BUILT_IN[role], *(point.name for point in entry_points(group=group(role)))}))
@@ -251,12 +277,17 @@ def _installed(point: "EntryPoint", role: Role, spec: BackendSpec, **bound: Any)
     return made
 
 
+def _load(place: str) -> Callable[..., Any]:
+    """`package.module:name`, imported only now."""
+    module, _, name = place.partition(":")
+    loaded: Callable[..., Any] = attrgetter(name)(import_module(module))
+    return loaded
+
+
 def _factory(spec: BackendSpec, role: Role) -> Callable[..., Any]:
     place = _BUILT_IN[role].get(spec.provider)
     if place is not None:
-        module, _, name = place.partition(":")
-        factory: Callable[..., Any] = attrgetter(name)(import_module(module))
-        return factory
+        return _load(place)
     for point in entry_points(group=group(role), name=spec.provider):
         return partial(_installed, point, role)
     raise SpecError(

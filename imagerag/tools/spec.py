@@ -72,6 +72,26 @@ class BackendSpec:
         """
         return {name: read_option(str(self), name, text, known) for name, text in self.options}
 
+    def refuse_model(self) -> None:
+        """Raise for whatever is said beside the provider, which has one model only.
+
+        Raises:
+            SpecError: an option, a model or an address.
+        """
+        self.settings({})
+        if self.model or self.base_url:
+            raise SpecError(f"{str(self)!r}: {self.provider!r} has one model only: write {self.provider!r}")
+
+    def refuse_address(self) -> None:
+        """Raise for an address or an option: this provider runs in this process.
+
+        Raises:
+            SpecError: an option or an address.
+        """
+        self.settings({})
+        if self.base_url:
+            raise SpecError(f"{str(self)!r}: {self.provider!r} runs here and takes no address")
+
     @classmethod
     def parse(cls, text: str) -> "BackendSpec":
         """Read one spec.

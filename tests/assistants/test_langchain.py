@@ -224,7 +224,7 @@ async def test_ceilings_hold_whatever_the_model_asks_for(make_stage: Any) -> Non
     stage = make_stage(*[["a heart"]] * 9)
     tools = as_tools(stage.rag, ceilings=RunLimits(max_calls=2))
     answer = await tool(tools, "generate_image").ainvoke(call("generate_image", prompt="a heart", max_calls=500))
-    assert answer.content.startswith("budget_exhausted: ")
+    assert answer.content.startswith("budget spent: ")
     assert len(stage.generator.calls) + len(stage.judge.calls) == 2
 
 

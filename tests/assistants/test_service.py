@@ -102,7 +102,7 @@ async def test_what_the_library_says_of_itself_cannot_change_the_outcome(make_st
     stage.library.plant("a heart", title=INJECTION, licence=INJECTION, metadata={"note": INJECTION})
     done = await stage.service.generate_image(GenerateImage(prompt="a heart", max_rounds=1))
     assert done.data["outcome"] == "best_effort"
-    assert done.text.startswith("best_effort: ")
+    assert done.text.startswith("best effort: ")
     assert sum(part.startswith("Next: ") for part in done.text.split("\n")) == 1
     assert all('"' not in used["title"][1:-1] or len(used["title"]) <= 120 for used in done.data["references"])
     found = await stage.service.search_references(SearchReferences(query="a heart"))

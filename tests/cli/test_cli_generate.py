@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from imagerag import RunRecord
-from imagerag.cli.exit_codes import EXIT_CODES
+from imagerag.formatting.labels import OUTCOMES
 from tests.cli.conftest import ABSENT, HELD, KNOWN, Imagerag, document, one_line
 
 
@@ -20,7 +20,7 @@ def test_json_is_one_run_document_and_stderr_has_the_progress(imagerag: Imagerag
     result = imagerag("generate", HELD, "--json")
     record = RunRecord.model_validate(document(result))
     assert record.outcome is not None
-    assert result.exit_code == EXIT_CODES[record.outcome]
+    assert result.exit_code == OUTCOMES[record.outcome].exit_code
     assert result.stderr.splitlines()[0].startswith("preset sketch (default: OPENAI_API_KEY is not set)")
     steps = {line.split()[0] for line in result.stderr.splitlines() if line.startswith("  ")}
     assert {"draw", "judge", "finish"} <= steps

@@ -84,7 +84,7 @@ def other_encoder(tmp_path: Path) -> str:
     """The shipped CLIP with one bias moved: an encoder of its own."""
     from safetensors.torch import load_file, save_file
 
-    from imagerag.tools.factories import SKETCH_CLIP
+    from imagerag.tools.sketch.registration import SKETCH_CLIP
 
     folder = tmp_path / "clip"
     shutil.copytree(SKETCH_CLIP, folder)

@@ -1,29 +1,33 @@
-"""The pictures of the architecture, drawn from the code: layers from the imports, the graph from the graph."""
+"""The pictures of the architecture, drawn from the code: packages from the imports, the graph from the graph."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import build_workflow
-from tests.package.test_imports import BELOW, imports, layer_of, modules
+from tests.package import layers
 
 Arrow = tuple[str, str]
 Place = tuple[int, int]
 
-LAYERS: Final[Mapping[str, Place]] = {
-    "imagerag": (350, 40), "evals": (350, 120), "graphs": (350, 200), "tools": (190, 290), "store": (510, 290),
-    "agent": (350, 380), "formatting": (600, 40),
+ACROSS: Final[Mapping[str, tuple[int, int]]] = {
+    "cli": (66, 108), "mcp": (620, 108), "assistants": (500, 124), "client": (370, 108), "batch": (300, 108),
+    "evals": (196, 196), "reports": (500, 184), "diagnostics": (66, 116), "files": (390, 96), "schemas": (512, 96),
+    "logging_setup": (628, 122), "graphs": (300, 124), "tools": (170, 262), "store": (450, 184), "agent": (300, 262),
+    "formatting": (300, 124),
 }  # fmt: skip
+"""Package → its middle and its width; how high it stands is said by its layer, how high it is by what is inside."""
+SIDEWAYS: Final[Mapping[Arrow, str]] = {("logging_setup", "agent"): "V{middle}H{right}"}
+"""Arrows that turn a corner, because something stands in their way."""
 NODES: Final[Mapping[str, Place]] = {
     "__start__": (90, 40), "generate": (90, 130), "critique": (90, 230), "finish": (90, 430), "__end__": (90, 520),
     "extract_concepts": (330, 230), "write_captions": (570, 230), "retrieve": (570, 330), "shortlist": (570, 430),
     "select": (330, 430), "regenerate": (330, 330),
 }  # fmt: skip
 WAYS: Final[Mapping[Arrow, str]] = {
-    ("imagerag", "tools"): "M275 40L180 268", ("evals", "tools"): "M275 120L195 268",
-    ("imagerag", "store"): "M425 40L520 268", ("evals", "store"): "M425 120L505 268",
-    ("imagerag", "graphs"): "M425 48C460 80 460 160 427 196", ("evals", "agent"): "M425 128C720 128 720 380 427 380",
-    ("imagerag", "agent"): "M275 32C-60 32 -60 380 273 380",
     ("__start__", "retrieve"): "M165 40H690V330H647", ("extract_concepts", "retrieve"): "M405 245L493 318",
     ("retrieve", "shortlist"): "M560 350V408", ("shortlist", "retrieve"): "M585 410V352",
     ("shortlist", "regenerate"): "M495 420L407 342", ("regenerate", "critique"): "M255 320L167 242",
@@ -41,20 +45,21 @@ _HEAD: Final = (
 )
 
 
-UNDER_ALL: Final = "formatting"
-"""It imports nothing and everybody may import it: six arrows to it would say nothing and hide the others."""
+def structure_arrows() -> set[Arrow]:
+    """(who, whom) of every import between packages, but for those that a longer way says already."""
+    arrows = layers.arrows()
+    return {one for one in arrows if not _leads(arrows - {one}, *one)}
 
 
-def layer_arrows() -> set[Arrow]:
-    """(who, whom) of every import between layers that there really is, those of `UNDER_ALL` left out."""
-    found = {
-        (folder, layer)
-        for folder in BELOW
-        for path in modules(folder)
-        for _, module in imports(path)
-        if (layer := layer_of(module)) is not None
-    }
-    return {(who, whom) for who, whom in found if who != whom and whom != UNDER_ALL}
+def _leads(arrows: set[Arrow], start: str, end: str) -> bool:
+    """Whether a way of arrows leads from one package to another."""
+    seen, at = {start}, [start]
+    while at:
+        here = at.pop()
+        further = {whom for who, whom in arrows if who == here} - seen
+        seen |= further
+        at += further
+    return end in seen
 
 
 def node_arrows() -> dict[Arrow, bool]:
@@ -68,8 +73,107 @@ def node_arrows() -> dict[Arrow, bool]:
 
 
 def structure() -> str:
-    """The layers, and an arrow for every pair of which one imports the other."""
-    return _svg(700, 420, LAYERS, dict.fromkeys(sorted(layer_arrows()), False), "The layers and their imports")
+    """The packages on their layers, and what imports what."""
+    boxes = package_boxes()
+    arrows = [_package_arrow(boxes, arrow) for arrow in sorted(structure_arrows())]
+    high = max(box.bottom for box in boxes.values()) + 14
+    return _document(700, high, arrows, [box.drawn() for box in boxes.values()], "The packages and their imports")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A package in the picture: its name, and under it the packages inside."""
+
+    name: str
+    x: int
+    top: int
+    wide: int
+    lines: tuple[str, ...]
+
+    @property
+    def high(self) -> int:
+        """How high it is."""
+        return 30 + 15 * len(self.lines) + (4 if self.lines else 0)
+
+    @property
+    def bottom(self) -> int:
+        """Where it ends."""
+        return self.top + self.high
+
+    def drawn(self) -> str:
+        """It as SVG."""
+        small = "".join(
+            f'<text x="{self.x}" y="{self.top + 36 + 15 * n}" text-anchor="middle" font-size="12" fill="#33524e">'
+            f"{line}</text>"
+            for n, line in enumerate(self.lines)
+        )
+        return (
+            f'<g id="{self.name}"><rect x="{self.x - self.wide // 2}" y="{self.top}" width="{self.wide}" '
+            f'height="{self.high}" rx="8" fill="#e6f2f0" stroke="#00897b"/>'
+            f'<text x="{self.x}" y="{self.top + 20}" text-anchor="middle" fill="#12302c">{self.name}</text>{small}</g>'
+        )
+
+
+def package_boxes() -> dict[str, Box]:
+    """The packages in their places, the highest layer on top."""
+    boxes: dict[str, Box] = {}
+    top = 10
+    for names in layers.LAYERS:
+        for package in names:
+            x, wide = ACROSS[package]
+            inside = " ".join(path.name for path in layers.inside(package))
+            boxes[package] = Box(package, x, top, wide, tuple(textwrap.wrap(inside, int(wide / 6.6))))
+        top = max(boxes[package].bottom for package in names) + 26
+    return boxes
+
+
+def _package_arrow(boxes: Mapping[str, Box], arrow: Arrow) -> str:
+    start, end = (boxes[name] for name in arrow)
+    if start.top == end.top:
+        turn = 1 if end.x > start.x else -1
+        way = f"M{start.x + turn * start.wide // 2} {start.top + 15}H{end.x - turn * (end.wide // 2 + 2)}"
+    elif corner := SIDEWAYS.get(arrow):
+        way = f"M{start.x} {start.bottom}" + corner.format(middle=end.top + 15, right=end.x + end.wide // 2 + 2)
+    else:
+        way = f"M{start.x} {start.bottom}L{_landing(start, end)} {end.top - 2}"
+    return f'<path data-from="{arrow[0]}" data-to="{arrow[1]}" d="{way}"/>'
+
+
+def crosses(start: Box, end: Box, box: Box) -> bool:
+    """Whether the straight arrow between two packages goes through a third."""
+    x, reach = _landing(start, end), end.top - start.bottom
+    across = [start.x + (x - start.x) * (y - start.bottom) / reach for y in (box.top, box.bottom)]
+    between = start.bottom < box.bottom and box.top < end.top
+    return between and min(across) < box.x + box.wide // 2 and max(across) > box.x - box.wide // 2
+
+
+def tree() -> str:
+    """Every package and the packages inside, the highest layer first: what each is for, and how to add to it."""
+    lines = []
+    for package in (package for names in layers.LAYERS for package in names):
+        folder = layers.ROOT / layers.PACKAGE / package
+        lines.append(_entry(package if folder.is_dir() else f"{package}.py", folder if folder.is_dir() else None, 0))
+        for inner in layers.inside(package):
+            lines.append(_entry(inner.name, inner, 1))
+            lines += [_entry(deep.parent.name, deep.parent, 2) for deep in sorted(inner.glob("*/__init__.py"))]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, folder: Path | None, depth: int) -> str:
+    first, how = layers.purpose(folder or layers.ROOT / layers.PACKAGE / name)
+    return textwrap.fill(
+        f"{'    ' * depth}* **`{name}`** {first} {how}".rstrip(),
+        118,
+        subsequent_indent=f"{'    ' * depth}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _landing(start: Box, end: Box) -> int:
+    """Where an arrow reaches a package: as straight below where it comes from as the package is wide."""
+    edge = end.wide // 2 - 14
+    return max(end.x - edge, min(end.x + edge, start.x))
 
 
 def graph() -> str:
@@ -78,14 +182,19 @@ def graph() -> str:
 
 
 def _svg(wide: int, high: int, places: Mapping[str, Place], arrows: Mapping[Arrow, bool], title: str) -> str:
+    ways = [_arrow(places, arrow, dashed=dashed) for arrow, dashed in arrows.items()]
+    return _document(wide, high, ways, [_box(name, place) for name, place in places.items()], title)
+
+
+def _document(wide: int, high: int, arrows: Sequence[str], boxes: Sequence[str], title: str) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" role="img" {_FONT}>',
         f"<title>{title}</title>",
         f"<defs>{_HEAD}</defs>",
         '<g fill="none" stroke="#7d8b8a" stroke-width="1.4" marker-end="url(#head)">',
-        *(_arrow(places, arrow, dashed=dashed) for arrow, dashed in arrows.items()),
+        *arrows,
         "</g>",
-        *(_box(name, place) for name, place in places.items()),
+        *boxes,
         "</svg>",
     ]
     return "\n".join(lines) + "\n"

@@ -66,7 +66,7 @@ async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_
 async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
 
-    from imagerag.tools.factories import SKETCH_CLIP
+    from imagerag.tools.sketch.registration import SKETCH_CLIP
 
     folder = Path(SKETCH_CLIP)
     monkeypatch.setattr(

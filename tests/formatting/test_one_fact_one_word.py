@@ -13,18 +13,21 @@ from imagerag import ImageRAG
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.assistants.run_text import format_run
+from imagerag.assistants.service import run_answer
+from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_outputs import run_report
 from imagerag.cli.choose_prompt import question_lines
 from imagerag.cli.live_text import VerboseRenderer, step_line
 from imagerag.cli.run_text import render_run
 from imagerag.cli.steps_text import step_lines
 from imagerag.formatting import labels, numbers
+from imagerag.mcp.responses import job_answer
 from imagerag.reports.contact_sheet.canvas import Canvas
 from imagerag.reports.contact_sheet.choices_sheet import choices_sheet
 from imagerag.reports.contact_sheet.run_sheet import contact_sheet
 from imagerag.reports.html.diff_builder import compare, page_of
 from tests.graphs.conftest import Stage, make_stage
-from tests.reports.test_page import Reader
+from tests.reports.test_run_report import Reader
 
 CAPTION = "a detailed picture of a heart"
 SIMILARITY = 0.41051
@@ -98,6 +101,9 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
         "diff page": Reader(await page_of(rag, await compare(rag, record, other), record, other)).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
         "assistant": format_run(record),
+        "tools' progress": "\n".join(filter(None, map(format_step, runs.events))),
+        "MCP's status of a run": job_answer(run_answer(record), 120).text,
+        "notebook": Reader(record._repr_html_().replace("<br>", " ")).words,
     }
     return {name: click.unstyle(words) for name, words in told.items()}
 
@@ -107,6 +113,7 @@ async def test_a_similarity_is_one_number(runs: Runs, monkeypatch: pytest.Monkey
     told = await doors(runs, record, monkeypatch)
     shown = [name for name, words in told.items() if "0.411" in words]
     assert {"terminal, round by round", "terminal, steps", "terminal, as it happens", "report", "sheet"} <= {*shown}
+    assert "tools' progress" in shown
     assert [name for name, words in told.items() if re.search(r"0\.4105?\b", words)] == []
     assert record.searches[0].candidates[0].similarity == pytest.approx(SIMILARITY, abs=1e-9)
 
@@ -140,10 +147,38 @@ async def test_an_outcome_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatc
     record = await runs.rag.record("spent")
     told = await doors(runs, record, monkeypatch)
     word = labels.standing(record.status, record.outcome).name
-    for door in ("terminal, round by round", "terminal, as it happens", "report", "diff page", "sheet"):
-        assert word in told[door], door
+    for door, words in told.items():
+        if door not in ("terminal, steps", "terminal, demo"):  # which end before a run does
+            assert word in words, door
     assert record.reason in told["assistant"]
     assert labels.OUTCOMES[str(record.outcome)].meaning in told["assistant"]
+
+
+async def test_a_step_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line of progress is the terminal's line of the same step."""
+    told = await doors(runs, await runs.rag.record("spent"), monkeypatch)
+    steps = [line.partition(": ") for line in told["tools' progress"].splitlines() if not line.startswith("run ")]
+    assert {name for name, _, _ in steps} >= {labels.node(node) for node in ("generate", "critique", "shortlist")}
+    for name, _, words in steps:
+        assert re.search(rf"{name} +{re.escape(words[:40])}", told["terminal, as it happens"]), name
+        assert name in told["report"].lower()
+
+
+async def test_what_was_looked_for_is_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = make_stage(tmp_path)
+    stage.library.plant("a heart on a hill", similarity=SIMILARITY, title="Heart 1")
+    stage.judge.enqueue([])
+    runs = Runs(ImageRAG(home=tmp_path), await begin(stage, "first", start="retrieve"))
+    record = await runs.rag.record("first")
+    assert [search.query.by for search in record.searches] == ["prompt"]
+    word = labels.sought("prompt", "")
+    told = {
+        "report": Reader(await runs.rag.report(record)).words,
+        "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
+        "terminal, steps": click.unstyle("\n".join(step_lines(await runs.rag.steps(record)))),
+    }
+    for door, words in told.items():
+        assert word in words.lower(), door
 
 
 async def test_attempts_are_counted_alike(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +202,7 @@ async def test_money_time_and_calls_are_shown_one_way(runs: Runs, monkeypatch: p
         numbers.model_calls(sum(record.calls.values())),
     )
     for fact in facts:
-        for door in ("terminal, round by round", "report", "sheet", "assistant"):
+        for door in ("terminal, round by round", "report", "sheet", "assistant", "MCP's status of a run", "notebook"):
             assert fact in told[door], (door, fact)
     for other in ("$0.0000", "Cost: nothing", "free"):
         assert other not in "\n".join(told.values())

@@ -12,6 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from imagerag.files.access_policy import InputPolicy
+from imagerag.formatting.labels import done
 from imagerag.tools.testing.mock_openai import tiny_png
 
 PROMPT = "a boat under a blue star"
@@ -71,7 +72,7 @@ async def test_a_picture_is_drawn_in_one_call(place: Any, connect: Any, kit: Any
         of_library = (await client.read_resource(report["references"][0]["uri"])).contents[0]
         assert isinstance(of_library, mcp_types.BlobResourceContents)
     told = [message for _, message in heard]
-    for step in ("drew a picture", "judged the picture", "searched the library", "drew it again with references"):
+    for step in map(done, ("generate", "critique", "retrieve", "regenerate")):
         assert step in told
     counts = [progress for progress, _ in heard]
     assert counts == sorted(set(counts))
@@ -117,7 +118,7 @@ async def test_a_human_chooses_in_a_form(place: Any, connect: Any, kit: Any) -> 
 async def test_who_declines_to_choose_can_choose_later(place: Any, connect: Any, kit: Any) -> None:
     async with place.listening() as url, connect(url, kit.human([None])) as client:
         result = await client.call_tool("generate_image", {"prompt": PROMPT, "select": True})
-        assert said(result).startswith("interrupted: 2 references passed")
+        assert said(result).startswith("waits for a choice: 2 references passed")
         run_id = result.structured_content["run_id"]
         assert [each["number"] for each in result.structured_content["offered"]] == [1, 2]
         done = await client.call_tool("continue_run", {"run_id": run_id, "choose": [1]})

@@ -19,7 +19,7 @@ from imagerag.assistants.tool_outputs import answer_report, search_report
 from imagerag.assistants.tool_result import ToolResult
 from imagerag.mcp.jobs import Job
 from imagerag.mcp.responses import MAX_RESULT, job_answer, reply, still_running
-from tests.assistants.test_telling import nasty, records
+from tests.assistants.test_texts import nasty, records
 
 HEAVY = "\U0001f408" * 50_000
 """Four bytes a letter, and many of them."""

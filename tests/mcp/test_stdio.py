@@ -15,6 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from imagerag import ImageRAG
 from imagerag.agent.types import Outcome
+from imagerag.formatting import labels
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch painter cannot draw without the library."""
@@ -53,7 +54,7 @@ async def test_the_embedded_world_with_a_human_in_it(sketch_home: Path, tmp_path
         wrong = await client.call_tool("generate_image", {"promt": HELD})
         assert wrong.is_error
     assert "licence" in human.asked[0]
-    assert "searched the library" in heard
+    assert labels.done("retrieve") in heard
 
 
 async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode: str) -> None:

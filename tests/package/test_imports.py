@@ -1,25 +1,16 @@
-"""Which way imports point, and what importing the front door costs."""
+"""Which way imports point, and what importing the package costs."""
 
-import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BELOW = {
-    "formatting": set(),
-    "agent": {"formatting"},
-    "store": {"agent", "formatting"},
-    "tools": {"agent", "formatting"},
-    "graphs": {"tools", "store", "agent", "formatting"},
-    "evals": {"graphs", "tools", "store", "agent", "formatting"},
-    "imagerag": {"evals", "graphs", "tools", "store", "agent", "formatting"},
-}
-"""What each layer may import, besides itself."""
+from tests.package import layers
+
+LINKS = frozenset({"agent", "evals", "graphs", "store", "tools"})
+"""The top-level names, which are links to packages of `imagerag`."""
 
 HEAVY = (
     "torch",
@@ -35,66 +26,59 @@ HEAVY = (
 )
 
 
-def modules(folder: str) -> list[Path]:
-    """The files of a layer; those of `imagerag` are the ones that are in no other layer."""
-    if folder == "tests":
-        return sorted((ROOT / "tests").rglob("*.py"))
-    package = ROOT / "imagerag"
-    if folder != "imagerag":
-        return sorted((package / folder).rglob("*.py"))
-    return sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in BELOW)
+def test_every_package_has_a_layer() -> None:
+    assert layers.packages() == set(layers.LAYER_OF)
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Every module a file imports, with the line; names taken from `imagerag` itself count as modules."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
-            name = node.args[0]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                yield node.lineno, name.value
+@pytest.mark.parametrize("package", sorted(layers.LAYER_OF))
+def test_imports_point_one_way(package: str) -> None:
+    """Down, layer by layer: so no front end imports its neighbour, and presentation is below all of them."""
+    assert [line for path in layers.modules(package) for line in layers.wrong_way(package, path)] == []
 
 
-def layer_of(module: str) -> str | None:
-    """The layer that an imported name belongs to; None for what is not ours."""
-    first, *rest = module.split(".")
-    if first != "imagerag":
-        return None
-    return rest[0] if rest and rest[0] in BELOW and rest[0] != "imagerag" else "imagerag"
+def test_front_ends_stand_above_presentation_and_logic() -> None:
+    lowest = min(layers.LAYER_OF[front_end] for front_end in layers.FRONT_ENDS)
+    assert max(layers.LAYER_OF[package] for package in ("formatting", "reports", "agent", "graphs")) < lowest
+    assert layers.LAYER_OF["cli"] == layers.LAYER_OF["mcp"] == len(layers.LAYERS) - 1
 
 
-def wrong_way(folder: str, path: Path) -> list[str]:
-    allowed = BELOW[folder] | {folder}
-    return [
-        f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for line, module in imports(path)
-        if (layer := layer_of(module)) is not None and layer not in allowed
+def test_the_only_way_between_neighbours_is_taken() -> None:
+    """An exception that nobody needs any more goes."""
+    taken = {(str(path.relative_to(layers.ROOT)), module) for path in layers.modules("cli")
+             for _, module in layers.imports(path)}  # fmt: skip
+    assert taken >= layers.STARTS
+
+
+def test_no_adapter_knows_the_sketch_world() -> None:
+    """The registry names it by places in strings; the warnings of `graphs` say where the sketch world ends."""
+    sketch = "imagerag.tools.sketch"
+    apart = {"imagerag/tools/sketch", "imagerag/tools/testing"}
+    own = {"imagerag/graphs/mismatch_warnings.py"}
+    found = [
+        f"{name}:{line} imports {module}"
+        for package in ("formatting", "agent", "store", "tools", "graphs")
+        for path in layers.modules(package)
+        if (name := str(path.relative_to(layers.ROOT))) not in own and not any(map(name.startswith, apart))
+        for line, module in layers.imports(path)
+        if module.startswith(sketch)
     ]
+    assert found == []
 
 
-@pytest.mark.parametrize("folder", BELOW)
-def test_imports_point_one_way(folder: str) -> None:
-    assert [line for path in modules(folder) for line in wrong_way(folder, path)] == []
-
-
-@pytest.mark.parametrize("folder", [*BELOW, "tests"])
-def test_layers_are_imported_as_part_of_the_package(folder: str) -> None:
+@pytest.mark.parametrize("package", [*sorted(layers.LAYER_OF), "tests"])
+def test_packages_are_imported_as_part_of_the_package(package: str) -> None:
     """`import agent` works from the repository's root, gives every class a second self, and fails once installed."""
     bare = [
-        f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for path in modules(folder)
-        for line, module in imports(path)
-        if module.startswith(".") or (module.split(".")[0] in BELOW and not module.startswith("imagerag"))
+        f"{path.relative_to(layers.ROOT)}:{line} imports {module}"
+        for path in layers.modules(package)
+        for line, module in layers.imports(path)
+        if module.startswith(".") or module.split(".")[0] in LINKS
     ]
     assert bare == []
 
 
 @pytest.mark.parametrize(
-    ("folder", "line", "wrong"),
+    ("package", "line", "wrong"),
     [
         ("agent", "from imagerag.store import blobs", True),
         ("agent", "from imagerag import store", True),
@@ -107,15 +91,22 @@ def test_layers_are_imported_as_part_of_the_package(folder: str) -> None:
         ("agent", "from imagerag.agent import types", False),
         ("agent", "from imagerag.formatting import labels", False),
         ("formatting", "from imagerag.agent import types", True),
+        ("reports", "from imagerag.client import client", True),
+        ("assistants", "from imagerag.cli import terminal", True),
+        ("mcp", "from imagerag.cli.terminal import say", True),
+        ("mcp", "from imagerag.assistants import service", False),
+        ("cli", "from imagerag.mcp.launch import launch", True),
+        ("cli", "from imagerag import __version__", False),
+        ("batch", "from imagerag.client import client", True),
     ],
 )
 def test_the_check_sees_a_wrong_import(
-    folder: str, line: str, wrong: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, line: str, wrong: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    monkeypatch.setattr(layers, "ROOT", tmp_path)
     path = tmp_path / "module.py"
     path.write_text(line)
-    assert bool(wrong_way(folder, path)) is wrong
+    assert bool(layers.wrong_way(package, path)) is wrong
 
 
 def loaded_by(code: str, home: Path) -> set[str]:

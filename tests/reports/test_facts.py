@@ -9,7 +9,7 @@ from imagerag.formatting.numbers import cosine, dollars
 from imagerag.reports.html.markup import escape
 from imagerag.reports.step_text import decision_of
 from tests.reports.conftest import RUNS
-from tests.reports.test_page import Reader
+from tests.reports.test_run_report import Reader
 
 
 def as_read(text: str) -> str:

@@ -18,7 +18,7 @@ from PIL import Image
 from imagerag.tools.embedders import openclip_import
 from imagerag.tools.embedders.openclip_import import COPY, open_clip_for, plain
 from imagerag.tools.embedders.preprocess import preprocessing
-from imagerag.tools.factories import SKETCH_CLIP
+from imagerag.tools.sketch.registration import SKETCH_CLIP
 
 SLOW = (
     "transformers",

@@ -50,7 +50,7 @@ def test_a_cascade_is_a_list() -> None:
 def test_specs_and_registry_load_nothing_heavy() -> None:
     code = (
         "import sys, imagerag.tools.spec, imagerag.tools.registry\n"
-        "import imagerag.tools.testing.fakes, imagerag.tools.factories\n"
+        "import imagerag.tools.testing.fakes, imagerag.tools.factories, imagerag.tools.sketch.registration\n"
         "import imagerag.tools.sketch.judge\n"
         "heavy = {'torch', 'open_clip', 'langgraph', 'numpy', 'PIL', 'langchain_core'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"

@@ -1,1 +1,1 @@
-"""One model call: cache, budget, pending calls, progress, idempotency."""
+"""One model call: journal, budget, pending calls, progress, idempotency."""

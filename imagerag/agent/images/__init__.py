@@ -1,1 +1,1 @@
-"""Decoding image files within limits, and compositing masks."""
+"""Decoding of image files within limits, and compositing of masks."""

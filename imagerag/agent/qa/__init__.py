@@ -1,1 +1,1 @@
-"""Answering a question from pictures and their metadata: the question read, the rows looked up, the answer's values."""
+"""Question answering over a library: nodes, state, types, record, retrieval."""

@@ -10,6 +10,7 @@ from imagerag.agent.calls.budget import requests_made
 from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
 from imagerag.agent.types import Decision, ModelCall, Query, RunConfig, SamplingParams, Search
+from imagerag.formatting.numbers import temperature
 
 MOST_TOLD: Final = 16
 """What was searched in vain is told to the judge, the newest of it: a question is not to grow without end."""
@@ -122,6 +123,6 @@ def ask_params(calls: Sequence[ModelCall]) -> str:
 def repeat_instructions(variation: SamplingParams) -> str:
     """How a further ask differed from the one before it, in words."""
     if variation.lever == "temperature" and variation.temperature is not None:
-        return f"asked again at temperature {variation.temperature:.2f}"
+        return f"asked again at {temperature(variation.temperature)}"
     seed = "" if variation.seed is None else f"seed {variation.seed}; "
     return f"asked again in other words ({seed}the judge takes no temperature)"

@@ -1,1 +1,4 @@
-"""Run arms on cases, store and summarise results."""
+"""Run arms on the cases of a suite, store the results, summarise them.
+
+To add an arm, write its row in `arms.py`; one with a procedure of its own also in `arm_procedures.py`.
+"""

@@ -1,1 +1,1 @@
-"""What an evaluation came to, for people: tables, plots, a gallery. All of it made from the results alone."""
+"""Results for people: tables, plots, a gallery, made from the stored results alone."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
-from imagerag.formatting.numbers import cosine, dollars, drawing, met, model_calls, seconds
+from imagerag.formatting.numbers import cosine, dollars, met, model_calls, seconds
 from imagerag.reports.contact_sheet.canvas import Canvas, leading
 from imagerag.reports.contact_sheet.layout import (
     ACCENT,
@@ -38,7 +38,7 @@ class SheetBlocks(Page):
     def attempt(self, attempt: Document, x: float, y: float, side: float, *, checks: bool = True) -> float:
         """An attempt: its picture, what was sent along with the prompt, and the judge's checklist."""
         verdict = attempt.get("verdict")
-        drawn = "handed in" if attempt.get("origin") == "handed_in" else drawing(attempt["round"])
+        drawn = labels.drawn(attempt.get("origin") or "generated", attempt["round"])
         self.pen.text(x, y - 2, _score(verdict), 13, INK, width=side, align="right")
         y = self.heading(x, y, f"{attempt_name(attempt['index'])}, {drawn}")
         best = self.run.get("best_attempt") == attempt["index"]
@@ -100,7 +100,7 @@ class SheetBlocks(Page):
 
     def _search(self, search: Document, x: float, y: float, width: float) -> float:
         query, found = search["query"], search.get("candidates") or []
-        concept = "the whole prompt" if query.get("by") == "prompt" else query["concept"]["text"]
+        concept = labels.sought(query.get("by") or "", query["concept"]["text"])
         y = self.pen.text(x, y, concept, 15, INK, width=width, lines=2, bold=True)
         if query["text"] != concept:
             y = self.pen.text(x, y + 1, query["text"], 13, MUTED, width=width, lines=3)

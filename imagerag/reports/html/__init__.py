@@ -1,1 +1,5 @@
-"""A run as one self-contained page: no network, no script, readable on a phone and in the dark."""
+"""Self-contained HTML pages: run report, index, answer, difference of two runs. No network, no script.
+
+To add a section to the run report, write what it says in a module here, its markup in `templates/`, and place it in
+`templates/run_report.html`.
+"""

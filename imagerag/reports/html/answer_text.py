@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from imagerag.agent.qa.qa_record import AnswerRecord, CitedSource, QACall, RetrievedSource
-from imagerag.formatting.labels import FOUND_BY
+from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine, counted, dollars, model_calls, seconds
 
 WITH: Final = "with the library"
@@ -48,7 +48,7 @@ def found(record: AnswerRecord) -> str:
 
 def why(one: RetrievedSource) -> str:
     """How a source came to be looked at, and whether it was taken."""
-    return FOUND_BY[one.by] if one.accepted else "not similar enough"
+    return labels.cited(one.accepted, one.by)
 
 
 def asked(call: QACall) -> str:
@@ -65,7 +65,7 @@ def facts(record: AnswerRecord) -> Iterator[tuple[str, str]]:
     """What is to be known about it, each under its name."""
     yield "library", record.library or "none"
     yield "answered by", record.answerer
-    yield "searched by", {"image": "picture", "both": "picture and words"}.get(record.by, "words")
+    yield "searched by", labels.SEARCHED_BY[record.by]
     yield "took", seconds(record.elapsed_s)
     yield "cost", dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
     yield "calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))

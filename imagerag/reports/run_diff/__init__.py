@@ -1,1 +1,1 @@
-"""Two runs beside each other: where they part, what they were asked differently, and what came of it."""
+"""Difference of two runs: where they part, which inputs differ, and what came of it."""

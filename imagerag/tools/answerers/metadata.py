@@ -43,11 +43,10 @@ class MetadataAnswerer:
 
     @cached_property
     def synonyms(self) -> Mapping[str, str]:
-        """`circular` for circle, `violet` for purple, `rund` and `rond`: other plain words for the sketch world's."""
-        from imagerag.tools.sketch.text_parser import meanings
-        from imagerag.tools.sketch.translations import translations
+        """`circular` for circle, `violet` for purple: other plain words for those of built-in libraries."""
+        from imagerag.tools.registry import synonyms
 
-        return {**translations(), **meanings()}
+        return synonyms()
 
     async def answer(
         self,

@@ -1,1 +1,1 @@
-"""What all adapters of the OpenAI protocol share: client, errors, refused options, retry delay."""
+"""Shared by all adapters of the OpenAI protocol: client, errors, refused options, retry delay."""

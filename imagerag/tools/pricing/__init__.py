@@ -1,1 +1,4 @@
-"""Price table, token usage, cost per call."""
+"""Price table, token usage, cost per call.
+
+To add a model that counts images in tokens, write its row in `prices.toml`.
+"""

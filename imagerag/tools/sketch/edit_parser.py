@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from imagerag.tools.judges.clip.checklist import ABSENT
 from imagerag.tools.sketch.caption_text import SYNONYMS
 from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import BACKGROUNDS, article
@@ -118,13 +119,9 @@ def _runs(words: list[str], size: int) -> list[str]:
     return [" ".join(words[at : at + size]) for at in range(len(words) - size + 1)]
 
 
-GONE: Final = "no "
-"""How a requirement begins that something is not there any more."""
-
-
 def requirements_of(edits: tuple[Edit, ...]) -> tuple[list[str], list[str]]:
     """What should be there after some edits, things and backgrounds, in canonical words."""
     things = [edit.result.phrase() for edit in edits if edit.result]
-    things += [GONE + edit.target.phrase().split(" ", 1)[1] for edit in edits if edit.target and not edit.result]
+    things += [ABSENT + edit.target.phrase().split(" ", 1)[1] for edit in edits if edit.target and not edit.result]
     grounds = [article(f"{edit.background} background") for edit in edits if edit.background]
     return list(dict.fromkeys(things)), list(dict.fromkeys(grounds))

@@ -1,1 +1,1 @@
-"""Parsing and answering questions about metadata: filters, order, counts."""
+"""Parsing and answering of questions about metadata: filters, order, counts."""

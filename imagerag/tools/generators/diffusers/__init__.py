@@ -1,1 +1,4 @@
-"""Pictures drawn in this process by diffusers pipelines (extra `diffusers`)."""
+"""Generators in this process: diffusers pipelines (extra `diffusers`).
+
+To add a model, write its row in `model_table.py`.
+"""

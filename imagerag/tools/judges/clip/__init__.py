@@ -1,1 +1,1 @@
-"""Key-free judges on CLIP similarity."""
+"""Judges without a key, on CLIP similarity."""

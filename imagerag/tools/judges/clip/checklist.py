@@ -22,6 +22,8 @@ ADJECTIVES: Final = frozenset(
     wooden metal metallic glass plastic stone leather paper shiny matte bright dark light pale soft hard hot cold wet
     """.split()  # noqa: SIM905, prose is easier to read than a list of quoted words
 )
+ABSENT: Final = "no "
+"""How a requirement begins that something is not there any more, which an edit asks for."""
 RELATIONS: Final = (
     "in front of", "on top of", "on the left of", "on the right of", "to the left of", "to the right of", "next to",
     "close to", "together with", "surrounded by", "made up of", "as well as", "standing on", "sitting on", "lying on",

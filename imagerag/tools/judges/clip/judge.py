@@ -17,11 +17,10 @@ from imagerag.agent.ports import FREE as FREE_OF_CHARGE
 from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, MissingConcepts, Preference, Ranking
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives
-from imagerag.tools.judges.clip.checklist import DETERMINERS, checklist, unchecked
+from imagerag.tools.judges.clip.checklist import ABSENT, DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
 from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals
 from imagerag.tools.judges.image_comparison import Comparisons, compared, whole_pictures
-from imagerag.tools.sketch.edit_parser import GONE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -223,9 +222,9 @@ class ClipJudge:
         self, prompt: str, image: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
     ) -> list[RegionScore]:
         """One finding per requirement: what is looked for, what may not be there any more, and what is compared."""
-        gone = [_edits(sent) and one.picture is None and one.text.startswith(GONE) for one in asked]
+        gone = [_edits(sent) and one.picture is None and one.text.startswith(ABSENT) for one in asked]
         look = [
-            one.model_copy(update={"text": one.text.removeprefix(GONE)}) if away else one
+            one.model_copy(update={"text": one.text.removeprefix(ABSENT)}) if away else one
             for one, away in zip(asked, gone, strict=True)
             if one.picture is None
         ]

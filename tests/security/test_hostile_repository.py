@@ -205,7 +205,7 @@ async def test_a_library_names_no_other_place(spec: str, tmp_path: Path, sketch_
 async def test_who_indexed_with_a_model_of_his_own_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imagerag.tools.factories import SKETCH_CLIP
+    from imagerag.tools.sketch.registration import SKETCH_CLIP
 
     folder = shutil.copytree(SKETCH_CLIP, tmp_path / "mine")
     (tmp_path / "pictures").mkdir()

@@ -2,7 +2,7 @@
 
 At two steps here; `STORM=full` in the environment makes it all of them (minutes):
 
-    STORM=full python -m pytest tests/reports/test_killed.py
+    STORM=full python -m pytest tests/reports/test_report_of_killed_run.py
 """
 
 import json

@@ -1,0 +1,98 @@
+"""A run's events in words, one line each, for whoever follows it: terminal, assistants, MCP progress."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from imagerag.agent.retrieval.escalation import ask_params
+from imagerag.agent.types import Concept, Query, RunResult, Search, Subject, UsedReference
+from imagerag.formatting import labels
+from imagerag.formatting.numbers import cosine
+from imagerag.reports.step_text import NAMED_NOTHING, NOTHING_NEW, attempt_title, score_words
+
+if TYPE_CHECKING:
+    from imagerag.graphs.runs.events import RunEvent
+
+
+def step_words(event: "RunEvent") -> str:
+    """What a finished step did; empty for other events, and where there is nothing to tell."""
+    told = _WORDS.get(event.node) if event.kind == "step" else None
+    return told(cast("dict[str, Any]", event.update)) if told else ""
+
+
+def progress_words(event: "RunEvent") -> str:
+    """How far a drawing is; empty where the generator cannot tell."""
+    if event.progress is None:
+        return ""
+    of = f" of {event.progress.of}" if event.progress.of else ""
+    return f"step {event.progress.step}{of}"
+
+
+def _drawn(update: dict[str, Any]) -> str:
+    return attempt_title(update["attempts"][-1]) if update.get("attempts") else ""
+
+
+def _judged(update: dict[str, Any]) -> str:
+    return score_words(update["attempts"][-1].verdict) if update.get("attempts") else ""
+
+
+def concept_words(update: dict[str, Any]) -> str:
+    """The missing concepts that a step named, and how it asked for them where it asked again."""
+    concepts: list[Concept] = update.get("concepts") or []
+    names = "; ".join(concept.text for concept in concepts) or NAMED_NOTHING
+    return ": ".join(filter(None, (ask_params(update.get("calls") or []), names)))
+
+
+def _captioned(update: dict[str, Any]) -> str:
+    queries: list[Query] = update.get("queries") or []
+    return "; ".join(f"“{query.text}”" for query in queries) or NOTHING_NEW
+
+
+def _found(update: dict[str, Any]) -> str:
+    searches: list[Search] = update.get("searches") or []
+    last_resort = [search for search in searches if search.query.by == "prompt"]
+    newest = max((search.query.ask for search in searches), default=0)
+    results = "; ".join(search_result(s) for s in last_resort or searches if last_resort or s.query.ask == newest)
+    return f"{labels.SEARCHES['prompt']}: {results}" if last_resort and len(searches) > len(last_resort) else results
+
+
+def search_result(search: Search) -> str:
+    """What a decided search led to: the references taken or offered, or how near the best candidate came."""
+    taken = [candidate for candidate in search.candidates if candidate.decision == "taken"]
+    if taken:
+        return "took " + ", ".join(f"{c.title or c.image.sha256[:12]} ({cosine(c.similarity)})" for c in taken)
+    offered = sum(candidate.decision == "offered" for candidate in search.candidates)
+    if offered:
+        return f"{offered} to choose from"
+    best = max(search.candidates, key=lambda one: one.similarity - (search.threshold_of(one) or 0.0), default=None)
+    if best is None:
+        return "found nothing"
+    wanted = search.threshold_of(best)
+    limit = "" if wanted is None else f", threshold {cosine(wanted)}"
+    return f"took none of {len(search.candidates)} (best {cosine(best.similarity)}{limit})"
+
+
+def _chosen(update: dict[str, Any]) -> str:
+    chosen: list[UsedReference] = update.get("chosen") or []
+    edited: list[Subject] = update.get("subjects") or []
+    told = [f"edits {own.name or own.image.sha256[:12]}" for own in edited]
+    took = ", ".join(reference.title or reference.image.sha256[:12] for reference in chosen)
+    return "; ".join([f"you took {took or 'none'}", *told])
+
+
+def ending_words(update: dict[str, Any]) -> str:
+    """How a run ended, and why; empty for a step that ended none."""
+    ending: RunResult | None = update.get("ending")
+    return f"{labels.standing(None, ending.outcome).name}: {ending.reason}" if ending else ""
+
+
+_WORDS: Final[Mapping[str, Callable[[dict[str, Any]], str]]] = {
+    "generate": _drawn,
+    "critique": _judged,
+    "extract_concepts": concept_words,
+    "write_captions": _captioned,
+    "shortlist": _found,  # it tells of the searches, decided
+    "select": _chosen,
+    "regenerate": _drawn,
+    "give_up": ending_words,
+    "finish": ending_words,
+}

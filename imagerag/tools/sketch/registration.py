@@ -1,0 +1,44 @@
+"""What the sketch world gives to `tools/registry.py`, which names it by these places; no adapter imports it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from imagerag.agent.ports import Embedder, ImageGenerator, Judge
+from imagerag.tools.registry import make_embedder
+from imagerag.tools.spec import BackendSpec
+
+SKETCH_CLIP: Final = Path(__file__).parent / "clip"
+
+
+def sketch_embedder(spec: BackendSpec) -> Embedder:
+    """`sketch`: the small CLIP that comes with the package."""
+    from imagerag.tools.sketch.embedder import SketchEmbedder
+
+    spec.refuse_model()
+    return SketchEmbedder(f"local-dir:{SKETCH_CLIP}", spec="sketch")
+
+
+def sketch_generator(spec: BackendSpec) -> ImageGenerator:
+    """`sketch`: the generator that draws the sketch world."""
+    from imagerag.tools.sketch.generator import SketchGenerator
+
+    spec.refuse_model()
+    return SketchGenerator()
+
+
+def sketch_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:
+    """`sketch`: the clip judge on the sketch CLIP; another embedder would not know the sketch world and is ignored."""
+    from imagerag.tools.sketch.judge import sketch_clip_judge
+
+    spec.refuse_model()
+    known = embedder is not None and embedder.identity.spec == "sketch"
+    return sketch_clip_judge(embedder if known and embedder else make_embedder("sketch"))
+
+
+def synonyms() -> Mapping[str, str]:
+    """`circular` for circle, `violet` for purple, `rund` and `rond`: other plain words for the sketch world's."""
+    from imagerag.tools.sketch.text_parser import meanings
+    from imagerag.tools.sketch.translations import translations
+
+    return {**translations(), **meanings()}
