@@ -116,7 +116,7 @@ def ask_command(
         told = f"library {rag.settings.library or 'none'} · answered by {rag.answerer_spec}"
         say_all([dim(short(told, 200)), *first_time(rag)], err=True)
     if options["thread"] is None:
-        from imagerag.graphs.runs.runner import new_run_id
+        from imagerag.graphs.runs.records import new_run_id
 
         options["thread"] = new_run_id()  # named here, so that a question that is stopped can be told of
 

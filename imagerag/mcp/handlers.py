@@ -137,7 +137,7 @@ class Desk:
             raise BlobError(f"no picture image://{sha256} in any run or library here") from missing
 
     def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
-        from imagerag.graphs.runs.runner import new_run_id
+        from imagerag.graphs.runs.records import new_run_id
 
         def work(job: Job) -> Awaitable[ToolAnswer]:
             return self.service.generate_image(request, on_event=_teller(job), run_id=job.run_id)
@@ -146,7 +146,7 @@ class Desk:
 
     async def _go_on(self, request: ContinueRun, ctx: "Ctx") -> Job:
         """A job that answers, resumes or steers a run; the last in a new run."""
-        from imagerag.graphs.runs.runner import new_run_id
+        from imagerag.graphs.runs.records import new_run_id
 
         record = await self.service.rag.record(request.run_id)
         if any(job.run_id == record.run_id for job in self.jobs.active):
