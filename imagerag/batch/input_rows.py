@@ -20,21 +20,13 @@ from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.files.inputs import read_image
 from imagerag.formatting.messages import unknown
+from imagerag.run_request import RunOptions
 from imagerag.store.path_policy import NamedFiles
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
 """Where lines come from: a file, or prompts and objects of one's own."""
 
-OPTIONS: Final = frozenset(
-    {
-        "library", "subjects", "edit", "edit_library", "likeness", "mask", "mask_feather", "initial_image",
-        "max_rounds", "max_references",
-        "threshold", "candidates", "hybrid",
-        "references_per_concept",
-        "judge_mode", "start", "seed", "size", "where", "tags", "licences", "journal", "max_calls", "max_cost_usd",
-        "assume_cost_usd_per_call", "deadline_s", "patience_s",
-    }
-)  # fmt: skip
+OPTIONS: Final = frozenset(RunOptions.__annotations__) - {"select", "partial_images"}
 """What a line may say beside `id` and `prompt`: the options of `ImageRAG.generate`."""
 
 SINGLE_FILES: Final = ("mask", "initial_image")

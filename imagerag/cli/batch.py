@@ -119,7 +119,8 @@ def batch_command(
     )
     given = {name: value for name, value in options.items() if value not in (None, (), {})}
     batch = Batch(
-        rag,
+        rag.settings,
+        rag.wiring,
         prompts,
         Path(out),
         options=given,

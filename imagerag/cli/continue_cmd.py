@@ -35,4 +35,4 @@ def continue_command(
     enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
     """
     rag = ImageRAG(home=globals_.home)
-    return conduct(Delivery.wanted(rag, output), rag.stream_continue(named(rag, run), **steering))
+    return conduct(Delivery.wanted(rag, output), rag.runs.stream_continue(named(rag, run), **steering))

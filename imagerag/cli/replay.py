@@ -56,4 +56,4 @@ def replay_command(
     wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     rag = ImageRAG(home=globals_.home)
     delivery = Delivery.wanted(rag, output, library=changes["library"])
-    return conduct(delivery, rag.stream_replay(named(rag, run), step, references=wanted, **changes))
+    return conduct(delivery, rag.runs.stream_replay(named(rag, run), step, references=wanted, **changes))

@@ -80,7 +80,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
             say_all(step_lines(done)[shown + 1 :])
             shown, stood = len(done), time.monotonic()
         waiting = [step for step in history if step.status == "waiting"]
-        if waiting or not made or (await rag.record(run_id)).outcome is not None:
+        if waiting or not made or (await rag.runs.get(run_id)).outcome is not None:
             return
         at = [step.node for step in history if step.status == "pending"]
         _tell(f"… at {', '.join(dict.fromkeys(at))}, for {seconds(time.monotonic() - stood)}")

@@ -35,6 +35,7 @@ from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.origin_guard import OriginGuard
 from imagerag.graphs.qa import Workflow as Asking
 from imagerag.graphs.qa import build_answering
+from imagerag.graphs.runs.records import relist_run
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.start_node import check_context
 from imagerag.store.data_dir import Home

@@ -148,7 +148,7 @@ async def make_rag(home: Path, server: Loopback) -> ImageRAG:
     folder.mkdir()
     (folder / "hat.png").write_bytes(LIBRARY)
     (folder / "hat.txt").write_text("a hat")
-    await rag.index(folder)
+    await rag.libraries.index(folder)
     return rag
 
 
