@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.runner import Runner
 
 
-class RunOptions(TypedDict, total=False):
-    """Options of `ImageRAG.generate`, `stream`, `estimate` and `batch`. None is the default, as is leaving one out.
+class CommonRunOptions(TypedDict, total=False):
+    """Options of single runs and of batches. None is the default, as is leaving one out.
 
     Attributes:
         library: where references come from, when not the one this object was made with; several with commas between
@@ -44,11 +44,8 @@ class RunOptions(TypedDict, total=False):
         start: draw first ("draft", the default), or retrieve for the prompt first ("retrieve").
         likeness: which pictures that are sent must be recognisable as the very same: subjects and what is tagged as a
             product, person, mascot or logo ("auto", the default), all but those for a style, or none.
-        select: wait for a human to choose among the references that passed.
         seed: where the generator honours one; 0 by default.
         size: "WxH" or a pair, in pixels.
-        partial_images: unfinished pictures to be told of ("progress" events) while one is drawn, 0 to 3, where the
-            generator can; they cost tokens. 0 by default.
         mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
         where: metadata a reference must have.
         tags: tags a reference must have, all of them.
@@ -56,7 +53,6 @@ class RunOptions(TypedDict, total=False):
         journal: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where nothing
             was recorded; "record" is the default.
         max_calls: model calls at most.
-        max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
         assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
             record says how much was assumed.
         deadline_s: seconds at most.
@@ -78,20 +74,42 @@ class RunOptions(TypedDict, total=False):
     judge_mode: Literal["fused", "stepwise"]
     start: Literal["draft", "retrieve"]
     likeness: Literal["auto", "always", "never"]
-    select: bool
     seed: int
     size: str | tuple[int, int] | None
-    partial_images: int
     mask_feather: int
     where: Mapping[str, str] | None
     tags: Sequence[str]
     licences: Sequence[str]
     journal: Literal["record", "reuse", "replay"]
     max_calls: int | None
-    max_cost_usd: float | None
     assume_cost_usd_per_call: float | None
     deadline_s: float | None
     patience_s: float | None
+
+
+class RunOptions(CommonRunOptions, total=False):
+    """Options of `ImageRAG.generate`, `stream` and `estimate`: those of `CommonRunOptions`, and these.
+
+    Attributes:
+        max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
+        select: wait for a human to choose among the references that passed.
+        partial_images: unfinished pictures to be told of ("progress" events) while one is drawn, 0 to 3, where the
+            generator can; they cost tokens. 0 by default.
+    """
+
+    max_cost_usd: float | None
+    select: bool
+    partial_images: int
+
+
+class BatchOptions(CommonRunOptions, total=False):
+    """Options of `ImageRAG.batch` for all lines that do not say otherwise: those of `CommonRunOptions`, and this.
+
+    Attributes:
+        max_run_cost_usd: US dollars at most for each run.
+    """
+
+    max_run_cost_usd: float | None
 
 
 _IMAGES: Final = ("subjects", "edit", "edit_library", "mask")

@@ -20,13 +20,13 @@ from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.files.inputs import read_image
 from imagerag.formatting.messages import unknown
-from imagerag.run_request import RunOptions
+from imagerag.run_request import CommonRunOptions
 from imagerag.store.path_policy import NamedFiles
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
 """Where lines come from: a file, or prompts and objects of one's own."""
 
-OPTIONS: Final = frozenset(RunOptions.__annotations__) - {"select", "partial_images"}
+OPTIONS: Final = frozenset(CommonRunOptions.__annotations__) | {"max_cost_usd"}
 """What a line may say beside `id` and `prompt`: the options of `ImageRAG.generate`."""
 
 SINGLE_FILES: Final = ("mask", "initial_image")

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,7 @@ class LineRunner:
         if library := options.get("library"):
             await self.wiring.library(library)
 
-    async def warnings(self, lines: Iterable[Item]) -> list[str]:
+    async def warnings(self, lines: Iterable[Item]) -> Sequence[str]:
         """What is likely to go wrong with these lines."""
         prompts: dict[str | None, list[str]] = {}
         for item in lines:

@@ -24,7 +24,7 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.types import Outcome
 from imagerag.batch.budget import Purse, known_cost, spent_by
-from imagerag.batch.input_rows import FILES, OPTIONS, Item, Source, items
+from imagerag.batch.input_rows import FILES, Item, Source, items
 from imagerag.batch.line_runner import LineRunner, first_start, settings_of
 from imagerag.batch.output_dir import BatchFolder, Started
 from imagerag.batch.results import BatchResult, Status
@@ -32,13 +32,14 @@ from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.graphs.dependencies import Wiring
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.settings import Settings
+from imagerag.run_request import BatchOptions
 
 MOST_AT_ONCE: Final = 64
 MOST_TURNED_DOWN: Final = 5
 """Lines in a row that an account may turn down, for want of a key or of money, before the batch stops."""
 
 _ACCOUNT: Final = ("AuthError", "QuotaError")
-_PER_RUN: Final = OPTIONS - FILES - {"max_cost_usd"} | {"max_run_cost_usd"}
+_PER_RUN: Final = BatchOptions.__annotations__.keys() - FILES
 
 
 @dataclass
@@ -257,10 +258,10 @@ class Batch:
             )
         return started
 
-    async def _warnings(self, done: Mapping[str, BatchResult]) -> list[str]:
+    async def _warnings(self, done: Mapping[str, BatchResult]) -> Sequence[str]:
         """What is likely to go wrong with the lines that are left; of input that can be gone through twice."""
         if not isinstance(self.source, str | Path | Sequence):
-            return []
+            return ()
         left = (item for item in items(self.source, allow_outside=self.allow_outside) if item.id not in done)
         return await self._lines.warnings(item for item in left if not item.problem)
 

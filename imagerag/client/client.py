@@ -17,7 +17,7 @@ from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, keep_image, make_knobs
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.validation import checked_by
-from imagerag.run_request import RunOptions, RunRequest
+from imagerag.run_request import BatchOptions, RunOptions, RunRequest
 
 if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
@@ -145,8 +145,7 @@ class ImageRAG:
         concurrency: int = 4,
         max_cost_usd: float | None = None,
         allow_outside: bool = False,
-        max_run_cost_usd: float | None = None,
-        **options: Unpack[RunOptions],
+        **options: Unpack[BatchOptions],
     ) -> AsyncGenerator["BatchResult"]:
         """Run many prompts, a few at a time; each result once it is on the disk, in the order in which they come.
 
@@ -158,8 +157,7 @@ class ImageRAG:
             concurrency: runs at once, 1 to 64.
             max_cost_usd: US dollars at most for the whole batch.
             allow_outside: the file may name pictures outside of its folder.
-            max_run_cost_usd: US dollars at most for each run.
-            options: for all lines that do not say otherwise, as `generate` takes them.
+            options: for all lines that do not say otherwise, see `BatchOptions`.
 
         Leaving the loop early leaves the batch to be resumed.
 
@@ -174,7 +172,7 @@ class ImageRAG:
             self.wiring,
             source,
             Path(out),
-            options={**options, "max_run_cost_usd": max_run_cost_usd},
+            options=options,
             resume=resume,
             retry_failed=retry_failed,
             concurrency=concurrency,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.outcomes import missing_words
 from imagerag.agent.retrieval.escalation import how_asked
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Call, Candidate, Search, Verdict
+from imagerag.agent.types import Attempt, Call, Candidate, Search, Setup, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, met, threshold_words
@@ -161,8 +161,6 @@ _TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
 
 def _by_hand(changes: "Changes") -> str:
     """What a fork changed, beside where it comes from and who pays."""
-    from imagerag.reports.run_diff.input_diff import made_with
-
     parts = []
     for name in changes:
         before, after = changes[name].before, changes[name].after
@@ -204,3 +202,9 @@ def passed_of(step: "Step") -> str:
         return ""
     candidates = [c for search in new_searches(step.changes) for c in search.candidates]
     return f"{sum(map(passed, candidates))} of {len(candidates)}"
+
+
+def made_with(setup: Setup) -> dict[str, Any]:
+    """A setup and its knobs by their names."""
+    made = setup.canonical().model_dump(mode="json")
+    return {**made.pop("knobs"), **made}

@@ -29,7 +29,7 @@ async def compared(tmp_path: Path) -> tuple[Stage, ImageRAG]:
     stage.judge.enqueue(["a heart"], [])
     _ = [event async for event in stage.runner.start("a heart", setup(), run_id="first")]
     rag = ImageRAG(preset="sketch", home=tmp_path / "home")
-    rag.__dict__["wiring"] = stage.runner.wiring
+    vars(rag._context)["wiring"] = stage.runner.wiring
     return stage, rag
 
 

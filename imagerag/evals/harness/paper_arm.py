@@ -36,7 +36,7 @@ from imagerag.agent.types import (
     Variation,
     Verdict,
 )
-from imagerag.evals.harness.arm_procedures import Job, given
+from imagerag.evals.harness.arm_context import Job, given
 from imagerag.evals.retries import patiently, readable
 from imagerag.graphs.dependencies import Parts
 

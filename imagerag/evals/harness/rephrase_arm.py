@@ -10,7 +10,7 @@ from imagerag.agent.outcomes import ending_for
 from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Ending, Outcome
-from imagerag.evals.harness.arm_procedures import Job, given
+from imagerag.evals.harness.arm_context import Job, given
 from imagerag.evals.retries import readable
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Lineage, Setup, UsedReference
+from imagerag.agent.types import Lineage, UsedReference
 from imagerag.reports.run_diff.models import Difference
+from imagerag.reports.step_text import made_with
 
 Facts = dict[str, Any]
 
@@ -24,12 +25,6 @@ def asked_for(record: RunRecord) -> Facts:
     if record.setup is not None:
         asked |= made_with(record.setup)
     return {name: value for name, value in asked.items() if value not in (None, [], {}, "")}
-
-
-def made_with(setup: Setup) -> Facts:
-    """A setup and its knobs by their names."""
-    made = setup.canonical().model_dump(mode="json")
-    return {**made.pop("knobs"), **made}
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:

@@ -19,8 +19,8 @@ from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
+from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_pictures
 from imagerag.tools.judges.clip.region_scorer import Eye, Finding, Rivals
-from imagerag.tools.judges.image_comparison import Comparisons, compared, whole_pictures
 from imagerag.tools.sketch.edit_parser import GONE
 
 if TYPE_CHECKING:

@@ -7,19 +7,40 @@ import struct
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from imagerag.tools.testing.mock_openai.api_limits import Rejection
 from imagerag.tools.testing.mock_openai.request_log import Recorded
 from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError, recorded
 from imagerag.tools.testing.mock_openai.response_rendering import Answer, rejected
-from imagerag.tools.testing.mock_openai.responses import Fault
-
-if TYPE_CHECKING:
-    from imagerag.tools.testing.mock_openai.server import Loopback
+from imagerag.tools.testing.mock_openai.responses import Fault, Raw, Reply
 
 MAX_BODY: Final = 1024 * 1024 * 1024
 LINGER_S: Final = 2.0
+
+Decision = Reply | Fault | Raw | Answer
+
+
+class Service(Protocol):
+    """The server that decides what each request gets."""
+
+    keep_alive: bool
+    errors: list[Exception]
+
+    def note(self, request: Recorded) -> None:
+        """Record a request."""
+
+    def decide(self, request: Recorded, authorization: str) -> tuple[Decision, float]:
+        """What a request gets, and after how many seconds."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; True when the server closes meanwhile."""
+
+    def mark(self, request: Recorded, **fate: Any) -> None:
+        """Record what became of a request."""
+
+    def finished(self, request: Recorded, given: Decision) -> Answer:
+        """The HTTP answer for what was decided."""
 
 
 class Listener(socketserver.ThreadingTCPServer):
@@ -29,7 +50,7 @@ class Listener(socketserver.ThreadingTCPServer):
     daemon_threads = False
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], handler: type["Handler"], loopback: "Loopback") -> None:
+    def __init__(self, address: tuple[str, int], handler: type["Handler"], loopback: Service) -> None:
         self.loopback = loopback
         self._open: set[socket.socket] = set()
         self._abrupt: set[socket.socket] = set()
