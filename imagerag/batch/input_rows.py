@@ -19,8 +19,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.files.inputs import read_image
+from imagerag.files.run_request import CommonRunOptions
 from imagerag.formatting.messages import unknown
-from imagerag.run_request import CommonRunOptions
 from imagerag.store.path_policy import NamedFiles
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]

@@ -15,13 +15,13 @@ from imagerag.batch.input_rows import Item
 from imagerag.batch.output_dir import Started
 from imagerag.batch.results import BatchImage, BatchResult
 from imagerag.files.export import SUFFIXES, export
+from imagerag.files.run_request import RunRequest
 from imagerag.graphs.dependencies import Wiring
 from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.runs.runner import Runner
 from imagerag.graphs.settings import Settings
-from imagerag.run_request import RunRequest
 from imagerag.store.library.library import list_libraries
 
 

@@ -28,11 +28,11 @@ from imagerag.batch.input_rows import FILES, Item, Source, items
 from imagerag.batch.line_runner import LineRunner, first_start, settings_of
 from imagerag.batch.output_dir import BatchFolder, Started
 from imagerag.batch.results import BatchResult, Status
+from imagerag.files.run_request import BatchOptions
 from imagerag.formatting.messages import unknown as unknown_name
 from imagerag.graphs.dependencies import Wiring
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.settings import Settings
-from imagerag.run_request import BatchOptions
 
 MOST_AT_ONCE: Final = 64
 MOST_TURNED_DOWN: Final = 5

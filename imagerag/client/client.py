@@ -15,9 +15,9 @@ from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, keep_image, make_knobs
+from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.validation import checked_by
-from imagerag.run_request import BatchOptions, RunOptions, RunRequest
 
 if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def module_names() -> dict[str, Path]:
 
 def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+@cache
+def edges_of_package(*, types: bool) -> set[Edge]:
+    return import_edges(NAMED, types=types)
 
 
 def import_edges(named: dict[str, Path], *, types: bool) -> set[Edge]:
@@ -91,16 +97,16 @@ NAMED = module_names()
 
 
 def test_no_module_imports_itself_round_a_corner() -> None:
-    assert circles(import_edges(NAMED, types=False)) == []
+    assert circles(edges_of_package(types=False)) == []
 
 
 @pytest.mark.parametrize("package", [name for name, path in NAMED.items() if path.name == "__init__.py"])
 def test_no_package_imports_its_neighbour_and_is_imported_by_it(package: str) -> None:
-    assert circles(within(package, import_edges(NAMED, types=False))) == []
+    assert circles(within(package, edges_of_package(types=False))) == []
 
 
 def test_the_rooms_of_the_package_form_no_circle_even_by_their_types() -> None:
-    assert circles(within("imagerag", import_edges(NAMED, types=True))) == []
+    assert circles(within("imagerag", edges_of_package(types=True))) == []
 
 
 @pytest.mark.parametrize(
