@@ -3,14 +3,14 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from imagerag.agent.calls.model_caller import calls_of
+from imagerag.agent.calls.model_caller import calls_from_error
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.agent.run_record import RunRecord
 from imagerag.formatting.numbers import dollars
 
 
 @dataclass
-class Purse:
+class BatchBudget:
     """The budget of a batch. A run is begun only when the most it can cost is left beside what others may still cost.
 
     Attributes:
@@ -75,7 +75,7 @@ class Purse:
 
 def known_cost(error: Exception) -> float:
     """US dollars of the calls that an error says were made before it."""
-    return sum(call.cost_usd or 0.0 for call in calls_of(error))
+    return sum(call.cost_usd or 0.0 for call in calls_from_error(error))
 
 
 def spent_by(record: RunRecord) -> float:

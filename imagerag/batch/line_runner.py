@@ -10,13 +10,13 @@ from typing import Any
 
 from imagerag.agent.errors import UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
-from imagerag.batch.input_rows import Item
-from imagerag.batch.output_dir import Started
+from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
+from imagerag.batch.input_rows import InputRow
+from imagerag.batch.output_dir import BatchManifest
 from imagerag.batch.results import BatchImage, BatchResult
 from imagerag.files.export import SUFFIXES, export
 from imagerag.files.run_request import RunRequest
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.records import read_record
@@ -37,8 +37,8 @@ class LineRunner:
     """
 
     settings: Settings
-    wiring: Wiring
-    started: Started
+    wiring: Dependencies
+    started: BatchManifest
     out: Path
 
     @cached_property
@@ -46,14 +46,14 @@ class LineRunner:
         # Leaving off early is to be like a crash: the runs under way can be resumed, and are not ended.
         return Runner(wiring=self.wiring, left_open=True)
 
-    def options(self, item: Item) -> dict[str, Any]:
+    def options(self, item: InputRow) -> dict[str, Any]:
         """The options of a line's run: the line's before the batch's."""
         shared = dict(self.started.settings["options"])
         limit = shared.pop("max_run_cost_usd", None)
         library = self.started.settings["library"]
         own = {"max_cost_usd": limit} if limit is not None else {}
         merged = {"library": library, **shared, **own, **item.options}
-        return {name: value for name, value in merged.items() if value is not None}
+        return {name: value for name, value in merged.read_rows() if value is not None}
 
     async def check(self) -> None:
         """Refuse now what no line could be run with.
@@ -61,25 +61,25 @@ class LineRunner:
         Raises:
             UsageError: a backend, a library or an option that there is not.
         """
-        options = self.options(Item(0, "", "anything"))
+        options = self.options(InputRow(0, "", "anything"))
         await self._request("anything", options).estimate(self.wiring)
         if library := options.get("library"):
             await self.wiring.library(library)
 
-    async def warnings(self, lines: Iterable[Item]) -> Sequence[str]:
+    async def warnings(self, lines: Iterable[InputRow]) -> Sequence[str]:
         """What is likely to go wrong with these lines."""
         prompts: dict[str | None, list[str]] = {}
         for item in lines:
             prompts.setdefault(self.options(item).get("library"), []).append(item.prompt)
         named = self.settings
         setups = [
-            (Setup(generator=named.generator, judge=named.judge, library=library), of_library)
-            for library, of_library in prompts.items()
+            (RunSpec(generator=named.generator, judge=named.judge, library=library), of_library)
+            for library, of_library in prompts.read_rows()
             if library is None or library in (*list_libraries(self.wiring.home), BUILT_IN_LIBRARY)
         ]
         return await warnings_of_many(self.wiring, setups)
 
-    async def max_cost(self, item: Item, options: Mapping[str, Any], *, budgeted: bool) -> float:
+    async def max_cost(self, item: InputRow, options: Mapping[str, Any], *, budgeted: bool) -> float:
         """US dollars that a line's run can cost at most; only estimated where there is a budget.
 
         Raises:
@@ -101,7 +101,7 @@ class LineRunner:
         return most
 
     async def run(
-        self, item: Item, options: Mapping[str, Any], result: BatchResult, run: tuple[str, int]
+        self, item: InputRow, options: Mapping[str, Any], result: BatchResult, run: tuple[str, int]
     ) -> BatchResult:
         """Run a line, and write its image.
 
@@ -129,16 +129,16 @@ class LineRunner:
         return RunRequest.of(self.settings, prompt, options)
 
 
-def first_start(settings: Settings, options: Mapping[str, Any]) -> Started:
+def first_start(settings: Settings, options: Mapping[str, Any]) -> BatchManifest:
     """A new batch: its name, and the settings that it keeps."""
-    return Started(f"batch-{uuid.uuid4().hex[:8]}", settings_of(settings, options))
+    return BatchManifest(f"batch-{uuid.uuid4().hex[:8]}", settings_of(settings, options))
 
 
 def settings_of(
     settings: Settings, options: Mapping[str, Any], kept: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The settings of a batch: backends, library, and the options for all lines, those given now before those kept."""
-    given = {name: value for name, value in options.items() if value is not None and name != "library"}
+    given = {name: value for name, value in options.read_rows() if value is not None and name != "library"}
     return {
         "generator": settings.generator,
         "judge": settings.judge,

@@ -23,14 +23,14 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.types import Outcome
-from imagerag.batch.budget import Purse, known_cost, spent_by
-from imagerag.batch.input_rows import FILES, Item, Source, items
+from imagerag.batch.budget import BatchBudget, known_cost, spent_by
+from imagerag.batch.input_rows import FILES, InputRow, Source, read_rows
 from imagerag.batch.line_runner import LineRunner, first_start, settings_of
-from imagerag.batch.output_dir import BatchFolder, Started
+from imagerag.batch.output_dir import BatchManifest, OutputDir
 from imagerag.batch.results import BatchResult, Status
 from imagerag.files.run_request import BatchOptions
 from imagerag.formatting.messages import unknown as unknown_name
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.settings import Settings
 
@@ -43,7 +43,7 @@ _PER_RUN: Final = BatchOptions.__annotations__.keys() - FILES
 
 
 @dataclass
-class Batch:
+class BatchRunner:
     """One batch, started or resumed.
 
     Args:
@@ -69,7 +69,7 @@ class Batch:
     """
 
     settings: Settings
-    wiring: Wiring
+    wiring: Dependencies
     source: Source
     out: Path
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -95,8 +95,8 @@ class Batch:
         unknown = sorted(set(self.options) - _PER_RUN)
         if unknown:
             raise UsageError(unknown_name("option", unknown[0], sorted(_PER_RUN), where="batch"))
-        self.folder = BatchFolder(Path(self.out).expanduser())
-        self._purse = Purse(self.max_cost_usd)
+        self.folder = OutputDir(Path(self.out).expanduser())
+        self._purse = BatchBudget(self.max_cost_usd)
         self._before: dict[str, BatchResult] = {}
         self._begun: dict[str, str] = {}
         self._turned_down = 0
@@ -149,7 +149,7 @@ class Batch:
 
     async def _results(self, done: frozenset[str]) -> AsyncGenerator[BatchResult]:
         """Results of a bounded pool of workers that share the input."""
-        left = (item for item in items(self.source, allow_outside=self.allow_outside) if item.id not in done)
+        left = (item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in done)
         ready: asyncio.Queue[BatchResult | BaseException | None] = asyncio.Queue(self.concurrency)
         workers = [asyncio.create_task(self._work(left, ready)) for _ in range(self.concurrency)]
         try:
@@ -178,7 +178,7 @@ class Batch:
                 self._purse.half_made[run_id] = spent_by(await read_record(self.wiring, run_id))
         self._begun.clear()
 
-    async def _work(self, left: Iterator[Item], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
+    async def _work(self, left: Iterator[InputRow], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
         try:
             while not self._stopped_by and (item := next(left, None)) is not None:
                 result = await self._one(item)
@@ -193,7 +193,7 @@ class Batch:
             await ready.put(error)
         await ready.put(None)
 
-    async def _one(self, item: Item) -> BatchResult | None:
+    async def _one(self, item: InputRow) -> BatchResult | None:
         """Run one line; None when it is left for later: the budget or the disk has no room for it."""
         result = BatchResult(id=item.id, index=item.index, input="", prompt=item.prompt, status="invalid")
         try:
@@ -239,13 +239,13 @@ class Batch:
         before = self._before.get(item.id)
         return result.booked(booked, None if before is None or before.status == "invalid" else before)
 
-    def _named(self, item: Item, digest: str) -> tuple[str, int]:
+    def _named(self, item: InputRow, digest: str) -> tuple[str, int]:
         """The id of a line's run, and which try it is."""
         before = self._before.get(item.id)
         tries = before.tries + 1 if before is not None and before.status == "failed" else 1
         return f"{self._started.name}-{digest[:16]}" + (f"-{tries}" if tries > 1 else ""), tries
 
-    def _agreed(self, started: Started) -> Started:
+    def _agreed(self, started: BatchManifest) -> BatchManifest:
         """What the batch was started with, when it is not contradicted.
 
         Raises:
@@ -262,7 +262,7 @@ class Batch:
         """What is likely to go wrong with the lines that are left; of input that can be gone through twice."""
         if not isinstance(self.source, str | Path | Sequence):
             return ()
-        left = (item for item in items(self.source, allow_outside=self.allow_outside) if item.id not in done)
+        left = (item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in done)
         return await self._lines.warnings(item for item in left if not item.problem)
 
     def _check_items(self, done: Mapping[str, BatchResult]) -> None:
@@ -274,7 +274,7 @@ class Batch:
         if not isinstance(self.source, str | Path | Sequence):
             return
         self.total = 0
-        for item in items(self.source, allow_outside=self.allow_outside):
+        for item in read_rows(self.source, allow_outside=self.allow_outside):
             self.total += 1
             old = done.get(item.id)
             if old is not None and item.digest(self._started.settings) != old.input:

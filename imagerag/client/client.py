@@ -17,7 +17,7 @@ from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, keep_image, make_knobs
 from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
 from imagerag.graphs.settings import Settings, resolve
-from imagerag.graphs.validation import checked_by
+from imagerag.graphs.validation import validate_match_reason
 
 if TYPE_CHECKING:
     from imagerag.agent.nodes import Nodes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from imagerag.batch.input_rows import Source
     from imagerag.batch.results import BatchResult
     from imagerag.graphs.cost_estimate import Estimate
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.generation import Workflow
     from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.runner import Runner
@@ -86,7 +86,7 @@ class ImageRAG:
         return self._context.settings
 
     @property
-    def wiring(self) -> "Wiring":
+    def wiring(self) -> "Dependencies":
         """Backends, libraries, images and the list of runs, made when they are first used."""
         return self._context.wiring
 
@@ -165,9 +165,9 @@ class ImageRAG:
             UsageError: an input, a folder or an option that cannot be; nothing was run then.
             BudgetExceededError: the budget does not allow the next run; after all results.
         """
-        from imagerag.batch.runner import Batch
+        from imagerag.batch.runner import BatchRunner
 
-        batch = Batch(
+        batch = BatchRunner(
             self.settings,
             self.wiring,
             source,
@@ -259,7 +259,7 @@ class ImageRAG:
         )
         if isinstance(images, str | bytes | Path):
             images = (images,)  # one picture, not a sequence of its characters
-        checked_by(by, images)  # before anything is kept
+        validate_match_reason(by, images)  # before anything is kept
         kept = [await keep_image(self.wiring.blobs, image) for image in images]
         return await self._context.qa_runner.ask(
             question,
@@ -294,11 +294,11 @@ class ImageRAG:
 
         For a graph of one's own that has this one in it. Runs made so are the caller's: they are in no list of runs.
         """
-        from imagerag.agent.types import Setup
+        from imagerag.agent.types import RunSpec
         from imagerag.graphs.mismatch_warnings import run_warnings
 
         named = self.settings
-        setup = Setup(
+        setup = RunSpec(
             generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
         )
         graph = self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from imagerag.graphs.settings import Settings
 
 if TYPE_CHECKING:
-    from imagerag.graphs.dependencies import Wiring
-    from imagerag.graphs.runs.qa_runner import Asker
+    from imagerag.graphs.dependencies import Dependencies
+    from imagerag.graphs.runs.qa_runner import QARunner
     from imagerag.graphs.runs.runner import Runner
 
 
@@ -19,12 +19,12 @@ class ClientContext:
     settings: Settings
 
     @cached_property
-    def wiring(self) -> "Wiring":
+    def wiring(self) -> "Dependencies":
         """Backends, libraries, images and the list of runs, shared by all runs of this client."""
-        from imagerag.graphs.dependencies import Wiring
-        from imagerag.store.data_dir import Home
+        from imagerag.graphs.dependencies import Dependencies
+        from imagerag.store.data_dir import DataDir
 
-        wiring = Wiring(Home.find(self.settings.home))
+        wiring = Dependencies(DataDir.find(self.settings.home))
         wiring.name(*self.settings.named)
         return wiring
 
@@ -36,8 +36,8 @@ class ClientContext:
         return Runner(wiring=self.wiring)
 
     @cached_property
-    def qa_runner(self) -> "Asker":
+    def qa_runner(self) -> "QARunner":
         """Runner of the question-answering graph."""
-        from imagerag.graphs.runs.qa_runner import Asker
+        from imagerag.graphs.runs.qa_runner import QARunner
 
-        return Asker(wiring=self.wiring)
+        return QARunner(wiring=self.wiring)

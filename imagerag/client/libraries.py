@@ -63,12 +63,12 @@ class LibrariesAPI:
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
-        from imagerag.store.library.creation import filling
+        from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
 
         if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        async with filling(self._context.wiring.home, self.name(library)) as fresh:
+        async with creating_library(self._context.wiring.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
             first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None

@@ -38,19 +38,19 @@ class RunsAPI:
             limit: at most so many; None for all.
             outcome: only those that ended so.
             text: only those whose prompt contains it.
-            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.run_index.RunList.list`
+            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.run_index.RunIndex.list`
                 takes them.
         """
-        from imagerag.store.data_dir import Home
-        from imagerag.store.run_index import RunList
+        from imagerag.store.data_dir import DataDir
+        from imagerag.store.run_index import RunIndex
 
         # Not by way of `wiring`: that loads the graph, and listing is to be quick.
-        home = Home.find(self._context.settings.home)
-        listed = RunList(home.run_list)
+        home = DataDir.find(self._context.settings.home)
+        listed = RunIndex(home.run_list)
         if home.checkpoints.exists() and listed.is_lost():
-            from imagerag.graphs.runs.reindexing import ensure_listed
+            from imagerag.graphs.runs.reindexing import ensure_indexed
 
-            await ensure_listed(self._context.wiring)
+            await ensure_indexed(self._context.wiring)
         return await listed.list(limit, outcome=outcome, text=text, **filters)
 
     async def get(self, run_id: str) -> "RunRecord":
@@ -208,10 +208,10 @@ class RunsAPI:
             patience_s: how long a call waits at most for a service that says when to ask again.
             new_id: an id of one's own for the new run.
         """
-        from imagerag.graphs.runs.continuation import Steering
+        from imagerag.graphs.runs.continuation import ContinueOptions
 
         entry = await self._context.wiring.runs.get(run_id)
-        steering = Steering(
+        steering = ContinueOptions(
             more_rounds=more_rounds,
             without=without,
             keep=keep,
@@ -269,14 +269,14 @@ class RunsAPI:
             changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
                 `threshold`, `seed`, `max_rounds`, `judge_mode`, …
         """
-        from imagerag.graphs.runs.fork import Replay
+        from imagerag.graphs.runs.fork import ForkOptions
 
         if not isinstance(step, int):
             raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
         entry = await self._context.wiring.runs.get(run_id)
         if "size" in changes:
             changes["size"] = parse_size(changes["size"])
-        replay = Replay(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
+        replay = ForkOptions(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
         async with aclosing(self._context.runner.replay(entry.run_id, replay, new_id=new_id)) as events:
             async for event in events:
                 yield event

@@ -2,12 +2,12 @@
 
 from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
 from imagerag.evals.suites.case import LibraryRecipe
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library, remove
 from imagerag.store.library.subsets import in_random_order, part_of
 
 
-async def cut(home: Home, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
+async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
     """The part of a library that a recipe asks for: the whole where that is all of it, else opened or cut out.
 
     Raises:

@@ -11,7 +11,7 @@ from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import TooLongError, read_regular
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Knobs, Size
+from imagerag.agent.types import ImageRef, RunConfig, Size
 from imagerag.formatting.messages import invalid
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Image = str | Path | bytes
 
 
-def make_knobs(**values: Any) -> Knobs:
-    """Knobs from plain values.
+def make_knobs(**values: Any) -> RunConfig:
+    """RunConfig from plain values.
 
     Raises:
         UsageError: a value out of its range; one line that names it.
     """
     try:
-        return Knobs(**values)
+        return RunConfig(**values)
     except ValidationError as error:
         raise UsageError(invalid(error)) from error
 

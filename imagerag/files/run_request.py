@@ -1,4 +1,4 @@
-"""A requested run: its options, checked, and what is made of them (`Setup`, images), for one run or for a batch."""
+"""A requested run: its options, checked, and what is made of them (`RunSpec`, images), for one run or for a batch."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.files.inputs import Image, keep_image, make_knobs, parse_size
-from imagerag.files.source_images import OwnPictures
+from imagerag.files.source_images import SourceImages
 from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.settings import Settings
 
 if TYPE_CHECKING:
     from imagerag.graphs.cost_estimate import Estimate
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
     from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.runner import Runner
 
@@ -121,8 +121,8 @@ class RunRequest:
     """A run as it was asked for."""
 
     prompt: str
-    setup: Setup
-    images: OwnPictures
+    setup: RunSpec
+    images: SourceImages
     initial_image: Image | None = None
 
     @classmethod
@@ -139,7 +139,7 @@ class RunRequest:
         library, deadline_s, initial_image = (given.pop(name, None) for name in _OTHERS)
         knobs = {"references_per_concept": settings.references_per_concept, **given}
         try:
-            setup = Setup(
+            setup = RunSpec(
                 generator=settings.generator,
                 judge=settings.judge,
                 library=library or settings.library,
@@ -149,7 +149,7 @@ class RunRequest:
             )
         except ValidationError as error:
             raise UsageError(invalid(error)) from error
-        return cls(prompt, setup, OwnPictures(**images), initial_image)
+        return cls(prompt, setup, SourceImages(**images), initial_image)
 
     async def start(self, runner: "Runner", *, run_id: str | None = None) -> AsyncGenerator["RunEvent"]:
         """Keep the images and start the run; its events. Leaving the loop early cancels the run.
@@ -169,20 +169,20 @@ class RunRequest:
             async for event in events:
                 yield event
 
-    async def estimate(self, wiring: "Wiring") -> "Estimate":
+    async def estimate(self, wiring: "Dependencies") -> "Estimate":
         """Upper bounds of the run's calls and cost. Nothing is asked and nothing is spent.
 
         Raises:
             UsageError: an image cannot be read, or the backends cannot do what was asked for.
         """
         from imagerag.graphs.cost_estimate import estimate_setup
-        from imagerag.graphs.validation import checked_prompt
+        from imagerag.graphs.validation import validate_prompt
 
         await self.images.check()
         return await estimate_setup(
             wiring,
             self.setup,
-            prompt=checked_prompt(self.prompt),
+            prompt=validate_prompt(self.prompt),
             subjects=len(self.images),
             edits=self.images.edits,
             initial_image=self.initial_image is not None,

@@ -8,10 +8,10 @@ from imagerag.agent.errors import BlobError, ImageRAGError
 if TYPE_CHECKING:
     from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
 
 
-async def run_images(wiring: "Wiring", record: "RunRecord") -> dict[str, bytes]:
+async def run_images(wiring: "Dependencies", record: "RunRecord") -> dict[str, bytes]:
     """The images of a run: attempts, references, masks, candidates."""
     library = None
     if record.searches and record.setup and record.setup.library:
@@ -30,7 +30,7 @@ async def run_images(wiring: "Wiring", record: "RunRecord") -> dict[str, bytes]:
     return found
 
 
-async def answer_images(wiring: "Wiring", record: "AnswerRecord") -> dict[str, bytes]:
+async def answer_images(wiring: "Dependencies", record: "AnswerRecord") -> dict[str, bytes]:
     """The images of an answer: those that came with the question, and those of the library."""
     images: dict[str, bytes] = {}
     for own in {*record.shown, *(image.sha256 for image in record.images)}:

@@ -19,9 +19,9 @@ from tests.processes import IMAGERAG, Python
 
 SLOW = """
 import asyncio, sys
-from imagerag.tools.sketch.generator import SketchPainter
+from imagerag.tools.sketch.generator import SketchGenerator
 
-drawn = SketchPainter.generate
+drawn = SketchGenerator.generate
 
 async def generate(self, prompt, references, **options):
     if references:
@@ -29,7 +29,7 @@ async def generate(self, prompt, references, **options):
         await asyncio.sleep(60)
     return await drawn(self, prompt, references, **options)
 
-SketchPainter.generate = generate
+SketchGenerator.generate = generate
 from imagerag.cli import main
 main(sys.argv[1:])
 """

@@ -12,7 +12,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import AuthError, LibraryDamagedError, StorageError
 from imagerag.agent.types import Outcome
-from imagerag.batch.runner import Batch
+from imagerag.batch.runner import BatchRunner
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 from tests.small_disk import SmallDisk, mounted
 
@@ -147,7 +147,7 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
 
     async def follow() -> None:
         prompts = [f"cat {n}" for n in range(50)]
-        async for one in Batch(rag.settings, rag.wiring, prompts, tmp_path / "out", concurrency=2).run():
+        async for one in BatchRunner(rag.settings, rag.wiring, prompts, tmp_path / "out", concurrency=2).run():
             results.append(one)  # noqa: PERF401  # kept when it raises
 
     with pytest.raises(AuthError, match="the rest was left"):

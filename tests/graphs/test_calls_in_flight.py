@@ -10,21 +10,21 @@ import pytest
 
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendTimeoutError
-from imagerag.agent.ports import FREE, Tariff
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.ports import FREE, PriceEstimator
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from tests.processes import python
 
-TEN_CENTS = Tariff(known=True, most=lambda prompt, images, size: 0.10)
+TEN_CENTS = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
 
 KILLED = """
     import asyncio, os, signal, sys
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
-    from imagerag.agent.ports import FREE, Tariff
-    from imagerag.agent.types import Knobs, Setup
+    from imagerag.agent.ports import FREE, PriceEstimator
+    from imagerag.agent.types import RunConfig, RunSpec
 
     stage = make_stage(sys.argv[1])
-    stage.generator.tariff = Tariff(known=True, most=lambda prompt, images, size: 0.10)
+    stage.generator.tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
     stage.judge.tariff = FREE
 
     async def dies(*args, **named):
@@ -36,7 +36,7 @@ KILLED = """
     async def run():
         runner = stage.runner
         limits = {"max_calls": 2} if sys.argv[4] == "calls" else {"max_cost_usd": 0.25}
-        setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**limits))
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**limits))
         try:
             await runner.record("killed")
             events = runner.resume("killed")
@@ -50,15 +50,15 @@ KILLED = """
 """
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def last(events: Any) -> Any:
     return [event async for event in events][-1].record
 
 
-def priced(stage: Any, tariff: Tariff = TEN_CENTS) -> Any:
+def priced(stage: Any, tariff: PriceEstimator = TEN_CENTS) -> Any:
     stage.generator.tariff, stage.judge.tariff = tariff, FREE
     return stage
 

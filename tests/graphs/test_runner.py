@@ -12,17 +12,17 @@ import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.validation import MAX_PROMPT
 from imagerag.store import run_index as run_list
-from imagerag.store.run_lock import is_held
+from imagerag.store.run_lock import is_locked
 from tests.processes import Python, python
 
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def last(events: Any) -> RunRecord:
@@ -113,7 +113,7 @@ async def test_unknown_runs_and_libraries_are_named(stage):
     with pytest.raises(UnknownRunError, match="nothing-like-it"):
         await stage.runner.record("nothing-like-it")
     with pytest.raises(UnknownLibraryError, match="elsewhere"):
-        await last(stage.runner.start("x", Setup(generator="scripted", judge="scripted", library="elsewhere")))
+        await last(stage.runner.start("x", RunSpec(generator="scripted", judge="scripted", library="elsewhere")))
 
 
 async def test_leaving_the_loop_early_cancels_the_run_and_keeps_the_drawing(stage):
@@ -153,7 +153,7 @@ KILLED = """
     import asyncio, os, signal, sys
     sys.path.insert(0, sys.argv[3])
     from conftest import make_stage
-    from imagerag.agent.types import Setup
+    from imagerag.agent.types import RunSpec
 
     die_at = int(sys.argv[2])
     stage = make_stage(sys.argv[1])
@@ -162,7 +162,7 @@ KILLED = """
     stage.judge.enqueue(["a heart"], ["a heart"], [])
 
     async def run():
-        setup = Setup(generator="scripted", judge="scripted", library="scripted")
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted")
         async for event in stage.runner.start("a heart", setup, run_id="killed"):
             if event.sequence == die_at:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -194,7 +194,7 @@ TORN = """
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
     from imagerag.agent.nodes import Nodes
-    from imagerag.agent.types import Setup
+    from imagerag.agent.types import RunSpec
 
     drawn = Nodes._draw
 
@@ -205,7 +205,7 @@ TORN = """
     Nodes._draw = dies_with_the_answer_in_hand
 
     async def run():
-        setup = Setup(generator="scripted", judge="scripted", library="scripted")
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted")
         async for event in make_stage(sys.argv[1]).runner.start("a heart", setup, run_id="torn"):
             pass
 
@@ -293,13 +293,13 @@ async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_
     assert holder.stdout is not None
     try:
         holder.stdout.readline()
-        assert is_held(lock)
+        assert is_locked(lock)
         with pytest.raises(RunStateError, match="being made right now"):
             await last(stage.runner.resume("theirs"))
     finally:
         holder.kill()
         holder.communicate()
-    assert not is_held(lock)
+    assert not is_locked(lock)
     assert (await last(stage.runner.resume("theirs"))).outcome is Outcome.ALIGNED
 
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from imagerag.agent.errors import BackendError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 
 CAPTION = "a detailed picture of a heart"
 
@@ -39,7 +39,7 @@ def spans(exporters: Any) -> InMemorySpanExporter:
 
 async def ran(stage: Any, *judgements: Any, run_id: str = "run", **knobs: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
     return [event async for event in stage.runner.start("a heart", setup, run_id=run_id)][-1].record
 
 
@@ -97,7 +97,7 @@ async def test_a_question_to_a_human_is_no_error(stage, spans):
 
 async def test_a_run_that_is_left_early_ends_its_span(stage, spans):
     stage.judge.enqueue([])
-    setup = Setup(generator="scripted", judge="scripted", library="scripted")
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted")
     run = stage.runner.start("a heart", setup, run_id="left")
     async for event in run:
         if event.kind == "step":
@@ -144,8 +144,9 @@ def test_without_opentelemetry_nodes_are_left_as_they_are():
         "from imagerag.agent import tracing\n"
         "async def node(state, runtime): ...\n"
         "assert not tracing.INSTALLED and tracing.traced(node) is node\n"
-        "from imagerag.agent.types import Setup, Call\n"
-        "tracing.RunSpan('x', Setup(generator='a', judge='b')).end(None)\n"
-        "with tracing.model_call(Call(role='generate', backend='a:b', elapsed_s=0)) as answered: answered(object())\n"
+        "from imagerag.agent.types import RunSpec, ModelCall\n"
+        "tracing.RunSpan('x', RunSpec(generator='a', judge='b')).end(None)\n"
+        "call = ModelCall(role='generate', backend='a:b', elapsed_s=0)\n"
+        "with tracing.model_call(call) as answered: answered(object())\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""

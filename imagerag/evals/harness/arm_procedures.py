@@ -6,25 +6,25 @@ from importlib import import_module
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Ending, Outcome
-from imagerag.evals.harness.arm_context import Job, given
+from imagerag.agent.types import Attempt, Outcome, RunResult
+from imagerag.evals.harness.arm_context import ArmContext, given
 from imagerag.evals.harness.arms import Arm
 from imagerag.evals.harness.paper_arm import published
 from imagerag.evals.harness.rephrase_arm import rephrase
 
 
-async def keep(job: Job) -> RunRecord:
+async def keep(job: ArmContext) -> RunRecord:
     """The initial picture as it is: no search, no redrawing, nothing asked."""
     assert job.initial is not None, "the harness has drawn it"
-    return job.record([given(job)], Ending(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
+    return job.record([given(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
 
 
-async def graph(job: Job) -> RunRecord:
+async def graph(job: ArmContext) -> RunRecord:
     """The product itself."""
     return await job.run()
 
 
-Procedure = Callable[[Job], Awaitable[RunRecord]]
+Procedure = Callable[[ArmContext], Awaitable[RunRecord]]
 
 
 def built_in() -> Mapping[str, Procedure]:
@@ -35,7 +35,7 @@ def built_in() -> Mapping[str, Procedure]:
 def procedure_of(arm: Arm) -> Procedure:
     """What an arm does.
 
-    A procedure of one's own is `async def arm(job: Job)` and gives back a run's record, or the bytes of a picture.
+    A procedure of one's own is `async def arm(job: ArmContext)` and returns a run's record, or the bytes of a picture.
 
     Raises:
         UsageError: it cannot be imported, or is not async.
@@ -50,7 +50,7 @@ def procedure_of(arm: Arm) -> Procedure:
     if not inspect.iscoroutinefunction(own):
         raise UsageError(f"arm {arm.name!r}: {arm.procedure} has to be `async def {name}(job)`")
 
-    async def answer(job: Job) -> RunRecord:
+    async def answer(job: ArmContext) -> RunRecord:
         given = await own(job)
         if isinstance(given, RunRecord):
             return given
@@ -58,6 +58,6 @@ def procedure_of(arm: Arm) -> Procedure:
             raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of a picture")
         image = await job.wiring.blobs.put(given)
         drawn = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
-        return job.record([drawn], Ending(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
+        return job.record([drawn], RunResult(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
 
     return answer

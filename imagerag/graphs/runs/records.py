@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from imagerag.agent.calls.pending_calls import unrecorded
+from imagerag.agent.calls.pending_calls import is_unrecorded
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunState, run_name
-from imagerag.graphs.dependencies import Wiring
-from imagerag.graphs.runs.snapshot import Standing, read_standing
-from imagerag.store.run_lock import is_held
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
+from imagerag.store.run_lock import is_locked
 
 
 def new_run_id() -> str:
@@ -24,16 +24,16 @@ def journal_name(values: Mapping[str, Any], run_id: str) -> str:
     return run_name(cast(RunState, values), run_id, "")
 
 
-async def read_record(wiring: Wiring, run_id: str) -> RunRecord:
+async def read_record(wiring: Dependencies, run_id: str) -> RunRecord:
     """The record of a run in any state.
 
     Raises:
         UnknownRunError: no such run.
     """
-    return record_of(wiring, await _with_pending_calls(wiring, await read_standing(wiring, run_id)))
+    return record_of(wiring, await _with_pending_calls(wiring, await read_snapshot(wiring, run_id)))
 
 
-def record_of(wiring: Wiring, standing: Standing) -> RunRecord:
+def record_of(wiring: Dependencies, standing: RunSnapshot) -> RunRecord:
     """The record of a run from its state, with the path of its image."""
     record = run_record(standing.run_id, standing.values, question=standing.question)
     if record.image is None:
@@ -42,18 +42,18 @@ def record_of(wiring: Wiring, standing: Standing) -> RunRecord:
     return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
 
 
-async def _with_pending_calls(wiring: Wiring, standing: Standing) -> Standing:
+async def _with_pending_calls(wiring: Dependencies, standing: RunSnapshot) -> RunSnapshot:
     """Add the calls of an unfinished run that are in the journal and not yet in its state."""
     values = standing.values
     if values.get("ending") or not wiring.home.store.exists():
         return standing
-    under_way, name = is_held(wiring.home.lock(standing.run_id)), journal_name(values, standing.run_id)
+    under_way, name = is_locked(wiring.home.lock(standing.run_id)), journal_name(values, standing.run_id)
     async with wiring.journal() as journal:
-        calls = await unrecorded(journal, name, values.get("calls") or [], skip_under_way=under_way)
+        calls = await is_unrecorded(journal, name, values.get("calls") or [], skip_under_way=under_way)
     return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
 
 
-async def relist_run(wiring: Wiring, run_id: str) -> None:
+async def relist_run(wiring: Dependencies, run_id: str) -> None:
     """Update the list of runs with a run that another process made, such as a server.
 
     Raises:
@@ -64,7 +64,7 @@ async def relist_run(wiring: Wiring, run_id: str) -> None:
     await list_record(wiring, record, created=created)
 
 
-async def list_record(wiring: Wiring, record: RunRecord, *, created: datetime | None = None) -> None:
+async def list_record(wiring: Dependencies, record: RunRecord, *, created: datetime | None = None) -> None:
     """Write a run's line in the list of runs."""
     await wiring.runs.upsert(
         record.run_id,

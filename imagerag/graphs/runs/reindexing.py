@@ -8,7 +8,7 @@ from typing import Final
 
 from imagerag.agent.errors import DamagedFileError, ImageRAGError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.records import read_record, relist_run
 from imagerag.store.sqlite.connection import can_write, connect
 from imagerag.store.storage_errors import damaged_file, storage_errors
@@ -33,7 +33,7 @@ def kept_runs(checkpoints: Path) -> list[str]:
     return [row[0] for row in found]
 
 
-async def relist(wiring: Wiring, run_ids: list[str]) -> tuple[int, list[str]]:
+async def reindex(wiring: Dependencies, run_ids: list[str]) -> tuple[int, list[str]]:
     """Put runs on the list, as their checkpoints tell of them.
 
     Returns:
@@ -49,7 +49,7 @@ async def relist(wiring: Wiring, run_ids: list[str]) -> tuple[int, list[str]]:
     return len(run_ids) - len(unreadable), unreadable
 
 
-async def ensure_listed(wiring: Wiring) -> None:
+async def ensure_indexed(wiring: Dependencies) -> None:
     """Make the list of runs anew where it was deleted or emptied, though runs are kept.
 
     Raises:
@@ -66,16 +66,16 @@ async def ensure_listed(wiring: Wiring) -> None:
     if kept and not can_write(wiring.home.checkpoints):
         raise damaged_file(path, f"it is gone, though {len(kept)} runs are kept")
     if kept:
-        await relist(wiring, kept)
+        await reindex(wiring, kept)
 
 
-async def find_record(wiring: Wiring, run_id: str) -> RunRecord:
+async def find_record(wiring: Dependencies, run_id: str) -> RunRecord:
     """The record of the run with that id, or with the only id that starts with it.
 
     Raises:
         UnknownRunError: no such run, or several.
     """
-    await ensure_listed(wiring)
+    await ensure_indexed(wiring)
     try:
         entry = await wiring.runs.get(run_id)
     except DamagedFileError:
@@ -93,15 +93,15 @@ async def find_record(wiring: Wiring, run_id: str) -> RunRecord:
 
 def _remove_empty(path: Path) -> None:
     """Take away a file without a byte in it, and the WAL of what it was."""
-    from imagerag.store.sqlite.connection import beside
+    from imagerag.store.sqlite.connection import companion_files
 
     with storage_errors(path, "cannot write"):
-        for each in (path, *beside(path)):
+        for each in (path, *companion_files(path)):
             if each != path or not each.stat().st_size:
                 each.unlink(missing_ok=True)
 
 
-def missing_from_list(wiring: Wiring) -> list[str]:
+def missing_from_index(wiring: Dependencies) -> list[str]:
     """The runs that are kept and not on the list."""
     kept = kept_runs(wiring.home.checkpoints)
     if wiring.runs.is_lost():

@@ -6,12 +6,12 @@ from typing import Any
 from langgraph.types import Command
 
 from imagerag.agent.errors import RunStateError, UsageError
-from imagerag.agent.retrieval.human_selection import objection
-from imagerag.graphs.runs.snapshot import Standing
+from imagerag.agent.retrieval.human_selection import validate_selection
+from imagerag.graphs.runs.snapshot import RunSnapshot
 
 
-def answer_to(
-    standing: Standing, choose: Sequence[str | int] | None, edit: str | int | None = None
+def resume_value(
+    standing: RunSnapshot, choose: Sequence[str | int] | None, edit: str | int | None = None
 ) -> Command[Any] | None:
     """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
     if ending := standing.values.get("ending"):
@@ -28,6 +28,6 @@ def answer_to(
     offered |= {sha: sha for sha in offered.values()}
     chosen = [offered.get(str(choice), str(choice)) for choice in choose or ()]
     edited = None if edit is None else offered.get(str(edit), str(edit))
-    if problem := objection(standing.question, chosen, edited):
+    if problem := validate_selection(standing.question, chosen, edited):
         raise UsageError(problem)
     return Command(resume={standing.interrupt_id: {"chosen": chosen, **({"edit": edited} if edited else {})}})

@@ -10,15 +10,15 @@ from imagerag.agent.errors import BlobError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.files.export import write_file
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 
 if TYPE_CHECKING:
     from imagerag.agent.qa.qa_record import AnswerRecord
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
     from imagerag.store.run_index import RunEntry
 
 
-async def report_of(wiring: "Wiring", record: RunRecord) -> str:
+async def report_of(wiring: "Dependencies", record: RunRecord) -> str:
     """A run's report, as HTML."""
     from imagerag.graphs.runs.history import steps
     from imagerag.reports.html.page import report
@@ -28,7 +28,7 @@ async def report_of(wiring: "Wiring", record: RunRecord) -> str:
     return await in_thread(report, record, history, pictures.__getitem__, parent=parent)
 
 
-async def parent_of(wiring: "Wiring", record: RunRecord) -> RunRecord | None:
+async def parent_of(wiring: "Dependencies", record: RunRecord) -> RunRecord | None:
     """The run that a run comes from; None for one that comes from none, or from one that is not there any more."""
     from imagerag.graphs.runs.reindexing import find_record
 
@@ -40,7 +40,7 @@ async def parent_of(wiring: "Wiring", record: RunRecord) -> RunRecord | None:
         return None
 
 
-async def pictures_of(wiring: "Wiring", record: RunRecord) -> dict[str, bytes]:
+async def pictures_of(wiring: "Dependencies", record: RunRecord) -> dict[str, bytes]:
     """The run's own pictures, and the library's as thumbnails: no encoder has to be loaded for those."""
     from imagerag.store.library.thumbnails import thumbnails
 
@@ -59,7 +59,7 @@ async def pictures_of(wiring: "Wiring", record: RunRecord) -> dict[str, bytes]:
     return found
 
 
-async def write_report(wiring: "Wiring", record: RunRecord, file: Path) -> None:
+async def write_report(wiring: "Dependencies", record: RunRecord, file: Path) -> None:
     """Write a run's report to a file.
 
     Raises:
@@ -68,7 +68,7 @@ async def write_report(wiring: "Wiring", record: RunRecord, file: Path) -> None:
     await write_file(file, (await report_of(wiring, record)).encode())
 
 
-async def write_answer(wiring: "Wiring", record: "AnswerRecord", file: Path) -> None:
+async def write_answer(wiring: "Dependencies", record: "AnswerRecord", file: Path) -> None:
     """Write an answer as one document: a page (.html), or Markdown (.md).
 
     Raises:
@@ -84,7 +84,7 @@ async def write_answer(wiring: "Wiring", record: "AnswerRecord", file: Path) -> 
     await write_file(file, (await in_thread(answer_page, record, pictures.__getitem__)).encode())
 
 
-async def write_reports(wiring: "Wiring", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def write_reports(wiring: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     """Write a report of each of these runs, and an `index.html` over them that leads to each.
 
     A run of which nothing was kept is in the index without a report.
@@ -95,27 +95,27 @@ async def write_reports(wiring: "Wiring", entries: "Sequence[RunEntry]", folder:
     Raises:
         UsageError: a file cannot be written, or somebody else writes the folder.
     """
-    with only_writer(folder):
+    with exclusive_writer(folder):
         return await _written(wiring, entries, folder)
 
 
-async def _written(wiring: "Wiring", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def _written(wiring: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     from imagerag.graphs.runs.reindexing import find_record
-    from imagerag.reports.html.index import Line, index
+    from imagerag.reports.html.index import IndexRow, index
 
-    lines: list[Line] = []
+    lines: list[IndexRow] = []
     for entry in entries:
         try:
             record = await find_record(wiring, entry.run_id)
         except UnknownRunError:
-            lines.append(Line(entry))
+            lines.append(IndexRow(entry))
             continue
         await write_report(wiring, record, folder / f"{entry.run_id}.html")
         thumbnail = None
         if record.image is not None:
             with suppress(BlobError):
                 thumbnail = await wiring.blobs.get(record.image.sha256)
-        lines.append(Line(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
+        lines.append(IndexRow(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
     page = folder / "index.html"
     await write_file(page, index(lines).encode())
     return page

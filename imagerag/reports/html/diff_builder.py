@@ -10,10 +10,10 @@ from imagerag.reports.html.builder import pictures_of
 from imagerag.reports.run_diff.models import RunDiff
 
 if TYPE_CHECKING:
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
 
 
-async def compare(wiring: "Wiring", a: RunRecord, b: RunRecord) -> RunDiff:
+async def compare(wiring: "Dependencies", a: RunRecord, b: RunRecord) -> RunDiff:
     """How two runs differ, from their records and their steps."""
     from imagerag.graphs.runs.history import steps
     from imagerag.reports.run_diff.diff import diff
@@ -22,7 +22,7 @@ async def compare(wiring: "Wiring", a: RunRecord, b: RunRecord) -> RunDiff:
     return diff(a, b, *histories)
 
 
-async def page_of(wiring: "Wiring", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
+async def page_of(wiring: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
     """The comparison as one self-contained HTML page."""
     from imagerag.reports.html.diff_page import page
 
@@ -30,7 +30,7 @@ async def page_of(wiring: "Wiring", found: RunDiff, a: RunRecord, b: RunRecord) 
     return await in_thread(page, found, a, b, pictures.__getitem__)
 
 
-async def write_page(wiring: "Wiring", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
+async def write_page(wiring: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
     """Write the page to a file.
 
     Raises:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.sketch.image_editing import repaint
-from imagerag.tools.sketch.painting import PaintReference, paint
+from imagerag.tools.sketch.painting import StyleReference, paint
 
 
-class SketchPainter:
+class SketchGenerator:
     """The painter behind the `ImageGenerator` port. Free of cost, deterministic, a few milliseconds per picture."""
 
     identity = "sketch:painter-1"
@@ -28,19 +28,19 @@ class SketchPainter:
     edits = True
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Paint one picture as PNG; only `variation.seed` changes it.
 
         It is 256 x 256 unless asked otherwise; a picture that is edited keeps its own size.
         """
-        given = [PaintReference(part.data, part.concept or part.caption, part.role) for part in references]
+        given = [StyleReference(part.data, part.concept or part.caption, part.role) for part in references]
         canvas = (size.width, size.height) if size else None
         data = await in_thread(_painted, prompt, given, variation.seed or 0, canvas)
         return GeneratedImage(data=data, cost_usd=0.0)
 
 
-def _painted(prompt: str, references: Sequence[PaintReference], seed: int, size: tuple[int, int] | None) -> bytes:
+def _painted(prompt: str, references: Sequence[StyleReference], seed: int, size: tuple[int, int] | None) -> bytes:
     buffer = io.BytesIO()
     if references and references[0].role == "edit":
         picture = repaint(prompt, references[0].data, list(references[1:]), seed=seed, size=size)

@@ -9,8 +9,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, Protocol
 
-from imagerag.tools.testing.mock_openai.api_limits import Rejection
-from imagerag.tools.testing.mock_openai.request_log import Recorded
+from imagerag.tools.testing.mock_openai.api_limits import ApiError
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError, recorded
 from imagerag.tools.testing.mock_openai.response_rendering import Answer, rejected
 from imagerag.tools.testing.mock_openai.responses import Fault, Raw, Reply
@@ -27,19 +27,19 @@ class Service(Protocol):
     keep_alive: bool
     errors: list[Exception]
 
-    def note(self, request: Recorded) -> None:
+    def note(self, request: RecordedRequest) -> None:
         """Record a request."""
 
-    def decide(self, request: Recorded, authorization: str) -> tuple[Decision, float]:
+    def decide(self, request: RecordedRequest, authorization: str) -> tuple[Decision, float]:
         """What a request gets, and after how many seconds."""
 
     def wait(self, seconds: float) -> bool:
         """Wait; True when the server closes meanwhile."""
 
-    def mark(self, request: Recorded, **fate: Any) -> None:
+    def mark(self, request: RecordedRequest, **fate: Any) -> None:
         """Record what became of a request."""
 
-    def finished(self, request: Recorded, given: Decision) -> Answer:
+    def finished(self, request: RecordedRequest, given: Decision) -> Answer:
         """The HTTP answer for what was decided."""
 
 
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: what happened is in `Loopback.requests`."""
+        """Say nothing: what happened is in `MockOpenAIServer.requests`."""
 
     def _serve(self) -> None:
         loopback = self.server.loopback
@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = recorded(self.command, self.path, dict(self.headers.items()), self._body())
         except UnreadableError as error:
-            self._write(rejected(Rejection(str(error), "invalid_request")))
+            self._write(rejected(ApiError(str(error), "invalid_request")))
             return
         loopback.note(request)
         try:
@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
             answer = loopback.finished(request, given)
         except Exception as error:
             loopback.errors.append(error)
-            answer = rejected(Rejection(f"the answerer failed: {error!r}", "loopback_error", None, 500))
+            answer = rejected(ApiError(f"the answerer failed: {error!r}", "loopback_error", None, 500))
         self._deliver(request, answer)
 
     def _body(self) -> bytes:
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             return True
         return False
 
-    def _deliver(self, request: Recorded, answer: Answer) -> None:
+    def _deliver(self, request: RecordedRequest, answer: Answer) -> None:
         """Write an answer and note whether the client was there to read it."""
         loopback = self.server.loopback
         if self._client_left():
