@@ -11,7 +11,7 @@ from typing import Any
 from imagerag.agent.errors import UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
-from imagerag.batch.input_rows import InputRow
+from imagerag.batch.input_row import InputRow
 from imagerag.batch.output_dir import BatchManifest
 from imagerag.batch.results import BatchImage, BatchResult
 from imagerag.files.export import SUFFIXES, export

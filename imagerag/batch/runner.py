@@ -24,7 +24,8 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.types import Outcome
 from imagerag.batch.budget import BatchBudget, known_cost, spent_by
-from imagerag.batch.input_rows import FILES, InputRow, Source, read_rows
+from imagerag.batch.input_row import FILES, InputRow
+from imagerag.batch.input_rows import Source, read_rows
 from imagerag.batch.line_runner import LineRunner, first_start, settings_of
 from imagerag.batch.output_dir import BatchManifest, OutputDir
 from imagerag.batch.results import BatchResult, Status

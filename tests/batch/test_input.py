@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch.input_rows import OPTIONS, InputRow, read_rows
+from imagerag.batch.input_row import OPTIONS, InputRow
+from imagerag.batch.input_rows import read_rows
 from imagerag.tools.testing.fakes import picture
 
 

@@ -80,7 +80,7 @@ class ClipJudge:
         self,
         embedder: Embedder,
         *,
-        near_misses: Rivals = hard_negatives.near_misses,
+        near_misses: Rivals = hard_negatives.hard_negatives,
         others: Rivals = hard_negatives.common_objects,
         wording: Callable[[Requirement], str] = photo_wording,
         split: Callable[[str], Sequence[Requirement]] = checklist,

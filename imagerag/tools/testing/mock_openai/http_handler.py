@@ -12,20 +12,20 @@ from typing import Any, Final, Protocol
 from imagerag.tools.testing.mock_openai.api_limits import ApiError
 from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError, recorded
-from imagerag.tools.testing.mock_openai.response_rendering import Answer, rejected
-from imagerag.tools.testing.mock_openai.responses import Fault, Raw, Reply
+from imagerag.tools.testing.mock_openai.response_rendering import RenderedResponse, rejected
+from imagerag.tools.testing.mock_openai.responses import Fault, MockResponse, Raw
 
 MAX_BODY: Final = 1024 * 1024 * 1024
 LINGER_S: Final = 2.0
 
-Decision = Reply | Fault | Raw | Answer
+Decision = MockResponse | Fault | Raw | RenderedResponse
 
 
 class Service(Protocol):
     """The server that decides what each request gets."""
 
     keep_alive: bool
-    errors: list[Exception]
+    errors: list[BaseException]
 
     def note(self, request: RecordedRequest) -> None:
         """Record a request."""
@@ -39,7 +39,7 @@ class Service(Protocol):
     def mark(self, request: RecordedRequest, **fate: Any) -> None:
         """Record what became of a request."""
 
-    def finished(self, request: RecordedRequest, given: Decision) -> Answer:
+    def finished(self, request: RecordedRequest, given: Decision) -> RenderedResponse:
         """The HTTP answer for what was decided."""
 
 
@@ -108,11 +108,11 @@ class Handler(BaseHTTPRequestHandler):
     server: Listener
 
     def do_GET(self) -> None:
-        """Answer a GET."""
+        """RenderedResponse a GET."""
         self._serve()
 
     def do_POST(self) -> None:
-        """Answer a POST."""
+        """RenderedResponse a POST."""
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             return True
         return False
 
-    def _deliver(self, request: RecordedRequest, answer: Answer) -> None:
+    def _deliver(self, request: RecordedRequest, answer: RenderedResponse) -> None:
         """Write an answer and note whether the client was there to read it."""
         loopback = self.server.loopback
         if self._client_left():
@@ -187,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
         if arrived and self.close_connection and self._dropped():
             loopback.mark(request, served=False)
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: RenderedResponse) -> None:
         self.send_response(answer.status)
         headers = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **answer.headers}
         for name, value in headers.items():
