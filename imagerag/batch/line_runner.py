@@ -53,7 +53,7 @@ class LineRunner:
         library = self.started.settings["library"]
         own = {"max_cost_usd": limit} if limit is not None else {}
         merged = {"library": library, **shared, **own, **item.options}
-        return {name: value for name, value in merged.read_rows() if value is not None}
+        return {name: value for name, value in merged.items() if value is not None}
 
     async def check(self) -> None:
         """Refuse now what no line could be run with.
@@ -74,7 +74,7 @@ class LineRunner:
         named = self.settings
         setups = [
             (RunSpec(generator=named.generator, judge=named.judge, library=library), of_library)
-            for library, of_library in prompts.read_rows()
+            for library, of_library in prompts.items()
             if library is None or library in (*list_libraries(self.wiring.home), BUILT_IN_LIBRARY)
         ]
         return await warnings_of_many(self.wiring, setups)
@@ -138,7 +138,7 @@ def settings_of(
     settings: Settings, options: Mapping[str, Any], kept: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The settings of a batch: backends, library, and the options for all lines, those given now before those kept."""
-    given = {name: value for name, value in options.read_rows() if value is not None and name != "library"}
+    given = {name: value for name, value in options.items() if value is not None and name != "library"}
     return {
         "generator": settings.generator,
         "judge": settings.judge,

@@ -7,7 +7,7 @@ import click
 from imagerag.cli import Globals
 from imagerag.cli.options import OutputOptions, limit_options, output_options, pass_globals
 from imagerag.cli.run_follower import RunOutputs, follow_run
-from imagerag.cli.runs import named
+from imagerag.cli.runs import run_name
 from imagerag.client.client import ImageRAG
 
 
@@ -35,4 +35,4 @@ def continue_command(
     enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
     """
     rag = ImageRAG(home=globals_.home)
-    return follow_run(RunOutputs.wanted(rag, output), rag.runs.stream_continue(named(rag, run), **steering))
+    return follow_run(RunOutputs.wanted(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))

@@ -92,7 +92,7 @@ def _row(entry: "RunEntry", room: int) -> list[str]:
 
 def run_standing(entry: "RunEntry") -> str:
     """How a run stands, in a word or two."""
-    word = labels.run_standing(entry.status, entry.outcome).name
+    word = labels.standing(entry.status, entry.outcome).name
     if entry.outcome is Outcome.ALIGNED:
         return accent(f"✓ {word}")
     return f"✗ {word}" if entry.outcome else f"… {word}"
