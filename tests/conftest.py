@@ -49,12 +49,29 @@ class OnlyInsideThePackage:
 
 sys.meta_path.insert(0, OnlyInsideThePackage())  # type: ignore[arg-type]
 
+MEMORY = Path("/dev/shm")
+"""A file system in memory, on Linux. Runs write each step through to the disk, and tests make thousands of them: most
+of the time of many a test was waiting for that."""
+
+ROOM = 4 << 30
+"""Bytes that must be free there. What tests that pass leave behind is removed at once (`tmp_path_retention_policy`)."""
+
+
+def has_room(folder: Path) -> bool:
+    """Whether temporary folders can be there: there is room, one may write, and programs can be run from there."""
+    if not os.access(folder, os.W_OK) or not hasattr(os, "statvfs"):
+        return False
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & getattr(os, "ST_NOEXEC", 0)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make what Python reports without a module an error where our own code stands in the report.
 
     Such are coroutines that nobody awaited, and exceptions of destructors and threads. `pyproject.toml` says the rest.
     """
+    if config.option.basetemp is None and has_room(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     ours = rf"(?s).*{re.escape(str(config.rootpath))}/(?!\.venv)"
     for category in (
         "RuntimeWarning",

@@ -1,10 +1,10 @@
-"""Python processes that begin with the slow imports done: forked from one that has them.
+"""Python processes that begin with the imports done: forked from one that has them.
 
-A process that looks through a CLIP spends most of its life importing torch, and the tests start hundreds of them. What
-is forked here has a process id, an exit code, streams, a working directory and an environment of its own, can be
-killed, and imports the package itself afresh. What tells it from `python -m imagerag` is that the interpreter and the
-slow modules have read their environment already (`PYTHONPATH`, `PYTHONUTF8`, `OPENAI_LOG`): a test of such things, or
-of what is loaded, starts a real one.
+A process that looks through a CLIP spends most of its life importing torch and the package, and the tests
+start hundreds of them. What is forked here has a process id, an exit code, streams, a working directory and an
+environment of its own, and can be killed. What tells it from `python -m imagerag` is that the interpreter and the
+modules have read their environment already (`PYTHONPATH`, `PYTHONUTF8`, `OPENAI_LOG`; the package reads nothing of it
+while it is imported): a test of such things, or of what is loaded, starts a real one.
 """
 
 import atexit
@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -30,8 +31,11 @@ from typing import IO, Any
 IMAGERAG = ("-m", "imagerag")
 """What `python` is given to be the program."""
 
-SLOW = ("open_clip", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace")
+SLOW = ("torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace")
 """What takes long to import; of lancedb, whose threads do not survive a fork, what it imports."""
+
+OURS = ("agent", "cli", "client", "graphs", "store")
+"""Packages of the program that most processes need all of, and that load nothing slow but the above."""
 
 
 class Python:
@@ -174,10 +178,20 @@ def server() -> socket.socket:
     return here
 
 
-def serve(asking: socket.socket) -> None:
-    """Fork a process whenever one is asked for, until nobody can any more."""
+def warm() -> None:
+    """Import what the processes will need: packages, the program, and open_clip as the program has it."""
     for name in SLOW:
         importlib.import_module(name)
+    for package in OURS:
+        whole = importlib.import_module(f"imagerag.{package}")
+        for module in pkgutil.walk_packages(whole.__path__, f"{whole.__name__}."):
+            importlib.import_module(module.name)
+    importlib.import_module("imagerag.tools.embedders.openclip_import").open_clip_for()
+
+
+def serve(asking: socket.socket) -> None:
+    """Fork a process whenever one is asked for, until nobody can any more."""
+    warm()
     gc.freeze()  # nothing of it is looked through again, and copied for that
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who asks
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.processes import IMAGERAG, Python, imagerag, python
 
+ROOT = Path(__file__).parents[1]
 TOLD = """
 import os, sys
 print(sys.argv, __name__, os.getcwd(), os.environ.get("TOLD"), sys.stdin.read())
@@ -55,12 +57,37 @@ def test_it_is_killed_and_waited_for() -> None:
     running.kill()
 
 
-def test_the_program_is_imported_afresh_beside_what_is_slow() -> None:
+def test_the_program_and_what_is_slow_are_imported_already() -> None:
     told = python("-c", "import sys; print(*sorted(name for name in sys.modules if '.' not in name))").stdout.split()
-    assert {"torch", "open_clip", "langgraph"} <= set(told)
-    assert "imagerag" not in told
-    assert "lancedb" not in told
+    assert {"torch", "imagerag_open_clip", "langgraph", "imagerag"} <= set(told)
+    assert not {"open_clip", "lancedb"} & set(told)
     assert imagerag("--version").stdout.startswith("imagerag ")
+
+
+def test_the_program_reads_no_environment_while_it_is_imported() -> None:
+    """What is forked has another environment than the process that imported it."""
+    code = """
+        import os, sys
+        ours = os.path.dirname(sys.modules["imagerag"].__file__)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "imagerag"]:
+            del sys.modules[name]
+
+        class Watched(type(os.environ)):
+            def __getitem__(self, name):
+                by = sys._getframe(1)
+                while by.f_code.co_filename.startswith(("<frozen", os.__file__)):
+                    by = by.f_back
+                assert not by.f_code.co_filename.startswith(ours), (by.f_code.co_filename, name)
+                return super().__getitem__(name)
+
+        os.environ.__class__ = Watched
+        sys.path.insert(0, sys.argv[1])
+        from tests import processes
+        processes.warm()
+        print("imagerag" in sys.modules)
+    """
+    done = python("-c", textwrap.dedent(code), ROOT)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_one_process_writes_to_another() -> None:

@@ -19,6 +19,7 @@ import pytest
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.generation import RETRY, build_workflow
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.generators.model_table import ImageModel
@@ -40,6 +41,20 @@ READ_ALL_THE_SAME = ("garbled_text", "empty_data")
 
 PAID_ALL_THE_SAME = ("truncated_base64", "invalid_json")
 """Faults of a picture that came, was paid for and is kept as it is: it is not asked for again."""
+
+AT_ONCE = tuple(policy._replace(initial_interval=0.001, max_interval=0.001) for policy in RETRY)
+"""What fails is tried as often as ever, but at once: `tests/graphs/test_rate_limits.py` is about the waits."""
+
+
+def hurry() -> None:
+    """Retry at once from now on; for a process of its own."""
+    (build_workflow.__kwdefaults__ or {})["retry"] = AT_ONCE
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once."""
+    monkeypatch.setitem(build_workflow.__kwdefaults__ or {}, "retry", AT_ONCE)
 
 
 def approves(request: RecordedRequest) -> bool:
@@ -92,7 +107,7 @@ def checklist(met: Sequence[bool]) -> str:
 
 
 def make_runner(home: str | Path, url: str) -> Runner:
-    """A runner whose generator and judge are at `url`; its retries are those of every run."""
+    """A runner whose generator and judge are at `url`; it retries as every run does, but at once."""
     wiring, library = Dependencies(DataDir.find(home)), ScriptedLibrary(elsewhere=0.6)
     for point in (*POINTS, "another", "one more"):
         library.plant(point)

@@ -23,7 +23,8 @@ EVERY_KIND = 0.2
 ONE_IN_FIVE = 1 - 0.8 ** (1 / 15)
 """Per kind: 15 of the 16 can happen to a request."""
 
-AT_ONCE = 8
+AT_ONCE = 20
+"""Most of a run is waiting for what hangs."""
 
 
 async def weather(storm: Any, server: MockOpenAIServer, home: Path, runs: int) -> list[RunRecord]:

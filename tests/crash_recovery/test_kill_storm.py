@@ -34,12 +34,13 @@ CHILD = """
     import asyncio, sys
     folder, home, url, run_id, mode = sys.argv[1:]
     sys.path.insert(0, folder)
-    from conftest import make_runner, make_setup
+    from conftest import hurry, make_runner, make_setup
 
     async def run():
         async for event in make_runner(home, url).start(f"picture {run_id}", make_setup(mode), run_id=run_id):
             pass
 
+    hurry()
     asyncio.run(run())
 """
 
@@ -153,7 +154,7 @@ GIVING_UP = """
     import asyncio, os, signal, sys
     folder, home, url, run_id = sys.argv[1:]
     sys.path.insert(0, folder)
-    from conftest import make_runner, make_setup
+    from conftest import hurry, make_runner, make_setup
     from imagerag.graphs import generation
     from langgraph.errors import NodeError
 
@@ -166,6 +167,7 @@ GIVING_UP = """
         async for event in make_runner(home, url).start("a picture", make_setup("fused"), run_id=run_id):
             pass
 
+    hurry()
     asyncio.run(run())
 """
 

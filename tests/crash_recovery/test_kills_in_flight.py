@@ -22,7 +22,7 @@ CHILD = """
     import asyncio, sys
     folder, home, url, run_id, mode, most = sys.argv[1:]
     sys.path.insert(0, folder)
-    from conftest import make_runner, make_setup
+    from conftest import hurry, make_runner, make_setup
 
     async def run():
         runner, setup = make_runner(home, url), make_setup(mode)
@@ -35,6 +35,7 @@ CHILD = """
         async for event in events:
             pass
 
+    hurry()
     asyncio.run(run())
 """
 

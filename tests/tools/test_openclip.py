@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from PIL import Image
@@ -37,6 +36,8 @@ def embedder(folder: Path, **options) -> OpenClipEmbedder:
 
 
 def reference(folder: Path):
+    import open_clip  # here: with all that it imports, each process that runs tests would pay seconds for it
+
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
     return model.eval(), preprocess, open_clip.get_tokenizer(f"local-dir:{folder}")
 
@@ -257,7 +258,7 @@ async def test_a_failed_download_says_how_to_go_on(monkeypatch: pytest.MonkeyPat
     def offline(config: object) -> str:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(open_clip, "download_pretrained", offline)
+    monkeypatch.setattr("open_clip.download_pretrained", offline)
     with pytest.raises(BackendError, match=r"ViT-B-32-quickgelu/openai=/path/to/weights") as caught:
         await OpenClipEmbedder("ViT-B-32-quickgelu/openai").embed_texts(["a"])
     assert not caught.value.retryable
