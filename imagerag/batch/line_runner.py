@@ -66,6 +66,26 @@ class LineRunner:
         if library := options.get("library"):
             await self.wiring.library(library)
 
+    def count(self, lines: Iterable[InputRow], done: Mapping[str, BatchResult]) -> int:
+        """Count lines, and compare those that have a result with what they were then.
+
+        Raises:
+            UsageError: one is not what it was, or there is none.
+        """
+        total = 0
+        for item in lines:
+            total += 1
+            old = done.get(item.id)
+            if old is not None and item.digest(self.started.settings) != old.input:
+                raise UsageError(
+                    f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r})"
+                    f"{item.problem and f' ({item.problem})'}: give it an id of its own, put the old one back, or "
+                    "start in another folder"
+                )
+        if not total:
+            raise UsageError("there is not one prompt in it")
+        return total
+
     async def warnings(self, lines: Iterable[InputRow]) -> Sequence[str]:
         """What is likely to go wrong with these lines."""
         prompts: dict[str | None, list[str]] = {}

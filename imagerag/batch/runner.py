@@ -128,7 +128,11 @@ class BatchRunner:
         self._started = first_start(self.settings, self.options) if started is None else self._agreed(started)
         self._lines = LineRunner(self.settings, self.wiring, self._started, self.folder.path)
         await self._lines.check()
-        done = {result.id: result for result in self.folder.read() if not self._again(result)} if started else {}
+        done = (
+            {result.id: result for result in self.folder.read() if result.status not in self._dropped()}
+            if started
+            else {}
+        )
         await asyncio.to_thread(self._check_items, done)
         self.warn(await self._warnings(done))
         with self.folder.alone():
@@ -270,29 +274,15 @@ class BatchRunner:
         """Go through the input once before anything is run, where it can be gone through twice.
 
         Raises:
-            UsageError: an id comes twice, or a line that has a result is not what it was.
+            UsageError: an id comes twice, a line that has a result is not what it was, or there is no line.
         """
         if not isinstance(self.source, str | Path | Sequence):
             return
-        self.total = 0
-        for item in read_rows(self.source, allow_outside=self.allow_outside):
-            self.total += 1
-            old = done.get(item.id)
-            if old is not None and item.digest(self._started.settings) != old.input:
-                raise UsageError(
-                    f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r})"
-                    f"{item.problem and f' ({item.problem})'}: give it an id of its own, put the old one back, or "
-                    "start in another folder"
-                )
-        if not self.total:
-            raise UsageError("there is not one prompt in it")
+        self.total = self._lines.count(read_rows(self.source, allow_outside=self.allow_outside), done)
 
     def _dropped(self) -> tuple[Status, ...]:
         """Results that are made anew: a line that could not be read may have been mended, and costs nothing."""
         return ("invalid", "failed") if self.retry_failed else ("invalid",)
-
-    def _again(self, result: BatchResult) -> bool:
-        return result.status in self._dropped()
 
     def _watch(self, result: BatchResult) -> None:
         """Stop when the account turns down one line after the other: it would all of them."""

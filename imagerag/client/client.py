@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from imagerag.agent.errors import UsageError
 from imagerag.agent.types import PATIENCE_S
 from imagerag.client.context import ClientContext
 from imagerag.client.libraries import LibrariesAPI
@@ -241,9 +240,7 @@ class ImageRAG:
             UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
             UnknownThreadError: a `follow_up` in a thread that there is not.
         """
-        name = library or self.settings.library
-        if not name:
-            raise UsageError("say which library: --library NAME")
+        name = self.libraries.name(library)
         knobs = make_knobs(
             candidates=k,
             hybrid=hybrid,
@@ -279,7 +276,7 @@ class ImageRAG:
     def extend(
         self, *, nodes: "type[Nodes] | None" = None, workflow: "Callable[[Nodes], Workflow] | None" = None
     ) -> None:
-        """Have one's own nodes in the graph, for the runs of this object from now on (`docs/extending.md`).
+        """Have one's own nodes in the graph, for the runs of this object from now on (`docs/how-to/extending.md`).
 
         Args:
             nodes: a subclass of `imagerag.agent.nodes.Nodes` that does some steps in its own way.

@@ -3,7 +3,7 @@
 import re
 
 from imagerag import ImageRAG
-from imagerag.batch.input_rows import OPTIONS
+from imagerag.batch.input_row import OPTIONS
 from imagerag.evals.suites.prompt_columns import ALIASES, FILTERS, LABELS, SUFFIXES
 from imagerag.evals.suites.prompt_files import KNOWN
 from tests.docs.generated import DOCS, arguments_of, check, table
