@@ -128,11 +128,8 @@ class BatchRunner:
         self._started = first_start(self.settings, self.options) if started is None else self._agreed(started)
         self._lines = LineRunner(self.settings, self.wiring, self._started, self.folder.path)
         await self._lines.check()
-        done = (
-            {result.id: result for result in self.folder.read() if result.status not in self._dropped()}
-            if started
-            else {}
-        )
+        kept = self.folder.read() if started else ()
+        done = {result.id: result for result in kept if result.status not in self._dropped()}
         await asyncio.to_thread(self._check_items, done)
         self.warn(await self._warnings(done))
         with self.folder.alone():
