@@ -21,7 +21,18 @@ BELOW = {
 }
 """What each layer may import, besides itself."""
 
-HEAVY = ("torch", "open_clip", "langgraph", "langchain_core", "langchain_openai", "lancedb", "pyarrow", "PIL", "numpy")
+HEAVY = (
+    "torch",
+    "open_clip",
+    "langgraph",
+    "langchain_core",
+    "langchain_openai",
+    "lancedb",
+    "pyarrow",
+    "PIL",
+    "numpy",
+    "rich",
+)
 
 
 def modules(folder: str) -> list[Path]:
