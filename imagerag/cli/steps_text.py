@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.cli.progress_line import StatusLine
-from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table, width
+from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table
+from imagerag.cli.text_width import width
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.formatting.text import clean
 from imagerag.reports.step_text import missing_of, passed_of, score_in, step_text, try_text, varied_parameter
