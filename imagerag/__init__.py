@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from imagerag.assistants.tool_result import RunLimits
     from imagerag.client.client import ImageRAG
     from imagerag.files.access_policy import InputPolicy
+    from imagerag.files.run_request import BatchOptions, CommonRunOptions, RunOptions
     from imagerag.graphs.runs.events import RunEvent
 
 __version__ = "0.1.0"
@@ -35,12 +36,15 @@ _HOMES = {
     "AnswerRecord": "imagerag.agent.qa.qa_record",
     "Attempt": "imagerag.agent.types",
     "RunLimits": "imagerag.assistants.tool_result",
+    "BatchOptions": "imagerag.files.run_request",
+    "CommonRunOptions": "imagerag.files.run_request",
     "EmbeddingMismatchError": "imagerag.agent.errors",
     "ImageRAG": "imagerag.client.client",
     "ImageRAGError": "imagerag.agent.errors",
     "InputPolicy": "imagerag.files.access_policy",
     "Outcome": "imagerag.agent.types",
     "RunEvent": "imagerag.graphs.runs.events",
+    "RunOptions": "imagerag.files.run_request",
     "RunRecord": "imagerag.agent.run_record",
     "RunStateError": "imagerag.agent.errors",
     "UnknownLibraryError": "imagerag.agent.errors",
@@ -54,6 +58,8 @@ __all__ = [
     "AnswerOutcome",
     "AnswerRecord",
     "Attempt",
+    "BatchOptions",
+    "CommonRunOptions",
     "EmbeddingMismatchError",
     "ImageRAG",
     "ImageRAGError",
@@ -61,6 +67,7 @@ __all__ = [
     "Outcome",
     "RunEvent",
     "RunLimits",
+    "RunOptions",
     "RunRecord",
     "RunStateError",
     "UnknownLibraryError",

@@ -114,7 +114,7 @@ def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lock = waiting_lock(Path(f"{made}.lock"), alone=True)
     if not (made / "whole").exists():
         shutil.rmtree(made, ignore_errors=True)
-        asyncio.run(ImageRAG(preset="sketch", home=made / "home").open_library("sketch"))
+        asyncio.run(ImageRAG(preset="sketch", home=made / "home").libraries.open("sketch"))
         (made / "whole").touch()
     if lock is not None:
         os.close(lock)

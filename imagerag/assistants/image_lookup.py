@@ -62,7 +62,7 @@ class ImageLookup:
         """
         sha256 = sha256 if len(sha256) == 64 else await asyncio.to_thread(self._whole, sha256)
         with suppress(BlobError):
-            return await self._rag.image_bytes(sha256)
+            return await self._rag.runs.image_bytes(sha256)
         name = library or self._shelf.get(sha256) or self._rag.settings.library
         if name:
             with suppress(BlobError):

@@ -14,8 +14,8 @@ from imagerag.assistants.json_schemas import published
 from imagerag.assistants.service import ChatService, RunLimits, ToolResult
 from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, Request, ViewImage, refusal
+from imagerag.client.synchronous import run_sync
 from imagerag.files.access_policy import InputPolicy
-from imagerag.files.inputs import run_sync
 
 if TYPE_CHECKING:
     from imagerag.assistants.image_blocks import Thumbnail

@@ -26,7 +26,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     from imagerag.store.library.facets import facets
 
     usual, own = rag.settings.library, rag.wiring.own_libraries
-    names = [only] if only else sorted({*await rag.libraries(), *own, *([usual] if usual else [])})
+    names = [only] if only else sorted({*await rag.libraries.list(), *own, *([usual] if usual else [])})
     reports = []
     for name in names[:MOST]:
         try:

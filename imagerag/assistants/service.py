@@ -168,7 +168,7 @@ class ChatService:
             yield share, {**limits, "max_calls": share.max_calls, "max_cost_usd": share.max_cost_usd}
 
     async def _continue(self, request: ContinueRun, on_event: OnEvent | None, run_id: str | None) -> ToolResult:
-        record = await self.rag.record(request.run_id)
+        record = await self.rag.runs.get(request.run_id)
         if record.run_id in self._live:
             raise RunStateError(f"run {record.run_id} is still running: wait for its answer")
         if why_not := _out_of_turn(record.status, request):
@@ -176,7 +176,7 @@ class ChatService:
         if record.status != "ended":
             return await self._resume(record, request, on_event)
         async with self._spending(request) as (share, limits):
-            events = self.rag.stream_continue(
+            events = self.rag.runs.stream_continue(
                 record.run_id,
                 more_rounds=least(request.more_rounds, self.ceilings.max_rounds) or 0,
                 without=request.without,
@@ -200,7 +200,7 @@ class ChatService:
                 f"run {record.run_id} was begun without limits, and this server has some: resume it in a terminal"
             )
         async with self.allowance.share(calls, cost, whole=True) as share:
-            events = self.rag.stream_resume(record.run_id, choose=request.choose, edit=request.edit)
+            events = self.rag.runs.stream_resume(record.run_id, choose=request.choose, edit=request.edit)
             return await self._follow(events, on_event, share, before=record)
 
     async def _follow(
@@ -233,14 +233,14 @@ class ChatService:
             share.book(0, 0.0)  # refused before its first step
             return
         with suppress(Exception):
-            now = await self.rag.record(run_id)
+            now = await self.rag.runs.get(run_id)
             made, paid = (sum(before.calls.values()), before.cost_usd or 0.0) if before else (0, 0.0)
             share.book(
                 max(0, sum(now.calls.values()) - made), None if now.cost_usd is None else max(0.0, now.cost_usd - paid)
             )
 
     async def _describe(self, run_id: str) -> ToolResult:
-        return await self._of_run(await self.rag.record(run_id))
+        return await self._of_run(await self.rag.runs.get(run_id))
 
     async def _of_run(self, record: RunRecord) -> ToolResult:
         if record.setup and record.setup.library:

@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from imagerag.agent.calls.model_caller import calls_from_error
 from imagerag.agent.errors import BudgetExceededError
+from imagerag.agent.run_record import RunRecord
 from imagerag.formatting.numbers import dollars
 
 
@@ -24,12 +26,28 @@ class BatchBudget:
     half_made: dict[str, float] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def hold(self, name: str, most: float) -> None:
-        """Wait until there is room for `most` US dollars, and keep it.
+    async def hold(self, name: str, most: float, *, run_id: str, limit: float | str | None) -> None:
+        """Wait until there is room for what a run can cost in all, and keep it.
+
+        Args:
+            name: the id of its line.
+            most: US dollars that it can cost from here on.
+            run_id: what a kill has left of it is counted too.
+            limit: its own limit, in US dollars.
 
         Raises:
             BudgetExceededError: there will be none.
         """
+        before = self.half_made.pop(run_id, 0.0)
+        whole = before + most if limit is None else min(before + most, max(before, float(limit)))
+        try:
+            await self._hold(name, whole)
+        except BaseException:
+            if before:
+                self.half_made[run_id] = before
+            raise
+
+    async def _hold(self, name: str, most: float) -> None:
         async with self.changed:
             while self.limit is not None and self._taken + most > self.limit + 1e-9:
                 if not self.held:
@@ -53,3 +71,13 @@ class BatchBudget:
             self.spent += booked
             self.changed.notify_all()
         return booked
+
+
+def known_cost(error: Exception) -> float:
+    """US dollars of the calls that an error says were made before it."""
+    return sum(call.cost_usd or 0.0 for call in calls_from_error(error))
+
+
+def spent_by(record: RunRecord) -> float:
+    """What a run has cost so far: calls without an answer at their most, what is not known left out."""
+    return sum(call.counted_usd or 0.0 for call in record.call_log if call.counts)

@@ -96,6 +96,20 @@ class BatchResult(BaseModel):
         }
         return self.model_copy(update=update)
 
+    def failed(self, error: Exception, status: Status, cost_usd: float | None) -> "BatchResult":
+        """This line with the error that ended it."""
+        reason = str(error) or repr(error)
+        update = {"reason": reason, "error": type(error).__name__, "status": status, "cost_usd": cost_usd}
+        return self.model_copy(update=update)
+
+    def booked(self, usd: float, before: "BatchResult | None") -> "BatchResult":
+        """This line with what the budget counts for it, together with what an earlier run of it cost."""
+        if before is None:
+            return self.model_copy(update={"booked_usd": usd})
+        costs = (before.cost_usd, self.cost_usd)
+        total = None if None in costs else sum(cost or 0.0 for cost in costs)
+        return self.model_copy(update={"cost_usd": total, "booked_usd": before.booked_usd + usd})
+
 
 _TOLD: Final = ("role", "concept", "similarity", "title", "source", "licence")
 _KEPT: Final = (

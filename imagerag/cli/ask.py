@@ -99,22 +99,22 @@ def ask_command(
         preset=preset, judge=judge, answerer=answerer, reranker=reranker, library=library, home=globals_.home
     )
     if not quiet and text is not None:
-        told = f"library {rag.settings.library or 'none'} · answered by {rag.answerer_spec}"
+        told = f"library {rag.settings.library or 'none'} · answered by {rag.questions.answerer}"
         say_all([dim(short(told, 200)), *first_time(rag)], err=True)
     if options["thread"] is None:
-        from imagerag.graphs.runs.runner import new_run_id
+        from imagerag.graphs.runs.records import new_run_id
 
         options["thread"] = new_run_id()  # named here, so that a question that is stopped can be told of
 
     async def ask() -> AnswerRecord:
         known = text is None
-        record = await (rag.answer_record(options["thread"]) if known else rag.ask(text or "", **options))
+        record = await (rag.questions.get(options["thread"]) if known else rag.ask(text or "", **options))
         if sheet is not None:
-            await write_file(sheet, await rag.answer_sheet(record))
+            await write_file(sheet, await rag.questions.contact_sheet(record))
         if out is not None:
             from imagerag.reports.html.builder import write_answer
 
-            await write_answer(rag, record, out)
+            await write_answer(rag.wiring, record, out)
         return record
 
     try:
@@ -134,7 +134,7 @@ def ask_command(
 def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
     """Say how a question stands that was stopped with Ctrl-C, and what that may have cost."""
     try:
-        record = asyncio.run(rag.answer_record(thread))
+        record = asyncio.run(rag.questions.get(thread))
     except ImageRAGError:
         record = None
     if record is None or record.outcome is not AnswerOutcome.CANCELLED:

@@ -102,7 +102,8 @@ def batch_command(
     )
     given = {name: value for name, value in options.items() if value not in (None, (), {})}
     batch = BatchRunner(
-        rag,
+        rag.settings,
+        rag.wiring,
         prompts,
         Path(out),
         options=given,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from typing import Final
 
-from imagerag.cli.terminal import accent, bold, columns, dim, width, wrapped
+from imagerag.cli.terminal import accent, bold, columns, dim, wrapped
+from imagerag.cli.text_width import width
 
 NARROW: Final = 50
 """Columns below which two texts stand below each other: less than 24 a side is no text any more."""

@@ -35,4 +35,4 @@ def continue_command(
     enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
     """
     rag = ImageRAG(home=globals_.home)
-    return follow_run(RunOutputs.wanted(rag, output), rag.stream_continue(run_name(rag, run), **steering))
+    return follow_run(RunOutputs.wanted(rag, output), rag.runs.stream_continue(run_name(rag, run), **steering))

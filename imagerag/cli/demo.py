@@ -98,9 +98,9 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
         return record
     suffix = SUFFIXES[record.image.media_type]
     record = await export(record, rag.wiring.blobs, folder / f"final{suffix}")
-    await write_file(folder / f"initial{suffix}", await rag.image_bytes(record.attempts[0].image.sha256))
-    await write_file(folder / "sheet.png", await rag.contact_sheet(record))
-    await write_report(rag, record, folder / "report.html")
+    await write_file(folder / f"initial{suffix}", await rag.runs.image_bytes(record.attempts[0].image.sha256))
+    await write_file(folder / "sheet.png", await rag.runs.contact_sheet(record))
+    await write_report(rag.wiring, record, folder / "report.html")
     await write_file(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
     return record
 

@@ -60,10 +60,10 @@ def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_cod
 async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff:
     from imagerag.reports.html.diff_builder import compare, write_page
 
-    records = await rag.record(a), await rag.record(b)
-    found = await compare(rag, *records)
+    records = await rag.runs.get(a), await rag.runs.get(b)
+    found = await compare(rag.wiring, *records)
     if file is not None:
-        await write_page(rag, found, *records, file)
+        await write_page(rag.wiring, found, *records, file)
     return found
 
 

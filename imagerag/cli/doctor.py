@@ -170,7 +170,7 @@ def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], a
     say_note(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)", err=True)
 
     async def test() -> "JudgeReport":
-        return await judge_test(judge, await rag.open_library(name), cases=cases, mode=mode)
+        return await judge_test(judge, await rag.libraries.open(name), cases=cases, mode=mode)
 
     report = asyncio.run(test())
     if as_json:

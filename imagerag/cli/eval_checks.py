@@ -39,7 +39,7 @@ def threshold_command(globals_: Globals, /, library: str, queries: int, unrelate
     lines = _lines(unrelated) if unrelated else UNRELATED
 
     async def work() -> "LibraryCheck":
-        return await check_library(await rag.open_library(), queries=queries, unrelated=lines)
+        return await check_library(await rag.libraries.open(), queries=queries, unrelated=lines)
 
     found = asyncio.run(work())
     if as_json:

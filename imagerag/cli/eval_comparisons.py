@@ -65,7 +65,7 @@ async def _plan(
     suite = await find_suite(spec, rag.wiring, template=given["template"], allow_outside=given["allow_outside"])
     say_all(warning_lines(suite.notes), err=True)
     suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
-    whole = await rag.open_library()
+    whole = await rag.libraries.open()
     recipes = recipes_of(whole.name, sizes_of(sizes, await whole.count(), whole.name), seed)
     metrics = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     plan = Plan(
@@ -110,7 +110,7 @@ def search_ways_command(
 
     async def work() -> "SearchComparison":
         return await compare_searches(
-            await rag.open_library(),
+            await rag.libraries.open(),
             ways=_listed(ways),
             encoders=[make_embedder(spec) for spec in _listed(encoders)],
             rerankers=lambda spec: make_reranker(spec, judge=make_judge("sketch")),

@@ -133,7 +133,7 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
 
 def print_summary(folder: Path, as_json: bool) -> None:
     """Write the reports of a finished evaluation, and show what it came to."""
-    from imagerag.evals.metrics.encoder_independence import explanation
+    from imagerag.evals.harness.encoder_independence import explanation
     from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
 

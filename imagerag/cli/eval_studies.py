@@ -199,7 +199,7 @@ def judge_command(
     alike = own_synonyms(Path(synonyms)) if synonyms else {}
 
     async def work() -> "Robustness":
-        opened = await rag.open_library()
+        opened = await rag.libraries.open()
         found = rag.wiring.judge(rag.settings.judge)
         return await robustness(
             found, opened, classes=classes, repeats=repeats, mode=judge_mode, seed=seed, concepts=concepts,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from imagerag.cli.terminal import width
+from imagerag.cli.text_width import width
 
 SHORT: Final = 16
 """Columns of a cell that is not folded."""

@@ -100,8 +100,8 @@ def chosen_library(rag: ImageRAG, flag: str | None) -> str:
 
 
 async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: Any) -> "tuple[IndexReport, Library]":
-    report = await rag.index(*paths, library=name, **options)
-    return report, await rag.open_library(name)
+    report = await rag.libraries.index(*paths, library=name, **options)
+    return report, await rag.libraries.open(name)
 
 
 def document(report: "IndexReport", library: "Library") -> dict[str, Any]:

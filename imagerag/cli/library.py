@@ -65,7 +65,7 @@ def calibrate_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     rag = ImageRAG(home=globals_.home)
 
     async def measure() -> "Threshold":
-        return await (await rag.open_library(name)).calibrate()
+        return await (await rag.libraries.open(name)).calibrate()
 
     threshold = asyncio.run(measure())
     if as_json:
@@ -87,9 +87,9 @@ def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) ->
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise UsageError(f"removing is for good; say so: imagerag library remove {name} --yes")
-        if name in asyncio.run(rag.libraries()):
+        if name in asyncio.run(rag.libraries.list()):
             click.confirm(f"remove library {name} for good?", abort=True, err=True)
-    asyncio.run(rag.remove_library(name))
+    asyncio.run(rag.libraries.remove(name))
     if as_json:
         say_json({"schema": "imagerag.library/1", "library": name, "removed": True})
     else:
@@ -104,7 +104,7 @@ Described = tuple[str, int | None, "LibraryMetadata | None", str]
 async def _passports(rag: ImageRAG) -> list[Described]:
     """Every library; a damaged one does not hide the others."""
     found: list[Described] = []
-    for name in await rag.libraries():
+    for name in await rag.libraries.list():
         try:
             found.append((name, *await _described(rag, name), ""))
         except ImageRAGError as error:
@@ -117,8 +117,8 @@ async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     from imagerag.store.library.database import open_table
     from imagerag.store.library.metadata import library_metadata_of
 
-    if name not in await rag.libraries():
-        await rag.open_library(name)  # the built-in one is made when it is first asked for
+    if name not in await rag.libraries.list():
+        await rag.libraries.open(name)  # the built-in one is made when it is first asked for
     table = await asyncio.to_thread(open_table, rag.wiring.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 

@@ -24,7 +24,7 @@ def run_header(settings: Settings, source: str | None = None) -> str:
 
 def first_time(rag: ImageRAG) -> list[str]:
     """A warning that the built-in library has to be made first, when it has."""
-    if rag.settings.library != BUILT_IN_LIBRARY or BUILT_IN_LIBRARY in asyncio.run(rag.libraries()):
+    if rag.settings.library != BUILT_IN_LIBRARY or BUILT_IN_LIBRARY in asyncio.run(rag.libraries.list()):
         return []
     return [dim("making the built-in library first (this once; it takes some seconds) …")]
 

@@ -99,8 +99,8 @@ class LiveView:
             ImageRAGError: nowhere, or damaged.
         """
         with suppress(ImageRAGError):
-            return await self.rag.image_bytes(sha256)
-        library: Library = await self.rag.open_library(self.library)
+            return await self.rag.runs.image_bytes(sha256)
+        library: Library = await self.rag.libraries.open(self.library)
         return await library.image_bytes(sha256)
 
     def _write(self, thumbnail: Thumbnail, lines: list[str]) -> None:

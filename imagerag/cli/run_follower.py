@@ -86,7 +86,7 @@ def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting
         while record.status == "interrupted" and delivery.ask is not None:
             # Asked outside of the event loop: inside it Ctrl-C would not end the question.
             chosen = delivery.ask(record)
-            record = asyncio.run(_follow(delivery, delivery.rag.stream_resume(record.run_id, choose=chosen)))
+            record = asyncio.run(_follow(delivery, delivery.rag.runs.stream_resume(record.run_id, choose=chosen)))
     except (KeyboardInterrupt, click.Abort, asyncio.CancelledError):
         return _stopped(delivery)
     if delivery.mode == "json":
@@ -144,7 +144,7 @@ async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
     """Write the picture, its sidecar and the contact sheet, once the run has ended."""
     if record.outcome is None:
         if delivery.sheet is not None and record.question:
-            await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
+            await write_file(delivery.sheet, await delivery.rag.runs.contact_sheet(record))
         return record
     home = delivery.rag.wiring.home
     out = delivery.out or home.images / record.run_id
@@ -153,7 +153,7 @@ async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
     try:
         record = await export(record, delivery.rag.wiring.blobs, out)
         if delivery.sheet is not None:
-            await write_file(delivery.sheet, await delivery.rag.contact_sheet(record))
+            await write_file(delivery.sheet, await delivery.rag.runs.contact_sheet(record))
     except UsageError as error:
         # The work is done and paid for: it is told as always, its image where the run keeps it.
         delivery.undelivered = True
@@ -176,7 +176,7 @@ def _say_how_it_stands(delivery: RunOutputs) -> None:
         say("imagerag: stopped before the run began", err=True)
         return
     try:
-        record = asyncio.run(delivery.rag.record(delivery.run_id))
+        record = asyncio.run(delivery.rag.runs.get(delivery.run_id))
     except ImageRAGError:
         say(f"imagerag: stopped; run {delivery.run_id} had not made its first step", err=True)
         return

@@ -70,7 +70,7 @@ def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json:
     wanted = {name: value for name, value in filters.items() if value is not None}
     if outcome is not None:
         wanted |= {"status": STANDINGS[outcome]} if outcome in STANDINGS else {"outcome": outcome}
-    entries = asyncio.run(ImageRAG(home=globals_.home).runs(limit, **wanted))
+    entries = asyncio.run(ImageRAG(home=globals_.home).runs.list(limit, **wanted))
     if as_json:
         say_json({"schema": "imagerag.runs/1", "runs": [entry.model_dump(mode="json") for entry in entries]})
     elif entries:
@@ -138,18 +138,18 @@ def show_command(
     """
     apart((out, sheet))
     rag = ImageRAG(home=globals_.home)
-    record = asyncio.run(rag.record(run_name(rag, run)))
+    record = asyncio.run(rag.runs.get(run_name(rag, run)))
     if follow:
         _follow(rag, record)
-        record = asyncio.run(rag.record(record.run_id))
+        record = asyncio.run(rag.runs.get(record.run_id))
     if out is not None and record.image is None:
         raise UsageError(f"run {record.run_id} has no picture to write to {out}")
     if out is not None:
-        record = asyncio.run(rag.save(record, out / record.run_id if out.is_dir() else out, overwrite=True))
+        record = asyncio.run(rag.runs.save(record, out / record.run_id if out.is_dir() else out, overwrite=True))
     if as_json:
         say_json(record.as_json())
     elif raw:
-        say_all(raw_lines(asyncio.run(rag.steps(record))))
+        say_all(raw_lines(asyncio.run(rag.runs.steps(record))))
     else:
         say_all(render_run(record) if rounds else _told(rag, record, followed=follow))
         if record.question:
@@ -163,13 +163,13 @@ def show_command(
 
 
 async def _write_sheet(rag: ImageRAG, record: "RunRecord", file: Path) -> None:
-    await write_file(file, await rag.contact_sheet(record))
+    await write_file(file, await rag.runs.contact_sheet(record))
 
 
 def _told(rag: ImageRAG, record: "RunRecord", *, followed: bool) -> list[str]:
     if followed:
         return ["", *summary(record, told=True)]
-    steps = asyncio.run(rag.steps(record))
+    steps = asyncio.run(rag.runs.steps(record))
     return [
         *_opening(rag, record),
         "",
@@ -188,7 +188,7 @@ def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
     """What it was asked for, where it comes from, and how it was steered."""
     from imagerag.reports.html.builder import parent_of
 
-    return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag, record)))]
+    return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag.wiring, record)))]
 
 
 def _follow(rag: ImageRAG, record: "RunRecord") -> None:
@@ -220,11 +220,11 @@ def resume_command(
     rag = ImageRAG(home=globals_.home)
     delivery = RunOutputs.wanted(rag, output)
     name = run_name(rag, run)
-    waiting = asyncio.run(rag.record(name)) if delivery.ask and chosen is None and edit is None else None
-    return follow_run(delivery, rag.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)
+    waiting = asyncio.run(rag.runs.get(name)) if delivery.ask and chosen is None and edit is None else None
+    return follow_run(delivery, rag.runs.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)
 
 
 def run_name(rag: ImageRAG, run: str) -> str:
     """The run someone speaks of: `last` is the one that was begun last."""
-    newest = asyncio.run(rag.runs(1)) if run == "last" else []
+    newest = asyncio.run(rag.runs.list(1)) if run == "last" else []
     return newest[0].run_id if newest else run

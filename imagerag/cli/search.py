@@ -82,11 +82,13 @@ def search_command(
 
     async def look() -> "tuple[list[Hit], float | None, str]":
         nonlocal texts
-        opened = await rag.wiring.library(rag.library_name(library))
+        opened = await rag.wiring.library(rag.libraries.name(library))
         if query is not None and threshold == "auto":
             say_all(warning_lines(warnings_of(opened)), err=True)
         texts = queries_of(opened, query) if query and not hybrid else ()
-        hits = await rag.search(query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid)
+        hits = await rag.libraries.search(
+            query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid
+        )
         if threshold != "auto":
             return (
                 [replace(hit, threshold=None) for hit in hits],

@@ -40,7 +40,7 @@ def similarity_command(
             rag.wiring.name(embedder)
             encoder, kept = rag.wiring.embedder(embedder), None
         else:
-            opened = await rag.open_library()
+            opened = await rag.libraries.open()
             encoder, kept = opened.embedder, opened.passport.threshold
         found = await measure_similarities(encoder, image, texts)
         return found, kept.cosine if kept else None, encoder.identity.spec

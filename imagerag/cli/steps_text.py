@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagerag.cli.progress_line import StatusLine
-from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table, width
+from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table
+from imagerag.cli.text_width import width
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.formatting.text import clean
 from imagerag.reports.step_text import missing_of, passed_of, score_in, step_text, try_text, varied_parameter
@@ -90,7 +91,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
                 say_all(step_lines(done)[shown + 1 :])
                 shown, stood = len(done), time.monotonic()
             waiting = [step for step in history if step.status == "waiting"]
-            if waiting or not made or (await rag.record(run_id)).outcome is not None:
+            if waiting or not made or (await rag.runs.get(run_id)).outcome is not None:
                 return
             at = ", ".join(dict.fromkeys(step.node for step in history if step.status == "pending"))
             line.show(short(f"at {at}, for {seconds(time.monotonic() - stood)}", columns() - 4))

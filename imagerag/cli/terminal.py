@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from imagerag.cli.text_width import width
 from imagerag.formatting.numbers import counted
 from imagerag.formatting.text import clean
 
@@ -130,16 +131,6 @@ def tail(path: str, limit: int) -> str:
     while width(path) > limit:
         path = "…" + path[2:]
     return path
-
-
-def width(text: str) -> int:
-    """Columns that a text takes, styles left out."""
-    plain = click.unstyle(text) if "\x1b" in text else text
-    if plain.isascii():
-        return len(plain)
-    from rich.cells import cell_len
-
-    return cell_len(plain)
 
 
 def columns() -> int:

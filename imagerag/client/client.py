@@ -1,27 +1,37 @@
-"""The Python front door: `ImageRAG`."""
+"""`ImageRAG`, the Python client."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from pydantic import ValidationError
-
-from imagerag.agent.errors import UsageError
-from imagerag.agent.types import PATIENCE_S, RunConfig, RunSpec
-from imagerag.client.run_actions import GoingOn, last_record
-from imagerag.files.inputs import Image, image_sources, keep_image, make_knobs, parse_size, run_sync
-from imagerag.files.source_images import SourceImages
+from imagerag.agent.types import PATIENCE_S
+from imagerag.client.context import ClientContext
+from imagerag.client.libraries import LibrariesAPI
+from imagerag.client.qa import QAClient
+from imagerag.client.runs import RunsAPI
+from imagerag.client.synchronous import synchronous, synchronous_list
+from imagerag.files.inputs import Image, keep_image, make_knobs
+from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
+from imagerag.graphs.settings import Settings, resolve
+from imagerag.graphs.validation import validate_match_reason
 
 if TYPE_CHECKING:
+    from imagerag.agent.nodes import Nodes
+    from imagerag.agent.qa.qa_record import AnswerRecord
     from imagerag.agent.run_record import RunRecord
     from imagerag.batch.input_rows import Source
     from imagerag.batch.results import BatchResult
     from imagerag.graphs.cost_estimate import Estimate
+    from imagerag.graphs.dependencies import Dependencies
+    from imagerag.graphs.generation import Workflow
     from imagerag.graphs.runs.events import RunEvent
+    from imagerag.graphs.runs.runner import Runner
 
 
-class ImageRAG(GoingOn):
+class ImageRAG:
     """Draws what was asked for, looks at it, finds what is missing in the user's own pictures, and draws again.
 
     Args:
@@ -42,183 +52,87 @@ class ImageRAG(GoingOn):
         UsageError: an unknown preset or setting.
     """
 
-    async def generate(self, prompt: str, **options: Any) -> "RunRecord":
+    def __init__(
+        self,
+        *,
+        preset: str | None = None,
+        generator: str | None = None,
+        judge: str | None = None,
+        answerer: str | None = None,
+        embedder: str | None = None,
+        library: str | None = None,
+        reranker: str | None = None,
+        home: str | Path | None = None,
+    ) -> None:
+        settings = resolve(
+            preset=preset,
+            generator=generator,
+            judge=judge,
+            answerer=answerer,
+            embedder=embedder,
+            library=library,
+            reranker=reranker,
+            home=str(home) if home is not None else None,
+        )
+        self._context = ClientContext(settings)
+        self.runs = RunsAPI(self._context)
+        self.libraries = LibrariesAPI(self._context)
+        self.questions = QAClient(self._context)
+
+    @property
+    def settings(self) -> Settings:
+        """Backends, library and data directory that were named."""
+        return self._context.settings
+
+    @property
+    def wiring(self) -> "Dependencies":
+        """Backends, libraries, images and the list of runs, made when they are first used."""
+        return self._context.wiring
+
+    @property
+    def runner(self) -> "Runner":
+        """Runner of the generation graph, for those who need more than this class offers."""
+        return self._context.runner
+
+    async def generate(self, prompt: str, *, run_id: str | None = None, **options: Unpack[RunOptions]) -> "RunRecord":
         """Draw, judge, retrieve and redraw until the judge agrees or the rounds are spent.
 
         Args:
             prompt: what to draw.
-            options: as `stream` takes them.
+            run_id: an id of one's own, instead of a new one.
+            options: see `RunOptions`.
 
         Returns:
             The run's record: `outcome`, `reason`, `image`, every attempt and every candidate. A run that was asked to
-            `select` comes back with `status="interrupted"` and its `question`; answer it with `resume`.
+            `select` comes back with `status="interrupted"` and its `question`; answer it with `runs.resume`.
 
         Raises:
             UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
         """
-        return await last_record(self.stream(prompt, **options))
+        from imagerag.graphs.runs.events import last_record
 
-    def generate_sync(self, prompt: str, **options: Any) -> "RunRecord":
-        """`generate`, for programs without an event loop. Works inside one too (a notebook), in a thread of its own."""
-        return run_sync(self.generate(prompt, **options))
+        return await last_record(self.stream(prompt, run_id=run_id, **options))
 
     async def stream(
-        self,
-        prompt: str,
-        *,
-        library: str | None = None,
-        subjects: Sequence[Image | tuple[str, Image]] = (),
-        edit: Image | tuple[str, Image] | None = None,
-        edit_library: str | None = None,
-        mask: Image | None = None,
-        initial_image: Image | None = None,
-        max_rounds: int = 3,
-        max_references: int | None = None,
-        references_per_concept: int | None = None,
-        threshold: float | Literal["auto", "off"] = "auto",
-        candidates: int = 8,
-        hybrid: bool = False,
-        judge_mode: Literal["fused", "stepwise"] = "fused",
-        start: Literal["draft", "retrieve"] = "draft",
-        likeness: Literal["auto", "always", "never"] = "auto",
-        select: bool = False,
-        seed: int = 0,
-        size: str | tuple[int, int] | None = None,
-        partial_images: int = 0,
-        mask_feather: int = 0,
-        where: Mapping[str, str] | None = None,
-        tags: Sequence[str] = (),
-        licences: Sequence[str] = (),
-        journal: Literal["record", "reuse", "replay"] = "record",
-        max_calls: int | None = None,
-        max_cost_usd: float | None = None,
-        assume_cost_usd_per_call: float | None = None,
-        deadline_s: float | None = None,
-        patience_s: float | None = None,
-        run_id: str | None = None,
+        self, prompt: str, *, run_id: str | None = None, **options: Unpack[RunOptions]
     ) -> AsyncGenerator["RunEvent"]:
-        """The same as `generate`, event by event. Leaving the loop early cancels the run.
-
-        Args:
-            prompt: what to draw.
-            library: where references come from, when not the one this object was made with; several with commas
-                between them ("photos,photos-siglip") are searched as one, each by its own encoder and threshold.
-            subjects: the user's own images (path or bytes, or a pair of name and image) that are to be in the picture.
-            edit: an image of the user's own that is changed as the prompt says, the rest of it kept; alone, or with
-                library references that say how things look. For generators that can.
-            edit_library: the same with a picture of the library, by its id.
-            mask: a PNG as large as the picture to edit (or the first subject), below 4 MB: it changes only where this
-                is transparent. What the generator changes elsewhere is put back. For generators that take one.
-            initial_image: an image to start from instead of drawing the first.
-            max_rounds: redrawings at most, 0 to 20.
-            max_references: images sent with the prompt at most, subjects included, 1 to 16.
-            references_per_concept: references for each missing concept at most, 1 to 16; None is what is set, else 1.
-            threshold: cosine in [-1, 1] a reference must reach; "auto" is the library's calibrated one.
-            candidates: library images looked at per search, 1 to 100.
-            hybrid: rank by the words of captions and titles too, beside similarity; the threshold stays one of
-                similarity.
-            judge_mode: one structured question per attempt, or the paper's three.
-            start: draw first, or retrieve for the prompt first.
-            likeness: which pictures that are sent must be recognisable as the very same: subjects and what is tagged as
-                a product, person, mascot or logo ("auto"), all but those for a style, or none.
-            select: wait for a human to choose among the references that passed.
-            seed: where the generator honours one.
-            size: "WxH" or a pair, in pixels.
-            partial_images: unfinished pictures to be told of ("progress" events) while one is drawn, 0 to 3, where the
-                generator can; they cost tokens.
-            mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
-            where: metadata a reference must have; tags and licences likewise.
-            journal: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where
-                nothing was recorded.
-            max_calls: model calls at most.
-            max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
-            assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
-                record says how much was assumed.
-            deadline_s: seconds at most.
-            patience_s: seconds that a call waits at most for a service that says when to ask again; None is 120.
-            run_id: an id of one's own, instead of a new one.
-
-        Raises:
-            UsageError: something asked for cannot be.
-        """
-        each = self.settings.references_per_concept if references_per_concept is None else references_per_concept
-        knobs = make_knobs(
-            max_rounds=max_rounds,
-            max_references=max_references,
-            references_per_concept=each,
-            threshold=threshold,
-            candidates=candidates,
-            hybrid=hybrid,
-            judge_mode=judge_mode,
-            start=start,
-            likeness=likeness,
-            select=select,
-            seed=seed,
-            size=parse_size(size),
-            partial_images=partial_images,
-            mask_feather=mask_feather,
-            where=dict(where or {}),
-            tags=tuple(tags),
-            licences=tuple(licences),
-            journal=journal,
-            max_calls=max_calls,
-            max_cost_usd=max_cost_usd,
-            assume_cost_usd_per_call=assume_cost_usd_per_call,
-            patience_s=PATIENCE_S if patience_s is None else patience_s,
-        )
-        from imagerag.graphs.mask_validation import check_edits
-
-        setup = self._setup(library, knobs, deadline_s)
-        own = SourceImages(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
-        if own.edits:
-            check_edits(self.wiring.generator(setup.generator))
-        kept = await own.kept(self.wiring, setup)
-        initial = await keep_image(self.wiring.blobs, initial_image) if initial_image is not None else None
-        run = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
-        async with aclosing(run) as events:
+        """The same as `generate`, event by event. Leaving the loop early cancels the run."""
+        request = RunRequest.of(self.settings, prompt, options)
+        async with aclosing(request.start(self.runner, run_id=run_id)) as events:
             async for event in events:
                 yield event
 
-    async def estimate(
-        self,
-        prompt: str,
-        *,
-        library: str | None = None,
-        subjects: Sequence[Image | tuple[str, Image]] = (),
-        edit: Image | tuple[str, Image] | None = None,
-        edit_library: str | None = None,
-        mask: Image | None = None,
-        initial_image: Image | None = None,
-        size: str | tuple[int, int] | None = None,
-        deadline_s: float | None = None,
-        **options: Any,
-    ) -> "Estimate":
-        """What a run with these options can come to in calls and money; nothing is asked and nothing is spent.
+    async def estimate(self, prompt: str, **options: Unpack[RunOptions]) -> "Estimate":
+        """Upper bounds of the calls and the cost of a run with these options; nothing is asked and nothing is spent.
 
         Args:
             prompt: what would be drawn.
-            options: those of `stream` that are not named here.
+            options: as `generate` takes them.
 
         Raises:
             UsageError: something asked for cannot be.
         """
-        from imagerag.graphs.cost_estimate import estimate_setup
-        from imagerag.graphs.validation import validate_prompt
-
-        own = SourceImages(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
-        await own.check()
-        given = {"references_per_concept": self.settings.references_per_concept}
-        given |= {name: value for name, value in options.items() if value is not None and name != "run_id"}
-        setup = self._setup(library, make_knobs(size=parse_size(size), **given), deadline_s)
-        return await estimate_setup(
-            self.wiring,
-            setup,
-            prompt=validate_prompt(prompt),
-            subjects=len(own),
-            edits=own.edits,
-            initial_image=initial_image is not None,
-            mask=mask is not None,
-        )
+        return await RunRequest.of(self.settings, prompt, options).estimate(self.wiring)
 
     async def batch(
         self,
@@ -230,7 +144,7 @@ class ImageRAG(GoingOn):
         concurrency: int = 4,
         max_cost_usd: float | None = None,
         allow_outside: bool = False,
-        **options: Any,
+        **options: Unpack[BatchOptions],
     ) -> AsyncGenerator["BatchResult"]:
         """Run many prompts, a few at a time; each result once it is on the disk, in the order in which they come.
 
@@ -242,7 +156,7 @@ class ImageRAG(GoingOn):
             concurrency: runs at once, 1 to 64.
             max_cost_usd: US dollars at most for the whole batch.
             allow_outside: the file may name pictures outside of its folder.
-            options: for all lines that do not say otherwise, as `generate` takes them; `max_run_cost_usd` for each run.
+            options: for all lines that do not say otherwise, see `BatchOptions`.
 
         Leaving the loop early leaves the batch to be resumed.
 
@@ -253,7 +167,8 @@ class ImageRAG(GoingOn):
         from imagerag.batch.runner import BatchRunner
 
         batch = BatchRunner(
-            self,
+            self.settings,
+            self.wiring,
             source,
             Path(out),
             options=options,
@@ -267,23 +182,127 @@ class ImageRAG(GoingOn):
             async for result in results:
                 yield result
 
-    def batch_sync(self, source: "Source", out: str | Path, **options: Any) -> "list[BatchResult]":
-        """`batch`, for programs without an event loop: all results at once."""
+    async def ask(
+        self,
+        question: str,
+        *,
+        library: str | None = None,
+        thread: str | None = None,
+        follow_up: bool = False,
+        compare: bool = False,
+        images: Sequence[Image] = (),
+        by: Literal["image", "words", "both"] | None = None,
+        k: int = 8,
+        hybrid: bool = False,
+        where: Mapping[str, str] | None = None,
+        tags: Sequence[str] = (),
+        licences: Sequence[str] = (),
+        threshold: float | Literal["auto", "off"] = "auto",
+        journal: Literal["record", "reuse", "replay"] = "record",
+        max_calls: int | None = None,
+        max_cost_usd: float | None = None,
+        assume_cost_usd_per_call: float | None = None,
+        deadline_s: float | None = None,
+        patience_s: float | None = None,
+    ) -> "AnswerRecord":
+        """Answer a question from a library's pictures and their metadata, and from nothing else.
 
-        async def all_of_it() -> "list[BatchResult]":
-            return [result async for result in self.batch(source, out, **options)]
+        Args:
+            question: what to ask, at most 4,000 characters.
+            library: which one, when not the one this object was made with.
+            thread: the `thread_id` of an earlier answer, to ask on; or an id of one's own, which begins a thread where
+                there is none of that id (the record's `new_thread` says so). A new one when None.
+            follow_up: never begin a thread of a given id.
+            compare: let the same model answer without the library, too.
+            images: pictures of one's own that the question is about (paths or bytes), 8 at most. The answerer is shown
+                them as the person's own; they are never cited.
+            by: what the library is searched with: these pictures ("image"), the words, or "both", which is the default
+                where there are pictures.
+            k: pictures taken for their similarity to the question, 1 to 100.
+            hybrid: rank by the words of captions and titles too, beside similarity.
+            where: metadata a picture must have; tags and licences likewise.
+            threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
+                number is between pictures and words, with by="image" between pictures.
+            journal: "reuse" takes answers that were paid for before; "replay" makes no call at all.
+            max_calls: model calls at most.
+            max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
+            assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
+                record says how much was assumed.
+            deadline_s: seconds at most.
+            patience_s: seconds that a call waits at most for a service that says when to ask again; None is 120.
 
-        return run_sync(all_of_it())
+        Returns:
+            The record: `outcome`, `answer`, `citations`, everything that was `retrieved`, and what it cost. Beside
+            what is similar, the metadata of the whole library is looked through (up to 10,000 pictures), for "the
+            cheapest" need not look like the question.
 
-    def _setup(self, library: str | None, knobs: RunConfig, deadline_s: float | None) -> RunSpec:
-        try:
-            return RunSpec(
-                generator=self.settings.generator,
-                judge=self.settings.judge,
-                library=library or self.settings.library,
-                reranker=self.settings.reranker or None,
-                knobs=knobs,
-                deadline_s=deadline_s,
-            )
-        except ValidationError as error:
-            raise UsageError(image_sources(error)) from error
+        Raises:
+            UsageError: something asked for cannot be. What goes wrong later is an outcome, never an exception.
+            UnknownThreadError: a `follow_up` in a thread that there is not.
+        """
+        name = self.libraries.name(library)
+        knobs = make_knobs(
+            candidates=k,
+            hybrid=hybrid,
+            threshold=threshold,
+            where=dict(where or {}),
+            tags=tuple(tags),
+            licences=tuple(licences),
+            journal=journal,
+            max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
+            assume_cost_usd_per_call=assume_cost_usd_per_call,
+            patience_s=PATIENCE_S if patience_s is None else patience_s,
+        )
+        if isinstance(images, str | bytes | Path):
+            images = (images,)  # one picture, not a sequence of its characters
+        validate_match_reason(by, images)  # before anything is kept
+        kept = [await keep_image(self.wiring.blobs, image) for image in images]
+        return await self._context.qa_runner.ask(
+            question,
+            images=kept,
+            by=by,
+            reranker=self.settings.reranker or None,
+            judge=self.settings.judge,
+            answerer=self.questions.answerer,
+            library=name,
+            knobs=knobs,
+            compare=compare,
+            thread=thread,
+            follow_up=follow_up,
+            deadline_s=deadline_s,
+        )
+
+    def extend(
+        self, *, nodes: "type[Nodes] | None" = None, workflow: "Callable[[Nodes], Workflow] | None" = None
+    ) -> None:
+        """Have one's own nodes in the graph, for the runs of this object from now on (`docs/how-to/extending.md`).
+
+        Args:
+            nodes: a subclass of `imagerag.agent.nodes.Nodes` that does some steps in its own way.
+            workflow: a function that calls `imagerag.graphs.generation.build_workflow` with the nodes it is given,
+                adds to the graph, and returns it, not compiled.
+        """
+        now = self.wiring.extension
+        self.wiring.extend(replace(now, nodes=nodes or now.nodes, workflow=workflow or now.workflow))
+
+    async def workflow(self) -> "Workflow":
+        """The generation graph, not compiled, bound to this object's backends and library.
+
+        For a graph of one's own that has this one in it. Runs made so are the caller's: they are in no list of runs.
+        """
+        from imagerag.agent.types import RunSpec
+        from imagerag.graphs.mismatch_warnings import run_warnings
+
+        named = self.settings
+        setup = RunSpec(
+            generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
+        )
+        graph = self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)
+        return graph.warn_with(partial(run_warnings, self.wiring, setup))
+
+    generate_sync = synchronous(generate)
+    estimate_sync = synchronous(estimate)
+    batch_sync = synchronous_list(batch)
+    ask_sync = synchronous(ask)
+    workflow_sync = synchronous(workflow)

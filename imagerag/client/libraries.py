@@ -1,60 +1,33 @@
-"""The Python front door to libraries: indexing, searching, opening, removing."""
+"""`ImageRAG.libraries`: indexing, searching, calibrating and removing libraries of images."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UnknownLibraryError, UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
+from imagerag.client.context import ClientContext
 from imagerag.client.similarity import measure_similarities
+from imagerag.client.synchronous import synchronous
 from imagerag.files.inputs import Image, naming, read_image
-from imagerag.graphs.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder
     from imagerag.client.search_results import Hits
-    from imagerag.graphs.dependencies import Dependencies
     from imagerag.store.library.ingest import IndexReport
     from imagerag.store.library.library import Library
+    from imagerag.store.library.metadata import Threshold
+
+    Names = list[str]
+    """Named here because inside the class `list` is the method."""
 
 
-class Libraries:
-    """What can be done with libraries; the part of `ImageRAG` that needs no generator and no judge."""
+class LibrariesAPI:
+    """The libraries of a data directory. Where no library is named, it is the one that `ImageRAG` was made with."""
 
-    def __init__(
-        self,
-        *,
-        preset: str | None = None,
-        generator: str | None = None,
-        judge: str | None = None,
-        answerer: str | None = None,
-        embedder: str | None = None,
-        library: str | None = None,
-        reranker: str | None = None,
-        home: str | Path | None = None,
-    ) -> None:
-        self.settings: Settings = resolve(
-            preset=preset,
-            generator=generator,
-            judge=judge,
-            answerer=answerer,
-            embedder=embedder,
-            library=library,
-            reranker=reranker,
-            home=str(home) if home is not None else None,
-        )
-
-    @cached_property
-    def wiring(self) -> "Dependencies":
-        """What runs are made of: backends, libraries, images, the list of runs."""
-        from imagerag.graphs.dependencies import Dependencies
-        from imagerag.store.data_dir import DataDir
-
-        wiring = Dependencies(DataDir.find(self.settings.home))
-        wiring.name(*self.settings.named)
-        return wiring
+    def __init__(self, context: ClientContext) -> None:
+        self._context = context
 
     async def index(
         self,
@@ -93,11 +66,11 @@ class Libraries:
         from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
 
-        if (library or self.settings.library) == BUILT_IN_LIBRARY:
+        if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        async with creating_library(self.wiring.home, self.library_name(library)) as fresh:
-            opened = await self.open_library(library, embedder=embedder, create=True)
-            unasked = embedder is None and self.settings.origins.get("embedder", "").startswith("preset")
+        async with creating_library(self._context.wiring.home, self.name(library)) as fresh:
+            opened = await self.open(library, embedder=embedder, create=True)
+            unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
             first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None
             report = await index(
                 paths,
@@ -132,7 +105,7 @@ class Libraries:
         It is a list of `Hit`, and shows its pictures in a notebook.
 
         The sketch world's encoder is asked in its own words where it understands a query's ("something round and red"
-        is searched as "a red circle"): `open_library().queries(text)` says which.
+        is searched as "a red circle"): `open().queries(text)` says which.
 
         Args:
             query: a text; or give `image`.
@@ -153,7 +126,7 @@ class Libraries:
             raise UsageError("search with a text or with an image, one of them")
         if image is not None and hybrid:
             raise UsageError("a hybrid search needs words: an image has none")
-        opened = await self.wiring.library(self.library_name(library))
+        opened = await self._context.wiring.library(self.name(library))
         wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
@@ -161,7 +134,7 @@ class Libraries:
                 found = await opened.search_by_image(data, k=k, filter=wanted)
         else:
             found = await search_query(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
-        return Hits(found, library=opened.name, home=self.wiring.home)
+        return Hits(found, library=opened.name, home=self._context.wiring.home)
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None
@@ -177,15 +150,13 @@ class Libraries:
             UnknownLibraryError: there is no such library.
         """
         if embedder is None:
-            encoder = (await self.open_library(library)).embedder
+            encoder = (await self.open(library)).embedder
         else:
-            self.wiring.name(embedder)
-            encoder = self.wiring.embedder(embedder)
+            self._context.wiring.name(embedder)
+            encoder = self._context.wiring.embedder(embedder)
         return (await measure_similarities(encoder, image, [text]))[0]
 
-    async def open_library(
-        self, name: str | None = None, *, embedder: str | None = None, create: bool = False
-    ) -> "Library":
+    async def open(self, name: str | None = None, *, embedder: str | None = None, create: bool = False) -> "Library":
         """Open a library, with the encoder it was made with unless another is named.
 
         Args:
@@ -199,37 +170,37 @@ class Libraries:
         """
         from imagerag.store.library.library import Library
 
-        name, wiring = self.library_name(name), self.wiring
+        name, wiring = self.name(name), self._context.wiring
         wiring.name(embedder)
         try:
             opened = await wiring.open_library(name)
         except UnknownLibraryError:
             if not create:
                 raise
-            encoder = wiring.embedder(embedder or self.settings.embedder)
+            encoder = wiring.embedder(embedder or self._context.settings.embedder)
             await asyncio.to_thread(_note_encoder, encoder)
             return await Library.create_or_open(wiring.home, name, encoder)
         if embedder is None or embedder == opened.passport.spec:
             return opened
         return await Library.open(wiring.home, name, wiring.embedder(embedder))
 
-    def library_name(self, library: str | None = None) -> str:
+    def name(self, library: str | None = None) -> str:
         """The library that is meant.
 
         Raises:
             UsageError: none is named, here or where this object was made.
         """
-        if name := library or self.settings.library:
+        if name := library or self._context.settings.library:
             return name
         raise UsageError("say which library: --library NAME")
 
-    async def libraries(self) -> list[str]:
-        """The names of the libraries there are, sorted."""
+    async def list(self) -> "Names":
+        """List the names of all libraries, sorted."""
         from imagerag.store.library.library import list_libraries
 
-        return await asyncio.to_thread(list_libraries, self.wiring.home)
+        return await asyncio.to_thread(list_libraries, self._context.wiring.home)
 
-    async def remove_library(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
         """Delete a library with everything in it; the files it was indexed from stay.
 
         Raises:
@@ -237,7 +208,24 @@ class Libraries:
         """
         from imagerag.store.library.library import remove
 
-        await asyncio.to_thread(remove, self.wiring.home, name)
+        await asyncio.to_thread(remove, self._context.wiring.home, name)
+
+    async def calibrate(self, name: str | None = None) -> "Threshold":
+        """Measure a library's threshold anew.
+
+        Raises:
+            UnknownLibraryError: there is none of that name.
+            LibraryError: the library is empty.
+        """
+        return await (await self.open(name)).calibrate()
+
+    index_sync = synchronous(index)
+    search_sync = synchronous(search)
+    similarity_sync = synchronous(similarity)
+    open_sync = synchronous(open)  # noqa: A003
+    list_sync = synchronous(list)  # noqa: A003
+    remove_sync = synchronous(remove)
+    calibrate_sync = synchronous(calibrate)
 
 
 def _note_encoder(encoder: "Embedder") -> None:

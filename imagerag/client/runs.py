@@ -1,78 +1,77 @@
-"""The Python front door to what runs left: their records, pictures and steps, as reports and sheets."""
+"""`ImageRAG.runs`: the runs that were made, and new runs that resume, continue or replay them."""
 
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import BlobError, DamagedFileError, ImageRAGError, UnknownRunError
+from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.client.qa import Asking
+from imagerag.client.context import ClientContext
+from imagerag.client.synchronous import synchronous
+from imagerag.files.inputs import parse_size
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
+    from imagerag.graphs.runs.events import RunEvent
     from imagerag.graphs.runs.history import Step
-    from imagerag.graphs.runs.runner import Runner
     from imagerag.reports.run_diff.models import RunDiff
     from imagerag.store.run_index import RunEntry
 
+    Entries = list[RunEntry]
+    Steps = list[Step]
+    """Named here because inside the class `list` is the method."""
 
-class Runs(Asking):
-    """What can be known of runs that were made."""
 
-    @cached_property
-    def runner(self) -> "Runner":
-        """What runs the graph; for those who need more than this class offers."""
-        from imagerag.graphs.runs.runner import Runner
+class RunsAPI:
+    """The runs of a data directory. A run is named by its id, or by the start of it."""
 
-        return Runner(wiring=self.wiring)
+    def __init__(self, context: ClientContext) -> None:
+        self._context = context
 
-    async def runs(
+    async def list(
         self, limit: int | None = 20, *, outcome: str | None = None, text: str | None = None, **filters: Any
-    ) -> "list[RunEntry]":
-        """The runs made so far, newest first.
+    ) -> "Entries":
+        """List runs, newest first.
 
         Args:
             limit: at most so many; None for all.
             outcome: only those that ended so.
             text: only those whose prompt contains it.
-            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.runs.RunList.list` takes
-                them.
+            filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.run_index.RunIndex.list`
+                takes them.
         """
         from imagerag.store.data_dir import DataDir
         from imagerag.store.run_index import RunIndex
 
         # Not by way of `wiring`: that loads the graph, and listing is to be quick.
-        home = DataDir.find(self.settings.home)
+        home = DataDir.find(self._context.settings.home)
         listed = RunIndex(home.run_list)
         if home.checkpoints.exists() and listed.is_lost():
-            await self._ensure_listed()
+            from imagerag.graphs.runs.reindexing import ensure_indexed
+
+            await ensure_indexed(self._context.wiring)
         return await listed.list(limit, outcome=outcome, text=text, **filters)
 
-    async def record(self, run_id: str) -> "RunRecord":
-        """The record of a run, wherever it stands. The start of its id is enough."""
-        await self._ensure_listed()
-        try:
-            entry = await self.wiring.runs.get(run_id)
-        except DamagedFileError:
-            with suppress(UnknownRunError):  # a whole id needs no list
-                return await self.runner.record(run_id)
-            raise
-        try:
-            return await self.runner.record(entry.run_id)
-        except UnknownRunError as error:
-            raise UnknownRunError(
-                f"run {entry.run_id} is on the list, but {self.wiring.home.checkpoints} has no step of it: it was "
-                "stopped before its first one, or that file is not the one it was (imagerag doctor checks it)"
-            ) from error
+    async def get(self, run_id: str) -> "RunRecord":
+        """Read the record of a run, finished or not.
 
-    async def _ensure_listed(self) -> None:
-        from imagerag.graphs.runs.reindexing import ensure_indexed
+        Raises:
+            UnknownRunError: no such run.
+        """
+        from imagerag.graphs.runs.reindexing import find_record
 
-        await ensure_indexed(self.wiring)
+        return await find_record(self._context.wiring, run_id)
+
+    async def steps(self, run: "RunRecord | str") -> "Steps":
+        """List the steps of a run: node, state update, calls, time."""
+        from imagerag.graphs.runs.history import steps
+
+        entry = run if not isinstance(run, str) else await self._context.wiring.runs.get(run)
+        return await steps(self._context.wiring, entry.run_id)
 
     async def save(self, record: "RunRecord", path: str | Path, *, overwrite: bool = False) -> "RunRecord":
-        """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.
+        """Write a run's image to a file, and beside it `NAME.json`: the run, and whose images are in it.
 
         Args:
             record: a run; without an image nothing is written.
@@ -87,48 +86,26 @@ class Runs(Asking):
         """
         from imagerag.files.export import export
 
-        return await export(record, self.wiring.blobs, Path(path), overwrite=overwrite)
+        return await export(record, self._context.wiring.blobs, Path(path), overwrite=overwrite)
 
     async def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of an image of a run, verified against their hash."""
-        return await self.wiring.blobs.get(sha256)
+        """Read an image of a run, verified against its hash."""
+        return await self._context.wiring.blobs.get(sha256)
 
-    async def pictures(self, record: "RunRecord") -> dict[str, bytes]:
-        """The bytes of every picture a run speaks of, by SHA-256: attempts, masks, candidates; not those lost."""
-        library = None
-        if record.searches and record.setup and record.setup.library:
-            with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own pictures are still there
-                library = await self.wiring.library(record.setup.library)
-        found: dict[str, bytes] = {}
-        offered = [candidate.image for search in record.searches for candidate in search.candidates]
-        used = [reference for attempt in record.attempts for reference in attempt.references]
-        sent = [image for reference in used for image in (reference.image, reference.mask) if image]
-        for image in [*(attempt.image for attempt in record.attempts), *sent, *offered]:
-            with suppress(BlobError):
-                found[image.sha256] = await self.image_bytes(image.sha256)
-            if image.sha256 not in found and library is not None:
-                with suppress(BlobError):
-                    found[image.sha256] = await library.image_bytes(image.sha256)
-        return found
+    async def images(self, record: "RunRecord") -> dict[str, bytes]:
+        """Read every image that a run names, by SHA-256: attempts, masks, candidates; not those lost."""
+        from imagerag.reports.record_images import run_images
 
-    async def steps(self, run: "RunRecord | str") -> "list[Step]":
-        """What a run did, step by step: node, what it changed, calls, time."""
-        from imagerag.graphs.runs.history import steps
-
-        entry = run if not isinstance(run, str) else await self.wiring.runs.get(run)
-        return await steps(self.wiring, entry.run_id)
+        return await run_images(self._context.wiring, record)
 
     async def report(self, run: "RunRecord | str") -> str:
-        """One self-contained HTML page that tells a whole run; `run` is its record, its id, or the start of that."""
+        """One self-contained HTML page about a whole run."""
         from imagerag.reports.html.builder import report_of
 
-        return await report_of(self, await self.record(run) if isinstance(run, str) else run)
+        return await report_of(self._context.wiring, await self._record(run))
 
     async def diff(self, a: "RunRecord | str", b: "RunRecord | str") -> "RunDiff":
-        """How two runs differ, the first divergence first: a run and its replay, or any two.
-
-        Args:
-            a: a run's record, its id, or the start of that; `b` likewise.
+        """Compare two runs, the first divergence first: a run and its replay, or any two.
 
         Returns:
             `same`, `first` (where they part), `divergences`, `setup` and `result`; `as_json()` is `imagerag.diff/1`.
@@ -138,14 +115,184 @@ class Runs(Asking):
         """
         from imagerag.reports.html.diff_builder import compare
 
-        return await compare(self, *[await self.record(run) if isinstance(run, str) else run for run in (a, b)])
+        return await compare(self._context.wiring, await self._record(a), await self._record(b))
 
     async def contact_sheet(self, record: "RunRecord") -> bytes:
-        """One picture (PNG) that tells a whole run; of a run that waits for a choice, what it offers, numbered."""
+        """One image (PNG) about a whole run; for a run that waits for a selection, its candidates, numbered."""
         from imagerag.reports.contact_sheet.choices_sheet import choices_sheet
         from imagerag.reports.contact_sheet.layout import png
         from imagerag.reports.contact_sheet.run_sheet import contact_sheet
 
-        pictures = await self.pictures(record)
+        pictures = await self.images(record)
         draw, document = (choices_sheet, record.question) if record.question else (contact_sheet, record.as_json())
         return await in_thread(lambda: png(draw(document, pictures.__getitem__)))
+
+    async def resume(
+        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
+    ) -> "RunRecord":
+        """Finish a run that was killed, or answer one that waits for a selection.
+
+        Args:
+            run_id: the run.
+            choose: the references to use, by number or id; an empty list takes none.
+            edit: the offered picture that is to be edited, by number or id; what is chosen informs that.
+
+        Raises:
+            UnknownRunError: no such run.
+            RunStateError: it has ended, or waits for a selection and got none.
+        """
+        from imagerag.graphs.runs.events import last_record
+
+        return await last_record(self.stream_resume(run_id, choose=choose, edit=edit))
+
+    async def stream_resume(
+        self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
+    ) -> AsyncGenerator["RunEvent"]:
+        """`resume`, event by event."""
+        entry = await self._context.wiring.runs.get(run_id)
+        async with aclosing(self._context.runner.resume(entry.run_id, choose=choose, edit=edit)) as events:
+            async for event in events:
+                yield event
+
+    async def continue_(self, run_id: str, **options: Any) -> "RunRecord":
+        """Start a new run from a finished run's result: more rounds, other references, another prompt.
+
+        Args:
+            run_id: the run. It stays as it was.
+            options: as `stream_continue` takes them.
+
+        Returns:
+            The record of the new run; its `continues` names the old one.
+
+        Raises:
+            UnknownRunError: no such run.
+            RunStateError: it has not ended (`resume` it first), or there is nothing to do that was not done.
+            UsageError: an image that is not known, or more references than may be sent.
+        """
+        from imagerag.graphs.runs.events import last_record
+
+        return await last_record(self.stream_continue(run_id, **options))
+
+    async def stream_continue(
+        self,
+        run_id: str,
+        *,
+        more_rounds: int = 2,
+        without: Sequence[str | int] = (),
+        keep: Sequence[str | int] = (),
+        use: Sequence[str | int] = (),
+        prompt: str | None = None,
+        max_calls: int | None = None,
+        max_cost_usd: float | None = None,
+        assume_cost_usd_per_call: float | None = None,
+        deadline_s: float | None = None,
+        patience_s: float | None = None,
+        new_id: str | None = None,
+    ) -> AsyncGenerator["RunEvent"]:
+        """`continue_`, event by event.
+
+        Images are named by SHA-256, or by its first six characters or more where the run has seen them.
+
+        Args:
+            run_id: the run's id, or the start of it.
+            more_rounds: redrawings at most, 0 to 20.
+            without: references never to be used again; also by number, as the record lists its `references`.
+            keep: references that go with every drawing from now on; also by number.
+            use: library images to draw with next, whatever the judge says is missing.
+            prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
+                picture it goes on from.
+            max_calls: what the new run may ask of models, when not as before.
+            max_cost_usd: what it may spend.
+            assume_cost_usd_per_call: what a call counts as whose price is not known.
+            deadline_s: how long it may take.
+            patience_s: how long a call waits at most for a service that says when to ask again.
+            new_id: an id of one's own for the new run.
+        """
+        from imagerag.graphs.runs.continuation import ContinueOptions
+
+        entry = await self._context.wiring.runs.get(run_id)
+        steering = ContinueOptions(
+            more_rounds=more_rounds,
+            without=without,
+            keep=keep,
+            use=use,
+            prompt=prompt,
+            max_calls=max_calls,
+            max_cost_usd=max_cost_usd,
+            assume_cost_usd_per_call=assume_cost_usd_per_call,
+            deadline_s=deadline_s,
+            patience_s=patience_s,
+        )
+        async with aclosing(self._context.runner.go_on(entry.run_id, steering, new_id=new_id)) as events:
+            async for event in events:
+                yield event
+
+    async def replay(self, run_id: str, step: int, **changes: Any) -> "RunRecord":
+        """Fork a run at one of its steps, optionally with changes. What is unchanged costs nothing.
+
+        Args:
+            run_id: the run. It stays as it was.
+            step: the first step that is done again, as `imagerag show` numbers them.
+            changes: as `stream_replay` takes them.
+
+        Returns:
+            The record of the new run; its `continues` names the old one and the step.
+
+        Raises:
+            UnknownRunError: no such run.
+            UsageError: no such step, or a change that cannot be.
+        """
+        from imagerag.graphs.runs.events import last_record
+
+        return await last_record(self.stream_replay(run_id, step, **changes))
+
+    async def stream_replay(
+        self,
+        run_id: str,
+        step: int,
+        *,
+        prompt: str | None = None,
+        references: Sequence[str] | None = None,
+        fresh: bool = False,
+        new_id: str | None = None,
+        **changes: Any,
+    ) -> AsyncGenerator["RunEvent"]:
+        """`replay`, event by event.
+
+        Args:
+            run_id: the run's id, or the start of it.
+            step: the first step that is done again.
+            prompt: another prompt; the judge then makes a new checklist of it.
+            references: what to draw with, by id; the step is then a `regenerate`.
+            fresh: ask the models anew, instead of using what they answered before.
+            new_id: an id of one's own for the new run.
+            changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
+                `threshold`, `seed`, `max_rounds`, `judge_mode`, …
+        """
+        from imagerag.graphs.runs.fork import ForkOptions
+
+        if not isinstance(step, int):
+            raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
+        entry = await self._context.wiring.runs.get(run_id)
+        if "size" in changes:
+            changes["size"] = parse_size(changes["size"])
+        replay = ForkOptions(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
+        async with aclosing(self._context.runner.replay(entry.run_id, replay, new_id=new_id)) as events:
+            async for event in events:
+                yield event
+
+    async def _record(self, run: "RunRecord | str") -> "RunRecord":
+        return await self.get(run) if isinstance(run, str) else run
+
+    list_sync = synchronous(list)  # noqa: A003
+    get_sync = synchronous(get)
+    steps_sync = synchronous(steps)
+    save_sync = synchronous(save)
+    image_bytes_sync = synchronous(image_bytes)
+    images_sync = synchronous(images)
+    report_sync = synchronous(report)
+    diff_sync = synchronous(diff)
+    contact_sheet_sync = synchronous(contact_sheet)
+    resume_sync = synchronous(resume)
+    continue_sync = synchronous(continue_)
+    replay_sync = synchronous(replay)

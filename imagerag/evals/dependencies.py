@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, EmbedderIdentity, Judge, ReferenceLibrary
+from imagerag.evals.library_parts import cut
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.graphs.dependencies import Dependencies
@@ -171,8 +172,6 @@ class EvalDependencies(Dependencies):
         """A library that the suite makes for itself: drawn, or a part of one of the user's."""
         if recipe.kind != "part":
             return await build_library(self.home, name, recipe, self.embedder("sketch"))
-        from imagerag.evals.libraries.library_sizes import cut
-
         whole: Any = await (self.users or self).open_library(recipe.of)
         return await cut(self.home, name, recipe, whole)
 

@@ -1,11 +1,9 @@
-"""What callers hand in, made into what runs are made of; and waiting for an answer without an event loop."""
+"""Conversion of what callers hand in: options to settings of a run, files to images."""
 
-import asyncio
-import threading
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,11 +18,10 @@ if TYPE_CHECKING:
     from imagerag.agent.ports import BlobStore
 
 Image = str | Path | bytes
-Answer = TypeVar("Answer")
 
 
 def make_knobs(**values: Any) -> RunConfig:
-    """A configuration from plain values.
+    """RunConfig from plain values.
 
     Raises:
         UsageError: a value out of its range; one line that names it.
@@ -32,7 +29,7 @@ def make_knobs(**values: Any) -> RunConfig:
     try:
         return RunConfig(**values)
     except ValidationError as error:
-        raise UsageError(image_sources(error)) from error
+        raise UsageError(invalid(error)) from error
 
 
 def parse_size(size: str | tuple[int, int] | Size | None) -> Size | None:
@@ -90,35 +87,3 @@ async def keep_image(blobs: "BlobStore", image: Image) -> ImageRef:
 def named_images(images: "Sequence[Image | tuple[str, Image]]") -> list[tuple[str, Image]]:
     """(name, image) of each; those without a name have an empty one."""
     return [item if isinstance(item, tuple) else ("", item) for item in images]
-
-
-def run_sync(answer: Awaitable[Answer]) -> Answer:
-    """Wait for an answer without being in an event loop, or, inside one, in a thread with a loop of its own."""
-
-    async def awaited() -> Answer:
-        return await answer
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(awaited())
-    answers: list[Answer] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            answers.append(asyncio.run(awaited()))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="imagerag")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]
-
-
-def image_sources(error: ValidationError) -> str:
-    """What is wrong with the values, in one line that names them."""
-    return invalid(error)

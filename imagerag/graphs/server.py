@@ -35,7 +35,7 @@ from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.origin_guard import OriginGuard
 from imagerag.graphs.qa import Workflow as Asking
 from imagerag.graphs.qa import build_qa
-from imagerag.graphs.runs.runner import Runner
+from imagerag.graphs.runs.records import relist_run
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.start_node import check_context
 from imagerag.store.data_dir import DataDir
@@ -83,7 +83,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
             yield wiring.workflow(parts, journal).warn_with(partial(_warned, wiring, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
-                await Runner(wiring=wiring).relist(str(config["configurable"]["thread_id"]))
+                await relist_run(wiring, str(config["configurable"]["thread_id"]))
 
 
 @asynccontextmanager

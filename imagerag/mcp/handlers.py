@@ -129,7 +129,7 @@ class Handlers:
         try:
             return await self.service.image_bytes(sha256)
         except ImageRAGError as missing:
-            for name in await self.service.rag.libraries():
+            for name in await self.service.rag.libraries.list():
                 try:
                     return await self.service.image_bytes(sha256, name)
                 except ImageRAGError:  # not in that one, or its encoder is gone
@@ -137,7 +137,7 @@ class Handlers:
             raise BlobError(f"no picture image://{sha256} in any run or library here") from missing
 
     def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
-        from imagerag.graphs.runs.runner import new_run_id
+        from imagerag.graphs.runs.records import new_run_id
 
         def work(job: Job) -> Awaitable[ToolResult]:
             return self.service.generate_image(request, on_event=_teller(job), run_id=job.run_id)
@@ -146,9 +146,9 @@ class Handlers:
 
     async def _go_on(self, request: ContinueRun, ctx: "Ctx") -> Job:
         """A job that answers, resumes or steers a run; the last in a new run."""
-        from imagerag.graphs.runs.runner import new_run_id
+        from imagerag.graphs.runs.records import new_run_id
 
-        record = await self.service.rag.record(request.run_id)
+        record = await self.service.rag.runs.get(request.run_id)
         if any(job.run_id == record.run_id for job in self.jobs.active):
             raise UsageError(f"run {record.run_id} is under way: run_result waits for it")
         fresh = record.status == "ended" and request.choose is None

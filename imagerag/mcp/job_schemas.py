@@ -5,7 +5,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from imagerag.agent.types import Outcome, Value
-from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, Request, RunId
+from imagerag.assistants.argument_types import RunId
+from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, Request
 
 LONGEST_WAIT_S: Final = 50.0
 """Under the 60 s after which many clients give up."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.outcomes import describe_missing
 from imagerag.agent.retrieval.escalation import ask_params
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Candidate, ModelCall, Search, Verdict
+from imagerag.agent.types import Attempt, Candidate, ModelCall, RunSpec, Search, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, met, temperature, threshold_words
@@ -164,8 +164,6 @@ _TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
 
 def _by_hand(changes: "Changes") -> str:
     """What a fork changed, beside where it comes from and who pays."""
-    from imagerag.reports.run_diff.input_diff import backend_inputs
-
     parts = []
     for name in changes:
         before, after = changes[name].before, changes[name].after
@@ -207,3 +205,9 @@ def passed_of(step: "Step") -> str:
         return ""
     candidates = [c for search in new_searches(step.changes) for c in search.candidates]
     return f"{sum(map(passed, candidates))} of {len(candidates)}"
+
+
+def backend_inputs(setup: RunSpec) -> dict[str, Any]:
+    """A setup and its knobs by their names."""
+    made = setup.canonical().model_dump(mode="json")
+    return {**made.pop("knobs"), **made}

@@ -16,7 +16,7 @@ import openai
 
 from imagerag.agent.url_redaction import credentials_of, origin
 from imagerag.tools.credentials import is_this_machine
-from imagerag.tools.openai.error_bodies import (
+from imagerag.tools.error_bodies import (
     IN_GOOD_ANSWER,
     UNTOLD_STATUS,
     ErrorBody,

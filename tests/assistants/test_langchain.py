@@ -198,7 +198,7 @@ async def test_pixels_only_where_they_were_asked_for(stage: Any) -> None:
     for answer in (drawn, *others):
         assert isinstance(answer.content, str)
         assert not base64_in([answer.content, answer.artifact["data"], answer.artifact["document"]])
-    assert drawn.artifact["images"][uri] == await stage.rag.image_bytes(uri.removeprefix("image://"))
+    assert drawn.artifact["images"][uri] == await stage.rag.runs.image_bytes(uri.removeprefix("image://"))
 
     seen = await tool(tools, "view_image").ainvoke(call("view_image", image_id=uri, max_side=64))
     told, block = seen.content
@@ -252,7 +252,7 @@ async def test_a_cancelled_call_ends_the_run(make_stage: Any) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    (entry,) = await stage.rag.runs()
+    (entry,) = await stage.rag.runs.list()
     assert entry.outcome == "cancelled"
 
 

@@ -185,7 +185,7 @@ def test_files_are_told_with_their_extension(stage: Any) -> None:
     file = Path(answer.data["image"]["path"])
     assert file.suffix == ".png"
     assert f"File: {file}" in answer.text
-    assert file.read_bytes() == asyncio.run(stage.rag.image_bytes(answer.images[0].sha256))
+    assert file.read_bytes() == asyncio.run(stage.rag.runs.image_bytes(answer.images[0].sha256))
 
 
 async def test_libraries_are_told_with_what_they_can_be_filtered_by(sketch: ImageRAG) -> None:

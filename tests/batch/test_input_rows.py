@@ -1,6 +1,5 @@
 """Reading what a batch is to run: every line is a run, or is told with what is wrong with it."""
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag import ImageRAG, UsageError
-from imagerag.batch.input_rows import OPTIONS, InputRow, read_rows
+from imagerag import RunOptions, UsageError
+from imagerag.batch.input_row import OPTIONS, InputRow
+from imagerag.batch.input_rows import read_rows
 from imagerag.tools.testing.fakes import picture
 
 
@@ -21,7 +21,7 @@ def read(folder: Path, text: str | bytes, name: str = "in.jsonl") -> list[InputR
 
 
 def test_lines_know_every_option_of_generate() -> None:
-    taken = set(inspect.signature(ImageRAG.stream).parameters) - {"self", "prompt"}
+    taken = {*RunOptions.__annotations__, "run_id"}
     # A batch names its runs, waits for nobody, and shows nothing while it draws.
     assert taken - {"run_id", "select", "partial_images"} == OPTIONS
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import Result
 
 from imagerag.cli.columns import beside
-from imagerag.cli.terminal import width, wrapped
+from imagerag.cli.terminal import wrapped
+from imagerag.cli.text_width import width
 from imagerag.schemas import schema
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 

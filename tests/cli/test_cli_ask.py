@@ -159,10 +159,10 @@ def test_compare_and_sheet(imagerag: Imagerag, tmp_path: Path) -> None:
 async def test_a_sheet_needs_no_library_any_more(rag: ImageRAG) -> None:
     record = await rag.ask("Which is the cheapest circular one?")
     gone = record.model_copy(update={"library": "removed", "question": "x" * 3_000, "answer": "word " * 400})
-    data = await rag.answer_sheet(gone)
+    data = await rag.questions.contact_sheet(gone)
     assert Image.open(io.BytesIO(data)).width == 2400
     failed = record.model_copy(update={"retrieved": [], "citations": [], "outcome": AnswerOutcome.FAILED, "answer": ""})
-    assert await rag.answer_sheet(failed)
+    assert await rag.questions.contact_sheet(failed)
 
 
 def test_an_openai_judge_answers_over_http(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def pictures(drawn: Path, tmp_path: Path) -> Path:
 def indexed_home(drawn: Path, sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("indexed") / "home"
     shutil.copytree(sketch_home, home)
-    assert asyncio.run(ImageRAG(home=home).index(drawn, library="mine")).added == 12
+    assert asyncio.run(ImageRAG(home=home).libraries.index(drawn, library="mine")).added == 12
     return home
 
 

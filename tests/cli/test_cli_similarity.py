@@ -46,6 +46,6 @@ def test_what_cannot_be_compared_is_said(imagerag: Imagerag, widget: Path, tmp_p
 
 async def test_in_python(home: Path, widget: Path) -> None:
     rag = ImageRAG(home=home)
-    by_file = await rag.similarity(widget, "a red solid circle")
-    assert by_file == pytest.approx(await rag.similarity(widget.read_bytes(), "a red solid circle"))
-    assert -1 <= await rag.similarity(widget, "a black solid hexagon") < by_file <= 1
+    by_file = await rag.libraries.similarity(widget, "a red solid circle")
+    assert by_file == pytest.approx(await rag.libraries.similarity(widget.read_bytes(), "a red solid circle"))
+    assert -1 <= await rag.libraries.similarity(widget, "a black solid hexagon") < by_file <= 1

@@ -148,8 +148,8 @@ async def test_saving_from_python_writes_over_what_was_saved_there_and_over_noth
     record = await rag.generate(KNOWN, max_rounds=0)
     (tmp_path / name).write_bytes(b'{"mine": true}')
     with pytest.raises(UsageError, match=rf"{name} is there already, and not ours: .*overwrite=True"):
-        await rag.save(record, tmp_path / "heart.png")
+        await rag.runs.save(record, tmp_path / "heart.png")
     assert (tmp_path / name).read_bytes() == b'{"mine": true}'
-    await rag.save(record, tmp_path / "heart.png", overwrite=True)
-    await rag.save(record, tmp_path / "heart.png")
+    await rag.runs.save(record, tmp_path / "heart.png", overwrite=True)
+    await rag.runs.save(record, tmp_path / "heart.png")
     assert (tmp_path / "heart.png").read_bytes().startswith(b"\x89PNG")

@@ -3,7 +3,8 @@
 import click
 import pytest
 
-from imagerag.cli.terminal import accent, dim, entry, short, table, width, wrapped
+from imagerag.cli.terminal import accent, dim, entry, short, table, wrapped
+from imagerag.cli.text_width import width
 
 LONG = "a red circle on a wooden table beside a blue vase with three white tulips in it"
 

@@ -40,24 +40,24 @@ async def test_following_and_saving(rag: ImageRAG, tmp_path: Path) -> None:
     assert [event.node for event in events if event.node][:2] == ["generate", "critique"]
     record = events[-1].record
     assert record is not None
-    saved = await rag.save(record, tmp_path / "heart.png")
+    saved = await rag.runs.save(record, tmp_path / "heart.png")
     assert saved.image is not None
     assert saved.image.path == str(tmp_path / "heart.png")
-    assert (tmp_path / "heart.png").read_bytes() == await rag.image_bytes(saved.image.sha256)
+    assert (tmp_path / "heart.png").read_bytes() == await rag.runs.image_bytes(saved.image.sha256)
     sidecar = json.loads((tmp_path / "heart.png.json").read_text())
     assert [(used["title"], used["licence"]) for used in sidecar["references"]] == [("Heart 1", "CC0-1.0")]
-    await rag.save(record, tmp_path / "heart.jpg")
+    await rag.runs.save(record, tmp_path / "heart.jpg")
     assert (tmp_path / "heart.jpg").read_bytes().startswith(b"\xff\xd8"), "converted to what its name says"
     with pytest.raises(UsageError, match=r"heart\.tiff: a picture's file ends in"):
-        await rag.save(record, tmp_path / "heart.tiff")
+        await rag.runs.save(record, tmp_path / "heart.tiff")
 
 
 async def test_choosing_by_hand(rag: ImageRAG) -> None:
     waiting = await rag.generate("a heart", select=True)
     assert waiting.status == "interrupted"
     with pytest.raises(RunStateError):
-        await rag.resume(waiting.run_id)
-    done = await rag.resume(waiting.run_id[:-2], choose=[1])
+        await rag.runs.resume(waiting.run_id)
+    done = await rag.runs.resume(waiting.run_id[:-2], choose=[1])
     assert (done.outcome, done.references[0].choice) == (Outcome.ALIGNED, "by_hand")
 
 
@@ -97,13 +97,13 @@ async def test_what_cannot_be_is_said_before_anything_is_drawn(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         await rag.generate("a heart", **options)
-    assert await rag.runs() == []
+    assert await rag.runs.list() == []
 
 
 async def test_a_step_that_is_no_number_is_refused_in_words(rag: ImageRAG) -> None:
     run = await rag.generate("a heart")
     with pytest.raises(UsageError, match="a step is a number, as imagerag show gives them, not 'critique'"):
-        await rag.replay(run.run_id, "critique")  # type: ignore[arg-type]
+        await rag.runs.replay(run.run_id, "critique")  # type: ignore[arg-type]
 
 
 async def test_a_program_that_stops_listening_stops_the_spending(rag: ImageRAG) -> None:
@@ -115,7 +115,7 @@ async def test_a_program_that_stops_listening_stops_the_spending(rag: ImageRAG) 
 
     run_id = await first_drawing()
     for _ in range(100):
-        if (await rag.record(run_id)).outcome:
+        if (await rag.runs.get(run_id)).outcome:
             break
         await asyncio.sleep(0.05)
-    assert (await rag.record(run_id)).outcome is Outcome.CANCELLED
+    assert (await rag.runs.get(run_id)).outcome is Outcome.CANCELLED

@@ -50,7 +50,7 @@ def test_a_large_picture_is_shown_small(tmp_path: Path) -> None:
 
 async def test_what_a_search_gives_is_a_list_that_shows_itself(home: Path) -> None:
     rag = ImageRAG(home=home)
-    hits = await rag.search("a red solid circle", k=3)
+    hits = await rag.libraries.search("a red solid circle", k=3)
     assert isinstance(hits, list)
     assert hits._repr_html_().count("data:image/webp;base64,") == 3
-    assert (await rag.search("x", k=3, tags=["no such tag"]))._repr_html_() == "<i>nothing was found</i>"
+    assert (await rag.libraries.search("x", k=3, tags=["no such tag"]))._repr_html_() == "<i>nothing was found</i>"

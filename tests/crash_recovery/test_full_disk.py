@@ -80,10 +80,10 @@ async def test_a_run_whose_disk_fills_up_is_gone_on_with(disk: SmallDisk) -> Non
     assert len(judge.calls) == 0
     for _ in range(2):
         with pytest.raises(StorageError):
-            await rag.resume("one")
+            await rag.runs.resume("one")
     assert (len(generator.calls), len(judge.calls)) == (1, 0)
     disk.free()
-    assert (await rag.resume("one")).outcome is Outcome.ALIGNED
+    assert (await rag.runs.resume("one")).outcome is Outcome.ALIGNED
     assert len(generator.calls) == 2
 
 
@@ -103,7 +103,7 @@ async def test_what_was_kept_before_the_disk_was_full_is_not_paid_again(disk: Sm
         await rag.generate("a cat", run_id="one")
     judge.critique = check
     disk.free()
-    record = await rag.resume("one")
+    record = await rag.runs.resume("one")
     assert record.outcome is Outcome.ALIGNED
     assert len(generator.calls) == 1
 
@@ -146,7 +146,8 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
     results = []
 
     async def follow() -> None:
-        async for one in BatchRunner(rag, [f"cat {n}" for n in range(50)], tmp_path / "out", concurrency=2).run():
+        prompts = [f"cat {n}" for n in range(50)]
+        async for one in BatchRunner(rag.settings, rag.wiring, prompts, tmp_path / "out", concurrency=2).run():
             results.append(one)  # noqa: PERF401  # kept when it raises
 
     with pytest.raises(AuthError, match="the rest was left"):
@@ -163,20 +164,20 @@ async def test_an_index_on_a_full_disk_leaves_a_healthy_library(disk: SmallDisk,
     for number in range(8):
         noise(folder / f"{number}.png", number)
     rag = ImageRAG(preset="sketch", home=disk.path / "home")
-    await rag.index(folder, library="shop", embedder="sketch")
+    await rag.libraries.index(folder, library="shop", embedder="sketch")
     for number in range(100, 116):
         noise(folder / f"{number}.png", number, side=600)
     for room in (2**19, 2**22):
         disk.fill(but=room)
         with pytest.raises(StorageError) as found:
-            await rag.index(folder, library="shop")
+            await rag.libraries.index(folder, library="shop")
         assert not isinstance(found.value, LibraryDamagedError)
         assert_full(found.value, disk.path / "home")
-        assert len(await rag.search("noise", library="shop", k=3)) == 3
+        assert len(await rag.libraries.search("noise", library="shop", k=3)) == 3
         disk.free()
-    report = await rag.index(folder, library="shop")
+    report = await rag.libraries.index(folder, library="shop")
     assert report.added == 16
-    assert await (await rag.open_library("shop")).count() == 24
+    assert await (await rag.libraries.open("shop")).count() == 24
 
 
 async def test_a_limit_on_the_size_of_files_is_seen_before_anything_is_paid(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def test_many_clients_at_once(storm: Any, tmp_path: Path) -> None:
             async with asyncio.timeout(seconds + 120):
                 await asyncio.gather(*(one_client(url, n, until, told, ids) for n in range(clients)))
                 await asyncio.gather(*(one_that_vanishes(url, n) for n in range(4)))
-                while any(run.status != "ended" for run in await ImageRAG(home=tmp_path).runs(None)):
+                while any(run.status != "ended" for run in await ImageRAG(home=tmp_path).runs.list(None)):
                     await asyncio.sleep(0.1)  # until the lease of what the vanished began is over
             watch.cancel()
             count = provider.count()
@@ -78,7 +78,7 @@ async def test_many_clients_at_once(storm: Any, tmp_path: Path) -> None:
             process.terminate()
             errors = (await process.communicate())[1].decode()
         assert provider.errors == []
-    runs = await ImageRAG(home=tmp_path).runs(None)
+    runs = await ImageRAG(home=tmp_path).runs.list(None)
     half = memory[len(memory) // 2 :]
     print(f"\n{clients} clients, {seconds:g} s: {sum(told.values())} answers {dict(told)}; {count} provider requests")
     print(f"{len(runs)} runs on record, {dict(Counter(str(run.outcome) for run in runs))}")

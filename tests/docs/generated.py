@@ -57,9 +57,10 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def arguments_of(function: Callable[..., object]) -> dict[str, str]:
-    """What a Google docstring says of each argument, in one line."""
-    _, _, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
+def arguments_of(described: Callable[..., object] | type) -> dict[str, str]:
+    """What a Google docstring says of each argument, or of each attribute of a class, in one line."""
+    heading = "Attributes" if isinstance(described, type) else "Args"
+    _, _, rest = (inspect.getdoc(described) or "").partition(f"\n{heading}:\n")
     part = re.split(r"\n(?=\S)", rest, maxsplit=1)[0]
     found = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", part, re.M)
     return {name: " ".join(text.split()) for name, text in found}

@@ -2,8 +2,8 @@
 
 import re
 
-from imagerag import ImageRAG
-from imagerag.batch.input_rows import OPTIONS
+from imagerag import CommonRunOptions, RunOptions
+from imagerag.batch.input_row import OPTIONS
 from imagerag.evals.suites.prompt_columns import ALIASES, FILTERS, LABELS, SUFFIXES
 from imagerag.evals.suites.prompt_files import KNOWN
 from tests.docs.generated import DOCS, arguments_of, check, table
@@ -21,7 +21,7 @@ def columns() -> set[str]:
 
 def options() -> str:
     """The options of a line that the table of columns does not have."""
-    described = arguments_of(ImageRAG.stream)
+    described = arguments_of(CommonRunOptions) | arguments_of(RunOptions)
     left = sorted(name for name in OPTIONS if RENAMED.get(name, name) not in columns())
     return table(("column", "meaning"), [(f"`{name}`", described[name]) for name in left])
 

@@ -48,7 +48,7 @@ def test_the_reference_is_made_of_the_docstrings(site: Path) -> None:
     page = (site / "reference" / "python.html").read_text("utf-8")
     for anchor in (
         "imagerag.client.client.ImageRAG.stream",
-        "imagerag.client.client.ImageRAG.replay",
+        "imagerag.client.runs.RunsAPI.replay",
         "imagerag.agent.ports.Judge.critique",
     ):
         assert f'id="{anchor}"' in page

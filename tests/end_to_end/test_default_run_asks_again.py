@@ -43,8 +43,8 @@ async def test_the_events_and_the_steps_tell_each_ask(home: Path) -> None:
     nodes = [event.node async for event in rag.stream(ESCALATING) if event.kind == "step"]
     ask = ["extract_concepts", "write_captions", "retrieve", "shortlist"]
     assert nodes == ["generate", "critique", *ask, *ask, *ask, "retrieve", "shortlist", "finish"]
-    record = (await rag.runs())[0]
-    steps = await rag.steps(record.run_id)
+    record = (await rag.runs.list())[0]
+    steps = await rag.runs.steps(record.run_id)
     named = [step for step in steps if step.node == "extract_concepts"]
     assert [len(step.calls) for step in named] == [0, 1, 1]
 

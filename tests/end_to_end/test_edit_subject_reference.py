@@ -152,7 +152,7 @@ async def test_what_was_retrieved_is_shown_to_the_judge_in_the_order_it_was_sent
     first, *_, last = server.of("chat")
     sent = record.attempts[-1].references
     assert (len(first.images), len(last.images)) == (1, 1 + len(sent))
-    library = await rag.open_library("sketch")
+    library = await rag.libraries.open("sketch")
     assert [image.data for image in last.images[:-1]] == [await library.image_bytes(one.image.sha256) for one in sent]
     assert f'Picture 1, a reference. NAME: "{sent[0].concept}"' in last.prompt
     assert "Their backgrounds, and whatever else they show, are not asked for." in last.prompt

@@ -68,7 +68,7 @@ async def test_the_subject_is_edited_within_its_mask_in_every_round(server: Mock
     assert "Do not edit them" not in second.prompt
     sent = record.attempts[0].references[0]
     assert sent.mask is not None
-    assert await rag.image_bytes(sent.mask.sha256) == MASK
+    assert await rag.runs.image_bytes(sent.mask.sha256) == MASK
     again = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK, journal="replay")
     assert (again.outcome, server.count()) == (Outcome.ALIGNED, 2)
     another = hole(share=4)
@@ -103,7 +103,7 @@ async def test_what_is_no_mask_is_refused_before_anything_is_spent(
     for ask in (rag.generate, rag.estimate):
         with pytest.raises(UsageError, match=told):
             await ask("a heart", subjects=[SUBJECT], mask=mask)
-    assert (server.count(), await rag.runs()) == (0, [])
+    assert (server.count(), await rag.runs.list()) == (0, [])
 
 
 async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: MockOpenAIServer, tmp_path: Path) -> None:
@@ -133,16 +133,16 @@ async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(
     rag, record = await masked(server, tmp_path)
     mask = record.attempts[0].references[0].mask
     assert mask is not None
-    same = await rag.replay(record.run_id, 1)
+    same = await rag.runs.replay(record.run_id, 1)
     assert same.canonical() == record.canonical()
-    before, kept = server.count(), await rag.runs()
+    before, kept = server.count(), await rag.runs.list()
     with pytest.raises(UsageError, match=r"^sketch\S* takes no mask"):
-        await rag.replay(record.run_id, 1, generator="sketch")
+        await rag.runs.replay(record.run_id, 1, generator="sketch")
     rag.wiring.blobs.path(mask.sha256).unlink()
-    for ask in (rag.continue_run(record.run_id), rag.replay(record.run_id, 1)):
+    for ask in (rag.runs.continue_(record.run_id), rag.runs.replay(record.run_id, 1)):
         with pytest.raises(UsageError, match=f"mask, or its subject, cannot be used again: .*{mask.sha256[:12]}"):
             await ask
-    assert (server.count(), await rag.runs()) == (before, kept)
+    assert (server.count(), await rag.runs.list()) == (before, kept)
 
 
 async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(
@@ -158,7 +158,7 @@ async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(
                 break
     assert subjects[0].mask is not None
     rag.wiring.blobs.path(subjects[0].mask.sha256).unlink()
-    record = await rag.resume("cut")
+    record = await rag.runs.resume("cut")
     assert (record.outcome, record.best_attempt, server.count()) == (Outcome.FAILED, 0, 1)
     assert subjects[0].mask.sha256[:12] in record.reason
 
@@ -174,14 +174,14 @@ async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(
     events = [event async for event in rag.runner.start("a heart", setup, subjects=subjects)]
     record = events[-1].record
     assert record is not None
-    for ask in (rag.continue_run(record.run_id), rag.replay(record.run_id, 1)):
+    for ask in (rag.runs.continue_(record.run_id), rag.runs.replay(record.run_id, 1)):
         with pytest.raises(UsageError, match="32x64 pixels, the subject 64x64"):
             await ask
 
 
 async def test_the_report_and_the_sheet_show_the_mask(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag, record = await masked(server, tmp_path)
-    page = await rag.report(record)
+    page = await rag.runs.report(record)
     told = "mask of my room: it may change where this is light"
     shown = [
         data for data, words in re.findall(r'src="data:image/jpeg;base64,([^"]+)" alt="([^"]+)"', page) if words == told
@@ -191,12 +191,12 @@ async def test_the_report_and_the_sheet_show_the_mask(server: MockOpenAIServer, 
         light, dark = mask.convert("L").getpixel((8, 8)), mask.convert("L").getpixel((56, 56))
     assert light > 200 > 100 > dark
     assert "changed only where the mask is light" in page
-    sheet = Image.open(io.BytesIO(await rag.contact_sheet(record))).convert("RGB")
+    sheet = Image.open(io.BytesIO(await rag.runs.contact_sheet(record))).convert("RGB")
     unmasked = [one.model_copy(update={"mask": None}) for one in record.attempts[0].references]
     attempts = [record.attempts[0].model_copy(update={"references": tuple(unmasked)}), *record.attempts[1:]]
-    plain = Image.open(io.BytesIO(await rag.contact_sheet(record.model_copy(update={"attempts": attempts})))).convert(
-        "RGB"
-    )
+    plain = Image.open(
+        io.BytesIO(await rag.runs.contact_sheet(record.model_copy(update={"attempts": attempts})))
+    ).convert("RGB")
     stays = (58, 56, 52)
     assert pixels(sheet, stays) - pixels(plain, stays) > 84 * 84 // 2
     assert pixels(plain, stays) > 84 * 84 // 2  # the second attempt's
@@ -220,7 +220,7 @@ async def test_partial_pictures_are_events_with_hashes(server: MockOpenAIServer,
         ("generate", 2, 2),
     ]
     images = [event.progress.image for event in shown if event.progress]
-    assert [await rag.image_bytes(image.sha256) for image in images if image] == list(partials)
+    assert [await rag.runs.image_bytes(image.sha256) for image in images if image] == list(partials)
     told = json.loads(json.dumps([event.as_json() for event in shown]))
     assert [(event["kind"], event["progress"]["image"]["width"]) for event in told] == [("progress", 64)] * 2
     record = events[-1].record
@@ -275,7 +275,7 @@ async def test_events_that_tell_a_step_come_when_it_is_kept(server: MockOpenAISe
         if kind_of(event) == "step generate":
             break
     await events.aclose()
-    record = await rag.record("left")
+    record = await rag.runs.get("left")
     assert (record.outcome, len(record.attempts)) == (Outcome.CANCELLED, 1)
 
 

@@ -67,15 +67,15 @@ async def test_a_server_that_redraws_everything_changes_only_what_is_masked(
     answer = file(REDRAWN, form, **({"lossless": True} if form == "WEBP" else {}))
     rag, record = await edited(server, home, answer)
     assert record.image is not None
-    inside, outside = halves(await rag.image_bytes(record.image.sha256))
+    inside, outside = halves(await rag.runs.image_bytes(record.image.sha256))
     assert (inside == np.asarray(REDRAWN)[:, :32]).all()
     assert (outside == np.asarray(ROOM)[:, 32:]).all()
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.mask.changed_outside > 0.9) == (True, True)
     assert attempt.original is not None
-    assert await rag.image_bytes(attempt.original.sha256) == answer
-    assert "and that was put back" in await rag.report(record)
+    assert await rag.runs.image_bytes(attempt.original.sha256) == answer
+    assert "and that was put back" in await rag.runs.report(record)
 
 
 async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: MockOpenAIServer, home: Path) -> None:
@@ -86,7 +86,7 @@ async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: MockO
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.mask.changed_outside, attempt.original) == (True, 0.0, None)
-    assert await rag.image_bytes(attempt.image.sha256) == answer
+    assert await rag.runs.image_bytes(attempt.image.sha256) == answer
 
 
 async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server: MockOpenAIServer, home: Path) -> None:
@@ -95,7 +95,7 @@ async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server:
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.mask.drawn) == (True, "128x96")
     assert (attempt.image.width, attempt.image.height) == (64, 48)
-    assert (halves(await rag.image_bytes(attempt.image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
+    assert (halves(await rag.runs.image_bytes(attempt.image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
 
 
 async def test_a_size_that_was_asked_for_is_given(server: MockOpenAIServer, home: Path) -> None:
@@ -113,14 +113,14 @@ async def test_another_shape_cannot_be_held_and_is_said(server: MockOpenAIServer
     assert not attempt.mask.held
     assert attempt.mask.changed_outside > 0.9
     assert "64x64 pixels were drawn, the picture has 64x48" in attempt.mask.reason
-    assert await rag.image_bytes(attempt.image.sha256) == answer
+    assert await rag.runs.image_bytes(attempt.image.sha256) == answer
     assert any("the mask is not held" in step and "--size" in step for step in record.next_steps)
-    assert "The mask is not held" in await rag.report(record)
+    assert "The mask is not held" in await rag.runs.report(record)
 
 
 async def test_a_feathered_edge_fades_inwards_only(server: MockOpenAIServer, home: Path) -> None:
     rag, record = await edited(server, home, file(REDRAWN), mask_feather=4)
-    inside, outside = halves(await rag.image_bytes(record.attempts[0].image.sha256))
+    inside, outside = halves(await rag.runs.image_bytes(record.attempts[0].image.sha256))
     assert (outside == np.asarray(ROOM)[:, 32:]).all()
     assert (inside[:, -1] != np.asarray(REDRAWN)[:, 31]).any()
     assert (inside[:, 0] == np.asarray(REDRAWN)[:, 0]).all()
@@ -135,7 +135,7 @@ async def test_a_subject_that_only_exif_turns_is_held_upright(server: MockOpenAI
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
     server.enqueue("images.edit", MockResponse(images=(file(REDRAWN),)))
     record = await rag.generate("a heart", subjects=[turned], mask=file(mask_of(64, 48)))
-    assert (halves(await rag.image_bytes(record.attempts[0].image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
+    assert (halves(await rag.runs.image_bytes(record.attempts[0].image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -69,7 +69,7 @@ async def test_python_and_its_events(home: Path) -> None:
     assert "“mascot”" in events[0].warnings[0]
     assert events[-1].record is not None
     assert events[-1].record.warnings == list(events[0].warnings)
-    assert (await rag.record(events[-1].run_id)).warnings == list(events[0].warnings)
+    assert (await rag.runs.get(events[-1].run_id)).warnings == list(events[0].warnings)
 
 
 async def test_an_assistant_is_told(home: Path) -> None:
@@ -175,11 +175,11 @@ async def test_two_first_indexes_at_once(home: Path, photographs: Path, tmp_path
     (tmp_path / "empty").mkdir()
 
     async def one(folder: Path) -> Any:
-        return await ImageRAG(preset="sketch", home=home).index(folder, library="new", embedder="sketch")
+        return await ImageRAG(preset="sketch", home=home).libraries.index(folder, library="new", embedder="sketch")
 
     found = await asyncio.gather(one(photographs), one(photographs), one(tmp_path / "empty"), return_exceptions=True)
     assert not any(isinstance(each, BaseException) for each in found[:2]), found
-    assert "new" in await ImageRAG(home=home).libraries()
+    assert "new" in await ImageRAG(home=home).libraries.list()
 
 
 def test_what_generate_writes_comes_back_with_its_licences(imagerag: Imagerag, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, RunStateError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.evals.harness.arm_procedures import ArmContext
+from imagerag.evals.harness.arm_context import ArmContext
 from imagerag.evals.harness.arms import BUILT_IN, parse_arms
 from imagerag.evals.harness.evaluation import EvalOptions, merge_evaluations, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan, Shard

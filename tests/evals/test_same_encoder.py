@@ -13,10 +13,10 @@ from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.encoder_independence import MARK, run_encoders, same
 from imagerag.evals.harness.evaluation import EvalOptions, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.integrations.langsmith_and_datasets import run_case
-from imagerag.evals.metrics.encoder_independence import MARK, run_encoders, same
 from imagerag.evals.metrics.encoder_scores import TimmEncoder
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.reports.tables import latex, terminal

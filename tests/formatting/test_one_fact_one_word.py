@@ -88,8 +88,8 @@ def lost(sha256: str) -> bytes:
 async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What each door says of a run, without styles."""
     rag = runs.rag
-    steps = await rag.steps(record)
-    other = await rag.record("asked")
+    steps = await rag.runs.steps(record)
+    other = await rag.runs.get("asked")
     events = [line for event in runs.events for line in step_line(event)]
     whole = VerboseRenderer()
     told = {
@@ -97,8 +97,8 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
         "terminal, steps": "\n".join(step_lines(steps)),
         "terminal, as it happens": "\n".join(events),
         "terminal, demo": "\n".join(line for event in runs.events for line in whole(event)),
-        "report": Reader(await rag.report(record)).words,
-        "diff page": Reader(await page_of(rag, await compare(rag, record, other), record, other)).words,
+        "report": Reader(await rag.runs.report(record)).words,
+        "diff page": Reader(await page_of(rag.wiring, await compare(rag.wiring, record, other), record, other)).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
         "assistant": format_run(record),
         "tools' progress": "\n".join(filter(None, map(format_step, runs.events))),
@@ -109,7 +109,7 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_similarity_is_one_number(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = await runs.rag.record("spent")
+    record = await runs.rag.runs.get("spent")
     told = await doors(runs, record, monkeypatch)
     shown = [name for name, words in told.items() if "0.411" in words]
     assert {"terminal, round by round", "terminal, steps", "terminal, as it happens", "report", "sheet"} <= {*shown}
@@ -119,7 +119,7 @@ async def test_a_similarity_is_one_number(runs: Runs, monkeypatch: pytest.Monkey
 
 
 async def test_a_choice_offers_the_same_number(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = await runs.rag.record("asked")
+    record = await runs.rag.runs.get("asked")
     assert record.question is not None
     question = record.question
     assert question["candidates"][0]["similarity"] == pytest.approx(SIMILARITY, abs=1e-9)
@@ -134,7 +134,7 @@ async def test_a_choice_offers_the_same_number(runs: Runs, monkeypatch: pytest.M
 
 
 async def test_a_decision_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = await doors(runs, await runs.rag.record("spent"), monkeypatch)
+    told = await doors(runs, await runs.rag.runs.get("spent"), monkeypatch)
     word = labels.DECISIONS["below_threshold"].name
     for door in ("terminal, round by round", "terminal, demo", "report", "sheet"):
         assert word in told[door], door
@@ -144,7 +144,7 @@ async def test_a_decision_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_an_outcome_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = await runs.rag.record("spent")
+    record = await runs.rag.runs.get("spent")
     told = await doors(runs, record, monkeypatch)
     word = labels.standing(record.status, record.outcome).name
     for door, words in told.items():
@@ -183,7 +183,7 @@ async def test_what_was_looked_for_is_one_word(tmp_path: Path, monkeypatch: pyte
 
 async def test_attempts_are_counted_alike(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first drawing is attempt 1 wherever a person reads; documents keep the index, which counts from 0."""
-    record = await runs.rag.record("spent")
+    record = await runs.rag.runs.get("spent")
     told = await doors(runs, record, monkeypatch)
     assert [attempt.index for attempt in record.attempts] == [0, 1]
     for door, words in told.items():
@@ -194,7 +194,7 @@ async def test_attempts_are_counted_alike(runs: Runs, monkeypatch: pytest.Monkey
 
 
 async def test_money_time_and_calls_are_shown_one_way(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = await runs.rag.record("spent")
+    record = await runs.rag.runs.get("spent")
     told = await doors(runs, record, monkeypatch)
     facts = (
         numbers.dollars(record.cost_usd),
@@ -219,14 +219,14 @@ async def test_what_was_reused_is_no_call_at_any_door(tmp_path: Path, monkeypatc
     monkeypatch.setattr(runs.rag, "record", _always(record))
     told = {
         "terminal": "\n".join(render_run(record)),
-        "report": Reader(await runs.rag.report(record.run_id)).words,
+        "report": Reader(await runs.rag.runs.report(record.run_id)).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
         "assistant": format_run(record),
     }
     for door, words in told.items():
         assert "0 model calls (2 answers from the journal)" in click.unstyle(words), door
     assert (run_report(record).calls, run_report(record).reused) == (0, 2)
-    entry = next(one for one in await runs.rag.runs(5) if one.run_id == record.run_id)
+    entry = next(one for one in await runs.rag.runs.list(5) if one.run_id == record.run_id)
     assert entry.calls == 0
 
 

@@ -13,6 +13,7 @@ from imagerag.agent.run_record import run_record
 from imagerag.agent.state import RunInput, RunState
 from imagerag.agent.types import Outcome, ParentRun, RunConfig, Subject
 from imagerag.graphs.generation import BLANK, build_workflow
+from imagerag.graphs.runs.records import relist_run
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import open_journal
 from imagerag.tools.testing.fakes import ScriptedGenerator, picture
@@ -275,7 +276,7 @@ async def test_the_steps_of_a_thread_are_those_of_its_newest_run(stage):
     assert [step.node for step in found] == ["input", "generate", "critique", "finish"]
     assert found[0].changes["prompt"].after == HEXAGON
     assert set(found[0].changes) == {"prompt", "started_at"}
-    await stage.runner.relist("run")
+    await relist_run(stage.runner.wiring, "run")
     (entry,) = await stage.runner.wiring.runs.list()
     assert (entry.prompt, entry.calls) == (HEXAGON, 2)
 
@@ -287,10 +288,10 @@ async def test_the_list_of_runs_has_the_newest_run_and_nothing_of_the_one_before
     async with wiring.checkpoints() as saver:
         graph = wiring.workflow(graph_parts).compile(checkpointer=saver)
         await graph.ainvoke({"prompt": CIRCLE, "continues": ParentRun(run_id="other")}, CONFIG, context=RunConfig())
-        await stage.runner.relist("run")
+        await relist_run(stage.runner.wiring, "run")
         (first,) = await wiring.runs.list()
         await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=RunConfig())
-        await stage.runner.relist("run")
+        await relist_run(stage.runner.wiring, "run")
     (second,) = await wiring.runs.list()
     assert (first.prompt, first.continues) == (CIRCLE, "other")
     assert (second.prompt, second.continues) == (HEXAGON, None)

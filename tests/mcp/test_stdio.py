@@ -67,7 +67,7 @@ async def test_closing_stdin_stops_the_spending(place: Any, tmp_path: Path, mode
                 await asyncio.sleep(0.02)
         call.cancel()
     assert await place.quiet() == 2
-    assert {run.outcome for run in await ImageRAG(home=tmp_path).runs()} == {Outcome.CANCELLED}
+    assert {run.outcome for run in await ImageRAG(home=tmp_path).runs.list()} == {Outcome.CANCELLED}
 
 
 async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path
     place.provider.delay_s = 30  # longer than a client waits before it kills
     async with Client(started(tmp_path, *over_loopback(place))) as client:
         cut = await begun(client, "a boat")
-    assert [(run.run_id, run.status) for run in await ImageRAG(home=tmp_path).runs()] == [(cut, "running")]
+    assert [(run.run_id, run.status) for run in await ImageRAG(home=tmp_path).runs.list()] == [(cut, "running")]
     place.provider.delay_s = 0.3
     async with Client(started(tmp_path, *over_loopback(place))) as client:
         told = await client.call_tool("run_status", {"run_id": cut})
@@ -91,7 +91,7 @@ async def test_what_is_to_be_kept_outlives_its_client(place: Any, tmp_path: Path
         resumed = await client.call_tool("continue_run", {"run_id": cut})
         assert resumed.structured_content["outcome"] == "best_effort"
         kept = await begun(client, "a ship")
-    runs = {run.run_id: run.outcome for run in await ImageRAG(home=tmp_path).runs()}
+    runs = {run.run_id: run.outcome for run in await ImageRAG(home=tmp_path).runs.list()}
     assert runs == {cut: Outcome.BEST_EFFORT, kept: Outcome.BEST_EFFORT}
 
 
@@ -151,7 +151,7 @@ async def test_a_client_that_is_killed_leaves_nothing_spending(place: Any, tmp_p
         process.stdin.close()
         await asyncio.to_thread(process.wait, 30)
     assert await place.quiet() == 1
-    assert [run.outcome for run in await ImageRAG(home=tmp_path).runs()] == [Outcome.CANCELLED]
+    assert [run.outcome for run in await ImageRAG(home=tmp_path).runs.list()] == [Outcome.CANCELLED]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ async def stopped(rag: ImageRAG, slow: Slow, **asked: Any) -> None:
 
 async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None:
     await stopped(rag, Slow(), images=[picture("mine")])
-    record = await rag.answer_record("talk")
+    record = await rag.questions.get("talk")
     assert (record.outcome, record.held, record.turn, record.new_thread) == (AnswerOutcome.CANCELLED, False, 1, True)
     assert (record.cost_usd, record.unsettled_usd, record.calls) == (0.25, 0.25, {"answer": 1})
     assert [(call.order, call.answered, len(call.pictures)) for call in record.asked] == [(1, False, 1)]
@@ -66,7 +66,7 @@ async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None
 
 async def test_what_nobody_answered_is_told_in_words(rag: ImageRAG) -> None:
     await stopped(rag, Slow())
-    told = format_answer(answer_report(await rag.answer_record("talk")))
+    told = format_answer(answer_report(await rag.questions.get("talk")))
     assert told.startswith("cancelled: the question was stopped before its end.")
     assert "Cost: $0.25 at most, unanswered (1 model call)" in told
 
@@ -79,7 +79,7 @@ async def test_the_next_question_of_the_thread_does_not_take_its_calls_over(rag:
     record = await rag.ask("is it there?", thread="talk")
     assert (record.outcome, record.turn, record.cost_usd) == (AnswerOutcome.ANSWERED, 1, 0.2)
     assert (record.unsettled_usd, record.calls) == (0.0, {"answer": 1})
-    assert (await rag.answer_record("talk")).answer == record.answer
+    assert (await rag.questions.get("talk")).answer == record.answer
 
 
 async def test_one_whose_process_was_killed_is_told_the_same(rag: ImageRAG, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ async def test_one_whose_process_was_killed_is_told_the_same(rag: ImageRAG, monk
 
     monkeypatch.setattr(type(rag.asker), "_cancel", killed)
     await stopped(rag, Slow())
-    record: AnswerRecord = await rag.answer_record("talk")
+    record: AnswerRecord = await rag.questions.get("talk")
     assert (record.outcome, record.unsettled_usd) == (AnswerOutcome.CANCELLED, 0.25)
     assert "stopped before its end" in record.reason
 
@@ -106,10 +106,10 @@ async def test_one_that_was_killed_goes_on_with_its_picture(rag: ImageRAG, monke
         state = await graph.ainvoke(None, {"configurable": {"thread_id": "talk"}}, durability="sync")
     assert state["reply"] is not None
     assert len(state["shown"]) == 1
-    record = await rag.answer_record("talk")
+    record = await rag.questions.get("talk")
     assert (record.outcome, record.cost_usd, record.unsettled_usd) == (AnswerOutcome.ANSWERED, 0.45, 0.25)
 
 
 async def test_a_thread_that_there_is_not_has_no_record(rag: ImageRAG) -> None:
     with pytest.raises(UnknownThreadError, match="no thread 'nowhere'"):
-        await rag.answer_record("nowhere")
+        await rag.questions.get("nowhere")

@@ -19,7 +19,7 @@ def as_read(text: str) -> str:
 
 @pytest.mark.parametrize("name", RUNS)
 async def test_every_fact_of_the_record_is_on_the_page(rag: ImageRAG, name: str) -> None:
-    record, words = await rag.record(name), Reader(await rag.report(name)).words
+    record, words = await rag.runs.get(name), Reader(await rag.runs.report(name)).words
     if record.outcome is not None and record.outcome.value != "aligned":
         assert as_read(record.reason)[1:] in words
         assert "Why is it not aligned?" in words

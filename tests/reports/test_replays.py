@@ -46,8 +46,8 @@ def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def page(rag: ImageRAG, record: RunRecord) -> str:
     """The run's report, without what names it, dates it, or says who paid."""
-    pictures = await pictures_of(rag, record)
-    return report(record.canonical(), canonical(await rag.steps(record)), pictures.__getitem__)
+    pictures = await pictures_of(rag.wiring, record)
+    return report(record.canonical(), canonical(await rag.runs.steps(record)), pictures.__getitem__)
 
 
 async def asked(rag: ImageRAG, run_id: str) -> int:
@@ -60,26 +60,26 @@ async def asked(rag: ImageRAG, run_id: str) -> int:
 async def check_every_step(rag: ImageRAG, first: RunRecord) -> int:
     """Replay the run from each of its steps; how many replays that were."""
     told, paper = first.canonical(), await page(rag, first)
-    images = [await rag.image_bytes(attempt.image.sha256) for attempt in first.attempts]
-    steps = await rag.steps(first)
+    images = [await rag.runs.image_bytes(attempt.image.sha256) for attempt in first.attempts]
+    steps = await rag.runs.steps(first)
     for step in steps:
-        again = await rag.replay(first.run_id, step.index)
+        again = await rag.runs.replay(first.run_id, step.index)
         assert again.canonical() == told, step
-        assert [await rag.image_bytes(attempt.image.sha256) for attempt in again.attempts] == images
+        assert [await rag.runs.image_bytes(attempt.image.sha256) for attempt in again.attempts] == images
         assert await page(rag, again) == paper, step
         assert await asked(rag, again.run_id) == 0
         assert all(call.reused for call in again.call_log)
-        found = await rag.diff(first, again)
+        found = await rag.runs.diff(first, again)
         assert found.same, found
         assert (found.relation, found.descendant, found.since) == ("replay", "b", max(step.index, 1))
-    once = await rag.replay(first.run_id, len(steps) // 2)
+    once = await rag.runs.replay(first.run_id, len(steps) // 2)
     for number in sorted({1, len(steps) // 2, len(steps) - 1}):
-        again = await rag.replay(once.run_id, number)
+        again = await rag.runs.replay(once.run_id, number)
         assert again.canonical() == told, number
-        assert [await rag.image_bytes(attempt.image.sha256) for attempt in again.attempts] == images
+        assert [await rag.runs.image_bytes(attempt.image.sha256) for attempt in again.attempts] == images
         assert await page(rag, again) == paper, number
         assert await asked(rag, again.run_id) == 0
-    assert (await rag.record(first.run_id)) == first
+    assert (await rag.runs.get(first.run_id)) == first
     return len(steps)
 
 
@@ -114,7 +114,7 @@ async def test_a_canonical_record_still_tells_what_runs_did_apart(home: Path) ->
     one, other = [await rag.generate("a red solid circle", seed=seed) for seed in (3, 4)]
     assert one.canonical() != other.canonical()
     assert await page(rag, one) != await page(rag, other)
-    found = await rag.diff(one, other)
+    found = await rag.runs.diff(one, other)
     assert not found.same
     assert [change.what for change in found.setup] == ["seed"]
     assert found.first is not None

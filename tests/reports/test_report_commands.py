@@ -31,7 +31,7 @@ def test_show_has_a_line_for_each_step(imagerag: Any, name: str, rag: Any) -> No
     shown = imagerag("show", name)
     assert shown.exit_code == 0
     lines = shown.stdout.splitlines()
-    for step in asyncio.run(rag.steps(name)):
+    for step in asyncio.run(rag.runs.steps(name)):
         (line,) = [line for line in lines if line.split()[:1] == [str(step.index)] and step.node in line]
         if step.node == "critique" and step.status == "done":
             assert any(score in line for score in ("1/2", "2/2", "1/3", "none"))

@@ -29,12 +29,12 @@ async def compared(tmp_path: Path) -> tuple[Stage, ImageRAG]:
     stage.judge.enqueue(["a heart"], [])
     _ = [event async for event in stage.runner.start("a heart", setup(), run_id="first")]
     rag = ImageRAG(preset="sketch", home=tmp_path / "home")
-    rag.__dict__["wiring"] = stage.runner.wiring
+    vars(rag._context)["wiring"] = stage.runner.wiring
     return stage, rag
 
 
 async def step_of(rag: ImageRAG, node: str, run: str = "first") -> int:
-    return next(step.index for step in await rag.steps(run) if step.node == node)
+    return next(step.index for step in await rag.runs.steps(run) if step.node == node)
 
 
 def changes(divergence: Divergence | None) -> dict[str, tuple[Any, Any]]:
@@ -45,8 +45,8 @@ def changes(divergence: Divergence | None) -> dict[str, tuple[Any, Any]]:
 async def test_another_seed_shows_in_the_drawing_and_in_what_follows(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue([])
-    again = await rag.replay("first", await step_of(rag, "regenerate"), seed=7)
-    found = await rag.diff("first", again)
+    again = await rag.runs.replay("first", await step_of(rag, "regenerate"), seed=7)
+    found = await rag.runs.diff("first", again)
     first = found.first
     assert (first.node, first.round) == ("regenerate", 1)
     assert [(one.what, one.a, one.b) for one in first.asked] == [("seed", 0, 7)]
@@ -63,8 +63,8 @@ async def test_another_seed_shows_in_the_drawing_and_in_what_follows(compared: A
 
 async def test_another_threshold_shows_in_the_search_that_it_first_decided(compared: Any) -> None:
     _, rag = compared
-    again = await rag.replay("first", await step_of(rag, "retrieve"), threshold=0.95)
-    found = await rag.diff("first", again)
+    again = await rag.runs.replay("first", await step_of(rag, "retrieve"), threshold=0.95)
+    found = await rag.runs.diff("first", again)
     assert found.first.node == "retrieve"
     assert changes(found.first)["threshold"] == ([0.5], [0.95])
     assert changes(found.first)["passed"] == (["Heart 0", "Heart 1"], None)
@@ -77,16 +77,18 @@ async def test_another_threshold_shows_in_the_search_that_it_first_decided(compa
 async def test_another_prompt_another_judge_and_other_references_are_named(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue([])
-    other = await rag.diff("first", await rag.replay("first", await step_of(rag, "critique"), prompt="a star"))
+    other = await rag.runs.diff(
+        "first", await rag.runs.replay("first", await step_of(rag, "critique"), prompt="a star")
+    )
     assert other.first.node == "critique"
     assert changes(other.first)["prompt"] == ("a heart", "a star")
     stage.runner.wiring.use("judge", "stern", ScriptedJudge(["a heart"], [], identity="stern-1"))
-    stern = await rag.diff("first", await rag.replay("first", await step_of(rag, "critique"), judge="stern"))
+    stern = await rag.runs.diff("first", await rag.runs.replay("first", await step_of(rag, "critique"), judge="stern"))
     assert changes(stern.first)["judge"] == ("scripted", "stern")
     reference = stage.library.plant("a heart", similarity=0.3, title="By hand")
     stage.judge.enqueue([])
     redraw = await step_of(rag, "regenerate")
-    hand = await rag.diff("first", await rag.replay("first", redraw, references=[reference.sha256]))
+    hand = await rag.runs.diff("first", await rag.runs.replay("first", redraw, references=[reference.sha256]))
     before, after = changes(hand.first)["references"]
     assert (before, after[0].startswith("By hand")) == (["Heart 0 for a heart"], True)
 
@@ -94,8 +96,8 @@ async def test_another_prompt_another_judge_and_other_references_are_named(compa
 async def test_the_same_question_answered_otherwise_is_told_as_such(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue(["a heart", "a moon"], [])
-    again = await rag.replay("first", await step_of(rag, "critique"), fresh=True)
-    found = await rag.diff("first", again)
+    again = await rag.runs.replay("first", await step_of(rag, "critique"), fresh=True)
+    found = await rag.runs.diff("first", again)
     assert found.setup == ()
     assert found.first.node == "critique"
     assert found.first.asked == ()
@@ -107,18 +109,18 @@ async def test_a_replay_takes_the_answers_of_its_own_run_not_those_that_another_
     stage, rag = compared
     stage.judge.enqueue(["a moon"], ["a moon"], ["a moon"], ["a moon"])
     _ = [event async for event in stage.runner.start("a heart", setup(), run_id="second")]
-    assert not (await rag.diff("first", "second")).same
+    assert not (await rag.runs.diff("first", "second")).same
     before = len(stage.judge.calls)
     for run in ("first", "second"):
-        assert (await rag.diff(run, await rag.replay(run, 1))).same
+        assert (await rag.runs.diff(run, await rag.runs.replay(run, 1))).same
     assert len(stage.judge.calls) == before
 
 
 async def test_a_run_that_goes_on_is_the_continuation(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue([])
-    again = await rag.continue_run("first", prompt="a big heart", keep=[1])
-    found = await rag.diff(again, "first")
+    again = await rag.runs.continue_("first", prompt="a big heart", keep=[1])
+    found = await rag.runs.diff(again, "first")
     assert (found.relation, found.descendant, found.since) == ("continuation", "a", None)
     named = {one.what for one in found.setup}
     assert {"prompt", "always sent"} <= named
@@ -156,7 +158,7 @@ def straight(found: RunDiff) -> dict[str, Any]:
 
 async def test_any_two_runs_are_compared_either_way_and_each_is_the_same_as_itself(rag: ImageRAG) -> None:
     """Whatever their outcome, and wherever they stand: ended, waiting, killed."""
-    runs: list[tuple[RunRecord, Any]] = [(await rag.record(name), await rag.steps(name)) for name in RUNS]
+    runs: list[tuple[RunRecord, Any]] = [(await rag.runs.get(name), await rag.runs.steps(name)) for name in RUNS]
     for a, steps_a in runs:
         for b, steps_b in runs:
             found = diff(a, b, steps_a, steps_b)
@@ -165,11 +167,11 @@ async def test_any_two_runs_are_compared_either_way_and_each_is_the_same_as_itse
             assert RunDiff.model_validate(found.model_dump(by_alias=True, exclude={"same"})) == found
             if not found.same and found.first is None:
                 assert found.setup or found.result
-    assert (await rag.diff("aligned", "aligned")).relation == "same_run"
+    assert (await rag.runs.diff("aligned", "aligned")).relation == "same_run"
 
 
 async def test_a_run_that_was_killed_is_told_where_it_stands(rag: ImageRAG) -> None:
-    found = await rag.diff("cancelled", "killed")
+    found = await rag.runs.diff("cancelled", "killed")
     assert ("status", "ended", "running") in [(one.what, one.a, one.b) for one in found.result]
     standing = [one for one in found.divergences if one.b and "here the run stands" in one.b.told]
     assert [one.node for one in standing] == ["extract_concepts"]
@@ -177,7 +179,7 @@ async def test_a_run_that_was_killed_is_told_where_it_stands(rag: ImageRAG) -> N
 
 async def test_an_unknown_run_is_named(rag: ImageRAG) -> None:
     with pytest.raises(UnknownRunError, match="nothing-like-it"):
-        await rag.diff("aligned", "nothing-like-it")
+        await rag.runs.diff("aligned", "nothing-like-it")
 
 
 def test_lists_tell_only_what_the_other_lacks() -> None:
@@ -246,8 +248,8 @@ def test_what_cannot_be_compared_is_refused(imagerag: Any, arguments: list[str],
 
 @pytest.mark.parametrize("other", RUNS)
 async def test_the_page_needs_nothing_and_no_text_gets_out_of_it(rag: ImageRAG, other: str) -> None:
-    a, b = await rag.record("best_effort"), await rag.record(other)
-    page = await page_of(rag, found := await rag.diff(a, b), a, b)
+    a, b = await rag.runs.get("best_effort"), await rag.runs.get(other)
+    page = await page_of(rag.wiring, found := await rag.runs.diff(a, b), a, b)
     read = assert_self_contained(page)
     shown = len([1 for tag, given in read.elements if "attempt" in (given.get("class") or "").split()])
     assert shown == len(a.attempts) + len(b.attempts)
@@ -276,9 +278,9 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
 
     async def made() -> None:
         stage.judge.enqueue([], [])
-        await rag.replay("first", await step_of(rag, "regenerate"), seed=7, new_id="replayed")
-        unused = (await rag.record("first")).searches[0].candidates[1].image.sha256
-        await rag.continue_run("first", prompt="a big heart", keep=[1], without=[unused], new_id="continued")
+        await rag.runs.replay("first", await step_of(rag, "regenerate"), seed=7, new_id="replayed")
+        unused = (await rag.runs.get("first")).searches[0].candidates[1].image.sha256
+        await rag.runs.continue_("first", prompt="a big heart", keep=[1], without=[unused], new_id="continued")
 
     asyncio.run(made())
     monkeypatch.chdir(tmp_path)

@@ -106,20 +106,20 @@ SAID: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("name", RUNS)
 async def test_a_report_answers_what_a_reader_asks(rag: ImageRAG, name: str) -> None:
-    page = await rag.report(name)
+    page = await rag.runs.report(name)
     read = assert_self_contained(page)
     for said in (*SAID[name], "What was looked for?", "What was found and not used, and why?", "What did it cost?"):
         assert said in read.words, said
-    record = await rag.record(name)
+    record = await rag.runs.get(name)
     assert [
         a for t, a in read.elements if t == "article" and "attempt" in (a.get("class") or "").split()
     ].__len__() == len(record.attempts)
     assert f"{sum(record.calls.values())} model call" in read.words
-    assert page == await rag.report(record), "the same run gives the same page"
+    assert page == await rag.runs.report(record), "the same run gives the same page"
 
 
 async def test_every_step_is_there_with_its_number_and_what_was_said(rag: ImageRAG) -> None:
-    steps, read = await rag.steps("judge_unavailable"), Reader(await rag.report("judge_unavailable"))
+    steps, read = await rag.runs.steps("judge_unavailable"), Reader(await rag.runs.report("judge_unavailable"))
     for step in steps:
         assert f"{step.index}" in read.words
         for call in step.calls:
@@ -128,14 +128,14 @@ async def test_every_step_is_there_with_its_number_and_what_was_said(rag: ImageR
 
 
 async def test_the_threshold_and_each_similarity_are_drawn_to_one_scale(rag: ImageRAG) -> None:
-    read = Reader(await rag.report("aligned"))
+    read = Reader(await rag.runs.report("aligned"))
     widths = [
         float(a["style"][6:-1]) for t, a in read.elements if t == "i" and (a.get("style") or "").startswith("width:")
     ]
     lines = [
         float(a["style"][5:-1]) for t, a in read.elements if t == "b" and (a.get("style") or "").startswith("left:")
     ]
-    found = [c.similarity for c in (await rag.record("aligned")).searches[0].candidates]
+    found = [c.similarity for c in (await rag.runs.get("aligned")).searches[0].candidates]
     assert widths[: len(found)] == pytest.approx([100 * similarity / (0.9 * 1.08) for similarity in found], abs=0.1)
     assert set(lines) == {round(100 * 0.5 / (0.9 * 1.08), 1)}
 

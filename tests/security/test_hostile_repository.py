@@ -147,7 +147,7 @@ def test_every_command(repository: Path, server: Wire, monkeypatch: pytest.Monke
 async def test_from_python_too(repository: Path, server: Wire) -> None:
     assert ImageRAG().settings.generator == "sketch"
     with pytest.raises(UntrustedError, match=r"imagerag trust --spec 'open_clip:local-dir:/"):
-        await ImageRAG(home=repository / "home", library="pictures").search("a red circle")
+        await ImageRAG(home=repository / "home", library="pictures").libraries.search("a red circle")
     assert not (repository / "run").exists()
     assert server.arrived == []
 
@@ -157,7 +157,7 @@ async def test_even_a_model_folder_that_is_trusted_runs_no_code(repository: Path
 
     rag = ImageRAG(home=repository / "home", library="pictures", embedder=f"open_clip:local-dir:{repository / 'model'}")
     with pytest.raises(ImageRAGError, match="tokenizer_kwargs has 'trust_remote_code', which no folder may set"):
-        await rag.search("a red circle")
+        await rag.libraries.search("a red circle")
     config = json.loads((repository / "model" / "open_clip_config.json").read_text())
     del config["model_cfg"]["text_cfg"]["tokenizer_kwargs"]
     (repository / "model" / "open_clip_config.json").write_text(json.dumps(config))
@@ -199,7 +199,7 @@ def test_trust_is_for_the_content_and_kept_outside(repository: Path, caplog: pyt
 async def test_a_library_names_no_other_place(spec: str, tmp_path: Path, sketch_home: Path) -> None:
     hostile_home(tmp_path / "home", sketch_home, spec)
     with pytest.raises(UntrustedError):
-        await ImageRAG(preset="sketch", home=tmp_path / "home", library="pictures").search("a red circle")
+        await ImageRAG(preset="sketch", home=tmp_path / "home", library="pictures").libraries.search("a red circle")
 
 
 async def test_who_indexed_with_a_model_of_his_own_is_not_asked(
@@ -213,15 +213,15 @@ async def test_who_indexed_with_a_model_of_his_own_is_not_asked(
         (tmp_path / "pictures" / f"{name}.png").write_bytes(picture(name))
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "config"))
     home = tmp_path / "home"
-    await ImageRAG(preset="sketch", home=home).index(
+    await ImageRAG(preset="sketch", home=home).libraries.index(
         tmp_path / "pictures", library="mine", embedder=f"open_clip:local-dir:{folder}"
     )
-    assert len(await ImageRAG(preset="sketch", home=home, library="mine").search("a red circle", k=1)) == 1
+    assert len(await ImageRAG(preset="sketch", home=home, library="mine").libraries.search("a red circle", k=1)) == 1
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "another user"))
     with pytest.raises(UntrustedError):
-        await ImageRAG(preset="sketch", home=home, library="mine").search("a red circle", k=1)
+        await ImageRAG(preset="sketch", home=home, library="mine").libraries.search("a red circle", k=1)
     monkeypatch.setenv("IMAGERAG_EMBEDDER", f"open_clip:local-dir:{folder}")
-    assert len(await ImageRAG(preset="sketch", home=home, library="mine").search("a red circle", k=1)) == 1
+    assert len(await ImageRAG(preset="sketch", home=home, library="mine").libraries.search("a red circle", k=1)) == 1
 
 
 async def test_a_record_names_no_address_that_its_reader_never_named(

@@ -150,7 +150,7 @@ async def make_rag(home: Path, server: MockOpenAIServer) -> ImageRAG:
     folder.mkdir()
     (folder / "hat.png").write_bytes(LIBRARY)
     (folder / "hat.txt").write_text("a hat")
-    await rag.index(folder)
+    await rag.libraries.index(folder)
     return rag
 
 

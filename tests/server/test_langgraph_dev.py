@@ -247,18 +247,21 @@ def test_a_served_run_is_listed_and_reported_like_any_other(server: str, home: P
     run = {"assistant_id": "imagerag", "input": {"prompt": "a red solid circle"}, "context": {"start": "retrieve"}}
     ask(f"{server}/threads/{thread}/runs/wait", run | {"context": {"select": True, "start": "retrieve"}})
     rag = ImageRAG(home=home)
-    (entry,) = [entry for entry in asyncio.run(rag.runs()) if entry.run_id == thread]
+    (entry,) = [entry for entry in asyncio.run(rag.runs.list()) if entry.run_id == thread]
     assert (entry.status, entry.prompt) == ("interrupted", "a red solid circle")
     with pytest.raises(UnknownRunError, match="or a server made it"):
-        rag.resume_sync(thread, choose=[1])
+        rag.runs.resume_sync(thread, choose=[1])
     resumed = {"assistant_id": "imagerag", "command": {"resume": {"chosen": []}}, "context": {"select": True}}
     done = ask(f"{server}/threads/{thread}/runs/wait", resumed)
-    (entry,) = [entry for entry in asyncio.run(rag.runs()) if entry.run_id == thread]
+    (entry,) = [entry for entry in asyncio.run(rag.runs.list()) if entry.run_id == thread]
     assert (entry.status, entry.outcome) == ("ended", done["ending"]["outcome"])
-    record = asyncio.run(rag.record(thread))
+    record = asyncio.run(rag.runs.get(thread))
     assert [attempt.image.sha256 for attempt in record.attempts] == [a["image"]["sha256"] for a in done["attempts"]]
-    assert "a red solid circle" in asyncio.run(rag.report(thread))
-    for go_on in (lambda: rag.continue_run_sync(thread, prompt="a blue circle"), lambda: rag.replay_sync(thread, 1)):
+    assert "a red solid circle" in asyncio.run(rag.runs.report(thread))
+    for go_on in (
+        lambda: rag.runs.continue_sync(thread, prompt="a blue circle"),
+        lambda: rag.runs.replay_sync(thread, 1),
+    ):
         with pytest.raises(RunStateError, match="made by a server"):
             go_on()
 
@@ -270,14 +273,14 @@ def test_a_second_prompt_on_a_thread_is_a_run_of_its_own(server: str, home: Path
     for prompt in ("a red solid circle", "a black solid hexagon"):
         run = {"assistant_id": "imagerag", "input": {"prompt": prompt}, "context": {"max_calls": 4, "deadline_s": 60}}
         done[prompt] = ask(f"{server}/threads/{thread}/runs/wait", run)
-        (entry,) = [entry for entry in asyncio.run(ImageRAG(home=home).runs()) if entry.run_id == thread]
+        (entry,) = [entry for entry in asyncio.run(ImageRAG(home=home).runs.list()) if entry.run_id == thread]
         assert entry.prompt == prompt
     first, second = done.values()
     assert second["attempts"][0]["prompt"] == "a black solid hexagon"
     assert first["attempts"][0]["image"] != second["attempts"][0]["image"]
     values = ask(f"{server}/threads/{thread}/state")["values"]
     assert "circle" not in json.dumps([values["requirements"], values["ledger"], values["attempts"]])
-    record = asyncio.run(ImageRAG(home=home).record(thread))
+    record = asyncio.run(ImageRAG(home=home).runs.get(thread))
     assert (record.prompt, sum(record.calls.values())) == ("a black solid hexagon", len(values["calls"]))
     assert record.started_at is not None
     assert record.started_at > first["ending"]["at"]
@@ -391,7 +394,7 @@ def test_a_web_page_starts_no_run_and_reads_nothing(server: str, home: Path, ori
     assert status_ == 403
     assert not [name for name in headers if name.startswith("access-control")]
     assert answered(server, "/openapi.json", {"Origin": origin})[0] == 403
-    assert "of a web page" not in "".join(entry.prompt or "" for entry in asyncio.run(ImageRAG(home=home).runs()))
+    assert "of a web page" not in "".join(entry.prompt or "" for entry in asyncio.run(ImageRAG(home=home).runs.list()))
 
 
 def test_a_page_loads_no_picture_of_this_server(server: str) -> None:

@@ -99,9 +99,9 @@ def test_what_the_user_named_himself_may_be_named_by_a_manifest(repository: Path
 
 async def test_index_lists_what_it_did_not_read(repository: Path, tmp_path: Path) -> None:
     rag = ImageRAG(home=tmp_path / "home")
-    report = await rag.index(library="mine", embedder="sketch", manifest=manifest(repository))
+    report = await rag.libraries.index(library="mine", embedder="sketch", manifest=manifest(repository))
     assert (report.added, len(report.skipped)) == (1, 6)
-    report = await rag.index(library="mine", manifest=manifest(repository), allow_outside=True)
+    report = await rag.libraries.index(library="mine", manifest=manifest(repository), allow_outside=True)
     assert report.added == 2  # the private picture, and c.png
 
 

@@ -43,9 +43,9 @@ from imagerag import ImageRAG
 
 async def made():
     rag = ImageRAG(preset="sketch", home=sys.argv[1])
-    await rag.report(sys.argv[2])
+    await rag.runs.report(sys.argv[2])
     began = time.process_time()
-    page = await rag.report(sys.argv[2])
+    page = await rag.runs.report(sys.argv[2])
     print(json.dumps({"s": time.process_time() - began, "bytes": len(page.encode())}))
 
 asyncio.run(made())

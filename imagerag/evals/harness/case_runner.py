@@ -15,7 +15,8 @@ from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.types import ImageRef, ModelCall, Subject
 from imagerag.evals.dependencies import EvalDependencies
-from imagerag.evals.harness.arm_procedures import ArmContext, procedure_of
+from imagerag.evals.harness.arm_context import ArmContext
+from imagerag.evals.harness.arm_procedures import procedure_of
 from imagerag.evals.harness.arms import Arm
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.result_record import InitialImage, Result, call_lines, status_of

@@ -13,13 +13,13 @@ from imagerag.agent.errors import BudgetExceededError, UsageError
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.evals.dependencies import dependencies_for
 from imagerag.evals.harness.case_runner import Mode
+from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.plan import FILE, Plan
 from imagerag.evals.harness.results_store import FILES as LEDGER_FILES
 from imagerag.evals.harness.results_store import RESULTS, TIMINGS, ResultsStore
 from imagerag.evals.harness.runner import EvalReport, EvalRunner, Tell, Warn
 from imagerag.evals.harness.scoring import Scoring
 from imagerag.evals.harness.summary import summarise, write_summary
-from imagerag.evals.metrics.encoder_independence import checked
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.metrics.vlm_scores import graded_id
 from imagerag.evals.result_record import Result, lines_of, read_results

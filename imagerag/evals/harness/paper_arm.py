@@ -36,7 +36,7 @@ from imagerag.agent.types import (
     UsedReference,
     Verdict,
 )
-from imagerag.evals.harness.arm_procedures import ArmContext, given
+from imagerag.evals.harness.arm_context import ArmContext, given
 from imagerag.evals.retries import parsed_or_retried, with_retries
 from imagerag.graphs.dependencies import Backends
 

@@ -10,7 +10,7 @@ from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunResult
-from imagerag.evals.harness.arm_procedures import ArmContext, given
+from imagerag.evals.harness.arm_context import ArmContext, given
 from imagerag.evals.retries import parsed_or_retried
 
 

@@ -15,11 +15,11 @@ from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import RESERVED, Arm, parse_arms
+from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.evaluation import HOME
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS, ResultsStore
 from imagerag.evals.harness.runner import EvalRunner
-from imagerag.evals.metrics.encoder_independence import checked
 from imagerag.evals.metrics.registry import MetricMaker, check_metric
 from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, Suite

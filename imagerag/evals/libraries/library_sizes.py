@@ -8,14 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
+from imagerag.agent.errors import UsageError
 from imagerag.evals.harness.arms import Arm, parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.formatting.numbers import counted
-from imagerag.store.data_dir import DataDir
-from imagerag.store.library.library import Library, remove
-from imagerag.store.library.subsets import in_random_order, part_of
 
 SIZES: Final = "1k,10k,100k,all"
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)")
@@ -79,27 +76,3 @@ def check_curve(plan: Plan) -> None:
             "a curve of gain needs a score: --metrics text:ENCODER,retrieval,work with an\nencoder that is not the "
             "library's own (imagerag eval list)"
         )
-
-
-async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
-    """The part of a library that a recipe asks for: the whole where that is all of it, else opened or cut out.
-
-    Raises:
-        UsageError: the library has fewer pictures by now.
-    """
-    count = await whole.count()
-    if recipe.size >= count:
-        if recipe.size > count:
-            raise UsageError(f"library {recipe.of!r} has {count:,} pictures by now, and {recipe.size:,} are asked for")
-        return whole
-    chosen = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
-    try:
-        found = await Library.open(home, name, whole.embedder)
-        if found.passport.threshold is not None and {row.id for row in await found.rows()} == set(chosen):
-            return found
-        remove(home, name)
-    except (UnknownLibraryError, LibraryDamagedError):
-        pass
-    part = await part_of(home, name, whole, chosen, whole.embedder)
-    await part.calibrate()
-    return part

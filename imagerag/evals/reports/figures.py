@@ -4,9 +4,9 @@ against score."""
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from imagerag.evals.harness.encoder_independence import MARK
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.summary import Aggregator
-from imagerag.evals.metrics.encoder_independence import MARK
 from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import quality
 from imagerag.evals.result_record import Result

@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 
 from imagerag.evals.harness.arm_settings import in_words
 from imagerag.evals.harness.arms import AS_PUBLISHED, Arm
+from imagerag.evals.harness.encoder_independence import MARK, explanation
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.metrics.encoder_independence import MARK, explanation
 
 ALONE, FULL, PUBLISHED, OWN = "keep", "caption", "paper", "own"
 ABLATION: Final = {

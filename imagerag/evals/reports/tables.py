@@ -19,7 +19,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from imagerag.evals.metrics.encoder_independence import explanation
+from imagerag.evals.harness.encoder_independence import explanation
 from imagerag.evals.reports.paper_tables import PaperTable
 from imagerag.formatting.labels import CASES
 from imagerag.formatting.numbers import difference, score

@@ -16,7 +16,7 @@ from imagerag.evals.sketch.context import SketchContext
 from imagerag.evals.sketch.report_document import Case, unscored
 from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, fill, named
 from imagerag.graphs.runs.runner import Runner
-from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
+from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
 
 SIDE: Final = 256

@@ -20,7 +20,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.sketch.synthetic_images import WORDS, caption_text, chance
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite, Truth
 from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
-from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
+from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Thing, all_things, describe
 
 VERSION: Final = "1"

@@ -1,6 +1,6 @@
 """What a run tells while it runs: typed events, and their JSON (`imagerag.event/1`)."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -56,3 +56,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+async def last_record(events: AsyncIterator[RunEvent]) -> RunRecord:
+    """The record that a run's last event carries."""
+    record = None
+    async for event in events:
+        record = event.record or record
+    assert record is not None, "a run's last event carries its record"
+    return record

@@ -20,7 +20,7 @@ from imagerag.agent.types import ImageRef, ModelCall, RunConfig
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mismatch_warnings import question_warnings
 from imagerag.graphs.qa import build_qa
-from imagerag.graphs.runs.runner import new_run_id
+from imagerag.graphs.runs.records import new_run_id
 from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
 from imagerag.store.sqlite.checkpoint_listing import open_checkpointer

@@ -2,17 +2,16 @@
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import DamagedFileError, ImageRAGError, UnknownRunError
+from imagerag.agent.run_record import RunRecord
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.records import read_record, relist_run
 from imagerag.store.sqlite.connection import can_write, connect
 from imagerag.store.storage_errors import damaged_file, storage_errors
-
-if TYPE_CHECKING:
-    from imagerag.graphs.dependencies import Dependencies
-
 
 _RUNS: Final = """
 SELECT DISTINCT thread_id FROM checkpoints
@@ -34,25 +33,23 @@ def kept_runs(checkpoints: Path) -> list[str]:
     return [row[0] for row in found]
 
 
-async def reindex(wiring: "Dependencies", run_ids: list[str]) -> tuple[int, list[str]]:
+async def reindex(wiring: Dependencies, run_ids: list[str]) -> tuple[int, list[str]]:
     """Put runs on the list, as their checkpoints tell of them.
 
     Returns:
         How many, and the ids of those whose checkpoints cannot be read.
     """
-    from imagerag.graphs.runs.runner import Runner
-
-    runner, unreadable = Runner(wiring=wiring), []
+    unreadable = []
     async with wiring.checkpoints(), wiring.runs.kept_open():
         for run_id in run_ids:
             try:
-                await runner.relist(run_id)
+                await relist_run(wiring, run_id)
             except ImageRAGError:
                 unreadable.append(run_id)
     return len(run_ids) - len(unreadable), unreadable
 
 
-async def ensure_indexed(wiring: "Dependencies") -> None:
+async def ensure_indexed(wiring: Dependencies) -> None:
     """Make the list of runs anew where it was deleted or emptied, though runs are kept.
 
     Raises:
@@ -72,6 +69,28 @@ async def ensure_indexed(wiring: "Dependencies") -> None:
         await reindex(wiring, kept)
 
 
+async def find_record(wiring: Dependencies, run_id: str) -> RunRecord:
+    """The record of the run with that id, or with the only id that starts with it.
+
+    Raises:
+        UnknownRunError: no such run, or several.
+    """
+    await ensure_indexed(wiring)
+    try:
+        entry = await wiring.runs.get(run_id)
+    except DamagedFileError:
+        with suppress(UnknownRunError):  # a whole id needs no list
+            return await read_record(wiring, run_id)
+        raise
+    try:
+        return await read_record(wiring, entry.run_id)
+    except UnknownRunError as error:
+        raise UnknownRunError(
+            f"run {entry.run_id} is on the list, but {wiring.home.checkpoints} has no step of it: it was "
+            "stopped before its first one, or that file is not the one it was (imagerag doctor checks it)"
+        ) from error
+
+
 def _remove_empty(path: Path) -> None:
     """Take away a file without a byte in it, and the WAL of what it was."""
     from imagerag.store.sqlite.connection import companion_files
@@ -82,7 +101,7 @@ def _remove_empty(path: Path) -> None:
                 each.unlink(missing_ok=True)
 
 
-def missing_from_index(wiring: "Dependencies") -> list[str]:
+def missing_from_index(wiring: Dependencies) -> list[str]:
     """The runs that are kept and not on the list."""
     kept = kept_runs(wiring.home.checkpoints)
     if wiring.runs.is_lost():

@@ -1,11 +1,9 @@
 """Starting a run, following it, resuming it, reading its record."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,13 +13,12 @@ from langgraph.types import Command, Durability
 
 from imagerag.agent import clock
 from imagerag.agent.calls.pending_calls import is_unrecorded
-from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
+from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.observability.spans import RunSpan
 from imagerag.agent.outcomes import best_attempts
-from imagerag.agent.retrieval.human_selection import validate_selection
 from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.state import RunInput, RunState, run_name
+from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.graph_cache import Graph, GraphCache
@@ -30,14 +27,16 @@ from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.graphs.runs.fork import ForkOptions, fork
+from imagerag.graphs.runs.records import journal_name, list_record, new_run_id, read_record, record_of
 from imagerag.graphs.runs.reindexing import ensure_indexed
+from imagerag.graphs.runs.resume_command import resume_value
 from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.trust_policy import check_recorded, note_setup
 from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
 from imagerag.store.run_index import RunEntry
-from imagerag.store.run_lock import is_locked, run_lock
+from imagerag.store.run_lock import run_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +159,7 @@ class Runner:
             UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with again.
         """
         standing = await read_snapshot(self.wiring, run_id)
-        record, subjects = self._record(standing), standing.values.get("subjects") or []
+        record, subjects = record_of(self.wiring, standing), standing.values.get("subjects") or []
         prompt, named = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
         setup = await fork(self.wiring, record, replay, named, subjects=subjects)
         async with aclosing(self._follow(named, None, setup, prompt, continues=run_id)) as events:
@@ -168,21 +167,12 @@ class Runner:
                 yield event
 
     async def record(self, run_id: str) -> RunRecord:
-        """The record of a run, wherever it stands.
+        """The record of a run in any state.
 
         Raises:
             UnknownRunError: no such run.
         """
-        return self._record(await self._whole(await read_snapshot(self.wiring, run_id)))
-
-    async def relist(self, run_id: str) -> None:
-        """Bring the list of runs up to date with one that a server made, and not this runner.
-
-        Raises:
-            UnknownRunError: no such run.
-        """
-        record = await self.record(run_id)
-        await self._note(record, created=datetime.fromisoformat(record.started_at) if record.started_at else None)
+        return await read_record(self.wiring, run_id)
 
     async def _follow(
         self,
@@ -223,10 +213,10 @@ class Runner:
                     record = await asyncio.shield(self._cancel(graph, config, entry))
                 raise
             else:
-                record = self._record(RunSnapshot.of(run_id, await graph.aget_state(config)))
+                record = record_of(self.wiring, RunSnapshot.of(run_id, await graph.aget_state(config)))
             finally:
                 span.end(record)
-            await self._note(record)
+            await list_record(self.wiring, record)
         yield RunEvent(
             run_id=run_id, sequence=sequence + 1, kind="ended" if record.outcome else "waiting", record=record
         )
@@ -246,22 +236,12 @@ class Runner:
             async with self.wiring.checkpoints() as saver, self.wiring.journal(), self.wiring.runs.kept_open():
                 yield self._compiled.graph(parts, saver)
 
-    async def _whole(self, standing: RunSnapshot) -> RunSnapshot:
-        """Where a run that has not ended stands, with the calls that its state does not hold yet."""
-        values = standing.values
-        if values.get("ending") or not self.wiring.home.store.exists():
-            return standing
-        made, run_id = is_locked(self.wiring.home.lock(standing.run_id)), _named(values, standing.run_id)
-        async with self.wiring.journal() as journal:
-            calls = await is_unrecorded(journal, run_id, values.get("calls") or [], skip_under_way=made)
-        return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
-
     async def _cancel(self, graph: Graph, config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
         """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
         values = (await graph.aget_state(config)).values
         known: list[ModelCall] = values.get("calls") or []
         async with self.wiring.journal() as journal:
-            calls = await is_unrecorded(journal, _named(values, entry.run_id), known)
+            calls = await is_unrecorded(journal, journal_name(values, entry.run_id), known)
         if not values:
             await self.wiring.runs.upsert(
                 entry.run_id,
@@ -280,29 +260,8 @@ class Runner:
         update = {"ending": ending, "best": best[0].index if best else None, "calls": calls}
         await graph.aupdate_state(config, update, as_node="finish")
         record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
-        await self._note(record)
+        await list_record(self.wiring, record)
         return record
-
-    async def _note(self, record: RunRecord, *, created: datetime | None = None) -> None:
-        await self.wiring.runs.upsert(
-            record.run_id,
-            status=record.status,
-            prompt=record.prompt,
-            outcome=record.outcome,
-            library=record.setup.library if record.setup else None,
-            score=_score(record),
-            cost_usd=record.cost_usd,
-            calls=sum(record.calls.values()),
-            continues=record.continues.run_id if record.continues else None,
-            created=created,
-        )
-
-    def _record(self, standing: RunSnapshot) -> RunRecord:
-        record = run_record(standing.run_id, standing.values, question=standing.question)
-        if record.image is None:
-            return record
-        path = str(self.wiring.blobs.path(record.image.sha256))
-        return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
 
 
 async def _sown(
@@ -316,48 +275,8 @@ async def _sown(
     return None
 
 
-def resume_value(
-    standing: RunSnapshot, choose: Sequence[str | int] | None, edit: str | int | None = None
-) -> Command[Any] | None:
-    """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
-    if ending := standing.values.get("ending"):
-        raise RunStateError(f"run {standing.run_id} has ended ({ending.outcome}): imagerag show {standing.run_id}")
-    if standing.question is None:
-        if choose is not None or edit is not None:
-            raise RunStateError(f"run {standing.run_id} does not wait for a choice")
-        return None
-    if choose is None and edit is None:
-        raise RunStateError(
-            f"run {standing.run_id} waits for a choice: imagerag resume {standing.run_id} --choose 1,2 (or none)"
-        )
-    offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
-    offered |= {sha: sha for sha in offered.values()}
-    chosen = [offered.get(str(choice), str(choice)) for choice in choose or ()]
-    edited = None if edit is None else offered.get(str(edit), str(edit))
-    if problem := validate_selection(standing.question, chosen, edited):
-        raise UsageError(problem)
-    return Command(resume={standing.interrupt_id: {"chosen": chosen, **({"edit": edited} if edited else {})}})
-
-
 def with_deadline(setup: RunSpec) -> RunConfig:
     """The knobs, with the moment by which this start or resume has to be done."""
     if setup.deadline_s is None:
         return setup.knobs
     return setup.knobs.model_copy(update={"deadline_at": clock.seconds() + setup.deadline_s})
-
-
-def new_run_id() -> str:
-    """An id that sorts by time and is short enough to type the start of."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-
-
-def _named(values: Mapping[str, Any], run_id: str) -> str:
-    """What the journal keeps the calls of a run in this state under."""
-    return run_name(cast(RunState, values), run_id, "")
-
-
-def _score(record: RunRecord) -> float | None:
-    if record.best_attempt is None:
-        return None
-    verdict = record.attempts[record.best_attempt].verdict
-    return verdict.score if verdict else None

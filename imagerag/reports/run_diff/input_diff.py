@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import ParentRun, RunSpec, UsedReference
+from imagerag.agent.types import ParentRun, UsedReference
 from imagerag.reports.run_diff.models import Difference
+from imagerag.reports.step_text import backend_inputs
 
 Facts = dict[str, Any]
 
@@ -24,12 +25,6 @@ def requested_inputs(record: RunRecord) -> Facts:
     if record.setup is not None:
         asked |= backend_inputs(record.setup)
     return {name: value for name, value in asked.items() if value not in (None, [], {}, "")}
-
-
-def backend_inputs(setup: RunSpec) -> Facts:
-    """A setup and its knobs by their names."""
-    made = setup.canonical().model_dump(mode="json")
-    return {**made.pop("knobs"), **made}
 
 
 def input_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from imagerag.agent.errors import BackendError, ImageTooLargeError, UnreadableImageError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES, decode
 from imagerag.agent.threads import in_thread
-from imagerag.tools.openai.error_bodies import holds_picture
+from imagerag.tools.error_bodies import holds_picture
 from imagerag.tools.openai.errors import redact, unreadable
 from imagerag.tools.url_fetcher import Fetcher, FetchError
 

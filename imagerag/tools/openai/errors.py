@@ -19,7 +19,7 @@ from imagerag.agent.errors import (
     RefusalError,
     UnreadableImageError,
 )
-from imagerag.tools.openai.error_bodies import (
+from imagerag.tools.error_bodies import (
     ErrorBody,
     body_of,
     holds_picture,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from imagerag.agent.errors import AuthError, BackendError, QuotaError, RefusalError
-from imagerag.tools.openai.error_bodies import body_of
+from imagerag.tools.error_bodies import body_of
 from imagerag.tools.openai.errors import redact, to_imagerag_error
 from imagerag.tools.openai.refused_options import may_refuse, refused_option
 

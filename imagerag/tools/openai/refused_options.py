@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from imagerag.tools.openai.error_bodies import ErrorBody, body_of, told_in_good_answer
+from imagerag.tools.error_bodies import ErrorBody, body_of, told_in_good_answer
 
 STATUSES: Final = frozenset({400, 404, 405, 415, 422, 501})
 """404 only where it speaks of what is supported (OpenRouter: "No endpoints found that support tool use")."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.tools.judges.clip.subject_segmentation import placed_cuts
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
-from imagerag.tools.sketch.generator import (
+from imagerag.tools.sketch.painting import (
     KNOWN_SHAPES,
     Spot,
     StyleReference,

@@ -6,10 +6,10 @@ import pytest
 
 from imagerag.agent.errors import BackendError, RateLimitedError, RefusalError
 from imagerag.agent.types import SamplingParams
+from imagerag.tools.error_bodies import in_good_answer, read_body
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
-from imagerag.tools.openai.error_bodies import in_good_answer, read_body
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer
 from imagerag.tools.testing.mock_openai.responses import ErrorShape, Raw
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.tools.judges.clip.subject_segmentation import cut_subject
-from imagerag.tools.sketch.generator import StyleReference, paint
 from imagerag.tools.sketch.judge import checklist
+from imagerag.tools.sketch.painting import StyleReference, paint
 from imagerag.tools.sketch.renderer import INK, draw, stamp
 from imagerag.tools.sketch.style_transfer import StyleTransfer, after, untangle
 from imagerag.tools.sketch.text_parser import ParsedMention

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from imagerag.tools.sketch.catalogue import products, write_catalogue
-from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
+from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import PATTERNS, SHAPES, Thing
 
 

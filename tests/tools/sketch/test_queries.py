@@ -49,11 +49,11 @@ def test_only_an_encoder_that_says_so_is_asked_in_other_words() -> None:
 
 async def test_they_find_what_they_say(sketch_home: Path) -> None:
     rag = ImageRAG(preset="sketch", home=sketch_home)
-    red = await rag.search("red circular product", k=2)
+    red = await rag.libraries.search("red circular product", k=2)
     assert {(hit.metadata["colour"], hit.metadata["shape"]) for hit in red} == {("red", "circle")}
-    striped = await rag.search("something striped", k=8)
+    striped = await rag.libraries.search("something striped", k=8)
     assert {hit.metadata["pattern"] for hit in striped} == {"striped"}
-    either = await rag.search("purple or blue", k=12)
+    either = await rag.libraries.search("purple or blue", k=12)
     assert {hit.metadata["colour"] for hit in either} == {"purple", "blue"}
-    german = await rag.search("etwas Gestreiftes", k=8)
+    german = await rag.libraries.search("etwas Gestreiftes", k=8)
     assert [hit.image for hit in german] == [hit.image for hit in striped]

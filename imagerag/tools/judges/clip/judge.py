@@ -19,8 +19,8 @@ from imagerag.agent.types import Concept, Requirement, RequirementCheck, Samplin
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import ABSENT, DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
+from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_pictures
 from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals
-from imagerag.tools.judges.image_comparison import Comparisons, compared, whole_pictures
 
 if TYPE_CHECKING:
     from PIL import Image

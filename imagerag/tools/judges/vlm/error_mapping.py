@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from imagerag.agent.errors import BackendTimeoutError
-from imagerag.tools.openai.error_bodies import body_of
+from imagerag.tools.error_bodies import body_of
 from imagerag.tools.openai.errors import to_imagerag_error, unreadable
 from imagerag.tools.openai.refused_options import may_refuse
 

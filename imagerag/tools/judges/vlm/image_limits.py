@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol, runtime_checkable
 from imagerag.agent.errors import BackendError, JudgeReplyError, NoImagesError, RefusalError
 from imagerag.agent.ports import ImageCheck
 from imagerag.agent.types import SamplingParams
+from imagerag.tools.error_bodies import body_of
 from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatModel, built_messages
 from imagerag.tools.judges.vlm.error_mapping import image_limit
 from imagerag.tools.judges.vlm.messages import user
-from imagerag.tools.openai.error_bodies import body_of
 
 OPENAI_LIMIT: Final = 500
 """Images with one request, by OpenAI's documentation."""

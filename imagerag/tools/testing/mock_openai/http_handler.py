@@ -7,19 +7,40 @@ import struct
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from imagerag.tools.testing.mock_openai.api_limits import ApiError
 from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError, recorded
 from imagerag.tools.testing.mock_openai.response_rendering import RenderedResponse, rejected
-from imagerag.tools.testing.mock_openai.responses import Fault
-
-if TYPE_CHECKING:
-    from imagerag.tools.testing.mock_openai.server import MockOpenAIServer
+from imagerag.tools.testing.mock_openai.responses import Fault, MockResponse, Raw
 
 MAX_BODY: Final = 1024 * 1024 * 1024
 LINGER_S: Final = 2.0
+
+Decision = MockResponse | Fault | Raw | RenderedResponse
+
+
+class Service(Protocol):
+    """The server that decides what each request gets."""
+
+    keep_alive: bool
+    errors: list[BaseException]
+
+    def note(self, request: RecordedRequest) -> None:
+        """Record a request."""
+
+    def decide(self, request: RecordedRequest, authorization: str) -> tuple[Decision, float]:
+        """What a request gets, and after how many seconds."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; True when the server closes meanwhile."""
+
+    def mark(self, request: RecordedRequest, **fate: Any) -> None:
+        """Record what became of a request."""
+
+    def finished(self, request: RecordedRequest, given: Decision) -> RenderedResponse:
+        """The HTTP answer for what was decided."""
 
 
 class Listener(socketserver.ThreadingTCPServer):
@@ -29,7 +50,7 @@ class Listener(socketserver.ThreadingTCPServer):
     daemon_threads = False
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], handler: type["Handler"], loopback: "MockOpenAIServer") -> None:
+    def __init__(self, address: tuple[str, int], handler: type["Handler"], loopback: Service) -> None:
         self.loopback = loopback
         self._open: set[socket.socket] = set()
         self._abrupt: set[socket.socket] = set()
@@ -87,11 +108,11 @@ class Handler(BaseHTTPRequestHandler):
     server: Listener
 
     def do_GET(self) -> None:
-        """Answer a GET."""
+        """RenderedResponse a GET."""
         self._serve()
 
     def do_POST(self) -> None:
-        """Answer a POST."""
+        """RenderedResponse a POST."""
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -1,0 +1,99 @@
+"""Types of the arguments of tools: their bounds, their descriptions for a model, and how they may be written."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from imagerag.formatting.markdown import line
+from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, is_storable_text
+
+
+def _storable(text: object) -> object:
+    if isinstance(text, str) and not is_storable_text(text):
+        raise ValueError("it holds a NUL byte or half a character (a lone surrogate)")
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+def parse_size_text(text: object) -> object:
+    """A size in pixels as it may be written; None where the choice is left to the generator."""
+    if not isinstance(text, str):
+        return text
+    plain = re.sub(r"\s*[x×*]\s*", "x", text.strip().lower())
+    return None if plain in ("auto", "default") else plain
+
+
+def _pairs(given: object) -> object:
+    """Metadata that was written as texts `key=value`, or as an object, in which numbers are the texts they are."""
+    if isinstance(given, Mapping):
+        return {key: str(value) if _is_number(value) else value for key, value in given.items()}
+    if not isinstance(given, list | tuple):
+        return given
+    if wrong := [text for text in given if not isinstance(text, str) or "=" not in text]:
+        raise ValueError(f"write each as key=value, not {line(str(wrong[0]), 40)}")
+    return {key.strip(): value.strip() for key, _, value in (str(text).partition("=") for text in given)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _image_id(text: object) -> object:
+    """`image://SHA256` or the bare id, as the bare id; numbers as text."""
+    return str(text).strip().lower().removeprefix("image://") if isinstance(text, str | int) else text
+
+
+_RUN_ID: Final = r"^[A-Za-z0-9_-]+$"
+_IMAGE_ID: Final = r"^[0-9a-f]{6,64}$"
+_PICK: Final = r"^([0-9]{1,3}|[0-9a-f]{6,64})$"
+SIZE_PATTERN: Final = r"^[0-9]{2,4}x[0-9]{2,4}$"
+SHAPES: Final = {
+    _RUN_ID: "a run id is letters, digits, - and _, as an earlier answer gave it",
+    _IMAGE_ID: "give image:// and the digits (0-9, a-f) of an earlier answer, at least the first six",
+    _PICK: "give the number of a reference, or its image:// id",
+    SIZE_PATTERN: "give WIDTHxHEIGHT in pixels, for instance 1024x1024",
+}
+"""What to say where a text has not the form that is needed."""
+
+Text = BeforeValidator(_storable)
+Said = AfterValidator(_said)
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), Said, Text]
+Question = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION), Said, Text]
+Name = Annotated[str, Field(min_length=1, max_length=200), Said, Text]
+Label = Annotated[str, Field(max_length=200), Text]
+Source = Annotated[str, Field(min_length=1, max_length=4_096), Said, Text]
+RunId = Annotated[str, Field(min_length=4, max_length=100, pattern=_RUN_ID), Text, WithJsonSchema({"type": "string"})]
+ImageId = Annotated[
+    str, Field(pattern=_IMAGE_ID), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})
+]
+Pick = Annotated[str, Field(pattern=_PICK), BeforeValidator(_image_id), WithJsonSchema({"type": ["string", "integer"]})]
+Picks = Annotated[tuple[Pick, ...], Field(max_length=16)]
+
+Library = Annotated[Name | None, Field(description="Which library. Leave out for the usual one.")]
+Where = Annotated[
+    dict[Name, Name],
+    BeforeValidator(_pairs),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),  # an object with free keys has no strict form
+    Field(max_length=16, description='Metadata a reference must have, as key=value: ["category=shoes"].'),
+]
+Tags = Annotated[tuple[Name, ...], Field(max_length=16, description="Tags a reference must have, all of them.")]
+Licences = Annotated[
+    tuple[Name, ...],
+    Field(max_length=16, description='Licences a reference may have, for instance ["CC0-1.0"]. Empty allows all.'),
+]
+MaxCost = Annotated[
+    float | None,
+    Field(ge=0, allow_inf_nan=False, description="US dollars at most. 0 allows only what is free."),
+]
+MaxCalls = Annotated[int | None, Field(ge=1, description="Model calls at most.")]
+Deadline = Annotated[
+    float | None,
+    Field(gt=0, allow_inf_nan=False, description="Seconds at most; what there is by then comes back."),
+]

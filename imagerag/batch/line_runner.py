@@ -1,0 +1,176 @@
+"""Runs one line of a batch, with the options of the line before those of the batch."""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from imagerag.agent.errors import UnknownRunError, UsageError
+from imagerag.agent.run_record import RunRecord
+from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
+from imagerag.batch.input_row import InputRow
+from imagerag.batch.output_dir import BatchManifest
+from imagerag.batch.results import BatchImage, BatchResult
+from imagerag.files.export import SUFFIXES, export
+from imagerag.files.run_request import RunRequest
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.mismatch_warnings import warnings_of_many
+from imagerag.graphs.runs.events import last_record
+from imagerag.graphs.runs.records import read_record
+from imagerag.graphs.runs.runner import Runner
+from imagerag.graphs.settings import Settings
+from imagerag.store.library.library import list_libraries
+
+
+@dataclass(frozen=True)
+class LineRunner:
+    """Runs lines with the settings that their batch was started with.
+
+    Attributes:
+        settings: backends of the runs.
+        wiring: makes those backends, and keeps the runs.
+        started: name, library and options of the batch.
+        out: the folder for images.
+    """
+
+    settings: Settings
+    wiring: Dependencies
+    started: BatchManifest
+    out: Path
+
+    @cached_property
+    def _runner(self) -> Runner:
+        # Leaving off early is to be like a crash: the runs under way can be resumed, and are not ended.
+        return Runner(wiring=self.wiring, left_open=True)
+
+    def options(self, item: InputRow) -> dict[str, Any]:
+        """The options of a line's run: the line's before the batch's."""
+        shared = dict(self.started.settings["options"])
+        limit = shared.pop("max_run_cost_usd", None)
+        library = self.started.settings["library"]
+        own = {"max_cost_usd": limit} if limit is not None else {}
+        merged = {"library": library, **shared, **own, **item.options}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    async def check(self) -> None:
+        """Refuse now what no line could be run with.
+
+        Raises:
+            UsageError: a backend, a library or an option that there is not.
+        """
+        options = self.options(InputRow(0, "", "anything"))
+        await self._request("anything", options).estimate(self.wiring)
+        if library := options.get("library"):
+            await self.wiring.library(library)
+
+    def count(self, lines: Iterable[InputRow], done: Mapping[str, BatchResult]) -> int:
+        """Count lines, and compare those that have a result with what they were then.
+
+        Raises:
+            UsageError: one is not what it was, or there is none.
+        """
+        total = 0
+        for item in lines:
+            total += 1
+            old = done.get(item.id)
+            if old is not None and item.digest(self.started.settings) != old.input:
+                raise UsageError(
+                    f"line {item.index} is not what it was when {item.id!r} was drawn ({old.prompt[:60]!r})"
+                    f"{item.problem and f' ({item.problem})'}: give it an id of its own, put the old one back, or "
+                    "start in another folder"
+                )
+        if not total:
+            raise UsageError("there is not one prompt in it")
+        return total
+
+    async def warnings(self, lines: Iterable[InputRow]) -> Sequence[str]:
+        """What is likely to go wrong with these lines."""
+        prompts: dict[str | None, list[str]] = {}
+        for item in lines:
+            prompts.setdefault(self.options(item).get("library"), []).append(item.prompt)
+        named = self.settings
+        setups = [
+            (RunSpec(generator=named.generator, judge=named.judge, library=library), of_library)
+            for library, of_library in prompts.items()
+            if library is None or library in (*list_libraries(self.wiring.home), BUILT_IN_LIBRARY)
+        ]
+        return await warnings_of_many(self.wiring, setups)
+
+    async def max_cost(self, item: InputRow, options: Mapping[str, Any], *, budgeted: bool) -> float:
+        """US dollars that a line's run can cost at most; only estimated where there is a budget.
+
+        Raises:
+            UsageError: the line cannot be run, or nobody knows what it can cost.
+        """
+        estimate = await self._request(item.prompt, options).estimate(self.wiring)  # refuses here what cannot be run
+        if not budgeted:
+            return 0.0
+        most = estimate.usd_at_most
+        own = options.get("max_cost_usd")
+        if own is not None:
+            most = float(own) if most is None else min(most, float(own))
+        if most is None:
+            raise UsageError(
+                f"the most a run can cost is not known ({', '.join(estimate.unpriced)}), so a budget for the batch "
+                "cannot be kept: give --max-run-cost-usd or --assume-cost-usd-per-call too, or write the price down "
+                "(imagerag prices set)"
+            )
+        return most
+
+    async def run(
+        self, item: InputRow, options: Mapping[str, Any], result: BatchResult, run: tuple[str, int]
+    ) -> BatchResult:
+        """Run a line, and write its image.
+
+        Args:
+            result: what is known of the line.
+            run: the id of the run, and which try it is.
+        """
+        run_id, tries = run
+        record, image = await self._record(item.prompt, options, run_id), None
+        if record.image is not None:
+            file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
+            await export(record, self.wiring.blobs, self.out / file, overwrite=True)
+            image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
+        return result.model_copy(update={"tries": tries}).told(record, image)
+
+    async def _record(self, prompt: str, options: Mapping[str, Any], run_id: str) -> RunRecord:
+        """The record of a run that has ended, is resumed, or is started."""
+        try:
+            record = await read_record(self.wiring, run_id)
+        except UnknownRunError:
+            return await last_record(self._request(prompt, options).start(self._runner, run_id=run_id))
+        return record if record.outcome else await last_record(self._runner.resume(run_id))
+
+    def _request(self, prompt: str, options: Mapping[str, Any]) -> RunRequest:
+        return RunRequest.of(self.settings, prompt, options)
+
+
+def first_start(settings: Settings, options: Mapping[str, Any]) -> BatchManifest:
+    """A new batch: its name, and the settings that it keeps."""
+    return BatchManifest(f"batch-{uuid.uuid4().hex[:8]}", settings_of(settings, options))
+
+
+def settings_of(
+    settings: Settings, options: Mapping[str, Any], kept: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The settings of a batch: backends, library, and the options for all lines, those given now before those kept."""
+    given = {name: value for name, value in options.items() if value is not None and name != "library"}
+    return {
+        "generator": settings.generator,
+        "judge": settings.judge,
+        "library": options.get("library") or settings.library,
+        "options": {**(kept or {}), **_plain(given)},
+    }
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they come back from JSON."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(options))
+    except TypeError as error:
+        raise UsageError(f"an option of a batch has to be plain data: {error}") from error
+    return plain

@@ -1,0 +1,43 @@
+"""Settings and lazily made dependencies that the parts of `ImageRAG` share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from imagerag.graphs.settings import Settings
+
+if TYPE_CHECKING:
+    from imagerag.graphs.dependencies import Dependencies
+    from imagerag.graphs.runs.qa_runner import QARunner
+    from imagerag.graphs.runs.runner import Runner
+
+
+@dataclass(frozen=True)
+class ClientContext:
+    """Settings, and what is made from them when it is first used: the graph and the models load slowly."""
+
+    settings: Settings
+
+    @cached_property
+    def wiring(self) -> "Dependencies":
+        """Backends, libraries, images and the list of runs, shared by all runs of this client."""
+        from imagerag.graphs.dependencies import Dependencies
+        from imagerag.store.data_dir import DataDir
+
+        wiring = Dependencies(DataDir.find(self.settings.home))
+        wiring.name(*self.settings.named)
+        return wiring
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """Runner of the generation graph."""
+        from imagerag.graphs.runs.runner import Runner
+
+        return Runner(wiring=self.wiring)
+
+    @cached_property
+    def qa_runner(self) -> "QARunner":
+        """Runner of the question-answering graph."""
+        from imagerag.graphs.runs.qa_runner import QARunner
+
+        return QARunner(wiring=self.wiring)

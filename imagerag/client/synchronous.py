@@ -1,0 +1,68 @@
+"""Synchronous twins of coroutines, for programs without an event loop."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def synchronous(method: Callable[P, Awaitable[T]]) -> Callable[P, T]:
+    """The synchronous twin of a coroutine function, with the same parameters: `resume_sync = synchronous(resume)`.
+
+    It works inside a running event loop too (a notebook), in a thread of its own.
+    """
+
+    def twin(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run_sync(method(*args, **kwargs))
+
+    return _named_after(method, twin)
+
+
+def synchronous_list(method: Callable[P, AsyncIterator[T]]) -> Callable[P, list[T]]:
+    """The synchronous twin of an asynchronous generator function: it returns all items at once."""
+
+    async def collect(items: AsyncIterator[T]) -> list[T]:
+        return [item async for item in items]
+
+    def twin(*args: P.args, **kwargs: P.kwargs) -> list[T]:
+        return run_sync(collect(method(*args, **kwargs)))
+
+    return _named_after(method, twin)
+
+
+def run_sync(awaitable: Awaitable[T]) -> T:
+    """Run an awaitable to its end; inside a running event loop, in a thread with a loop of its own."""
+
+    async def awaited() -> T:
+        return await awaitable
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(asyncio.run(awaited()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="imagerag")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _named_after(method: Callable[..., object], twin: Callable[P, T]) -> Callable[P, T]:
+    """Give a twin the name, signature and documentation of its coroutine."""
+    twin.__name__, twin.__qualname__ = f"{method.__name__}_sync", f"{method.__qualname__}_sync"
+    twin.__module__, twin.__wrapped__ = method.__module__, method  # type: ignore[attr-defined]
+    twin.__doc__ = f"`{method.__name__}`, synchronously.\n\n    {method.__doc__}"
+    return twin

@@ -1,0 +1,31 @@
+"""Random parts of a library, as evaluations of library sizes need them."""
+
+from imagerag.agent.errors import LibraryDamagedError, UnknownLibraryError, UsageError
+from imagerag.evals.suites.case import LibraryRecipe
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.library import Library, remove
+from imagerag.store.library.subsets import in_random_order, part_of
+
+
+async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
+    """The part of a library that a recipe asks for: the whole where that is all of it, else opened or cut out.
+
+    Raises:
+        UsageError: the library has fewer pictures by now.
+    """
+    count = await whole.count()
+    if recipe.size >= count:
+        if recipe.size > count:
+            raise UsageError(f"library {recipe.of!r} has {count:,} pictures by now, and {recipe.size:,} are asked for")
+        return whole
+    chosen = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
+    try:
+        found = await Library.open(home, name, whole.embedder)
+        if found.passport.threshold is not None and {row.id for row in await found.rows()} == set(chosen):
+            return found
+        remove(home, name)
+    except (UnknownLibraryError, LibraryDamagedError):
+        pass
+    part = await part_of(home, name, whole, chosen, whole.embedder)
+    await part.calibrate()
+    return part

@@ -1,0 +1,87 @@
+"""Records of runs, read from their checkpoints, and their lines in the list of runs."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from imagerag.agent.calls.pending_calls import is_unrecorded
+from imagerag.agent.run_record import RunRecord, run_record
+from imagerag.agent.state import RunState, run_name
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
+from imagerag.store.run_lock import is_locked
+
+
+def new_run_id() -> str:
+    """An id that sorts by time and is short enough to type the start of."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def journal_name(values: Mapping[str, Any], run_id: str) -> str:
+    """The name under which the journal keeps the calls of a run in this state."""
+    return run_name(cast(RunState, values), run_id, "")
+
+
+async def read_record(wiring: Dependencies, run_id: str) -> RunRecord:
+    """The record of a run in any state.
+
+    Raises:
+        UnknownRunError: no such run.
+    """
+    return record_of(wiring, await _with_pending_calls(wiring, await read_snapshot(wiring, run_id)))
+
+
+def record_of(wiring: Dependencies, standing: RunSnapshot) -> RunRecord:
+    """The record of a run from its state, with the path of its image."""
+    record = run_record(standing.run_id, standing.values, question=standing.question)
+    if record.image is None:
+        return record
+    path = str(wiring.blobs.path(record.image.sha256))
+    return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
+
+
+async def _with_pending_calls(wiring: Dependencies, standing: RunSnapshot) -> RunSnapshot:
+    """Add the calls of an unfinished run that are in the journal and not yet in its state."""
+    values = standing.values
+    if values.get("ending") or not wiring.home.store.exists():
+        return standing
+    under_way, name = is_locked(wiring.home.lock(standing.run_id)), journal_name(values, standing.run_id)
+    async with wiring.journal() as journal:
+        calls = await is_unrecorded(journal, name, values.get("calls") or [], skip_under_way=under_way)
+    return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
+
+
+async def relist_run(wiring: Dependencies, run_id: str) -> None:
+    """Update the list of runs with a run that another process made, such as a server.
+
+    Raises:
+        UnknownRunError: no such run.
+    """
+    record = await read_record(wiring, run_id)
+    created = datetime.fromisoformat(record.started_at) if record.started_at else None
+    await list_record(wiring, record, created=created)
+
+
+async def list_record(wiring: Dependencies, record: RunRecord, *, created: datetime | None = None) -> None:
+    """Write a run's line in the list of runs."""
+    await wiring.runs.upsert(
+        record.run_id,
+        status=record.status,
+        prompt=record.prompt,
+        outcome=record.outcome,
+        library=record.setup.library if record.setup else None,
+        score=_score(record),
+        cost_usd=record.cost_usd,
+        calls=sum(record.calls.values()),
+        continues=record.continues.run_id if record.continues else None,
+        created=created,
+    )
+
+
+def _score(record: RunRecord) -> float | None:
+    if record.best_attempt is None:
+        return None
+    verdict = record.attempts[record.best_attempt].verdict
+    return verdict.score if verdict else None

@@ -1,0 +1,33 @@
+"""The command that resumes a run: nothing for a stopped one, a person's selection for a waiting one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.types import Command
+
+from imagerag.agent.errors import RunStateError, UsageError
+from imagerag.agent.retrieval.human_selection import validate_selection
+from imagerag.graphs.runs.snapshot import RunSnapshot
+
+
+def resume_value(
+    standing: RunSnapshot, choose: Sequence[str | int] | None, edit: str | int | None = None
+) -> Command[Any] | None:
+    """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
+    if ending := standing.values.get("ending"):
+        raise RunStateError(f"run {standing.run_id} has ended ({ending.outcome}): imagerag show {standing.run_id}")
+    if standing.question is None:
+        if choose is not None or edit is not None:
+            raise RunStateError(f"run {standing.run_id} does not wait for a choice")
+        return None
+    if choose is None and edit is None:
+        raise RunStateError(
+            f"run {standing.run_id} waits for a choice: imagerag resume {standing.run_id} --choose 1,2 (or none)"
+        )
+    offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
+    offered |= {sha: sha for sha in offered.values()}
+    chosen = [offered.get(str(choice), str(choice)) for choice in choose or ()]
+    edited = None if edit is None else offered.get(str(edit), str(edit))
+    if problem := validate_selection(standing.question, chosen, edited):
+        raise UsageError(problem)
+    return Command(resume={standing.interrupt_id: {"chosen": chosen, **({"edit": edited} if edited else {})}})
