@@ -21,7 +21,10 @@ BELOW = {
 }
 """What each layer may import, besides itself."""
 
-HEAVY = ("torch", "open_clip", "langgraph", "langchain_core", "langchain_openai", "lancedb", "pyarrow", "PIL", "numpy")
+HEAVY = (
+    "torch", "open_clip", "langgraph", "langchain_core", "langchain_openai", "lancedb", "pyarrow", "PIL", "numpy",
+    "jinja2", "matplotlib", "scipy",
+)  # fmt: skip
 
 
 def modules(folder: str) -> list[Path]:

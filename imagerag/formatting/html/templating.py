@@ -49,7 +49,7 @@ def environment(folder: Path) -> "Environment":
 
 def is_report(head: bytes) -> bool:
     """Whether a file that begins so is a page without a script that was made here."""
-    return POLICY in unescape(head.decode(errors="replace"))
+    return f'content="{POLICY}"' in unescape(head.decode(errors="replace"))
 
 
 def _finalize(value: Any) -> Any:
@@ -79,5 +79,5 @@ def _script_json(value: Any) -> Any:
     """JSON that can stand inside a script element."""
     from markupsafe import Markup
 
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = printable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
