@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
 from imagerag.agent.errors import MissingExtraError
@@ -136,7 +136,7 @@ def missing_extra() -> MissingExtraError | None:
     return MissingExtraError("a plot", "evals") if find_spec("matplotlib") is None else None
 
 
-_LOOK: Final = {
+_LOOK: Final[Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "sans-serif",
