@@ -21,9 +21,9 @@ from imagerag.evals.reports.gallery import TEMPLATES, thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa, sign_flip
-from imagerag.evals.study_images import Real
+from imagerag.evals.study_images import ReferencePhoto
 from imagerag.formatting.html.templating import render
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "alignment": "Which picture fits the text better?",

@@ -15,8 +15,8 @@ from imagerag.agent.ports import ImagePart
 from imagerag.evals.human_study import QUESTIONS, SCHEMA, key_of, pairs_of, read_answers, study_page, write_study
 from imagerag.evals.judges.library_robustness import robustness
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
-from imagerag.evals.study_images import Real
-from imagerag.store.data_dir import Home
+from imagerag.evals.study_images import ReferencePhoto
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.world import Thing, random_scene
@@ -61,7 +61,7 @@ def test_the_page_shows_hostile_text_as_text_and_fits_any_screen(
 ) -> None:
     hostile = HOSTILE + "</script><script>alert(3)</script>{{ 7 * 6 }}"
     pairs = [replace(pair, prompt=hostile) for pair in pairs_of(results, "full", "base")]
-    real = {pair.case: Real(picture("real"), hostile, "library") for pair in pairs}
+    real = {pair.case: ReferencePhoto(picture("real"), hostile, "library") for pair in pairs}
     file = tmp_path / "study.html"
     file.write_text(page := study_page(pairs, lambda sha256: picture("any"), hostile, real))
     assert_shown(browser.look(file, width=width, dark=dark), width, dark)

@@ -17,10 +17,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from imagerag.agent.errors import MissingExtraError
-from imagerag.evals.harness.evaluation import Options, run_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.statistics.estimators import Proportion, mean, percentile
 from imagerag.evals.statistics.significance import bootstrap, fleiss_kappa, holm, paired, sign_flip, spearman
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 
 RNG = np.random.default_rng(7)
 NUMBERS = st.floats(-5, 5).map(lambda value: round(value, 3))
@@ -172,7 +172,7 @@ def test_without_scipy_the_extra_is_named_before_anything_is_spent(
         lambda: Proportion(1, 3).wilson(),
         lambda: bootstrap([0.1, 0.2]),
         lambda: spearman([1, 2, 3], [1, 3, 2]),
-        lambda: asyncio.run(run_evaluation(tmp_path, None, Options(users=Home(tmp_path)))),  # type: ignore[arg-type]
+        lambda: asyncio.run(run_evaluation(tmp_path, None, EvalOptions(users=DataDir(tmp_path)))),  # type: ignore[arg-type]
     ):
         with pytest.raises(MissingExtraError, match=r"pip install 'imagerag\[evals\]'"):
             statistic()

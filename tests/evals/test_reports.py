@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from imagerag.agent.errors import MissingExtraError
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.cli import main
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan

@@ -66,8 +66,8 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
     if options.journal == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
     require_scipy()
-    with only_writer(folder):
-        ledger = Ledger(folder, plan.keys)
+    with exclusive_writer(folder):
+        ledger = ResultsStore(folder, plan.keys)
         harness = await _harness(folder, plan, options, ledger, options.journal)
         plan.keep(folder)
         for named in plan.named:

@@ -14,7 +14,7 @@ from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import SUMMARY
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
-from imagerag.evals.reports.paper_tables import Measured, sheets
+from imagerag.evals.reports.paper_tables import MethodScores, paper_tables
 from imagerag.evals.reports.plots import missing_extra
 from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.result_record import read_results
@@ -47,7 +47,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     summary, plan = read_summary(folder), Plan.read(folder)
     drawable = {} if missing_extra() else figures(plan, summary, read_results(folder / RESULTS))
     plots = {name: plot.svg() for name, plot in drawable.items()}
-    paper = sheets([Measured(plan.suite.name, plan, summary)])
+    paper = paper_tables([MethodScores(plan.suite.name, plan, summary)])
     text = markdown(summary, paper)
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"

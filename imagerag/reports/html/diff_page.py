@@ -12,7 +12,7 @@ from imagerag.reports.html.image_gallery import Gallery, Load
 from imagerag.reports.html.page import TEMPLATES
 from imagerag.reports.mask_text import mask_words
 from imagerag.reports.run_diff import text
-from imagerag.reports.run_diff.models import RunDiff, Side
+from imagerag.reports.run_diff.models import RunDiff, RunSummary
 
 
 def page(found: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
@@ -31,7 +31,7 @@ def page(found: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
     )
 
 
-def _facts(side: Side) -> list[tuple[str, str]]:
+def _facts(side: RunSummary) -> list[tuple[str, str]]:
     return [
         ("run", side.run_id),
         ("score", "" if side.score is None else f"{percent(side.score)} met"),

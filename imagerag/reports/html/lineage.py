@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.reports.run_diff.input_diff import changed_since, lineage_of, seen_name
+from imagerag.reports.run_diff.input_diff import ancestors_of, inputs_changed_since, seen_name
 from imagerag.reports.run_diff.text import pair
 
 
@@ -14,12 +14,12 @@ def steered(record: RunRecord) -> bool:
 
 def origin(record: RunRecord) -> str:
     """How the run comes from the other one."""
-    return lineage_of(record.continues).capitalize() if record.continues else ""
+    return ancestors_of(record.continues).capitalize() if record.continues else ""
 
 
 def changes(record: RunRecord, parent: RunRecord) -> Iterator[str]:
     """What is different in it from the run it comes from."""
-    for change in changed_since(parent, record):
+    for change in inputs_changed_since(parent, record):
         before, after = pair(change)
         yield f"{change.what}: {before} → {after}"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
-from imagerag.agent.types import Call, Knobs, Setup, cost_of_calls
+from imagerag.agent.types import ModelCall, RunConfig, RunSpec, cost_of_calls
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.graphs.runs.events import plain
 from imagerag.graphs.runs.history import Change, Step
-from imagerag.reports.step_text import lever_of
+from imagerag.reports.step_text import varied_parameter
 
 LONGEST: Final = 6_000
 """Characters of one value or answer that are shown."""
@@ -59,13 +59,13 @@ def step_place(step: Step) -> str:
     return " · ".join(filter(None, parts))
 
 
-def call_facts(call: Call) -> str:
+def call_facts(call: ModelCall) -> str:
     """Who was asked, how, and what it took."""
     assumed = call.assumed and call.cost_usd is None
     paid = dollars(call.counted_usd, call.counted_usd if assumed else 0.0)
     tokens = ", ".join(f"{number:,} {kind}" for kind, number in call.usage.items())
     reused = "from another run's journal" if call.reused else ""
-    facts = (call.backend, lever_of([call]), seconds(call.elapsed_s), paid, tokens, reused, call.note)
+    facts = (call.backend, varied_parameter([call]), seconds(call.elapsed_s), paid, tokens, reused, call.note)
     return " · ".join(filter(None, facts))
 
 
@@ -109,11 +109,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… ({len(text):,} characters)"
 
 
-def settings(setup: Setup) -> tuple[dict[str, str], dict[str, str]]:
+def settings(setup: RunSpec) -> tuple[dict[str, str], dict[str, str]]:
     """What the run was made with: what was set, and what is as by default."""
     named = {"generator": setup.generator, "judge": setup.judge, "library": setup.library or "none"}
     named |= {"deadline_s": str(setup.deadline_s)} if setup.deadline_s else {}
-    default, chosen = Knobs(), setup.knobs
+    default, chosen = RunConfig(), setup.knobs
     values = {name: plain(getattr(chosen, name)) for name in type(chosen).model_fields}
     own = {name: str(value) for name, value in values.items() if value != plain(getattr(default, name))}
     return named | own, {name: str(value) for name, value in values.items() if name not in own}
