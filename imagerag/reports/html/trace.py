@@ -73,7 +73,7 @@ def changed(name: str, change: Change) -> Iterator[tuple[str, str | None, str | 
     """(path, before, after) of a channel, by the paths that differ: what is as it was is not said again."""
     before, after = _bare(plain(change.before)), _bare(plain(change.after))
     for path, old, new in differences(before, after, name):
-        yield path, *(None if value in _EMPTY else _text(value) for value in (old, new))
+        yield path, _text(old), _text(new)
 
 
 _EMPTY: Final[tuple[Any, ...]] = (None, [], {}, "")
@@ -93,7 +93,9 @@ def differences(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, 
         yield path, before, after
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> str | None:
+    if value in _EMPTY:
+        return None
     return shortened(value if isinstance(value, str) else json.dumps(_bare(value), ensure_ascii=False, indent=1))
 
 
