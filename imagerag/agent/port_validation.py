@@ -77,7 +77,7 @@ def check_port(port: type, what: str, part: object) -> None:
     if lacks := list(_lacking(port, part)):
         raise SpecError(
             f"{what} ({type(part).__name__}) cannot be used: {'; '.join(lacks)}. "
-            f"What it needs is in {port.__module__}.{port.__name__}, a whole one in docs/extending.md"
+            f"What it needs is in {port.__module__}.{port.__name__}, a whole one in docs/how-to/extending.md"
         )
 
 

@@ -1,7 +1,6 @@
 """`imagerag ask`."""
 
 import asyncio
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +22,13 @@ from imagerag.cli.options import (
     library_option,
     limit_options,
     pass_globals,
+    preset_option,
     quiet_option,
+    reranker_option,
     threshold_option,
 )
 from imagerag.cli.output_files import apart, document_of, overwrite_option, sheet_of
-from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table, wrapped
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting.numbers import dollars
@@ -49,9 +50,7 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 @click.command("ask")
 @click.argument("question", required=False)
 @library_option
-@click.option(
-    "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
-)
+@preset_option
 @click.option("--judge", metavar="SPEC", help="What answers unless --answerer says otherwise  [env: IMAGERAG_JUDGE]")
 @click.option(
     "--answerer", metavar="SPEC", help="What answers: a model, or metadata (no model)  [env: IMAGERAG_ANSWERER]"
@@ -65,9 +64,7 @@ EXIT_CODES: Final[Mapping[AnswerOutcome, int]] = {
 @click.option("-k", type=click.IntRange(1, 100), default=8, metavar="N", help="Pictures taken for their similarity.")
 @threshold_option
 @hybrid_option
-@click.option(
-    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
-)
+@reranker_option
 @filter_options
 @click.option("--thread", metavar="ID", help="Ask on: the thread of an earlier answer, or a name of your own.")
 @click.option("--compare", is_flag=True, help="Beside it, what the same model says without the library.")
@@ -180,7 +177,7 @@ def lines(record: AnswerRecord) -> Iterator[str]:
                 short(one.title or one.id[:12], 28),
                 dim(closeness(one)),
                 dim(short(one.licence, 18)),
-                dim(short(one.supports, max(20, columns() - 68))),
+                dim(clean(one.supports)),
             ]
             for one in record.citations
         ],
@@ -197,5 +194,4 @@ def lines(record: AnswerRecord) -> Iterator[str]:
 
 
 def _wrapped(text: str, style: Any) -> Iterator[str]:
-    for line in textwrap.wrap(clean(text), columns()) or [""]:
-        yield style(line)
+    yield from map(style, wrapped(text, columns()))

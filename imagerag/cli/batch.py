@@ -15,14 +15,15 @@ from imagerag.cli.exit_codes import STOPPED
 from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
     assume_option,
-    filter_options,
+    deadline_option,
     generator_option,
     json_option,
     judge_option,
     library_option,
-    optional_threshold,
     pass_globals,
+    preset_option,
     quiet_option,
+    run_options,
 )
 from imagerag.cli.terminal import accent, bold, columns, count, dim, say, say_all, say_json, short, table, warning_lines
 from imagerag.client.client import ImageRAG
@@ -48,30 +49,12 @@ TECHNICAL, BUDGET = 1, 5
 @click.option("--max-run-cost-usd", type=float, metavar="X", help="US dollars at most for each run.")
 @assume_option
 @click.option("--max-calls", type=int, metavar="N", help="Model calls at most for each run.")
-@click.option("--deadline-s", type=float, metavar="S", help="Seconds at most for each run.")
+@deadline_option(" for each run")
 @library_option
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @generator_option
 @judge_option
-@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), help="Ask once, or step by step.")
-@click.option("--start", type=click.Choice(["draft", "retrieve"]), help="Draw first, or retrieve first.")
-@click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
-@click.option("--max-references", type=int, metavar="N", help="Pictures sent with a prompt at most, 1 to 16.")
-@click.option(
-    "--references-per-concept", type=int, metavar="N", help="References for each missing concept, 1 to 16 (usually 1)."
-)
-@click.option(
-    "--threshold",
-    metavar="auto|off|COSINE",
-    callback=optional_threshold,
-    help="Cosine a reference must reach.",
-)
-@click.option("--candidates", type=int, metavar="K", help="Pictures looked at per search, 1 to 100.")
-@click.option("--hybrid", is_flag=True, default=None, help="Rank by the words of captions and titles too.")
-@filter_options
-@click.option("--seed", type=int, metavar="N", help="Where the generator honours one.")
-@click.option("--size", metavar="WxH", help="Size of the pictures in pixels.")
-@click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), help="Use answers of other runs too.")
+@run_options()
 @json_option
 @quiet_option
 @pass_globals

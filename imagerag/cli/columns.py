@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from typing import Final
 
-from imagerag.cli.terminal import accent, bold, columns, dim, width
-from imagerag.formatting.text import clean
+from imagerag.cli.terminal import accent, bold, columns, dim, width, wrapped
 
 NARROW: Final = 50
 """Columns below which two texts stand below each other: less than 24 a side is no text any more."""
@@ -27,29 +26,6 @@ def beside(
     yield f"{accent(_padded(titles[0], room))}{dim(_GAP)}{accent(titles[1])}"
     for one, other in zip_longest(wrapped(left, room), wrapped(right, room), fillvalue=""):
         yield f"{styles[0](_padded(one, room))}{dim(_GAP)}{styles[1](other)}".rstrip()
-
-
-def wrapped(text: str, room: int) -> list[str]:
-    """Foreign text in lines of at most `room` columns; signs that are two columns wide count as two."""
-    lines, line = [], ""
-    for word in (part for whole in clean(text).split(" ") for part in _fitting(whole, room)):
-        if line and width(line) + 1 + width(word) > room:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    return [*lines, line]
-
-
-def _fitting(word: str, room: int) -> Iterator[str]:
-    """A word in parts that fit a line; languages without spaces have no other."""
-    part = ""
-    for letter in word:
-        if width(part + letter) > room:
-            yield part
-            part = ""
-        part += letter
-    yield part
 
 
 def _padded(text: str, room: int) -> str:

@@ -115,7 +115,7 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
             ("report.html", "the whole run to read: open it in a browser"),
             ("run.json", "the same for programs"),
         ]
-        lines += ["files", *table([[str(folder / name), dim(told)] for name, told in files]), ""]
+        lines += ["files", *table([[str(folder / name), dim(told)] for name, told in files], whole={0}), ""]
     tries = [
         (f"imagerag show {record.run_id}", "this run again, step by step"),
         ('imagerag search "a blue split crescent" --library sketch', "look into the built-in library"),
@@ -126,7 +126,7 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
         tries.insert(2, ("imagerag demo --escalate", "what is done where nothing is found"))
         if record.outcome is not Outcome.ALIGNED:
             tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
-    return [*lines, "try next", *table([[command, dim(told)] for command, told in tries])]
+    return [*lines, "try next", *table([[command, dim(told)] for command, told in tries], whole={0})]
 
 
 def _other_seed(record: RunRecord) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import allowed, fresh, overwrite_option
 from imagerag.cli.runs import run_name
-from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, bold, columns, dim, hanging, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import attempt, dollars, model_calls, percent, seconds
 from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, RunSummary
@@ -106,7 +106,8 @@ def _sides(a: RunSummary, b: RunSummary) -> list[str]:
     ]
     lines = table(rows, right={3, 4, 5, 6}, indent=0)
     prompts = [a.prompt] if a.prompt == b.prompt else [a.prompt, b.prompt]
-    return [*(f"{dim('prompt')}  {short(prompt, columns() - 8)}" for prompt in prompts), *lines]
+    told = (hanging(prompt, columns(), indent=8, head=f"{dim('prompt')}  ") for prompt in prompts)
+    return [*chain.from_iterable(told), *lines]
 
 
 def _differences(listed: Sequence[Difference]) -> list[str]:
@@ -121,13 +122,16 @@ def _differences(listed: Sequence[Difference]) -> list[str]:
             lines.append(f"{head}{short(a, room)} {dim('→')} {short(b, room)}")
         else:
             full = columns() - wide - 8
-            lines += [f"{head}{dim('A')} {short(a, 2 * full)}", f"  {' ' * wide}  {dim('B')} {short(b, 2 * full)}"]
+            below = " " * (wide + 4)
+            for before, side, text in ((head, "A", a), (below, "B", b)):
+                said = short(text, 2 * full)
+                lines += hanging(said, columns() - 2, indent=wide + 6, head=f"{before}{dim(side)} ")
     return lines
 
 
 def _divergence(divergence: Divergence) -> list[str]:
     if divergence.a is None or divergence.b is None:
-        return [f"  {short(unmatched_text(divergence), 2 * columns())}"]
+        return hanging(short(unmatched_text(divergence), 2 * columns()), columns(), indent=4, head="  ")
     lines = []
     for word, listed in (("asked", divergence.asked), ("answered", divergence.answered)):
         if listed:

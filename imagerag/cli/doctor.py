@@ -9,8 +9,21 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table, tick
+from imagerag.cli.options import json_option, library_option, pass_globals, preset_option
+from imagerag.cli.terminal import (
+    accent,
+    bold,
+    columns,
+    count,
+    dim,
+    hanging,
+    say_all,
+    say_json,
+    say_note,
+    short,
+    table,
+    tick,
+)
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.labels import PRICES
 from imagerag.formatting.numbers import cosine, dollars, percent, seconds
@@ -27,7 +40,7 @@ KINDS: Final = {
 
 
 @click.command("doctor")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]")
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
 @library_option
@@ -92,7 +105,9 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield from table(
         [[one.name, short(one.value or "none", 70), dim(one.origin)] for one in found.settings if one.name != "home"]
     )
-    yield from table([["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]])
+    yield from table(
+        [["home", found.home], ["prices", ", ".join(found.prices)], ["", f"yours: {found.price_file}"]], whole={1}
+    )
     yield accent("keys")
     yield from table([[name, "set" if there else dim("not set")] for name, there in found.keys.items()])
     yield accent("optional parts")
@@ -111,23 +126,24 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield from table([_backend_row(one) for one in found.backends])
     for one in found.backends:
         if one.price == "unknown" and one.reachable is not False:
-            yield f"  what a call of {one.spec} costs is not known, so no budget in money can be kept:"
+            told = f"what a call of {one.spec} costs is not known, so no budget in money can be kept:"
+            yield from hanging(told, columns(), indent=2, head="  ")
             yield from (f"    {way}" for way in _ways_to_price(one.spec))
     for one in found.backends:
         if one.role == "judge" and one.takes_images is None and one.reachable is not False:
-            yield f"  whether {one.spec} takes images is not known: --probe asks it now, else a run"
-            yield "    does, once, before the first drawing that is paid"
+            told = f"whether {one.spec} takes images is not known: --probe asks it now, else a run does, once, before "
+            yield from hanging(told + "the first drawing that is paid", columns(), indent=4, head="  ")
     for one in found.backends:
         if one.probe is not None:
             cost = dollars(one.probe.cost_usd)
             told = f"{short(one.probe.detail, 90)} ({seconds(one.probe.elapsed_s)}, {cost})"
-            yield f"  {tick(one.probe.answered)} {one.spec}: {told}"
+            yield from hanging(f"{one.spec}: {told}", columns(), indent=4, head=f"  {tick(one.probe.answered)} ")
     yield from (f"{tick(True)} {line}" for line in found.repaired)
-    yield from (f"{bold('✗')} {problem}" for problem in found.problems)
+    for problem in found.problems:
+        yield from hanging(problem, columns(), indent=2, head=f"{bold('✗')} ")
     if not found.problems:
-        yield "everything that could be looked at is in order" + (
-            "" if any(b.probe for b in found.backends) else "; --probe asks the models themselves"
-        )
+        asks = "" if any(b.probe for b in found.backends) else "; --probe asks the models themselves"
+        yield from hanging(f"everything that could be looked at is in order{asks}", columns(), indent=2)
 
 
 def _backend_row(one: "BackendState") -> list[str]:
@@ -151,7 +167,7 @@ def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], a
         raise UsageError("the judge is tested on a library of yours: --library NAME")
     judge = rag.wiring.judge(rag.settings.judge)
     asked = count(3 * cases, "question")
-    say(dim(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)"), err=True)
+    say_note(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)", err=True)
 
     async def test() -> "JudgeReport":
         return await judge_test(judge, await rag.open_library(name), cases=cases, mode=mode)

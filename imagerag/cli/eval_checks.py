@@ -11,7 +11,7 @@ from imagerag.agent.regular_files import read_regular_text
 from imagerag.cli import Globals
 from imagerag.cli.eval_options import allow_same_encoder_option
 from imagerag.cli.options import assume_option, json_option, pass_globals, quiet_option
-from imagerag.cli.terminal import count, dim, say, say_all, say_json, table
+from imagerag.cli.terminal import count, dim, say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, score
 
@@ -84,7 +84,7 @@ def _tell(found: "LibraryCheck") -> None:
         rows.append([told, *_pair(found.threshold, name), *(_pair(found.halves, name) if found.halves else [])])
     say_all(table(rows, right={1, 3}))
     if not found.threshold.held_out:
-        say(dim("the threshold was calibrated with these very captions: the halves are the honest column"))
+        say_note("the threshold was calibrated with these very captions: the halves are the honest column")
 
 
 _DECISIONS = {
@@ -138,5 +138,5 @@ def score_command(
     number = asyncio.run(score_evaluation(source, target, specs, options))
     print_summary(target, as_json)
     if not as_json:
-        say(dim(f"{count(number, 'result')} measured anew; in {target}"))
+        say_note(f"{count(number, 'result')} measured anew; in {target}")
     return 0

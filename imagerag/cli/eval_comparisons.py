@@ -11,7 +11,7 @@ from imagerag.cli import Globals
 from imagerag.cli.eval_options import budget_options, case_options, measured_options
 from imagerag.cli.eval_run import options_of, print_run, rag_of
 from imagerag.cli.options import json_option, library_option, pass_globals, quiet_option
-from imagerag.cli.terminal import count, dim, say, say_all, say_json, table, warning_lines
+from imagerag.cli.terminal import count, dim, say, say_all, say_json, say_note, table, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import score
 
@@ -127,7 +127,7 @@ def search_ways_command(
     say(f"{found.library}: {count(found.images, 'picture')}, {count(found.captions, 'caption')} asked")
     head = ["encoder", "way", "P@1", "P@5", "P@10", "R@1", "R@5", "R@10", "MRR", "nDCG@10"]
     say_all(table([head, *map(_row, found.rows)], right=set(range(2, 10))))
-    say(dim("P@k: share of the first k that show it; R@k: share of the captions with one that does"))
+    say_note("P@k: share of the first k that show it; R@k: share of the captions with one that does")
     return 0
 
 

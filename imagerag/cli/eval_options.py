@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from imagerag.cli.options import assume_option
+from imagerag.cli.options import assume_option, preset_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -19,7 +19,7 @@ def measured_options(function: Function) -> Function:
     for option in (
         click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]"),
         click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]"),
-        click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]"),
+        preset_option,
         click.option("--metrics", metavar="M,…", help="What to measure; imagerag eval list says what there is."),
     ):
         function = option(function)

@@ -14,7 +14,7 @@ from imagerag.cli import Globals
 from imagerag.cli.eval_options import budget_options, case_options, measured_options
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.output_files import all_fresh, overwrite_option
-from imagerag.cli.terminal import accent, count, dim, say, say_all, say_json, table, warning_lines
+from imagerag.cli.terminal import accent, count, dim, say, say_all, say_json, say_note, table, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import seconds
 
@@ -126,14 +126,15 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
         return BUDGET_SPENT if "broke" not in report.stopped else 1
     print_summary(folder, as_json)
     if not as_json:
-        say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}"))
+        say_note(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}")
     return 0
 
 
 def print_summary(folder: Path, as_json: bool) -> None:
     """Write the reports of a finished evaluation, and show what it came to."""
+    from imagerag.evals.metrics.encoder_independence import explanation
     from imagerag.evals.reports.plots import missing_extra
-    from imagerag.evals.reports.tables import terminal
+    from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
 
     write_reports(folder)
@@ -142,8 +143,12 @@ def print_summary(folder: Path, as_json: bool) -> None:
     summary = read_summary(folder)
     if as_json:
         say_json(summary)
-    else:
-        say_all(terminal(summary))
+        return
+    if legend := explanation(list(summary["metrics"])):
+        say_note(legend)
+        say()
+    for title, rows in shown_tables(summary):
+        say_all([title, *table(rows, right=set(range(1, len(rows[0])))), ""])
 
 
 def _tell_replay(replay: "EvalReplayReport", as_json: bool) -> int:
@@ -172,7 +177,7 @@ def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_jso
     report = asyncio.run(merge_evaluations([Path(folder).expanduser() for folder in folders], target))
     print_summary(target, as_json)
     if not as_json:
-        say(dim(f"{count(report.total, 'result')} of {count(len(folders), 'shard')}, in {target}"))
+        say_note(f"{count(report.total, 'result')} of {count(len(folders), 'shard')}, in {target}")
     return 0
 
 

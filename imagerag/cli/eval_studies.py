@@ -10,9 +10,9 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, library_option, pass_globals
+from imagerag.cli.options import json_option, library_option, pass_globals, preset_option
 from imagerag.cli.output_files import all_fresh, overwrite_option
-from imagerag.cli.terminal import dim, say, say_all, say_json, table
+from imagerag.cli.terminal import say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import counted, score
 
@@ -62,7 +62,7 @@ def study_command(
         made = absolute_study.write_absolute_study(path, plan, results, kept_pictures(path), arms=(arm, base), **chosen)
     say(f"for the raters: {made[0]}")
     say(f"for you alone:  {made[1]}")
-    say(dim(f"then: imagerag eval answers {path} answers-*.json"))
+    say_note(f"then: imagerag eval answers {path} answers-*.json")
     return 0
 
 
@@ -103,7 +103,7 @@ def answers_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
     head = ["", f"{key['arm']} preferred", "of those who chose", "p", "votes", "kappa"]
     say_all(table([head, *(_row(one) for one in found)]))
     asked = f"{counted(found[0].raters, 'rater')}, {counted(found[0].pairs, 'pair')}"
-    say(dim(f"{asked}; 'no difference' counts half in the first column"))
+    say_note(f"{asked}; 'no difference' counts half in the first column")
     return 0
 
 
@@ -148,7 +148,7 @@ def _tell_absolute(found: "Sequence[Contained]", as_json: bool) -> int:
         interval = f"{score(one.low)} to {score(one.high)}"
         rows.append([one.arm, value, interval, votes, kappa, str(one.raters), str(one.pictures)])
     say_all(table(rows))
-    say(dim("who cannot tell saw it in none: that counts as not contained"))
+    say_note("who cannot tell saw it in none: that counts as not contained")
     return 0
 
 
@@ -162,7 +162,7 @@ def _row(one: "Preference") -> list[str]:
 @click.command("judge")
 @library_option
 @click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @click.option(
     "--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="How many pictures."
 )
@@ -217,7 +217,7 @@ def judge_command(
         head = ["named as missing", "precision", "95 %", "recall", "95 %", "named", "missing"]
         say_all(table([head, *(_concepts(*one) for one in found.concepts.items())], right={1, 2, 3, 4, 5, 6}))
     if found.problem:
-        say(dim(f"the first that went wrong: {found.problem}"))
+        say_note(f"the first that went wrong: {found.problem}")
     return 0
 
 

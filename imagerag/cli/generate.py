@@ -11,15 +11,15 @@ from imagerag.cli.dry_run import print_estimate
 from imagerag.cli.live_text import first_time, run_header
 from imagerag.cli.options import (
     OutputOptions,
-    filter_options,
     generator_option,
-    hybrid_option,
     judge_option,
     library_option,
     limit_options,
     output_options,
     pass_globals,
-    threshold_option,
+    preset_option,
+    reranker_option,
+    run_options,
 )
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.terminal import say_all
@@ -39,20 +39,11 @@ def _only_one(context: click.Context, option: click.Parameter, given: tuple[str,
 @click.command("generate")
 @click.argument("prompt")
 @library_option
-@click.option(
-    "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
-)
+@preset_option
 @generator_option
 @judge_option
-@click.option(
-    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
-)
-@click.option(
-    "--judge-mode", type=click.Choice(["fused", "stepwise"]), default="fused", help="Ask once, or step by step."
-)
-@click.option(
-    "--start", type=click.Choice(["draft", "retrieve"]), default="draft", help="Draw first, or retrieve first."
-)
+@reranker_option
+@run_options(defaults=True)
 @click.option("--initial-image", metavar="FILE", help="Start from this picture instead of drawing the first.")
 @click.option(
     "--subject", "subjects", multiple=True, metavar="[NAME=]FILE", help="A picture of yours that is to be in it."
@@ -73,15 +64,6 @@ def _only_one(context: click.Context, option: click.Parameter, given: tuple[str,
 )
 @click.option("--mask", metavar="FILE", help="Edit the picture only where this PNG of its size is transparent.")
 @click.option("--mask-feather", type=int, default=0, metavar="PX", help="Fade over so many pixels inside of the mask.")
-@click.option("--max-rounds", type=int, default=3, metavar="N", help="Redrawings at most, 0 to 20.")
-@click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
-@click.option(
-    "--references-per-concept", type=int, metavar="N", help="References for each missing concept, 1 to 16 (usually 1)."
-)
-@threshold_option
-@click.option("--candidates", type=int, default=8, metavar="K", help="Pictures looked at per search, 1 to 100.")
-@hybrid_option
-@filter_options
 @click.option(
     "--likeness",
     type=click.Choice(["auto", "always", "never"]),
@@ -89,16 +71,8 @@ def _only_one(context: click.Context, option: click.Parameter, given: tuple[str,
     help="What must be recognisably the very thing that was sent: subjects and what is tagged product, person, …",
 )
 @click.option("--select", is_flag=True, help="Choose among the references that passed yourself.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Where the generator honours one.")
-@click.option("--size", metavar="WxH", help="Size of the picture in pixels.")
 @click.option(
     "--partial-images", type=int, default=0, metavar="N", help="Unfinished pictures to show meanwhile, 0 to 3."
-)
-@click.option(
-    "--journal",
-    type=click.Choice(["record", "reuse", "replay"]),
-    default="record",
-    help="Use answers of other runs too (reuse), or nothing else (replay).",
 )
 @limit_options
 @click.option("--dry-run", is_flag=True, help="Say what it can come to in calls and money, and do nothing.")

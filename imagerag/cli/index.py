@@ -1,8 +1,7 @@
 """`imagerag index`."""
 
 import asyncio
-import sys
-from textwrap import wrap
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -10,19 +9,19 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.progress_line import FileProgress
 from imagerag.cli.terminal import (
     accent,
     bold,
     columns,
     count,
     dim,
-    say,
     say_all,
     say_json,
     short,
+    table,
     tail,
     warning_lines,
-    width,
 )
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percentile
@@ -71,13 +70,16 @@ def index_command(
         raise UsageError("say what to index: imagerag index PATH --library NAME")
     rag = ImageRAG(library=library, home=globals_.home)
     name = chosen_library(rag, library)
-    progress = None if quiet else _Progress()
+    progress = FileProgress()
 
     def warn(text: str) -> None:
+        progress.close()
         say_all(warning_lines([text]), err=True)
 
     given = {"embedder": embedder, "manifest": manifest, "exclude": exclude, "allow_outside": allow_outside}
-    report, opened = asyncio.run(_index(rag, name, paths, **given, progress=progress, warn=warn))
+    with contextlib.closing(progress):
+        shown = None if quiet else progress
+        report, opened = asyncio.run(_index(rag, name, paths, **given, progress=shown, warn=warn))
     if as_json:
         say_json(document(report, opened))
     else:
@@ -100,22 +102,6 @@ def chosen_library(rag: ImageRAG, flag: str | None) -> str:
 async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: Any) -> "tuple[IndexReport, Library]":
     report = await rag.index(*paths, library=name, **options)
     return report, await rag.open_library(name)
-
-
-class _Progress:
-    """How far indexing is: one line rewritten in a terminal, a line per tenth elsewhere."""
-
-    def __init__(self) -> None:
-        self._tenth = 0
-
-    def __call__(self, done: int, of: int) -> None:
-        """After every batch."""
-        text = f"  {done:,} of {count(of, 'file')}"
-        if sys.stderr.isatty():
-            click.echo(f"\r{text}", nl=done == of, err=True)
-        elif (tenth := 10 * done // max(of, 1)) > self._tenth:
-            self._tenth = tenth
-            say(text, err=True)
 
 
 def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
@@ -172,11 +158,5 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
 
 def _listed(what: "list[tuple[str, str]]") -> list[str]:
     """Paths, and what is wrong with each, whole: a reason too long for the line goes on below."""
-    shown = [(tail(path, 44), clean(reason)) for path, reason in what[:SHOWN]]
-    at = max((width(path) for path, _ in shown), default=0) + 4
-    lines = []
-    for path, reason in shown:
-        first, *rest = wrap(reason, max(30, columns() - at), break_on_hyphens=False) or [""]
-        lines.append(f"  {path}{' ' * (at - 4 - width(path))}  {dim(first)}")
-        lines += [" " * at + dim(line) for line in rest]
+    lines = table([[tail(path, 44), dim(clean(reason))] for path, reason in what[:SHOWN]])
     return [*lines, f"  … and {len(what) - SHOWN:,} more: --json lists them all"] if len(what) > SHOWN else lines

@@ -13,7 +13,7 @@ from imagerag.cli.run_text import (
     search_lines,
     verdict_lines,
 )
-from imagerag.cli.terminal import accent, bold, columns, dim, short
+from imagerag.cli.terminal import accent, bold, columns, dim, hanging, short
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine
@@ -25,7 +25,8 @@ from imagerag.reports.step_text import NAMED_NOTHING, NOTHING_NEW, attempt_title
 def run_header(settings: Settings, source: str | None = None) -> str:
     """Which preset is in use and where that was said, and what it stands for."""
     parts = f"generator {settings.generator} · judge {settings.judge} · library {settings.library or 'none'}"
-    return f"preset {bold(settings.preset)} ({source or settings.source}): {short(parts, 200)}"
+    head = f"preset {bold(settings.preset)} ({source or settings.source}): "
+    return "\n".join(hanging(short(parts, 200), columns(), indent=2, head=head))
 
 
 def first_time(rag: ImageRAG) -> list[str]:

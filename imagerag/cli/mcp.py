@@ -11,7 +11,15 @@ import click
 
 from imagerag.agent.errors import MissingExtraError, UsageError
 from imagerag.cli import Globals
-from imagerag.cli.options import assume_option, generator_option, judge_option, library_option, pass_globals
+from imagerag.cli.options import (
+    cost_options,
+    deadline_option,
+    generator_option,
+    judge_option,
+    library_option,
+    pass_globals,
+    preset_option,
+)
 from imagerag.cli.terminal import say
 from imagerag.client.client import ImageRAG
 
@@ -59,12 +67,12 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
 )
 @click.option("--allow-urls", is_flag=True, help="Pictures may also be handed in by public http(s) addresses.")
 @library_option
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @generator_option
 @judge_option
 @click.option("--max-rounds", type=click.IntRange(0, 20), metavar="N", help="Redrawings at most, of each run.")
-@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Model calls at most, of each run.")
-@click.option("--max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most, of each run.")
+@cost_options(", of each run", checked=True)
+@deadline_option(", of each run", checked=True)
 @click.option("--server-max-calls", type=click.IntRange(0), metavar="N", help="Model calls at most, of all runs.")
 @click.option("--server-max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most, of all runs.")
 @click.option(
@@ -72,10 +80,6 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
 )
 @click.option(
     "--daily-max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most a day (UTC), over restarts."
-)
-@assume_option
-@click.option(
-    "--deadline-s", type=click.FloatRange(0, min_open=True), metavar="S", help="Seconds at most, of each run."
 )
 @click.option(
     "--at-once", type=click.IntRange(1, 64), default=4, show_default=True, metavar="N", help="Runs at a time."

@@ -15,6 +15,7 @@ from imagerag.cli import Globals
 from imagerag.cli.output_files import apart, overwrite_option, picture_of, sheet_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
 
 picture_option = click.option(
     "--out", callback=picture_of, metavar="FILE", help="Where to write the picture and its sidecar FILE.json."
@@ -30,6 +31,12 @@ generator_option = click.option(
     "--generator", metavar="SPEC", help="What draws, provider:model[@url]  [env: IMAGERAG_GENERATOR]"
 )
 judge_option = click.option("--judge", metavar="SPEC", help="What looks, provider:model[@url]  [env: IMAGERAG_JUDGE]")
+preset_option = click.option(
+    "--preset", metavar="P", help="Backends that belong together: sketch, openai, local  [env: IMAGERAG_PRESET]"
+)
+reranker_option = click.option(
+    "--reranker", metavar="SPEC", help="Reorders what passed: vlm (the judge picks), bm25  [env: IMAGERAG_RERANKER]"
+)
 assume_option = click.option(
     "--assume-cost-usd-per-call",
     type=click.FloatRange(0),
@@ -49,9 +56,9 @@ def sheet_option(function: Function) -> Function:
 pass_globals = click.make_pass_decorator(Globals, ensure=True)
 
 
-def threshold_of(ctx: click.Context, param: click.Parameter, value: str) -> float | str:
-    """`auto`, `off`, or a cosine in [-1, 1]."""
-    if value in ("auto", "off"):
+def threshold_of(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
+    """`auto`, `off`, or a cosine in [-1, 1]; None where nothing is given."""
+    if value in ("auto", "off", None):
         return value
     try:
         cosine = float(value)
@@ -89,57 +96,147 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return pairs
 
 
-def threshold_option(function: Function) -> Function:
-    """`--threshold`, the library's own by default."""
-    return click.option(
-        "--threshold",
-        callback=threshold_of,
-        default="auto",
-        metavar="auto|off|COSINE",
-        help="Cosine a reference must reach; auto is what the library was calibrated to.",
-    )(function)
+def _together(*options: Decorator) -> Decorator:
+    """Options that go together, in the order in which the help lists them."""
+
+    def decorate(function: Any) -> Any:
+        return functools.reduce(lambda under, option: option(under), reversed(options), function)
+
+    return decorate
 
 
-def optional_threshold(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
-    """A threshold instead of the one that holds otherwise."""
-    return None if value is None else threshold_of(ctx, param, value)
+threshold_option = click.option(
+    "--threshold",
+    callback=threshold_of,
+    default="auto",
+    metavar="auto|off|COSINE",
+    help="Cosine a reference must reach; auto is what the library was calibrated to.",
+)
+other_threshold_option = click.option(
+    "--threshold",
+    callback=threshold_of,
+    metavar="auto|off|COSINE",
+    help="Cosine a reference must reach, instead of what holds otherwise.",
+)
+filter_options = _together(
+    click.option(
+        "--where", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only pictures whose metadata says so."
+    ),
+    click.option("--tag", "tags", multiple=True, metavar="T", help="Only pictures that have all of these tags."),
+    click.option("--licence", "licences", multiple=True, metavar="L", help="Only pictures under one of these."),
+)
 
 
-def limit_options(function: Function) -> Function:
-    """What one run may come to, in calls, money and time."""
-    for option in (
+def cost_options(of: str = "", *, checked: bool = False) -> Decorator:
+    """`--max-calls`, `--max-cost-usd` and `--assume-cost-usd-per-call`.
+
+    Args:
+        of: what they are limits of, for the help; one run where it is not said.
+        checked: refuse what is out of range here, where no run does so at once.
+    """
+    return _together(
         click.option(
-            "--patience-s",
-            type=click.FloatRange(0),
-            metavar="S",
-            help="Seconds a call waits at most for a service that says when to ask again; 120 if not given.",
+            "--max-calls", type=click.IntRange(1) if checked else int, metavar="N", help=f"Model calls at most{of}."
         ),
-        click.option("--deadline-s", type=float, metavar="S", help="Seconds at most."),
+        click.option(
+            "--max-cost-usd",
+            type=click.FloatRange(0) if checked else float,
+            metavar="X",
+            help=f"US dollars at most{of}; needs prices that are known.",
+        ),
         assume_option,
-        click.option(
-            "--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known."
-        ),
-        click.option("--max-calls", type=int, metavar="N", help="Model calls at most."),
-    ):
-        function = option(function)
-    return function
+    )
 
 
-def filter_options(function: Function) -> Function:
-    """`--where`, `--tag`, `--licence`: what may come out of the library."""
-    for option in (
-        click.option("--licence", "licences", multiple=True, metavar="L", help="Only pictures under one of these."),
-        click.option("--tag", "tags", multiple=True, metavar="T", help="Only pictures that have all of these tags."),
+def deadline_option(of: str = "", *, checked: bool = False) -> Decorator:
+    """`--deadline-s`; see `cost_options`."""
+    seconds = click.FloatRange(0, min_open=True) if checked else float
+    return click.option("--deadline-s", type=seconds, metavar="S", help=f"Seconds at most{of}.")
+
+
+limit_options = _together(
+    cost_options(),
+    deadline_option(),
+    click.option(
+        "--patience-s",
+        type=click.FloatRange(0),
+        metavar="S",
+        help="Seconds a call waits at most for a service that says when to ask again; 120 if not given.",
+    ),
+)
+"""What one run may come to, in calls, money and time."""
+
+
+def loop_options(*, defaults: bool = False) -> Decorator:
+    """How a run asks its judge and draws again.
+
+    Args:
+        defaults: whether what is not given has a value: not where a line of a file, or the run before, may say it.
+    """
+    return _together(
         click.option(
-            "--where",
-            multiple=True,
-            callback=pairs_of,
-            metavar="KEY=VALUE",
-            help="Only pictures whose metadata says so.",
+            "--judge-mode",
+            type=click.Choice(["fused", "stepwise"]),
+            default="fused" if defaults else None,
+            help="Ask once, or step by step.",
         ),
-    ):
-        function = option(function)
-    return function
+        click.option(
+            "--max-rounds",
+            type=int,
+            default=3 if defaults else None,
+            metavar="N",
+            help="Redrawings at most, 0 to 20.",
+        ),
+        click.option("--max-references", type=int, metavar="N", help="Pictures sent with a prompt at most, 1 to 16."),
+        click.option(
+            "--references-per-concept",
+            type=int,
+            metavar="N",
+            help="References for each missing concept, 1 to 16 (usually 1).",
+        ),
+    )
+
+
+def run_options(*, defaults: bool = False) -> Decorator:
+    """How new runs are made: the options of `loop_options`, how they begin, what they search, and what they draw.
+
+    Args:
+        defaults: whether what is not given has a value.
+    """
+    return _together(
+        click.option(
+            "--start",
+            type=click.Choice(["draft", "retrieve"]),
+            default="draft" if defaults else None,
+            help="Draw first, or retrieve first.",
+        ),
+        loop_options(defaults=defaults),
+        threshold_option if defaults else other_threshold_option,
+        click.option(
+            "--candidates",
+            type=int,
+            default=8 if defaults else None,
+            metavar="K",
+            help="Pictures looked at per search, 1 to 100.",
+        ),
+        click.option(
+            "--hybrid",
+            is_flag=True,
+            default=False if defaults else None,
+            help="Rank by the words of captions and titles too.",
+        ),
+        filter_options,
+        click.option(
+            "--seed", type=int, default=0 if defaults else None, metavar="N", help="Where the generator honours one."
+        ),
+        click.option("--size", metavar="WxH", help="Size of the picture in pixels."),
+        click.option(
+            "--journal",
+            type=click.Choice(["record", "reuse", "replay"]),
+            default="record" if defaults else None,
+            help="Use answers of other runs too (reuse), or nothing else (replay).",
+        ),
+    )
 
 
 Mode = Literal["human", "json", "events"]

@@ -11,8 +11,9 @@ import click
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
-from imagerag.cli.terminal import accent, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, dim, say, say_all, say_json, say_note, table
 from imagerag.client.client import ImageRAG
+from imagerag.formatting.text import clean
 from imagerag.store.storage_errors import storage_errors
 from imagerag.tools.pricing.catalogue import listed
 from imagerag.tools.pricing.price_file import set_price
@@ -22,9 +23,6 @@ from imagerag.tools.pricing.price_table import ENVIRONMENT, FILE
 RATES: Final = (
     "text_in", "image_in", "cached_in", "cached_image_in", "cache_write_in", "text_out", "image_out",
 )  # fmt: skip
-
-MODEL_WIDTH: Final = 31
-"""Characters of a name, so that a line fits a terminal of 80 columns."""
 
 
 @click.group("prices")
@@ -53,11 +51,11 @@ def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -
         say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
     own = rag.wiring.prices.rows
     head = [dim(name) for name in ("model", "text in", "image in", "text out", "image out", "else")]
-    lines = [[accent(short(name, MODEL_WIDTH)), *_cells(row, own=name in own)] for name, row in found]
-    say_all(table([head, *lines], right={1, 2, 3, 4}))
+    lines = [[accent(clean(name)), *_cells(row, own=name in own)] for name, row in found]
+    say_all(table([head, *lines], right={1, 2, 3, 4}, cut=0))
     sources = sorted({row.source.rpartition(" (")[0] or row.source for name, row in found if name not in own})
     if sources:
-        say(dim(f"US dollars per million tokens. Not your own: from {', '.join(sources)}"))
+        say_note(f"US dollars per million tokens. Not your own: from {', '.join(sources)}")
     return 0
 
 

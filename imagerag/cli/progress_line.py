@@ -1,16 +1,54 @@
-"""How far a drawing is: one line of a terminal that is written over, and nothing to be scrolled past afterwards."""
+"""How far something is: one line of a terminal that is drawn over, and nothing to be scrolled past afterwards."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
-
-from imagerag.cli.terminal import columns, dim, say, short
+from imagerag.cli.terminal import columns, count, dim, printable, say, short
 from imagerag.graphs.runs.events import RunEvent
 
-_CLEAR = "\r\x1b[K"
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from rich.status import Status
+
+
+def can_redraw() -> bool:
+    """Whether stderr is a terminal on which a line can be drawn over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class StatusLine:
+    """A line on stderr with a sign that it is alive; nothing where no line can be drawn over.
+
+    It has to be closed before anything else is written, and in the end: until then it hides the cursor.
+    """
+
+    def __init__(self) -> None:
+        self._status: Status | None = None
+
+    def show(self, text: str) -> None:
+        """Show a text, instead of what was shown before."""
+        if not can_redraw():
+            return
+        from rich.console import Console
+        from rich.status import Status
+        from rich.text import Text
+
+        line = Text.from_ansi(printable(text, sys.stderr.encoding or "utf-8"))  # brackets in it are no markup
+        if self._status is None:
+            self._status = Status(line, console=Console(stderr=True), spinner="line", spinner_style="cyan")
+            self._status.start()
+        else:
+            self._status.update(line)
+
+    def close(self) -> None:
+        """Take the line away; `show` draws it again."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
 
 @dataclass
@@ -22,28 +60,61 @@ class ProgressLine:
     """
 
     path: Callable[[str], Path]
-    _shown: bool = field(default=False, init=False)
+    _line: StatusLine = field(default_factory=StatusLine, init=False)
 
     def show(self, event: RunEvent) -> None:
         """Show how far it is, instead of what was shown before."""
         progress = event.progress
         if progress is None:
             return
-        count = f"{progress.step} of {progress.of}" if progress.of else str(progress.step)
-        what = f"unfinished picture {count}" if progress.image else f"step {count}"
+        number = f"{progress.step} of {progress.of}" if progress.of else str(progress.step)
         label = dim(f"{_LABELS.get(event.node, event.node):8}")
         if progress.image:
-            self.clear()
-            say(f"  {label}  {what}: {self.path(progress.image.sha256)}", err=True)
-        elif sys.stderr.isatty():
-            click.echo(f"{_CLEAR}  {label}  {short(what, max(8, columns() - 14))}", err=True, nl=False)
-            self._shown = True
+            self.close()
+            say(f"  {label}  unfinished picture {number}: {self.path(progress.image.sha256)}", err=True)
+        else:
+            self._line.show(f"{label}  {short(f'step {number}', max(8, columns() - 14))}")
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Take the line away, before something else is written."""
-        if self._shown:
-            click.echo(_CLEAR, err=True, nl=False)
-            self._shown = False
+        self._line.close()
 
 
 _LABELS = {"generate": "draw", "regenerate": "redraw"}
+
+
+class FileProgress:
+    """How many files are done: a bar with the time that is left in a terminal, a line per tenth elsewhere."""
+
+    def __init__(self) -> None:
+        self._tenth = 0
+        self._bar: Progress | None = None
+
+    def __call__(self, done: int, of: int) -> None:
+        """Show how many are done; called after every batch."""
+        if can_redraw():
+            self._draw(done, of)
+        elif (tenth := 10 * done // max(of, 1)) > self._tenth:
+            self._tenth = tenth
+            say(f"  {done:,} of {count(of, 'file')}", err=True)
+
+    def _draw(self, done: int, of: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._bar is None:
+            what = TextColumn("  {task.completed:,} of {task.total:,} files")
+            bar = BarColumn(complete_style="cyan", finished_style="cyan", pulse_style="cyan")
+            columns = (what, bar, TimeRemainingColumn(compact=True))
+            self._bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
+            self._bar.start()
+            self._bar.add_task("", total=of)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=of)
+        if done == of:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is, and the cursor as it was, before something else is written."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -5,7 +5,14 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.options import OutputOptions, assume_option, optional_threshold, output_options, pass_globals
+from imagerag.cli.options import (
+    OutputOptions,
+    cost_options,
+    loop_options,
+    other_threshold_option,
+    output_options,
+    pass_globals,
+)
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.runs import run_name
 from imagerag.client.client import ImageRAG
@@ -15,27 +22,15 @@ from imagerag.client.client import ImageRAG
 @click.argument("run")
 @click.option("--from", "step", type=int, required=True, metavar="STEP", help="The first step that is done again.")
 @click.option("--prompt", metavar="TEXT", help="Another prompt; the judge makes a new checklist of it.")
-@click.option(
-    "--threshold",
-    callback=optional_threshold,
-    metavar="auto|off|COSINE",
-    help="Another threshold; takes effect in a retrieve.",
-)
+@other_threshold_option
 @click.option("--references", metavar="ID,ID", help="Draw with these library pictures; the step is a regenerate.")
 @click.option("--seed", type=int, metavar="N", help="Another seed.")
 @click.option("--generator", metavar="SPEC", help="Another generator.")
 @click.option("--judge", metavar="SPEC", help="Another judge.")
-@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), help="Ask once, or step by step.")
+@loop_options()
 @click.option("--reranker", metavar="SPEC", help="Another reranker.")
 @click.option("--library", metavar="NAME", help="Another library.")
-@click.option("--max-rounds", type=int, metavar="N", help="Redrawings at most, 0 to 20.")
-@click.option("--max-references", type=int, metavar="N", help="Pictures sent with the prompt at most, 1 to 16.")
-@click.option(
-    "--references-per-concept", type=int, metavar="N", help="References for each missing concept, 1 to 16 (usually 1)."
-)
-@click.option("--max-calls", type=int, metavar="N", help="Model calls at most, with those before STEP.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="US dollars at most; needs prices that are known.")
-@assume_option
+@cost_options(", with what the steps before STEP took")
 @click.option("--fresh", is_flag=True, help="Ask the models anew instead of using what they answered before.")
 @output_options
 @pass_globals

@@ -97,23 +97,28 @@ def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting
 
 async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunRecord:
     record, ticker = None, ProgressLine(delivery.rag.wiring.blobs.path)
-    async for event in events:
-        delivery.run_id = event.run_id
-        say_all(warning_lines(event.warnings), err=True)
-        if event.record:
-            record = await write_outputs(delivery, event.record)
-            event = replace(event, record=record)
-        if delivery.progress:
-            await _tell(delivery, ticker, event)
-        if delivery.mode == "events":
-            _print_event(event)
+    with contextlib.closing(ticker):
+        async for event in events:
+            delivery.run_id = event.run_id
+            if event.warnings:
+                ticker.close()
+            say_all(warning_lines(event.warnings), err=True)
+            if event.record:
+                ticker.close()
+                record = await write_outputs(delivery, event.record)
+                event = replace(event, record=record)
+            if delivery.progress:
+                await _tell(delivery, ticker, event)
+            if delivery.mode == "events":
+                ticker.close()
+                _print_event(event)
     assert record is not None, "a run's last event carries its record"
     return record
 
 
 async def _tell(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
     if event.kind != "progress" or (event.progress and event.progress.image):
-        ticker.clear()
+        ticker.close()
     if delivery.live is not None and await delivery.live.show(event):
         return
     if event.kind == "progress":

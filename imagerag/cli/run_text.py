@@ -1,14 +1,19 @@
 """A run in words: what each step did, and how it stands."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Candidate, Outcome, Query, Search, UsedReference, Verdict
-from imagerag.cli.terminal import accent, bar, bold, columns, dim, scale, short, table, tick
+from imagerag.cli.terminal import accent, bar, bold, columns, dim, entry, hanging, scale, short, table, tick, wrapped
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine, dollars, drawing, model_calls, seconds, threshold_words
+from imagerag.formatting.text import clean
 from imagerag.reports.mask_text import mask_words
 from imagerag.reports.step_text import attempt_title, score_of
+
+MAX_REASON: Final = 400
+"""Columns of the reason why a run ended as it did, which may quote a long text of a model."""
 
 
 def verdict_lines(verdict: Verdict | None) -> list[str]:
@@ -16,22 +21,19 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
     if verdict is None:
         return [dim("  not judged")]
     if verdict.status == "abstained":
-        return [f"  the judge gave no verdict: {short(verdict.reason, columns() - 40)}"]
+        return hanging(verdict.reason, columns(), indent=4, head="  the judge gave no verdict: ")
     if not verdict.checks:
         said = "everything is there" if verdict.aligned else "something is missing"
-        return [
-            f"  {tick(bool(verdict.aligned))} {said}"
-            + (dim(f"   {short(verdict.reason, 80)}") if verdict.reason else "")
-        ]
-    room = columns() - 46
+        return table([[f"{tick(bool(verdict.aligned))} {said}", dim(clean(verdict.reason))]])
     return table(
         [
             [
                 f"{tick(check.met)} {short(check.requirement.text, 40)}{_kind(check.requirement.kind)}",
-                dim(short(check.evidence, room)) if check.evidence else "",
+                dim(clean(check.evidence)) if check.evidence else "",
             ]
             for check in verdict.checks
-        ]
+        ],
+        fold=1,
     )
 
 
@@ -51,9 +53,9 @@ def attempt_lines(attempt: Attempt) -> list[str]:
     size = f"{image.width}×{image.height}"
     lines = [f"  {dim('picture')}  {image.sha256[:12]}  {dim(size)}"]
     if attempt.mask:
-        lines.append(f"  {dim('mask')}     {short(mask_words(attempt.mask), columns() - 12)}")
+        lines += entry("mask", mask_words(attempt.mask), at=9)
     if attempt.references:
-        lines.append(f"  {dim('sent')}     {short(attempt.prompt, columns() - 12)}")
+        lines += entry("sent", attempt.prompt, at=9)
         lines += reference_lines(attempt.references, indent=2)
     return lines
 
@@ -84,17 +86,17 @@ def search_lines(search: Search) -> list[str]:
     """A search: caption, threshold, every candidate with its similarity and what was decided about it, and why."""
     lines = []
     if search.query.by == "caption":
-        lines.append(f"  {dim('caption')}    “{short(search.query.text, columns() - 18)}”")
+        lines += entry("caption", f"“{search.query.text}”", at=11)
     if search.query.note:
-        lines.append(f"  {dim('note')}       {short(search.query.note, columns() - 16)}")
+        lines += entry("note", search.query.note, at=11)
     if search.note:
-        lines.append(f"  {dim('note')}       {short(search.note, columns() - 16)}")
+        lines += entry("note", search.note, at=11)
     if search.reranker:
-        lines.append(f"  {dim('order')}      by {short(search.reranker, columns() - 19)}")
+        lines += entry("order", f"by {search.reranker}", at=11)
     if search.hybrid:
         lines.append(f"  {dim('hybrid')}     the words of captions and titles counted, too")
     limit = threshold_words(search.thresholds, off="threshold off: anything passes").removeprefix("threshold ")
-    lines.append(f"  {dim('threshold')}  {limit}")
+    lines += entry("threshold", limit, at=11)
     if not search.candidates:
         return [*lines, "  nothing was found"]
     top = scale([0.0, *search.thresholds.values(), *(candidate.similarity for candidate in search.candidates)])
@@ -129,14 +131,15 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
         told: whether the run's story was just told, so that nobody is sent to `imagerag show`.
     """
     said = record.reason.removeprefix(f"{labels.standing(record.status, record.outcome).name} ")
-    lines = [badge(record) + (f"  {short(said, 2 * columns())}" if said else "")]
+    stands = badge(record)
+    lines = hanging(short(said, MAX_REASON), columns(), indent=2, head=f"{stands}  ") if said else [stands]
     if record.image:
         lines.append(f"  {dim('picture')}     {record.image.path or record.image.sha256}")
         best = record.attempts[record.best_attempt or 0]
         which = f"{best.index + 1}, the best of {len(record.attempts)}" if record.attempts[1:] else "the only one"
         lines.append(f"  {dim('attempt')}     {which}: {score_words(best.verdict)}")
     if record.unresolved:
-        lines.append(f"  {dim('missing')}     {short('; '.join(record.unresolved), columns() - 14)}")
+        lines += entry("missing", "; ".join(record.unresolved))
     if record.references:
         lines.append(f"  {dim('references')}")
         lines += reference_lines(record.references, indent=4)
@@ -145,7 +148,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
     steps = list(record.next_steps)
     if record.outcome and not told and not any(show in step for step in steps):
         steps.append(show)
-    return lines + [f"  {dim('next') if not n else '    '}        {short(step, 400)}" for n, step in enumerate(steps)]
+    return lines + [line for n, step in enumerate(steps) for line in entry("" if n else "next", short(step, 400))]
 
 
 def _spent(record: RunRecord) -> str:
@@ -155,12 +158,12 @@ def _spent(record: RunRecord) -> str:
 
 def run_header(record: RunRecord) -> list[str]:
     """What a run was asked for, and what it was made with."""
-    lines = [bold(short(record.prompt, 3 * columns()))]
+    lines = [bold(line) for line in wrapped(short(record.prompt, 3 * columns()), columns())]
     if record.setup:
         setup = record.setup
         made = f"generator {setup.generator} · judge {setup.judge} · library {setup.library or 'none'}"
         made += f" · reranker {setup.reranker}" if setup.reranker else ""
-        lines.append(dim(short(made, columns())))
+        lines += map(dim, hanging(made, columns(), indent=2))
     return lines
 
 

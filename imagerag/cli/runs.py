@@ -26,11 +26,12 @@ from imagerag.cli.output_files import apart
 from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.run_text import render_run, run_header, summary
 from imagerag.cli.steps_text import at_work, raw_lines, standing_lines, step_lines, watch
-from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, short, table
+from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import write_file
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import dollars, percent
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 STANDINGS: Final = {"unfinished": "running", "waiting": "interrupted"}
 """What stands in the place of an outcome while there is none, and what the list calls it."""
 
+
+WIDE: Final = 100
+"""Columns from which on a run's age is listed; its id begins with the time."""
 
 MARK: Final = "↳"
 """Marks a run that comes from another one: a replay, or one that goes on from it."""
@@ -70,23 +74,23 @@ def runs_command(globals_: Globals, /, limit: int, outcome: str | None, as_json:
     if as_json:
         say_json({"schema": "imagerag.runs/1", "runs": [entry.model_dump(mode="json") for entry in entries]})
     elif entries:
-        room = max(20, columns() - 68)
-        say_all(table([_row(entry, room) for entry in entries], right={1, 3, 4}))
+        wide = columns() >= WIDE
+        say_all(table([_row(entry, wide=wide) for entry in entries], right={1, 3, 4}, cut=6))
     else:
         say("no runs like that" if wanted else "no runs yet: imagerag demo")
     return 0
 
 
-def _row(entry: "RunEntry", room: int) -> list[str]:
+def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
     score = "" if entry.score is None else percent(entry.score)
     return [
         entry.run_id,
-        dim(ago(entry.created)),
+        dim(ago(entry.created)) if wide else "",
         run_standing(entry),
         score,
         dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
         accent(MARK) if entry.continues else "",
-        short(entry.prompt, room),
+        clean(entry.prompt),
     ]
 
 

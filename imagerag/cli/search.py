@@ -20,10 +20,8 @@ from imagerag.cli.options import (
     threshold_option,
 )
 from imagerag.cli.terminal import (
-    BAR,
     bar,
     bold,
-    columns,
     dim,
     say,
     say_all,
@@ -32,11 +30,11 @@ from imagerag.cli.terminal import (
     short,
     table,
     warning_lines,
-    width,
 )
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.messages import searched_with
 from imagerag.formatting.numbers import cosine, threshold_words
+from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,15 +172,14 @@ def lines(library: str, threshold: float | None, hits: "Sequence[Hit]", *, unkno
     limit = threshold_words(limits, off="threshold between pictures not known" if unknown else "threshold off")
     top = scale([0.0, *limits.values(), *(hit.similarity for hit in hits)])
     titles = [short(hit.title or hit.image.sha256[:12], 28) for hit in hits]
-    room = columns() - BAR - max(map(width, titles), default=0) - max((width(hit.licence) for hit in hits), default=0)
     rows = [
         [
             bar(hit.similarity, threshold if hit.threshold is None else hit.threshold, top),
             cosine(hit.similarity),
             bold(title) if accepted(hit, threshold) and not unknown else title,
-            dim(short(hit.caption, max(16, room - 15))),
+            dim(clean(hit.caption)),
             dim(short(hit.licence, 18)),
         ]
         for hit, title in zip(hits, titles, strict=True)
     ]
-    return [f"library {bold(library)}  {dim(limit)}", *table(rows, right={1})]
+    return [f"library {bold(library)}  {dim(limit)}", *table(rows, right={1}, cut=3)]

@@ -6,7 +6,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals
-from imagerag.cli.terminal import bar, dim, say, say_json, scale
+from imagerag.cli.terminal import bar, say, say_json, say_note, scale
 from imagerag.client.client import ImageRAG
 from imagerag.client.similarity import measure_similarities
 from imagerag.formatting.numbers import cosine
@@ -51,7 +51,7 @@ def similarity_command(
         return 0
     top = scale([0.0, threshold or 0.0, *found])
     limit = f"threshold cosine ≥ {cosine(threshold)}" if threshold is not None else "no threshold"
-    say(dim(f"{encoder} · {limit}"))
+    say_note(f"{encoder} · {limit}")
     for text, value in zip(texts, found, strict=True):
         say(f"  {bar(value, threshold, top)}  {cosine(value)}  {text}")
     return 0

@@ -1,11 +1,12 @@
 """A run as its steps, one line each, from the checkpoint history; and following one that another process makes."""
 
 import asyncio
-import sys
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from imagerag.cli.progress_line import StatusLine
 from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table, width
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.formatting.text import clean
@@ -20,13 +21,24 @@ EVERY_S: Final = 0.5
 
 LABELS: Final = ("", "node", "try", "lever", "score", "found", "time", "cost", "what it did")
 
+ENOUGH: Final = 28
+"""Columns that what a step did should have."""
+
 
 def step_lines(steps: "Sequence[Step]") -> list[str]:
-    """The steps under one another: what each did, its try and what was turned for it, score, time and cost."""
+    """The steps under one another: what each did, its try and what was turned for it, score, time and cost.
+
+    Each is one line. Where little room is left for what a step did, costs that are all 0 and then the times are left
+    out: the summary has the sum of both.
+    """
     rows = [[*LABELS], *(_row(step) for step in steps)]
-    taken = max((width(line) for line in table([row[:-1] for row in rows], right={0, 2, 6, 7})), default=0)
-    room = max(24, columns() - taken - 2)
-    head, *lines = table([[*row[:-1], short(row[-1], room)] for row in rows], right={0, 2, 6, 7})
+    free = all(step.cost_usd == 0 for step in steps if step.calls)
+    for name in ("cost", "time"):
+        taken = sum(max(width(row[at]) for row in rows) for at in range(len(LABELS) - 1))
+        if columns() - taken - 2 * len(LABELS) < ENOUGH and (free or name == "time"):
+            at = LABELS.index(name)
+            rows = [[*row[:at], "", *row[at + 1 :]] for row in rows]
+    head, *lines = table(rows, right={0, 2, 6, 7}, cut=len(LABELS) - 1)
     return [dim(head), *lines]
 
 
@@ -43,13 +55,9 @@ def _row(step: "Step") -> list[str]:
         score_in(step),
         passed_of(step),
         seconds(step.elapsed_s) if step.elapsed_s else "",
-        _cost(step) if step.calls else "",
+        dollars(step.cost_usd) if step.calls else "",
         f"missing: {missing}" if missing else step_text(step),
     ]
-
-
-def _cost(step: "Step") -> str:
-    return dollars(step.cost_usd)
 
 
 def raw_lines(steps: "Sequence[Step]") -> list[str]:
@@ -72,26 +80,21 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
     from imagerag.graphs.runs.history import steps
 
     shown, stood = 0, time.monotonic()
-    while True:
-        made = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
-        history = await steps(rag.wiring, run_id)
-        done = [step for step in history if step.status in ("done", "failed")]
-        if done[shown:]:
-            say_all(step_lines(done)[shown + 1 :])
-            shown, stood = len(done), time.monotonic()
-        waiting = [step for step in history if step.status == "waiting"]
-        if waiting or not made or (await rag.record(run_id)).outcome is not None:
-            return
-        at = [step.node for step in history if step.status == "pending"]
-        _tell(f"… at {', '.join(dict.fromkeys(at))}, for {seconds(time.monotonic() - stood)}")
-        await asyncio.sleep(EVERY_S)
-
-
-def _tell(text: str) -> None:
-    """A line that the next one replaces, where there is a terminal; otherwise nothing."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[2K{short(text, columns() - 1)}\r")
-        sys.stderr.flush()
+    with contextlib.closing(StatusLine()) as line:
+        while True:
+            made = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
+            history = await steps(rag.wiring, run_id)
+            done = [step for step in history if step.status in ("done", "failed")]
+            if done[shown:]:
+                line.close()
+                say_all(step_lines(done)[shown + 1 :])
+                shown, stood = len(done), time.monotonic()
+            waiting = [step for step in history if step.status == "waiting"]
+            if waiting or not made or (await rag.record(run_id)).outcome is not None:
+                return
+            at = ", ".join(dict.fromkeys(step.node for step in history if step.status == "pending"))
+            line.show(short(f"at {at}, for {seconds(time.monotonic() - stood)}", columns() - 4))
+            await asyncio.sleep(EVERY_S)
 
 
 def at_work(rag: "ImageRAG", run_id: str) -> bool:

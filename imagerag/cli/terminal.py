@@ -3,10 +3,7 @@
 import json
 import shutil
 import sys
-import textwrap
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import click
@@ -39,18 +36,59 @@ def say_all(lines: Iterable[str], *, err: bool = False) -> None:
 
 def warning_lines(warnings: Iterable[str]) -> list[str]:
     """Warnings, wrapped for the eye; what is to be typed is never cut."""
-    return [
-        "\n".join(
-            textwrap.wrap(
-                f"warning: {clean(warning)}",
-                min(columns(), 100),
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
-        for warning in warnings
-    ]
+    room = min(columns(), 100)
+    return ["\n".join(hanging(f"warning: {clean(warning)}", room, indent=2)) for warning in warnings]
+
+
+def hanging(text: str, room: int, *, indent: int, head: str = "") -> list[str]:
+    """A text in lines of at most `room` columns, the second and all after it indented; no word is cut.
+
+    Args:
+        head: stands before the text, with its style.
+    """
+    first, *rest = wrapped(text, room - width(head), whole=True)
+    below = wrapped(" ".join(rest), room - indent, whole=True) if rest else []
+    return [head + first, *(" " * indent + line for line in below)]
+
+
+def entry(label: str, text: str, *, at: int = 12) -> list[str]:
+    """A label and what stands under it, from column `at` on; a command in it stays whole, on a line of its own."""
+    head = f"  {dim(label)}{' ' * (at - width(label))}"
+    said, mark, command = text.partition("imagerag ")
+    if width(head) + width(text) <= columns() or not mark:
+        return hanging(text, columns(), indent=at + 2, head=head)
+    if not said:
+        return [head + text]
+    return [*hanging(said, columns(), indent=at + 2, head=head), f"{' ' * (at + 2)}  {mark}{command}"]
+
+
+def wrapped(text: str, room: int, *, whole: bool = False) -> list[str]:
+    """Clean text in lines of at most `room` columns; letters that are two columns wide count as two.
+
+    Args:
+        whole: a word that is longer than a line stays in one piece, as a path or a command has to.
+    """
+    lines, line = [], ""
+    for word in clean(text).split(" "):
+        for part in [word] if whole or width(word) <= room else _chopped(word, room):
+            if line and width(line) + 1 + width(part) > room:
+                lines.append(line)
+                line = part
+            else:
+                line = f"{line} {part}".strip()
+    return [*lines, line]
+
+
+def _chopped(word: str, room: int) -> list[str]:
+    """A word in parts that fit a line; languages without spaces have no other."""
+    from rich.cells import chop_cells
+
+    return chop_cells(word, room)
+
+
+def say_note(text: str, *, err: bool = False) -> None:
+    """Print a remark that the eye may skip, wrapped."""
+    say_all(map(dim, hanging(text, columns(), indent=2)), err=err)
 
 
 def say_json(document: Any, *, indent: int | None = 2) -> None:
@@ -79,12 +117,11 @@ def short(text: str, limit: int) -> str:
     text = clean(text)
     if width(text) <= limit:
         return text
-    text = text[: 4 * limit]  # the rest would be taken off letter by letter, which takes minutes for a long prompt
     if text.isascii():
         return text[: limit - 1].rstrip() + "…"
-    while width(text) > limit - 1:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text[: 4 * limit], limit - 1).rstrip() + "…"  # of a long prompt only the beginning is measured
 
 
 def tail(path: str, limit: int) -> str:
@@ -98,18 +135,11 @@ def tail(path: str, limit: int) -> str:
 def width(text: str) -> int:
     """Columns that a text takes, styles left out."""
     plain = click.unstyle(text) if "\x1b" in text else text
-    return len(plain) if plain.isascii() else _measured(plain)
+    if plain.isascii():
+        return len(plain)
+    from rich.cells import cell_len
 
-
-@lru_cache(4096)  # letter by letter is slow, and a long list says the same few things in every row
-def _measured(text: str) -> int:
-    return sum(map(_columns, text))
-
-
-def _columns(letter: str) -> int:
-    if unicodedata.combining(letter) or letter == "\u200d":
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+    return cell_len(plain)
 
 
 def columns() -> int:
@@ -117,20 +147,49 @@ def columns() -> int:
     return min(shutil.get_terminal_size((100, 24)).columns, 120)
 
 
-def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = (), indent: int = 2) -> list[str]:
-    """Rows as aligned lines; columns in `right` are aligned to the right, empty ones are left out."""
+def table(
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    indent: int = 2,
+    cut: int | None = None,
+    whole: Collection[int] = (),
+    fold: int | None = None,
+) -> list[str]:
+    """Rows as aligned lines, no wider than the terminal; columns without any text are left out.
+
+    Args:
+        right: columns that are aligned to the right.
+        cut: the column of which each cell is cut to what the others leave, so that a row stays a line.
+        whole: columns of which no word is cut, as of paths and commands; other cells are folded where they must be.
+        fold: the only column that is folded.
+    """
     used = [i for i in range(max(map(len, rows), default=0)) if any(row[i] for row in rows)]
     if not used:
         return [""] * len(rows)
-    aligned = [_aligned([row[i] for row in rows], right=i in right) for i in used]
-    return [(" " * indent + "  ".join(cells)).rstrip() for cells in zip(*aligned, strict=True)]
+    cells = {i: [row[i] for row in rows] for i in used}
+    widest = {i: max(map(width, cells[i])) for i in used}
+    room = columns() - indent - 2 * (len(used) - 1)
+    if cut in widest and sum(widest.values()) > room:
+        left = max(16, room - sum(widest.values()) + widest[cut])
+        cells[cut], widest[cut] = [_cut(cell, left) for cell in cells[cut]], min(left, widest[cut])
+    if sum(widest.values()) > room:
+        from imagerag.cli.folded_table import folded  # not above: rich takes 45 ms, and a search draws no such table
+
+        return folded(cells, columns() - indent, right=right, whole=whole, fold=fold, indent=indent)
+    aligned = [_aligned(cells[i], widest[i], right=i in right) for i in used]
+    return [(" " * indent + "  ".join(line)).rstrip() for line in zip(*aligned, strict=True)]
 
 
-def _aligned(cells: Sequence[str], *, right: bool) -> list[str]:
+def _cut(cell: str, room: int) -> str:
+    """A cell of at most `room` columns, in its style."""
+    plain = click.unstyle(cell)
+    return cell if width(plain) <= room else cell.replace(plain, short(plain, room))
+
+
+def _aligned(cells: Sequence[str], most: int, *, right: bool) -> list[str]:
     """The cells of one column, all of the same width."""
-    widths = list(map(width, cells))
-    most = max(widths)
-    spaces = [" " * (most - wide) for wide in widths]
+    spaces = [" " * (most - width(cell)) for cell in cells]
     return [space + cell if right else cell + space for cell, space in zip(cells, spaces, strict=True)]
 
 

@@ -1,4 +1,7 @@
-"""Small pictures in a terminal: by its own graphics where it has them, else in half blocks of colour, else none."""
+"""Small pictures in a terminal: by its own graphics where it has them, else in half blocks of colour, else none.
+
+Own code, not `rich`: that draws no pictures.
+"""
 
 import base64
 import io

@@ -23,7 +23,7 @@ class GoingOn(Runs):
     def extend(
         self, *, nodes: "type[Nodes] | None" = None, workflow: "Callable[[Nodes], Workflow] | None" = None
     ) -> None:
-        """Have one's own nodes in the graph, for the runs of this object from now on (`docs/extending.md`).
+        """Have one's own nodes in the graph, for the runs of this object from now on (`docs/how-to/extending.md`).
 
         Args:
             nodes: a subclass of `imagerag.agent.nodes.Nodes` that does some steps in its own way.

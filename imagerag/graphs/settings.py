@@ -3,6 +3,9 @@
 The file in the current folder may be anybody's: until the user trusts it (`imagerag trust`), it sets little
 (`trust_policy.py`).
 
+Own code, not `pydantic-settings`: that keeps no record of the place a value came from, reads a file before it is known
+whether it may count, and takes 30 ms to import, for which every command would wait.
+
 A preset names a generator, a judge, an embedder and a library that belong together; each can be set on its own too.
 """
 

@@ -1,4 +1,8 @@
-"""Who is at a run, or at a library: a lock that the operating system lets go of, however its holder ends."""
+"""Lock a run or a library; the operating system releases the lock, however its holder ends.
+
+Own code, not `filelock`: that has no shared flock that can become an exclusive one, opens a lock for writing in order
+to look at it (a home may be read-only), and leaves its file behind.
+"""
 
 import os
 import sys

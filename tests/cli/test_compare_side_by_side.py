@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from imagerag.cli.columns import beside, wrapped
-from imagerag.cli.terminal import width
+from imagerag.cli.columns import beside
+from imagerag.cli.terminal import width, wrapped
 from imagerag.schemas import schema
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 

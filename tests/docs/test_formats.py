@@ -3,16 +3,19 @@
 import json
 import os
 import re
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.types import Outcome
+from imagerag.cli.exit_codes import EXIT_CODES
+from imagerag.formatting import labels
 from imagerag.schemas import MODELS, schema
+from tests.docs.generated import DOCS, ROOT, check, table
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "schemas"
+FOLDER = DOCS / "schemas"
 OWN_FILES = {
     "batch-settings": "what a batch was started with, beside its results",
     "eval-plan": "what an evaluation was started with, beside its results",
@@ -37,30 +40,37 @@ def test_generated_schemas_are_what_the_code_says(name: str) -> None:
     assert file.read_text("utf-8") == text(name), f"{file.name} is behind the code; run: make docs"
 
 
-def table() -> str:
-    """The documents, each with what it is and its schema."""
-    rows = [f"| [`imagerag.{name}/1`](../schemas/{name}.json) | {told(name)} |" for name in MODELS]
-    return "\n".join(["| document | what it is |", "|---|---|", *rows]) + "\n"
+def documents() -> str:
+    """The documents, each with its description and its schema."""
+    rows = [(f"[`imagerag.{name}/1`](../schemas/{name}.json)", described(name)) for name in MODELS]
+    return table(("document", "description"), rows)
 
 
-def told(name: str) -> str:
-    """The first paragraph of what its model says of itself."""
+def described(name: str) -> str:
+    """The first paragraph of its model's docstring."""
     made = schema(name)
     shapes = [made["$defs"][part["$ref"].rpartition("/")[2]] for part in made.get("anyOf", [])] or [made]
-    return " ".join(" ".join(shape["description"].split("\n\n")[0].split()) for shape in shapes)
+    return " ".join(shape["description"].split("\n\n")[0] for shape in shapes)
 
 
 def test_generated_table_of_documents_is_what_the_code_says() -> None:
-    page = ROOT / "docs" / "reference" / "formats.md"
-    now = page.read_text("utf-8")
-    new = re.sub(
-        r"(<!-- formats:begin -->\n).*?(<!-- formats:end -->)", lambda at: at[1] + table() + at[2], now, flags=re.S
+    check(
+        "reference/json-documents.md",
+        documents=documents(),
+        outcomes=table(("outcome", "exit code", "meaning"), outcomes()),
+        answers=table(("outcome", "meaning"), labelled(labels.ANSWERS)),
+        decisions=table(("decision", "meaning"), labelled(labels.DECISIONS)),
     )
-    if os.environ.get("IMAGERAG_DOCS_WRITE"):
-        page.write_text(new, "utf-8")
-        return
-    assert now == new, "the list of documents is behind the code; run: make docs"
-    assert table() in now
+
+
+def outcomes() -> Iterator[tuple[str, str, str]]:
+    for value, meaning in labelled(labels.OUTCOMES):
+        yield value, str(EXIT_CODES[Outcome(value.strip("`"))]), meaning
+
+
+def labelled(values: Mapping[str, labels.Label]) -> Iterator[tuple[str, str]]:
+    """Each value of an enum with what the program calls it."""
+    return ((f"`{value}`", label.meaning or label.name) for value, label in values.items())
 
 
 def test_there_is_no_schema_too_many() -> None:

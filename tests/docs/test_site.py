@@ -1,7 +1,8 @@
-"""The documentation site builds strictly, offers every page, and asks no other host for anything."""
+"""The documentation site builds strictly, has every page, asks no other host for anything, and is searched offline."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,33 @@ def test_the_reference_is_made_of_the_docstrings(site: Path) -> None:
 
 def test_schemas_are_part_of_the_site(site: Path) -> None:
     assert (site / "schemas" / "run.json").read_bytes() == (ROOT / "docs" / "schemas" / "run.json").read_bytes()
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.mark.parametrize(
+    ("page", "words", "found"),
+    [
+        ("index.html", "troubleshooting", "troubleshooting.html"),
+        ("reference/commands.html", "IMAGERAG_PRICES", "configuration.html"),
+        ("index.html", "glossary", "glossary.html"),
+    ],
+)
+def test_the_search_works_from_files(site: Path, tmp_path: Path, page: str, words: str, found: str) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no chromium here: apt-get install chromium")
+    address = f"{(site / page).as_uri()}?q={words}"
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path}",
+        "--virtual-time-budget=20000",
+    ]
+    shown = subprocess.run([browser, *flags, "--dump-dom", address], capture_output=True, text=True, timeout=120)
+    hits = re.findall(r'href="([^"]*)" class="md-search-result__link"', shown.stdout)
+    assert hits, shown.stdout[-500:]
+    assert all(hit.startswith("file:") for hit in hits)
+    assert any(found in hit for hit in hits)

@@ -14,7 +14,7 @@ from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes_of, sizes_of
 from imagerag.evals.libraries.search_comparison import compare_searches, joined
-from imagerag.evals.reports.tables import by_size, terminal
+from imagerag.evals.reports.tables import by_size, shown_tables
 from imagerag.evals.reports.writer import read_summary, write_reports
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
@@ -127,7 +127,7 @@ async def test_the_curve_is_a_table_and_a_figure(tmp_path: Path) -> None:
     rows = by_size(summary, "text:eye")
     assert rows[0][:4] == ["pictures", "arm", "text:eye", "− base"]
     assert [row[0] for row in rows[1:]] == ["4", "24"]
-    assert any("by size of the library" in line for line in terminal(summary))
+    assert any("by size of the library" in line for line, _ in shown_tables(summary))
     assert "by size of the library" in (tmp_path / "out" / "report.md").read_text()
 
 

@@ -24,7 +24,7 @@ from imagerag.evals.harness.summary import summarise, write_summary
 from imagerag.evals.reports.figures import figures, main_score
 from imagerag.evals.reports.gallery import gallery, thumbnail
 from imagerag.evals.reports.plots import PALETTE, Plot, Point
-from imagerag.evals.reports.tables import comma_separated, latex, markdown, settings, terminal
+from imagerag.evals.reports.tables import comma_separated, latex, markdown, settings, shown_tables
 from imagerag.evals.reports.writer import write_reports
 from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
@@ -125,9 +125,9 @@ def test_latex_is_escaped_and_balanced(summary: dict[str, Any]) -> None:
 
 
 def test_the_terminal_shows_scores_differences_and_endings(summary: dict[str, Any]) -> None:
-    lines = terminal(summary)
-    assert "0.600 ± 0.108" in "\n".join(lines)
-    titles = [line.split(",")[0] for line in lines if line and not line.startswith(" ")]
+    tables = shown_tables(summary)
+    assert any("0.600 ± 0.108" in cell for _, rows in tables for row in rows for cell in row)
+    titles = [title.split(",")[0] for title, _ in tables]
     assert titles[:4] == ["Scores", "Against base", "How cases ended", "Settings"]
     assert all(title.startswith(("text:", "right:", "image:", "score")) for title in titles[4:])
 

@@ -22,9 +22,20 @@ BELOW = {
 """What each layer may import, besides itself."""
 
 HEAVY = (
-    "torch", "open_clip", "langgraph", "langchain_core", "langchain_openai", "lancedb", "pyarrow", "PIL", "numpy",
-    "jinja2", "matplotlib", "scipy",
-)  # fmt: skip
+    "torch",
+    "open_clip",
+    "langgraph",
+    "langchain_core",
+    "langchain_openai",
+    "lancedb",
+    "pyarrow",
+    "PIL",
+    "numpy",
+    "rich",
+    "jinja2",
+    "matplotlib",
+    "scipy",
+)
 
 
 def modules(folder: str) -> list[Path]:

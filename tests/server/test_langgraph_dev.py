@@ -1,4 +1,4 @@
-"""`langgraph dev`, as `langgraph.json` sets it up, in a process of its own; what `docs/http.md` types at it."""
+"""`langgraph dev` with `langgraph.json`, in a process of its own, and the commands of `docs/how-to/http-server.md`."""
 
 import asyncio
 import base64
@@ -118,7 +118,7 @@ def status(address: str) -> int:
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is what the document types")
 @pytest.mark.timeout(300)
 def test_what_the_document_types_works(server: str, tmp_path: Path) -> None:
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "http.md").read_text(), re.S)
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "how-to" / "http-server.md").read_text(), re.S)
     script = "set -e\n" + "".join(blocks).replace(f"http://{PORT_IN_DOCS}", server)
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

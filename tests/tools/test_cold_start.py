@@ -33,6 +33,7 @@ SLOW = (
     "langchain_core",
     "ftfy",
     "wcwidth",
+    "rich.console",
 )
 LOADED = """
 import sys
@@ -50,8 +51,8 @@ print("apis:", *(name for name in sys.modules if name.startswith("lance_namespac
     ("command", "needed"),
     [
         (["search", "a red circle", "--library", "sketch"], []),
-        # Its pictures are looked at, too: the sketch world's judge is a CLIP.
-        (["generate", "a blue striped square on a mint background"], ["langgraph", "langchain_core"]),
+        # Its pictures are looked at, too: the sketch world's judge is a CLIP. LangGraph's httpx imports rich.
+        (["generate", "a blue striped square on a mint background"], ["langgraph", "langchain_core", "rich.console"]),
     ],
     ids=["search", "generate"],
 )

@@ -272,18 +272,10 @@ def comma_separated(summary: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-def terminal(summary: Mapping[str, Any]) -> list[str]:
-    """Scores, differences, endings and settings as aligned lines."""
-    lines: list[str] = [legend, ""] if (legend := explanation(list(summary["metrics"]))) else []
-    for title, rows in all_tables(summary, bold="{}"):
-        if not (title.startswith(SHOWN) or title.endswith(BY_SIZE)):
-            continue
-        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-        lines += [title, *(_aligned(row, widths) for row in rows)]
-        lines.append("")
-    return lines
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = zip(row, widths, strict=True)
-    return "  ".join(["  " + first[0].ljust(first[1]), *(cell.rjust(wide) for cell, wide in rest)])
+def shown_tables(summary: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
+    """The tables that a terminal shows, each with its title: scores, differences, endings and settings."""
+    return [
+        (title, [list(row) for row in rows])
+        for title, rows in all_tables(summary, bold="{}")
+        if title.startswith(SHOWN) or title.endswith(BY_SIZE)
+    ]

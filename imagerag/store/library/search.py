@@ -48,7 +48,10 @@ def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -
 
 
 def hybrid(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter: Filter) -> list[Hit]:
-    """Reciprocal rank fusion of the nearest vectors and the best word matches in caption and title."""
+    """Reciprocal rank fusion of the nearest vectors and the best word matches in caption and title.
+
+    Own code, not LanceDB's hybrid query with `RRFReranker`: the same order, measured, in half of the time.
+    """
     depth = max(k, HYBRID_DEPTH)
     near, worded = nearest(table, vector, depth, filter), _worded(table, vector, text, depth, filter)
     score: dict[str, float] = {}

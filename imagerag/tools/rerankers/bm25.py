@@ -1,6 +1,7 @@
 """A reranker that reads: captions, titles and tags against the query's words (Okapi BM25). Local and free.
 
-For libraries whose captions say what pixels do not: names, part numbers.
+For libraries whose captions say what pixels do not: names, part numbers. Own code, not LanceDB's full-text search: that
+ranks a whole table, and here the few hits of any search are ranked, whatever kept them.
 """
 
 import math

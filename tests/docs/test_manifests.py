@@ -1,0 +1,102 @@
+"""The reference of manifests and sidecar files is made from what reads them."""
+
+import csv
+import io
+
+from imagerag.agent.images.decoding import MAX_BYTES, MAX_PIXELS, READ
+from imagerag.store.library import manifest
+from imagerag.store.library.file_selection import LEFT_OUT
+from imagerag.store.library.image_metadata import (
+    ALIASES,
+    MAX_CAPTION,
+    MAX_KEYS,
+    MAX_VALUE,
+    PATH,
+    TEXTS,
+    ImageMetadata,
+    fields_of,
+    read_metadata,
+)
+from imagerag.store.library.ingest import IMAGE_SUFFIXES
+from imagerag.store.library.sidecars import names_of
+from imagerag.store.text_files import LONGEST, SEPARATORS
+from tests.docs.generated import DOCS, check, code, table
+
+PAGE = "reference/manifests.md"
+MEANINGS = {
+    "path": "which image the row is about; needed in a manifest, ignored in a sidecar",
+    "title": "its short name",
+    "caption": "what it shows: shown to models, and searched with `--hybrid`",
+    "source": "where it comes from",
+    "author": "who made it",
+    "licence": "its licence, as an SPDX name or as you write it: `--licence` filters by it",
+    "tags": "labels: `--tag` filters by them",
+    "metadata": "further values by name",
+}
+"""What each field is for; the names are the code's."""
+
+
+def fields() -> str:
+    rows = [(f"`{name}`", MEANINGS[name], code(ALIASES.get(name, ()))) for name in (PATH, *TEXTS, "tags", "metadata")]
+    return table(("field", "meaning", "other names"), rows)
+
+
+def formats() -> str:
+    rows = [
+        ("table", code(manifest._TABLES), "a header row, then a row per image"),
+        ("JSON lines", code(suffix for suffix in manifest._JSON if suffix != ".json"), "an object per line"),
+        ("JSON", code([".json"]), "a list of objects, an object by file, or COCO captions"),
+    ]
+    marks = {"\t": "tab", "|": "&#124;"}
+    separators = " ".join(marks.get(mark, mark) for mark in SEPARATORS)
+    return table(("format", "ending", "content"), rows) + f"\n\nSeparators of tables: {separators}"
+
+
+def sidecars() -> str:
+    names = list(names_of("circle.png"))
+    takeout = [name for name in names if ".supplemental-metadata" in name or name.startswith("circle.png.s")]
+    plain = [name for name in names if name not in takeout and not name.endswith("..json")]
+    lines = [f"{at}. `{name}`" for at, name in enumerate([*plain, takeout[0]], start=1)]
+    return "\n".join(lines) + " (Google Takeout), also under the shorter names that Takeout cuts it to"
+
+
+def images() -> str:
+    return f"Images are recognised by their content: {READ}. Files with these endings are looked for sidecars: " + code(
+        sorted(IMAGE_SUFFIXES)
+    )
+
+
+def bounds() -> str:
+    rows = [
+        ("image file", f"{MAX_BYTES // 2**20} MB"),
+        ("image", f"{MAX_PIXELS // 1_000_000} megapixels"),
+        ("caption, title, source, author, licence", f"{MAX_CAPTION:,} characters"),
+        ("metadata value, tag", f"{MAX_VALUE:,} characters"),
+        ("metadata values of an image, tags of an image", str(MAX_KEYS)),
+        ("sidecar file", f"{LONGEST // 2**20} MB"),
+    ]
+    return table(("what", "at most"), rows)
+
+
+def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
+    check(
+        PAGE,
+        fields=fields(),
+        formats=formats(),
+        sidecars=sidecars(),
+        images=images(),
+        excluded=code(sorted(name.strip() for name in LEFT_OUT)),
+        limits=bounds(),
+    )
+
+
+def test_every_field_has_a_meaning() -> None:
+    assert {PATH, *vars(ImageMetadata())} == set(MEANINGS)
+
+
+def test_the_first_example_has_every_field_of_a_table() -> None:
+    names = ["path", "caption", "title", "tags", "author", "licence", "source"]
+    assert f"{','.join(names)},price" in (DOCS / PAGE).read_text("utf-8")
+    assert set(fields_of([*names, "price"]).values()) == {*MEANINGS} - {"metadata"}
+    (row,) = csv.DictReader(io.StringIO("path,caption,tags,price\na.png,a lamp,lamp;teal,12.50\n"))
+    assert read_metadata(row) == ImageMetadata(caption="a lamp", tags=("lamp", "teal"), metadata={"price": "12.50"})
