@@ -134,10 +134,13 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
 def print_summary(folder: Path, as_json: bool) -> None:
     """Write the reports of a finished evaluation, and show what it came to."""
     from imagerag.evals.harness.encoder_independence import explanation
+    from imagerag.evals.reports.plots import missing_extra
     from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
 
     write_reports(folder)
+    if lacking := missing_extra():
+        say(f"no plots: {lacking}", err=True)
     summary = read_summary(folder)
     if as_json:
         say_json(summary)

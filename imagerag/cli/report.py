@@ -13,8 +13,7 @@ from imagerag.cli.output_files import allowed, fresh, overwrite_option
 from imagerag.cli.runs import run_name
 from imagerag.cli.terminal import count, say, say_json
 from imagerag.client.client import ImageRAG
-from imagerag.reports.html.markup import escape
-from imagerag.reports.html.page import POLICY
+from imagerag.formatting.html.templating import is_report
 
 if TYPE_CHECKING:
     from imagerag.store.run_index import RunEntry
@@ -69,7 +68,7 @@ def page_to_write(file: Path) -> Path:
     Raises:
         UsageError: it cannot be, or it is something else.
     """
-    ours = file.is_file() and escape(POLICY).encode() in file.read_bytes()[:2000]
+    ours = file.is_file() and is_report(file.read_bytes()[:2000])
     return fresh(file, overwrite=ours or allowed(click.get_current_context()))
 
 

@@ -30,6 +30,7 @@ from imagerag.tools.spec import BackendSpec
 EXTRAS: Final = {
     "diffusers": "drawing with models in this process",
     "transformers": "judging with models in this process",
+    "matplotlib": "plots and statistics of evaluations; the extra is called evals",
     "mcp": "serving assistants and editors (imagerag mcp)",
     "langgraph_api": "HTTP for other languages (langgraph dev); the extra is called server",
     "opentelemetry": "spans and metrics; the extra is called otel",

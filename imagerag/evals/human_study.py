@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
-from imagerag.evals.reports.gallery import script_json, thumbnail
+from imagerag.evals.reports.gallery import TEMPLATES, thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa, sign_flip
 from imagerag.evals.study_images import ReferencePhoto
+from imagerag.formatting.html.templating import render
 from imagerag.store.output_dir_lock import exclusive_writer
 
 QUESTIONS: Final[Mapping[str, str]] = {
@@ -37,7 +38,6 @@ INTRO: Final = (
 CHOICES: Final = ("left", "right", "same")
 SIDE: Final = 512
 STUDY: Final = ("study.html", "study-key.json")
-PAGE: Final = Path(__file__).parent / "reports" / "study.html"
 SCHEMA: Final = "imagerag.study-answers/1"
 
 
@@ -126,7 +126,7 @@ def page_of(
         items: what is shown, one after the other.
     """
     told = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
-    return PAGE.read_text(encoding="utf-8").replace("/*DATA*/", script_json({**told, "pairs": items}))
+    return render(TEMPLATES, "study.html", study={**told, "pairs": items})
 
 
 def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
+from tests.reports.conftest import browser as browser
 
 Rule = Callable[[str, ImagePart], Any]
 

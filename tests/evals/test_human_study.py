@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from imagerag.agent.ports import ImagePart
 from imagerag.evals.human_study import QUESTIONS, SCHEMA, key_of, pairs_of, read_answers, study_page, write_study
 from imagerag.evals.judges.library_robustness import robustness
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.evals.study_images import ReferencePhoto
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.world import Thing, random_scene
 from imagerag.tools.testing.fakes import ScriptedJudge, picture
+from tests.reports.conftest import HOSTILE, Browser, assert_shown
 
 
 @pytest.fixture
@@ -49,6 +52,23 @@ def test_the_page_names_no_arm_and_fetches_nothing(results: list[Any], fakes: An
     assert "http" not in page.replace("http-equiv", "")
     with pytest.raises(UsageError, match="lost"):
         study_page(pairs, lambda sha256: None, "Which?")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_page_shows_hostile_text_as_text_and_fits_any_screen(
+    results: list[Any], browser: Browser, tmp_path: Path, width: int, dark: bool
+) -> None:
+    hostile = HOSTILE + "</script><script>alert(3)</script>{{ 7 * 6 }}"
+    pairs = [replace(pair, prompt=hostile) for pair in pairs_of(results, "full", "base")]
+    real = {pair.case: ReferencePhoto(picture("real"), hostile, "library") for pair in pairs}
+    file = tmp_path / "study.html"
+    file.write_text(page := study_page(pairs, lambda sha256: picture("any"), hostile, real))
+    assert_shown(browser.look(file, width=width, dark=dark), width, dark)
+    assert page.count("<script>") == page.count("</script>") == 1
+    assert "\u202e" not in page
+    assert "alert(1)" in page.split("<h1>")[1].split("</h1>")[0]
+    assert "42" not in page.split("<h1>")[1].split("</h1>")[0]
 
 
 def answers(folder: Path, rater: str, pairs: Any, choose: Any) -> Path:

@@ -1,8 +1,11 @@
 """Each statistic against an independent implementation: scipy and statsmodels."""
 
+import asyncio
 import gc
 import math
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +16,11 @@ from statsmodels.stats import inter_rater
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from imagerag.agent.errors import MissingExtraError
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.statistics.estimators import Proportion, mean, percentile
 from imagerag.evals.statistics.significance import bootstrap, fleiss_kappa, holm, paired, sign_flip, spearman
+from imagerag.store.data_dir import DataDir
 
 RNG = np.random.default_rng(7)
 NUMBERS = st.floats(-5, 5).map(lambda value: round(value, 3))
@@ -152,3 +158,22 @@ def test_pairs_are_by_case_and_say_what_has_none() -> None:
     nothing = paired({"a": 1.0}, {"b": 1.0})
     assert nothing.n == 0
     assert math.isnan(nothing.mean)
+
+
+def test_one_value_is_its_own_interval() -> None:
+    assert bootstrap([0.25]) == (0.25, 0.25)
+
+
+def test_without_scipy_the_extra_is_named_before_anything_is_spent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    for statistic in (
+        lambda: Proportion(1, 3).wilson(),
+        lambda: bootstrap([0.1, 0.2]),
+        lambda: spearman([1, 2, 3], [1, 3, 2]),
+        lambda: asyncio.run(run_evaluation(tmp_path, None, EvalOptions(users=DataDir(tmp_path)))),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(MissingExtraError, match=r"pip install 'imagerag\[evals\]'"):
+            statistic()
+    assert list(tmp_path.iterdir()) == []

@@ -4,27 +4,32 @@ import csv
 import io
 import json
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from scipy import stats
 
+from imagerag.agent.errors import MissingExtraError
 from imagerag.agent.types import RunSpec
+from imagerag.cli import main
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import summarise, write_summary
 from imagerag.evals.reports.figures import figures, main_score
 from imagerag.evals.reports.gallery import gallery, thumbnail
-from imagerag.evals.reports.plots import Plot, Point
+from imagerag.evals.reports.plots import PALETTE, Plot, Point
 from imagerag.evals.reports.tables import comma_separated, latex, markdown, settings, shown_tables
 from imagerag.evals.reports.writer import write_reports
 from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.tools.testing.fakes import describe_image, picture
+from tests.reports.conftest import Browser, assert_shown
 
 ARMS = "base,full+library=small,full"
 SCORES: dict[str, list[Any]] = {
@@ -155,10 +160,31 @@ def test_plots_are_sound_svg_with_the_base_as_a_dashed_line(
 
 
 def test_an_axis_with_one_value_and_words_that_are_markup_are_drawn() -> None:
-    plot = Plot("<x>", "a & b", "y", {"<s>": [Point(1, 0, 0.1, "<p>")]}, named=True)
+    plot = Plot("<x>", "a & b", "y", {"<s>": [Point(1, 0, 0.1, "<p>")]})
     root = ElementTree.fromstring(plot.svg())
     assert root.attrib["aria-label"] == "<x>"
     assert "<p>" in [element.text for element in root.iter() if element.text]
+
+
+def test_plots_have_several_arms_with_error_bars_on_a_ground_of_any_colour() -> None:
+    arms = {f"arm {at}": [Point(x, at + x / 100, 0.3) for x in (1, 10, 100)] for at in range(4)}
+    plot = Plot("Sizes", "$x_1$", "y", {**arms, "_own": [Point(5, 2)]}, joined=True, logarithmic=True)
+    text, root = plot.svg(), ElementTree.fromstring(plot.svg())
+    said = [element.text or "" for element in root.iter() if element.tag.endswith(("text", "title"))]
+    assert {*arms, "_own"} <= {words.strip() for words in said}
+    assert sum(words.startswith("arm 2:") for words in said) == 3, "each point says what it is"
+    assert "$x_1$" in said, "an underscore or a dollar makes no formula"
+    assert all(colour in text for colour in PALETTE[:5])
+    assert text.count("stroke-width: 1.4") >= 4, "error bars"
+    assert "currentColor" in text
+    assert "#000000" not in text
+    assert "#ffffff" not in text, "the ground is the page's"
+    assert text == plot.svg()
+    assert "metadata" not in text
+    names = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(names) == len(set(names))
+    other = Plot("Costs", "x", "y", arms).svg()
+    assert not set(names) & set(re.findall(r' id="([^"]+)"', other)), "a page holds several plots"
 
 
 class Page(HTMLParser):
@@ -209,3 +235,43 @@ def test_everything_is_written_beside_the_results(plan: Plan, results: list[Resu
     assert all(file.read_text() for file in made)
     first = {file: file.read_bytes() for file in made}
     assert {file: file.read_bytes() for file in write_reports(tmp_path)} == first
+
+
+def test_without_matplotlib_everything_but_plots_is_written(
+    plan: Plan, results: list[Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    plan.keep(tmp_path)
+    (tmp_path / RESULTS).write_text("".join(f"{r.line()}\n" for r in results))
+    write_summary(tmp_path, summarise(plan, results))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    made = write_reports(tmp_path)
+    assert {file.name for file in made} == {"report.md", "tables.tex", "tables.csv", "gallery.html"}
+    assert "## Plots" not in (tmp_path / "report.md").read_text()
+    told = CliRunner().invoke(main, ["eval", "report", str(tmp_path)])
+    assert told.exit_code == 0
+    assert "no plots: a plot needs an optional part: pip install 'imagerag[evals]'" in told.stderr
+    with pytest.raises(MissingExtraError, match=r"imagerag\[evals\]"):
+        Plot("x", "x", "y", {"s": [Point(1, 0)]}).svg()
+
+
+HOSTILE = "</script><script>alert(1)</script> \"'><img src=x onerror=alert(2)> &amp; {{ 7 * 6 }} \u202eevil\ud800"
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_gallery_shows_hostile_text_as_text_and_fits_any_screen(
+    plan: Plan, results: list[Result], tmp_path: Path, browser: Browser, width: int, dark: bool
+) -> None:
+    foul = [r.model_copy(update={"prompt": HOSTILE, "reason": HOSTILE, "tags": (HOSTILE,)}) for r in results]
+    summary = {**summarise(plan, results), "suite": {"name": HOSTILE, "version": HOSTILE}}
+    plots = [plot.svg() for plot in figures(plan, summarise(plan, results), results).values()]
+    plots.append(Plot("<img src=x onerror=alert(3)>", "x", "y", {"</svg><b>": [Point(1, 0)]}).svg())
+    page = gallery(summary, foul, lambda sha256: picture("x"), plots)
+    file = tmp_path / "gallery.html"
+    file.write_text(page)
+    assert_shown(browser.look(file, width=width, dark=dark), width, dark)
+    read = Page()
+    read.feed(page)
+    assert read.tags.count("script") == 1
+    assert "42" not in page.split("<h1>")[1].split("</h1>")[0]
+    assert "\u202e" not in page

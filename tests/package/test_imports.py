@@ -23,6 +23,9 @@ HEAVY = (
     "PIL",
     "numpy",
     "rich",
+    "jinja2",
+    "matplotlib",
+    "scipy",
 )
 
 

@@ -157,6 +157,18 @@ LOOK = """({
 """What is asked of a page: whether it fits, its colour, pictures that do not show, and what sticks out."""
 
 
+def assert_shown(seen: dict[str, Any], width: int, dark: bool) -> None:
+    """What the browser saw fits, follows the colour scheme, complains of nothing, runs and fetches nothing foreign."""
+    assert seen["wide"] <= seen["room"] == width
+    assert seen["over"] == []
+    assert seen["broken"] == 0
+    assert seen["paper"] == ("rgb(22, 21, 19)" if dark else "rgb(250, 249, 246)")
+    loud = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Page.javascriptDialogOpening")
+    assert [told for told in seen["events"] if told["method"] in loud] == []
+    asked = [e["params"]["request"]["url"] for e in seen["events"] if e["method"] == "Network.requestWillBeSent"]
+    assert {url.split(":")[0] for url in asked} <= {"file", "data"}
+
+
 class _Session:
     def __init__(self, socket: Any) -> None:
         self.socket, self.number, self.events = socket, 0, []

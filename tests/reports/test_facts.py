@@ -1,12 +1,10 @@
 """From a report alone: why it is not aligned, what was looked for, what was found and not used, what it cost."""
 
-import html
-
 import pytest
 
 from imagerag import ImageRAG
+from imagerag.formatting.html.templating import printable
 from imagerag.formatting.numbers import cosine, dollars
-from imagerag.reports.html.markup import escape
 from imagerag.reports.step_text import decision_of
 from tests.reports.conftest import RUNS
 from tests.reports.test_run_report import Reader
@@ -14,7 +12,7 @@ from tests.reports.test_run_report import Reader
 
 def as_read(text: str) -> str:
     """A text as a reader of the page finds it."""
-    return " ".join(html.unescape(escape(text)).split())
+    return " ".join(printable(text).split())
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -26,10 +26,11 @@ from imagerag.agent.types import (
     UsedReference,
     Verdict,
 )
+from imagerag.formatting.html.templating import environment
 from imagerag.graphs.runs.history import Change, Step
 from imagerag.reports import step_text
 from imagerag.reports.html.image_gallery import Gallery
-from imagerag.reports.html.page import report
+from imagerag.reports.html.page import TEMPLATES, report
 from tests.reports.conftest import HOSTILE, RUNS
 
 OURS = {
@@ -198,7 +199,8 @@ def test_eight_attempts_at_photographs_are_under_five_megabytes() -> None:
 
 def test_pictures_that_do_not_fit_any_more_are_left_out() -> None:
     gallery = Gallery(lambda _: photo(1, 512), room=500_000)
-    shown = [gallery.large(image(number), "x") for number in range(40)]
+    picture = environment(TEMPLATES).get_template("parts.html").module.picture
+    shown = [picture(gallery.large(image(number)), image(number), "x") for number in range(40)]
     assert "data:image/jpeg" in shown[0]
     assert "picture not available" in shown[-1]
     assert sum(map(len, shown)) < 520_000

@@ -27,6 +27,8 @@ SLOW = (
     "torch._dynamo",
     "open_clip",
     "scipy",
+    "jinja2",
+    "matplotlib",
     "langgraph",
     "langchain_core",
     "ftfy",

@@ -23,6 +23,7 @@ from imagerag.evals.harness.summary import summarise, write_summary
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.metrics.vlm_scores import graded_id
 from imagerag.evals.result_record import Result, lines_of, read_results
+from imagerag.evals.statistics.estimators import require_scipy
 from imagerag.graphs.trust_policy import check_named
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
@@ -60,9 +61,11 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
 
     Raises:
         UsageError: the folder holds another evaluation, or an arm or metric cannot be made.
+        MissingExtraError: SciPy is not installed.
     """
     if options.journal == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
+    require_scipy()
     with exclusive_writer(folder):
         ledger = ResultsStore(folder, plan.keys)
         harness = await _harness(folder, plan, options, ledger, options.journal)

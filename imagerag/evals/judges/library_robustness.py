@@ -21,7 +21,7 @@ from imagerag.agent.ports import ImagePart, Judge
 from imagerag.agent.types import SamplingParams
 from imagerag.evals.judges.robustness import concept_of
 from imagerag.evals.metrics.concept_match import counted
-from imagerag.evals.statistics.estimators import Proportion
+from imagerag.evals.statistics.estimators import Proportion, require_scipy
 from imagerag.evals.statistics.significance import fleiss_kappa
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import ImageRecord
@@ -150,7 +150,9 @@ async def robustness(
 
     Raises:
         UsageError: the library has fewer than two captions that differ.
+        MissingExtraError: SciPy is not installed.
     """
+    require_scipy()
     rows = chosen(await library.rows(), classes, seed)
     asked = [(kind, prompt) for kind in KINDS for prompt in prompts_of(kind, rows)]
     gate, done = asyncio.Semaphore(AT_ONCE), 0

@@ -6,17 +6,17 @@ models, captions or files is escaped, and the page's own script never makes mark
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from imagerag.evals.result_record import Result
+from imagerag.formatting.html.templating import render
 from imagerag.formatting.labels import CASES
 
 SIDE: Final = 160
-PAGE: Final = Path(__file__).with_name("gallery.html")
+TEMPLATES: Final = Path(__file__).parent / "templates"
 MOST: Final = 400
 """Cases on the page: more, and a browser no longer likes it. The report says how many were left out."""
 
@@ -48,12 +48,7 @@ def gallery(
         "leftOut": left_out,
         "labels": CASES,
     }
-    return (
-        PAGE.read_text(encoding="utf-8")
-        .replace("/*DATA*/", script_json(data))
-        .replace("/*PICTURES*/", script_json(pictures))
-        .replace("<!--PLOTS-->", "\n".join(f"<figure>{plot}</figure>" for plot in plots))
-    )
+    return render(TEMPLATES, "gallery.html", data=data, pictures=pictures, plots=list(plots))
 
 
 def _answer(result: Result, picture: Callable[[str], bytes | None], pictures: dict[str, str]) -> dict[str, Any]:
@@ -96,9 +91,3 @@ def thumbnail(data: bytes, side: int = SIDE) -> str:
     out = io.BytesIO()
     small.save(out, "WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def script_json(value: Any) -> str:
-    """JSON that can stand inside of a script element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -1,22 +1,31 @@
-"""Plots as SVG, drawn without a plotting library: points with error bars, lines, a dashed base.
+"""Plots as SVG by matplotlib, which comes with the extra `evals`: points with error bars, lines, a dashed base.
 
-Colours are of the page they are shown on (`currentColor` and CSS variables), so they work on light and dark alike.
+They stand on transparent ground. Text and axes take the colour of the page they are inside of; in an `img` they follow
+the colour scheme.
 """
 
+import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from math import floor, log10
-from typing import Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree
 
+from imagerag.agent.errors import MissingExtraError
 from imagerag.formatting.numbers import score
 
-WIDTH: Final = 560
-HEIGHT: Final = 320
-LEGEND: Final = 18
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 52
-PALETTE: Final = ("#2a6fb0", "#c2571a", "#2f8f5b", "#8b4fb3", "#b23a48", "#6b7280")
-MARKS: Final = ("circle", "square", "diamond")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's colours for the colour-blind, those that are readable on light and on dark."""
+MARKS: Final = ("o", "s", "D", "^", "v")
+INK: Final = "#010203"
+"""Stands for `currentColor`, which matplotlib does not know, until the SVG is written."""
+STYLE: Final = ".plot{color:#444}@media(prefers-color-scheme:dark){.plot{color:#c9c5bc}}"
+SVG: Final = "{http://www.w3.org/2000/svg}"
+_COUNTED: Final = re.compile(r".*_\d+")
 
 
 @dataclass(frozen=True)
@@ -46,149 +55,92 @@ class Plot:
     base: tuple[str, float] | None = None
     joined: bool = False
     logarithmic: bool = False
-    named: bool = False
 
     def svg(self) -> str:
-        """The plot as one SVG element."""
-        points = [point for some in self.series.values() for point in some]
-        xs, ys = _Axis.of([self._x(p.x) for p in points], LEFT, WIDTH - RIGHT), self._ys(points)
-        entries = self._entries()
-        height = HEIGHT + (LEGEND * (entries[-1][2] + 1) if entries else 0)
-        parts = [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-                f'height="{height}" role="img" aria-label="{escape(self.title)}" font-size="12" '
-                'font-family="system-ui, sans-serif" '
-                'fill="currentColor" color="#444">'
-            ),
-            f'<text x="{LEFT}" y="18" font-size="14" font-weight="600">{escape(self.title)}</text>',
-            *self._grid(xs, ys),
-        ]
+        """The plot as one SVG element, the same bytes for the same plot.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+        """
+        if (lacking := missing_extra()) is not None:
+            raise lacking
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        out, few = io.StringIO(), {"Date": None, "Creator": None, "Format": None, "Type": None}
+        with mpl.rc_context({**_LOOK, "svg.hashsalt": self.title}):
+            figure = Figure(figsize=(5.8, 3.6), layout="constrained")
+            self._draw(figure.add_subplot())
+            figure.savefig(out, format="svg", transparent=True, metadata=few)
+        return self._finished(out.getvalue())
+
+    def _draw(self, axes: "Axes") -> None:
+        axes.set_title(self.title, loc="left", fontsize=11, fontweight="bold")
+        axes.set_xlabel(self.x)
+        axes.set_ylabel(self.y)
+        axes.grid(axis="y", alpha=0.18)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        for number, (name, points) in enumerate(self._sorted().items()):
+            colour, mark = PALETTE[number % len(PALETTE)], MARKS[(number + number // len(PALETTE)) % len(MARKS)]
+            x, y, errors = [p.x for p in points], [p.y for p in points], [p.error for p in points]
+            # The blank: matplotlib leaves out of a legend what begins with "_".
+            drawn = axes.errorbar(
+                x, y, yerr=errors if any(errors) else None, label=f" {name}", color=colour, marker=mark,
+                markersize=6, linestyle="-" if self.joined else "", linewidth=1.8, elinewidth=1.4,
+            )  # fmt: skip
+            drawn[0].set_gid(f"series-{number}")
+        if self.logarithmic:
+            places = sorted({p.x for points in self.series.values() for p in points})
+            axes.set_xscale("log")
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.minorticks_off()
         if self.base:
             name, value = self.base
-            at = ys.at(value)
-            parts += [
-                (
-                    f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="currentColor" '
-                    'stroke-dasharray="6 5" stroke-width="1.5"/>'
-                ),
-                f'<text x="{WIDTH - RIGHT}" y="{at - 5:.1f}" text-anchor="end">{escape(name)}</text>',
-            ]
-        for at_series, (name, some) in enumerate(self.series.items()):
-            parts += self._series(at_series, name, some, xs, ys)
-        return "\n".join([*parts, *self._legend(), "</svg>"])
+            axes.axhline(value, color=INK, linestyle=(0, (5, 4)), linewidth=1.3)
+            axes.annotate(name, (1, value), (-2, 3), axes.get_yaxis_transform(), "offset points", ha="right")
+        axes.margins(0.08)
+        if len(self.series) > 1:
+            columns = max(1, min(len(self.series), 62 // (max(map(len, self.series)) + 6)))
+            axes.figure.legend(loc="outside lower center", ncols=columns, handlelength=1.2, frameon=False, fontsize=9)
 
-    def _x(self, value: float) -> float:
-        return log10(max(value, 1e-12)) if self.logarithmic else value
+    def _sorted(self) -> dict[str, list[Point]]:
+        return {name: sorted(points, key=lambda p: p.x) for name, points in self.series.items()}
 
-    def _ys(self, points: Sequence[Point]) -> "_Axis":
-        ends = [end for p in points for end in (p.y - p.error, p.y + p.error)]
-        return _Axis.of([*ends, *([self.base[1]] if self.base else [])], HEIGHT - BOTTOM, TOP)
-
-    def _grid(self, xs: "_Axis", ys: "_Axis") -> list[str]:
-        bottom, middle = HEIGHT - BOTTOM, (LEFT + WIDTH - RIGHT) / 2
-        parts = []
-        for value in ys.ticks:
-            at = ys.at(value)
-            parts += [
-                (
-                    f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" stroke="currentColor" '
-                    'opacity="0.15"/>'
-                ),
-                f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{value:g}</text>',
-            ]
-        shown = sorted({p.x for some in self.series.values() for p in some}) if self.logarithmic else xs.ticks
-        for value in shown:
-            at = xs.at(self._x(value))
-            parts.append(f'<text x="{at:.1f}" y="{bottom + 18}" text-anchor="middle">{value:g}</text>')
-        return [
-            *parts,
-            f'<text x="{middle:.0f}" y="{HEIGHT - 12}" text-anchor="middle">{escape(self.x)}</text>',
-            (
-                f'<text transform="translate(14 {(TOP + bottom) / 2:.0f}) rotate(-90)" text-anchor="middle">'
-                f"{escape(self.y)}</text>"
-            ),
-        ]
-
-    def _series(self, number: int, name: str, points: Sequence[Point], xs: "_Axis", ys: "_Axis") -> list[str]:
-        colour = PALETTE[number % len(PALETTE)]
-        placed = [(xs.at(self._x(p.x)), ys.at(p.y), p) for p in sorted(points, key=lambda p: p.x)]
-        parts = []
-        if self.joined and len(placed) > 1:
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in placed)
-            parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for x, y, point in placed:
-            if point.error:
-                low, high = ys.at(point.y - point.error), ys.at(point.y + point.error)
-                parts.append(f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" stroke-width="1.5"/>')
-            told = escape(point.label or f"{name}: {point.x:g}, {score(point.y)}")
-            parts.append(f"<g><title>{told}</title>{_mark(_kind(number), x, y, colour)}</g>")
-            if self.named:
-                end = x > WIDTH * 0.7
-                where = f'x="{x + (-8 if end else 8):.1f}" y="{y - 6:.1f}" text-anchor="{"end" if end else "start"}"'
-                parts.append(f'<text {where} font-size="11">{escape(name)}</text>')
-        return parts
-
-    def _legend(self) -> list[str]:
-        parts = []
-        for number, (name, x, row) in enumerate(self._entries()):
-            y = HEIGHT + row * LEGEND
-            parts.append(_mark(_kind(number), x, y, PALETTE[number % len(PALETTE)]))
-            parts.append(f'<text x="{x + 9}" y="{y + 4}" font-size="11">{escape(name)}</text>')
-        return parts
-
-    def _entries(self) -> list[tuple[str, int, int]]:
-        """What the legend below the plot says: name, pixels from the left, row."""
-        if self.named or len(self.series) < 2:
-            return []
-        found, at, row = [], LEFT, 0
-        for name in self.series:
-            wide = 7 * len(name) + 26
-            if at > LEFT and at + wide > WIDTH:
-                at, row = LEFT, row + 1
-            found.append((name, at, row))
-            at += wide
-        return found
+    def _finished(self, text: str) -> str:
+        """The element alone, with a name, labels of its points, and the page's colour instead of a fixed one."""
+        for prefix, space in (("", SVG[1:-1]), ("xlink", "http://www.w3.org/1999/xlink")):
+            ElementTree.register_namespace(prefix, space)
+        root = ElementTree.fromstring(text)
+        for lost in root.findall(f"{SVG}metadata"):
+            root.remove(lost)
+        for number, (name, points) in enumerate(self._sorted().items()):
+            marks = root.findall(f".//{SVG}g[@id='series-{number}']//{SVG}use")
+            for mark, point in zip(marks, points, strict=True):
+                ElementTree.SubElement(mark, f"{SVG}title").text = (
+                    point.label or f"{name}: {point.x:g}, {score(point.y)}"
+                )
+        for element in root.iter():
+            # The names that matplotlib counts up are the same in every plot, and a page holds several.
+            if _COUNTED.fullmatch(element.get("id", "")) or element.get("id", "").startswith("series-"):
+                del element.attrib["id"]
+        root.attrib |= {"class": "plot", "role": "img", "aria-label": self.title}
+        style = ElementTree.Element(f"{SVG}style")
+        style.text = STYLE
+        root.insert(0, style)
+        return ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor")
 
 
-def _kind(number: int) -> str:
-    """The mark of a series: no two have mark and colour in common before there are eighteen."""
-    return MARKS[(number + number // len(PALETTE)) % len(MARKS)]
+def missing_extra() -> MissingExtraError | None:
+    """The error that says what to install for plots; None where matplotlib is installed."""
+    return MissingExtraError("a plot", "evals") if find_spec("matplotlib") is None else None
 
 
-def _mark(kind: str, x: float, y: float, colour: str) -> str:
-    if kind == "square":
-        return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}"/>'
-    if kind == "diamond":
-        return f'<path d="M{x:.1f} {y - 5.5:.1f}l5.5 5.5l-5.5 5.5l-5.5 -5.5z" fill="{colour}"/>'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>'
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """From values to pixels, with round ticks."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    ticks: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[float], start: float, end: float) -> "_Axis":
-        low, high = min(values), max(values)
-        room = (high - low) * 0.08 or abs(high) * 0.1 or 0.5
-        low, high = low - room, high + room
-        step = _round_step((high - low) / 5)
-        first = floor(low / step) + 1
-        ticks = tuple(round(n * step, 10) for n in range(first, first + 12) if n * step <= high)
-        return cls(low, high, start, end, ticks)
-
-    def at(self, value: float) -> float:
-        """Where a value is, in pixels."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-
-def _round_step(step: float) -> float:
-    size = 10.0 ** floor(log10(step))
-    return next(size * nice for nice in (1, 2, 5, 10) if step <= size * nice * 1.0001)
+_LOOK: Final[Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), INK),
+}

@@ -15,6 +15,7 @@ from imagerag.evals.harness.summary import SUMMARY
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
 from imagerag.evals.reports.paper_tables import MethodScores, paper_tables
+from imagerag.evals.reports.plots import missing_extra
 from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.result_record import read_results
 from imagerag.store.images.blob_store import write_atomically
@@ -37,14 +38,15 @@ def read_summary(folder: Path) -> Mapping[str, Any]:
 
 
 def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
-    """Write the reports; which files.
+    """Write the reports; which files. Plots are left out where matplotlib is not installed.
 
     Args:
         picture: the bytes of an image by its SHA-256; by default those that the evaluation keeps itself, which leaves
             out the library's own.
     """
     summary, plan = read_summary(folder), Plan.read(folder)
-    plots = {name: plot.svg() for name, plot in figures(plan, summary, read_results(folder / RESULTS)).items()}
+    drawable = {} if missing_extra() else figures(plan, summary, read_results(folder / RESULTS))
+    plots = {name: plot.svg() for name, plot in drawable.items()}
     paper = paper_tables([MethodScores(plan.suite.name, plan, summary)])
     text = markdown(summary, paper)
     if plots:

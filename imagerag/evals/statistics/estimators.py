@@ -1,13 +1,42 @@
-"""Shares with their uncertainty, and the few other numbers that reports need. Everything here is pure arithmetic."""
+"""Shares with their uncertainty, and the few other numbers that reports need.
+
+Intervals and correlations are `scipy.stats`', which comes with the extra `evals`. Means and standard errors are plain
+arithmetic here, because the benchmarks use them without the extra.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import nan, sqrt
 from statistics import median, stdev
-from typing import Final
+from typing import Any, Final
+
+from imagerag.agent.errors import MissingExtraError
 
 Z95: Final = 1.959963984540054
 """The standard normal's 97.5th percentile: what makes an interval cover 95 %."""
+
+
+def require_scipy() -> None:
+    """Check that statistics can be made, without loading what makes them: before anything is spent.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    if find_spec("scipy") is None:
+        raise MissingExtraError("an interval or a correlation", "evals")
+
+
+def scipy_stats() -> Any:
+    """`scipy.stats`, loaded on the first use.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    require_scipy()
+    from scipy import stats
+
+    return stats
 
 
 @dataclass(frozen=True)
@@ -44,14 +73,15 @@ class Proportion:
 
         Args:
             z: standard normal quantile; the default covers 95 %.
+
+        Raises:
+            MissingExtraError: SciPy is not installed.
         """
         if not self.n:
             return 0.0, 1.0
-        p, n, squared = self.value, self.n, z * z
-        centre = (p + squared / (2 * n)) / (1 + squared / n)
-        half = z * sqrt(p * (1 - p) / n + squared / (4 * n * n)) / (1 + squared / n)
-        # At 0 and at n the formula meets the bound exactly; rounding may not.
-        return (0.0 if self.hits == 0 else centre - half), (1.0 if self.hits == n else centre + half)
+        stats = scipy_stats()
+        low, high = stats.binomtest(self.hits, self.n).proportion_ci(1 - 2 * stats.norm.sf(z), method="wilson")
+        return float(low), float(high)
 
 
 def mean(values: Sequence[float]) -> tuple[float, float]:
@@ -80,8 +110,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     """
     if not values or not 0 <= share <= 100:
         raise ValueError(f"no {share}th percentile of {len(values)} values")
-    ordered = sorted(values)
-    at = share / 100 * (len(ordered) - 1)
-    below = int(at)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (at - below)
+    import numpy as np
+
+    return float(np.percentile(values, share))

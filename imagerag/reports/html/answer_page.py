@@ -9,11 +9,11 @@ from typing import Final
 
 from imagerag.agent.qa.qa_record import AnswerRecord, RetrievedSource
 from imagerag.agent.types import ImageRef
+from imagerag.formatting.html.templating import render
 from imagerag.formatting.labels import ANSWERS, label
 from imagerag.reports.html import answer_text as words
 from imagerag.reports.html.image_gallery import Gallery, Load
-from imagerag.reports.html.markup import Html, join, tag
-from imagerag.reports.html.page import document, section
+from imagerag.reports.html.page import TEMPLATES
 
 
 def answer_page(record: AnswerRecord, load: Load) -> str:
@@ -22,62 +22,23 @@ def answer_page(record: AnswerRecord, load: Load) -> str:
     Args:
         load: gives an image's bytes for its SHA-256; raises LookupError or BlobError for one that is not there.
     """
-    gallery = Gallery(load)
-    calls = tag("ol", [tag("li", f"{call.order}. {words.asked(call)}") for call in record.asked])
-    notes = [tag("li", note) for note in (*record.notes, *([record.lookup] if record.lookup else []))]
-    body = (
-        _head(record, gallery),
-        section("Answer", _sides(record)),
-        section("Sources", _sources(record, gallery), lead=words.found(record)),
-        section("What was asked", calls if record.asked else None, lead="Each call in its order, and what it saw."),
-        section("Notes", tag("ul", notes) if notes else None),
-    )
-    return document(f"{record.question[:80]} · imagerag", join(*body))
-
-
-def _head(record: AnswerRecord, gallery: Gallery) -> Html:
     stands = label(ANSWERS, record.outcome)
-    badge = tag("span", stands.name, class_=f"badge {stands.tone}")
-    own = [tag("li", gallery.small(image, "your picture")) for image in record.images]
-    facts = [tag("div", tag("dt", name), tag("dd", value)) for name, value in words.facts(record) if value]
-    return tag(
-        "header",
-        tag("p", tag("b", "imagerag"), " answer", badge, class_="brand"),
-        tag("h1", record.question, dir="auto"),
-        tag("div", tag("h4", "your picture" if len(own) == 1 else "your pictures"), tag("ul", own), class_="sent")
-        if own
-        else None,
-        tag("dl", facts, class_="facts"),
-        class_="top",
-    )
+    sources = [(_thumbnail(one), *_source(one, record)) for one in record.retrieved if one.accepted]
+    shown = {"record": record, "stands": stands, "words": words, "sources": sources}
+    return render(TEMPLATES, "answer.html", **shown, gallery=Gallery(load))
 
 
-def _sides(record: AnswerRecord) -> Html:
-    answered = tag("p", words.said(record), dir="auto")
-    if record.without_retrieval is None:
-        return answered
-    without = tag("p", words.said_without(record), dir="auto")
-    return tag(
-        "div",
-        tag("article", tag("h3", words.WITH), answered),
-        tag("article", tag("h3", words.WITHOUT), without),
-        class_="replies",
-    )
+def _thumbnail(one: RetrievedSource) -> ImageRef:
+    return ImageRef(sha256=one.id, media_type="image/*", width=42, height=42)  # shown at this size
 
 
-def _sources(record: AnswerRecord, gallery: Gallery) -> Html | None:
-    cited = {one.number: one.supports for one in record.citations}
-    rows = [_source(one, cited, gallery) for one in record.retrieved if one.accepted]
-    return tag("ul", rows, class_="sources sent") if rows else None
-
-
-def _source(one: RetrievedSource, cited: dict[int, str], gallery: Gallery) -> Html:
-    image = ImageRef(sha256=one.id, media_type="image/*", width=42, height=42)  # shown at this size
+def _source(one: RetrievedSource, record: AnswerRecord) -> tuple[str, str, str]:
+    """A source's name, its line, and what is said about it."""
     name = one.title or one.id[:12]
     told = " · ".join(filter(None, (words.closeness(one), words.why(one), one.author, one.licence)))
-    supports = cited.get(one.number or 0)
-    mark = f"[{one.number}] {name}" + (f", cited: {supports}" if supports else ", cited" if supports == "" else "")
-    return tag("li", gallery.small(image, name), tag("span", mark, tag("small", told)))
+    supports = {cited.number: cited.supports for cited in record.citations}.get(one.number or 0)
+    cited = "" if supports is None else f", cited: {supports}" if supports else ", cited"
+    return name, f"[{one.number}] {name}{cited}", told
 
 
 def answer_markdown(record: AnswerRecord) -> str:

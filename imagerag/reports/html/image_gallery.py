@@ -8,7 +8,6 @@ from typing import Final
 
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.types import ImageRef
-from imagerag.reports.html.markup import Html, tag
 
 Load = Callable[[str], bytes]
 """Gives an image's bytes for its SHA-256."""
@@ -23,32 +22,25 @@ ROOM: Final = 3_600_000
 
 @dataclass
 class Gallery:
-    """Makes `img` elements. An image that cannot be had is an empty frame that says so."""
+    """Gives pictures as data URIs; None for one that cannot be had, or that the page has no room for any more."""
 
     load: Load
     room: int = ROOM
     _made: dict[tuple[str, int, bool], str | None] = field(default_factory=dict)
 
-    def large(self, image: ImageRef, told: str) -> Html:
-        """A picture to look at; `told` is what a reader who cannot see it hears."""
-        return self._element(image, LARGE, told)
+    def large(self, image: ImageRef) -> str | None:
+        """A picture to look at."""
+        return self._source(image.sha256, LARGE, mask=False)
 
-    def small(self, image: ImageRef, told: str) -> Html:
+    def small(self, image: ImageRef) -> str | None:
         """A picture to recognise."""
-        return self._element(image, SMALL, told)
+        return self._source(image.sha256, SMALL, mask=False)
 
-    def mask(self, image: ImageRef, told: str) -> Html:
+    def mask(self, image: ImageRef) -> str | None:
         """A mask, light where the picture may change."""
-        return self._element(image, SMALL, told, mask=True)
+        return self._source(image.sha256, SMALL, mask=True)
 
-    def _element(self, image: ImageRef, side: int, told: str, *, mask: bool = False) -> Html:
-        source = self._source(image.sha256, side, mask)
-        if source is None:
-            return tag("span", tag("span", "picture not available"), class_="gone", role="img", aria_label=told)
-        shape = {"width": str(image.width), "height": str(image.height)}
-        return tag("img", src=source, alt=told, title=told, decoding="async", **shape)
-
-    def _source(self, sha256: str, side: int, mask: bool) -> str | None:
+    def _source(self, sha256: str, side: int, *, mask: bool) -> str | None:
         key = (sha256, side, mask)
         if key not in self._made:
             self._made[key] = self._reduced(sha256, side, mask)

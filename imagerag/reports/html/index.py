@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.formatting.labels import standing
-from imagerag.formatting.numbers import counted, dollars, percent
-from imagerag.reports.html.markup import Child, Html, join, tag
-from imagerag.reports.html.page import document
+from imagerag.formatting.html.templating import render
+from imagerag.formatting.labels import Label, standing
+from imagerag.formatting.numbers import dollars, percent
+from imagerag.reports.html.page import TEMPLATES
 from imagerag.store.run_index import RunEntry
 
 
@@ -27,44 +27,23 @@ class IndexRow:
     href: str | None = None
     picture: str | None = None
 
+    @property
+    def standing(self) -> Label:
+        """How the run stands."""
+        return standing(self.entry.status, self.entry.outcome)
+
+    @property
+    def facts(self) -> str:
+        """When it was, in which library, how good it is, and what it cost."""
+        entry = self.entry
+        facts = [entry.created.strftime("%Y-%m-%d %H:%M"), entry.library or ""]
+        facts += [f"{percent(entry.score)} met" if entry.score is not None else ""]
+        facts += [dollars(entry.cost_usd) if entry.cost_usd is not None else ""]
+        return " · ".join(filter(None, facts))
+
 
 def index(lines: Sequence[IndexRow]) -> str:
     """The page."""
-    counts = Counter(_standing(line.entry) for line in lines)
-    tally = [tag("span", f"{number} {word}", class_=f"badge {tone}") for (word, tone), number in counts.most_common()]
-    costs = [line.entry.cost_usd for line in lines if line.entry.cost_usd is not None]
-    total = f" · {dollars(sum(costs))}" if costs and sum(costs) else ""
-    body = (
-        tag(
-            "header",
-            tag("p", tag("b", "imagerag"), " reports", class_="brand"),
-            tag("h1", counted(len(lines), "run") + total),
-            tag("div", tally, class_="tally"),
-            class_="top",
-        ),
-        tag("section", tag("div", [_card(line) for line in lines], class_="runs")),
-    )
-    return document("runs · imagerag", join(*body))
-
-
-def _standing(entry: RunEntry) -> tuple[str, str]:
-    stands = standing(entry.status, entry.outcome)
-    return stands.name, stands.tone
-
-
-def _card(line: IndexRow) -> Html:
-    entry = line.entry
-    word, tone = _standing(entry)
-    picture: Child = tag("span", tag("span", "no picture"), class_="gone")
-    if line.picture:
-        picture = tag("img", src=line.picture, alt="", loading="lazy", decoding="async")
-    facts = [entry.created.strftime("%Y-%m-%d %H:%M"), entry.library or ""]
-    facts += [f"{percent(entry.score)} met" if entry.score is not None else ""]
-    facts += [dollars(entry.cost_usd) if entry.cost_usd is not None else ""]
-    inside = (
-        tag("figure", picture, class_="picture"),
-        tag("h3", entry.prompt),
-        tag("p", tag("span", word, class_=f"badge {tone}")),
-        tag("p", " · ".join(filter(None, facts)), class_="mute"),
-    )
-    return tag("article", tag("a", inside, href=line.href) if line.href else inside)
+    counts = Counter((line.standing.name, line.standing.tone) for line in lines)
+    costs = sum(line.entry.cost_usd or 0.0 for line in lines)
+    return render(TEMPLATES, "index.html", lines=lines, tally=counts.most_common(), cost=costs)
