@@ -384,7 +384,7 @@ class Answers(Document):
 
 
 class PairsStudy(Document):
-    """What `eval answers` found in the raters' answers to pairs."""
+    """What `eval study-results` found in the raters' answers to pairs."""
 
     schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
     arm: str
@@ -408,7 +408,7 @@ class ContainedAnswers(Document):
 
 
 class AbsoluteStudy(Document):
-    """What `eval answers` found in the raters' answers to one picture at a time."""
+    """What `eval study-results` found in the raters' answers to one picture at a time."""
 
     schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
     form: Literal["absolute"]

@@ -37,12 +37,22 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("--library", "sketch"),
     "eval run": ("--arms", "base,full", "--metrics", "work", "--library", "sketch", "--quiet"),
     "eval judge": ("--classes", "2", "--library", "sketch"),
-    "eval threshold": ("--queries", "8"),
+    "eval library": ("--queries", "8"),
     "eval score": ("--metrics", "work"),
     "eval sketch": ("--cases", "2", "--part", "judge"),
-    "eval study": ("--overwrite",),
+    "eval human-study": ("--overwrite",),
     "eval search": ("--ways", "cosine", "--queries", "4"),
-    "eval sizes": ("--library", "sketch", "--sizes", "8,16", "--metrics", "text:eye", "--limit", "1", "--quiet"),
+    "eval sizes": (
+        "--library",
+        "sketch",
+        "--sizes",
+        "8,16",
+        "--metrics",
+        "text:independent",
+        "--limit",
+        "1",
+        "--quiet",
+    ),
 }
 """Further options, for speed or because a command does nothing without."""
 
@@ -158,7 +168,7 @@ def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, Loopback]]:
         assert made.invoke(*made.line("index")).exit_code == 0
         evaluated = made.invoke(*made.line("eval run")[:-1], "--out", str(root / "evaluation"))
         assert evaluated.exit_code == 0, evaluated.output
-        studied = made.invoke(*made.line("eval study"))
+        studied = made.invoke(*made.line("eval human-study"))
         assert studied.exit_code == 0, studied.output
         pairs = json.loads((root / "evaluation" / "study-key.json").read_text())["pairs"]
         given = {pair: dict.fromkeys(QUESTIONS, "left") for pair in pairs}

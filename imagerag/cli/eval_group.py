@@ -6,10 +6,10 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.command_group import WholeGroup
-from imagerag.cli.eval_checks import score_command, threshold_command
+from imagerag.cli.eval_checks import library_check_command, score_command
 from imagerag.cli.eval_comparisons import search_ways_command, sizes_command
 from imagerag.cli.eval_run import list_command, merge_command, report_command, run_command
-from imagerag.cli.eval_studies import answers_command, judge_command, study_command
+from imagerag.cli.eval_studies import human_study_command, judge_command, study_results_command
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.terminal import dim, say, say_all, say_json
 
@@ -20,8 +20,8 @@ def eval_command() -> None:
 
 
 _OTHERS = (
-    list_command, run_command, merge_command, report_command, score_command, threshold_command, judge_command,
-    study_command, answers_command, sizes_command, search_ways_command,
+    list_command, run_command, merge_command, report_command, score_command, library_check_command, judge_command,
+    human_study_command, study_results_command, sizes_command, search_ways_command,
 )  # fmt: skip
 for _command in _OTHERS:
     eval_command.add_command(_command)

@@ -207,7 +207,7 @@ def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
 
 @click.command("list")
 def list_command() -> int:
-    """What can be asked, compared and measured."""
+    """List suites, arms and metrics."""
     from imagerag.evals.harness.arms import BUILT_IN
     from imagerag.evals.metrics.registry import kinds
     from imagerag.evals.suites.registry import KINDS as SUITES

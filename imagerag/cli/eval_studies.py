@@ -1,4 +1,4 @@
-"""`imagerag eval study`, `answers`, `judge`: what people prefer, and whether a judge can be trusted."""
+"""`imagerag eval human-study`, `study-results`, `judge`: what people prefer, and whether a judge can be trusted."""
 
 import asyncio
 import json
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from imagerag.evals.study_images import Real
 
 
-@click.command("study")
+@click.command("human-study")
 @click.argument("folder", metavar="DIR")
 @click.option("--arm", default="full", show_default=True, help="One of the two.")
-@click.option("--base", default="base", show_default=True, help="The other.")
+@click.option("--baseline", "base", default="base", show_default=True, help="The other.")
 @click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="Pairs at most.")
 @click.option("--form", type=click.Choice(["pairs", "absolute"]), default="pairs", show_default=True,
               help="Which of two is better; or one at a time, whether the object is in it.")  # fmt: skip
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--real/--no-real", default=True, help="Show a real picture of what was asked for beside.")
 @overwrite_option
 @pass_globals
-def study_command(
+def human_study_command(
     globals_: Globals, /, folder: str, arm: str, base: str, pairs: int, form: str, seed: int, real: bool
 ) -> int:
     """Write a blind study of two arms of an evaluation: a page for the raters, and a key for you.
@@ -62,7 +62,7 @@ def study_command(
         made = absolute_study.write_absolute_study(path, plan, results, kept_pictures(path), arms=(arm, base), **chosen)
     say(f"for the raters: {made[0]}")
     say(f"for you alone:  {made[1]}")
-    say(dim(f"then: imagerag eval answers {path} answers-*.json"))
+    say(dim(f"then: imagerag eval study-results {path} answers-*.json"))
     return 0
 
 
@@ -80,11 +80,11 @@ async def _real(globals_: Globals, folder: Path) -> "dict[str, Real]":
     return await real_pictures(plan, read_results(folder / RESULTS), wiring)
 
 
-@click.command("answers")
+@click.command("study-results")
 @click.argument("folder", metavar="DIR")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @json_option
-def answers_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
+def study_results_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
     """What the raters of a study prefer, or see in the pictures, with intervals, and how far they agree.
 
     Files of either form of study are read, those of one form at a time.
@@ -130,9 +130,9 @@ def _key_for(folder: Path, files: list[Path]) -> dict[str, Any]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {path}: {error}; imagerag eval study {folder} writes it") from error
+            raise UsageError(f"cannot read {path}: {error}; imagerag eval human-study {folder} writes it") from error
     if not keys:
-        raise UsageError(f"there is no study in {folder}: imagerag eval study {folder} writes one")
+        raise UsageError(f"there is no study in {folder}: imagerag eval human-study {folder} writes one")
     return max(keys, key=lambda key: len(answered & set(key.get("pairs") or key.get("pictures") or ())))
 
 

@@ -100,7 +100,7 @@ def test_what_raters_prefer_keeps_to_its_schema(
     (tmp_path / "study-key.json").write_text('{"arm": "full", "base": "base"}')
     (tmp_path / "answers.json").write_text('{"schema": "imagerag.study-answers/1", "rater": "a", "answers": {}}')
     monkeypatch.setattr("imagerag.evals.human_study.read_answers", lambda files, key: [found])
-    checked(json.loads(imagerag("eval", "answers", ".", "answers.json", "--json").stdout), "study")
+    checked(json.loads(imagerag("eval", "study-results", ".", "answers.json", "--json").stdout), "study")
 
 
 def test_events_of_every_kind_keep_to_their_schema(imagerag: Imagerag) -> None:

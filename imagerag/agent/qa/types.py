@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from imagerag.agent.ports import Filter, ImagePart, Reading
-from imagerag.agent.types import ImageRef, Scalar, Sha256, Similarity, Value, Variation
+from imagerag.agent.types import FrozenModel, ImageRef, Scalar, Sha256, Similarity, Variation
 
 MAX_ANSWER: Final = 2_000
 """Characters of an answer; what is longer is cut, and ends in an ellipsis."""
@@ -77,7 +77,7 @@ class Listing(Protocol):
         ...
 
 
-class Found(Value):
+class Found(FrozenModel):
     """A picture that was retrieved for a question.
 
     Attributes:
@@ -120,7 +120,7 @@ class Found(Value):
         )
 
 
-class Part(Value):
+class Part(FrozenModel):
     """What one side of an "or" came to: its words, how many pictures fit, and the first of them."""
 
     words: str
@@ -128,7 +128,7 @@ class Part(Value):
     id: Sha256 | None = None
 
 
-class Finding(Value):
+class Finding(FrozenModel):
     """What a library's metadata says to a question, found without a model.
 
     Attributes:
@@ -175,14 +175,14 @@ class Finding(Value):
         return self.kind != "unknown" and not self.unknown
 
 
-class Citation(Value):
+class Citation(FrozenModel):
     """A source's number, and what of the answer it supports."""
 
     source: int = Field(ge=1)
     supports: str = ""
 
 
-class Exchange(Value):
+class Exchange(FrozenModel):
     """An earlier question of a thread, its answer, the pictures it spoke of, and those that it came with."""
 
     question: str
@@ -193,7 +193,7 @@ class Exchange(Value):
     images: tuple[ImageRef, ...] = ()
 
 
-class Reply(Value):
+class Reply(FrozenModel):
     """An answer as the state keeps it; `reason` says why there is none."""
 
     text: str = ""
@@ -203,7 +203,7 @@ class Reply(Value):
     reason: str = ""
 
 
-class AskEnding(Value):
+class AskEnding(FrozenModel):
     """How and why a question ended; `error` is the class of the error that ended it, `at` an ISO 8601 time."""
 
     outcome: AnswerOutcome

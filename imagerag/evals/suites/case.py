@@ -7,21 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import read_regular
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import FrozenModel, Knobs
 
 
-class Plain(BaseModel):
-    """Base of what evaluations read and write: frozen, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Picture(Plain):
+class Picture(FrozenModel):
     """A picture file that belongs to a case, with the hash of its bytes.
 
     Attributes:
@@ -47,7 +41,7 @@ class Picture(Plain):
         return cls(path=str(Path(path).expanduser().absolute()), sha256=hashlib.sha256(data).hexdigest(), name=name)
 
 
-class Truth(Plain):
+class Truth(FrozenModel):
     """What is known to be right, where something is. Nothing of it is ever shown to a generator or a judge.
 
     Attributes:
@@ -63,7 +57,7 @@ class Truth(Plain):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class Case(Plain):
+class Case(FrozenModel):
     """One thing to be asked for.
 
     Attributes:
@@ -99,7 +93,7 @@ class Case(Plain):
         return knobs.model_copy(update=update) if self.filter_tags or self.licences or self.where else knobs
 
 
-class LibraryRecipe(Plain):
+class LibraryRecipe(FrozenModel):
     """A library that a suite makes for itself.
 
     Attributes:
@@ -115,7 +109,7 @@ class LibraryRecipe(Plain):
     seed: int = 0
 
 
-class Suite(Plain):
+class Suite(FrozenModel):
     """Cases under one name.
 
     Attributes:
