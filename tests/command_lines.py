@@ -42,17 +42,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "eval sketch": ("--cases", "2", "--part", "judge"),
     "eval human-study": ("--overwrite",),
     "eval search": ("--ways", "cosine", "--queries", "4"),
-    "eval sizes": (
-        "--library",
-        "sketch",
-        "--sizes",
-        "8,16",
-        "--metrics",
-        "text:independent",
-        "--limit",
-        "1",
-        "--quiet",
-    ),
+    "eval sizes": ("--library", "sketch", "--sizes", "8,16", "--metrics", "text:independent", "--limit", "1", "-q"),
 }
 """Further options, for speed or because a command does nothing without."""
 

@@ -8,8 +8,9 @@ from imagerag.cli import Globals
 from imagerag.cli.command_group import WholeGroup
 from imagerag.cli.eval_checks import library_check_command, score_command
 from imagerag.cli.eval_comparisons import search_ways_command, sizes_command
+from imagerag.cli.eval_judge import judge_command
 from imagerag.cli.eval_run import list_command, merge_command, report_command, run_command
-from imagerag.cli.eval_studies import human_study_command, judge_command, study_results_command
+from imagerag.cli.eval_studies import human_study_command, study_results_command
 from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.terminal import dim, say, say_all, say_json
 

@@ -1,16 +1,16 @@
-"""`imagerag eval human-study`, `study-results`, `judge`: what people prefer, and whether a judge can be trusted."""
+"""`imagerag eval human-study` and `study-results`: blind studies with people, and what raters prefer."""
 
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, library_option, pass_globals
+from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.terminal import dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from imagerag.evals.absolute_study import Contained
     from imagerag.evals.human_study import Preference
-    from imagerag.evals.judges.library_robustness import ConceptScore, Robustness
     from imagerag.evals.study_images import Real
 
 
@@ -157,81 +156,3 @@ def _row(one: "Preference") -> list[str]:
     votes = f"{one.arm} / {one.same} / {one.base}"
     chose = f"{score(one.low)} to {score(one.high)}"
     return [one.question, "–" if one.value != one.value else score(one.value), chose, score(one.p), votes, kappa]
-
-
-@click.command("judge")
-@library_option
-@click.option("--judge", metavar="SPEC", help="What looks  [env: IMAGERAG_JUDGE]")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
-@click.option(
-    "--classes", type=click.IntRange(2, 100), default=20, show_default=True, metavar="N", help="How many pictures."
-)
-@click.option("--repeats", type=click.IntRange(1, 20), default=1, metavar="N", help="Ask everything N times.")
-@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="stepwise", help="How it is asked.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Which pictures.")
-@click.option("--concepts/--no-concepts", default=True, help="Ask a no what is missing, and score that.")
-@click.option("--synonyms", metavar="FILE", help="Words for the same thing: a line each, separated by commas.")
-@json_option
-@pass_globals
-def judge_command(
-    globals_: Globals,
-    /,
-    library: str | None,
-    judge: str | None,
-    preset: str | None,
-    classes: int,
-    repeats: int,
-    judge_mode: Literal["fused", "stepwise"],
-    seed: int,
-    concepts: bool,
-    synonyms: str | None,
-    as_json: bool,
-) -> int:
-    """Test a judge on captioned pictures of a library as ImageRAG's appendix E.5 does.
-
-    N pictures give N prompts that are true, N x (N - 1) that are half true, and N x (N - 1) that are false. A judge
-    that says no is asked what is missing: it is scored whether that is right.
-    """
-    from imagerag.evals.judges.library_robustness import robustness
-    from imagerag.evals.metrics.concept_match import own_synonyms
-
-    rag = ImageRAG(preset=preset, judge=judge, library=library, home=globals_.home)
-    alike = own_synonyms(Path(synonyms)) if synonyms else {}
-
-    async def work() -> "Robustness":
-        opened = await rag.open_library()
-        found = rag.wiring.judge(rag.settings.judge)
-        return await robustness(
-            found, opened, classes=classes, repeats=repeats, mode=judge_mode, seed=seed, concepts=concepts,
-            synonyms=alike,
-        )  # fmt: skip
-
-    found = asyncio.run(work())
-    if as_json:
-        say_json(found.model_dump(mode="json", by_alias=True))
-        return 0
-    say(f"{found.judge}, {found.mode}, on {len(found.classes)} classes of {found.library}")
-    head = ["prompt", "right", "95 %", "yes", "no", "no answer", "same again"]
-    say_all(table([head, *(_kind(kind) for kind in found.kinds)], right={1, 2, 3, 4, 5, 6}))
-    if found.concepts:
-        head = ["named as missing", "precision", "95 %", "recall", "95 %", "named", "missing"]
-        say_all(table([head, *(_concepts(*one) for one in found.concepts.items())], right={1, 2, 3, 4, 5, 6}))
-    if found.problem:
-        say(dim(f"the first that went wrong: {found.problem}"))
-    return 0
-
-
-def _concepts(kind: str, found: "ConceptScore") -> list[str]:
-    def told(value: float | None, interval: tuple[float, float]) -> list[str]:
-        return ["–", ""] if value is None else [score(value), f"{score(interval[0])} to {score(interval[1])}"]
-
-    counts = [f"{found.right} of {found.named}", f"{found.found} of {found.missing}"]
-    shares = [*told(found.precision, found.precision_interval), *told(found.recall, found.recall_interval)]
-    return [kind.replace("_", " "), *shares, *counts]
-
-
-def _kind(kind: Any) -> list[str]:
-    again = "" if kind.agreement is None else score(kind.agreement)
-    interval = f"{score(kind.low)} to {score(kind.high)}"
-    counts = [str(count) for count in (kind.yes, kind.no, kind.unanswered)]
-    return [kind.kind.replace("_", " "), score(kind.accuracy), interval, *counts, again]

@@ -72,7 +72,7 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
 
 def test_what_the_doctor_and_batches_print(imagerag: Imagerag, tmp_path: Path) -> None:
     checked(json.loads(imagerag("doctor", "--json").stdout), "doctor")
-    checked(json.loads(imagerag("doctor", "--judge-test", "--cases", "3", "--json").stdout), "judge-test")
+    checked(json.loads(imagerag("eval", "judge", "--classes", "3", "--others", "1", "--json").stdout), "judge-eval")
     (tmp_path / "prompts.jsonl").write_text(f'{{"prompt": "{KNOWN}"}}\n{{"prompt": ""}}\n')
     summary = json.loads(imagerag("batch", "prompts.jsonl", "--out", "out", "--json", "-q").stdout)
     checked(summary, "batch-summary")
@@ -143,5 +143,5 @@ def test_what_is_printed_about_prices_and_trust(imagerag: Imagerag, tmp_path: Pa
 def test_no_schema_goes_unused() -> None:
     """What no test above prints is made by its model, and cannot differ from it."""
     here = Path(__file__).read_text("utf-8")
-    made_by_their_models = {"bench", "eval", "judge-robustness", "library-check"}
+    made_by_their_models = {"bench", "eval", "library-check"}
     assert {name for name in MODELS if f'"{name}"' not in here} - made_by_their_models == set()

@@ -12,8 +12,9 @@ from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Critique
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Check, Concept, ImageRef, Outcome, Requirement, Setup, UsedReference, Verdict
+from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.sketch.context import Lab
-from imagerag.evals.sketch.judge import KINDS, Question, answered, judging, questions
+from imagerag.evals.sketch.judge import answered, judging
 from imagerag.evals.sketch.loop import Prompt, World, painter_knows, prompts, scored
 from imagerag.evals.sketch.report_document import Evaluation
 from imagerag.evals.sketch.suite import PARTS, TARGETS, evaluate_sketch
@@ -181,6 +182,8 @@ async def test_one_bad_item_does_not_take_its_batch_with_it() -> None:
 
 class OracleJudge:
     """Gives the verdicts it was told to give, one after the other."""
+
+    honours: frozenset[str] = frozenset()
 
     def __init__(self, verdicts: Sequence[Verdict | Exception]) -> None:
         self.verdicts = list(verdicts)
