@@ -15,7 +15,7 @@ from imagerag.evals.dependencies import EvalWiring, wiring_for
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.evaluation import Options, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.integrations.langsmith_and_datasets import run_case
+from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.metrics.encoder_independence import MARK, lookers, same
 from imagerag.evals.metrics.encoder_scores import TimmEncoder
 from imagerag.evals.metrics.registry import MetricMaker

@@ -14,7 +14,8 @@ from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import SUMMARY
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
-from imagerag.evals.reports.paper_tables import Measured, sheets
+from imagerag.evals.reports.paper_layouts import sheets
+from imagerag.evals.reports.paper_tables import Measured
 from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.result_record import read_results
 from imagerag.store.images.blob_store import write_atomically
