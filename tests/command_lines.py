@@ -39,7 +39,6 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "eval judge": ("--classes", "2", "--library", "sketch"),
     "eval library": ("--queries", "8"),
     "eval score": ("--metrics", "work"),
-    "eval sketch": ("--cases", "2", "--part", "judge"),
     "eval human-study": ("--overwrite",),
     "eval search": ("--ways", "cosine", "--queries", "4"),
     "eval sizes": ("--library", "sketch", "--sizes", "8,16", "--metrics", "text:independent", "--limit", "1", "-q"),

@@ -170,7 +170,7 @@ class EvalWiring(Wiring):
     async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
         """A library that the suite makes for itself: drawn, or a part of one of the user's."""
         if recipe.kind != "part":
-            return await stocked(self.home, name, recipe, self.embedder("sketch"))
+            return await stocked(self.home, name, recipe, self.embedder(recipe.embedder))
         from imagerag.evals.libraries.library_sizes import cut
 
         whole: Any = await (self.users or self).open_library(recipe.of)

@@ -84,8 +84,8 @@ def test_what_evaluations_print(imagerag: Imagerag, tmp_path: Path) -> None:
     (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\n")
     asked = ["eval", "run", "set.txt", "--out", "out", "--preset", "sketch", "--arms", "base", "--metrics", "work"]
     stopped = imagerag(*asked, "--max-calls", "1", "--concurrency", "1", "--json")
-    checked(json.loads(stopped.stdout), "eval-run")
-    checked(json.loads(imagerag(*asked, "--json").stdout), "eval-summary")
+    checked(json.loads(stopped.stdout), "eval")
+    checked(json.loads(imagerag(*asked, "--json").stdout), "eval")
     for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines():
         checked(json.loads(line), "result")
     checked(json.loads(imagerag(*asked, "--journal", "replay", "--json").stdout), "eval-replay")
@@ -143,5 +143,5 @@ def test_what_is_printed_about_prices_and_trust(imagerag: Imagerag, tmp_path: Pa
 def test_no_schema_goes_unused() -> None:
     """What no test above prints is made by its model, and cannot differ from it."""
     here = Path(__file__).read_text("utf-8")
-    made_by_their_models = {"bench", "eval", "library-check"}
+    made_by_their_models = {"bench", "library-check"}
     assert {name for name in MODELS if f'"{name}"' not in here} - made_by_their_models == set()

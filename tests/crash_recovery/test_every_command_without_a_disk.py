@@ -23,7 +23,7 @@ READS = {
 }  # fmt: skip
 """What does all of its work without writing."""
 
-ELSEWHERE = {"trust", "eval sketch", "eval judge"}
+ELSEWHERE = {"trust", "eval judge"}
 """What writes into the user's own configuration, or into a temporary folder: that disk is another one. A test of a
 judge keeps nothing: it may be asked."""
 

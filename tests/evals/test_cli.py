@@ -27,7 +27,7 @@ def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> N
     code, told, _ = imagerag(*asked, "--journal", "replay")
     assert (code, told.startswith("replayed 6 results without a call")) == (0, True)
     code, told, _ = imagerag("eval", "report", str(out), "--json")
-    assert json.loads(told)["schema"] == "imagerag.eval-summary/1"
+    assert json.loads(told)["schema"] == "imagerag.eval/1"
     assert imagerag("eval", "report", str(out), str(out))[0] == 2
     code, _, told = imagerag("eval", "report", str(out), "--out", str(tmp_path / "tables"))
     assert (code, "fill none" in told) == (2, True)

@@ -44,6 +44,7 @@ class JudgeAnswer:
     verdict: Verdict | None = None
     named: tuple[str, ...] = ()
     cost_usd: float | None = None
+    calls: int = 1
     error: ImageRAGError | None = None
 
     @property
@@ -79,6 +80,6 @@ async def ask(
     try:
         more = await judge.missing_concepts(prompt, image, verdict=verdict, variation=varied)
     except ImageRAGError as error:  # a no stays a no, whatever it cannot name
-        return JudgeAnswer(verdict, error=error)
+        return JudgeAnswer(verdict, calls=2, error=error)
     cost = None if found.cost_usd is None or more.cost_usd is None else found.cost_usd + more.cost_usd
-    return JudgeAnswer(verdict, tuple(concept.text for concept in more.concepts), cost)
+    return JudgeAnswer(verdict, tuple(concept.text for concept in more.concepts), cost, calls=2)

@@ -1,24 +1,25 @@
 """The section `judge`: does the judge see what is there? Questions about generated pictures, one check each."""
 
+from collections.abc import AsyncIterator
+
 from imagerag.agent.ports import Judge
+from imagerag.evals.check_record import Check, unscored
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.judges.questions import JudgeAnswer, ask
-from imagerag.evals.sketch.context import Lab
-from imagerag.evals.sketch.report_document import Case, unscored
+from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import named, said
 
 
-async def judging(lab: Lab) -> list[Case]:
-    """Every kind of question, `lab.cases` of each."""
-    lab.begin("judge", len(KINDS) * lab.cases)
-    found = []
-    for name, question in questions(lab.seed, lab.cases):
-        found.append(await answered(lab.judge, name, question))
-        lab.tell()
-    return found
+async def check_judge(context: CheckContext) -> AsyncIterator[Check]:
+    """Ask every kind of question, `context.cases` of each."""
+    context.begin("judge", len(KINDS) * context.cases)
+    for name, question in questions(context.seed, context.cases):
+        if context.wants(name):
+            yield await answered(context.judge, name, question)
+        context.step()
 
 
-async def answered(judge: Judge, id: str, question: Question) -> Case:
+async def answered(judge: Judge, id: str, question: Question) -> Check:
     """Put one question to the judge and score its answer; one that abstains is not scored."""
     kind = id.split("/")[1]
     right, names = f"judge.{kind}", f"judge.{kind}.named"
@@ -29,15 +30,18 @@ async def answered(judge: Judge, id: str, question: Question) -> Case:
             raise answer.error
     except Exception as error:
         return unscored(id, question.prompt, metrics, error)
+    work = {"calls": answer.calls, "cost_usd": answer.cost_usd}
     assert answer.verdict is not None, "without one there is an error"
     if answer.aligned is None:
         reason = answer.verdict.reason
-        return Case(id=id, asked=question.prompt, results=dict.fromkeys(metrics), note=reason, error="abstained")
+        return Check(
+            id=id, asked=question.prompt, results=dict.fromkeys(metrics), note=reason, error="abstained", **work
+        )
     results = {right: answer.aligned == question.aligned}
     if question.missing is not None:
         results[names] = {thing for text in answer.named for thing in named(text)} == question.missing
     note = "" if all(results.values()) else _note(question, answer)
-    return Case(id=id, asked=question.prompt, results=results, note=note)
+    return Check(id=id, asked=question.prompt, results=results, note=note, **work)
 
 
 def _note(question: Question, answer: JudgeAnswer) -> str:

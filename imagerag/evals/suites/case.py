@@ -13,6 +13,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import FrozenModel, Knobs
+from imagerag.agent.url_redaction import Spec
 
 
 class Picture(FrozenModel):
@@ -101,12 +102,32 @@ class LibraryRecipe(FrozenModel):
         of: which one it is a part of.
         size: how many pictures.
         seed: decides them.
+        embedder: what a drawn one is encoded with.
     """
 
     kind: Literal["rare", "irrelevant", "part"]
     of: str = ""
     size: int = Field(ge=1)
     seed: int = 0
+    embedder: Spec = "sketch"
+
+
+class Checks(FrozenModel):
+    """What a suite checks of the product's parts, beside what arms answer.
+
+    Attributes:
+        sections: which parts, see `evals.sketch.sections`.
+        cases: generated cases of each kind.
+        seed: decides every case.
+        sizes: how many pictures the libraries of the section `threshold` hold.
+        embedder: the encoder under test.
+    """
+
+    sections: tuple[str, ...] = Field(min_length=1)
+    cases: int
+    seed: int = 0
+    sizes: tuple[int, ...]
+    embedder: Spec = "sketch"
 
 
 class Suite(FrozenModel):
@@ -115,6 +136,7 @@ class Suite(FrozenModel):
     Attributes:
         version: changes when the suite's makers change what a case means.
         libraries: what it makes for itself, by name; the first is what arms use unless they say otherwise.
+        checks: what is checked of the product's parts.
         notes: what was not understood when it was read; no part of it.
     """
 
@@ -122,6 +144,7 @@ class Suite(FrozenModel):
     version: str = "1"
     cases: tuple[Case, ...]
     libraries: Mapping[str, LibraryRecipe] = Field(default_factory=dict)
+    checks: Checks | None = None
     notes: tuple[str, ...] = Field(default=(), exclude=True)
 
     @cached_property
@@ -137,6 +160,10 @@ class Suite(FrozenModel):
         for recipe in content["libraries"].values():
             if not recipe["of"]:  # as it was before there were parts
                 del recipe["of"]
+            if recipe["embedder"] == "sketch":
+                del recipe["embedder"]
+        if not content["checks"]:
+            del content["checks"]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -159,7 +186,7 @@ class Suite(FrozenModel):
         """
         seen: set[str] = set()
         double = next((case.id for case in self.cases if case.id in seen or seen.add(case.id)), None)  # type: ignore[func-returns-value]
-        if not self.cases:
+        if not self.cases and not self.checks:
             raise UsageError(f"the suite {self.name} has no case")
         if double is not None:
             raise UsageError(f"the suite {self.name} has two cases {double!r}")
