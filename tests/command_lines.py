@@ -17,7 +17,8 @@ import click
 from click.testing import CliRunner, Result
 
 from imagerag.cli import main
-from imagerag.evals.human_study import QUESTIONS, SCHEMA
+from imagerag.evals.human_study.pairs import QUESTIONS
+from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.tools.testing.mock_openai import Loopback, SketchAnswers, tiny_png
 
 PROMPT = "a red solid heart and a blue split crescent on a mint background"

@@ -1,14 +1,11 @@
 """`imagerag eval human-study` and `study-results`: blind studies with people, and what raters prefer."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from imagerag.agent.errors import UsageError
-from imagerag.agent.regular_files import read_regular_text
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
@@ -19,9 +16,9 @@ from imagerag.formatting.numbers import counted, score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imagerag.evals.absolute_study import Contained
-    from imagerag.evals.human_study import Preference
-    from imagerag.evals.study_images import Real
+    from imagerag.evals.human_study.absolute import Contained
+    from imagerag.evals.human_study.pairs import Preference
+    from imagerag.evals.human_study.real_images import Real
 
 
 @click.command("human-study")
@@ -43,22 +40,23 @@ def human_study_command(
     The page works offline and keeps the answers in the browser; raters save them as a file and send you that. Real
     pictures are the suite's own, else the library's.
     """
-    from imagerag.evals import absolute_study, human_study
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.results_store import RESULTS
+    from imagerag.evals.human_study import absolute
+    from imagerag.evals.human_study import pairs as pairs_form
     from imagerag.evals.reports.writer import kept_pictures
     from imagerag.evals.result_record import read_results
 
     path = Path(folder).expanduser()
-    names = human_study.STUDY if form == "pairs" else absolute_study.STUDY
+    names = pairs_form.STUDY if form == "pairs" else absolute.STUDY
     all_fresh(path / name for name in names)  # answers to an earlier study are read with its key
     plan, results = Plan.read(path), list(read_results(path / RESULTS))
     shown: Any = asyncio.run(_real(globals_, path)) if real else {}
     chosen: Any = {"real": shown, "limit": pairs, "seed": seed}
     if form == "pairs":
-        made = human_study.write_study(path, results, kept_pictures(path), arm=arm, base=base, **chosen)
+        made = pairs_form.write_study(path, results, kept_pictures(path), arm=arm, base=base, **chosen)
     else:
-        made = absolute_study.write_absolute_study(path, plan, results, kept_pictures(path), arms=(arm, base), **chosen)
+        made = absolute.write_absolute_study(path, plan, results, kept_pictures(path), arms=(arm, base), **chosen)
     say(f"for the raters: {made[0]}")
     say(f"for you alone:  {made[1]}")
     say(dim(f"then: imagerag eval study-results {path} answers-*.json"))
@@ -70,8 +68,8 @@ async def _real(globals_: Globals, folder: Path) -> "dict[str, Real]":
     from imagerag.evals.harness.evaluation import HOME
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.results_store import RESULTS
+    from imagerag.evals.human_study.real_images import real_pictures
     from imagerag.evals.result_record import read_results
-    from imagerag.evals.study_images import real_pictures
     from imagerag.store.data_dir import Home
 
     plan, users = Plan.read(folder), ImageRAG(home=globals_.home).wiring.home
@@ -88,14 +86,15 @@ def study_results_command(folder: str, files: tuple[str, ...], as_json: bool) ->
 
     Files of either form of study are read, those of one form at a time.
     """
-    from imagerag.evals.absolute_study import read_absolute_answers
-    from imagerag.evals.human_study import read_answers
+    from imagerag.evals.human_study import absolute
+    from imagerag.evals.human_study import pairs as pairs_form
+    from imagerag.evals.human_study.study_files import key_of_answers
 
     paths = [Path(file).expanduser() for file in files]
-    key = _key_for(Path(folder).expanduser(), paths)
+    key = key_of_answers(Path(folder).expanduser(), paths, (pairs_form.STUDY[1], absolute.STUDY[1]))
     if key.get("form") == "absolute":
-        return _tell_absolute(read_absolute_answers(paths, key), as_json)
-    found = read_answers(paths, key)
+        return _tell_absolute(absolute.read_absolute_answers(paths, key), as_json)
+    found = pairs_form.read_answers(paths, key)
     if as_json:
         say_json({"schema": "imagerag.study/1", "arm": key["arm"], "base": key["base"], "questions": _plain(found)})
         return 0
@@ -110,29 +109,6 @@ def _plain(found: "Sequence[Preference] | Sequence[Contained]") -> list[dict[str
     from dataclasses import asdict
 
     return [{name: None if value != value else value for name, value in asdict(one).items()} for one in found]
-
-
-def _key_for(folder: Path, files: list[Path]) -> dict[str, Any]:
-    """The key of the study that the files answer.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from imagerag.evals import absolute_study, human_study
-
-    answered = {shown for file in files for shown in human_study.read_rater(file)[1]}
-    keys: list[dict[str, Any]] = []
-    for name in (human_study.STUDY[1], absolute_study.STUDY[1]):
-        path = folder / name
-        try:
-            keys.append(json.loads(read_regular_text(path)))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read {path}: {error}; imagerag eval human-study {folder} writes it") from error
-    if not keys:
-        raise UsageError(f"there is no study in {folder}: imagerag eval human-study {folder} writes one")
-    return max(keys, key=lambda key: len(answered & set(key.get("pairs") or key.get("pictures") or ())))
 
 
 def _tell_absolute(found: "Sequence[Contained]", as_json: bool) -> int:

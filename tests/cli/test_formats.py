@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag import ImageRAG
-from imagerag.evals.human_study import Preference
+from imagerag.evals.human_study.pairs import Preference
 from imagerag.schemas import MODELS
 from imagerag.tools.testing.fakes import ScriptedJudge, picture
 from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png
@@ -99,7 +99,7 @@ def test_what_raters_prefer_keeps_to_its_schema(
     found = Preference("aligned", 1, 0, 1, 0.75, float("nan"), float("nan"), 1.0, float("nan"), 1, 2)
     (tmp_path / "study-key.json").write_text('{"arm": "full", "base": "base"}')
     (tmp_path / "answers.json").write_text('{"schema": "imagerag.study-answers/1", "rater": "a", "answers": {}}')
-    monkeypatch.setattr("imagerag.evals.human_study.read_answers", lambda files, key: [found])
+    monkeypatch.setattr("imagerag.evals.human_study.pairs.read_answers", lambda files, key: [found])
     checked(json.loads(imagerag("eval", "study-results", ".", "answers.json", "--json").stdout), "study")
 
 
