@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imagerag.agent.calls.model_caller import Calls
-from imagerag.agent.calls.progress import Watcher, watched
+from imagerag.agent.calls.model_caller import ModelCaller
+from imagerag.agent.calls.progress import ProgressCallback, progress_callback
 from imagerag.agent.errors import UnreadableImageError, UsageError
-from imagerag.agent.images.mask_compositing import hold, viewable
-from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
+from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
+from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
+from imagerag.agent.types import ImageRef, Progress, RunConfig, SamplingParams, UsedReference
 
 _KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draughtsman:
+class ImageGeneration:
     """Asks the generator for one picture, and tells how far it is.
 
     Attributes:
@@ -27,44 +27,50 @@ class Draughtsman:
 
     generator: ImageGenerator
     blobs: BlobStore
-    knobs: Knobs
+    knobs: RunConfig
     node: str
     part: Callable[[UsedReference], Awaitable[ImagePart]]
     tell: Callable[[Mapping[str, Any]], None]
 
-    async def draw(self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation) -> Drawn:
+    async def draw(
+        self, calls: ModelCaller, prompt: str, references: Sequence[UsedReference], variation: SamplingParams
+    ) -> GeneratedImageRef:
         """Draw, unless the journal has the picture.
 
         Raises:
             RefusalError, BackendError: as the generator raises them.
-            BudgetExceededError, ReplayMissError: as `Calls.make` raises them.
+            BudgetExceededError, ReplayMissError: as `ModelCaller.make` raises them.
         """
 
-        async def ask() -> Drawn:
+        async def ask() -> GeneratedImageRef:
             parts = [await self.part(reference) for reference in references]
             try:
-                with watched(self._watcher()):
+                with progress_callback(self._watcher()):
                     drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
                 image = await self._keep(drawn.data)
             except UnreadableImageError as error:
                 unread = error
             else:
-                kept = Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
+                kept = GeneratedImageRef(image=image, **{name: getattr(drawn, name) for name in _KEPT})
                 return await self._finished(kept, drawn.data, references)
             raise await self._kept(unread)
 
         content = self._content(prompt, references)
-        return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
+        return await calls.make("generate", self.generator.identity, GeneratedImageRef, content, ask, variation)
 
-    async def _finished(self, drawn: Drawn, data: bytes, references: Sequence[UsedReference]) -> Drawn:
+    async def _finished(
+        self, drawn: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
+    ) -> GeneratedImageRef:
         """What is shown and judged: held within the first image's mask, in a format that everything shows."""
         made, found = None, None
         if references and references[0].mask is not None:
             sent, knobs = await self.part(references[0]), self.knobs
             assert sent.mask is not None, "its mask was sent along"
-            held = await in_thread(hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather)
+            held = await in_thread(
+                composite_mask, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather
+            )
             made, found = held.data, held.check
-        made = await in_thread(viewable, made or data) or made
+        made = await in_thread(is_viewable_mask, made or data) or made
         if made is None:  # what came is shown as it is, and is kept already
             return replace(drawn, mask=found)
         image = await self.blobs.put(made)
@@ -82,13 +88,13 @@ class Draughtsman:
             **({"mask_feather": self.knobs.mask_feather} if masks and self.knobs.mask_feather else {}),
         }
 
-    def _watcher(self) -> Watcher:
+    def _watcher(self) -> ProgressCallback:
         wanted = self.knobs.partial_images
 
         async def partial(data: bytes, number: int) -> None:
             self._tell(Progress(step=number + 1, of=wanted, image=await self.blobs.put(data)))
 
-        return Watcher(
+        return ProgressCallback(
             partial_images=wanted,
             step=lambda done, total: self._tell(Progress(step=done, of=total)),
             partial=partial,

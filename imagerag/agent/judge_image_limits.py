@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls.budget import tariff_of
-from imagerag.agent.calls.journal import Asked, Journal, decode
-from imagerag.agent.calls.model_caller import Calls, written
+from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.calls.journal import CallRequest, Journal, decode
+from imagerag.agent.calls.model_caller import ModelCaller, written
 from imagerag.agent.ports import ImageCheck
-from imagerag.agent.types import Call, Knobs, Variation
+from imagerag.agent.types import ModelCall, RunConfig, SamplingParams
 
 CHECK_IMAGES: Final = "judge.check_images"
 """The role of such calls."""
@@ -52,7 +52,7 @@ class ChecksImages(Protocol):
         ...
 
 
-async def check_images(judge: object, generator: object, calls: Calls, *, count: int) -> None:
+async def check_images(judge: object, generator: object, calls: ModelCaller, *, count: int) -> None:
     """Make sure that a judge takes images, before a drawing is paid for.
 
     Args:
@@ -77,7 +77,7 @@ async def check_images(judge: object, generator: object, calls: Calls, *, count:
             judge.images_checked(count, found.limit)
 
 
-def wanted(judge: object, generator: object, knobs: Knobs, count: int, calls: Sequence[Call] = ()) -> bool:
+def wanted(judge: object, generator: object, knobs: RunConfig, count: int, calls: Sequence[ModelCall] = ()) -> bool:
     """Whether a run has to ask its judge before it draws.
 
     Args:
@@ -94,13 +94,13 @@ def may_cost(generator: object) -> bool:
     """Whether a drawing is paid for, as far as the generator says anything of prices."""
     if getattr(generator, "tariff", None) is None:
         return False
-    tariff = tariff_of(generator)
+    tariff = estimator_of(generator)
     return not tariff.known or tariff.most(0, 0, None) != 0
 
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:
     """Tell a judge what was found of it before, whichever run asked."""
-    asked = Asked.of(CHECK_IMAGES, judge.identity, {**_content(count), "variation": written(Variation())})
+    asked = CallRequest.of(CHECK_IMAGES, judge.identity, {**_content(count), "variation": written(SamplingParams())})
     entry = await journal.find(asked.key, run_id=None)
     if entry is not None and entry.failure is None:
         judge.images_checked(count, decode(entry, ImageCheck).limit)

@@ -15,13 +15,13 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.state import RunState, has_finished
-from imagerag.agent.types import Knobs, RunContext
+from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid
 
 Step = TypeVar("Step", bound=Callable[..., Awaitable[Any]])
 
 
-def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
+def config_of(context: Any, started_at: str | None = None) -> RunConfig:
     """The knobs in a context: ours, or that of a graph ours is a part of, of which the names that are knobs count.
 
     Args:
@@ -33,7 +33,7 @@ def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
     """
     if isinstance(context, RunContext):
         return context.knobs()
-    if isinstance(context, Knobs):
+    if isinstance(context, RunConfig):
         return context
     known = RunContext.model_fields
     if isinstance(context, Mapping):
@@ -55,7 +55,7 @@ def in_run(node: Step) -> Step:
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        update = await node(own_state(state), with_knobs(state, runtime))
+        update = await node(own_state(state), with_config(state, runtime))
         if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
             return {**update, "ending": Overwrite(None), "best": None}
         return update
@@ -68,7 +68,7 @@ def on_own_state(node: Step) -> Step:
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        return await node(own_state(state), with_knobs(state, runtime))
+        return await node(own_state(state), with_config(state, runtime))
 
     return wrapper  # type: ignore[return-value]
 
@@ -81,7 +81,7 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 
     async def wrapper(state: RunState) -> Any:
         runtime: Runtime[Any] | None = get_runtime()
-        return await route(own_state(state), with_knobs(state, runtime or Runtime()))
+        return await route(own_state(state), with_config(state, runtime or Runtime()))
 
     wrapper.__name__ = route.__name__
     return wrapper
@@ -98,8 +98,8 @@ def own_state(state: RunState) -> RunState:
     return own
 
 
-def with_knobs(state: RunState, runtime: Runtime[Any]) -> Runtime[Knobs]:
+def with_config(state: RunState, runtime: Runtime[Any]) -> Runtime[RunConfig]:
     """The runtime, with knobs as its context."""
-    if type(runtime.context) is Knobs:
+    if type(runtime.context) is RunConfig:
         return runtime
-    return runtime.override(context=knobs_of(runtime.context, state.get("started_at")))
+    return runtime.override(context=config_of(runtime.context, state.get("started_at")))

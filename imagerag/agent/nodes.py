@@ -9,11 +9,11 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from imagerag.agent import clock, concept_tracker, outcomes
-from imagerag.agent.calls.budget import tariffs_of
+from imagerag.agent.calls.budget import estimators_of
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.calls.model_caller import Calls, Failed
+from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
-from imagerag.agent.image_generation import Draughtsman
+from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness, only_comparisons_fail
 from imagerag.agent.judge_image_limits import check_images
 from imagerag.agent.ports import (
@@ -24,7 +24,7 @@ from imagerag.agent.ports import (
     ImageGenerator,
     ImagePart,
     Judge,
-    Missing,
+    MissingConcepts,
     Preference,
     ReferenceLibrary,
     Reranker,
@@ -35,30 +35,30 @@ from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_some
 from imagerag.agent.retrieval import escalation
 from imagerag.agent.retrieval.candidate_selection import (
     candidates_of,
-    choose_by_hand,
     edited_from,
-    left_out_of,
+    omitted_by_filter,
     relaxed_filters,
-    shortlist,
+    select_by_user,
+    select_candidates,
 )
 from imagerag.agent.retrieval.captions import CaptionWriter
-from imagerag.agent.retrieval.human_selection import Selection, objection, offer
-from imagerag.agent.retrieval.reference_limits import Rooms, missing_count, shown_at_most
-from imagerag.agent.retrieval.reranking import SecondLook
+from imagerag.agent.retrieval.human_selection import Selection, offered_candidates, validate_selection
+from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
+from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.retrieval.search_queries import search_words
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, tries_counted
-from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_counted
+from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
 from imagerag.agent.types import (
     Attempt,
     ImageRef,
-    Knobs,
-    LeftOut,
+    OmittedByFilter,
     Query,
     Requirement,
+    RunConfig,
+    SamplingParams,
     Search,
     Subject,
     UsedReference,
-    Variation,
     Verdict,
 )
 
@@ -88,7 +88,7 @@ class Nodes:
         nothing = cast(Any, None)
         return cls(generator=nothing, judge=nothing, library=None, blobs=nothing)
 
-    async def generate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def generate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
@@ -96,7 +96,7 @@ class Nodes:
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
-    async def critique(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def critique(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique.
 
         A picture that a run goes on from brings its verdict along, and is not judged again.
@@ -141,7 +141,7 @@ class Nodes:
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
-            entries = concept_tracker.observe(entries, answer.verdict.missing, attempt.round)
+            entries = concept_tracker.update_missing(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
             "judged_prompt": state["prompt"],
@@ -154,7 +154,7 @@ class Nodes:
             "calls": calls.made,
         }
 
-    async def extract_concepts(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def extract_concepts(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Name what is missing. A fused verdict has said so already; otherwise ask, each further try hotter."""
         attempt = state["attempts"][-1]
         verdict, tried = attempt.verdict, state["concept_tries"]
@@ -163,7 +163,7 @@ class Nodes:
             return {"concepts": [], "concept_tries": len(TEMPERATURES)}  # nobody has to be asked what to search for
         named = [concept for concept in verdict.missing if says_something(concept.text)]
         if named and not tried:
-            return {"concepts": named, "concept_tries": tries_counted(1, self.judge.honours)}
+            return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
         shown = self._shown(state, attempt, runtime.context)
         image, subjects = await self._part(attempt.image), [await self._sent(reference) for reference in shown]
@@ -172,13 +172,13 @@ class Nodes:
             answer = await calls.make(
                 "judge.missing_concepts",
                 self.judge.identity,
-                Missing,
+                MissingConcepts,
                 about | _named(shown),
                 lambda: self.judge.missing_concepts(
                     state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
                 ),
-                variation := extraction_variation(
-                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.concepts_in_vain(state)
+                variation := extraction_params(
+                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.failed_concepts(state)
                 ),
             )
             concepts = [concept for concept in answer.concepts if says_something(concept.text)]
@@ -189,12 +189,14 @@ class Nodes:
         known = concepts and not escalation.searched(state)  # what is named in place of them resolves nothing
         return {
             "concepts": concepts,
-            "concept_tries": tries_counted(tried + 1, self.judge.honours),
-            "ledger": concept_tracker.observe(state["ledger"], concepts, attempt.round) if known else state["ledger"],
+            "concept_tries": retries_counted(tried + 1, self.judge.honours),
+            "ledger": concept_tracker.update_missing(state["ledger"], concepts, attempt.round)
+            if known
+            else state["ledger"],
             "calls": calls.made,
         }
 
-    async def write_captions(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls = self._calls(state, runtime)
         attempt = state["attempts"][-1]
@@ -213,7 +215,7 @@ class Nodes:
         queries = await writer.queries(state["concepts"]) if by_caption else writer.without(state["concepts"])
         return {"queries": escalation.new_queries(queries, state), "calls": calls.made}
 
-    async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
         knobs, query = runtime.context, state["query"]
         passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
@@ -240,35 +242,35 @@ class Nodes:
         )
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
-        tariffs = tariffs_of(self.generator, self.judge, self.reranker)
-        calls = Calls.of_search(state, runtime, self.journal, self.failed, tariffs)
+        tariffs = estimators_of(self.generator, self.judge, self.reranker)
+        calls = ModelCaller.of_search(state, runtime, self.journal, self.failed, tariffs)
         place, _ = state.get("place") or (0, 1)
-        second = SecondLook(reranker=self.reranker, library=self.library, calls=calls)
+        second = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
         return {"searches": [await second.ranked(search, hits, place=place)], "calls": calls.made}
 
-    async def shortlist(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def shortlist(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
         knobs = runtime.context
-        rooms = Rooms(
+        rooms = ReferenceLimits(
             room=self._room(state, knobs),
             each=knobs.references_per_concept,
             missing=missing_count(state),
             shown=shown_at_most(self.judge, len(always_sent(state))),
         )
         entries = state.get("ledger") or []
-        searches, chosen = shortlist(coming_searches(state), entries, rooms=rooms, by_hand=knobs.select)
+        searches, chosen = select_candidates(next_searches(state), entries, rooms=rooms, by_hand=knobs.select)
         return {"searches": searches, "chosen": chosen}
 
-    async def select(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def select(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
-        searches = coming_searches(state)
+        searches = next_searches(state)
         may_edit = can_edit(self.generator) and not state.get("subjects") and not state.get("initial_image")
-        question = offer(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
+        question = offered_candidates(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
         answer: Selection = interrupt(question, response_schema=Selection)
         # One who answers the graph itself, over HTTP, say, may answer anything.
-        while problem := objection(question, answer.chosen, answer.edit):
+        while problem := validate_selection(question, answer.chosen, answer.edit):
             answer = interrupt({**question, "problem": problem}, response_schema=Selection)
-        decided, chosen = choose_by_hand(searches, [*answer.chosen, *filter(None, [answer.edit])])
+        decided, chosen = select_by_user(searches, [*answer.chosen, *filter(None, [answer.edit])])
         update: RunUpdate = {"searches": decided, "chosen": [one for one in chosen if one.image.sha256 != answer.edit]}
         if edited := next((one for one in chosen if one.image.sha256 == answer.edit), None):
             assert self.library is not None, "what was offered came from a library"
@@ -276,23 +278,23 @@ class Nodes:
             update["subjects"] = [edited_from(edited, image)]
         return update
 
-    async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def regenerate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
         chosen = state["chosen"][:room]
         entries = state.get("ledger") or []
         sent = [*always_sent(state, runtime.context.likeness), *chosen]
         known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
-        helpful = concept_tracker.helpful(entries, state.get("attempts") or [])
+        helpful = concept_tracker.resolving_references(entries, state.get("attempts") or [])
         kept = [reference for reference in helpful if reference.image.sha256 not in known]
         references = [*sent, *kept[: room - len(chosen)]]
         drawn = await self._draw("regenerate", state, runtime, references)
-        drawn["ledger"] = concept_tracker.send(entries, chosen, coming_round(state))
+        drawn["ledger"] = concept_tracker.record_references(entries, chosen, next_round(state))
         return drawn
 
-    async def finish(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def finish(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""
-        ending = state.get("ending") or outcomes.ending(
+        ending = state.get("ending") or outcomes.result_of(
             state,
             runtime.context,
             room=self._room(state, runtime.context),
@@ -312,14 +314,14 @@ class Nodes:
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
 
     async def _draw(
-        self, node: str, state: RunState, runtime: Runtime[Knobs], references: list[UsedReference]
+        self, node: str, state: RunState, runtime: Runtime[RunConfig], references: list[UsedReference]
     ) -> RunUpdate:
         calls, attempts, knobs = self._calls(state, runtime), state.get("attempts") or [], runtime.context
         if not attempts:
             await check_images(self.judge, self.generator, calls, count=1 + len(subjects_of(state)))
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
-        variation = Variation(seed=self._seed(attempts, references, knobs))
-        draughtsman = Draughtsman(
+        variation = SamplingParams(seed=self._seed(attempts, references, knobs))
+        draughtsman = ImageGeneration(
             generator=self.generator,
             blobs=self.blobs,
             knobs=knobs,
@@ -330,7 +332,7 @@ class Nodes:
         drawn = await draughtsman.draw(calls, prompt, references, variation)
         attempt = Attempt(
             index=len(attempts),
-            round=coming_round(state),
+            round=next_round(state),
             prompt=drawn.prompt or prompt,
             image=drawn.image,
             original=drawn.original,
@@ -342,7 +344,7 @@ class Nodes:
         )
         return {"attempts": [*attempts, attempt], "calls": calls.made}
 
-    async def _prefers(self, prompt: str, rival: Attempt, best: Attempt, calls: Calls) -> bool:
+    async def _prefers(self, prompt: str, rival: Attempt, best: Attempt, calls: ModelCaller) -> bool:
         """Whether the judge puts `rival` before `best` in both orders; a judge that cannot say leaves things be."""
 
         async def better(first: Attempt, second: Attempt) -> str:
@@ -356,30 +358,32 @@ class Nodes:
         except ImageRAGError:
             return False
 
-    def _calls(self, state: RunState, runtime: Runtime[Knobs]) -> Calls:
-        return Calls.of(state, runtime, self.journal, self.failed, tariffs_of(self.generator, self.judge))
+    def _calls(self, state: RunState, runtime: Runtime[RunConfig]) -> ModelCaller:
+        return ModelCaller.of(state, runtime, self.journal, self.failed, estimators_of(self.generator, self.judge))
 
-    async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit], knobs: Knobs) -> tuple[LeftOut, ...]:
+    async def _left_out(
+        self, query: Query, wanted: Filter, hits: Sequence[Hit], knobs: RunConfig
+    ) -> tuple[OmittedByFilter, ...]:
         """What the search's filters kept out, where nothing that they let through passed."""
         if self.library is None:
             return ()
-        found: list[LeftOut] = []
+        found: list[OmittedByFilter] = []
         for by, relaxed in relaxed_filters(wanted):
             if by == "filters" and any(one.passing for one in found):
                 break  # one filter alone makes the difference
             others = await self._search(query.text, relaxed, knobs)
-            if one := left_out_of(by, hits, others, threshold=self._threshold(knobs, others)):
+            if one := omitted_by_filter(by, hits, others, threshold=self._threshold(knobs, others)):
                 found.append(one)
         return tuple(found)
 
-    async def _search(self, text: str, wanted: Filter, knobs: Knobs) -> Sequence[Hit]:
+    async def _search(self, text: str, wanted: Filter, knobs: RunConfig) -> Sequence[Hit]:
         if self.library is None:
             return []
-        hits = await search_words(self.library, text, k=looked_at(knobs), filter=wanted, hybrid=knobs.hybrid)
+        hits = await search_words(self.library, text, k=judged_image(knobs), filter=wanted, hybrid=knobs.hybrid)
         # A threshold of the user's own, or none, goes for all libraries.
         return hits if knobs.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
 
-    def _threshold(self, knobs: Knobs, hits: Sequence[Hit]) -> float | None:
+    def _threshold(self, knobs: RunConfig, hits: Sequence[Hit]) -> float | None:
         """The cosine that those of `hits` must reach which bring none of their own; None takes any."""
         if knobs.threshold == "off" or self.library is None:
             return None
@@ -388,7 +392,7 @@ class Nodes:
         # An empty library has no threshold to ask for, and needs none.
         return self.library.threshold if any(hit.threshold is None for hit in hits) else None
 
-    def _room(self, state: RunState, knobs: Knobs) -> int:
+    def _room(self, state: RunState, knobs: RunConfig) -> int:
         """How many references the generator takes beside those that are always sent."""
         limit = min(knobs.max_references or self.generator.max_references, self.generator.max_references)
         return max(0, limit - len(always_sent(state)))
@@ -397,7 +401,7 @@ class Nodes:
         data, media_type = await self.blobs.for_models(image.sha256)
         return ImagePart(data=data, media_type=media_type)
 
-    def _shown(self, state: RunState, attempt: Attempt, knobs: Knobs) -> list[UsedReference]:
+    def _shown(self, state: RunState, attempt: Attempt, knobs: RunConfig) -> list[UsedReference]:
         """What the judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
         if not sees_references(self.judge):
             return subjects_of(state)
@@ -406,7 +410,7 @@ class Nodes:
     def _fixed(self, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
         return fixed_requirements(shown, attempt) if sees_references(self.judge) else ()
 
-    def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference], knobs: Knobs) -> int:
+    def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference], knobs: RunConfig) -> int:
         """The run's seed; another one where the very same was drawn before, which would come out the same again."""
         sent = [reference.image for reference in references]
         again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
@@ -426,7 +430,7 @@ class Nodes:
         )
 
 
-def looked_at(knobs: Knobs) -> int:
+def judged_image(knobs: RunConfig) -> int:
     """Candidates of one search: at least as many as references are wanted."""
     return max(knobs.candidates, knobs.references_per_concept)
 

@@ -6,7 +6,15 @@ from types import MappingProxyType
 from typing import Any, Final, get_type_hints
 
 from imagerag.agent.errors import SpecError
-from imagerag.agent.ports import Embedder, EmbedderIdentity, ImageGenerator, Judge, ReferenceLibrary, Reranker, Tariff
+from imagerag.agent.ports import (
+    Embedder,
+    EmbedderIdentity,
+    ImageGenerator,
+    Judge,
+    PriceEstimator,
+    ReferenceLibrary,
+    Reranker,
+)
 from imagerag.agent.qa.types import Answerer
 from imagerag.formatting.messages import unknown
 
@@ -102,7 +110,7 @@ def _lacking(port: type, part: object) -> Iterator[str]:
         elif isinstance(value, property) and value.fget is not None:
             yield from _wrong(name, value.fget, part)
     tariff = _static(part, "tariff")
-    if not (tariff is _MISSING or _computed(tariff) or isinstance(tariff, Tariff)):
+    if not (tariff is _MISSING or _computed(tariff) or isinstance(tariff, PriceEstimator)):
         yield f"tariff is a {type(tariff).__name__} and has to be a Tariff (imagerag.agent.ports.FREE, …)"
 
 

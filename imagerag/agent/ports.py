@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, Scalar, Size, Variation, Verdict
+from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Scalar, Size, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class ImagePart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tariff:
+class PriceEstimator:
     """What is known of a backend's prices before it is called: its optional attribute `tariff`.
 
     A backend without one has an unknown price, which is never taken for zero.
@@ -61,12 +61,12 @@ class Tariff:
     partial_usd: float = 0.0
     most: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
     requests: int = 1
-    parts: "tuple[Tariff, ...]" = ()
+    parts: "tuple[PriceEstimator, ...]" = ()
 
-    def assuming(self, usd: float) -> "Tariff":
+    def assuming(self, usd: float) -> "PriceEstimator":
         """The same, where a request whose price is not known counts as costing so much, in US dollars."""
         if self.parts:
-            return tariff_of_all([part.assuming(usd) for part in self.parts])
+            return estimator_of_all([part.assuming(usd) for part in self.parts])
         if self.known:
             return self
         assumed = usd * self.requests
@@ -78,14 +78,14 @@ class Tariff:
         return replace(self, most=most)
 
 
-def tariff_of_all(tariffs: "Sequence[Tariff]") -> Tariff:
+def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:
     """The tariff of a cascade: known when every member's is; at most, every member is paid (an answer can be lost)."""
 
     def most(prompt: int, images: int, size: Size | None) -> float | None:
         prices = [tariff.most(prompt, images, size) for tariff in tariffs]
         return None if None in prices else sum(price for price in prices if price is not None)
 
-    return Tariff(
+    return PriceEstimator(
         known=all(tariff.known for tariff in tariffs),
         most=most,
         partial_usd=sum(tariff.partial_usd for tariff in tariffs),
@@ -93,7 +93,7 @@ def tariff_of_all(tariffs: "Sequence[Tariff]") -> Tariff:
     )
 
 
-FREE = Tariff(known=True, most=lambda prompt, images, size: 0.0)
+FREE = PriceEstimator(known=True, most=lambda prompt, images, size: 0.0)
 """The tariff of what runs on the user's own machine."""
 
 
@@ -194,7 +194,7 @@ def takes_mask(generator: object) -> bool:
 class ImageGenerator(Protocol):
     """Draws. What it can tell meanwhile goes to the watcher of `calls/progress.py`.
 
-    Three attributes are optional: `tariff` (see `Tariff`), `takes_mask`, whether the first image may have a mask, and
+    Three attributes are optional: `tariff` (see `PriceEstimator`), `takes_mask`, whether the first image may have a mask, and
     `edits`, whether it changes a picture that it is sent (one that does not say may be asked to).
 
     Attributes:
@@ -217,7 +217,7 @@ class ImageGenerator(Protocol):
     def template(self) -> ReferenceTemplate: ...
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture.
 
@@ -229,7 +229,7 @@ class ImageGenerator(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ModelResponse:
     """A model's answer without bytes.
 
     Attributes:
@@ -246,13 +246,13 @@ class Reading:
     cost_usd: float | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     requests: int = 1
-    variation: Variation | None = None
+    variation: SamplingParams | None = None
     answered_by: str = ""
     steps_down: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn(Reading):
+class GeneratedImageRef(ModelResponse):
     """What a generator gave back, once its bytes are in the blob store.
 
     Attributes:
@@ -268,14 +268,14 @@ class Drawn(Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageCheck(Reading):
+class ImageCheck(ModelResponse):
     """What a judge was found to take: `limit` images with one request; None where as many as were asked with."""
 
     limit: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Critique(Reading):
+class Critique(ModelResponse):
     """A verdict, and the checklist it was reached by (the run keeps the first one for good)."""
 
     verdict: Verdict
@@ -283,28 +283,28 @@ class Critique(Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing(Reading):
+class MissingConcepts(ModelResponse):
     """What the judge named as missing; empty when it could name nothing."""
 
     concepts: tuple[Concept, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Captions(Reading):
+class Captions(ModelResponse):
     """One caption per concept asked for, in their order."""
 
     captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preference(Reading):
+class Preference(ModelResponse):
     """Which of two images fits the prompt better: "first", "second" or "neither" (a tie)."""
 
     better: Literal["first", "second", "neither"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranking(Reading):
+class Ranking(ModelResponse):
     """Which candidates fit, best first: indices into what was asked about; those left out do not fit."""
 
     order: tuple[int, ...]
@@ -345,7 +345,7 @@ class Judge(Protocol):
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one).
@@ -360,9 +360,9 @@ class Judge(Protocol):
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """Name what of the prompt is not in the image, content and style: the second question after the verdict."""
         ...
 
@@ -372,7 +372,7 @@ class Judge(Protocol):
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),

@@ -66,7 +66,7 @@ class Size(FrozenModel):
         return f"{self.width}x{self.height}"
 
 
-class Variation(FrozenModel):
+class SamplingParams(FrozenModel):
     """What makes one ask differ from the one before.
 
     Attributes:
@@ -101,7 +101,7 @@ class Requirement(FrozenModel):
     picture: int | None = Field(default=None, ge=1)
 
 
-class Check(FrozenModel):
+class RequirementCheck(FrozenModel):
     """Whether one requirement is met in one image, with the judge's evidence where it gave some.
 
     Attributes:
@@ -138,7 +138,7 @@ class Verdict(FrozenModel):
     status: Literal["judged", "abstained"] = "judged"
     aligned: bool | None
     score: float | None = Field(default=None, ge=0, le=1)
-    checks: tuple[Check, ...] = ()
+    checks: tuple[RequirementCheck, ...] = ()
     missing: tuple[Concept, ...] = ()
     reason: str = ""
     raw: str = ""
@@ -209,7 +209,7 @@ class Attempt(FrozenModel):
     references: tuple[UsedReference, ...] = ()
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
-    variation: Variation = Variation()
+    variation: SamplingParams = SamplingParams()
     revised_prompt: str | None = None
     verdict: Verdict | None = None
 
@@ -290,7 +290,7 @@ class Query(FrozenModel):
     note: str = ""
 
 
-class LeftOut(FrozenModel):
+class OmittedByFilter(FrozenModel):
     """What a search would have found without one of its filters, beside what it found with it.
 
     Attributes:
@@ -327,7 +327,7 @@ class Search(FrozenModel):
     hybrid: bool = False
     reranker: str = ""
     note: str = ""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[OmittedByFilter, ...] = ()
 
     def threshold_of(self, candidate: Candidate) -> float | None:
         """The cosine that one of its candidates had to reach; None when the threshold is off."""
@@ -340,7 +340,7 @@ class Search(FrozenModel):
         return dict(sorted(own.items())) or ({} if self.threshold is None else {"": self.threshold})
 
 
-class LedgerEntry(FrozenModel):
+class TrackedConcept(FrozenModel):
     """What happened to one concept across rounds.
 
     Attributes:
@@ -357,7 +357,7 @@ class LedgerEntry(FrozenModel):
     stands_for: tuple[str, ...] = ()
 
 
-class Call(FrozenModel):
+class ModelCall(FrozenModel):
     """One call of a model, as it was made.
 
     Attributes:
@@ -385,7 +385,7 @@ class Call(FrozenModel):
     role: str
     backend: str
     round: int = 0
-    variation: Variation = Variation()
+    variation: SamplingParams = SamplingParams()
     elapsed_s: float = Field(ge=0)
     cost_usd: float | None = None
     most_usd: float | None = None
@@ -412,24 +412,24 @@ class Call(FrozenModel):
         """Whether it may have cost something: a call that failed did not, unless nobody knows how it ended."""
         return self.error is None or self.unsettled
 
-    def canonical(self) -> "Call":
+    def canonical(self) -> "ModelCall":
         """The same whoever paid for it."""
         return self.model_copy(update={"reused": False, "cost_usd": 0.0, "most_usd": None, "assumed": False})
 
 
-def cost_of_calls(calls: Iterable[Call]) -> float | None:
+def cost_of_calls(calls: Iterable[ModelCall]) -> float | None:
     """US dollars that calls cost together, or may have; None when the price of one is not known."""
     costs = [call.counted_usd for call in calls if call.counts]
     return None if None in costs else fsum(cost for cost in costs if cost is not None)
 
 
-def assumed_cost(calls: Iterable[Call]) -> float:
+def assumed_cost(calls: Iterable[ModelCall]) -> float:
     """The part of `cost_of_calls` that was assumed, in US dollars."""
     assumed = [call.most_usd or 0.0 for call in calls if call.counts and call.assumed and call.cost_usd is None]
     return fsum(assumed)
 
 
-def unsettled_cost(calls: Iterable[Call]) -> float:
+def unsettled_cost(calls: Iterable[ModelCall]) -> float:
     """The part of `cost_of_calls` that calls without an answer may have cost, at most, in US dollars."""
     return fsum(call.most_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None)
 
@@ -448,7 +448,7 @@ class Progress(FrozenModel):
     image: ImageRef | None = None
 
 
-class Ending(FrozenModel):
+class RunResult(FrozenModel):
     """How and why a run ended.
 
     Attributes:
@@ -488,7 +488,7 @@ class Subject(FrozenModel):
         return bool(self.title)
 
 
-class Lineage(FrozenModel):
+class ParentRun(FrozenModel):
     """Which run another one starts from.
 
     Attributes:
@@ -506,7 +506,7 @@ class Lineage(FrozenModel):
         return (self.run_id, *self.earlier) if self.step is not None else ()
 
 
-class Knobs(FrozenModel):
+class RunConfig(FrozenModel):
     """What a run may set. JSON-able, all defaulted.
 
     Attributes:
@@ -570,7 +570,7 @@ class Knobs(FrozenModel):
     patience_s: float = Field(default=PATIENCE_S, ge=0, allow_inf_nan=False)
 
 
-class RunContext(Knobs):
+class RunContext(RunConfig):
     """What whoever calls the graph itself may set: its `context_schema`. Names that there are not are refused.
 
     Attributes:
@@ -589,17 +589,17 @@ class RunContext(Knobs):
             raise ValueError("; ".join(_no_setting(name, cls.model_fields) for name in unknown[:4]))
         return given
 
-    def knobs(self, since: float | None = None) -> Knobs:
+    def knobs(self, since: float | None = None) -> RunConfig:
         """The knobs, with the moment by which the run has to be done.
 
         Args:
             since: when the clock started, in seconds since the epoch; None is when this was made.
         """
-        values = {name: getattr(self, name) for name in Knobs.model_fields}
+        values = {name: getattr(self, name) for name in RunConfig.model_fields}
         if self.deadline_s is not None:
             until = (self._made_at if since is None else since) + self.deadline_s
             values["deadline_at"] = until if self.deadline_at is None else min(until, self.deadline_at)
-        return Knobs.model_construct(**values)
+        return RunConfig.model_construct(**values)
 
 
 _BOUND: Final = frozenset({"generator", "judge", "library", "reranker", "embedder", "answerer", "home", "preset"})
@@ -614,7 +614,7 @@ def _no_setting(name: str, there_are: Collection[str]) -> str:
     return f"a run has no setting {name[:60]!r}: {hint}"
 
 
-class Setup(FrozenModel):
+class RunSpec(FrozenModel):
     """What a run was made with: enough to make it again, or to resume it elsewhere.
 
     Attributes:
@@ -626,9 +626,9 @@ class Setup(FrozenModel):
     judge: Spec
     library: str | None = None
     reranker: Spec | None = None
-    knobs: Knobs = Knobs()
+    knobs: RunConfig = RunConfig()
     deadline_s: float | None = Field(default=None, gt=0)
 
-    def canonical(self) -> "Setup":
+    def canonical(self) -> "RunSpec":
         """The same without what decides who pays: whose recorded answers are used, and which may be asked for."""
         return self.model_copy(update={"knobs": self.knobs.model_copy(update={"journal": "record"})})

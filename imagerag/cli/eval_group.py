@@ -2,7 +2,7 @@
 
 import click
 
-from imagerag.cli.command_group import WholeGroup
+from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.eval_checks import library_check_command, score_command
 from imagerag.cli.eval_comparisons import search_ways_command, sizes_command
 from imagerag.cli.eval_judge import judge_command
@@ -10,7 +10,7 @@ from imagerag.cli.eval_run import list_command, merge_command, report_command, r
 from imagerag.cli.eval_studies import human_study_command, study_results_command
 
 
-@click.group("eval", cls=WholeGroup)
+@click.group("eval", cls=FullHelpGroup)
 def eval_command() -> None:
     """Measure how good it is."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from imagerag.evals.human_study.absolute import Contained
     from imagerag.evals.human_study.pairs import Preference
-    from imagerag.evals.human_study.real_images import Real
+    from imagerag.evals.human_study.real_images import ReferencePhoto
 
 
 @click.command("human-study")
@@ -63,18 +63,18 @@ def human_study_command(
     return 0
 
 
-async def _real(globals_: Globals, folder: Path) -> "dict[str, Real]":
-    from imagerag.evals.dependencies import wiring_for
+async def _real(globals_: Globals, folder: Path) -> "dict[str, ReferencePhoto]":
+    from imagerag.evals.dependencies import dependencies_for
     from imagerag.evals.harness.evaluation import HOME
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.results_store import RESULTS
-    from imagerag.evals.human_study.real_images import real_pictures
+    from imagerag.evals.human_study.real_images import reference_photos
     from imagerag.evals.result_record import read_results
-    from imagerag.store.data_dir import Home
+    from imagerag.store.data_dir import DataDir
 
     plan, users = Plan.read(folder), ImageRAG(home=globals_.home).wiring.home
-    wiring = wiring_for(Home(folder / HOME), users, plan.suite.libraries)
-    return await real_pictures(plan, read_results(folder / RESULTS), wiring)
+    wiring = dependencies_for(DataDir(folder / HOME), users, plan.suite.libraries)
+    return await reference_photos(plan, read_results(folder / RESULTS), wiring)
 
 
 @click.command("study-results")

@@ -17,9 +17,9 @@ from pydantic import AwareDatetime, Field, ValidationError
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
-from imagerag.store.sqlite.connection import BUSY_S, connect, patiently
-from imagerag.store.sqlite.pool import Shared
-from imagerag.store.sqlite.write_batcher import GroupCommit, open_grouped
+from imagerag.store.sqlite.connection import BUSY_S, connect, retry_on_locked
+from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
 from imagerag.store.storage_errors import damaged_file, storage_errors
 
 RunStatus = Literal["running", "interrupted", "ended"]
@@ -86,12 +86,12 @@ _Entries = list[RunEntry]
 """Named here because inside the class `list` is the method."""
 
 
-class RunList:
+class RunIndex:
     """The list of runs in one SQLite file; any number of processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writing = Shared(partial(_open, path))
+        self._writing = PerLoopResource(partial(_open, path))
 
     def kept_open(self) -> AbstractAsyncContextManager[object]:
         """For as long as the block lasts, lines need not open the file, and those of many runs share commits."""
@@ -132,14 +132,14 @@ class RunList:
             **({} if created is None else {"created": created}),
         )
         async with self._writing.use() as grouped:
-            await patiently(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
+            await retry_on_locked(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
         return entry
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
         """Take a line off the list, where it is of a run that was begun earlier."""
         gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
         async with self._writing.use() as grouped:
-            await patiently(lambda: grouped.write(lambda: grouped.connection.execute(*gone)))
+            await retry_on_locked(lambda: grouped.write(lambda: grouped.connection.execute(*gone)))
 
     async def get(self, run_id: str) -> RunEntry:
         """The run of that id, or of the only id that begins with it.
@@ -234,9 +234,9 @@ class RunList:
 
 
 @asynccontextmanager
-async def _open(path: Path) -> AsyncIterator[GroupCommit]:
+async def _open(path: Path) -> AsyncIterator[WriteBatcher]:
     async with open_grouped(path, _make) as grouped:
-        await patiently(lambda: grouped.read(partial(_brought_up, grouped.connection)))
+        await retry_on_locked(lambda: grouped.read(partial(_brought_up, grouped.connection)))
         yield grouped
 
 

@@ -28,22 +28,29 @@ from imagerag.agent.ports import (
     ImagePart,
     Judge,
     Lever,
-    Missing,
+    MissingConcepts,
+    ModelResponse,
     Preference,
+    PriceEstimator,
     Ranking,
-    Reading,
     ReferenceTemplate,
-    Tariff,
     can_edit,
+    estimator_of_all,
     images_at_most,
     sees_references,
     takes_mask,
-    tariff_of_all,
 )
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.qa.types import Answered, Answerer, Exchange, Finding, Source, takes_pictures
+from imagerag.agent.qa.types import (
+    Answerer,
+    AnswerWithCitations,
+    ConversationTurn,
+    MetadataResult,
+    Source,
+    takes_pictures,
+)
 from imagerag.agent.rephrasing import Rephrased, Rephraser
-from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
 
 ON_REFUSAL: Final = "on-refusal"
 """The word of a spec that lets a cascade step down from a refusal, too."""
@@ -53,10 +60,10 @@ AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
 
 Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
 Answer = TypeVar("Answer")
-Told = TypeVar("Told", bound=GeneratedImage | Reading)
+Told = TypeVar("Told", bound=GeneratedImage | ModelResponse)
 
 
-class _Cascade(Generic[Member]):
+class _Fallback(Generic[Member]):
     def __init__(self, members: Sequence[Member], *, on_refusal: bool = False) -> None:
         if not members:
             raise SpecError("a cascade needs at least one backend")
@@ -65,9 +72,9 @@ class _Cascade(Generic[Member]):
         self.identity = ",".join([*(member.identity for member in members), *([ON_REFUSAL] if on_refusal else [])])
 
     @property
-    def tariff(self) -> Tariff:
+    def tariff(self) -> PriceEstimator:
         """What is known of the prices of all members together."""
-        return tariff_of_all([getattr(member, "tariff", Tariff()) for member in self.members])
+        return estimator_of_all([getattr(member, "tariff", PriceEstimator()) for member in self.members])
 
     async def _first(self, ask: Callable[[Member], Awaitable[Answer]]) -> tuple[Answer, Member, tuple[str, ...]]:
         """The first answer there is, who gave it, and why those before did not.
@@ -107,7 +114,7 @@ class _Cascade(Generic[Member]):
         return nobody
 
 
-class CascadeGenerator(_Cascade[ImageGenerator]):
+class FallbackGenerator(_Fallback[ImageGenerator]):
     """Draws with the first generator that answers.
 
     It promises what all of them keep: as many references as the smallest limit, sizes that each draws, a seed only
@@ -150,7 +157,7 @@ class CascadeGenerator(_Cascade[ImageGenerator]):
         return all(takes_mask(member) for member in self.members)
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture; `prompt` is in the user's own words.
 
@@ -168,7 +175,7 @@ class CascadeGenerator(_Cascade[ImageGenerator]):
         return _signed(*await self._first(draw))
 
 
-class CascadeJudge(_Cascade[Judge]):
+class FallbackJudge(_Fallback[Judge]):
     """Judges with the first judge that answers; each question of a run may be answered by another one.
 
     Args:
@@ -227,7 +234,7 @@ class CascadeJudge(_Cascade[Judge]):
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """As the first that answers judges."""
@@ -241,9 +248,9 @@ class CascadeJudge(_Cascade[Judge]):
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """As the first that answers names it."""
         asked: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
         return _signed(*await self._first(lambda judge: judge.missing_concepts(prompt, image, **asked)))
@@ -254,7 +261,7 @@ class CascadeJudge(_Cascade[Judge]):
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
@@ -264,7 +271,7 @@ class CascadeJudge(_Cascade[Judge]):
         asked |= {"verdict": verdict, "subjects": subjects}
         return _signed(*await self._first(lambda judge: judge.captions(prompt, concepts, **asked)))
 
-    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """As the first that answers words it; one that words nothing leaves the prompt as it is."""
 
         async def ask(judge: Judge) -> Rephrased:
@@ -283,7 +290,7 @@ class CascadeJudge(_Cascade[Judge]):
         return _signed(*await self._first(lambda judge: judge.choose(query, images)))
 
 
-class CascadeAnswerer(_Cascade[Answerer]):
+class FallbackAnswerer(_Fallback[Answerer]):
     """Answers with the first answerer that does. It is handed pictures when one of them looks.
 
     Args:
@@ -314,11 +321,11 @@ class CascadeAnswerer(_Cascade[Answerer]):
         question: str,
         sources: Sequence[Source],
         *,
-        finding: Finding | None,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """As the first that answers says."""
         asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
         return _signed(
@@ -329,10 +336,10 @@ class CascadeAnswerer(_Cascade[Answerer]):
         self,
         question: str,
         *,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """As the first that answers says."""
         asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
         return _signed(

@@ -12,24 +12,24 @@ import pytest
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Critique
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Concept, ImageRef, Outcome, Requirement, Setup, UsedReference, Verdict
-from imagerag.agent.types import Check as JudgeCheck
+from imagerag.agent.types import Attempt, Concept, ImageRef, Outcome, Requirement, RunSpec, UsedReference, Verdict
+from imagerag.agent.types import RequirementCheck as JudgeCheck
 from imagerag.evals.check_record import Check, CheckSummary
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arms import parse_arms
-from imagerag.evals.harness.evaluation import Options, run_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.judge import answered, check_judge
-from imagerag.evals.sketch.loop import Prompt, World, painter_knows, prompts, scored
+from imagerag.evals.sketch.judge import check_judge, judge_answer
+from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, scored
 from imagerag.evals.sketch.sections import SECTIONS, TARGETS
-from imagerag.evals.sketch.synthetic_images import Picture, chance, named, near_miss, said, swapped, vectors
+from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
 from imagerag.evals.suites.case import Checks
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
 
@@ -46,9 +46,9 @@ async def measured(
 ) -> tuple[CheckSummary, list[Check]]:
     """The figures and the cases of some sections, run as any evaluation is."""
     made = sketch_suite(seed=seed, **{"sections": tuple(SECTIONS), **suite})
-    plan = Plan(suite=made, arms=parse_arms("base"), setup=Setup(generator="sketch", judge="sketch"))
+    plan = Plan(suite=made, arms=parse_arms("base"), setup=RunSpec(generator="sketch", judge="sketch"))
     steps: Told = [] if told is None else told
-    options = Options(users=Home(folder / "users"), tell=lambda *step: steps.append(step))
+    options = EvalOptions(users=DataDir(folder / "users"), tell=lambda *step: steps.append(step))
     report = await run_evaluation(folder, plan, options)
     assert report.whole
     summary = json.loads((folder / "summary.json").read_text())
@@ -92,9 +92,9 @@ async def test_what_was_checked_before_a_kill_is_not_checked_again(
         asked["judge"] += 1
         if asked["judge"] == 4:
             raise KeyboardInterrupt
-        return await answered(*given)
+        return await judge_answer(*given)
 
-    monkeypatch.setattr("imagerag.evals.sketch.judge.answered", counted)
+    monkeypatch.setattr("imagerag.evals.sketch.judge.judge_answer", counted)
     with pytest.raises(KeyboardInterrupt):
         await measured(tmp_path / "b", cases=1, sections=("judge", "loop"))
     with (tmp_path / "b" / "checks.jsonl").open("a") as torn:
@@ -148,10 +148,10 @@ def test_questions_are_what_they_say() -> None:
 def test_prompts_of_the_loop_are_what_they_say() -> None:
     world = World.of(seed=2, cases=40)
     assert not set(world.held) & set(world.absent)
-    assert not any(map(painter_knows, (*world.held, *world.absent)))
-    assert all(map(painter_knows, (*world.known, *world.extra)))
+    assert not any(map(generator_knows, (*world.held, *world.absent)))
+    assert all(map(generator_knows, (*world.known, *world.extra)))
     for prompt in prompts(2, 40, world):
-        unknown = {thing for thing in prompt.things if not painter_knows(thing)}
+        unknown = {thing for thing in prompt.things if not generator_knows(thing)}
         assert unknown <= set(world.held if prompt.kind == "held" else world.absent)
         assert bool(unknown) == (prompt.kind != "known")
         assert set(named(prompt.text.split(" on a")[0])) == set(prompt.things)
@@ -207,8 +207,8 @@ def test_chance_is_its_own_for_every_purpose_and_never_that_of_training() -> Non
 
 
 def test_words_and_things() -> None:
-    assert said([STAR, CIRCLE], "grid") == "a red ringed bolt and a blue solid circle on a grid background"
-    assert named(said([STAR, CIRCLE])) == (STAR, CIRCLE)
+    assert caption_text([STAR, CIRCLE], "grid") == "a red ringed bolt and a blue solid circle on a grid background"
+    assert named(caption_text([STAR, CIRCLE])) == (STAR, CIRCLE)
     assert named("a red bolt") == (None,)
     rng = Random(0)
     for _ in range(50):
@@ -263,7 +263,7 @@ async def test_verdicts_are_scored_by_what_is_there() -> None:
         verdict("a pink solid drop"), verdict("a red ringed bolt", "a pink solid drop"), verdict(aligned=True),
         verdict(aligned=None), BackendError("down", retryable=True),
     ])  # fmt: skip
-    cases = [await answered(judge, f"judge/type_2/{at:04}", question) for at in range(5)]
+    cases = [await judge_answer(judge, f"judge/type_2/{at:04}", question) for at in range(5)]
     assert [tuple(case.results.values()) for case in cases] == [
         (True, True), (True, False), (False, False), (None, None), (None, None),
     ]  # fmt: skip
@@ -272,7 +272,7 @@ async def test_verdicts_are_scored_by_what_is_there() -> None:
 
 async def test_a_judge_that_is_down_fails_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = Checks(sections=("judge",), cases=2, sizes=(10,))
-    context = CheckContext(EvalWiring(Home(tmp_path)), checks, Setup(generator="sketch", judge="sketch"))
+    context = CheckContext(EvalDependencies(DataDir(tmp_path)), checks, RunSpec(generator="sketch", judge="sketch"))
     down: Any = OracleJudge([BackendError("down", retryable=True)] * 2 * len(KINDS))
     monkeypatch.setattr(CheckContext, "judge", property(lambda _: down))
     cases = [case async for case in check_judge(context)]
@@ -307,7 +307,7 @@ ASKED = Prompt("held", (STAR, CIRCLE))
     ("references", "false"),
     [
         ((reference("a", "a red ringed bolt"),), False),
-        ((reference("a", said([STAR, CIRCLE])),), False),
+        ((reference("a", caption_text([STAR, CIRCLE])),), False),
         ((reference("b", "a red ringed bolt"),), True),
         ((reference("a", "a blue solid circle"),), True),
         ((reference("a", "a red ringed bolt"), reference("b", "a blue solid circle")), True),

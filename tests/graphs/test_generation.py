@@ -6,7 +6,7 @@ from langgraph.types import Command
 from imagerag.agent.errors import AuthError, BackendError, JudgeReplyError, RateLimitedError, RefusalError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import run_record
-from imagerag.agent.types import Knobs, Outcome, Requirement, Subject, Verdict
+from imagerag.agent.types import Outcome, Requirement, RunConfig, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
@@ -301,13 +301,13 @@ async def test_a_service_that_says_how_long_to_wait_is_left_alone_that_long(benc
 
 
 async def test_every_try_of_a_call_carries_the_same_idempotency_key_and_no_other_call_does(bench):
-    from imagerag.agent.calls.idempotency import current_key
+    from imagerag.agent.calls.idempotency import current_idempotency_key
 
     keys = []
 
     class Noting(ScriptedGenerator):
         async def generate(self, *given, **named):
-            keys.append(current_key())
+            keys.append(current_idempotency_key())
             return await super().generate(*given, **named)
 
     bench.library.plant(CAPTION)
@@ -419,7 +419,7 @@ async def test_captions_of_the_wrong_number_do_not_shift_onto_other_concepts(ben
 async def test_a_choice_that_cannot_be_is_asked_again(bench):
     images = [bench.library.plant(CAPTION, similarity=0.9 - at / 10) for at in range(2)]
     bench.judge.enqueue(["a heart"], [])
-    knobs = Knobs(select=True, max_references=1)
+    knobs = RunConfig(select=True, max_references=1)
     graph = build_workflow(
         Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
     ).compile(checkpointer=bench.saver)

@@ -11,7 +11,7 @@ _requests: ContextVar[int | None] = ContextVar("imagerag_requests", default=None
 
 
 @contextmanager
-def allowing(requests: int | None) -> Iterator[None]:
+def request_budget(requests: int | None) -> Iterator[None]:
     """Allow so many requests to a model inside, in this task and those it starts; None sets no limit."""
     token = _requests.set(requests)
     try:
@@ -20,7 +20,7 @@ def allowing(requests: int | None) -> Iterator[None]:
         _requests.reset(token)
 
 
-def allowed(wanted: int) -> int:
+def requests_left(wanted: int) -> int:
     """How many of the requests that are wanted may be made: at least the one that the call itself is."""
     limit = _requests.get()
     return wanted if limit is None else max(1, min(wanted, limit))

@@ -12,7 +12,7 @@ _key: ContextVar[str | None] = ContextVar("imagerag_idempotency_key", default=No
 
 
 @contextmanager
-def idempotent(key: str | None) -> Iterator[None]:
+def idempotency_key(key: str | None) -> Iterator[None]:
     """Send `key` with every request made inside, in this task and those it starts. None sends none."""
     token = _key.set(key)
     try:
@@ -21,6 +21,6 @@ def idempotent(key: str | None) -> Iterator[None]:
         _key.reset(token)
 
 
-def current_key() -> str | None:
+def current_idempotency_key() -> str | None:
     """The key to send with a request, if one is set."""
     return _key.get()

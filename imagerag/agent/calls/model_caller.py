@@ -12,17 +12,17 @@ from imagerag.agent.calls import journal as journals
 from imagerag.agent.calls import pending_calls
 from imagerag.agent.calls.budget import (
     Tariffs,
-    dearest,
-    most_of,
+    budget_violation,
+    estimator_for,
+    max_cost,
+    max_observed_cost,
     requests_made,
-    taken_elsewhere,
-    tariff_for,
+    spent_by_siblings,
     told_by,
-    why_not,
 )
-from imagerag.agent.calls.call_context import allowing
-from imagerag.agent.calls.idempotency import idempotent
-from imagerag.agent.calls.journal import Asked, Entry, Journal, Lost
+from imagerag.agent.calls.call_context import request_budget
+from imagerag.agent.calls.idempotency import idempotency_key
+from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry
 from imagerag.agent.errors import (
     BudgetExceededError,
     JudgeReplyError,
@@ -33,21 +33,21 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.observability import event_log
 from imagerag.agent.observability.spans import model_call
-from imagerag.agent.ports import Reading, Tariff
-from imagerag.agent.retry_policy import in_words
-from imagerag.agent.state import RunState, SearchTask, coming_round, run_name
-from imagerag.agent.types import Call, Knobs, Variation
+from imagerag.agent.ports import ModelResponse, PriceEstimator
+from imagerag.agent.retry_policy import describe_delay
+from imagerag.agent.state import RunState, SearchTask, next_round, run_name
+from imagerag.agent.types import ModelCall, RunConfig, SamplingParams
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime  # lists of runs read records, and are to load no langgraph
 
-Answer = TypeVar("Answer", bound=Reading)
+Answer = TypeVar("Answer", bound=ModelResponse)
 Failure = TypeVar("Failure", bound=Exception)
-Failed = MutableMapping[str, list[Call]]
+Failed = MutableMapping[str, list[ModelCall]]
 
 
 @dataclass(kw_only=True)
-class Calls:
+class ModelCaller:
     """The calls one node makes: `made` goes into the node's update.
 
     Attributes:
@@ -63,34 +63,34 @@ class Calls:
         beside_others: other tasks of the same step make calls of the run meanwhile.
     """
 
-    knobs: Knobs
+    knobs: RunConfig
     journal: Journal | None
     run_id: str
     task: str
-    before: list[Call]
+    before: list[ModelCall]
     round: int
     failed: Failed
     tariffs: Tariffs = field(default_factory=dict)
     again: Sequence[str] = ()
     beside_others: bool = False
-    made: list[Call] = field(default_factory=list)
+    made: list[ModelCall] = field(default_factory=list)
     _looked: bool = False
 
     @classmethod
     def of_search(
-        cls, state: SearchTask, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
-    ) -> "Calls":
+        cls, state: SearchTask, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+    ) -> "ModelCaller":
         """The calls of one of a round's searches, which is not handed the run's state."""
         own = {"runs": state.get("runs", 1), "run_key": state.get("run_key", "")}
         mine = RunState(calls=[], continues=state.get("continues"), **own)  # type: ignore[typeddict-item]
         calls = cls.of(mine, runtime, journal, failed, tariffs)
-        before = taken_elsewhere(state, runtime.context)
+        before = spent_by_siblings(state, runtime.context)
         return replace(calls, round=state["round"], before=before, beside_others=True)
 
     @classmethod
     def of(
-        cls, state: RunState, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
-    ) -> "Calls":
+        cls, state: RunState, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+    ) -> "ModelCaller":
         """The calls of a node that was handed `state`."""
         info = runtime.execution_info
         task = info.task_id if info else ""
@@ -103,7 +103,7 @@ class Calls:
             run_id=run_name(state, info.thread_id if info else None, info.checkpoint_ns if info else ""),
             task=task,
             before=state.get("calls") or [],
-            round=coming_round(state),
+            round=next_round(state),
             failed=failed,
             tariffs=tariffs,
             again=lineage.done_again if (lineage := state.get("continues")) else (),
@@ -117,7 +117,7 @@ class Calls:
         kind: type[Answer],
         content: Mapping[str, Any],
         ask: Callable[[], Awaitable[Answer]],
-        variation: Variation | None = None,
+        variation: SamplingParams | None = None,
     ) -> Answer:
         """Make one call, unless the journal has its answer; an answer is kept before it is given back.
 
@@ -132,11 +132,13 @@ class Calls:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
             ReplayMissError: a strict replay, and nothing was recorded.
         """
-        varied = variation or Variation()
+        varied = variation or SamplingParams()
         content = {**content, "variation": written(varied)}
-        asked = Asked.of(role, backend, content)
+        asked = CallRequest.of(role, backend, content)
         asked = asked.again(sum(call.request == asked.request and call.answered for call in self._all()))
-        call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
+        call = ModelCall(
+            role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0
+        )
         entry = await self._known(asked)
         if entry is None:
             call = self._priced(call, content)
@@ -146,7 +148,7 @@ class Calls:
         try:
             return journals.decode(entry, kind)
         except (JudgeReplyError, RefusalError, UnreadableImageError) as error:
-            carrying(self.made, error)  # it was answered, and is to be in the record though it ends the run
+            attach_calls(self.made, error)  # it was answered, and is to be in the record though it ends the run
             raise
 
     async def make_readable(
@@ -155,8 +157,8 @@ class Calls:
         backend: str,
         kind: type[Answer],
         content: Mapping[str, Any],
-        ask: Callable[[Variation], Awaitable[Answer]],
-        first: Variation | None = None,
+        ask: Callable[[SamplingParams], Awaitable[Answer]],
+        first: SamplingParams | None = None,
     ) -> Answer:
         """Make one call, and once more with other words when the answer cannot be read.
 
@@ -166,7 +168,7 @@ class Calls:
         Raises:
             JudgeReplyError: neither answer could be read.
         """
-        first = first or Variation()
+        first = first or SamplingParams()
         again = first.model_copy(update={"attempt": first.attempt + 1, "wording": first.wording + 1})
         if again.lever == "none":
             again = again.model_copy(update={"lever": "seed_and_wording"})
@@ -175,7 +177,7 @@ class Calls:
         except JudgeReplyError:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
-    async def _known(self, asked: Asked) -> Entry | None:
+    async def _known(self, asked: CallRequest) -> JournalEntry | None:
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
@@ -188,7 +190,7 @@ class Calls:
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
 
-    async def _answered_before(self, key: str, journal: Journal) -> Entry | None:
+    async def _answered_before(self, key: str, journal: Journal) -> JournalEntry | None:
         """What another run was answered: one that this run does again, nearest first, else whoever asked last."""
         for run_id in self.again:
             if entry := await journal.find(key, run_id=run_id):
@@ -206,12 +208,12 @@ class Calls:
             return
         self._looked = True
         lost = await self.journal.unanswered(self.run_id)
-        found = pending_calls.left_behind(lost, self._all(), of_task=self.task if self.beside_others else None)
+        found = pending_calls.pending_of(lost, self._all(), of_task=self.task if self.beside_others else None)
         self.made[:0] = found
 
     async def _ask(
-        self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], content: Mapping[str, Any]
-    ) -> Entry:
+        self, call: ModelCall, asked: CallRequest, ask: Callable[[], Awaitable[Answer]], content: Mapping[str, Any]
+    ) -> JournalEntry:
         """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read.
 
         It is noted first. Whatever ends the process or the task meanwhile, the note is left, and is booked.
@@ -223,19 +225,19 @@ class Calls:
         pending_calls.under_way.add(booked.call_id)
         try:
             if self.journal is not None:
-                await self.journal.keep_lost(pending_calls.noted(booked, self.run_id, self.task))
+                await self.journal.keep_lost(pending_calls.record_pending(booked, self.run_id, self.task))
             return await self._asked(booked, asked, ask, left)
         finally:
             pending_calls.under_way.discard(booked.call_id)
 
     async def _asked(
-        self, booked: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], left: float | None
-    ) -> Entry:
+        self, booked: ModelCall, asked: CallRequest, ask: Callable[[], Awaitable[Answer]], left: float | None
+    ) -> JournalEntry:
         limit, began = asyncio.timeout(left), time.monotonic()
         answer, failure = None, None
         try:
             # The run is in the key: another run that asks the same pays for itself.
-            with idempotent(f"{self.run_id}-{asked.key}"), allowing(self._requests_left()):
+            with idempotency_key(f"{self.run_id}-{asked.key}"), request_budget(self._requests_left()):
                 async with limit:
                     with model_call(booked) as answered:
                         answer = await ask()
@@ -249,10 +251,10 @@ class Calls:
                 if (too_long := self._too_long(error)) is not None:
                     raise too_long from None
                 self.failed[self.task] = self.made
-                carrying(self.made, error)
+                attach_calls(self.made, error)
                 error.__dict__.update(deadline_at=self.knobs.deadline_at, after_payment=self._paid())
                 raise
-        entry = Entry(
+        entry = JournalEntry(
             run_id=self.run_id,
             asked=asked,
             round=self.round,
@@ -268,19 +270,23 @@ class Calls:
             except StorageError as error:
                 settled = booked.model_copy(update={"answered": True, "unsettled": False})
                 # It was paid for all the same.
-                raise carrying([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
+                raise attach_calls(
+                    [*self.made, pending_calls.answered_by(settled, entry, reused=False)], error
+                ) from None
         return entry
 
-    async def left_out(self) -> list[Call]:
+    async def left_out(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
-        return [] if self.journal is None else await pending_calls.unrecorded(self.journal, self.run_id, self._all())
+        return [] if self.journal is None else await pending_calls.is_unrecorded(self.journal, self.run_id, self._all())
 
-    async def _keep_lost(self, booked: Call, error: Exception, elapsed_s: float, *, expired: bool) -> None:
+    async def _keep_lost(self, booked: ModelCall, error: Exception, elapsed_s: float, *, expired: bool) -> None:
         unsettled = expired or bool(getattr(error, "unsettled", False))
-        self.made.append(pending_calls.failed(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
+        self.made.append(pending_calls.record_failure(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
         event_log.lost(self.run_id, self.made[-1], error)
         if self.journal is not None:
-            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task))
+            await self.journal.keep_lost(
+                FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
+            )
 
     async def _wait_as_told(self) -> None:
         """Wait as long as the service asked for when it turned the last call down."""
@@ -299,51 +305,51 @@ class Calls:
         waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
         left = None if self.knobs.deadline_at is None else self.knobs.deadline_at - clock.seconds()
         if left is not None and wait >= left:
-            why = f"the run's deadline is in {in_words(max(0.0, left))} (--deadline-s)"
+            why = f"the run's deadline is in {describe_delay(max(0.0, left))} (--deadline-s)"
         elif waited + wait > self.knobs.patience_s:
-            before = f", after {in_words(waited)} of waiting" if waited else ""
-            why = f"a call waits {in_words(self.knobs.patience_s)} at most{before} (--patience-s)"
+            before = f", after {describe_delay(waited)} of waiting" if waited else ""
+            why = f"a call waits {describe_delay(self.knobs.patience_s)} at most{before} (--patience-s)"
         else:
             return None
-        message = f"{error}; it asks to wait {in_words(wait)}, and {why}: ask again later, or allow more"
-        return carrying(self.made, WaitTooLongError(message, retry_after_s=wait))
+        message = f"{error}; it asks to wait {describe_delay(wait)}, and {why}: ask again later, or allow more"
+        return attach_calls(self.made, WaitTooLongError(message, retry_after_s=wait))
 
     def _paid(self) -> bool:
         """Whether the run has a drawing that was paid for."""
         return any(c.role == "generate" and c.answered and not c.reused and c.cost_usd != 0 for c in self._all())
 
-    def _all(self) -> list[Call]:
+    def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]
 
-    def _priced(self, call: Call, content: Mapping[str, Any]) -> Call:
+    def _priced(self, call: ModelCall, content: Mapping[str, Any]) -> ModelCall:
         """The call, with the most it can cost where a budget in money is to be kept and it still fits it."""
         limit, usd = self.knobs.max_cost_usd, self.knobs.assume_cost_usd_per_call
         if limit is None and usd is None:
             return call
         tariff, most, assumed = self._most(call, content)
-        why = "" if limit is None else why_not(call.role, call.backend, self._all(), tariff, most, limit)
+        why = "" if limit is None else budget_violation(call.role, call.backend, self._all(), tariff, most, limit)
         if why:
             raise self._over(why)
         return call.model_copy(update={"most_usd": most, "assumed": assumed})
 
-    def _most(self, call: Call, content: Mapping[str, Any]) -> tuple[Tariff, float | None, bool]:
+    def _most(self, call: ModelCall, content: Mapping[str, Any]) -> tuple[PriceEstimator, float | None, bool]:
         """What is known of a call's price, the most it can cost, and whether that is what was said to assume."""
-        tariff = told_by(tariff_for(call.role, self.tariffs), call.role, self._all())
+        tariff = told_by(estimator_for(call.role, self.tariffs), call.role, self._all())
         usd = self.knobs.assume_cost_usd_per_call
         partial_images = self.knobs.partial_images if call.role == "generate" else 0
-        most = most_of(tariff, content, self.knobs.size, partial_images)
+        most = max_cost(tariff, content, self.knobs.size, partial_images)
         if most is not None or tariff.known or usd is None:
             return tariff, most, False
-        return tariff, most_of(tariff.assuming(usd), content, self.knobs.size), True
+        return tariff, max_cost(tariff.assuming(usd), content, self.knobs.size), True
 
-    def _booked(self, call: Call, content: Mapping[str, Any]) -> Call:
+    def _booked(self, call: ModelCall, content: Mapping[str, Any]) -> ModelCall:
         """The call as it counts until it is answered: what it can cost at most, else what the dearest like it did."""
         tariff, most, assumed = self._most(call, content)
         if most is None:
-            most = dearest(call.role, self._all())
+            most = max_observed_cost(call.role, self._all())
         left = self._requests_left()
         requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
-        return pending_calls.begun(call, most_usd=most, assumed=assumed, requests=requests)
+        return pending_calls.write_pending(call, most_usd=most, assumed=assumed, requests=requests)
 
     def _check_budget(self) -> float | None:
         """Seconds left until the deadline; None when there is none."""
@@ -362,21 +368,21 @@ class Calls:
         return None if limit is None else limit - requests_made(self._all(), done_again=bool(self.again))
 
     def _over(self, message: str) -> BudgetExceededError:
-        return carrying(self.made, BudgetExceededError(message))
+        return attach_calls(self.made, BudgetExceededError(message))
 
 
-def written(variation: Variation) -> dict[str, Any]:
+def written(variation: SamplingParams) -> dict[str, Any]:
     """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
     return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 
 
-def carrying(calls: list[Call], error: Failure) -> Failure:
+def attach_calls(calls: list[ModelCall], error: Failure) -> Failure:
     """The error, carrying the calls its node made: a node that fails returns no update that could."""
     error.__dict__["calls"] = calls
     return error
 
 
-def calls_of(error: BaseException) -> list[Call]:
+def calls_from_error(error: BaseException) -> list[ModelCall]:
     """The calls that a failed node made before it failed."""
-    calls: list[Call] = error.__dict__.get("calls", [])
+    calls: list[ModelCall] = error.__dict__.get("calls", [])
     return calls

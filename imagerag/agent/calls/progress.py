@@ -19,7 +19,7 @@ async def _no_partial(data: bytes, number: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watcher:
+class ProgressCallback:
     """Who looks on while one picture is drawn.
 
     A generator takes it in the task that called it, and tells it from there or through that task's event loop.
@@ -35,11 +35,11 @@ class Watcher:
     partial: Callable[[bytes, int], Awaitable[None]] = _no_partial
 
 
-_watcher: ContextVar[Watcher | None] = ContextVar("imagerag_watcher", default=None)
+_watcher: ContextVar[ProgressCallback | None] = ContextVar("imagerag_watcher", default=None)
 
 
 @contextmanager
-def watched(watcher: Watcher) -> Iterator[None]:
+def progress_callback(watcher: ProgressCallback) -> Iterator[None]:
     """Have `watcher` told of what is drawn inside, in this task and those it starts."""
     token = _watcher.set(watcher)
     try:
@@ -48,6 +48,6 @@ def watched(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def current_watcher() -> Watcher:
+def current_progress() -> ProgressCallback:
     """Whom to tell; one that does nothing when nobody looks on."""
-    return _watcher.get() or Watcher()
+    return _watcher.get() or ProgressCallback()

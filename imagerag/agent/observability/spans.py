@@ -13,7 +13,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from imagerag.agent.observability import event_log
-from imagerag.agent.types import Attempt, Call, Knobs, Search, Setup
+from imagerag.agent.types import Attempt, ModelCall, RunConfig, RunSpec, Search
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -46,7 +46,7 @@ class RunSpan:
     It is not made the current span: a run's events are read from an async generator, which has no context of its own.
     """
 
-    def __init__(self, run_id: str, setup: Setup) -> None:
+    def __init__(self, run_id: str, setup: RunSpec) -> None:
         self._run_id = run_id
         event_log.started(run_id, setup)
         if INSTALLED:
@@ -81,7 +81,7 @@ def traced(node: Node) -> Node:
         return node
 
     @wraps(node)
-    async def wrapper(state: Any, runtime: Runtime[Knobs]) -> Any:
+    async def wrapper(state: Any, runtime: Runtime[RunConfig]) -> Any:
         info = runtime.execution_info
         run_id = (info.thread_id if info else None) or ""
         parent = trace.set_span_in_context(_runs[run_id]) if run_id in _runs else None
@@ -95,7 +95,7 @@ def traced(node: Node) -> Node:
 
 
 @contextmanager
-def model_call(call: Call) -> "Iterator[Callable[[Any], None]]":
+def model_call(call: ModelCall) -> "Iterator[Callable[[Any], None]]":
     """The span of a request to a model; call what it gives with the answer."""
     if not INSTALLED:
         yield lambda answer: None

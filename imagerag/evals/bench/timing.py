@@ -12,7 +12,7 @@ from imagerag.evals.statistics.estimators import quartiles
 Work = Callable[[], Awaitable[object]]
 
 
-class Row(FrozenModel):
+class TimingRow(FrozenModel):
     """One figure.
 
     Attributes:
@@ -34,7 +34,7 @@ class Row(FrozenModel):
     note: str = ""
 
 
-class Bench(FrozenModel):
+class BenchReport(FrozenModel):
     """All figures of one bench, `imagerag.bench/1`.
 
     Attributes:
@@ -45,7 +45,7 @@ class Bench(FrozenModel):
 
     schema_name: Literal["imagerag.bench/1"] = Field(default="imagerag.bench/1", alias="schema")
     machine: Mapping[str, Any]
-    rows: tuple[Row, ...]
+    rows: tuple[TimingRow, ...]
     elapsed_s: float
 
     def table(self) -> str:
@@ -61,7 +61,7 @@ class Bench(FrozenModel):
         return "\n".join(lines)
 
 
-def _figure(row: Row) -> str:
+def _figure(row: TimingRow) -> str:
     if row.value is None:
         return f"{'-':>10}  {row.note}"
     spread = f"({row.spread[0]:.1f} to {row.spread[1]:.1f}, n {row.n})" if row.spread else f"(n {row.n})"
@@ -69,7 +69,7 @@ def _figure(row: Row) -> str:
     return "  ".join(part for part in (f"{row.value:10.1f} {row.unit}", spread, ratio, row.note) if part)
 
 
-async def in_turns(work: Mapping[str, Work], repeats: int, *, warm: int = 1) -> dict[str, list[float]]:
+async def interleaved(work: Mapping[str, Work], repeats: int, *, warm: int = 1) -> dict[str, list[float]]:
     """Wall times in seconds of each kind of work, one after the other and again, so that none has the quiet hours.
 
     Args:
@@ -94,11 +94,11 @@ def row(
     *,
     against: tuple[str, Sequence[float]] | None = None,
     note: str = "",
-) -> Row:
+) -> TimingRow:
     """The row of some wall times, in milliseconds."""
     low, middle, high = (1000 * value for value in quartiles(seconds))
     base = 1000 * quartiles(against[1])[1] if against else None
-    return Row(
+    return TimingRow(
         section=section,
         name=name,
         value=middle,

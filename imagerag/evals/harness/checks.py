@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.evals.check_record import Check, CheckSummary
-from imagerag.evals.harness.runner import Harness
+from imagerag.evals.harness.runner import EvalRunner
 from imagerag.evals.suites.case import Checks
 from imagerag.store.images.blob_store import write_atomically
 
@@ -16,7 +16,7 @@ CHECKS: Final = "checks.jsonl"
 TIMINGS: Final = "checks-timings.jsonl"
 
 
-async def run_checks(folder: Path, checks: Checks, harness: Harness) -> CheckSummary | None:
+async def run_checks(folder: Path, checks: Checks, harness: EvalRunner) -> CheckSummary | None:
     """Check what is not checked yet; the figures, or None when the budget was spent before the end."""
     from imagerag.evals.sketch.context import CheckContext
     from imagerag.evals.sketch.sections import SECTIONS, TARGETS

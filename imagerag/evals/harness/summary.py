@@ -28,7 +28,7 @@ Table = dict[str, dict[str, dict[str, float]]]
 """Metric → arm → case → mean over its seeds."""
 
 
-class Tally:
+class Aggregator:
     """Scores by metric, arm and case, without the results they come from: memory grows by numbers only."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Tally:
 
 def summarise(plan: Plan, results: Iterable[Result], checks: CheckSummary | None = None) -> dict[str, Any]:
     """The summary of an evaluation's results and checks."""
-    tally = Tally()
+    tally = Aggregator()
     for result in results:
         tally.add(result)
     names = [arm.name for arm in plan.arms]
@@ -111,7 +111,7 @@ def summarise(plan: Plan, results: Iterable[Result], checks: CheckSummary | None
     }
 
 
-def _arm(tally: Tally, arm: str) -> dict[str, Any]:
+def _arm(tally: Aggregator, arm: str) -> dict[str, Any]:
     n = tally.n[arm]
     return {
         "n": n,
@@ -120,7 +120,7 @@ def _arm(tally: Tally, arm: str) -> dict[str, Any]:
     }
 
 
-def _metric(tally: Tally, table: Table, name: str, arms: list[str]) -> dict[str, Any]:
+def _metric(tally: Aggregator, table: Table, name: str, arms: list[str]) -> dict[str, Any]:
     found = {}
     for arm in arms:
         if not tally.asked[name, arm]:
@@ -132,7 +132,7 @@ def _metric(tally: Tally, table: Table, name: str, arms: list[str]) -> dict[str,
     return {"kind": tally.kinds[name], "arms": found}
 
 
-def _share(tally: Tally, name: str, arm: str) -> dict[str, Any]:
+def _share(tally: Aggregator, name: str, arm: str) -> dict[str, Any]:
     """Hits over every answer that was asked, the broken ones among them."""
     hits = sum(sum(seeds) for seeds in tally.values[name].get(arm, {}).values())
     share = Proportion(round(hits), tally.asked[name, arm])
@@ -161,7 +161,7 @@ def compare(
     }
 
 
-def _by_tag(tally: Tally, arms: list[str]) -> dict[str, Any]:
+def _by_tag(tally: Aggregator, arms: list[str]) -> dict[str, Any]:
     """Means per tag, for tags that at least two cases have and not all."""
     counts = Counter(tag for tags in tally.tags.values() for tag in tags)
     found: dict[str, Any] = {}
@@ -177,7 +177,7 @@ def _by_tag(tally: Tally, arms: list[str]) -> dict[str, Any]:
     return found
 
 
-def _gains(tally: Tally, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
+def _gains(tally: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
     """Spearman's correlation of the references' mean similarity with what an arm gained over the first."""
     found: dict[str, Any] = {}
     for name in sorted(table):

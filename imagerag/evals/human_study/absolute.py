@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.human_study.real_images import Real, concept_of
+from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of
 from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
 from imagerag.evals.reports.gallery import thumbnail
 from imagerag.evals.result_record import Result
@@ -78,7 +78,7 @@ def pictures_of(
 
 def write_absolute_study(
     folder: Path, plan: Plan, results: Sequence[Result], picture: Callable[[str], bytes | None], *,
-    arms: Sequence[str], real: Mapping[str, Real] = {}, limit: int = 50, seed: int = 0,
+    arms: Sequence[str], real: Mapping[str, ReferencePhoto] = {}, limit: int = 50, seed: int = 0,
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study-absolute.html` for the raters and `study-absolute-key.json` for oneself.
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.human_study.real_images import Real
+from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
 from imagerag.evals.reports.gallery import thumbnail
 from imagerag.evals.result_record import Result
@@ -81,7 +81,7 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
 
 
 def study_page(
-    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, Real] = {}
+    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, ReferencePhoto] = {}
 ) -> str:
     """The page for raters: pictures inside, nothing fetched, nothing that names an arm.
 
@@ -117,7 +117,7 @@ def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
 
 def write_study(
     folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
-    limit: int = 50, seed: int = 0, real: Mapping[str, Real] = {},
+    limit: int = 50, seed: int = 0, real: Mapping[str, ReferencePhoto] = {},
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study.html` for the raters and `study-key.json` for oneself.
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.reports.gallery import script_json
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 
 SIDE: Final = 512
 PAGE: Final = Path(__file__).parents[1] / "reports" / "study.html"
@@ -41,7 +41,7 @@ def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str
         UsageError: somebody else writes the folder.
     """
     page, key = (folder / name for name in names)
-    with only_writer(folder, instead="another folder"):
+    with exclusive_writer(folder, instead="another folder"):
         page.write_text(text, encoding="utf-8")
         key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return page, key

@@ -11,8 +11,8 @@ from typing import Final
 
 from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.questions import JudgeQuestion
-from imagerag.evals.sketch.synthetic_images import Picture, chance, different_things, near_miss, said
-from imagerag.tools.sketch.caption_text import Claim, say, wish
+from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, different_things, near_miss
+from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, describe, random_scene
 
 SIDE: Final = 256
@@ -37,7 +37,7 @@ class Question:
     def for_judge(self, kind: str) -> JudgeQuestion:
         """The question as a judge is asked it, in words, with the scene drawn."""
         missing = None if self.missing is None else tuple(describe(thing) for thing in self.missing)
-        return JudgeQuestion(kind, self.prompt, self.image, self.aligned, said(self.scene.things), missing)
+        return JudgeQuestion(kind, self.prompt, self.image, self.aligned, caption_text(self.scene.things), missing)
 
     async def image(self) -> ImagePart:
         """Draw the scene."""
@@ -55,7 +55,7 @@ def one_of_two(rng: Random) -> Question:
     scene = _scene(rng)
     (other,) = different_things(rng, 1, without=scene.things)
     asked = rng.sample((scene.things[0], other), 2)
-    return Question(scene, said(asked), aligned=False, missing=frozenset({other}))
+    return Question(scene, caption_text(asked), aligned=False, missing=frozenset({other}))
 
 
 def none_there(rng: Random) -> Question:
@@ -76,9 +76,9 @@ def three_things(rng: Random) -> Question:
     things = different_things(rng, 3)
     scene = random_scene(rng, things)
     if rng.random() < 0.5:
-        return Question(scene, said(rng.sample(things, 3)), aligned=True, missing=frozenset())
+        return Question(scene, caption_text(rng.sample(things, 3)), aligned=True, missing=frozenset())
     (other,) = different_things(rng, 1, without=things)
-    return Question(scene, said(rng.sample((*things[1:], other), 3)), aligned=False, missing=frozenset({other}))
+    return Question(scene, caption_text(rng.sample((*things[1:], other), 3)), aligned=False, missing=frozenset({other}))
 
 
 def on_background(rng: Random) -> Question:
@@ -86,15 +86,15 @@ def on_background(rng: Random) -> Question:
     scene = random_scene(rng, different_things(rng, 1))
     right = rng.random() < 0.5
     ground = scene.background if right else rng.choice([word for word in BACKGROUNDS if word != scene.background])
-    return Question(scene, said(scene.things, ground), aligned=right)
+    return Question(scene, caption_text(scene.things, ground), aligned=right)
 
 
-def in_free_words(rng: Random) -> Question:
+def free_text(rng: Random) -> Question:
     """A thing that is there, or one that is not, said in one of the many ways there are: synonyms, order, frames."""
     scene = _scene(rng)
     right = rng.random() < 0.5
     thing = scene.things[0] if right else different_things(rng, 1, without=scene.things)[0]
-    return Question(scene, say(rng, Claim((wish(thing),))), aligned=right)
+    return Question(scene, say(rng, CaptionClaim((caption_spec(thing),))), aligned=right)
 
 
 KINDS: Final[dict[str, Callable[[Random], Question]]] = {
@@ -104,7 +104,7 @@ KINDS: Final[dict[str, Callable[[Random], Question]]] = {
     "near_miss": near_by,
     "three_things": three_things,
     "background": on_background,
-    "free_words": in_free_words,
+    "free_words": free_text,
 }
 
 

@@ -15,7 +15,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.questions import JudgeQuestion
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 Kind = Literal["there", "there_and_not", "not_there"]
 FORMS: Final[Mapping[Kind, str]] = {
@@ -53,13 +53,13 @@ async def library_questions(
     ]
 
 
-def chosen_rows(rows: Sequence[Row], classes: int, seed: int) -> list[tuple[Row, str]]:
+def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tuple[ImageRecord, str]]:
     """One picture for each of so many classes, with what it shows.
 
     Raises:
         UsageError: fewer than two.
     """
-    by_class: dict[str, tuple[Row, str]] = {}
+    by_class: dict[str, tuple[ImageRecord, str]] = {}
     for row in sorted(rows, key=lambda row: row.id):
         words = concept_of(row)
         if words:
@@ -73,8 +73,8 @@ def chosen_rows(rows: Sequence[Row], classes: int, seed: int) -> list[tuple[Row,
 
 
 def prompts_of(
-    kind: Kind, rows: Sequence[tuple[Row, str]], others: int | None = None
-) -> list[tuple[Row, str, str, str]]:
+    kind: Kind, rows: Sequence[tuple[ImageRecord, str]], others: int | None = None
+) -> list[tuple[ImageRecord, str, str, str]]:
     """(picture, what it shows, what is missing, prompt) of a kind; `missing` is empty where all is there."""
     if kind == "there":
         return [(row, words, "", FORMS[kind].format(there=_with_article(words))) for row, words in rows]
@@ -89,7 +89,7 @@ def prompts_of(
     return found
 
 
-def concept_of(row: Row) -> str:
+def concept_of(row: ImageRecord) -> str:
     """What a picture shows, from its caption, without the name that the caption may begin with."""
     caption = row.caption.strip().rstrip(".")
     bare = caption.removeprefix(row.title).strip(" ,:;-") if row.title else caption
@@ -110,7 +110,7 @@ def _with_article(words: str) -> str:
     return f"{'an' if first[:1].lower() in 'aeiou' else 'a'} {bare}"
 
 
-async def _image(library: Library, row: Row) -> ImagePart:
+async def _image(library: Library, row: ImageRecord) -> ImagePart:
     data, media_type = await library.for_models(row.id)
     return ImagePart(data=data, media_type=media_type)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import ImagePart, Judge
-from imagerag.agent.types import Variation, Verdict
+from imagerag.agent.types import SamplingParams, Verdict
 
 Mode = Literal["fused", "stepwise"]
 
@@ -69,7 +69,7 @@ async def ask(
     """
     image, prompt = await question.image(), question.prompt
     cold = 0.0 if "temperature" in judge.honours else None
-    varied = Variation(attempt=attempt, lever="none" if cold is None else "temperature", temperature=cold)
+    varied = SamplingParams(attempt=attempt, lever="none" if cold is None else "temperature", temperature=cold)
     try:
         found = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
     except ImageRAGError as error:

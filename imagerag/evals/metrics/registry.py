@@ -13,10 +13,10 @@ from typing import Any, Final
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import check_factory, check_port
 from imagerag.agent.ports import Embedder
-from imagerag.agent.types import Knobs
-from imagerag.evals.dependencies import EvalWiring, Steady
+from imagerag.agent.types import RunConfig
+from imagerag.evals.dependencies import DeterministicEmbedder, EvalDependencies
 from imagerag.evals.metrics.base import AcrossSeeds, Metric
-from imagerag.evals.metrics.cost import WorkScore
+from imagerag.evals.metrics.cost import CostScore
 from imagerag.evals.metrics.encoder_scores import (
     INDEPENDENT,
     CachedEncoder,
@@ -27,7 +27,7 @@ from imagerag.evals.metrics.encoder_scores import (
     TimmEncoder,
 )
 from imagerag.evals.metrics.retrieval import RetrievalScore
-from imagerag.evals.metrics.vlm_scores import Graded, GradeScore, VqaScore
+from imagerag.evals.metrics.vlm_scores import GradeScore, GradingCalls, VqaScore
 from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {
@@ -119,10 +119,10 @@ class MetricMaker:
         graded: what they asked.
     """
 
-    wiring: EvalWiring
+    wiring: EvalDependencies
     judges: frozenset[str] = frozenset()
-    knobs: Knobs = field(default_factory=Knobs)
-    graded: Graded = field(default_factory=Graded)
+    knobs: RunConfig = field(default_factory=RunConfig)
+    graded: GradingCalls = field(default_factory=GradingCalls)
     _encoders: dict[str, Any] = field(default_factory=dict)
     _cached: dict[str, CachedEncoder] = field(default_factory=dict)
 
@@ -146,7 +146,7 @@ class MetricMaker:
             "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "retrieval": RetrievalScore,
-            "work": WorkScore,
+            "work": CostScore,
         }
         made = known.get(name)
         if made is None and (own := _installed(name)) is not None:
@@ -179,7 +179,7 @@ def independent_encoder() -> Embedder:
     """The sketch world's second encoder: of another seed and architecture than the one that retrieves and judges."""
     from imagerag.tools.embedders.openclip import OpenClipEmbedder
 
-    return Steady(OpenClipEmbedder(f"local-dir:{INDEPENDENT}", spec="independent"))
+    return DeterministicEmbedder(OpenClipEmbedder(f"local-dir:{INDEPENDENT}", spec="independent"))
 
 
 def _full(spec: str) -> str:

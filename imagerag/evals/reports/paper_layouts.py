@@ -29,30 +29,30 @@ from imagerag.evals.reports.paper_tables import (
     SCORES,
     TEXT_AND_IMAGE,
     Cell,
-    Measure,
-    Measured,
-    Row,
-    Sheet,
-    Way,
+    Method,
+    MethodScores,
+    MetricColumn,
+    PaperTable,
+    TableRow,
 )  # fmt: skip
 
 
-def sheets(sets: Sequence[Measured]) -> list[Sheet]:
+def paper_tables(sets: Sequence[MethodScores]) -> list[PaperTable]:
     """Every table of the paper that these evaluations fill."""
     return [sheet for make in LAYOUTS for sheet in make(sets)]
 
 
-def _generators(sets: Sequence[Measured]) -> list[str]:
+def _generators(sets: Sequence[MethodScores]) -> list[str]:
     return list(dict.fromkeys(way.generator for data in sets for way in data.ways))
 
 
-def _has(sets: Sequence[Measured], *ways: Way) -> bool:
+def _has(sets: Sequence[MethodScores], *ways: Method) -> bool:
     return any(all(way in data.ways for way in ways) for data in sets)
 
 
-def _with_and_without(sets: Sequence[Measured]) -> list[str]:
+def _with_and_without(sets: Sequence[MethodScores]) -> list[str]:
     """The generators that were run alone and with ImageRAG."""
-    return [name for name in _generators(sets) if _has(sets, Way(name, ALONE), Way(name, FULL))]
+    return [name for name in _generators(sets) if _has(sets, Method(name, ALONE), Method(name, FULL))]
 
 
 def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spread: bool = True) -> Cell:
@@ -62,7 +62,7 @@ def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spr
     return Cell(found["value"], f"{found['value']:.{digits}f}{stderr}", among)
 
 
-def _note(sets: Sequence[Measured], columns: Sequence[Measure], ways: Sequence[Way]) -> str:
+def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: Sequence[Method]) -> str:
     told, marked = [], ""
     for column in columns:
         by = {data.name: data.metric(column) for data in sets}
@@ -84,7 +84,7 @@ def _note(sets: Sequence[Measured], columns: Sequence[Measure], ways: Sequence[W
     return f"{'. '.join(told)}. Cases: {cases}.{lost}{legend}{_settings(sets, ways)}"
 
 
-def _settings(sets: Sequence[Measured], ways: Sequence[Way]) -> str:
+def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
     """What the rows were run with, where they searched."""
     told: dict[str, None] = {}
     for data in sets:
@@ -96,12 +96,12 @@ def _settings(sets: Sequence[Measured], ways: Sequence[Way]) -> str:
 
 
 def _by_score(
-    number: int, title: str, sets: Sequence[Measured], columns: Sequence[Measure], rows: Sequence[tuple[str, str, Way]],
+    number: int, title: str, sets: Sequence[MethodScores], columns: Sequence[MetricColumn], rows: Sequence[tuple[str, str, Method]],
     *, digits: int = 3, spread: bool = True,
-) -> Iterator[Sheet]:  # fmt: skip
+) -> Iterator[PaperTable]:  # fmt: skip
     """A table with (label, part, way) as rows, and every data set's scores as columns, if there is any."""
     made = tuple(
-        Row(label, part, tuple(
+        TableRow(label, part, tuple(
             _cell(data.score(way, column), (part, data.name, column.name), digits, spread)
             for data in sets for column in columns
         ))
@@ -110,60 +110,62 @@ def _by_score(
     if any(cell.value is not None for row in made for cell in row.cells):
         groups = tuple((data.name, len(columns)) for data in sets)
         names = tuple(f"{column.name} ↑{_mark(data, column)}" for data in sets for column in columns)
-        yield Sheet(number, title, groups, names, made, _note(sets, columns, [way for *_, way in rows]))
+        yield PaperTable(number, title, groups, names, made, _note(sets, columns, [way for *_, way in rows]))
 
 
-def _mark(data: Measured, column: Measure) -> str:
+def _mark(data: MethodScores, column: MetricColumn) -> str:
     metric = data.metric(column)
     return MARK if metric and metric.endswith(MARK) else ""
 
 
-def _compared(generators: Sequence[str]) -> list[tuple[str, str, Way]]:
+def _compared(generators: Sequence[str]) -> list[tuple[str, str, Method]]:
     return [
         row
         for name in generators
-        for row in ((name, name, Way(name, ALONE)), (f"ImageRAG ({name})", name, Way(name, FULL)))
+        for row in ((name, name, Method(name, ALONE)), (f"ImageRAG ({name})", name, Method(name, FULL)))
     ]
 
 
-def marks(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def marks(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 1: GPTScore with and without ImageRAG, a row per data set."""
     generators, graded = _with_and_without(sets), [data for data in sets if data.metric(GRADE[0])]
     ways = [way for *_, way in _compared(generators)]
     if generators and graded:
         rows = tuple(
-            Row(data.name, "", tuple(_cell(data.score(w, GRADE[0]), (data.name, w.generator), 2, False) for w in ways))
+            TableRow(
+                data.name, "", tuple(_cell(data.score(w, GRADE[0]), (data.name, w.generator), 2, False) for w in ways)
+            )
             for data in graded
         )
         groups = tuple((name, 2) for name in generators)
         columns = ("alone", "ImageRAG") * len(generators)
-        yield Sheet(1, "GPTScore with and without references", groups, columns, rows, _note(graded, GRADE, ways))
+        yield PaperTable(1, "GPTScore with and without references", groups, columns, rows, _note(graded, GRADE, ways))
 
 
-def comparison(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def comparison(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 2: the scores of other methods, and of every generator with and without ImageRAG."""
     if generators := _with_and_without(sets):
         own = dict.fromkeys(way for data in sets for way in data.ways if way.does.startswith(OWN))
         others = [(way.does.removeprefix(f"{OWN} "), "", way) for way in own]
         published = [
-            (f"{ABLATION[PUBLISHED]} ({name})", name, Way(name, PUBLISHED))
+            (f"{ABLATION[PUBLISHED]} ({name})", name, Method(name, PUBLISHED))
             for name in generators
-            if _has(sets, Way(name, PUBLISHED))
+            if _has(sets, Method(name, PUBLISHED))
         ]
         rows = sorted([*_compared(generators), *published], key=lambda row: generators.index(row[1]))
         yield from _by_score(2, "With and without references", sets, SCORES, [*others, *rows])
 
 
-def ablations(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def ablations(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 3, and 8 for further generators: what each part of the method adds."""
     for at, name in enumerate(_with_and_without(sets)):
-        ways = {does: Way(name, does) for does in ABLATION if _has(sets, Way(name, does))}
+        ways = {does: Method(name, does) for does in ABLATION if _has(sets, Method(name, does))}
         if len(ways) > 2:
             rows = [(ABLATION[does].format(name), "", way) for does, way in ways.items()]
             yield from _by_score(8 if at else 3, f"Ablation over {name}", sets, SCORES, rows)
 
 
-def rerankers(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def rerankers(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 4: the order that references are taken in."""
     for name in _generators(sets):
         found = dict.fromkeys(
@@ -176,7 +178,7 @@ def rerankers(sets: Sequence[Measured]) -> Iterator[Sheet]:
             yield from _by_score(4, f"Retrieval over {name}", sets, SCORES, rows)
 
 
-def text_and_image(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def text_and_image(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 5: similarity with the prompt, and with pictures of the real thing."""
     generators, shown = _with_and_without(sets), [data for data in sets if data.metric(TEXT_AND_IMAGE[1])]
     if generators and shown:
@@ -184,7 +186,7 @@ def text_and_image(sets: Sequence[Measured]) -> Iterator[Sheet]:
         yield from _by_score(5, title, shown, TEXT_AND_IMAGE, rows, digits=2, spread=False)
 
 
-def libraries(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def libraries(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Tables 6 and 7, two data sets each: one library and another, a part per generator."""
     for at in range(0, len(sets), 2):
         some = sets[at : at + 2]
@@ -199,7 +201,7 @@ def libraries(sets: Sequence[Measured]) -> Iterator[Sheet]:
             yield from _by_score(7 if at else 6, "What the library adds", some, SCORES, rows)
 
 
-def _own(sets: Sequence[Measured]) -> str:
+def _own(sets: Sequence[MethodScores]) -> str:
     """What the evaluations' own library is called."""
     names = dict.fromkeys(data.plan.setup.library or "" for data in sets)
     return " / ".join(names)

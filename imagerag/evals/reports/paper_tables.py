@@ -17,7 +17,7 @@ ABLATION: Final = {
 """What an arm does → its row in tables 3 and 8."""
 
 
-class Way(NamedTuple):
+class Method(NamedTuple):
     """What decides an arm's row: who draws, what is done, with which library and reranker; "" is the evaluation's."""
 
     generator: str
@@ -27,7 +27,7 @@ class Way(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MethodScores:
     """An evaluation: a data set in the paper's words."""
 
     name: str
@@ -35,15 +35,15 @@ class Measured:
     summary: Mapping[str, Any]
 
     @cached_property
-    def ways(self) -> dict[Way, str]:
+    def ways(self) -> dict[Method, str]:
         """Each way's first arm; arms that differ from the others in anything else have no place in these tables."""
-        found: dict[Way, str] = {}
+        found: dict[Method, str] = {}
         for arm in self.plan.arms:
             if (way := self._way(arm)) is not None:
                 found.setdefault(way, arm.name)
         return found
 
-    def _way(self, arm: Arm) -> Way | None:
+    def _way(self, arm: Arm) -> Method | None:
         base = self.plan.setup
         setup = arm.of(base, seed=base.knobs.seed, journal=base.knobs.journal)
         own = ("retrieve_by", *(AS_PUBLISHED if arm.procedure == PUBLISHED and arm.knobs == AS_PUBLISHED else ()))
@@ -53,28 +53,28 @@ class Measured:
             return None
         does = setup.knobs.retrieve_by if arm.procedure == "graph" else arm.procedure
         if does not in ABLATION:
-            return Way(setup.generator, f"{OWN} {arm.name}")
+            return Method(setup.generator, f"{OWN} {arm.name}")
         library, reranker = (
             (new or "") if new != old else ""
             for new, old in ((setup.library, base.library), (setup.reranker, base.reranker))
         )
-        return Way(setup.generator, does, library, reranker)
+        return Method(setup.generator, does, library, reranker)
 
-    def metric(self, measure: "Measure") -> str | None:
+    def metric(self, measure: "MetricColumn") -> str | None:
         """The first metric that fills a column."""
         asked = [spec.strip() for spec in self.plan.metrics if measure.fits(spec.strip())]
         there = self.summary["metrics"]
         named = [name for spec in asked for name in (spec, f"{spec}{MARK}") if name in there]
         return next(iter(sorted(named, key=lambda name: name.endswith(MARK))), None)
 
-    def score(self, way: Way, measure: "Measure") -> Mapping[str, Any] | None:
+    def score(self, way: Method, measure: "MetricColumn") -> Mapping[str, Any] | None:
         """`value` and `stderr` of an arm; None where there is none."""
         arm, metric = self.ways.get(way), self.metric(measure)
         found = self.summary["metrics"][metric]["arms"].get(arm) if arm and metric else None
         return found if found and found["value"] is not None else None
 
 
-class Measure(NamedTuple):
+class MetricColumn(NamedTuple):
     """A column: what it is called, and which metrics can fill it."""
 
     name: str
@@ -85,13 +85,13 @@ def _kind(*kinds: str, siglip: bool = False) -> Callable[[str], bool]:
     return lambda spec: spec.partition(":")[0] in kinds and ("siglip" in spec.lower()) is siglip
 
 
-GRADE: Final = (Measure("GPTScore", _kind("grade")),)
+GRADE: Final = (MetricColumn("GPTScore", _kind("grade")),)
 SCORES: Final = (
-    Measure("CLIP", _kind("text")),
-    Measure("SigLIP", _kind("text", siglip=True)),
-    Measure("DINO", _kind("dino")),
+    MetricColumn("CLIP", _kind("text")),
+    MetricColumn("SigLIP", _kind("text", siglip=True)),
+    MetricColumn("DINO", _kind("dino")),
 )
-TEXT_AND_IMAGE: Final = (Measure("CLIP-T", _kind("text")), Measure("CLIP-I", _kind("image")))
+TEXT_AND_IMAGE: Final = (MetricColumn("CLIP-T", _kind("text")), MetricColumn("CLIP-I", _kind("image")))
 
 
 class Cell(NamedTuple):
@@ -102,7 +102,7 @@ class Cell(NamedTuple):
     among: Hashable
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A line of a table; where `part` changes, a rule is drawn."""
 
     label: str
@@ -111,7 +111,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PaperTable:
     """A table ready to be written.
 
     Attributes:
@@ -123,7 +123,7 @@ class Sheet:
     title: str
     groups: tuple[tuple[str, int], ...]
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     note: str
 
     @property

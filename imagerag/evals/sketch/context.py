@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.agent.ports import Embedder, Judge
-from imagerag.agent.types import Setup
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.agent.types import RunSpec
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.suites.case import Checks
 from imagerag.store.library.database import list_libraries, remove
 from imagerag.store.library.library import Library
@@ -28,9 +28,9 @@ class CheckContext:
         progress: called after every step.
     """
 
-    wiring: EvalWiring
+    wiring: EvalDependencies
     checks: Checks
-    setup: Setup
+    setup: RunSpec
     done: Container[str] = ()
     stop_reason: Callable[[], str] = lambda: ""
     progress: Progress = lambda done, total, section: None

@@ -7,7 +7,7 @@ from imagerag.evals.check_record import Check, unscored
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.judges.questions import JudgeAnswer, ask
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import named, said
+from imagerag.evals.sketch.synthetic_images import caption_text, named
 
 
 async def check_judge(context: CheckContext) -> AsyncIterator[Check]:
@@ -15,11 +15,11 @@ async def check_judge(context: CheckContext) -> AsyncIterator[Check]:
     context.begin("judge", len(KINDS) * context.cases)
     for name, question in questions(context.seed, context.cases):
         if context.wants(name):
-            yield await answered(context.judge, name, question)
+            yield await judge_answer(context.judge, name, question)
         context.step()
 
 
-async def answered(judge: Judge, id: str, question: Question) -> Check:
+async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
     """Put one question to the judge and score its answer; one that abstains is not scored."""
     kind = id.split("/")[1]
     right, names = f"judge.{kind}", f"judge.{kind}.named"
@@ -48,5 +48,5 @@ def _note(question: Question, answer: JudgeAnswer) -> str:
     assert answer.verdict is not None, "only answers with one are scored"
     checks = "; ".join(f"{check.requirement.text}: {'met' if check.met else 'not met'}, {check.evidence}"
                        for check in answer.verdict.checks)  # fmt: skip
-    shown = f"shows {said(question.scene.things)} on {question.scene.background}"
+    shown = f"shows {caption_text(question.scene.things)} on {question.scene.background}"
     return f"{shown}. {checks or answer.verdict.reason}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.evals.check_record import Check, unscored
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import WORDS, Picture, chance, said, swapped, vectors
+from imagerag.evals.sketch.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 
@@ -70,7 +70,7 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     sides = [things for name in names for things in swapped(rng, name)]
     pictures = [Picture.of(random_scene(rng, things), SIDE).data for things in sides]
     shown = await vectors(context.embedder.embed_images, pictures, context.step)
-    asked = await vectors(context.embedder.embed_texts, [said(things) for things in sides], context.step)
+    asked = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
         _told_apart(f"retrieval/swapped/{at:04}", name, sides[2 * at : 2 * at + 2], found)
         for at, name in enumerate(names)
@@ -81,7 +81,7 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
 def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Check:
     """Told apart when each of the two pictures is nearer to its own text than to the other's."""
     metrics = ("retrieval.swapped", f"retrieval.swapped.{name}")
-    words = f"{said(sides[0])} | {said(sides[1])}"
+    words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
     for vector in found:
         if isinstance(vector, Exception):
             return unscored(id, words, metrics, vector)

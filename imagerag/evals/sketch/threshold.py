@@ -17,7 +17,7 @@ from typing import Final
 from imagerag.agent.ports import Filter
 from imagerag.evals.check_record import Check, unscored
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import BATCH, Picture, chance, near_miss, said
+from imagerag.evals.sketch.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
@@ -136,7 +136,7 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
     found = [
         await searched(case, query, names, both[kind], shown)
         if error is None
-        else unscored(case, said(query.things), names, error)
+        else unscored(case, caption_text(query.things), names, error)
         for kind, case, query in _asked(context, size, number, drawn)
         for names in [metrics(f"{kind}.{size}", query)]
     ]
@@ -203,7 +203,7 @@ async def searched(
     id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]
 ) -> Check:
     """One search as the loop makes it: what is best, and does it pass the library's own threshold."""
-    words = said(query.things)
+    words = caption_text(query.things)
     try:
         first = (await library.search(words, k=1, filter=Filter()))[0]
     except Exception as error:

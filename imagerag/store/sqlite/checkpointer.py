@@ -16,17 +16,17 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from imagerag.store.sqlite.write_batcher import GroupCommit
+from imagerag.store.sqlite.write_batcher import WriteBatcher
 
 
-class GroupedSaver(SqliteSaver):
+class BatchedSqliteSaver(SqliteSaver):
     """A checkpointer for asynchronous use; each write is durable when it returns.
 
     LangGraph's own asynchronous one goes to its thread and back for every statement, with all other runs locked out
     meanwhile, and flushes every write to the disk by itself.
     """
 
-    def __init__(self, grouped: GroupCommit, serde: SerializerProtocol) -> None:
+    def __init__(self, grouped: WriteBatcher, serde: SerializerProtocol) -> None:
         super().__init__(grouped.connection, serde=serde)
         self._grouped = grouped
 

@@ -22,7 +22,7 @@ BUSY_S: Final = 30.0
 T = TypeVar("T")
 
 
-def ensure(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
+def create_tables(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
     """Make the file at `path` in WAL mode when there is none: it appears with all its tables or not at all.
 
     Making tables in place is not safe: of two openers of a new file one finds half of the other's tables, and switching
@@ -95,7 +95,7 @@ def can_write(path: Path) -> bool:
 def _for_reading(path: Path, **options: Any) -> sqlite3.Connection:
     with path.open("rb"):  # SQLite would say only that it was unable to
         pass
-    wal = beside(path)[0]
+    wal = companion_files(path)[0]
     if not (wal.exists() and wal.stat().st_size):
         return _as_it_stands(path, **options)
     folder = tempfile.mkdtemp(prefix="imagerag-")
@@ -113,12 +113,12 @@ def _as_it_stands(path: Path, **options: Any) -> sqlite3.Connection:
     return connection
 
 
-def beside(path: Path) -> tuple[Path, Path]:
+def companion_files(path: Path) -> tuple[Path, Path]:
     """What SQLite keeps beside a file while it is open: its WAL, and the index of that."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
-async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+async def retry_on_locked(work: Callable[[], Awaitable[T]]) -> T:
     """Do `work`, again and again while another holds the file: SQLite's busy timeout does not cover every lock.
 
     Raises:

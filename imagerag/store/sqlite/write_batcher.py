@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from imagerag.store.sqlite.connection import BUSY_S, connect, ensure, patiently
+from imagerag.store.sqlite.connection import BUSY_S, connect, create_tables, retry_on_locked
 from imagerag.store.storage_errors import storage_errors
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class _Job:
     answer: "asyncio.Future[Any]"
 
 
-class GroupCommit:
+class WriteBatcher:
     """One SQLite connection, for any number of coroutines, in any event loop.
 
     Work is done in the order it is asked for. Work that is cancelled while it waits is done all the same.
@@ -156,7 +156,7 @@ def _deliver(done: list[tuple[_Job, Any]]) -> None:
 
 
 @asynccontextmanager
-async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object]) -> AsyncIterator[GroupCommit]:
+async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object]) -> AsyncIterator[WriteBatcher]:
     """Open the SQLite file at `path`, in WAL mode with every commit flushed.
 
     Several processes may have it open: readers never wait, writers wait for each other for up to 30 s.
@@ -169,14 +169,14 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
         StorageError: it can be neither opened nor made.
         DamagedFileError: it is not what it was.
     """
-    await asyncio.to_thread(ensure, path, make)  # makes folders and files, which is not for an event loop
+    await asyncio.to_thread(create_tables, path, make)  # makes folders and files, which is not for an event loop
     options = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
     connection = await asyncio.to_thread(partial(connect, path, **options))
-    grouped = GroupCommit(connection, path)
+    grouped = WriteBatcher(connection, path)
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.
-        await patiently(lambda: grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL")))
+        await retry_on_locked(lambda: grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL")))
         await grouped.read(lambda: connection.execute("PRAGMA synchronous=FULL"))
         yield grouped
     finally:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imagerag.agent.calls.budget import tariff_of
-from imagerag.agent.ports import Hit, ImagePart, Judge, Ranking, Tariff
+from imagerag.agent.calls.budget import estimator_of
+from imagerag.agent.ports import Hit, ImagePart, Judge, PriceEstimator, Ranking
 
 if TYPE_CHECKING:
     from imagerag.tools.pricing.price_table import Prices
@@ -34,9 +34,9 @@ class VlmReranker:
         return members
 
     @property
-    def tariff(self) -> Tariff:
+    def tariff(self) -> PriceEstimator:
         """The judge's."""
-        return tariff_of(self.judge)
+        return estimator_of(self.judge)
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
         """What the judge picks, best first.

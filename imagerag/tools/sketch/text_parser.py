@@ -1,7 +1,7 @@
 """Read a text of the sketch world: which things it mentions, and which background.
 
 This is the painter's understanding of language. It reads only the text, and what it cannot read stays visible: words
-without meaning here are kept in `Mention.unknown`, they are not dropped.
+without meaning here are kept in `ParsedMention.unknown`, they are not dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTER
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
+class ParsedMention:
     """One thing a text speaks of. `None` means the text leaves that open.
 
     Attributes:
@@ -45,10 +45,10 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedText:
     """What a text says: its mentions in order (a numeral repeats one), and the background if it names one."""
 
-    mentions: tuple[Mention, ...]
+    mentions: tuple[ParsedMention, ...]
     background: str | None = None
 
 
@@ -107,7 +107,7 @@ _ON: Final = re.compile(
 _MEDIUM: Final = re.compile(r"\b(?:icon|logo|graphic|vector|clip ?art|render|print|poster)s? (?:of|showing|depicting) ")
 
 
-def parse(text: str) -> Reading:
+def parse(text: str) -> ParsedText:
     """Read a text.
 
     Args:
@@ -124,7 +124,7 @@ def parse(text: str) -> Reading:
     reader = _Reader()
     for clause in re.split(r"([,;:.!?()\n])", lowered):
         reader.clause(clause)
-    return Reading(reader.finish(), background)
+    return ParsedText(reader.finish(), background)
 
 
 def _background(form: str) -> str:
@@ -135,7 +135,7 @@ class _Reader:
     """Collects words until a noun closes a mention; words that follow the noun may still complete it."""
 
     def __init__(self) -> None:
-        self.mentions: list[Mention] = []
+        self.mentions: list[ParsedMention] = []
         self._start()
 
     def _start(self) -> None:
@@ -235,7 +235,7 @@ class _Reader:
 
     def _close(self, *, comma: bool = False) -> None:
         raw = " ".join(self.raw).replace(" ,", ",").strip(" ,").removesuffix(" and").removesuffix(" with").strip(" ,")
-        mention = Mention(
+        mention = ParsedMention(
             self.words.get("shape"), self.words.get("colour"), self.words.get("pattern"),
             unknown=tuple(self.unknown), text=raw,
         )  # fmt: skip
@@ -249,7 +249,7 @@ class _Reader:
             self.mentions += [mention] * min(self.count, MAX_THINGS)
         self._start()
 
-    def finish(self) -> tuple[Mention, ...]:
+    def finish(self) -> tuple[ParsedMention, ...]:
         """Close the last mention and return all of them."""
         self._close()
         return tuple(self.mentions)

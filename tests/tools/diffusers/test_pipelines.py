@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from tiny_pipelines import SIZE, WEIGHTS
 
-from imagerag.agent.calls.progress import Watcher, watched
+from imagerag.agent.calls.progress import ProgressCallback, progress_callback
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.testing.fakes import picture
 
@@ -25,7 +25,7 @@ FAMILIES = sorted(WEIGHTS)
 async def draw(
     generator: DiffusersGenerator, references: list[ImagePart], seed: int | None = 3, size: Size = SIZE
 ) -> GeneratedImage:
-    return await generator.generate("a red hat", references, variation=Variation(seed=seed), size=size)
+    return await generator.generate("a red hat", references, variation=SamplingParams(seed=seed), size=size)
 
 
 def opened(drawn: GeneratedImage) -> Image.Image:
@@ -92,7 +92,7 @@ async def test_where_a_reference_is_needed_a_plain_canvas_stands_in(make: Make, 
 
 @pytest.mark.parametrize(("family", "unread"), [("sdxl-ip-adapter", {"unread_tokens": 25}), ("flux-kontext", {})])
 async def test_what_of_a_prompt_is_not_read_is_said(make: Make, family: str, unread: dict[str, int]) -> None:
-    drawn = await make(family).generate("x" * 100, [], variation=Variation(seed=1), size=SIZE)
+    drawn = await make(family).generate("x" * 100, [], variation=SamplingParams(seed=1), size=SIZE)
     assert drawn.usage == {"steps": 2, **unread}
 
 
@@ -133,7 +133,7 @@ async def test_steps_are_told_and_a_pipeline_is_loaded_once(make: Make, monkeypa
     told: list[tuple[int, int]] = []
     options: dict[str, Any] = {"steps": 3, "load": {"low_cpu_mem_usage": False}}
     one, two = make("omnigen", **options), make("omnigen", **options)
-    with watched(Watcher(step=lambda *step: told.append(step))):
+    with progress_callback(ProgressCallback(step=lambda *step: told.append(step))):
         seen = asyncio.create_task(draw(one, []))
     first, second = await asyncio.gather(seen, draw(two, []))
     assert first.data == second.data
@@ -150,7 +150,7 @@ async def test_a_cancelled_call_stops_at_its_next_step_and_the_next_call_draws(m
         if done == 2:
             task.cancel()
 
-    with watched(Watcher(step=on_step)):
+    with progress_callback(ProgressCallback(step=on_step)):
         task = asyncio.create_task(draw(generator, []))
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -180,7 +180,7 @@ async def test_what_a_pipeline_does_not_take_is_said(make: Make) -> None:
     with pytest.raises(UsageError, match="takes no strength"):
         await draw(make("omnigen", call={"strength": 1}), [])
     with pytest.raises(UsageError, match="prompt is empty"):
-        await make("omnigen").generate("  ", [], variation=Variation(), size=None)
+        await make("omnigen").generate("  ", [], variation=SamplingParams(), size=None)
 
 
 async def test_missing_and_damaged_weights_say_what_to_do(tmp_path: Path, folder: Callable[[str], Path]) -> None:
