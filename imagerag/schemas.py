@@ -14,6 +14,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.state import RunUpdate
 from imagerag.agent.types import Outcome, Progress, Scalar, Sha256, Similarity
+from imagerag.evals.check_record import CheckSummary
 from imagerag.formatting.messages import unknown
 from imagerag.store.library.metadata import LibraryMetadata, Threshold
 from imagerag.store.run_index import RunEntry
@@ -27,14 +28,11 @@ MODELS: Final[Mapping[str, str]] = {
     "doctor": "imagerag.diagnostics.doctor:Diagnosis",
     "error": "imagerag.schemas:ErrorDocument",
     "estimate": "imagerag.graphs.cost_estimate:Estimate",
-    "eval": "imagerag.evals.sketch.report_document:Evaluation",
+    "eval": "imagerag.schemas:EvalDocument",
     "eval-replay": "imagerag.schemas:EvalReplay",
-    "eval-run": "imagerag.schemas:EvalRun",
-    "eval-summary": "imagerag.schemas:EvalSummary",
     "event": "imagerag.schemas:EventDocument",
     "index": "imagerag.schemas:IndexDocument",
-    "judge-robustness": "imagerag.evals.judges.library_robustness:Robustness",
-    "judge-test": "imagerag.evals.judges.robustness:JudgeReport",
+    "judge-eval": "imagerag.evals.judges.judge_score:JudgeEval",
     "libraries": "imagerag.schemas:LibrariesDocument",
     "library": "imagerag.schemas:LibraryDocument",
     "library-check": "imagerag.evals.libraries.library_eval:LibraryCheck",
@@ -306,10 +304,10 @@ class BatchSummary(Document):
     stopped: str
 
 
-class EvalRun(Document):
-    """What `eval run` says when it stopped before its end."""
+class EvalStopped(Document):
+    """An evaluation that stopped before its end, as `eval run` says it."""
 
-    schema_name: Literal["imagerag.eval-run/1"] = Field(alias="schema")
+    schema_name: Literal["imagerag.eval/1"] = Field(alias="schema")
     done: int
     total: int
     stopped: str
@@ -351,9 +349,10 @@ class EvalSummary(Document):
         by_tag: the same means, of the cases with a tag.
         similarity_to_gain: arm → how far the similarity of the references goes with what they gained.
         unscored: why answers have no score, and how many.
+        checks: the figures of the suite's other sections; None without any.
     """
 
-    schema_name: Literal["imagerag.eval-summary/1"] = Field(alias="schema")
+    schema_name: Literal["imagerag.eval/1"] = Field(alias="schema")
     suite: dict[str, Any]
     cases: int
     results: int
@@ -365,6 +364,10 @@ class EvalSummary(Document):
     by_tag: dict[str, Any]
     similarity_to_gain: dict[str, Any]
     unscored: dict[str, int]
+    checks: CheckSummary | None = None
+
+
+EvalDocument = EvalSummary | EvalStopped
 
 
 class Answers(Document):
@@ -384,7 +387,7 @@ class Answers(Document):
 
 
 class PairsStudy(Document):
-    """What `eval answers` found in the raters' answers to pairs."""
+    """What `eval study-results` found in the raters' answers to pairs."""
 
     schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
     arm: str
@@ -408,7 +411,7 @@ class ContainedAnswers(Document):
 
 
 class AbsoluteStudy(Document):
-    """What `eval answers` found in the raters' answers to one picture at a time."""
+    """What `eval study-results` found in the raters' answers to one picture at a time."""
 
     schema_name: Literal["imagerag.study/1"] = Field(alias="schema")
     form: Literal["absolute"]

@@ -17,7 +17,8 @@ import click
 from click.testing import CliRunner, Result
 
 from imagerag.cli import main
-from imagerag.evals.human_study import QUESTIONS, SCHEMA
+from imagerag.evals.human_study.pairs import QUESTIONS
+from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder, tiny_png
 
 PROMPT = "a red solid heart and a blue split crescent on a mint background"
@@ -37,12 +38,11 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "search": ("--library", "sketch"),
     "eval run": ("--arms", "base,full", "--metrics", "work", "--library", "sketch", "--quiet"),
     "eval judge": ("--classes", "2", "--library", "sketch"),
-    "eval threshold": ("--queries", "8"),
+    "eval library": ("--queries", "8"),
     "eval score": ("--metrics", "work"),
-    "eval sketch": ("--cases", "2", "--part", "judge"),
-    "eval study": ("--overwrite",),
+    "eval human-study": ("--overwrite",),
     "eval search": ("--ways", "cosine", "--queries", "4"),
-    "eval sizes": ("--library", "sketch", "--sizes", "8,16", "--metrics", "text:eye", "--limit", "1", "--quiet"),
+    "eval sizes": ("--library", "sketch", "--sizes", "8,16", "--metrics", "text:independent", "--limit", "1", "-q"),
 }
 """Further options, for speed or because a command does nothing without."""
 
@@ -158,7 +158,7 @@ def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, MockOpenAIServ
         assert made.invoke(*made.line("index")).exit_code == 0
         evaluated = made.invoke(*made.line("eval run")[:-1], "--out", str(root / "evaluation"))
         assert evaluated.exit_code == 0, evaluated.output
-        studied = made.invoke(*made.line("eval study"))
+        studied = made.invoke(*made.line("eval human-study"))
         assert studied.exit_code == 0, studied.output
         pairs = json.loads((root / "evaluation" / "study-key.json").read_text())["pairs"]
         given = {pair: dict.fromkeys(QUESTIONS, "left") for pair in pairs}

@@ -28,7 +28,7 @@ PATIENCE_S: Final = 120.0
 """Limits are counted by the minute: who waits two gets through, and who is asked for hours should know at once."""
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """Base of every value in the state: frozen, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-class ImageRef(Value):
+class ImageRef(FrozenModel):
     """An image by its content: SHA-256 of the bytes, media type, width and height in pixels."""
 
     sha256: Sha256
@@ -56,7 +56,7 @@ class ImageRef(Value):
     height: int = Field(gt=0)
 
 
-class Size(Value):
+class Size(FrozenModel):
     """A picture size in pixels."""
 
     width: int = Field(ge=16, le=8192)
@@ -66,7 +66,7 @@ class Size(Value):
         return f"{self.width}x{self.height}"
 
 
-class SamplingParams(Value):
+class SamplingParams(FrozenModel):
     """What makes one ask differ from the one before.
 
     Attributes:
@@ -86,7 +86,7 @@ class SamplingParams(Value):
     in_vain: tuple[str, ...] = ()
 
 
-class Requirement(Value):
+class Requirement(FrozenModel):
     """One atomic thing a picture is judged on. What the prompt asks for is fixed for the whole run.
 
     Attributes:
@@ -101,7 +101,7 @@ class Requirement(Value):
     picture: int | None = Field(default=None, ge=1)
 
 
-class RequirementCheck(Value):
+class RequirementCheck(FrozenModel):
     """Whether one requirement is met in one image, with the judge's evidence where it gave some.
 
     Attributes:
@@ -113,7 +113,7 @@ class RequirementCheck(Value):
     evidence: str = ""
 
 
-class Concept(Value):
+class Concept(FrozenModel):
     """A requirement found missing, in few words; with a caption when the judge wrote one in the same answer."""
 
     text: str
@@ -121,7 +121,7 @@ class Concept(Value):
     caption: str | None = None
 
 
-class Verdict(Value):
+class Verdict(FrozenModel):
     """The judge's answer on one attempt.
 
     A verdict is `judged`, or the judge `abstained` (it gave no readable answer twice, or nothing of the prompt can be
@@ -144,7 +144,7 @@ class Verdict(Value):
     raw: str = ""
 
 
-class UsedReference(Value):
+class UsedReference(FrozenModel):
     """A library image, or one of the user's own, that was sent to the generator.
 
     Attributes:
@@ -171,7 +171,7 @@ class UsedReference(Value):
     licence: str = ""
 
 
-class MaskCheck(Value):
+class MaskCheck(FrozenModel):
     """Whether an edited picture stayed as it was outside its mask.
 
     Attributes:
@@ -188,7 +188,7 @@ class MaskCheck(Value):
     reason: str = ""
 
 
-class Attempt(Value):
+class Attempt(FrozenModel):
     """One image of a run, with the exact prompt and references sent, and its verdict once judged.
 
     Attributes:
@@ -246,7 +246,7 @@ filter, or the list of images never to be used, left it out; the human took none
 nothing is similar enough."""
 
 
-class Candidate(Value):
+class Candidate(FrozenModel):
     """A library image that a search returned, with what was decided about it and why.
 
     Attributes:
@@ -273,7 +273,7 @@ class Candidate(Value):
         return self.decision not in (None, "below_threshold")
 
 
-class Query(Value):
+class Query(FrozenModel):
     """One search: the caption (or the prompt itself) and the concept it looks for.
 
     Attributes:
@@ -290,7 +290,7 @@ class Query(Value):
     note: str = ""
 
 
-class OmittedByFilter(Value):
+class OmittedByFilter(FrozenModel):
     """What a search would have found without one of its filters, beside what it found with it.
 
     Attributes:
@@ -308,7 +308,7 @@ class OmittedByFilter(Value):
     threshold: float | None = None
 
 
-class Search(Value):
+class Search(FrozenModel):
     """One search and everything it returned, in one round.
 
     Attributes:
@@ -340,7 +340,7 @@ class Search(Value):
         return dict(sorted(own.items())) or ({} if self.threshold is None else {"": self.threshold})
 
 
-class TrackedConcept(Value):
+class TrackedConcept(FrozenModel):
     """What happened to one concept across rounds.
 
     Attributes:
@@ -357,7 +357,7 @@ class TrackedConcept(Value):
     stands_for: tuple[str, ...] = ()
 
 
-class ModelCall(Value):
+class ModelCall(FrozenModel):
     """One call of a model, as it was made.
 
     Attributes:
@@ -434,7 +434,7 @@ def unsettled_cost(calls: Iterable[ModelCall]) -> float:
     return fsum(call.most_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None)
 
 
-class Progress(Value):
+class Progress(FrozenModel):
     """How far a drawing is: steps of a pipeline in this process, or unfinished pictures of a service.
 
     Attributes:
@@ -448,7 +448,7 @@ class Progress(Value):
     image: ImageRef | None = None
 
 
-class RunResult(Value):
+class RunResult(FrozenModel):
     """How and why a run ended.
 
     Attributes:
@@ -464,7 +464,7 @@ class RunResult(Value):
     at: str | None = None
 
 
-class Subject(Value):
+class Subject(FrozenModel):
     """One of the user's own images, to appear in the picture (personalised generation), or to be edited.
 
     Attributes:
@@ -488,7 +488,7 @@ class Subject(Value):
         return bool(self.title)
 
 
-class ParentRun(Value):
+class ParentRun(FrozenModel):
     """Which run another one starts from.
 
     Attributes:
@@ -506,7 +506,7 @@ class ParentRun(Value):
         return (self.run_id, *self.earlier) if self.step is not None else ()
 
 
-class RunConfig(Value):
+class RunConfig(FrozenModel):
     """What a run may set. JSON-able, all defaulted.
 
     Attributes:
@@ -614,7 +614,7 @@ def _no_setting(name: str, there_are: Collection[str]) -> str:
     return f"a run has no setting {name[:60]!r}: {hint}"
 
 
-class RunSpec(Value):
+class RunSpec(FrozenModel):
     """What a run was made with: enough to make it again, or to resume it elsewhere.
 
     Attributes:

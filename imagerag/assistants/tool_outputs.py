@@ -8,7 +8,7 @@ from pydantic import Field
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Cause, ImageRef, Outcome, UsedReference, Value
+from imagerag.agent.types import Cause, FrozenModel, ImageRef, Outcome, UsedReference
 from imagerag.formatting.markdown import line
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MAX_PATH: Final = 4_096
 """A path that was cut or changed leads nowhere: a longer one, or one with control characters, is left out."""
 
 
-class ReportedImage(Value):
+class ReportedImage(FrozenModel):
     """A picture: its id, and where its file is."""
 
     uri: Annotated[str, Field(description="image://SHA256")]
@@ -45,7 +45,7 @@ class ReportedImage(Value):
         )
 
 
-class ReferenceReport(Value):
+class ReferenceReport(FrozenModel):
     """A library picture, or one of the user's own, that went into a picture, found itself, or waits to be chosen."""
 
     number: int
@@ -63,7 +63,7 @@ class ReferenceReport(Value):
     source: str = ""
 
 
-class RunReport(Value):
+class RunReport(FrozenModel):
     """How a run stands. Of what it cost, `assumed_usd` was assumed where no price is known, and `unsettled_usd` is what
     calls without an answer may have cost."""
 
@@ -94,14 +94,14 @@ class RunReport(Value):
     warnings: tuple[str, ...] = ()
 
 
-class MetadataReport(Value):
+class MetadataReport(FrozenModel):
     """A metadata key and its most frequent values."""
 
     key: str
     values: tuple[str, ...] = ()
 
 
-class LibraryReport(Value):
+class LibraryReport(FrozenModel):
     """What a library holds, and what its pictures can be filtered by: the most frequent first."""
 
     name: str
@@ -115,7 +115,7 @@ class LibraryReport(Value):
     note: str = ""
 
 
-class LibrariesReport(Value):
+class LibrariesReport(FrozenModel):
     """The libraries there are."""
 
     kind: Literal["libraries"] = "libraries"
@@ -123,7 +123,7 @@ class LibrariesReport(Value):
     note: str = ""
 
 
-class SearchReport(Value):
+class SearchReport(FrozenModel):
     """What a search found, best first."""
 
     kind: Literal["search"] = "search"
@@ -137,7 +137,7 @@ class SearchReport(Value):
     note: str = ""
 
 
-class AnswerReport(Value):
+class AnswerReport(FrozenModel):
     """An answer from the pictures of a library; what it cost is told as in `RunReport`."""
 
     kind: Literal["answer"] = "answer"
@@ -156,14 +156,14 @@ class AnswerReport(Value):
     unpriced: tuple[str, ...] = ()
 
 
-class ImageReport(Value):
+class ImageReport(FrozenModel):
     """A picture that was asked for by its id."""
 
     kind: Literal["image"] = "image"
     image: ReportedImage
 
 
-class ErrorReport(Value):
+class ErrorReport(FrozenModel):
     """Why nothing was done."""
 
     kind: Literal["error"] = "error"

@@ -1,42 +1,32 @@
-"""`imagerag doctor`: what is configured, what answers, and whether the judge can be trusted."""
+"""`imagerag doctor`: what is configured, and what answers."""
 
 import asyncio
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
 import click
 
-from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, library_option, pass_globals, preset_option
 from imagerag.cli.terminal import (
     accent,
     bold,
     columns,
-    count,
     dim,
     hanging,
     say_all,
     say_json,
-    say_note,
     short,
     table,
     tick,
 )
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.labels import PRICES
-from imagerag.formatting.numbers import cosine, dollars, percent, seconds
+from imagerag.formatting.numbers import cosine, dollars, seconds
 
 if TYPE_CHECKING:
     from imagerag.diagnostics.doctor import BackendState, Diagnosis
-    from imagerag.evals.judges.robustness import JudgeReport
-
-KINDS: Final = {
-    "there": "what is there → yes",
-    "there_and_not": "that and something that is not → no",
-    "not_there": "something that is not there → no",
-}
 
 
 @click.command("doctor")
@@ -46,9 +36,6 @@ KINDS: Final = {
 @library_option
 @click.option("--repair", "mend", is_flag=True, help="Rebuild damaged files where that can be, set the others aside.")
 @click.option("--probe", is_flag=True, help="Make one tiny real call to each; says first what it can cost.")
-@click.option("--judge-test", "test", is_flag=True, help="Test the judge on captioned pictures of the library.")
-@click.option("--cases", type=click.IntRange(1, 1000), default=10, metavar="N", help="Pictures of the judge test.")
-@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="fused", help="How it is asked there.")
 @json_option
 @pass_globals
 def doctor_command(
@@ -60,9 +47,6 @@ def doctor_command(
     library: str | None,
     mend: bool,
     probe: bool,
-    test: bool,
-    cases: int,
-    judge_mode: Literal["fused", "stepwise"],
     as_json: bool,
 ) -> int:
     """Say what is configured, where each setting came from, what is reachable, and which model answers.
@@ -70,15 +54,12 @@ def doctor_command(
     Every file of the home is read and checked. With --repair, damaged ones are rebuilt where that can be (the list of
     runs, search indexes, pictures there is a copy of); others are moved to the folder set-aside. Nothing is deleted.
 
-    With --judge-test, three prompts are put to the judge for each of N captioned pictures: what is there, that and
-    something that is not, something that is not. The exit code is 1 when something does not work, or when the judge
-    is not usable.
+    The exit code is 1 when something does not work. Whether the judge can be trusted is not asked here: imagerag eval
+    judge.
     """
     from imagerag.diagnostics.doctor import probe_costs
 
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
-    if test:
-        return _test_judge(rag, cases, judge_mode, as_json)
     if probe:
         say_all((dim(line) for line in probe_costs(rag.settings, rag.wiring)), err=True)
     found = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
@@ -144,6 +125,7 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     if not found.problems:
         asks = "" if any(b.probe for b in found.backends) else "; --probe asks the models themselves"
         yield from hanging(f"everything that could be looked at is in order{asks}", columns(), indent=2)
+    yield dim("can the judge be trusted? imagerag eval judge")
 
 
 def _backend_row(one: "BackendState") -> list[str]:
@@ -157,38 +139,3 @@ def _ways_to_price(spec: str) -> Iterator[str]:
     if ":" in spec:
         yield f"imagerag prices set {shlex.quote(spec)} --per-call X"
     yield "or --assume-cost-usd-per-call X with each run"
-
-
-def _test_judge(rag: ImageRAG, cases: int, mode: Literal["fused", "stepwise"], as_json: bool) -> int:
-    from imagerag.evals.judges.robustness import judge_test
-
-    name = rag.settings.library
-    if not name:
-        raise UsageError("the judge is tested on a library of yours: --library NAME")
-    judge = rag.wiring.judge(rag.settings.judge)
-    asked = count(3 * cases, "question")
-    say_note(f"asking {judge.identity} {asked} at most (and what is missing, where it only says no)", err=True)
-
-    async def test() -> "JudgeReport":
-        return await judge_test(judge, await rag.libraries.open(name), cases=cases, mode=mode)
-
-    report = asyncio.run(test())
-    if as_json:
-        say_json(report.model_dump(mode="json", by_alias=True))
-    else:
-        say_all(_report_lines(report))
-    return 0 if report.verdict == "usable" else 1
-
-
-def _report_lines(report: "JudgeReport") -> Iterator[str]:
-    rows = [[dim(head) for head in ("prompt", "right", "", "names what is missing", "no answer")]]
-    for one in report.results:
-        named = "" if one.kind == "there" else f"{one.named} of {one.right}"
-        rows.append([KINDS[one.kind], percent(one.rate), f"{one.right} of {one.cases}", named, str(one.unanswered)])
-    yield from table(rows, right={1, 2, 3, 4})
-    yield f"{report.judge} on {report.library}, {report.mode}: {bold(report.verdict)}"
-    if report.named_rate is not None:
-        yield f"when it rightly says no, it names what is missing in {percent(report.named_rate)}"
-    if report.problem:
-        yield dim(f"first error: {short(report.problem, 200)}")
-    yield f"cost: {dollars(report.cost_usd)}"

@@ -1,4 +1,4 @@
-"""`imagerag eval threshold` and `score`: a library's own figures, and new scores of pictures that are there."""
+"""`imagerag eval library` and `score`: a library's own figures, and new scores of pictures that are there."""
 
 import asyncio
 from pathlib import Path
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from imagerag.evals.libraries.library_eval import Decisions, LibraryCheck, Share
 
 
-@click.command("threshold")
+@click.command("library")
 @click.argument("library", metavar="LIBRARY")
 @click.option("--queries", type=click.IntRange(8, 5000), default=200, show_default=True, metavar="N",
               help="Captions asked at most.")  # fmt: skip
 @click.option("--unrelated", metavar="FILE", help="Captions that have nothing to do with it, a line each.")
 @json_option
 @pass_globals
-def threshold_command(globals_: Globals, /, library: str, queries: int, unrelated: str | None, as_json: bool) -> int:
+def library_check_command(
+    globals_: Globals, /, library: str, queries: int, unrelated: str | None, as_json: bool
+) -> int:
     """Ask LIBRARY what its captions say, and what they do not: recall, MRR, nDCG, and what its threshold lets pass.
 
     Own captions that the threshold was calibrated with are left out where there are others; where there are not, the

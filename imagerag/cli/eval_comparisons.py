@@ -27,7 +27,7 @@ if TYPE_CHECKING:
               help="How many pictures; those beyond what there is are left out.")  # fmt: skip
 @click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
 @click.option("--arm", default="full", show_default=True, help="What is run with every size.")
-@click.option("--base", default="base", show_default=True, help="What the gain is over.")
+@click.option("--baseline", "base", default="base", show_default=True, help="What the gain is over.")
 @measured_options
 @case_options(seed="Which pictures come first.")
 @budget_options

@@ -35,6 +35,9 @@ BUDGET_SPENT = OUTCOMES["budget_exhausted"].exit_code
 @measured_options
 @click.option("--library", metavar="NAME", help="Where references come from; the suite's own where it makes one.")
 @case_options(seed="Decides the cases of suites that are made up.")
+@click.option("--sections", default="arms", show_default=True, metavar="S,…",
+              help="Of sketch: arms, retrieval, judge, loop, threshold, or all.")  # fmt: skip
+@click.option("--embedder", default="sketch", metavar="SPEC", help="What encodes for the suite sketch.")
 @click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th case, from the I-th on.")
 @click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), default="record",
               help="replay: again without any call, and compare.")  # fmt: skip
@@ -47,8 +50,10 @@ def run_command(
 ) -> int:
     """Run SUITE with every arm, from the same first picture of each case; measure, and compare with the first arm.
 
-    SUITE is sketch, classes:PATH, prompts:FILE or runs. Killed or stopped, the same command goes on where it was.
-    DIR gets results.jsonl, timings.jsonl, summary.json and the report; pictures and the journal are in DIR/home.
+    SUITE is sketch, classes:PATH, prompts:FILE or runs. Sections of sketch other than arms check the product's parts:
+    encoder, judge, the whole loop, thresholds; the exit code is 1 when one misses its target. Killed or stopped, the
+    same command goes on where it was. DIR gets results.jsonl, timings.jsonl, checks.jsonl, summary.json and the report;
+    pictures and the journal are in DIR/home.
     """
     from imagerag.evals.harness.evaluation import replay_evaluation, run_evaluation
 
@@ -95,13 +100,17 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
     arms = parse_arms(given["arms"], given["arms_file"])
     if given["arms_file"]:
         check_arms_file(arms, given["arms_file"])
-    names = ("template", "seed", "allow_outside")
-    suite = await find_suite(spec, rag.wiring, **{name: given[name] for name in names})
+    names = ("template", "seed", "allow_outside", "embedder")
+    sections, shard = _sections(given["sections"]), Shard.parse(given["shard"])
+    suite = await find_suite(spec, rag.wiring, sections=sections, **{name: given[name] for name in names})
     say_all(warning_lines(suite.notes), err=True)
-    suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
+    chosen = {name: given[name] for name in ("limit", "tags", "seeds")}
+    if suite.checks and (shard.of > 1 or any(chosen.values())):
+        raise UsageError("--limit, --tag, --seeds and --shard choose cases of the section arms: run the others apart")
+    suite = suite.only(**chosen)
     settings, own = rag.settings, next(iter(suite.libraries), None)
     sketch = suite.name == "sketch"
-    metrics = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
+    named = [m for m in (given["metrics"] or "").split(",") if m.strip()] or default_metrics(suite.name)
     return Plan(
         suite=suite,
         arms=arms,
@@ -111,9 +120,15 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
             given["library"] or own or settings.library,
             RunConfig(references_per_concept=settings.references_per_concept),
         ),
-        metrics=tuple(metrics),
-        shard=Shard.parse(given["shard"]),
+        metrics=tuple(named) if suite.cases else (),
+        shard=shard,
     )
+
+
+def _sections(text: str) -> list[str]:
+    from imagerag.evals.suites.sketch import SECTIONS
+
+    return list(SECTIONS) if text.strip() == "all" else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) -> int:
@@ -122,13 +137,24 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
         say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
         say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
         if as_json:
-            say_json({"schema": "imagerag.eval-run/1", "done": report.done, "total": report.total,
+            say_json({"schema": "imagerag.eval/1", "done": report.done, "total": report.total,
                       "stopped": report.stopped})  # fmt: skip
         return BUDGET_SPENT if "broke" not in report.stopped else 1
     print_summary(folder, as_json)
     if not as_json:
         say_note(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}")
-    return 0
+    missed = _missed_targets(folder)
+    if missed:
+        say(f"imagerag: targets missed: {', '.join(missed)}", err=True)
+    return 1 if missed else 0
+
+
+def _missed_targets(folder: Path) -> list[str]:
+    from imagerag.evals.check_record import CheckSummary
+    from imagerag.evals.reports.writer import read_summary
+
+    checks = read_summary(folder).get("checks")
+    return CheckSummary.model_validate(checks).missed if checks else []
 
 
 def print_summary(folder: Path, as_json: bool) -> None:
@@ -216,13 +242,16 @@ def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
 
 @click.command("list")
 def list_command() -> int:
-    """What can be asked, compared and measured."""
+    """List suites, arms and metrics."""
     from imagerag.evals.harness.arms import BUILT_IN
     from imagerag.evals.metrics.registry import kinds
     from imagerag.evals.suites.registry import KINDS as SUITES
+    from imagerag.evals.suites.sketch import SECTIONS
 
     say(accent("suites"))
     say_all(table([[name, told] for name, told in SUITES.items()]))
+    say(accent("sections of sketch"))
+    say_all(table([[name, told] for name, told in SECTIONS.items()]))
     say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any knob, or module:function"))
     say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
     say(accent("metrics"))

@@ -84,7 +84,7 @@ LOOKING: Final = ("sketch", "clip")
 """Judges that compare texts and pictures through an encoder."""
 
 
-def _eye_of(judge: BackendSpec) -> str:
+def _encoder_of(judge: BackendSpec) -> str:
     """The encoder that such a judge looks through, by spec."""
     if judge.provider == "sketch":
         return "sketch"
@@ -149,7 +149,7 @@ class EvalDependencies(Dependencies):
         if len(specs) > 1 or specs[0].provider not in LOOKING:
             return make_judge(spec, prices=self.prices)
         one = specs[0]
-        return make_judge(replace(one, model=""), embedder=self.embedder(_eye_of(one)), prices=self.prices)
+        return make_judge(replace(one, model=""), embedder=self.embedder(_encoder_of(one)), prices=self.prices)
 
     def seen_through(self, judge: str) -> tuple[str, ...]:
         """The encoders that the judges of a spec look through; none for models that answer in words."""
@@ -157,7 +157,7 @@ class EvalDependencies(Dependencies):
             asked = BackendSpec.parse_all(judge)
         except SpecError:  # a judge of one's own, put in under a name
             return ()
-        return tuple(dict.fromkeys(_eye_of(one) for one in asked if one.provider in LOOKING))
+        return tuple(dict.fromkeys(_encoder_of(one) for one in asked if one.provider in LOOKING))
 
     async def _library(self, name: str) -> ReferenceLibrary:
         async with self._opening:
@@ -171,7 +171,7 @@ class EvalDependencies(Dependencies):
     async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
         """A library that the suite makes for itself: drawn, or a part of one of the user's."""
         if recipe.kind != "part":
-            return await build_library(self.home, name, recipe, self.embedder("sketch"))
+            return await build_library(self.home, name, recipe, self.embedder(recipe.embedder))
         whole: Any = await (self.users or self).open_library(recipe.of)
         return await cut(self.home, name, recipe, whole)
 

@@ -14,8 +14,17 @@ from pydantic import ConfigDict, Field
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, ImageRef, ModelCall, Outcome, Requirement, RunSpec, Search, TrackedConcept
-from imagerag.evals.suites.case import Plain
+from imagerag.agent.types import (
+    Attempt,
+    FrozenModel,
+    ImageRef,
+    ModelCall,
+    Outcome,
+    Requirement,
+    RunSpec,
+    Search,
+    TrackedConcept,
+)
 
 Status = Literal["answered", "kept_initial", "no_reference", "refused", "budget", "technical"]
 """What became of a case: a new picture; the initial one, as good as it was; the initial one or the best so far, since
@@ -29,7 +38,7 @@ Score = bool | float | str | None
 """True or false is an assertion, a number a score, a string a label; None could not be measured, which is no zero."""
 
 
-class InitialImage(Plain):
+class InitialImage(FrozenModel):
     """The picture that all arms of a case started from.
 
     Attributes:
@@ -47,7 +56,7 @@ class InitialImage(Plain):
     error: str = ""
 
 
-class Result(Plain):
+class Result(FrozenModel):
     """One answer of one arm to one case with one seed.
 
     Attributes:

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from imagerag.agent.types import Outcome, Value
+from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.assistants.argument_types import RunId
 from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, Request
 
@@ -61,7 +61,7 @@ class Result(Ask):
     thumbnail: Thumbnail = True
 
 
-class JobReport(Value):
+class JobReport(FrozenModel):
     """Where a run stands that goes on by itself."""
 
     kind: Literal["job"] = "job"

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.errors import UnknownRunError
-from imagerag.agent.types import Outcome, Value
+from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
 from imagerag.store.sqlite.connection import BUSY_S, connect, retry_on_locked
 from imagerag.store.sqlite.pool import PerLoopResource
@@ -57,7 +57,7 @@ def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-class RunEntry(Value):
+class RunEntry(FrozenModel):
     """One line of the list.
 
     Attributes:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from imagerag.agent.types import ImageRef
-from imagerag.evals.judges.robustness import KINDS, KindResult, cases_of, concept_of, verdict_on
+from imagerag.evals.judges.judge_score import verdict_on
+from imagerag.evals.judges.library_questions import FORMS, chosen_rows, concept_of, prompts_of
 from imagerag.store.library.schema import ImageRecord
 from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 from tests.cli.conftest import Imagerag, document
@@ -120,16 +121,16 @@ def _png() -> bytes:
 
 
 def test_the_sketch_judge_is_usable_on_its_own_library(imagerag: Imagerag) -> None:
-    result = imagerag("doctor", "--judge-test", "--cases", 4, "--json")
+    result = imagerag("eval", "judge", "--classes", 4, "--others", 1, "--json")
     report = document(result)
     assert (result.exit_code, report["verdict"], report["cost_usd"]) == (0, "usable", 0.0)
-    assert [one["cases"] for one in report["results"]] == [4, 4, 4]
+    assert [one["prompts"] for one in report["kinds"]] == [4, 4, 4]
     assert report["named_rate"] > 0.5
 
 
 def test_a_judge_that_says_no_to_everything_is_found_out(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     judge = f"openai:vlm@{server.base_url}"
-    result = imagerag("doctor", "--judge-test", "--cases", 3, "--judge", judge, "--judge-mode", "stepwise")
+    result = imagerag("eval", "judge", "--classes", 3, "--others", 1, "--judge", judge, "--judge-mode", "stepwise")
     assert result.exit_code == 1
     assert "says no to everything" in result.stdout
     assert "0 of 3" in result.stdout
@@ -138,17 +139,21 @@ def test_a_judge_that_says_no_to_everything_is_found_out(imagerag: Imagerag, ser
 
 def test_a_judge_that_is_down_is_not_asked_again_and_again(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     server.enqueue("chat", Fault("error_503"))
-    result = imagerag("doctor", "--judge-test", "--judge", f"openai:vlm@{server.base_url}", "--json")
+    result = imagerag("eval", "judge", "--judge", f"openai:vlm@{server.base_url}", "--json")
     assert result.exit_code == 1
     assert document(result)["verdict"] == "does not answer"
     assert "503" in document(result)["problem"]
     assert server.count("chat") == 1
 
 
-def results(*right: int, cases: int = 10, unanswered: int = 0) -> list[KindResult]:
-    return [
-        KindResult(kind=kind, cases=cases, right=n, unanswered=unanswered) for kind, n in zip(KINDS, right, strict=True)
-    ]
+def results(*right: int, cases: int = 10, unanswered: int = 0) -> list[tuple[bool, bool | None]]:
+    """(right answer, given answer) of the three kinds: of each so many right, so many without an answer."""
+    found: list[tuple[bool, bool | None]] = []
+    for kind, n in zip(FORMS, right, strict=True):
+        wanted = kind == "there"
+        wrong: list[bool | None] = [None] * unanswered + [not wanted] * (cases - n - unanswered)
+        found += [(wanted, given) for given in [wanted] * n + wrong]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -177,20 +182,22 @@ def row(number: int, caption: str, title: str = "") -> ImageRecord:
 
 def test_what_is_not_there_is_what_another_picture_shows() -> None:
     rows = [row(1, "Lamp 7, a red heart", "Lamp 7"), row(2, "a red star."), row(3, "a blue moon"), row(4, "")]
-    cases = cases_of(rows, 10)
-    assert [case.kind for case in cases] == list(KINDS) * 3
-    first = next(case for case in cases if case.row.title == "Lamp 7")
-    assert (first.prompt, concept_of(rows[1])) == ("a red heart", "a red star")
-    both = next(case for case in cases if case.row.title == "Lamp 7" and case.kind == "there_and_not")
-    assert both.prompt == "a red heart and a blue moon"
-    assert cases_of(rows, 2, seed=1) == cases_of(rows, 2, seed=1)
+    chosen = chosen_rows(rows, 10, 0)
+    prompts = {kind: prompts_of(kind, chosen, 1) for kind in FORMS}
+    assert {kind: len(asked) for kind, asked in prompts.items()} == dict.fromkeys(FORMS, 3)
+    lamp = {kind: next(asked for asked in prompts[kind] if asked[0].title == "Lamp 7") for kind in FORMS}
+    assert (lamp["there"][1], concept_of(rows[1])) == ("a red heart", "a red star")
+    assert lamp["there"][3] == "A photo of a red heart"
+    assert lamp["there_and_not"][3] == "A photo of a red heart and a blue moon"
+    assert lamp["not_there"][3] == "A photo of a blue moon"
+    assert chosen_rows(rows, 2, 1) == chosen_rows(rows, 2, 1)
 
 
 def test_without_captions_it_says_what_is_needed() -> None:
     from imagerag.agent.errors import UsageError
 
     with pytest.raises(UsageError, match="captions"):
-        cases_of([row(1, "a"), row(2, "")], 3)
+        chosen_rows([row(1, "a"), row(2, "")], 3, 0)
 
 
 def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(

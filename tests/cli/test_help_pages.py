@@ -73,8 +73,8 @@ def test_a_file_that_is_not_there_is_no_unknown_suite(imagerag: Any) -> None:
 
 
 def test_a_metric_and_an_arm_that_there_are_not(imagerag: Any) -> None:
-    told = said(imagerag, "eval", "run", "sketch:6", "--out", "a", "--metrics", "txt:eye")
-    assert "no metric 'txt:eye'; did you mean 'text'?" in told
+    told = said(imagerag, "eval", "run", "sketch:6", "--out", "a", "--metrics", "txt:independent")
+    assert "no metric 'txt:independent'; did you mean 'text'?" in told
     assert "no arm 'ful'; did you mean 'full'?" in said(
         imagerag, "eval", "run", "sketch:6", "--out", "b", "--arms", "ful"
     )

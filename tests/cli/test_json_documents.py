@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag import ImageRAG
-from imagerag.evals.human_study import Preference
+from imagerag.evals.human_study.pairs import Preference
 from imagerag.schemas import MODELS
 from imagerag.tools.testing.fakes import ScriptedJudge, picture
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
@@ -72,7 +72,7 @@ def test_what_is_printed_about_libraries(imagerag: Imagerag, tmp_path: Path) -> 
 
 def test_what_the_doctor_and_batches_print(imagerag: Imagerag, tmp_path: Path) -> None:
     checked(json.loads(imagerag("doctor", "--json").stdout), "doctor")
-    checked(json.loads(imagerag("doctor", "--judge-test", "--cases", "3", "--json").stdout), "judge-test")
+    checked(json.loads(imagerag("eval", "judge", "--classes", "3", "--others", "1", "--json").stdout), "judge-eval")
     (tmp_path / "prompts.jsonl").write_text(f'{{"prompt": "{KNOWN}"}}\n{{"prompt": ""}}\n')
     summary = json.loads(imagerag("batch", "prompts.jsonl", "--out", "out", "--json", "-q").stdout)
     checked(summary, "batch-summary")
@@ -84,8 +84,8 @@ def test_what_evaluations_print(imagerag: Imagerag, tmp_path: Path) -> None:
     (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\n")
     asked = ["eval", "run", "set.txt", "--out", "out", "--preset", "sketch", "--arms", "base", "--metrics", "work"]
     stopped = imagerag(*asked, "--max-calls", "1", "--concurrency", "1", "--json")
-    checked(json.loads(stopped.stdout), "eval-run")
-    checked(json.loads(imagerag(*asked, "--json").stdout), "eval-summary")
+    checked(json.loads(stopped.stdout), "eval")
+    checked(json.loads(imagerag(*asked, "--json").stdout), "eval")
     for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines():
         checked(json.loads(line), "result")
     checked(json.loads(imagerag(*asked, "--journal", "replay", "--json").stdout), "eval-replay")
@@ -99,8 +99,8 @@ def test_what_raters_prefer_keeps_to_its_schema(
     found = Preference("aligned", 1, 0, 1, 0.75, float("nan"), float("nan"), 1.0, float("nan"), 1, 2)
     (tmp_path / "study-key.json").write_text('{"arm": "full", "base": "base"}')
     (tmp_path / "answers.json").write_text('{"schema": "imagerag.study-answers/1", "rater": "a", "answers": {}}')
-    monkeypatch.setattr("imagerag.evals.human_study.read_answers", lambda files, key: [found])
-    checked(json.loads(imagerag("eval", "answers", ".", "answers.json", "--json").stdout), "study")
+    monkeypatch.setattr("imagerag.evals.human_study.pairs.read_answers", lambda files, key: [found])
+    checked(json.loads(imagerag("eval", "study-results", ".", "answers.json", "--json").stdout), "study")
 
 
 def test_events_of_every_kind_keep_to_their_schema(imagerag: Imagerag) -> None:
@@ -143,5 +143,5 @@ def test_what_is_printed_about_prices_and_trust(imagerag: Imagerag, tmp_path: Pa
 def test_no_schema_goes_unused() -> None:
     """What no test above prints is made by its model, and cannot differ from it."""
     here = Path(__file__).read_text("utf-8")
-    made_by_their_models = {"bench", "eval", "judge-robustness", "library-check"}
+    made_by_their_models = {"bench", "library-check"}
     assert {name for name in MODELS if f'"{name}"' not in here} - made_by_their_models == set()

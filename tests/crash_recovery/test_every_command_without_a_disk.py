@@ -18,12 +18,12 @@ from tests.small_disk import SmallDisk, mounted
 CAUSES = {"full": "the disk is full", "read-only": "the file system is read-only"}
 
 READS = {
-    "search", "similarity", "runs", "show", "diff", "library info", "library list", "eval answers", "eval list",
-    "eval threshold", "eval search", "prices list", "mcp",
+    "search", "similarity", "runs", "show", "diff", "library info", "library list", "eval study-results", "eval list",
+    "eval library", "eval search", "prices list", "mcp",
 }  # fmt: skip
 """What does all of its work without writing."""
 
-ELSEWHERE = {"trust", "eval sketch", "eval judge"}
+ELSEWHERE = {"trust", "eval judge"}
 """What writes into the user's own configuration, or into a temporary folder: that disk is another one. A test of a
 judge keeps nothing: it may be asked."""
 

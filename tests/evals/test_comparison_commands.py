@@ -32,30 +32,30 @@ def test_the_gain_by_size_of_ones_own_library(imagerag: Any, tmp_path: Path, min
     (tmp_path / "set.txt").write_text("\n".join(mine[:2]))
     out = tmp_path / "out"
     asked = ["eval", "sizes", str(tmp_path / "set.txt"), "--library", "mine", "--preset", "sketch", "--out", str(out)]
-    code, _, told = imagerag(*asked, "--metrics", "text:eye")
+    code, _, told = imagerag(*asked, "--metrics", "text:independent")
     assert (code, "leaves no two sizes" in told, ",all" in told) == (2, True, True), told
     code, _, told = imagerag(*asked, "--sizes", "3,all")
     assert (code, "needs a score" in told) == (2, True)
     code, _, told = imagerag(*asked, "--sizes", "3,all", "--metrics", "text:sketch")
     assert (code, "--allow-same-encoder" in told) == (2, True)
-    code, told, _ = imagerag(*asked, "--sizes", "3,all", "--metrics", "text:eye,work", "-q")
+    code, told, _ = imagerag(*asked, "--sizes", "3,all", "--metrics", "text:independent,work", "-q")
     assert code == 0, told
-    assert "text:eye, by size of the library" in told
+    assert "text:independent, by size of the library" in told
     assert (out / "plots" / "gain-size.svg").is_file()
     arms = json.loads((out / "summary.json").read_text())["arms"]
     assert {name: one["settings"]["library_size"] for name, one in arms.items()} == {
         "base": None, "full+library=mine-3": 3, "full+library=mine-12": 12,
     }  # fmt: skip
-    key = ["eval", "study", str(out), "--arm", "full+library=mine-12", "--form", "absolute"]
+    key = ["eval", "human-study", str(out), "--arm", "full+library=mine-12", "--form", "absolute"]
     assert imagerag(*key)[0] == 0
     pictures = json.loads((out / "study-absolute-key.json").read_text())["pictures"]
     given = {shown: {"contains": "yes"} for shown in pictures}
     (tmp_path / "a.json").write_text(json.dumps({"schema": "imagerag.study-answers/1", "rater": "a", "answers": given}))
-    code, told, _ = imagerag("eval", "answers", str(out), str(tmp_path / "a.json"), "--json")
+    code, told, _ = imagerag("eval", "study-results", str(out), str(tmp_path / "a.json"), "--json")
     assert code == 0
     read = json.loads(told)
     assert (read["form"], {one["value"] for one in read["arms"]}) == ("absolute", {1.0})
-    code, told, _ = imagerag("eval", "answers", str(out), str(tmp_path / "a.json"))
+    code, told, _ = imagerag("eval", "study-results", str(out), str(tmp_path / "a.json"))
     assert "contains it" in told
 
 
@@ -68,7 +68,7 @@ def test_ways_of_searching_ones_own_library(imagerag: Any, mine: list[str]) -> N
     code, told, _ = imagerag("eval", "search", "mine", "--ways", "cosine", "--json", "-q")
     assert json.loads(told)["schema"] == "imagerag.search-comparison/1"
     assert imagerag("eval", "search", "mine", "--ways", "nothing")[0] == 2
-    code, told, _ = imagerag("eval", "threshold", "mine", "--json")
+    code, told, _ = imagerag("eval", "library", "mine", "--json")
     assert json.loads(told)["retrieval"]["precision_1"] > 0.5
 
 

@@ -7,21 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imagerag.evals.sketch.report_document import Case, Evaluation, Metric, Target, count, failures, share, unscored
+from imagerag.evals.check_record import Check, CheckSummary, Share, Target, share, unscored
 
-LOW = Target(bound="at_most", value=0.02)
+LOW = Target(limit="at_most", value=0.02)
 HIGH = Target(value=0.95)
 
 
-def document(cases: list[Case], targets: dict[str, Target]) -> Evaluation:
-    return Evaluation(
-        suite="test", settings={}, metrics=count(cases, targets), failures=failures(cases),
-        elapsed_s={"total": 1.0}, cases=tuple(cases),
-    )  # fmt: skip
+def document(cases: list[Check], targets: dict[str, Target]) -> CheckSummary:
+    return CheckSummary.of(cases, targets, {})
 
 
 def test_a_failure_is_counted_apart_and_stays_in_the_denominator() -> None:
-    cases = [Case(id=f"a/{n}", asked="x", results={"right": n > 0}) for n in range(4)]
+    cases = [Check(id=f"a/{n}", asked="x", results={"right": n > 0}) for n in range(4)]
     cases.append(unscored("a/4", "x", ["right", "named"], RuntimeError("broken")))
     made = document(cases, {})
     right = made.metrics["right"]
@@ -35,32 +32,31 @@ def test_a_failure_is_counted_apart_and_stays_in_the_denominator() -> None:
 def test_a_target_met_with_failures_is_met_however_they_would_have_gone(
     results: list[bool | None], target: Target
 ) -> None:
-    if share(results, target).met:
+    if share(results, target).passed:
         for would_have in (True, False):
-            assert share([would_have if result is None else result for result in results], target).met
+            assert share([would_have if result is None else result for result in results], target).passed
 
 
 def test_no_cases_no_figure() -> None:
-    assert share([], HIGH) == Metric(value=None, n=0, target=HIGH)
-    assert document([], {}).met
+    assert share([], HIGH) == Share(value=None, n=0, target=HIGH)
+    assert document([], {}).missed == []
 
 
-def test_it_goes_through_json_and_says_its_schema_first() -> None:
-    made = document([Case(id="a/0", asked="x", results={"low": True}, note="n")], {"low": LOW})
-    text = json.dumps(made.as_json())
-    assert next(iter(json.loads(text))) == "schema"
-    assert json.loads(text)["schema"] == "imagerag.eval/1"
-    assert Evaluation.model_validate_json(text) == made
-    assert not made.met
+def test_it_goes_through_json() -> None:
+    made = document([Check(id="a/0", asked="x", results={"low": True}, note="n")], {"low": LOW})
+    text = made.model_dump_json()
+    assert CheckSummary.model_validate_json(text) == made
+    assert made.missed == ["low"]
     with pytest.raises(ValidationError):
-        Evaluation.model_validate({**made.as_json(), "more": 1})
+        CheckSummary.model_validate({**json.loads(text), "more": 1})
 
 
 def test_the_table_has_every_metric_its_counts_and_its_target() -> None:
-    cases = [Case(id=f"a/{n}", asked="x", results={"high": n != 0, "plain": n == 0}) for n in range(20)]
+    cases = [Check(id=f"a/{n}", asked="x", results={"high": n != 0, "plain": n == 0}) for n in range(20)]
     cases.append(unscored("a/20", "x", ["plain"], ValueError("?")))
-    table = document(cases, {"high": HIGH}).table()
-    assert "19 / 20" in table
-    assert "≥ 0.95    met" in table
-    assert "1 / 21 (1 failed)" in table
-    assert "21 cases, 1 failure" in table
+    made = document(cases, {"high": HIGH})
+    head, *rows = made.table()
+    assert len(head) == 5
+    assert rows[0] == ["high", "0.950 ± 0.049", "19 / 20", "≥ 0.95", "passed"]
+    assert rows[1] == ["plain", "0.048 ± 0.046", "1 / 21 (1 failed)", "", ""]
+    assert (made.cases, len(made.failures)) == (21, 1)

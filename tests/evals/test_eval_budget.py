@@ -225,7 +225,7 @@ def test_cases_share_a_folder_and_an_evaluation_has_it_alone(tmp_path: Path) -> 
 
 
 async def test_run_case_takes_the_folder_it_writes(tmp_path: Path) -> None:
-    from imagerag.evals.integrations.langsmith_and_datasets import run_case
+    from imagerag.evals.integrations.cases import run_case
 
     given: dict[str, Any] = {"arm": "base", "folder": tmp_path / "f", "home": tmp_path / "home", "preset": "sketch"}
     with exclusive_writer(tmp_path / "f"), pytest.raises(UsageError, match="is being written by"):

@@ -27,7 +27,7 @@ def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> N
     code, told, _ = imagerag(*asked, "--journal", "replay")
     assert (code, told.startswith("replayed 6 results without a call")) == (0, True)
     code, told, _ = imagerag("eval", "report", str(out), "--json")
-    assert json.loads(told)["schema"] == "imagerag.eval-summary/1"
+    assert json.loads(told)["schema"] == "imagerag.eval/1"
     assert imagerag("eval", "report", str(out), str(out))[0] == 2
     code, _, told = imagerag("eval", "report", str(out), "--out", str(tmp_path / "tables"))
     assert (code, "fill none" in told) == (2, True)
@@ -71,15 +71,15 @@ def test_a_study_and_a_judge(imagerag: Any, tmp_path: Path) -> None:
     assert (
         imagerag("eval", "run", str(tmp_path / "set.txt"), *arms, "--out", str(out), "--preset", "sketch", "-q")[0] == 0
     )
-    assert imagerag("eval", "study", str(out), "--arm", "other")[0] == 0
+    assert imagerag("eval", "human-study", str(out), "--arm", "other")[0] == 0
     key = json.loads((out / "study-key.json").read_text())
-    code, _, told = imagerag("eval", "study", str(out), "--arm", "other", "--seed", "1")
+    code, _, told = imagerag("eval", "human-study", str(out), "--arm", "other", "--seed", "1")
     assert (code, "study.html is there already" in told, "--overwrite" in told) == (2, True, True)
     assert json.loads((out / "study-key.json").read_text()) == key, "answers are read with the key they were given to"
-    assert imagerag("eval", "study", str(out), "--arm", "other", "--overwrite")[0] == 0
+    assert imagerag("eval", "human-study", str(out), "--arm", "other", "--overwrite")[0] == 0
     given = {pair: dict.fromkeys(("alignment", "quality", "overall"), "left") for pair in key["pairs"]}
     (tmp_path / "a.json").write_text(json.dumps({"schema": "imagerag.study-answers/1", "rater": "a", "answers": given}))
-    code, told, _ = imagerag("eval", "answers", str(out), str(tmp_path / "a.json"), "--json")
+    code, told, _ = imagerag("eval", "study-results", str(out), str(tmp_path / "a.json"), "--json")
     assert code == 0
     assert [q["question"] for q in json.loads(told)["questions"]] == ["alignment", "quality", "overall"]
     code, told, _ = imagerag("eval", "judge", "--preset", "sketch", "--classes", "3", "--json")

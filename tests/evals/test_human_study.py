@@ -12,8 +12,9 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import ImagePart
-from imagerag.evals.human_study import QUESTIONS, SCHEMA, key_of, pairs_of, read_answers, study_page, write_study
-from imagerag.evals.judges.library_robustness import robustness
+from imagerag.evals.human_study.pairs import QUESTIONS, key_of, pairs_of, read_answers, study_page, write_study
+from imagerag.evals.human_study.study_files import SCHEMA
+from imagerag.evals.judges.judge_eval import evaluate_on_library
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.study_images import ReferencePhoto
 from imagerag.store.data_dir import DataDir
@@ -133,7 +134,7 @@ async def library(tmp_path: Path) -> Library:
 
 
 async def test_the_papers_protocol(library: Library) -> None:
-    found = await robustness(make_judge("sketch"), library, repeats=2)
+    found = await evaluate_on_library(make_judge("sketch"), library, repeats=2)
     assert [kind.prompts for kind in found.kinds] == [3, 6, 6]
     assert [kind.accuracy for kind in found.kinds] == [1.0, 1.0, 1.0]
     assert [kind.agreement for kind in found.kinds] == [1.0, 1.0, 1.0]
@@ -148,7 +149,7 @@ async def test_a_judge_that_wavers_or_falls_silent_is_found_out(library: Library
         asked += 1
         return BackendError("down", retryable=False) if " and " in prompt else asked % 2 == 0
 
-    found = await robustness(ScriptedJudge(wavering), library, repeats=2)
+    found = await evaluate_on_library(ScriptedJudge(wavering), library, repeats=2)
     there, there_and_not, not_there = found.kinds
     assert there.accuracy == not_there.accuracy == 0.5
     assert there.agreement == 0.0

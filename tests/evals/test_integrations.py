@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.integrations.langsmith_and_datasets import export_dataset, langsmith_target, rows, run_case
+from imagerag.evals.integrations.cases import run_case
+from imagerag.evals.integrations.datasets import export_dataset, rows
+from imagerag.evals.integrations.langsmith import langsmith_target
 from imagerag.evals.integrations.pytest_plugin import NotJudgedError, assert_aligned  # noqa: F401
 from imagerag.evals.suites.case import Case
 from imagerag.tools.testing.mock_openai import MockOpenAIServer

@@ -68,12 +68,12 @@ async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(
             scores: list[Any] = [attempt.verdict.score for attempt in (first, best) if attempt.verdict]
             assert scores[0] < scores[1]
 
-    assert await score_evaluation(tmp_path / "out", tmp_path / "new", ["text:eye"], options) == 6
+    assert await score_evaluation(tmp_path / "out", tmp_path / "new", ["text:independent"], options) == 6
     again = list(read_results(tmp_path / "new" / "results.jsonl"))
-    assert all(list(result.scores) == ["text:eye"] for result in again)
+    assert all(list(result.scores) == ["text:independent"] for result in again)
     by_arm: dict[str, list[float]] = {}
     for result in again:
-        by_arm.setdefault(result.arm, []).append(float(result.scores["text:eye"] or 0))
+        by_arm.setdefault(result.arm, []).append(float(result.scores["text:independent"] or 0))
     base, full = by_arm.values()
     assert sum(full) / len(full) >= sum(base) / len(base) - 0.01
     assert (tmp_path / "out" / "results.jsonl").read_bytes() == recorded

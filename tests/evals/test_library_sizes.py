@@ -119,13 +119,13 @@ async def test_the_curve_is_a_table_and_a_figure(tmp_path: Path) -> None:
     arms = arms_of("base", "paper", list(recipes))
     assert [arm.name for arm in arms] == ["base", "paper+library=mine-4", "paper+library=mine-24"]
     setup = {"generator": "sketch", "judge": "sketch", "library": next(iter(recipes))}
-    plan = Plan(suite=suite, arms=arms, setup=setup, metrics=("text:eye", "work"))
+    plan = Plan(suite=suite, arms=arms, setup=setup, metrics=("text:independent", "work"))
     assert (await run_evaluation(tmp_path / "out", plan, EvalOptions(users=DataDir(tmp_path / "users")))).whole
     files = {file.name for file in write_reports(tmp_path / "out")}
     assert "gain-size.svg" in files
     summary = read_summary(tmp_path / "out")
-    rows = by_size(summary, "text:eye")
-    assert rows[0][:4] == ["pictures", "arm", "text:eye", "− base"]
+    rows = by_size(summary, "text:independent")
+    assert rows[0][:4] == ["pictures", "arm", "text:independent", "− base"]
     assert [row[0] for row in rows[1:]] == ["4", "24"]
     assert any("by size of the library" in line for line, _ in shown_tables(summary))
     assert "by size of the library" in (tmp_path / "out" / "report.md").read_text()
@@ -136,7 +136,7 @@ def test_a_curve_needs_a_score() -> None:
     setup = {"generator": "sketch", "judge": "sketch"}
     with pytest.raises(UsageError, match="needs a score"):
         check_curve(Plan(suite=suite, arms=(), setup=setup, metrics=("retrieval", "work")))
-    check_curve(Plan(suite=suite, arms=(), setup=setup, metrics=("text:eye",)))
+    check_curve(Plan(suite=suite, arms=(), setup=setup, metrics=("text:independent",)))
 
 
 def test_a_suite_without_parts_is_the_suite_it_was() -> None:
@@ -157,22 +157,22 @@ def rerankers(spec: str) -> Any:
 
 
 async def test_ways_and_encoders_are_compared_in_one_table(tmp_path: Path) -> None:
-    from imagerag.evals.metrics.registry import eye
+    from imagerag.evals.metrics.registry import independent_encoder
 
     library = await own_library(tmp_path)
-    found = await compare_searches(library, encoders=[eye()], rerankers=rerankers, queries=24)
+    found = await compare_searches(library, encoders=[independent_encoder()], rerankers=rerankers, queries=24)
     assert (found.images, found.captions) == (24, 24)
     rows = {(one.encoder, one.way): one.ranking for one in found.rows}
     assert list(rows) == [
-        *((encoder, way) for encoder in ("sketch", "eye") for way in ("cosine", "hybrid", "words", "bm25")),
-        ("sketch + eye", "joined"),
+        *((encoder, way) for encoder in ("sketch", "independent") for way in ("cosine", "hybrid", "words", "bm25")),
+        ("sketch + independent", "joined"),
     ]
     for ranking in rows.values():
         assert 0 <= ranking.precision_10 <= ranking.precision_5 <= ranking.precision_1 <= 1
         assert ranking.precision_1 == pytest.approx(ranking.recall_1.value or 0)
     assert rows["sketch", "cosine"].mrr > 0.8
     assert rows["sketch", "words"].recall_1.value == 1.0, "a caption's own words are nobody else's here"
-    assert rows["sketch", "words"].mrr == rows["eye", "words"].mrr, "words are read by no encoder"
+    assert rows["sketch", "words"].mrr == rows["independent", "words"].mrr, "words are read by no encoder"
 
 
 async def test_a_part_of_the_pictures_is_compared_on_request(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from imagerag.agent.types import Candidate, Concept, ImageRef, Query, RunConfig,
 from imagerag.evals.dependencies import DeterministicEmbedder, EvalDependencies
 from imagerag.evals.harness.scoring import measured
 from imagerag.evals.metrics.base import AcrossSeeds, Sample
-from imagerag.evals.metrics.registry import KINDS, MetricMaker, eye
+from imagerag.evals.metrics.registry import KINDS, MetricMaker, independent_encoder
 from imagerag.evals.metrics.retrieval import folded
 from imagerag.evals.metrics.vlm_scores import chance_of_yes
 from imagerag.evals.result_record import InitialImage, Result
@@ -146,7 +146,7 @@ def test_every_kind_of_metric_can_be_made_and_nothing_else(tmp_path: Path) -> No
 
 
 async def test_the_second_encoder_tells_things_apart_and_is_not_the_first() -> None:
-    embedder = eye()
+    embedder = independent_encoder()
     assert embedder.identity != make_embedder("sketch").identity
     things = chance(0, "eye").sample(all_things(), 60)
     images = await embedder.embed_images([drawn(thing, at=n) for n, thing in enumerate(things)])

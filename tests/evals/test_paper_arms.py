@@ -100,14 +100,14 @@ async def test_a_list_that_names_nothing_is_asked_for_hotter_and_then_the_prompt
 async def test_the_papers_arm_on_the_sketch_world(tmp_path: Path) -> None:
     suite = sketch_suite(6).model_copy(update={"libraries": {"small": LibraryRecipe(kind="rare", size=60)}})
     setup = {"generator": "sketch", "judge": "sketch", "library": "small"}
-    plan = Plan(suite=suite, arms=parse_arms("base,paper"), setup=setup, metrics=("text:eye", "work"))
+    plan = Plan(suite=suite, arms=parse_arms("base,paper"), setup=setup, metrics=("text:independent", "work"))
     await run(tmp_path, plan)
     found = list(read_results(tmp_path / "out" / RESULTS))
     paper = [result for result in found if result.arm == "paper" and result.outcome != "aligned"]
     assert paper
     assert all([call["role"] for call in result.calls] == ROLES for result in paper)
     assert all(result.image == result.attempts[-1].image for result in paper)
-    means = {arm: [r.scores["text:eye"] for r in found if r.arm == arm] for arm in ("base", "paper")}
+    means = {arm: [r.scores["text:independent"] for r in found if r.arm == arm] for arm in ("base", "paper")}
     assert sum(map(float, means["paper"])) > sum(map(float, means["base"]))  # type: ignore[arg-type]
 
 

@@ -13,7 +13,8 @@ from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import summarise, write_summary
-from imagerag.evals.reports.paper_tables import MethodScores, PaperTable, paper_tables
+from imagerag.evals.reports.paper_layouts import paper_tables
+from imagerag.evals.reports.paper_tables import MethodScores, PaperTable
 from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.reports.writer import write_paper, write_reports
 from imagerag.evals.result_record import InitialImage, Result

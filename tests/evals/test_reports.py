@@ -31,6 +31,7 @@ from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.tools.testing.fakes import describe_image, picture
 from tests.reports.conftest import Browser, assert_shown
 
+TEXT, RIGHT = "text:independent", "right:independent"
 ARMS = "base,full+library=small,full"
 SCORES: dict[str, list[Any]] = {
     "base": [0.1, 0.2, 0.3, 0.4],
@@ -45,7 +46,7 @@ def plan() -> Plan:
     libraries = {"large": LibraryRecipe(kind="rare", size=100), "small": LibraryRecipe(kind="rare", size=10)}
     suite = Suite(name="fakes", cases=cases, libraries=libraries)
     setup = RunSpec(generator="fake", judge="fake", library="large")
-    return Plan(suite=suite, arms=parse_arms(ARMS), setup=setup, metrics=("text:eye",))
+    return Plan(suite=suite, arms=parse_arms(ARMS), setup=setup, metrics=("text:independent",))
 
 
 def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
@@ -57,8 +58,8 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
         setup=arm.of(plan.setup, seed=0, journal="record"), run_id=f"ev-{case.id}-{arm.name}",
         status="technical" if broken else "answered", outcome="failed" if broken else "aligned",
         reason="</script><script>alert(1)</script>", initial=InitialImage(image=image), image=None if broken else image,
-        scores={"text:eye": score, "right:eye": None if broken else score > 0.35, "calls": float(at + 1)},
-        unscored={"text:eye": "no picture: technical", "right:eye": "no picture: technical"} if broken else {},
+        scores={TEXT: score, RIGHT: None if broken else score > 0.35, "calls": float(at + 1)},
+        unscored=dict.fromkeys((TEXT, RIGHT), "no picture: technical") if broken else {},
     )  # fmt: skip
 
 
@@ -73,7 +74,9 @@ def summary(plan: Plan, results: list[Result]) -> dict[str, Any]:
 
 
 def test_a_failure_is_in_the_denominator_of_a_share_and_in_no_mean(summary: dict[str, Any]) -> None:
-    text, right = (summary["metrics"][name]["arms"]["full+library=small"] for name in ("text:eye", "right:eye"))
+    text, right = (
+        summary["metrics"][name]["arms"]["full+library=small"] for name in ("text:independent", "right:independent")
+    )
     assert (text["value"], text["scored"], text["asked"]) == (pytest.approx(0.8 / 3, abs=1e-6), 3, 4)
     assert (right["value"], right["scored"], right["asked"]) == (0.25, 3, 4)
     assert summary["arms"]["full+library=small"]["statuses"]["technical"] == 1
@@ -81,7 +84,7 @@ def test_a_failure_is_in_the_denominator_of_a_share_and_in_no_mean(summary: dict
 
 
 def test_differences_are_paired_and_corrected_for_the_arms(summary: dict[str, Any]) -> None:
-    found = summary["differences"]["text:eye"]
+    found = summary["differences"]["text:independent"]
     full, small = found["full"], found["full+library=small"]
     assert full["mean"] == pytest.approx(0.35)
     assert full["stderr"] == pytest.approx(stats.sem([0.4, 0.2, 0.3, 0.5]), abs=1e-6)
@@ -98,7 +101,7 @@ def test_several_seeds_of_a_case_are_one_unit(plan: Plan, results: list[Result])
 
 def test_scores_are_split_by_tag(summary: dict[str, Any]) -> None:
     assert set(summary["by_tag"]) == {"odd:0", "odd:1"}
-    assert summary["by_tag"]["odd:1"]["metrics"]["text:eye"]["full"]["value"] == pytest.approx(0.65)
+    assert summary["by_tag"]["odd:1"]["metrics"]["text:independent"]["full"]["value"] == pytest.approx(0.65)
 
 
 def test_markdown_holds_every_arm_and_marks_the_best(summary: dict[str, Any]) -> None:
@@ -108,7 +111,7 @@ def test_markdown_holds_every_arm_and_marks_the_best(summary: dict[str, Any]) ->
     assert "− base" in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert all(widths)
-    assert "text:eye, by kind of case" in text
+    assert "text:independent, by kind of case" in text
 
 
 def test_latex_is_escaped_and_balanced(summary: dict[str, Any]) -> None:
@@ -148,7 +151,7 @@ def test_tables_say_which_settings_their_rows_had(summary: dict[str, Any], plan:
 def test_plots_are_sound_svg_with_the_base_as_a_dashed_line(
     plan: Plan, summary: dict[str, Any], results: list[Result]
 ) -> None:
-    assert main_score(summary) == "right:eye"
+    assert main_score(summary) == "right:independent"
     made = figures(plan, summary, results)
     assert set(made) == {"library-size.svg", "cost-score.svg"}
     for plot in made.values():

@@ -16,7 +16,7 @@ from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.encoder_independence import MARK, run_encoders, same
 from imagerag.evals.harness.evaluation import EvalOptions, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.integrations.langsmith_and_datasets import run_case
+from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.metrics.encoder_scores import TimmEncoder
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.reports.tables import latex, terminal
@@ -82,8 +82,8 @@ async def test_other_weights_are_another_encoder(one: Any, other: Any) -> None:
 
 async def test_the_second_encoder_of_the_sketch_world_is_another_one(tmp_path: Path) -> None:
     maker = MetricMaker(EvalDependencies(DataDir(tmp_path)))
-    eye, own = maker.one("text:eye"), maker.one("text:sketch")
-    assert not await same(eye.embedder, new_embedder("sketch"))  # type: ignore[attr-defined]
+    independent, own = maker.one("text:independent"), maker.one("text:sketch")
+    assert not await same(independent.embedder, new_embedder("sketch"))  # type: ignore[attr-defined]
     assert await same(own.embedder, new_embedder("sketch"))  # type: ignore[attr-defined]
 
 
@@ -122,14 +122,14 @@ async def test_it_is_refused_before_anything_is_drawn(tmp_path: Path, metric: st
 
 
 async def test_where_it_is_allowed_every_table_and_file_shows_the_mark(tmp_path: Path) -> None:
-    out, plan = tmp_path / "out", plan_of("base,full", ("text:sketch", "text:eye", "work"))
+    out, plan = tmp_path / "out", plan_of("base,full", ("text:sketch", "text:independent", "work"))
     assert (await run_evaluation(out, plan, options(tmp_path, allow_same_encoder=True))).whole
     name = f"text:sketch{MARK}"
     write_reports(out)
     summary = read_summary(out)
     assert name in summary["metrics"]
     assert "text:sketch" not in summary["metrics"]
-    assert "text:eye" in summary["metrics"]
+    assert "text:independent" in summary["metrics"]
     shown = {
         "markdown": (out / "report.md").read_text(),
         "LaTeX": (out / "tables.tex").read_text(),

@@ -1,6 +1,7 @@
 """The sketch suite: its cases are sound, its figures are a recount of them, and what breaks is counted apart."""
 
-import asyncio
+import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -11,26 +12,23 @@ import pytest
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Critique
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import (
-    Attempt,
-    Concept,
-    ImageRef,
-    Outcome,
-    Requirement,
-    RequirementCheck,
-    RunSpec,
-    UsedReference,
-    Verdict,
-)
-from imagerag.evals.sketch.context import SketchContext
-from imagerag.evals.sketch.judge import KINDS, Question, evaluate_judge, judge_answer, questions
+from imagerag.agent.types import Attempt, Concept, ImageRef, Outcome, Requirement, RunSpec, UsedReference, Verdict
+from imagerag.agent.types import RequirementCheck as JudgeCheck
+from imagerag.evals.check_record import Check, CheckSummary
+from imagerag.evals.dependencies import EvalDependencies
+from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
+from imagerag.evals.harness.plan import Plan
+from imagerag.evals.judges.generated_questions import KINDS, Question, questions
+from imagerag.evals.sketch.context import CheckContext
+from imagerag.evals.sketch.judge import check_judge, judge_answer
 from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, scored
-from imagerag.evals.sketch.report_document import Evaluation
-from imagerag.evals.sketch.suite import PARTS, TARGETS, evaluate_sketch
+from imagerag.evals.sketch.sections import SECTIONS, TARGETS
 from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
-from imagerag.graphs.dependencies import Dependencies
+from imagerag.evals.suites.case import Checks
+from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
@@ -40,43 +38,88 @@ CIRCLE = Thing("circle", "blue", "solid")
 SCENE = random_scene(Random(1), (STAR, CIRCLE))
 
 
-async def test_the_whole_suite_is_a_recount_of_its_cases_and_the_same_twice() -> None:
-    told: list[tuple[str, int, int]] = []
-    first = await evaluate_sketch(cases=2, seed=3, sizes=(12,), progress=lambda *step: told.append(step))
-    again = await evaluate_sketch(cases=2, seed=3, sizes=(12,))
-    assert Evaluation.model_validate(first.as_json()) == first
-    assert first.cases == again.cases
+Told = list[tuple[int, int, str]]
+
+
+async def measured(
+    folder: Path, told: Told | None = None, *, seed: int = 0, **suite: Any
+) -> tuple[CheckSummary, list[Check]]:
+    """The figures and the cases of some sections, run as any evaluation is."""
+    made = sketch_suite(seed=seed, **{"sections": tuple(SECTIONS), **suite})
+    plan = Plan(suite=made, arms=parse_arms("base"), setup=RunSpec(generator="sketch", judge="sketch"))
+    steps: Told = [] if told is None else told
+    options = EvalOptions(users=DataDir(folder / "users"), tell=lambda *step: steps.append(step))
+    report = await run_evaluation(folder, plan, options)
+    assert report.whole
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["schema"] == "imagerag.eval/1"
+    lines = (folder / "checks.jsonl").read_text().splitlines()
+    return CheckSummary.model_validate(summary["checks"]), [Check.model_validate_json(line) for line in lines]
+
+
+async def test_the_whole_suite_is_a_recount_of_its_cases_and_the_same_twice(tmp_path: Path) -> None:
+    told: Told = []
+    first, cases = await measured(tmp_path / "a", told, cases=2, seed=3, sizes=(12,))
+    again, same = await measured(tmp_path / "b", cases=2, seed=3, sizes=(12,))
+    assert CheckSummary.model_validate(first.model_dump(mode="json")) == first
+    assert cases == same
     assert first.metrics == again.metrics
-    assert recount(first) == {name: (m.value, m.n, m.failed) for name, m in first.metrics.items()}
-    assert [case.id for case in first.cases if case.error] == [failure.case for failure in first.failures] == []
-    assert len({case.id for case in first.cases}) == len(first.cases)
-    assert {part for part, _, _ in told} == set(PARTS)
-    assert all(done == total for part in PARTS for _, done, total in [max(step for step in told if step[0] == part)])
-    assert set(first.elapsed_s) == {*PARTS, "total"}
+    assert (tmp_path / "a" / "summary.json").read_bytes() == (tmp_path / "b" / "summary.json").read_bytes()
+    assert recount(first, cases) == {name: (m.value, m.n, m.failed) for name, m in first.metrics.items()}
+    assert [case.id for case in cases if case.error] == [failure.case for failure in first.failures] == []
+    assert len({case.id for case in cases}) == len(cases) == first.cases
+    assert {section for _, _, section in told} == set(SECTIONS)
+    assert all(done == total for name in SECTIONS for done, total, _ in [max(step for step in told if step[2] == name)])
+    timings = [json.loads(line) for line in (tmp_path / "a" / "checks-timings.jsonl").read_text().splitlines()]
+    assert {one["section"] for one in timings} == set(SECTIONS)
 
 
-def recount(made: Evaluation) -> dict[str, tuple[float, int, int]]:
+def recount(made: CheckSummary, cases: list[Check]) -> dict[str, tuple[float, int, int]]:
     found = {}
     for name in made.metrics:
-        results = [case.results[name] for case in made.cases if name in case.results]
+        results = [case.results[name] for case in cases if name in case.results]
         found[name] = (results.count(True) / len(results), len(results), results.count(None))
     return found
 
 
-async def test_other_seeds_give_other_cases_and_parts_can_be_chosen() -> None:
-    one, other = [await evaluate_sketch(cases=1, seed=seed, parts=["retrieval"]) for seed in (0, 1)]
-    assert {case.id.split("/")[0] for case in one.cases} == {"retrieval"}
-    assert [case.asked for case in one.cases] != [case.asked for case in other.cases]
+async def test_what_was_checked_before_a_kill_is_not_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, whole = await measured(tmp_path / "a", cases=1, sections=("judge", "loop"))
+    asked = Counter[str]()
+
+    async def counted(*given: Any) -> Check:
+        asked["judge"] += 1
+        if asked["judge"] == 4:
+            raise KeyboardInterrupt
+        return await judge_answer(*given)
+
+    monkeypatch.setattr("imagerag.evals.sketch.judge.judge_answer", counted)
+    with pytest.raises(KeyboardInterrupt):
+        await measured(tmp_path / "b", cases=1, sections=("judge", "loop"))
+    with (tmp_path / "b" / "checks.jsonl").open("a") as torn:
+        torn.write('{"id": "judge/type')
+    again, cases = await measured(tmp_path / "b", cases=1, sections=("judge", "loop"))
+    assert asked["judge"] == 4 + len(KINDS) - 3
+    assert (again, cases) == (wanted, whole)
 
 
-@pytest.mark.parametrize("wrong", [{"parts": ["nothing"]}, {"cases": 0}, {"sizes": (0,)}])
-async def test_wrong_use_is_said(wrong: dict[str, Any]) -> None:
+async def test_other_seeds_give_other_cases_and_sections_can_be_chosen(tmp_path: Path) -> None:
+    (_, one), (_, other) = [
+        await measured(tmp_path / str(seed), cases=1, seed=seed, sections=["retrieval"]) for seed in (0, 1)
+    ]
+    assert {case.id.split("/")[0] for case in one} == {"retrieval"}
+    assert [case.asked for case in one] != [case.asked for case in other]
+
+
+@pytest.mark.parametrize("wrong", [{"sections": ["nothing"]}, {"cases": 0}, {"sizes": (0,)}])
+def test_wrong_use_is_said(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        await evaluate_sketch(**{"cases": 1, **wrong})
+        sketch_suite(**{"cases": 1, "sections": ("judge",), **wrong})
 
 
 def test_every_target_belongs_to_a_metric_of_a_part() -> None:
-    assert {name.split(".")[0] for name in TARGETS} == set(PARTS)
+    assert {name.split(".")[0] for name in TARGETS} == set(SECTIONS)
 
 
 # -- the cases -----------------------------------------------------------------------------------------------------
@@ -139,20 +182,20 @@ def test_only_what_is_asked_of_pictures_of_one_thing_has_a_target() -> None:
         assert not set(metrics("threshold.mixed.50", query)) & set(TARGETS)
 
 
-async def test_both_kinds_are_reported() -> None:
-    made = await evaluate_sketch(cases=8, parts=["threshold"], sizes=(12,))
+async def test_both_kinds_are_reported(tmp_path: Path) -> None:
+    made, _ = await measured(tmp_path, cases=8, sections=["threshold"], sizes=(12,))
     figures = {f"{kind}.12.{figure}" for kind in KINDS_OF_LIBRARY for figure in ("accepts", "rejects")}
     assert figures <= set(made.metrics)
     assert made.metrics["threshold.12.accepts"].n == made.metrics["threshold.12.accepts.alone"].n
 
 
-async def test_a_library_that_cannot_be_filled_fails_its_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_library_that_cannot_be_filled_fails_its_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def down(self: Library) -> None:
         raise BackendError("down", retryable=True)
 
     monkeypatch.setattr(Library, "calibrate", down)
-    made = await evaluate_sketch(cases=2, parts=["threshold"], sizes=(12,))
-    assert {case.error for case in made.cases} == {"BackendError"}
+    made, cases = await measured(tmp_path, cases=2, sections=["threshold"], sizes=(12,))
+    assert {case.error for case in cases} == {"BackendError"}
     assert all(metric.failed == metric.n for metric in made.metrics.values())
 
 
@@ -192,6 +235,8 @@ async def test_one_bad_item_does_not_take_its_batch_with_it() -> None:
 class OracleJudge:
     """Gives the verdicts it was told to give, one after the other."""
 
+    honours: frozenset[str] = frozenset()
+
     def __init__(self, verdicts: Sequence[Verdict | Exception]) -> None:
         self.verdicts = list(verdicts)
 
@@ -203,7 +248,7 @@ class OracleJudge:
 
 
 def verdict(*missing: str, aligned: bool | None = False) -> Verdict:
-    checks = tuple(RequirementCheck(requirement=Requirement(text=text), met=False) for text in missing)
+    checks = tuple(JudgeCheck(requirement=Requirement(text=text), met=False) for text in missing)
     concepts = tuple(Concept(text=text) for text in missing)
     return Verdict(
         status="judged" if aligned is not None else "abstained", aligned=aligned, checks=checks, missing=concepts
@@ -226,12 +271,11 @@ async def test_verdicts_are_scored_by_what_is_there() -> None:
 
 
 async def test_a_judge_that_is_down_fails_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = SketchContext(
-        Dependencies(DataDir(tmp_path)), 2, 0, (10,), RunSpec(generator="sketch", judge="sketch"), "sketch"
-    )
+    checks = Checks(sections=("judge",), cases=2, sizes=(10,))
+    context = CheckContext(EvalDependencies(DataDir(tmp_path)), checks, RunSpec(generator="sketch", judge="sketch"))
     down: Any = OracleJudge([BackendError("down", retryable=True)] * 2 * len(KINDS))
-    monkeypatch.setattr(SketchContext, "judge", property(lambda _: down))
-    cases = await evaluate_judge(lab)
+    monkeypatch.setattr(CheckContext, "judge", property(lambda _: down))
+    cases = [case async for case in check_judge(context)]
     assert {case.error for case in cases} == {"BackendError"}
     assert all(result is None for case in cases for result in case.results.values())
 
@@ -293,6 +337,6 @@ def test_pictures_are_the_same_for_the_same_scene() -> None:
     assert one.caption == "a red ringed bolt and a blue solid circle"
 
 
-def test_the_suite_runs_without_a_loop_of_its_own() -> None:
-    made = asyncio.run(evaluate_sketch(cases=1, parts=["judge"]))
+async def test_a_section_runs_by_itself(tmp_path: Path) -> None:
+    made, _ = await measured(tmp_path, cases=1, sections=["judge"])
     assert set(made.metrics) >= {f"judge.{kind}" for kind in KINDS}

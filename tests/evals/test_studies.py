@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.absolute_study import pictures_of, read_absolute_answers, write_absolute_study
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.human_study import SCHEMA, pairs_of, study_page
+from imagerag.evals.human_study.absolute import pictures_of, read_absolute_answers, write_absolute_study
+from imagerag.evals.human_study.pairs import pairs_of, study_page
+from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of, reference_photos
+from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
-from imagerag.evals.study_images import ReferencePhoto, concept_of, reference_photos
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.case import Picture as File
 from imagerag.evals.suites.sketch import sketch_suite

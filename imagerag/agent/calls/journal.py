@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
-from imagerag.agent.types import ModelCall, Value
+from imagerag.agent.types import FrozenModel, ModelCall
 
 Answer = TypeVar("Answer")
 
 
-class CallRequest(Value):
+class CallRequest(FrozenModel):
     """A model call before it is made.
 
     Attributes:
@@ -49,7 +49,7 @@ class CallRequest(Value):
         return f"{self.request}-{self.nth}"
 
 
-class JournalEntry(Value):
+class JournalEntry(FrozenModel):
     """One answered call.
 
     Attributes:
@@ -82,7 +82,7 @@ class JournalEntry(Value):
         return self.failure["message"] if self.failure else None
 
 
-class FailedCall(Value):
+class FailedCall(FrozenModel):
     """A call without an answer: nothing to use again, but it was made, and belongs in the run's record and budget.
 
     It is noted before it is made, and forgotten when it is answered: what is left is what a process did not live to see

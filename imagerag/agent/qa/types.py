@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from imagerag.agent.ports import Filter, ImagePart, ModelResponse
-from imagerag.agent.types import ImageRef, SamplingParams, Scalar, Sha256, Similarity, Value
+from imagerag.agent.types import FrozenModel, ImageRef, SamplingParams, Scalar, Sha256, Similarity
 
 MAX_ANSWER: Final = 2_000
 """Characters of an answer; what is longer is cut, and ends in an ellipsis."""
@@ -77,7 +77,7 @@ class ListableLibrary(Protocol):
         ...
 
 
-class RetrievedImage(Value):
+class RetrievedImage(FrozenModel):
     """A picture that was retrieved for a question.
 
     Attributes:
@@ -122,7 +122,7 @@ class RetrievedImage(Value):
         )
 
 
-class Part(Value):
+class Part(FrozenModel):
     """What one side of an "or" came to: its words, how many pictures fit, and the first of them."""
 
     words: str
@@ -130,7 +130,7 @@ class Part(Value):
     id: Sha256 | None = None
 
 
-class MetadataResult(Value):
+class MetadataResult(FrozenModel):
     """What a library's metadata says to a question, found without a model.
 
     Attributes:
@@ -177,14 +177,14 @@ class MetadataResult(Value):
         return self.kind != "unknown" and not self.unknown
 
 
-class Citation(Value):
+class Citation(FrozenModel):
     """A source's number, and what of the answer it supports."""
 
     source: int = Field(ge=1)
     supports: str = ""
 
 
-class ConversationTurn(Value):
+class ConversationTurn(FrozenModel):
     """An earlier question of a thread, its answer, the pictures it spoke of, and those that it came with."""
 
     question: str
@@ -195,7 +195,7 @@ class ConversationTurn(Value):
     images: tuple[ImageRef, ...] = ()
 
 
-class AnswerResponse(Value):
+class AnswerResponse(FrozenModel):
     """An answer as the state keeps it; `reason` says why there is none."""
 
     text: str = ""
@@ -205,7 +205,7 @@ class AnswerResponse(Value):
     reason: str = ""
 
 
-class QAResult(Value):
+class QAResult(FrozenModel):
     """How and why a question ended; `error` is the class of the error that ended it, `at` an ISO 8601 time."""
 
     outcome: AnswerOutcome

@@ -4,14 +4,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from imagerag.agent.types import FrozenModel
 from imagerag.evals.statistics.estimators import quartiles
 
 Work = Callable[[], Awaitable[object]]
 
 
-class TimingRow(BaseModel):
+class TimingRow(FrozenModel):
     """One figure.
 
     Attributes:
@@ -21,8 +22,6 @@ class TimingRow(BaseModel):
         n: how many measurements.
         ratio: `value` over that of the row called `against`, both measured in the same process, in turns.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     section: str
     name: str
@@ -35,7 +34,7 @@ class TimingRow(BaseModel):
     note: str = ""
 
 
-class BenchReport(BaseModel):
+class BenchReport(FrozenModel):
     """All figures of one bench, `imagerag.bench/1`.
 
     Attributes:

@@ -27,9 +27,8 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular, read_regular_text
-from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.agent.types import FrozenModel, RunConfig, RunSpec
 from imagerag.agent.url_redaction import public, public_values
-from imagerag.evals.suites.case import Plain
 from imagerag.formatting.messages import invalid, unknown
 
 Procedure = str
@@ -43,7 +42,7 @@ RESERVED: Final = ("journal", "select", "deadline_at", "seed")
 """Configuration that are the evaluation's own affair."""
 
 
-class Arm(Plain):
+class Arm(FrozenModel):
     """One way to answer a case.
 
     Attributes:
@@ -112,9 +111,6 @@ BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
     "no-subjects": (Arm(name="no-subjects", subjects=False), "the whole method, without the case's own pictures"),
 }
 """Name → arm, and what it does in a few words."""
-
-DEFAULT: Final = ("base", "rephrase", "prompt", "concept", "full")
-"""The paper's ablation."""
 
 
 def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tuple[Arm, ...]:

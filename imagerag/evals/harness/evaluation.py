@@ -11,8 +11,10 @@ from typing import Any
 
 from imagerag.agent.errors import BudgetExceededError, UsageError
 from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.evals.check_record import CheckSummary
 from imagerag.evals.dependencies import dependencies_for
 from imagerag.evals.harness.case_runner import Mode
+from imagerag.evals.harness.checks import run_checks
 from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.plan import FILE, Plan
 from imagerag.evals.harness.results_store import FILES as LEDGER_FILES
@@ -73,8 +75,10 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
         for named in plan.named:
             await asyncio.to_thread(note_named, named)
         report = await harness.run()
+        checks = plan.suite.checks
+        found = await run_checks(folder, checks, harness) if checks and report.whole else None
         if report.whole:
-            _finish(folder, plan, ledger)
+            _finish(folder, plan, ledger, found)
     return report
 
 
@@ -189,9 +193,9 @@ async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: Resul
     )
 
 
-def _finish(folder: Path, plan: Plan, ledger: ResultsStore) -> None:
+def _finish(folder: Path, plan: Plan, ledger: ResultsStore, checks: CheckSummary | None = None) -> None:
     ledger.finish()
-    write_summary(folder, summarise(plan, read_results(folder / RESULTS)))
+    write_summary(folder, summarise(plan, read_results(folder / RESULTS), checks))
 
 
 def _first_difference(one: Path, other: Path) -> tuple[str, int, str] | None:

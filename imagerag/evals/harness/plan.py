@@ -9,16 +9,16 @@ from pydantic import ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
-from imagerag.agent.types import RunSpec
+from imagerag.agent.types import FrozenModel, RunSpec
 from imagerag.agent.url_redaction import Spec
 from imagerag.evals.harness.arms import PROCEDURES, Arm
-from imagerag.evals.suites.case import Case, Plain, Suite
+from imagerag.evals.suites.case import Case, Suite
 from imagerag.store.images.blob_store import write_atomically
 
 FILE = "plan.json"
 
 
-class Shard(Plain):
+class Shard(FrozenModel):
     """Which part of the cases is this process's: every `of`-th from the `number`-th on (1 to `of`)."""
 
     number: int = Field(default=1, ge=1)
@@ -41,7 +41,7 @@ class Shard(Plain):
         return at % self.of == self.number - 1
 
 
-class Plan(Plain):
+class Plan(FrozenModel):
     """All that decides the results.
 
     Attributes:

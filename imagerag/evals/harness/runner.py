@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from imagerag.evals.check_record import Check
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arm_procedures import procedure_of
 from imagerag.evals.harness.case_runner import CaseRunner, Mode
@@ -57,7 +58,7 @@ class EvalReport:
     @property
     def whole(self) -> bool:
         """Whether every result is there."""
-        return self.done == self.total
+        return self.done == self.total and not self.stopped
 
 
 @dataclass
@@ -219,11 +220,19 @@ class EvalRunner:
             {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)
         ]
 
+    def book_check(self, check: Check) -> None:
+        """Book a check's calls."""
+        self._book_beside([{"requests": check.calls, "usd": check.cost_usd}])
+
+    def spent(self) -> str:
+        """Why no more may be asked; empty when it may."""
+        return self.report.stopped if self._spent() else ""
+
     def book_graded(self, results: Sequence[Result]) -> str:
         """Book what grading took that is not told with a case; why no more may be graded, empty when it may."""
         for result in results:
             self._book_beside(self.graded.taken(result.run_id))
-        return self.report.stopped if self._spent() else ""
+        return self.spent()
 
 
 def runs_of(result: Result) -> set[str]:

@@ -1,4 +1,4 @@
-"""`summary.json`, schema `imagerag.eval-summary/1`: what the results come to, counted from them alone.
+"""`summary.json`, schema `imagerag.eval/1`: what the results come to, counted from them alone.
 
 A share (an assertion) has every answer in its denominator, also those that broke: a broken answer is not right. The
 mean of a score is over the answers that have one, with how many those are; a broken answer has no score, and is not a
@@ -13,6 +13,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
+from imagerag.evals.check_record import CheckSummary
 from imagerag.evals.harness.arm_settings import settings_of
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.result_record import STATUSES, Result
@@ -80,8 +81,8 @@ class Aggregator:
         }
 
 
-def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
-    """The summary of an evaluation's results."""
+def summarise(plan: Plan, results: Iterable[Result], checks: CheckSummary | None = None) -> dict[str, Any]:
+    """The summary of an evaluation's results and checks."""
     tally = Aggregator()
     for result in results:
         tally.add(result)
@@ -89,7 +90,7 @@ def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
     base = names[0]
     table = tally.table()
     return {
-        "schema": "imagerag.eval-summary/1",
+        "schema": "imagerag.eval/1",
         "suite": plan.suite.told,
         "cases": len(plan.mine),
         "results": sum(tally.n.values()),
@@ -106,6 +107,7 @@ def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
         "by_tag": _by_tag(tally, names),
         "similarity_to_gain": _gains(tally, table, base, names),
         "unscored": dict(sorted(tally.unscored.items())),
+        "checks": checks.model_dump(mode="json") if checks else None,
     }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.integrations.langsmith_and_datasets import run_case
+from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.graphs.dependencies import Dependencies
@@ -132,7 +132,7 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
 def picture_file(result: Result, options: Mapping[str, Any]) -> Path | None:
     """The file of the picture that a result gave."""
     from imagerag.evals.harness.evaluation import HOME
-    from imagerag.evals.integrations.langsmith_and_datasets import folder_of
+    from imagerag.evals.integrations.cases import folder_of
 
     if result.image is None:
         return None

@@ -52,7 +52,7 @@ def assert_aligned(request: pytest.FixtureRequest) -> "Callable[..., Result]":
     journal = request.config.getoption("--imagerag-journal", default="record")
 
     def check(prompt: str, **options: Any) -> "Result":
-        from imagerag.evals.integrations.langsmith_and_datasets import run_case_sync
+        from imagerag.evals.integrations.cases import run_case_sync
 
         result = run_case_sync(prompt, **{"folder": folder, "journal": journal, **marked, **options})
         if result.status == "technical":

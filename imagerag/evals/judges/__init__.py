@@ -1,1 +1,1 @@
-"""Whether a judge is right."""
+"""Evaluate a judge: questions about pictures of a library or of generated ones, and how many it answers right."""

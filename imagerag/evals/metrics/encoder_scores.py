@@ -1,6 +1,6 @@
 """Scores by encoders: does the picture fit the prompt (CLIP-T, SigLIP), and look like the real thing (CLIP-I, DINO).
 
-Any open_clip model serves, by name or from a folder; `eye` is the sketch world's second encoder, which neither
+Any open_clip model serves, by name or from a folder; `independent` is the sketch world's second encoder, which neither
 retrieves nor judges. DINO and other picture-only models come through timm.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-EYE: Final = Path(__file__).parent / "clip"
+INDEPENDENT: Final = Path(__file__).parent / "clip"
 KEPT: Final = 512
 """Pictures that stay encoded: arms that keep the initial picture share it."""
 
@@ -40,14 +40,14 @@ class PictureEncoder(Protocol):
 Encoder = TypeVar("Encoder", bound=PictureEncoder)
 
 
-class ImageEncoder:
+class CachedEncoder:
     """An encoder with a memory, one picture at a time: what else is looked at never changes a vector."""
 
     def __init__(self, encoder: PictureEncoder) -> None:
         self._encoder = encoder
         self._kept: OrderedDict[bytes, Vector] = OrderedDict()
 
-    async def see(self, image: bytes) -> "Vector":
+    async def encode(self, image: bytes) -> "Vector":
         """The picture's unit vector."""
         from hashlib import sha256
 
@@ -65,8 +65,8 @@ class Encoded(Generic[Encoder]):
 
     needs_image = True
 
-    def __init__(self, spec: str, embedder: Encoder, eyes: ImageEncoder) -> None:
-        self.spec, self.embedder, self._eyes = spec, embedder, eyes
+    def __init__(self, spec: str, embedder: Encoder, encoder: CachedEncoder) -> None:
+        self.spec, self.embedder, self._cached = spec, embedder, encoder
 
 
 class TextScore(Encoded[Embedder]):
@@ -79,7 +79,7 @@ class TextScore(Encoded[Embedder]):
         if not read:
             raise UsageError(f"the prompt is longer than {self.embedder.identity.spec} reads")
         text = (await self.embedder.embed_texts([sample.case.prompt]))[0]
-        return {self.spec: round(float(text @ await self._eyes.see(sample.image)), DIGITS)}
+        return {self.spec: round(float(text @ await self._cached.encode(sample.image)), DIGITS)}
 
 
 class RightScore(Encoded[Embedder]):
@@ -91,7 +91,7 @@ class RightScore(Encoded[Embedder]):
         if not sample.case.truth.wrong:
             return {self.spec: None}
         texts = await self.embedder.embed_texts([sample.case.prompt, *sample.case.truth.wrong])
-        cosines = texts @ await self._eyes.see(sample.image)
+        cosines = texts @ await self._cached.encode(sample.image)
         return {self.spec: bool(cosines[0] > cosines[1:].max())}
 
 
@@ -104,8 +104,8 @@ class ImageScore(Encoded[PictureEncoder]):
         real = await reference_photos(sample)
         if not real:
             return {self.spec: None}
-        own = await self._eyes.see(sample.image)
-        cosines = [float(own @ await self._eyes.see(picture)) for picture in real]
+        own = await self._cached.encode(sample.image)
+        cosines = [float(own @ await self._cached.encode(picture)) for picture in real]
         return {self.spec: round(sum(cosines) / len(cosines), DIGITS)}
 
 
@@ -118,7 +118,7 @@ class Diversity(Encoded[PictureEncoder]):
 
     async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
         """In [0, 2]; 0 when all are the same picture."""
-        vectors = [await self._eyes.see(sample.image) for sample in samples if sample.image is not None]
+        vectors = [await self._cached.encode(sample.image) for sample in samples if sample.image is not None]
         pairs = [float(a @ b) for at, a in enumerate(vectors) for b in vectors[at + 1 :]]
         return {self.spec: round(1 - sum(pairs) / len(pairs), DIGITS)} if pairs else {self.spec: None}
 

@@ -18,9 +18,9 @@ from imagerag.evals.dependencies import DeterministicEmbedder, EvalDependencies
 from imagerag.evals.metrics.base import AcrossSeeds, Metric
 from imagerag.evals.metrics.cost import CostScore
 from imagerag.evals.metrics.encoder_scores import (
-    EYE,
+    INDEPENDENT,
+    CachedEncoder,
     Diversity,
-    ImageEncoder,
     ImageScore,
     RightScore,
     TextScore,
@@ -31,18 +31,19 @@ from imagerag.evals.metrics.vlm_scores import GradeScore, GradingCalls, VqaScore
 from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {
-    "text": "cosine of prompt and picture: text:eye, text:ViT-B-32/laion2b_s34b_b79k, text:ViT-B-16-SigLIP/webli",
-    "right": "whether the prompt fits better than its near misses: right:eye",
-    "image": "cosine with pictures of the real thing: image:eye, image:ViT-B-32/laion2b_s34b_b79k",
+    "text": "cosine of prompt and picture: text:independent, text:ViT-B-32/laion2b_s34b_b79k, "
+    "text:ViT-B-16-SigLIP/webli",
+    "right": "whether the prompt fits better than its near misses: right:independent",
+    "image": "cosine with pictures of the real thing: image:independent, image:ViT-B-32/laion2b_s34b_b79k",
     "dino": "the same through a timm model: dino:vit_base_patch16_224.dino",
-    "diversity": "how unlike the pictures of a case's seeds are: diversity:eye",
+    "diversity": "how unlike the pictures of a case's seeds are: diversity:independent",
     "vqa": "probability that a model says yes: vqa:openai:MODEL",
     "grade": "a model's marks from 0 to 4: grade:openai:MODEL; never the judge of the loop",
     "retrieval": "precision, recall, MRR and nDCG of the searches, where the case names what would help",
     "work": "calls, cost, searches, redrawings",
 }
 
-SKETCH: Final = ("text:eye", "right:eye", "image:eye", "retrieval", "work")
+SKETCH: Final = ("text:independent", "right:independent", "image:independent", "retrieval", "work")
 GENERAL: Final = ("retrieval", "work")
 
 GROUP: Final = "imagerag.metrics"
@@ -123,7 +124,7 @@ class MetricMaker:
     knobs: RunConfig = field(default_factory=RunConfig)
     graded: GradingCalls = field(default_factory=GradingCalls)
     _encoders: dict[str, Any] = field(default_factory=dict)
-    _eyes: dict[str, ImageEncoder] = field(default_factory=dict)
+    _cached: dict[str, CachedEncoder] = field(default_factory=dict)
 
     def all(self, specs: Iterable[str | Metric]) -> list[Metric]:
         """The metrics of these specs; a metric itself is taken as it is.
@@ -137,11 +138,11 @@ class MetricMaker:
         """The metric of one spec."""
         name, _, given = spec.partition(":")
         known: dict[str, Callable[[], Metric]] = {
-            "text": lambda: TextScore(spec, self._embedder(given), self._seeing(given)),
-            "right": lambda: RightScore(spec, self._embedder(given), self._seeing(given)),
-            "image": lambda: ImageScore(spec, self._embedder(given), self._seeing(given)),
-            "diversity": lambda: Diversity(spec, self._embedder(given), self._seeing(given)),
-            "dino": lambda: ImageScore(spec, self._timm(given), self._seeing(f"timm:{given}")),
+            "text": lambda: TextScore(spec, self._embedder(given), self._cached_encoder(given)),
+            "right": lambda: RightScore(spec, self._embedder(given), self._cached_encoder(given)),
+            "image": lambda: ImageScore(spec, self._embedder(given), self._cached_encoder(given)),
+            "diversity": lambda: Diversity(spec, self._embedder(given), self._cached_encoder(given)),
+            "dino": lambda: ImageScore(spec, self._timm(given), self._cached_encoder(f"timm:{given}")),
             "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "retrieval": RetrievalScore,
@@ -161,7 +162,7 @@ class MetricMaker:
 
     def _embedder(self, spec: str) -> Embedder:
         if spec not in self._encoders:
-            self._encoders[spec] = eye() if spec == "eye" else self.wiring.embedder(_full(spec))
+            self._encoders[spec] = independent_encoder() if spec == "independent" else self.wiring.embedder(_full(spec))
         found: Embedder = self._encoders[spec]
         return found
 
@@ -169,16 +170,16 @@ class MetricMaker:
         found: TimmEncoder = self._encoders.setdefault(f"timm:{spec}", TimmEncoder(spec))
         return found
 
-    def _seeing(self, spec: str) -> ImageEncoder:
+    def _cached_encoder(self, spec: str) -> CachedEncoder:
         encoder = self._timm(spec.removeprefix("timm:")) if spec.startswith("timm:") else self._embedder(spec)
-        return self._eyes.setdefault(spec, ImageEncoder(encoder))
+        return self._cached.setdefault(spec, CachedEncoder(encoder))
 
 
-def eye() -> Embedder:
+def independent_encoder() -> Embedder:
     """The sketch world's second encoder: of another seed and architecture than the one that retrieves and judges."""
     from imagerag.tools.embedders.openclip import OpenClipEmbedder
 
-    return DeterministicEmbedder(OpenClipEmbedder(f"local-dir:{EYE}", spec="eye"))
+    return DeterministicEmbedder(OpenClipEmbedder(f"local-dir:{INDEPENDENT}", spec="independent"))
 
 
 def _full(spec: str) -> str:

@@ -19,10 +19,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from imagerag.evals.check_record import CheckSummary
 from imagerag.evals.harness.encoder_independence import explanation
 from imagerag.evals.reports.paper_tables import PaperTable
 from imagerag.formatting.labels import CASES
-from imagerag.formatting.numbers import difference, score
+from imagerag.formatting.numbers import counted, difference, score
 
 SETTINGS: Final = (
     "library", "library_size", "reranker", "retrieve_by", "threshold", "max_rounds", "judge_mode", "generator", "judge",
@@ -153,6 +154,12 @@ def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
 
 def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[tuple[str, Rows]]:
     """(title, rows) of every table there is something for."""
+    if summary.get("checks"):
+        checks = CheckSummary.model_validate(summary["checks"])
+        failed = counted(len(checks.failures), "failure")
+        yield f"Checks: {counted(checks.cases, 'case')}, {failed}", checks.table()
+    if not summary["results"]:
+        return
     yield "Scores, mean ± standard error", scores(summary, bold=bold)
     compared = differences(summary)
     if len(compared) > 1:
@@ -256,7 +263,7 @@ def _escaped(text: str) -> str:
     return "".join(_SPECIAL.get(letter, letter) for letter in text)
 
 
-SHOWN: Final = ("Scores", "Against", "How cases ended", "Settings")
+SHOWN: Final = ("Checks", "Scores", "Against", "How cases ended", "Settings")
 BY_SIZE: Final = "by size of the library"
 """Tables that a terminal shows; the others are in the report."""
 

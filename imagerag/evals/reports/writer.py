@@ -14,7 +14,8 @@ from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import SUMMARY
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
-from imagerag.evals.reports.paper_tables import MethodScores, paper_tables
+from imagerag.evals.reports.paper_layouts import paper_tables
+from imagerag.evals.reports.paper_tables import MethodScores
 from imagerag.evals.reports.plots import missing_extra
 from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.result_record import read_results

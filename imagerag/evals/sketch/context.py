@@ -1,50 +1,57 @@
-"""What every part of a suite works with: the product's own parts, how many cases, and whom to tell how far it is."""
+"""The context of a section's checks: the product's own parts, how many cases, what is done already, and progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
+from imagerag.agent.errors import BudgetExceededError
 from imagerag.agent.ports import Embedder, Judge
 from imagerag.agent.types import RunSpec
-from imagerag.graphs.dependencies import Dependencies
+from imagerag.evals.dependencies import EvalDependencies
+from imagerag.evals.suites.case import Checks
+from imagerag.store.library.database import list_libraries, remove
 from imagerag.store.library.library import Library
 
-Progress = Callable[[str, int, int], None]
-"""Called with a part's name, and how many of how many of its steps are done."""
-
-
-def silent(part: str, done: int, total: int) -> None:
-    """Tell nobody."""
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and the section."""
 
 
 @dataclass
-class SketchContext:
-    """One evaluation under way.
+class CheckContext:
+    """One section under way.
 
     Attributes:
-        wiring: makes the parts as the product does; its home should be an empty one.
-        cases: generated cases of each kind.
-        seed: decides every case.
-        sizes: how many pictures the libraries of the threshold part hold.
+        wiring: makes the parts as the product does; its home is the evaluation's own folder.
+        checks: which cases.
         setup: the backends; its knobs are what the loop runs with.
-        embedder_spec: what encodes.
-        progress: told after every step.
+        done: ids that are not checked again.
+        stop_reason: why no more may be asked; empty when it may.
+        progress: called after every step.
     """
 
-    wiring: Dependencies
-    cases: int
-    seed: int
-    sizes: tuple[int, ...]
+    wiring: EvalDependencies
+    checks: Checks
     setup: RunSpec
-    embedder_spec: str
-    progress: Progress = silent
-    _part: str = field(default="", init=False)
-    _done: int = field(default=0, init=False)
+    done: Container[str] = ()
+    stop_reason: Callable[[], str] = lambda: ""
+    progress: Progress = lambda done, total, section: None
+    _section: str = field(default="", init=False)
+    _steps: int = field(default=0, init=False)
     _total: int = field(default=0, init=False)
+
+    @property
+    def cases(self) -> int:
+        """Generated cases of each kind."""
+        return self.checks.cases
+
+    @property
+    def seed(self) -> int:
+        """Decides every case."""
+        return self.checks.seed
 
     @property
     def embedder(self) -> Embedder:
         """The encoder under test."""
-        return self.wiring.embedder(self.embedder_spec)
+        return self.wiring.embedder(self.checks.embedder)
 
     @property
     def judge(self) -> Judge:
@@ -52,15 +59,35 @@ class SketchContext:
         return self.wiring.judge(self.setup.judge)
 
     async def new_library(self, name: str) -> Library:
-        """An empty library with the encoder under test."""
-        return await Library.create_or_open(self.wiring.home, name, self.embedder)
+        """An empty library with the encoder under test, as runs find it; what an earlier try left is removed."""
+        self.remove_library(name)
+        library = await Library.create_or_open(self.wiring.home, name, self.embedder)
+        self.wiring.use("library", name, library)
+        return library
 
-    def begin(self, part: str, total: int) -> None:
-        """A part of so many steps begins."""
-        self._part, self._done, self._total = part, 0, total
-        self.progress(part, 0, total)
+    def remove_library(self, name: str) -> None:
+        """Remove a library of the checks, if it is there: large ones are not kept."""
+        if name in list_libraries(self.wiring.home):
+            remove(self.wiring.home, name)
 
-    def tell(self, steps: int = 1) -> None:
-        """So many more steps are done."""
-        self._done += steps
-        self.progress(self._part, self._done, self._total)
+    def wants(self, id: str) -> bool:
+        """Whether a case is still to be checked.
+
+        Raises:
+            BudgetExceededError: it is, and nothing more may be asked.
+        """
+        if id in self.done:
+            return False
+        if reason := self.stop_reason():
+            raise BudgetExceededError(reason)
+        return True
+
+    def begin(self, section: str, total: int) -> None:
+        """Begin a section of so many steps."""
+        self._section, self._steps, self._total = section, 0, total
+        self.progress(0, total, section)
+
+    def step(self, steps: int = 1) -> None:
+        """Count so many more steps as done."""
+        self._steps += steps
+        self.progress(self._steps, self._total, self._section)

@@ -5,17 +5,16 @@ need a thing the library holds, such that need a thing it does not hold (but oth
 nothing. Whether an `aligned` run is right is told without the judge: from what the references it used really show.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.evals.sketch.context import SketchContext
-from imagerag.evals.sketch.report_document import Case, unscored
+from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, fill, named
-from imagerag.graphs.runs.runner import Runner
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
 
@@ -101,34 +100,36 @@ def _wanted(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[T
     return tuple(rng.sample((thing, *companions), 1 + len(companions))), None
 
 
-async def evaluate_loop(lab: SketchContext) -> list[Case]:
-    """`lab.cases` runs of every kind against one fresh library."""
-    world = World.of(lab.seed, lab.cases)
+async def check_loop(context: CheckContext) -> AsyncIterator[Check]:
+    """Make `context.cases` runs of every kind against one fresh library."""
+    world = World.of(context.seed, context.cases)
     stock = [*world.held, *world.extra]
-    asked = prompts(lab.seed, lab.cases, world)
-    lab.begin("loop", len(stock) + len(asked))
-    rng = chance(lab.seed, "loop library")
-    library = await lab.new_library(LIBRARY)
-    shown = await fill(library, [Picture.of(random_scene(rng, (thing,)), SIDE) for thing in stock], lab.tell)
-    found, at = [], dict.fromkeys(KINDS, 0)
+    asked = prompts(context.seed, context.cases, world)
+    context.begin("loop", len(stock) + len(asked))
+    rng = chance(context.seed, "loop library")
+    library = await context.new_library(LIBRARY)
+    shown = await fill(library, [Picture.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
+    at = dict.fromkeys(KINDS, 0)
     for prompt in asked:
-        found.append(await run(lab, f"loop/{prompt.kind}/{at[prompt.kind]:04}", prompt, shown))
+        name = f"loop/{prompt.kind}/{at[prompt.kind]:04}"
+        if context.wants(name):
+            yield await run(context, name, prompt, shown)
         at[prompt.kind] += 1
-        lab.tell()
-    return found
+        context.step()
 
 
-async def run(lab: SketchContext, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Case:
+async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Check:
     """Run the graph once, with a seed of its own, and score how it ended.
 
     Args:
         shown: what the library's pictures really show, by id.
     """
-    knobs = lab.setup.knobs.model_copy(update={"seed": int(id[-4:])})
-    setup = lab.setup.model_copy(update={"library": LIBRARY, "knobs": knobs})
+    knobs = context.setup.knobs.model_copy(update={"seed": int(id[-4:])})
+    setup = context.setup.model_copy(update={"library": LIBRARY, "knobs": knobs})
     record = None
     try:
-        async for event in Runner(wiring=lab.wiring, durability="exit").start(prompt.text, setup):
+        run_id = f"check-{id.replace('/', '-')}"  # the same again, so that a run that was killed pays nothing twice
+        async for event in context.wiring.runner.start(prompt.text, setup, run_id=run_id):
             record = event.record or record
         assert record is not None, "a run's last event carries its record"
         return scored(id, prompt, record, shown)
@@ -136,13 +137,13 @@ async def run(lab: SketchContext, id: str, prompt: Prompt, shown: dict[str, Scen
         return unscored(id, prompt.text, METRICS[prompt.kind], error)
 
 
-def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> Case:
+def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> Check:
     """What a finished run counts for. A run that ended `failed` or without a verdict is not scored."""
     kind, outcome = prompt.kind, record.outcome
     note = f"{outcome} after {len(record.attempts) - 1} redrawn, {len(record.searches)} searches: {record.reason}"
     if outcome in (Outcome.FAILED, Outcome.JUDGE_UNAVAILABLE, None):
         results = dict.fromkeys(METRICS[kind])
-        return Case(id=id, asked=prompt.text, results=results, note=note, error=record.error or str(outcome))
+        return Check(id=id, asked=prompt.text, results=results, note=note, error=record.error or str(outcome))
     aligned = outcome == Outcome.ALIGNED
     wrong = wrongs(prompt, record, shown)
     second = {
@@ -154,7 +155,7 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
     if aligned:
         results[FALSE] = bool(wrong)
     told = wrong if aligned or kind == "held" else []
-    return Case(id=id, asked=prompt.text, results=results, note=". ".join([note, *told]))
+    return Check(id=id, asked=prompt.text, results=results, note=". ".join([note, *told]))
 
 
 def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:

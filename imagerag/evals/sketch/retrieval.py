@@ -1,10 +1,11 @@
 """Does the encoder find what a text says? Text to image over the whole world, and scenes that differ in a swap."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from imagerag.evals.sketch.context import SketchContext
-from imagerag.evals.sketch.report_document import Case, unscored
+from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
@@ -19,34 +20,38 @@ SIDE = 128
 """Pixels; the encoder reads 64."""
 
 
-async def retrieval(lab: SketchContext) -> list[Case]:
+async def check_retrieval(context: CheckContext) -> AsyncIterator[Check]:
     """The grid (every thing there can be, when there are cases enough for it) and twice as many swapped pairs."""
-    pairs = 2 * lab.cases
-    things = grid(lab)
-    lab.begin("retrieval", 2 * len(things) + 4 * pairs)
-    return [*await _grid(lab, things), *await _pairs(lab, pairs)]
+    pairs = 2 * context.cases
+    things = grid(context)
+    context.begin("retrieval", 2 * len(things) + 4 * pairs)
+    for made in (partial(_grid, context, things), partial(_pairs, context, pairs)):
+        for check in await made():
+            if context.wants(check.id):
+                yield check
 
 
-def grid(lab: SketchContext) -> list[Thing]:
+def grid(context: CheckContext) -> list[Thing]:
     """The things of the grid: all 1,152 from 192 cases on, six for every case below."""
     things = all_things()
-    return things if 6 * lab.cases >= len(things) else chance(lab.seed, "grid things").sample(things, 6 * lab.cases)
+    count = 6 * context.cases
+    return things if count >= len(things) else chance(context.seed, "grid things").sample(things, count)
 
 
-async def _grid(lab: SketchContext, things: Sequence[Thing]) -> list[Case]:
+async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
     import numpy as np
 
-    rng = chance(lab.seed, "grid")
+    rng = chance(context.seed, "grid")
     pictures = [Picture.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
-    shown = await vectors(lab.embedder.embed_images, pictures, lab.tell)
-    asked = await vectors(lab.embedder.embed_texts, [describe(thing) for thing in things], lab.tell)
+    shown = await vectors(context.embedder.embed_images, pictures, context.step)
+    asked = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
     # A picture that could not be embedded is in nobody's way, and fails only its own case.
-    nothing = np.zeros(lab.embedder.identity.dimension, np.float32)
+    nothing = np.zeros(context.embedder.identity.dimension, np.float32)
     gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in shown])
     return [_ranked(at, things, text, shown[at], gallery) for at, text in enumerate(asked)]
 
 
-def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gallery: "NDArray[np.float32]") -> Case:
+def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gallery: "NDArray[np.float32]") -> Check:
     name, words, metrics = f"retrieval/grid/{at:04}", describe(things[at]), ("retrieval.r@1", "retrieval.r@5")
     if isinstance(text, Exception) or isinstance(shown, Exception):
         return unscored(name, words, metrics, next(found for found in (text, shown) if isinstance(found, Exception)))
@@ -55,17 +60,17 @@ def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gal
     first = int(cosines.argmax())
     note = "" if rank == 0 else f"rank {rank + 1}; first is {describe(things[first])}, "
     note += "" if rank == 0 else f"{cosine(cosines[first])} over {cosine(cosines[at])}"
-    return Case(id=name, asked=words, results={metrics[0]: rank < 1, metrics[1]: rank < 5}, note=note)
+    return Check(id=name, asked=words, results={metrics[0]: rank < 1, metrics[1]: rank < 5}, note=note)
 
 
-async def _pairs(lab: SketchContext, count: int) -> list[Case]:
+async def _pairs(context: CheckContext, count: int) -> list[Check]:
     """Two-thing scenes against the same scene with one word exchanged between the things."""
-    rng = chance(lab.seed, "swapped")
+    rng = chance(context.seed, "swapped")
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
     pictures = [Picture.of(random_scene(rng, things), SIDE).data for things in sides]
-    shown = await vectors(lab.embedder.embed_images, pictures, lab.tell)
-    asked = await vectors(lab.embedder.embed_texts, [caption_text(things) for things in sides], lab.tell)
+    shown = await vectors(context.embedder.embed_images, pictures, context.step)
+    asked = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
         _told_apart(f"retrieval/swapped/{at:04}", name, sides[2 * at : 2 * at + 2], found)
         for at, name in enumerate(names)
@@ -73,7 +78,7 @@ async def _pairs(lab: SketchContext, count: int) -> list[Case]:
     ]
 
 
-def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Case:
+def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Check:
     """Told apart when each of the two pictures is nearer to its own text than to the other's."""
     metrics = ("retrieval.swapped", f"retrieval.swapped.{name}")
     words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
@@ -84,4 +89,4 @@ def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found:
     margins = [float(one @ (text - rest)), float(other @ (rest - text))]
     right = min(margins) > 0
     note = "" if right else f"margins {margins[0]:+.3f} {margins[1]:+.3f}"
-    return Case(id=id, asked=words, results=dict.fromkeys(metrics, right), note=note)
+    return Check(id=id, asked=words, results=dict.fromkeys(metrics, right), note=note)

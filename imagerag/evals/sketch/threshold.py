@@ -8,15 +8,15 @@ the best in hindsight accepts 0.88 of what is there and rejects 0.94 of what is 
 separate more; vectors of regions would, so that every thing is compared by itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Filter
-from imagerag.evals.sketch.context import SketchContext
-from imagerag.evals.sketch.report_document import Case, unscored
+from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
 from imagerag.store.library.library import Library
@@ -110,47 +110,53 @@ def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
     ]
 
 
-async def thresholds(lab: SketchContext) -> list[Case]:
-    """`lab.cases` things that are there and as many that are not, for every size and kind of library."""
-    plan = [(size, number) for size in lab.sizes for number in range(libraries(size))]
-    drawn = {one: scenes(lab.seed, *one) for one in plan}
-    lab.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
-    found: list[Case] = []
+async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
+    """Ask for `context.cases` things that are there and as many that are not, for every size and kind of library."""
+    plan = [(size, number) for size in context.checks.sizes for number in range(libraries(size))]
+    drawn = {one: scenes(context.seed, *one) for one in plan}
+    context.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
     for (size, number), both in drawn.items():
-        found += await _one_pair(lab, size, number, both)
-    return found
+        if not any(context.wants(case) for _, case, _ in _asked(context, size, number, both)):
+            context.step(len(_distinct(both)))
+            continue
+        for check in await _one_pair(context, size, number, both):
+            if context.wants(check.id):
+                yield check
 
 
-async def _one_pair(lab: SketchContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Case]:
+async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Check]:
     """The cases of a library of each kind, of the same size."""
-    both = {kind: await lab.new_library(f"eval-{kind.replace('.', '-')}-{size}-{number}") for kind in KINDS}
+    both = {kind: await context.new_library(f"eval-{kind.replace('.', '-')}-{size}-{number}") for kind in KINDS}
     shown: dict[str, Scene] = {}
     error: Exception | None = None
     try:
-        shown = await _fill(lab, both, drawn)
+        shown = await _fill(context, both, drawn)
     except Exception as caught:
         error = caught
-    return [
+    found = [
         await searched(case, query, names, both[kind], shown)
         if error is None
         else unscored(case, caption_text(query.things), names, error)
-        for kind, case, query in _asked(lab, size, number, drawn)
+        for kind, case, query in _asked(context, size, number, drawn)
         for names in [metrics(f"{kind}.{size}", query)]
     ]
+    for library in both.values():
+        context.remove_library(library.name)
+    return found
 
 
 def _asked(
-    lab: SketchContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
+    context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
 ) -> Iterator[tuple[str, str, Query]]:
     """What each kind of library is asked, with the case's id."""
     for kind in KINDS:
-        rng = chance(lab.seed, kind, "queries", size, number)
-        for at, query in enumerate(queries(rng, drawn[kind], ceil(lab.cases / libraries(size)))):
+        rng = chance(context.seed, kind, "queries", size, number)
+        for at, query in enumerate(queries(rng, drawn[kind], ceil(context.cases / libraries(size)))):
             yield kind, f"{kind.replace('.', '/')}/{size}-{number}/{at:04}", query
 
 
 async def _fill(
-    lab: SketchContext, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]
+    context: CheckContext, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]
 ) -> dict[str, Scene]:
     """Put the pictures into the libraries and calibrate them. What each shows, by id.
 
@@ -161,7 +167,7 @@ async def _fill(
     distinct = _distinct(drawn)
     for start in range(0, len(distinct), BATCH):
         pictures = [Picture.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
-        vectors = await lab.embedder.embed_images([picture.data for picture in pictures])
+        vectors = await context.embedder.embed_images([picture.data for picture in pictures])
         for kind, library in both.items():
             await library.upsert([
                 NewImage(row=picture.row(), data=picture.data, thumbnail=b"", vector=vector)
@@ -169,7 +175,7 @@ async def _fill(
                 if picture.scene in wanted[kind]
             ])  # fmt: skip
         shown |= {picture.row().id: picture.scene for picture in pictures}
-        lab.tell(len(pictures))
+        context.step(len(pictures))
     for library in both.values():
         await library.tidy()
         await library.calibrate()
@@ -193,7 +199,9 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
     return f"{prefix}.rejects", f"{prefix}.rejects.{query.kind}"
 
 
-async def searched(id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]) -> Case:
+async def searched(
+    id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]
+) -> Check:
     """One search as the loop makes it: what is best, and does it pass the library's own threshold."""
     words = caption_text(query.things)
     try:
@@ -204,4 +212,4 @@ async def searched(id: str, query: Query, names: tuple[str, ...], library: Libra
     results = dict.fromkeys(names[:2], passed == query.present)
     results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
     note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(library.threshold)}"
-    return Case(id=id, asked=words, results=results, note="" if all(results.values()) else note)
+    return Check(id=id, asked=words, results=results, note="" if all(results.values()) else note)

@@ -7,21 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import read_regular
-from imagerag.agent.types import RunConfig
+from imagerag.agent.types import FrozenModel, RunConfig
+from imagerag.agent.url_redaction import Spec
 
 
-class Plain(BaseModel):
-    """Base of what evaluations read and write: frozen, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Picture(Plain):
+class Picture(FrozenModel):
     """A picture file that belongs to a case, with the hash of its bytes.
 
     Attributes:
@@ -47,7 +42,7 @@ class Picture(Plain):
         return cls(path=str(Path(path).expanduser().absolute()), sha256=hashlib.sha256(data).hexdigest(), name=name)
 
 
-class Truth(Plain):
+class Truth(FrozenModel):
     """What is known to be right, where something is. Nothing of it is ever shown to a generator or a judge.
 
     Attributes:
@@ -63,7 +58,7 @@ class Truth(Plain):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class Case(Plain):
+class Case(FrozenModel):
     """One thing to be asked for.
 
     Attributes:
@@ -99,7 +94,7 @@ class Case(Plain):
         return knobs.model_copy(update=update) if self.filter_tags or self.licences or self.where else knobs
 
 
-class LibraryRecipe(Plain):
+class LibraryRecipe(FrozenModel):
     """A library that a suite makes for itself.
 
     Attributes:
@@ -107,20 +102,41 @@ class LibraryRecipe(Plain):
         of: which one it is a part of.
         size: how many pictures.
         seed: decides them.
+        embedder: what a drawn one is encoded with.
     """
 
     kind: Literal["rare", "irrelevant", "part"]
     of: str = ""
     size: int = Field(ge=1)
     seed: int = 0
+    embedder: Spec = "sketch"
 
 
-class Suite(Plain):
+class Checks(FrozenModel):
+    """What a suite checks of the product's parts, beside what arms answer.
+
+    Attributes:
+        sections: which parts, see `evals.sketch.sections`.
+        cases: generated cases of each kind.
+        seed: decides every case.
+        sizes: how many pictures the libraries of the section `threshold` hold.
+        embedder: the encoder under test.
+    """
+
+    sections: tuple[str, ...] = Field(min_length=1)
+    cases: int
+    seed: int = 0
+    sizes: tuple[int, ...]
+    embedder: Spec = "sketch"
+
+
+class Suite(FrozenModel):
     """Cases under one name.
 
     Attributes:
         version: changes when the suite's makers change what a case means.
         libraries: what it makes for itself, by name; the first is what arms use unless they say otherwise.
+        checks: what is checked of the product's parts.
         notes: what was not understood when it was read; no part of it.
     """
 
@@ -128,6 +144,7 @@ class Suite(Plain):
     version: str = "1"
     cases: tuple[Case, ...]
     libraries: Mapping[str, LibraryRecipe] = Field(default_factory=dict)
+    checks: Checks | None = None
     notes: tuple[str, ...] = Field(default=(), exclude=True)
 
     @cached_property
@@ -143,6 +160,10 @@ class Suite(Plain):
         for recipe in content["libraries"].values():
             if not recipe["of"]:  # as it was before there were parts
                 del recipe["of"]
+            if recipe["embedder"] == "sketch":
+                del recipe["embedder"]
+        if not content["checks"]:
+            del content["checks"]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -165,7 +186,7 @@ class Suite(Plain):
         """
         seen: set[str] = set()
         double = next((case.id for case in self.cases if case.id in seen or seen.add(case.id)), None)  # type: ignore[func-returns-value]
-        if not self.cases:
+        if not self.cases and not self.checks:
             raise UsageError(f"the suite {self.name} has no case")
         if double is not None:
             raise UsageError(f"the suite {self.name} has two cases {double!r}")

@@ -1,6 +1,6 @@
 """From what a suite is called to the suite."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +22,15 @@ KINDS: Final[Mapping[str, str]] = {
 
 
 async def find_suite(
-    spec: str, wiring: Dependencies, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False
-) -> Suite:
+    spec: str, wiring: Dependencies, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False,
+    sections: Sequence[str] = ("arms",), embedder: str = "sketch",
+) -> Suite:  # fmt: skip
     """The suite of that name; a bare path is a prompt set, or where it is a folder a class list.
 
     Args:
         wiring: the user's own, for `runs`.
         template: the prompt of class lists, with `{name}`.
+        sections, embedder: of `sketch`, see there.
         seed: decides the cases of `sketch`, and is the seed of class lists.
         allow_outside: a prompt set may name pictures outside of its folder.
 
@@ -37,9 +39,11 @@ async def find_suite(
     """
     kind, _, given = spec.partition(":")
     if kind == "sketch":
-        return sketch_suite(_count(given, CASES, spec), seed)
+        return sketch_suite(_count(given, spec), seed, sections=sections, embedder=embedder)
+    if tuple(sections) != ("arms",):
+        raise UsageError(f"only the suite sketch has sections beside arms; not {spec!r}")
     if kind == "runs":
-        return await run_suite(wiring, _count(given, 100, spec))
+        return await run_suite(wiring, _count(given, spec) or 100)
     if kind == "classes" and given:
         return class_suite(given, template=template, seed=seed)
     if kind == "prompts" and given:
@@ -72,9 +76,9 @@ def _not_there(spec: str, kind: str, given: str) -> str:
     return f"there is no file or folder {spec!r} to take prompts from: give its path, or a suite:\n{_there()}"
 
 
-def _count(text: str, default: int, spec: str) -> int:
+def _count(text: str, spec: str) -> int | None:
     if not text:
-        return default
+        return None
     if not text.isdigit() or not int(text):
         raise UsageError(f"{spec!r}: after the colon comes how many cases")
     return int(text)

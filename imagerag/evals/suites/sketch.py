@@ -11,14 +11,15 @@ least one, so that an initial picture is right by luck alone. Levels, from easy 
 6. `crowded`: two rare things and a known one, as many as the painter can draw
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.sketch.synthetic_images import WORDS, caption_text, chance
-from imagerag.evals.suites.case import Case, LibraryRecipe, Suite, Truth
+from imagerag.evals.suites.case import Case, Checks, LibraryRecipe, Suite, Truth
+from imagerag.formatting.messages import unknown
 from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Thing, all_things, describe
@@ -29,6 +30,16 @@ LEVELS: Final = ("one", "with_known", "on_background", "two", "alike", "crowded"
 SIZES: Final = (50, 200)
 """Pictures in the smaller libraries; the whole one holds every rare thing once."""
 
+SECTIONS: Final[Mapping[str, str]] = {
+    "arms": "prompts that every arm answers",
+    "retrieval": "the encoder: text to image, and scenes with swapped attributes",
+    "judge": "the judge: what is there, what is not, what is missing",
+    "loop": "the whole graph: with the right library, with a wrong one, without need of any",
+    "threshold": "calibration: what libraries of several sizes accept and reject",
+}
+CHECK_CASES: Final = 200
+CHECK_SIZES: Final = (50, 500, 5000)
+
 Scene = tuple[tuple[Thing, ...], str | None]
 
 
@@ -37,25 +48,54 @@ def rare(thing: Thing) -> bool:
     return thing.shape not in KNOWN_SHAPES or thing.pattern not in KNOWN_PATTERNS
 
 
-def sketch_suite(cases: int = CASES, seed: int = 0) -> Suite:
+def sketch_suite(
+    cases: int | None = None, seed: int = 0, *, sections: Sequence[str] = ("arms",), sizes: Sequence[int] = CHECK_SIZES,
+    embedder: str = "sketch",
+) -> Suite:  # fmt: skip
     """The suite: `cases` in equal parts of every level, each with a seed of its own.
 
     Libraries: `sketch-rare` (every rare thing, 864 pictures), `sketch-rare-50` and `-200` (random parts of it), and
     `sketch-irrelevant` (200 pictures of what the painter knows already: nothing in it helps).
 
+    Args:
+        cases: in all for the arms; of each kind for every other section.
+        seed: decides every case.
+        sections: `arms` has prompts answered, the others check the product's parts.
+        sizes: how many pictures the libraries of the section `threshold` hold.
+        embedder: what encodes.
+
     Raises:
-        UsageError: fewer than one case per level.
+        UsageError: no such section, a count below 1, or fewer than one case per level.
     """
+    checks = _checks(cases, seed, sections, tuple(sizes), embedder)
+    if "arms" not in sections:
+        return Suite(name="sketch", version=VERSION, cases=(), checks=checks).checked()
+    cases = CASES if cases is None else cases
     if cases < len(LEVELS):
         raise UsageError(f"the sketch suite has {len(LEVELS)} levels, so at least as many cases; not {cases}")
     things = all_things()
     pool = [thing for thing in things if rare(thing)]
     known = [thing for thing in things if not rare(thing)]
     made = [_case(level, at, seed, pool, known) for at in range(cases) for level in [LEVELS[at % len(LEVELS)]]]
-    libraries = {"sketch-rare": LibraryRecipe(kind="rare", size=len(pool), seed=seed)}
-    libraries |= {f"sketch-rare-{size}": LibraryRecipe(kind="rare", size=size, seed=seed) for size in SIZES}
-    libraries["sketch-irrelevant"] = LibraryRecipe(kind="irrelevant", size=200, seed=seed)
-    return Suite(name="sketch", version=VERSION, cases=tuple(made), libraries=libraries)
+    libraries = {"sketch-rare": LibraryRecipe(kind="rare", size=len(pool), seed=seed, embedder=embedder)}
+    libraries |= {
+        f"sketch-rare-{size}": LibraryRecipe(kind="rare", size=size, seed=seed, embedder=embedder) for size in SIZES
+    }
+    libraries["sketch-irrelevant"] = LibraryRecipe(kind="irrelevant", size=200, seed=seed, embedder=embedder)
+    return Suite(name="sketch", version=VERSION, cases=tuple(made), libraries=libraries, checks=checks)
+
+
+def _checks(
+    cases: int | None, seed: int, sections: Sequence[str], sizes: tuple[int, ...], embedder: str
+) -> Checks | None:
+    """The sections beside `arms`, in their order; None without any."""
+    if wrong := [name for name in sections if name not in SECTIONS]:
+        raise UsageError(unknown("section", wrong[0], SECTIONS))
+    chosen = tuple(name for name in SECTIONS if name != "arms" and name in sections)
+    count = CHECK_CASES if cases is None else cases
+    if count < 1 or min(sizes, default=1) < 1:
+        raise UsageError(f"at least one case and one picture are needed, not {count} and {min(sizes, default=0)}")
+    return Checks(sections=chosen, cases=count, seed=seed, sizes=sizes, embedder=embedder) if chosen else None
 
 
 def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence[Thing]) -> Case:

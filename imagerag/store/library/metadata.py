@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.agent.types import Similarity, Value
+from imagerag.agent.types import FrozenModel, Similarity
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import CONTENT_COLUMNS, content_hash
@@ -22,7 +22,7 @@ PASSPORT_KEY = "imagerag.passport"
 SCHEMA_VERSION = 2
 
 
-class Threshold(Value):
+class Threshold(FrozenModel):
     """A library's default threshold and the evidence for it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Threshold(Value):
         return percentile_of(cosine, self.null)
 
 
-class ImageThreshold(Value):
+class ImageThreshold(FrozenModel):
     """From which cosine on two pictures show the same thing.
 
     Attributes:
@@ -77,7 +77,7 @@ class ImageThreshold(Value):
     measured_on: str = ""
 
 
-class LibraryMetadata(Value):
+class LibraryMetadata(FrozenModel):
     """What must be known of a library before its vectors mean anything.
 
     Attributes:

@@ -1,6 +1,6 @@
 """A study with people in the absolute form: one picture at a time, and whether what was asked for is in it.
 
-The other form (`human`) asks which of two pictures is better, which is no answer to whether either is right. Here every
+The other form (`pairs`) asks which of two pictures is better, which is no answer to whether either is right. Here every
 picture of two arms is shown by itself, blind and in random order, with the real thing beside it, as ImageRAG's study
 asked whether a reference's object is in the picture.
 """
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.human_study import SIDE, page_of, read_rater, write_two
+from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of
+from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
 from imagerag.evals.reports.gallery import thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa
-from imagerag.evals.study_images import ReferencePhoto, concept_of
 
 CONTAINS: Final = "Does the picture contain this: {concept}?"
 CHOICES: Final = ("yes", "no", "unsure")
@@ -134,14 +134,10 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
         UsageError: a file that is none of ours, or for another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {arm: {} for arm in key["arms"]}
-    for file in files:
-        rater, answers = read_rater(file)
-        for shown, given in answers.items():
-            if shown not in key["pictures"]:
-                raise UsageError(f"{file} answers picture {shown!r}, which is not in this study's key")
-            if (choice := given.get("contains")) not in CHOICES or set(given) != {"contains"}:
-                raise UsageError(f"{file}: {given!r} is no answer to a picture")
-            votes[key["pictures"][shown]["arm"]][rater, shown] = choice
+    for file, rater, shown, given in rater_answers(files, key["pictures"]):
+        if (choice := given.get("contains")) not in CHOICES or set(given) != {"contains"}:
+            raise UsageError(f"{file}: {given!r} is no answer to a picture")
+        votes[key["pictures"][shown]["arm"]][rater, shown] = choice
     return [_contained(arm, given) for arm, given in votes.items()]
 
 

@@ -1,27 +1,23 @@
-"""For other harnesses: one case in, one result out; LangSmith's target; results as flat rows or a Hugging Face dataset.
-
-For pytest there is `pytest_plugin` in this package, for Inspect AI `inspect_ai`.
-"""
+"""Run one case from another harness: a case in, a result out. Adapters for known harnesses stand beside."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.regular_files import read_regular
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import RESERVED, Arm, parse_arms
 from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.evaluation import HOME
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.harness.results_store import RESULTS, ResultsStore
+from imagerag.evals.harness.results_store import ResultsStore
 from imagerag.evals.harness.runner import EvalRunner
 from imagerag.evals.metrics.registry import MetricMaker, check_metric
-from imagerag.evals.result_record import Result, read_results
+from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.settings import resolve
@@ -29,12 +25,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.output_dir_lock import shared_writer
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from imagerag.evals.metrics.base import Metric
-
-_EXPORTED: Final = 16
-"""Pictures that are in memory at once while a dataset is made."""
 
 
 async def run_case(
@@ -139,81 +130,3 @@ def folder_of(folder: str | Path | None, home: str | Path | None) -> Path:
 def run_case_sync(case: Case | str, **options: Any) -> Result:
     """`run_case`, for programs without an event loop."""
     return asyncio.run(run_case(case, **options))
-
-
-def rows(folder: str | Path) -> Iterator[Mapping[str, Any]]:
-    """The results of an evaluation as flat rows: what was asked, what became of it, each score, the picture's file."""
-    path = Path(folder)
-    for result in read_results(path / RESULTS):
-        yield flat(result, path / HOME / "blobs")
-
-
-def flat(result: Result, blobs: Path) -> dict[str, Any]:
-    """One result as a flat row."""
-    sha256 = result.image.sha256 if result.image else None
-    return {
-        "suite": result.suite["name"],
-        "case": result.case,
-        "arm": result.arm,
-        "seed": result.seed,
-        "prompt": result.prompt,
-        "status": result.status,
-        "outcome": str(result.outcome) if result.outcome else None,
-        "retrievals": result.retrievals,
-        "regenerations": result.regenerations,
-        "image": str(blobs / sha256[:2] / sha256[2:]) if sha256 else None,
-        **{f"score.{name}": value for name, value in result.scores.items()},
-    }
-
-
-def export_dataset(folder: str | Path) -> "Dataset":
-    """The results of an evaluation as a Hugging Face dataset: a row per answer, the picture itself among the columns.
-
-    Save it with `save_to_disk`, `to_parquet` or `push_to_hub`: it holds the pictures' bytes, and no path of this
-    machine. An answer whose picture is gone has none.
-
-    Raises:
-        UsageError: `datasets` is not installed, or the folder holds no finished evaluation.
-    """
-    try:
-        from datasets import Dataset, Features, Image
-    except ImportError as error:
-        raise UsageError("datasets is not installed: pip install 'imagerag[datasets]'") from error
-    found = [dict(row) for row in rows(folder)]
-    if not found:
-        raise UsageError(f"{folder} holds no results to export")
-    names = list(dict.fromkeys(name for row in found for name in row))
-    plain = Dataset.from_dict({name: [row.get(name) for row in found] for name in names})
-    features = Features({**plain.features, "image": Image()})
-
-    def embedded(batch: dict[str, list[str | None]]) -> dict[str, list[dict[str, Any] | None]]:
-        return {"image": [_pixels(path) for path in batch["image"]]}
-
-    # A picture file keeps its name when an evaluation is done again: what was exported before must not be taken.
-    made = plain.map(embedded, batched=True, batch_size=_EXPORTED, features=features, load_from_cache_file=False)
-    return cast("Dataset", made)
-
-
-def _pixels(path: str | None) -> dict[str, Any] | None:
-    """A picture as `datasets` keeps it, bytes and all; None where there is no such file."""
-    try:
-        data = read_regular(path) if path else b""
-    except OSError:
-        return None
-    return {"bytes": data, "path": Path(path).name} if path and data else None
-
-
-def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
-    """A target for LangSmith's `aevaluate`: inputs with a `prompt` (and perhaps an `id`) to outputs with the answer.
-
-    Args:
-        options: as `run_case` takes them.
-    """
-
-    async def target(inputs: dict[str, Any]) -> dict[str, Any]:
-        case = Case(id=str(inputs.get("id") or "case"), prompt=str(inputs["prompt"]))
-        result = await run_case(case, **options)
-        told = result.model_dump(mode="json", include={"status", "outcome", "reason", "unresolved", "image", "scores"})
-        return {**told, "aligned": result.outcome == "aligned", "run_id": result.run_id}
-
-    return target

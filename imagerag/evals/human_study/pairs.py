@@ -2,12 +2,11 @@
 
 Each pair shows two arms' pictures for one prompt, without names and in random order, a picture of the real thing beside
 them, and asks three questions, as ImageRAG's study did: which fits the prompt better, which is of better quality, which
-one prefers overall. The other form, one picture at a time, is in `absolute_study`. The page
-keeps the answers in the browser and hands them over as a JSON file, which `read_answers` reads back. Which side was
+one prefers overall. The other form, one picture at a time, is in `absolute`. The page keeps the answers in the browser
+and hands them over as a JSON file, which `read_answers` reads back. Which side was
 which arm is in the key, a file that raters do not get.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ from random import Random
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.regular_files import read_regular_text
-from imagerag.evals.reports.gallery import TEMPLATES, thumbnail
+from imagerag.evals.human_study.real_images import ReferencePhoto
+from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
+from imagerag.evals.reports.gallery import thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa, sign_flip
-from imagerag.evals.study_images import ReferencePhoto
-from imagerag.formatting.html.templating import render
-from imagerag.store.output_dir_lock import exclusive_writer
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "alignment": "Which picture fits the text better?",
@@ -36,9 +33,7 @@ INTRO: Final = (
     "file and give that to whoever asked you."
 )
 CHOICES: Final = ("left", "right", "same")
-SIDE: Final = 512
 STUDY: Final = ("study.html", "study-key.json")
-SCHEMA: Final = "imagerag.study-answers/1"
 
 
 @dataclass(frozen=True)
@@ -110,25 +105,6 @@ def study_page(
     return page_of(title, INTRO, QUESTIONS, choices, shown)
 
 
-def page_of(
-    title: str,
-    intro: str,
-    questions: Mapping[str, str],
-    choices: Sequence[Sequence[str]],
-    items: Sequence[Mapping[str, Any]],
-) -> str:
-    """The page of a study of either form.
-
-    Args:
-        intro: what the raters are told to do.
-        questions: id → words; `{concept}` in them is what an item is about.
-        choices: value and words of what may be answered.
-        items: what is shown, one after the other.
-    """
-    told = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
-    return render(TEMPLATES, "study.html", study={**told, "pairs": items})
-
-
 def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
     """Which side is which arm; to be kept from the raters."""
     return {
@@ -153,19 +129,6 @@ def write_study(
     """
     pairs = pairs_of(results, arm, base, limit=limit, seed=seed)
     return write_two(folder, STUDY, study_page(pairs, picture, "Which picture?", real), key_of(pairs, arm, base))
-
-
-def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write the page of a study and its key, which belong together.
-
-    Raises:
-        UsageError: somebody else writes the folder.
-    """
-    page, key = (folder / name for name in names)
-    with exclusive_writer(folder, instead="another folder"):
-        page.write_text(text, encoding="utf-8")
-        key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    return page, key
 
 
 @dataclass(frozen=True)
@@ -199,31 +162,12 @@ def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preferen
         UsageError: a file that is none of ours, or for another study.
     """
     votes: dict[str, dict[tuple[str, str], str]] = {question: {} for question in QUESTIONS}
-    for file in files:
-        rater, answers = read_rater(file)
-        for pair, given in answers.items():
-            if pair not in key["pairs"]:
-                raise UsageError(f"{file} answers pair {pair!r}, which is not in this study's key")
-            for question, choice in given.items():
-                if question not in QUESTIONS or choice not in CHOICES:
-                    raise UsageError(f"{file}: {choice!r} to {question!r} is no answer")
-                votes[question][rater, pair] = _for_whom(choice, key["pairs"][pair]["left"], key["arm"])
+    for file, rater, pair, given in rater_answers(files, key["pairs"]):
+        for question, choice in given.items():
+            if question not in QUESTIONS or choice not in CHOICES:
+                raise UsageError(f"{file}: {choice!r} to {question!r} is no answer")
+            votes[question][rater, pair] = _for_whom(choice, key["pairs"][pair]["left"], key["arm"])
     return [_preference(question, given) for question, given in votes.items()]
-
-
-def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-    """Who rated, and what: question by question of each thing that was shown.
-
-    Raises:
-        UsageError: the file holds no answers of a study.
-    """
-    try:
-        read = json.loads(read_regular_text(file))
-        if read["schema"] != SCHEMA:
-            raise UsageError(f"{file} is {read['schema']!r}, not {SCHEMA!r}")
-        return str(read["rater"]), read["answers"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} holds no answers of a study: {error}") from error
 
 
 def _for_whom(choice: str, left: str, arm: str) -> str:

@@ -1,0 +1,121 @@
+"""`imagerag eval judge`: can the judge be trusted?"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imagerag.cli import Globals
+from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.terminal import bold, count, dim, say, say_all, say_json, short, table
+from imagerag.client.client import ImageRAG
+from imagerag.formatting.numbers import dollars, percent, score
+
+if TYPE_CHECKING:
+    from imagerag.evals.judges.judge_score import ConceptScore, JudgeEval, KindScore
+    from imagerag.evals.judges.questions import Mode
+
+PROMPTS: Final = {
+    "there": "what is there → yes",
+    "there_and_not": "that and something that is not → no",
+    "not_there": "something that is not there → no",
+}
+
+
+@click.command("judge")
+@click.option("--library", metavar="NAME", help="Whose captioned pictures are shown  [env: IMAGERAG_LIBRARY]")
+@click.option("--generated", is_flag=True, help="Show freshly generated pictures instead, also with harder questions.")
+@click.option("--judge", metavar="SPEC", help="The judge to evaluate  [env: IMAGERAG_JUDGE]")
+@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@click.option("--classes", type=click.IntRange(2, 1000), default=20, show_default=True, metavar="N",
+              help="How many pictures; generated ones: of each kind.")  # fmt: skip
+@click.option("--others", type=click.IntRange(1), metavar="N",
+              help="Absent things asked for with each picture; 1 keeps it short  [default: all classes]")  # fmt: skip
+@click.option("--repeats", type=click.IntRange(1, 20), default=1, metavar="N", help="Ask everything N times.")
+@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="stepwise", help="How it is asked.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Which pictures.")
+@click.option("--concepts/--no-concepts", default=True, help="Ask a no what is missing, and score that.")
+@click.option("--synonyms", metavar="FILE", help="Words for the same thing: a line each, separated by commas.")
+@json_option
+@quiet_option
+@pass_globals
+def judge_command(
+    globals_: Globals, /, library: str | None, generated: bool, judge: str | None, preset: str | None, classes: int,
+    others: int | None, repeats: int, judge_mode: "Mode", seed: int, concepts: bool, synonyms: str | None,
+    as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
+    """Evaluate a judge as ImageRAG's appendix E.5 does: on captioned pictures of a library, or on generated ones.
+
+    N pictures give N prompts that are true, N x (N - 1) that are half true, and N x (N - 1) that are false; with
+    --others 1, N of each. A judge that says no is asked what is missing: it is scored whether that is right. Without a
+    library, pictures are generated. The exit code is 1 when the judge is not usable.
+    """
+    from imagerag.evals.judges.generated_questions import generated_questions
+    from imagerag.evals.judges.judge_eval import evaluate_judge
+    from imagerag.evals.judges.library_questions import library_questions
+    from imagerag.evals.metrics.concept_match import own_synonyms
+
+    rag = ImageRAG(preset=preset, judge=judge, library=library, home=globals_.home)
+    name = None if generated else rag.settings.library
+    alike = own_synonyms(Path(synonyms)) if synonyms else {}
+
+    def tell(done: int, total: int) -> None:
+        if not quiet and done == 0:
+            lacking = " (and what is missing, where it only says no)" if concepts else ""
+            say(dim(f"asking {asked.identity} {count(total, 'question')} at most{lacking}"), err=True)
+
+    asked = rag.wiring.judge(rag.settings.judge)
+
+    async def work() -> "JudgeEval":
+        if name is None:
+            questions = generated_questions(classes, seed)
+        else:
+            opened = await rag.open_library(name)
+            questions = await library_questions(opened, classes=classes, others=others, seed=seed)
+        return await evaluate_judge(
+            asked, questions, library=name, repeats=repeats, mode=judge_mode, concepts=concepts, synonyms=alike,
+            tell=tell,
+        )  # fmt: skip
+
+    found = asyncio.run(work())
+    if as_json:
+        say_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        say_all(_lines(found))
+    return 0 if found.verdict == "usable" else 1
+
+
+def _lines(found: "JudgeEval") -> Iterator[str]:
+    shown = f"{len(found.classes)} classes of {found.library}" if found.library else "generated pictures"
+    head = ["prompt", "right", "95 %", "", "yes", "no", "no answer", "same again"]
+    yield from table([head, *map(_kind_row, found.kinds)], right={1, 2, 3, 4, 5, 6, 7})
+    if found.concepts:
+        head = ["named as missing", "precision", "95 %", "recall", "95 %", "named", "missing"]
+        rows = [_concept_row(kind, one) for kind, one in found.concepts.items()]
+        yield from table([head, *rows], right={1, 2, 3, 4, 5, 6})
+    yield f"{found.judge} on {shown}, {found.mode}: {bold(found.verdict)}"
+    if found.named_rate is not None:
+        yield f"when it rightly says no, it names what is missing in {percent(found.named_rate)}"
+    if found.problem:
+        yield dim(f"first error: {short(found.problem, 200)}")
+    yield f"cost: {dollars(found.cost_usd)}"
+
+
+def _kind_row(one: "KindScore") -> list[str]:
+    again = "" if one.agreement is None else score(one.agreement)
+    asked = one.yes + one.no + one.unanswered
+    counts = [str(number) for number in (one.yes, one.no, one.unanswered)]
+    interval = f"{score(one.low)} to {score(one.high)}"
+    told = PROMPTS.get(one.kind, one.kind.replace("_", " "))
+    return [told, score(one.accuracy), interval, f"{one.right} of {asked}", *counts, again]
+
+
+def _concept_row(kind: str, found: "ConceptScore") -> list[str]:
+    def share(value: float | None, interval: tuple[float, float]) -> list[str]:
+        return ["–", ""] if value is None else [score(value), f"{score(interval[0])} to {score(interval[1])}"]
+
+    counts = [f"{found.right} of {found.named}", f"{found.found} of {found.missing}"]
+    shares = [*share(found.precision, found.precision_interval), *share(found.recall, found.recall_interval)]
+    return [kind.replace("_", " "), *shares, *counts]

@@ -1,0 +1,179 @@
+"""Checks: generated cases with a right answer, and shares that are counted from the cases alone.
+
+A case that could not be scored (an exception, a judge that abstained) is neither right nor wrong. It is listed under
+`failures` and counted in `failed`, and it stays in `n`: leaving it out would make a system that breaks on hard cases
+look good. `value` is hits / n. Whether a target is reached is decided against the failures, whichever way it points: a
+share that must be high gets no hit for them, a share that must be low gets one for each.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from typing import Any, Literal
+
+from pydantic import Field
+
+from imagerag.agent.types import FrozenModel
+from imagerag.evals.statistics.estimators import Proportion
+from imagerag.formatting.numbers import score
+
+
+class Check(FrozenModel):
+    """One generated case and what was found, a line of `checks.jsonl`.
+
+    Attributes:
+        id: `section/kind/number`, unique in the evaluation.
+        asked: what was asked for, in words.
+        results: metric → whether this case counts for it; None where the case could not be scored.
+        note: what happened, where that helps to understand a miss.
+        error: why it could not be scored: the error's class, or "abstained".
+        calls: of models.
+        cost_usd: of those calls; None when the price of any is not known.
+    """
+
+    id: str
+    asked: str
+    results: Mapping[str, bool | None]
+    note: str = ""
+    error: str = ""
+    calls: int = Field(default=0, ge=0)
+    cost_usd: float | None = 0.0
+
+
+class Failure(FrozenModel):
+    """A case that could not be scored.
+
+    Attributes:
+        case: its id.
+        error: the error's class, or "abstained".
+        message: the error's words.
+    """
+
+    case: str
+    error: str
+    message: str = ""
+
+
+class Target(FrozenModel):
+    """What a metric is to reach."""
+
+    limit: Literal["at_least", "at_most"] = "at_least"
+    value: float
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.limit == 'at_least' else '≤'} {self.value:g}"
+
+
+class Share(FrozenModel):
+    """One figure.
+
+    Attributes:
+        value: for a share hits / n in [0, 1]; None when there was no case.
+        n: cases, those that could not be scored among them.
+        stderr: binomial standard error of a share; None without cases.
+        interval: Wilson's 95 % interval of a share.
+        failed: how many of `n` could not be scored.
+        target: what it should reach, where something was set.
+        passed: whether it does, failures held against it; None without a target or without cases.
+    """
+
+    value: float | None
+    n: int = Field(ge=0)
+    stderr: float | None = None
+    interval: tuple[float, float] | None = None
+    failed: int = Field(default=0, ge=0)
+    target: Target | None = None
+    passed: bool | None = None
+
+
+class CheckSummary(FrozenModel):
+    """The figures of all checks, `checks` in an evaluation's summary.
+
+    Attributes:
+        settings: all that decides the cases: seed, counts, backends and their weights.
+        cases: how many there are.
+        metrics: name → share.
+    """
+
+    settings: Mapping[str, Any]
+    cases: int
+    metrics: Mapping[str, Share]
+    failures: tuple[Failure, ...]
+
+    @property
+    def missed(self) -> list[str]:
+        """The metrics that were measured and do not reach their target."""
+        return [name for name, share in self.metrics.items() if share.passed is False]
+
+    @classmethod
+    def of(cls, cases: Sequence[Check], targets: Mapping[str, Target], settings: Mapping[str, Any]) -> "CheckSummary":
+        """Count the cases."""
+        return cls(settings=settings, cases=len(cases), metrics=count(cases, targets), failures=failures(cases))
+
+    def table(self) -> list[list[str]]:
+        """A heading and a row per metric: value and standard error, counts, target, whether it is reached."""
+        rows = [["check", "share", "hits / n", "target", ""]]
+        return rows + [[name, *_cells(share)] for name, share in self.metrics.items()]
+
+
+def _cells(share: Share) -> list[str]:
+    passed = "" if share.passed is None else "passed" if share.passed else "MISSED"
+    aim = [str(share.target) if share.target else "", passed]
+    if share.value is None:
+        return ["–", "no cases", *aim]
+    counts = f"{round(share.value * share.n)} / {share.n}" + (f" ({share.failed} failed)" if share.failed else "")
+    return [f"{score(share.value)} ± {score(share.stderr or 0)}", counts, *aim]
+
+
+def count(cases: Iterable[Check], targets: Mapping[str, Target]) -> dict[str, Share]:
+    """The metrics of these cases, by name within each section, the sections in the order of the cases.
+
+    Args:
+        cases: any number of them; each names the metrics it counts for.
+        targets: what some of them should reach.
+    """
+    found: dict[str, list[bool | None]] = {}
+    for case in cases:
+        for name, result in case.results.items():
+            found.setdefault(name, []).append(result)
+    sections = list(dict.fromkeys(_section(name) for name in found))
+    ordered = sorted(found, key=lambda name: (sections.index(_section(name)), name))
+    return {name: share(found[name], targets.get(name)) for name in ordered}
+
+
+def _section(name: str) -> str:
+    return name.split(".")[0]
+
+
+def unscored(id: str, asked: str, metrics: Iterable[str], error: BaseException) -> Check:
+    """The case of that id when scoring it ended in `error`: part of every metric, decided for none."""
+    results = dict.fromkeys(metrics)
+    return Check(id=id, asked=asked, results=results, note=str(error)[:500], error=type(error).__name__)
+
+
+def failures(cases: Iterable[Check]) -> tuple[Failure, ...]:
+    """The cases that could not be scored, and why."""
+    return tuple(Failure(case=case.id, error=case.error, message=case.note) for case in cases if case.error)
+
+
+def share(results: Iterable[bool | None], target: Target | None = None) -> Share:
+    """The share of True among results; None is a case that could not be scored."""
+    given = list(results)
+    hits, failed = sum(result is True for result in given), sum(result is None for result in given)
+    proportion = Proportion(hits, len(given))
+    if isnan(proportion.value):
+        return Share(value=None, n=0, target=target)
+    return Share(
+        value=proportion.value,
+        n=len(given),
+        stderr=proportion.stderr,
+        interval=proportion.wilson(),
+        failed=failed,
+        target=target,
+        passed=None if target is None else _meets(hits, failed, len(given), target),
+    )
+
+
+def _meets(hits: int, failed: int, n: int, target: Target) -> bool:
+    if target.limit == "at_least":
+        return hits / n >= target.value
+    return (hits + failed) / n <= target.value

@@ -1,0 +1,1 @@
+"""Blind studies with people: pages for raters, keys, and what the answers come to."""

@@ -1,0 +1,104 @@
+"""The files of a study of either form: the raters' page, its key, and the raters' answers."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from imagerag.agent.errors import UsageError
+from imagerag.agent.regular_files import read_regular_text
+from imagerag.evals.reports.gallery import TEMPLATES
+from imagerag.formatting.html.templating import render
+from imagerag.store.output_dir_lock import exclusive_writer
+
+SIDE: Final = 512
+SCHEMA: Final = "imagerag.study-answers/1"
+
+
+def page_of(
+    title: str,
+    intro: str,
+    questions: Mapping[str, str],
+    choices: Sequence[Sequence[str]],
+    items: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page of a study of either form.
+
+    Args:
+        intro: what the raters are told to do.
+        questions: id → words; `{concept}` in them is what an item is about.
+        choices: value and words of what may be answered.
+        items: what is shown, one after the other.
+    """
+    told = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
+    return render(TEMPLATES, "study.html", study={**told, "pairs": items})
+
+
+def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write the page of a study and its key, which belong together.
+
+    Raises:
+        UsageError: somebody else writes the folder.
+    """
+    page, key = (folder / name for name in names)
+    with exclusive_writer(folder, instead="another folder"):
+        page.write_text(text, encoding="utf-8")
+        key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return page, key
+
+
+def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
+    """Who rated, and what: question by question of each thing that was shown.
+
+    Raises:
+        UsageError: the file holds no answers of a study.
+    """
+    try:
+        read = json.loads(read_regular_text(file))
+        if read["schema"] != SCHEMA:
+            raise UsageError(f"{file} is {read['schema']!r}, not {SCHEMA!r}")
+        return str(read["rater"]), read["answers"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} holds no answers of a study: {error}") from error
+
+
+def rater_answers(
+    files: Iterable[Path], shown: Mapping[str, Any]
+) -> Iterator[tuple[Path, str, str, Mapping[str, str]]]:
+    """(file, rater, what was shown, answers to it) of all files.
+
+    Args:
+        shown: the part of the study's key that names what it shows.
+
+    Raises:
+        UsageError: a file that is none of ours, or for another study.
+    """
+    for file in files:
+        rater, answers = read_rater(file)
+        for item, given in answers.items():
+            if item not in shown:
+                raise UsageError(f"{file} answers {item!r}, which is not in this study's key")
+            yield file, rater, item, given
+
+
+def key_of_answers(folder: Path, files: Sequence[Path], names: Iterable[str]) -> dict[str, Any]:
+    """The key of the study that the files answer.
+
+    Args:
+        names: the key's file name in each form of study.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    answered = {shown for file in files for shown in read_rater(file)[1]}
+    keys: list[dict[str, Any]] = []
+    for path in (folder / name for name in names):
+        try:
+            keys.append(json.loads(read_regular_text(path)))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {path}: {error}; imagerag eval human-study {folder} writes it") from error
+    if not keys:
+        raise UsageError(f"there is no study in {folder}: imagerag eval human-study {folder} writes one")
+    return max(keys, key=lambda key: len(answered & set(key.get("pairs") or key.get("pictures") or ())))

@@ -1,0 +1,23 @@
+"""A target for LangSmith's `aevaluate`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from imagerag.evals.integrations.cases import run_case
+from imagerag.evals.suites.case import Case
+
+
+def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
+    """A target for LangSmith's `aevaluate`: inputs with a `prompt` (and perhaps an `id`) to outputs with the answer.
+
+    Args:
+        options: as `run_case` takes them.
+    """
+
+    async def target(inputs: dict[str, Any]) -> dict[str, Any]:
+        case = Case(id=str(inputs.get("id") or "case"), prompt=str(inputs["prompt"]))
+        result = await run_case(case, **options)
+        told = result.model_dump(mode="json", include={"status", "outcome", "reason", "unresolved", "image", "scores"})
+        return {**told, "aligned": result.outcome == "aligned", "run_id": result.run_id}
+
+    return target

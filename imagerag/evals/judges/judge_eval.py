@@ -1,0 +1,109 @@
+"""Evaluate a judge: put questions with known answers to it, several at a time.
+
+The questions are about captioned pictures of a library (`library_questions`) or about generated ones
+(`generated_questions`). With repeats it is measured how often a judge contradicts itself.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from imagerag.agent.errors import BackendError
+from imagerag.agent.ports import Judge
+from imagerag.evals.judges.judge_score import (
+    Answered,
+    JudgeEval,
+    concept_scores,
+    kind_scores,
+    named_rate,
+    verdict_on,
+)
+from imagerag.evals.judges.library_questions import CLASSES, library_questions
+from imagerag.evals.judges.questions import JudgeAnswer, JudgeQuestion, Mode, ask
+from imagerag.evals.statistics.estimators import require_scipy
+from imagerag.store.library.library import Library
+
+CONCURRENCY: Final = 4
+Tell = Callable[[int, int], None]
+
+
+async def evaluate_judge(
+    judge: Judge,
+    questions: Sequence[JudgeQuestion],
+    *,
+    library: str | None = None,
+    repeats: int = 1,
+    mode: Mode = "stepwise",
+    concepts: bool = True,
+    synonyms: Mapping[str, str] = {},
+    tell: Tell = lambda done, total: None,
+) -> JudgeEval:
+    """Ask every question and score the answers.
+
+    Args:
+        library: whose pictures the questions are about; None for generated ones.
+        repeats: how often each question is asked.
+        mode: "stepwise" asks for yes or no, as the paper did.
+        concepts: whether a judge that says no without a list is asked what is missing, one call more.
+        synonyms: further words for the same thing, see `concept_match`.
+        tell: called with answers done and answers in all.
+    """
+    require_scipy()  # before a call is paid
+    gate, done, total = asyncio.Semaphore(CONCURRENCY), 0, len(questions) * repeats
+    tell(0, total)
+
+    async def answer(question: JudgeQuestion, repeat: int) -> JudgeAnswer:
+        nonlocal done
+        async with gate:
+            found = await ask(judge, question, mode=mode, attempt=repeat, concepts=concepts)
+        done += 1
+        tell(done, total)
+        return found
+
+    asked = [(question, repeat) for question in questions for repeat in range(repeats)]
+    first = await answer(*asked[0])
+    if isinstance(first.error, BackendError) and first.verdict is None:
+        answered: list[Answered] = [(questions[0], [first])]  # a judge that is down is not asked all the rest
+    else:
+        answers = [first, *await asyncio.gather(*(answer(*one) for one in asked[1:]))]
+        answered = [(question, answers[at * repeats : (at + 1) * repeats]) for at, question in enumerate(questions)]
+    given = [(question, answer) for question, answers in answered for answer in answers]
+    costs, scores = [answer.cost_usd for _, answer in given], kind_scores(answered, synonyms)
+    return JudgeEval(
+        judge=judge.identity,
+        library=library,
+        mode=mode,
+        classes=list(dict.fromkeys(question.there for question in questions)) if library else [],
+        repeats=repeats,
+        verdict=verdict_on((question.aligned, answer.aligned) for question, answer in given),
+        kinds=scores,
+        named_rate=named_rate(answered, scores) if concepts else None,
+        concepts=concept_scores(answered, synonyms) if concepts else None,
+        cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 12),
+        problem=next((answer.problem for _, answer in given if answer.problem), ""),
+    )
+
+
+async def evaluate_on_library(
+    judge: Judge,
+    library: Library,
+    *,
+    classes: int = CLASSES,
+    others: int | None = None,
+    repeats: int = 1,
+    mode: Mode = "stepwise",
+    seed: int = 0,
+    concepts: bool = True,
+    synonyms: Mapping[str, str] = {},
+    tell: Tell = lambda done, total: None,
+) -> JudgeEval:
+    """Evaluate a judge on captioned pictures of a library, see `library_questions` and `evaluate_judge`.
+
+    Raises:
+        UsageError: the library has fewer than two captions that differ.
+    """
+    questions = await library_questions(library, classes=classes, others=others, seed=seed)
+    return await evaluate_judge(
+        judge, questions, library=library.name, repeats=repeats, mode=mode, concepts=concepts, synonyms=synonyms,
+        tell=tell,
+    )  # fmt: skip

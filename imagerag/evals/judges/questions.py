@@ -1,0 +1,85 @@
+"""One question to a judge, and one answer: asked alike for pictures of a library and for generated ones."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.ports import ImagePart, Judge
+from imagerag.agent.types import SamplingParams, Verdict
+
+Mode = Literal["fused", "stepwise"]
+
+
+@dataclass(frozen=True)
+class JudgeQuestion:
+    """An image, a prompt, and the right answer.
+
+    Attributes:
+        kind: groups the questions that are counted together.
+        image: loads the image.
+        aligned: whether the image shows all that the prompt asks for.
+        there: what the image shows, in words.
+        missing: what it lacks, in words; None where naming it is not scored.
+    """
+
+    kind: str
+    prompt: str
+    image: Callable[[], Awaitable[ImagePart]]
+    aligned: bool
+    there: str
+    missing: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class JudgeAnswer:
+    """A judge's answer; no verdict where the judge failed.
+
+    Attributes:
+        named: the concepts named as missing.
+        cost_usd: of all calls; None where the price of one is not known.
+        error: the first error; a verdict stands all the same when only the concepts could not be had.
+    """
+
+    verdict: Verdict | None = None
+    named: tuple[str, ...] = ()
+    cost_usd: float | None = None
+    calls: int = 1
+    error: ImageRAGError | None = None
+
+    @property
+    def aligned(self) -> bool | None:
+        """Yes, no, or no answer."""
+        return self.verdict.aligned if self.verdict else None
+
+    @property
+    def problem(self) -> str:
+        """The error in words; empty without one."""
+        return f"{type(self.error).__name__}: {self.error}" if self.error else ""
+
+
+async def ask(
+    judge: Judge, question: JudgeQuestion, *, mode: Mode, attempt: int = 0, concepts: bool = True
+) -> JudgeAnswer:
+    """Ask for a verdict at temperature 0 and, after a no that lists nothing, for what is missing.
+
+    Args:
+        attempt: tells repeats of one question apart.
+        concepts: whether a no without a list is asked what is missing, one call more.
+    """
+    image, prompt = await question.image(), question.prompt
+    cold = 0.0 if "temperature" in judge.honours else None
+    varied = SamplingParams(attempt=attempt, lever="none" if cold is None else "temperature", temperature=cold)
+    try:
+        found = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
+    except ImageRAGError as error:
+        return JudgeAnswer(error=error)
+    verdict, named = found.verdict, tuple(concept.text for concept in found.verdict.missing)
+    if not concepts or verdict.aligned is not False or named:
+        return JudgeAnswer(verdict, named, found.cost_usd)
+    try:
+        more = await judge.missing_concepts(prompt, image, verdict=verdict, variation=varied)
+    except ImageRAGError as error:  # a no stays a no, whatever it cannot name
+        return JudgeAnswer(verdict, calls=2, error=error)
+    cost = None if found.cost_usd is None or more.cost_usd is None else found.cost_usd + more.cost_usd
+    return JudgeAnswer(verdict, tuple(concept.text for concept in more.concepts), cost, calls=2)
