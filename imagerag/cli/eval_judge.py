@@ -72,7 +72,7 @@ def judge_command(
         if name is None:
             questions = generated_questions(classes, seed)
         else:
-            opened = await rag.open_library(name)
+            opened = await rag.libraries.open(name)
             questions = await library_questions(opened, classes=classes, others=others, seed=seed)
         return await evaluate_judge(
             asked, questions, library=name, repeats=repeats, mode=judge_mode, concepts=concepts, synonyms=alike,

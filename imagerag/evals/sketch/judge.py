@@ -30,7 +30,7 @@ async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
             raise answer.error
     except Exception as error:
         return unscored(id, question.prompt, metrics, error)
-    work = {"calls": answer.calls, "cost_usd": answer.cost_usd}
+    work: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
     assert answer.verdict is not None, "without one there is an error"
     if answer.aligned is None:
         reason = answer.verdict.reason
