@@ -156,7 +156,7 @@ async def test_an_outcome_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatc
 
 async def test_a_step_is_one_word(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each line of progress is the terminal's line of the same step."""
-    told = await doors(runs, await runs.rag.record("spent"), monkeypatch)
+    told = await doors(runs, await runs.rag.runs.get("spent"), monkeypatch)
     steps = [line.partition(": ") for line in told["tools' progress"].splitlines() if not line.startswith("run ")]
     assert {name for name, _, _ in steps} >= {labels.node(node) for node in ("generate", "critique", "shortlist")}
     for name, _, words in steps:
@@ -169,13 +169,13 @@ async def test_what_was_looked_for_is_one_word(tmp_path: Path, monkeypatch: pyte
     stage.library.plant("a heart on a hill", similarity=SIMILARITY, title="Heart 1")
     stage.judge.enqueue([])
     runs = Runs(ImageRAG(home=tmp_path), await begin(stage, "first", start="retrieve"))
-    record = await runs.rag.record("first")
+    record = await runs.rag.runs.get("first")
     assert [search.query.by for search in record.searches] == ["prompt"]
     word = labels.sought("prompt", "")
     told = {
-        "report": Reader(await runs.rag.report(record)).words,
+        "report": Reader(await runs.rag.runs.report(record)).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
-        "terminal, steps": click.unstyle("\n".join(step_lines(await runs.rag.steps(record)))),
+        "terminal, steps": click.unstyle("\n".join(step_lines(await runs.rag.runs.steps(record)))),
     }
     for door, words in told.items():
         assert word in words.lower(), door

@@ -86,7 +86,7 @@ async def test_one_whose_process_was_killed_is_told_the_same(rag: ImageRAG, monk
     async def killed(*args: Any) -> None:
         """Nothing is written: the process is gone."""
 
-    monkeypatch.setattr(type(rag.asker), "_cancel", killed)
+    monkeypatch.setattr(type(rag._context.qa_runner), "_cancel", killed)
     await stopped(rag, Slow())
     record: AnswerRecord = await rag.questions.get("talk")
     assert (record.outcome, record.unsettled_usd) == (AnswerOutcome.CANCELLED, 0.25)
@@ -97,12 +97,12 @@ async def test_one_that_was_killed_goes_on_with_its_picture(rag: ImageRAG, monke
     async def killed(*args: Any) -> None:
         """Nothing is written: the process is gone."""
 
-    monkeypatch.setattr(type(rag.asker), "_cancel", killed)
+    monkeypatch.setattr(type(rag._context.qa_runner), "_cancel", killed)
     await stopped(rag, Slow(), images=[picture("mine")])
     slow = Slow()
     slow.go_on.set()
     rag.wiring.use("answerer", "slow", slow)
-    async with rag.asker._graph("slow", "mine", None, rag.settings.judge) as (graph, _):
+    async with rag._context.qa_runner._graph("slow", "mine", None, rag.settings.judge) as (graph, _):
         state = await graph.ainvoke(None, {"configurable": {"thread_id": "talk"}}, durability="sync")
     assert state["reply"] is not None
     assert len(state["shown"]) == 1

@@ -1,6 +1,7 @@
 """The section `judge`: does the judge see what is there? Questions about generated pictures, one check each."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from imagerag.agent.ports import Judge
 from imagerag.evals.check_record import Check, unscored
