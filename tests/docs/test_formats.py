@@ -9,8 +9,6 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Outcome
-from imagerag.cli.exit_codes import EXIT_CODES
 from imagerag.formatting import labels
 from imagerag.schemas import MODELS, schema
 from tests.docs.generated import DOCS, ROOT, check, table
@@ -65,7 +63,7 @@ def test_generated_table_of_documents_is_what_the_code_says() -> None:
 
 def outcomes() -> Iterator[tuple[str, str, str]]:
     for value, meaning in labelled(labels.OUTCOMES):
-        yield value, str(EXIT_CODES[Outcome(value.strip("`"))]), meaning
+        yield value, str(labels.OUTCOMES[value.strip("`")].exit_code), meaning
 
 
 def labelled(values: Mapping[str, labels.Label]) -> Iterator[tuple[str, str]]:

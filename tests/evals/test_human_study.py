@@ -13,10 +13,10 @@ from statsmodels.stats.inter_rater import fleiss_kappa
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.evals.human_study.pairs import QUESTIONS, key_of, pairs_of, read_answers, study_page, write_study
+from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.evals.judges.judge_eval import evaluate_on_library
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
-from imagerag.evals.study_images import ReferencePhoto
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge

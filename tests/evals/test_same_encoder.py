@@ -11,6 +11,7 @@ import pytest
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
+from imagerag.cli.eval_run import print_summary
 from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.encoder_independence import MARK, run_encoders, same
@@ -19,7 +20,7 @@ from imagerag.evals.harness.plan import Plan
 from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.metrics.encoder_scores import TimmEncoder
 from imagerag.evals.metrics.registry import MetricMaker
-from imagerag.evals.reports.tables import latex, terminal
+from imagerag.evals.reports.tables import latex
 from imagerag.evals.reports.writer import read_summary, write_reports
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import sketch_suite
@@ -121,7 +122,9 @@ async def test_it_is_refused_before_anything_is_drawn(tmp_path: Path, metric: st
     assert not (out / "results.partial.jsonl").exists()
 
 
-async def test_where_it_is_allowed_every_table_and_file_shows_the_mark(tmp_path: Path) -> None:
+async def test_where_it_is_allowed_every_table_and_file_shows_the_mark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, plan = tmp_path / "out", plan_of("base,full", ("text:sketch", "text:independent", "work"))
     assert (await run_evaluation(out, plan, options(tmp_path, allow_same_encoder=True))).whole
     name = f"text:sketch{MARK}"
@@ -130,13 +133,16 @@ async def test_where_it_is_allowed_every_table_and_file_shows_the_mark(tmp_path:
     assert name in summary["metrics"]
     assert "text:sketch" not in summary["metrics"]
     assert "text:independent" in summary["metrics"]
+    monkeypatch.setenv("COLUMNS", "120")
+    capsys.readouterr()
+    print_summary(out, as_json=False)
     shown = {
         "markdown": (out / "report.md").read_text(),
         "LaTeX": (out / "tables.tex").read_text(),
         "CSV": (out / "tables.csv").read_text(),
         "page": (out / "gallery.html").read_text(),
         "results": (out / "results.jsonl").read_text(),
-        "terminal": "\n".join(terminal(summary)),
+        "terminal": capsys.readouterr().out,
         "paper": latex(summary),
     }
     for where, text in shown.items():
