@@ -17,6 +17,8 @@ ROOT: Final = str(Path(__file__).resolve().parents[2])
 _FUNCTION: Final = 0x2
 """`CO_NEWLOCALS`: set on the code of functions, not on that of modules and classes."""
 
+_OWN: Final = str(Path(__file__).resolve().relative_to(ROOT))
+
 
 class CallTracer:
     """Counts what is executed in its `with` block, in this thread and those that are started meanwhile.
@@ -30,6 +32,7 @@ class CallTracer:
         self.files: set[str] = set()
         self.crossings: Counter[tuple[str, str]] = Counter()
         self._names: dict[str, str] = {}
+        self._counts = False
 
     @property
     def total(self) -> int:
@@ -37,19 +40,21 @@ class CallTracer:
         return self.crossings.total()
 
     def __enter__(self) -> "CallTracer":
+        self._counts = True
         threading.setprofile(self._count)
         sys.setprofile(self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._counts = False  # a thread that was started meanwhile keeps its profiler
         sys.setprofile(None)
         threading.setprofile(None)
 
     def _count(self, frame: FrameType, event: str, _: Any) -> None:
-        if event != "call" or not frame.f_code.co_flags & _FUNCTION:
+        if event != "call" or not self._counts or not frame.f_code.co_flags & _FUNCTION:
             return
         entered = self._file(frame.f_code.co_filename)
-        if not entered:
+        if not entered or entered == _OWN:
             return
         self.files.add(entered)
         caller = self._file(frame.f_back.f_code.co_filename) if frame.f_back else ""
