@@ -14,6 +14,7 @@ from langgraph.types import Overwrite
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.observability.spans import node_span
 from imagerag.agent.state import RunState, has_finished
 from imagerag.agent.types import Knobs, RunContext
 from imagerag.formatting.messages import invalid
@@ -50,12 +51,15 @@ def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
 def in_run(node: Step) -> Step:
     """A node that is handed its run's own state and knobs; what is of another prompt, or of a run's end, is left out.
 
-    Its update unsays the ending of a run that goes on from a state written after its end.
+    Its update unsays the ending of a run that goes on from a state written after its end. It has a span of its own.
     """
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        update = await node(own_state(state), with_knobs(state, runtime))
+        own, runtime = own_state(state), with_knobs(state, runtime)
+        with node_span(node.__name__, runtime) as finished:
+            update = await node(own, runtime)
+            finished(update)
         if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
             return {**update, "ending": Overwrite(None), "best": None}
         return update

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
 from imagerag.formatting.messages import invalid, near
-from imagerag.store.sqlite.connection import BUSY_S, connect, patiently
+from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.sqlite.pool import Shared
 from imagerag.store.sqlite.write_batcher import GroupCommit, open_grouped
 from imagerag.store.storage_errors import damaged_file, storage_errors
@@ -132,14 +132,14 @@ class RunList:
             **({} if created is None else {"created": created}),
         )
         async with self._writing.use() as grouped:
-            await patiently(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
+            await grouped.write(partial(_upsert, grouped.connection, entry))
         return entry
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
         """Take a line off the list, where it is of a run that was begun earlier."""
         gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
         async with self._writing.use() as grouped:
-            await patiently(lambda: grouped.write(lambda: grouped.connection.execute(*gone)))
+            await grouped.write(lambda: grouped.connection.execute(*gone))
 
     async def get(self, run_id: str) -> RunEntry:
         """The run of that id, or of the only id that begins with it.
@@ -236,7 +236,7 @@ class RunList:
 @asynccontextmanager
 async def _open(path: Path) -> AsyncIterator[GroupCommit]:
     async with open_grouped(path, _make) as grouped:
-        await patiently(lambda: grouped.read(partial(_brought_up, grouped.connection)))
+        await grouped.read(partial(_brought_up, grouped.connection))
         yield grouped
 
 

@@ -141,11 +141,11 @@ def test_without_opentelemetry_nodes_are_left_as_they_are():
     code = (
         "import sys\n"
         "sys.modules['opentelemetry'] = None\n"
-        "from imagerag.agent import tracing\n"
-        "async def node(state, runtime): ...\n"
-        "assert not tracing.INSTALLED and tracing.traced(node) is node\n"
+        "from imagerag.agent.observability import spans\n"
+        "assert not spans.INSTALLED and spans.node_span('a', None) is spans.node_span('b', None)\n"
+        "with spans.node_span('a', None) as finished: finished({'attempts': object()})\n"
         "from imagerag.agent.types import Setup, Call\n"
-        "tracing.RunSpan('x', Setup(generator='a', judge='b')).end(None)\n"
-        "with tracing.model_call(Call(role='generate', backend='a:b', elapsed_s=0)) as answered: answered(object())\n"
+        "spans.RunSpan('x', Setup(generator='a', judge='b')).end(None)\n"
+        "with spans.model_call(Call(role='generate', backend='a:b', elapsed_s=0)) as answered: answered(object())\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""

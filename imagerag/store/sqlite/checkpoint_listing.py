@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent import types
-from imagerag.store.sqlite.connection import patiently
 from imagerag.store.sqlite.write_batcher import open_grouped
 
 if TYPE_CHECKING:
@@ -53,5 +52,5 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
 
     async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup()) as grouped:
         saver = GroupedSaver(grouped, serializer(extra))
-        await patiently(saver.prepare)
+        await saver.prepare()
         yield saver

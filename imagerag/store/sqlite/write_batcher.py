@@ -6,10 +6,11 @@ statements it takes.
 """
 
 import asyncio
+import random
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from imagerag.store.sqlite.connection import BUSY_S, connect, ensure, patiently
+from imagerag.store.sqlite.connection import BUSY_S, check_locked, connect, ensure
 from imagerag.store.storage_errors import storage_errors
 
 T = TypeVar("T")
@@ -53,11 +54,11 @@ class GroupCommit:
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
 
-    async def read(self, work: Callable[[], T]) -> T:
+    def read(self, work: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """What `work` gives; it uses the connection, and changes nothing."""
-        return await self._do(work, writes=False)
+        return self._do(work, writes=False)
 
-    async def write(self, work: Callable[[], T], *, can_wait: bool = False, flushed: bool = True) -> T:
+    def write(self, work: Callable[[], T], *, can_wait: bool = False, flushed: bool = True) -> Coroutine[Any, Any, T]:
         """What `work` gives, once what it wrote is durable. It may be done twice, the first time being undone.
 
         Args:
@@ -67,11 +68,12 @@ class GroupCommit:
                 commit that is flushed takes it to the disk too.
 
         Raises:
-            StorageError: the disk is full, or read-only; nothing of it was kept.
+            StorageError: the disk is full or read-only, or another process kept the file locked for `BUSY_S` seconds;
+                nothing of it was kept.
             DamagedFileError: the file is not what it was.
             Exception: whatever `work` or the commit raised; nothing of it was kept.
         """
-        return await self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
+        return self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
 
     async def close(self) -> None:
         """Do what was asked for, close the connection and end the thread."""
@@ -79,10 +81,16 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False, flushed: bool = True) -> T:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
-        with storage_errors(self._path):
-            return await answer
+        loop, give_up = asyncio.get_running_loop(), time.monotonic() + BUSY_S
+        while True:
+            answer: asyncio.Future[T] = loop.create_future()
+            self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
+            try:
+                with storage_errors(self._path):
+                    return await answer
+            except sqlite3.OperationalError as error:
+                check_locked(error, give_up)  # SQLite's busy timeout does not cover every lock
+            await asyncio.sleep(random.uniform(0.01, 0.1))
 
     def _serve(self) -> None:
         closing = False
@@ -176,7 +184,7 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.
-        await patiently(lambda: grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL")))
+        await grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL"))
         await grouped.read(lambda: connection.execute("PRAGMA synchronous=FULL"))
         yield grouped
     finally:

@@ -1,6 +1,7 @@
 """The clip judge set up for the sketch world: its words, its near misses, and numbers tuned on its drawings."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from imagerag.agent.ports import Embedder
@@ -39,7 +40,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
     """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
     return SketchJudge(
         embedder,
-        near_misses=near_misses,
+        near_misses=_near_misses,
         others=lambda _: (),
         wording=wording,
         split=checklist,
@@ -109,7 +110,13 @@ def near_misses(text: str) -> list[str]:
     rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
     rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
     rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
-    return [rival.phrase() for rival in rivals if rival.phrase() != said.phrase()]
+    own = said.phrase()
+    return [phrase for rival in rivals if (phrase := rival.phrase()) != own]
+
+
+@lru_cache(maxsize=1024)
+def _near_misses(text: str) -> tuple[str, ...]:
+    return tuple(near_misses(text))
 
 
 def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from imagerag.tools.sketch.caption_text import SYNONYMS
@@ -107,6 +108,7 @@ _ON: Final = re.compile(
 _MEDIUM: Final = re.compile(r"\b(?:icon|logo|graphic|vector|clip ?art|render|print|poster)s? (?:of|showing|depicting) ")
 
 
+@lru_cache(maxsize=4096)  # a prompt is read again for every requirement and every look
 def parse(text: str) -> Reading:
     """Read a text.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from imagerag.agent.ports import Embedder
@@ -74,7 +75,7 @@ class Eye:
             UsageError: the image cannot be read.
         """
         seen = await in_thread(views, data, self.regions, around=self.around)
-        searches = [self._search(requirement) for requirement in asked]
+        searches = [self._prepared(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
         pictures = await self.embedder.embed_images([view.data for view in seen])
         cosines = (await self.embedder.embed_texts(texts)) @ pictures.T
@@ -84,6 +85,11 @@ class Eye:
             findings.append(self._judge(search, cosines[at : at + len(search.texts)], names))
             at += len(search.texts)
         return findings
+
+    @cached_property
+    def _prepared(self) -> "Callable[[Requirement], _Search]":
+        """`_search`, which every look at the same requirement asks again."""
+        return lru_cache(maxsize=512)(self._search)
 
     def _search(self, requirement: Requirement) -> "_Search":
         near = tuple(self.near_misses(requirement.text))
