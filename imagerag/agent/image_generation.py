@@ -1,11 +1,11 @@
 """One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from imagerag.agent.calls.call_context import ProgressCallback
 from imagerag.agent.calls.model_caller import Calls
-from imagerag.agent.calls.progress import Watcher, watched
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.images.mask_compositing import hold, viewable
 from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
@@ -32,7 +32,9 @@ class Draughtsman:
     part: Callable[[UsedReference], Awaitable[ImagePart]]
     tell: Callable[[Mapping[str, Any]], None]
 
-    async def draw(self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation) -> Drawn:
+    def draw(
+        self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation
+    ) -> Coroutine[Any, Any, Drawn]:
         """Draw, unless the journal has the picture.
 
         Raises:
@@ -43,8 +45,7 @@ class Draughtsman:
         async def ask() -> Drawn:
             parts = [await self.part(reference) for reference in references]
             try:
-                with watched(self._watcher()):
-                    drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
+                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
                 image = await self._keep(drawn.data)
             except UnreadableImageError as error:
                 unread = error
@@ -54,7 +55,9 @@ class Draughtsman:
             raise await self._kept(unread)
 
         content = self._content(prompt, references)
-        return await calls.make("generate", self.generator.identity, Drawn, content, ask, variation)
+        return calls.make(
+            "generate", self.generator.identity, Drawn, content, ask, variation, progress=self._progress_callback()
+        )
 
     async def _finished(self, drawn: Drawn, data: bytes, references: Sequence[UsedReference]) -> Drawn:
         """What is shown and judged: held within the first image's mask, in a format that everything shows."""
@@ -82,13 +85,13 @@ class Draughtsman:
             **({"mask_feather": self.knobs.mask_feather} if masks and self.knobs.mask_feather else {}),
         }
 
-    def _watcher(self) -> Watcher:
+    def _progress_callback(self) -> ProgressCallback:
         wanted = self.knobs.partial_images
 
         async def partial(data: bytes, number: int) -> None:
             self._tell(Progress(step=number + 1, of=wanted, image=await self.blobs.put(data)))
 
-        return Watcher(
+        return ProgressCallback(
             partial_images=wanted,
             step=lambda done, total: self._tell(Progress(step=done, of=total)),
             partial=partial,

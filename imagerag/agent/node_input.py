@@ -60,7 +60,7 @@ def in_run(node: Step) -> Step:
         with node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
-        if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
+        if own is not state and has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
             return {**update, "ending": Overwrite(None), "best": None}
         return update
 

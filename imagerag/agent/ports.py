@@ -192,7 +192,7 @@ def takes_mask(generator: object) -> bool:
 
 
 class ImageGenerator(Protocol):
-    """Draws. What it can tell meanwhile goes to the watcher of `calls/progress.py`.
+    """Draws. What it can tell meanwhile goes to `current_call().progress` of `calls/call_context.py`.
 
     Three attributes are optional: `tariff` (see `Tariff`), `takes_mask`, whether the first image may have a mask, and
     `edits`, whether it changes a picture that it is sent (one that does not say may be asked to).

@@ -34,10 +34,16 @@ class Asked(Value):
     nth: int = 0
 
     @classmethod
-    def of(cls, role: str, backend: str, content: Mapping[str, Any]) -> "Asked":
-        """A call that was not made before."""
+    def of(cls, role: str, backend: str, content: Mapping[str, Any], *, before: Sequence[Call] = ()) -> "Asked":
+        """A call before it is made.
+
+        Args:
+            before: the run's calls so far, which say how many times it has asked the very same.
+        """
         text = json.dumps({"role": role, "backend": backend, "content": content}, sort_keys=True)
-        return cls(role=role, backend=backend, content=content, request=hashlib.sha256(text.encode()).hexdigest())
+        request = hashlib.sha256(text.encode()).hexdigest()
+        nth = sum(call.request == request and call.answered for call in before)
+        return cls(role=role, backend=backend, content=content, request=request, nth=nth)
 
     def again(self, nth: int) -> "Asked":
         """The same call, made `nth` times before."""

@@ -4,37 +4,27 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imagerag.agent import clock
 from imagerag.agent.calls import journal as journals
 from imagerag.agent.calls import pending_calls
-from imagerag.agent.calls.budget import (
-    Tariffs,
-    dearest,
-    most_of,
-    requests_made,
-    taken_elsewhere,
-    tariff_for,
-    told_by,
-    why_not,
-)
-from imagerag.agent.calls.call_context import allowing
-from imagerag.agent.calls.idempotency import idempotent
+from imagerag.agent.calls.budget import Tariffs, taken_elsewhere
+from imagerag.agent.calls.call_budget import CallBudget, Reservation
+from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.calls.journal import Asked, Entry, Journal, Lost
+from imagerag.agent.calls.service_waits import too_long_wait, wait_before
 from imagerag.agent.errors import (
     BudgetExceededError,
     JudgeReplyError,
     RefusalError,
     StorageError,
     UnreadableImageError,
-    WaitTooLongError,
 )
 from imagerag.agent.observability import event_log
 from imagerag.agent.observability.spans import model_call
-from imagerag.agent.ports import Reading, Tariff
-from imagerag.agent.retry_policy import in_words
+from imagerag.agent.ports import Reading
 from imagerag.agent.state import RunState, SearchTask, coming_round, run_name
 from imagerag.agent.types import Call, Knobs, Variation
 
@@ -118,6 +108,7 @@ class Calls:
         content: Mapping[str, Any],
         ask: Callable[[], Awaitable[Answer]],
         variation: Variation | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Answer:
         """Make one call, unless the journal has its answer; an answer is kept before it is given back.
 
@@ -127,6 +118,7 @@ class Calls:
             kind: the answer's class.
             content: everything that decides the answer, JSON-able, images by hash.
             ask: makes the call.
+            progress: told of what is drawn meanwhile.
 
         Raises:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
@@ -134,13 +126,14 @@ class Calls:
         """
         varied = variation or Variation()
         content = {**content, "variation": written(varied)}
-        asked = Asked.of(role, backend, content)
-        asked = asked.again(sum(call.request == asked.request and call.answered for call in self._all()))
+        asked = Asked.of(role, backend, content, before=self._all())
         call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
-        entry = await self._known(asked)
-        if entry is None:
-            call = self._priced(call, content)
-            entry = await self._ask(call, asked, ask, content)
+        try:
+            entry = await self._from_journal(asked)
+            if entry is None:
+                call, entry = await self._within_budget(call, asked, ask, progress)
+        except BudgetExceededError as error:
+            raise carrying(self.made, error) from error.__cause__
         self.made.append(pending_calls.answered_by(call, entry, reused=entry.run_id != self.run_id))
         event_log.answered(self.run_id, self.made[-1])
         try:
@@ -175,15 +168,17 @@ class Calls:
         except JudgeReplyError:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
-    async def _known(self, asked: Asked) -> Entry | None:
+    async def _from_journal(self, asked: Asked) -> Entry | None:
+        """The cache: what the run was answered before, or where its knobs say so another run."""
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
         # counts answers, so that it is the same without.
-        find = self.journal.find(asked.key, run_id=self.run_id)
+        key = asked.key
+        find = self.journal.find(key, run_id=self.run_id)
         entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
         if entry is None and self.knobs.journal != "record":
-            entry = await self._answered_before(asked.key, self.journal)
+            entry = await self._answered_before(key, self.journal)
         if entry is None and self.knobs.journal == "replay":
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
@@ -194,7 +189,7 @@ class Calls:
             if entry := await journal.find(key, run_id=run_id):
                 return entry
         if self.again:
-            self._check_budget()  # where that run ended, this one does, whatever others were answered
+            self._budget.check(self._all())  # where that run ended, this one does, whatever others were answered
         entry = await journal.find(key, run_id=None)
         if entry is not None:
             await journal.keep(entry, used_by=self.run_id)  # who does this run again is to be answered the same
@@ -209,48 +204,53 @@ class Calls:
         found = pending_calls.left_behind(lost, self._all(), of_task=self.task if self.beside_others else None)
         self.made[:0] = found
 
-    async def _ask(
-        self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], content: Mapping[str, Any]
-    ) -> Entry:
-        """Make the call, and keep what was answered: an answer, a refusal, or words that could not be read.
+    async def _within_budget(
+        self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], progress: ProgressCallback | None
+    ) -> tuple[Call, Entry]:
+        """The budget: reserve what the call may take, wait as its service asked, and note it before it is made.
 
-        It is noted first. Whatever ends the process or the task meanwhile, the note is left, and is booked.
+        Whatever ends the process or the task meanwhile, the note is left, and is booked.
         """
-        await self._wait_as_told()
+        reserved = self._budget.reserve(call, asked.content, self._all())
+        if wait := wait_before(self.made):
+            await asyncio.sleep(wait)
+            reserved = self._budget.reserve(call, asked.content, self._all())
+        booked = reserved.booked
         if self.journal is not None:
             await self.journal.check_space()
-        left, booked = self._check_budget(), self._booked(call, content)
         pending_calls.under_way.add(booked.call_id)
         try:
             if self.journal is not None:
                 await self.journal.keep_lost(pending_calls.noted(booked, self.run_id, self.task))
-            return await self._asked(booked, asked, ask, left)
+            return reserved.call, await self._traced(reserved, asked, ask, progress)
         finally:
             pending_calls.under_way.discard(booked.call_id)
 
-    async def _asked(
-        self, booked: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], left: float | None
+    async def _traced(
+        self,
+        reserved: Reservation,
+        asked: Asked,
+        ask: Callable[[], Awaitable[Answer]],
+        progress: ProgressCallback | None,
     ) -> Entry:
-        limit, began = asyncio.timeout(left), time.monotonic()
+        """The call itself, in a span; what it gave is kept: an answer, a refusal, or words that nobody can read."""
+        limit, began = asyncio.timeout(reserved.seconds), time.monotonic()
         answer, failure = None, None
+        context = CallContext(
+            progress=progress or ProgressCallback(),
+            idempotency_key=f"{self.run_id}-{asked.key}",  # another run that asks the same pays for itself
+            requests_left=reserved.requests,
+        )
         try:
-            # The run is in the key: another run that asks the same pays for itself.
-            with idempotent(f"{self.run_id}-{asked.key}"), allowing(self._requests_left()):
+            with in_call(context):
                 async with limit:
-                    with model_call(booked) as answered:
+                    with model_call(reserved.booked) as answered:
                         answer = await ask()
                         answered(answer)
         except Exception as error:
             failure = journals.failure_of(error)
             if failure is None:
-                await self._keep_lost(booked, error, time.monotonic() - began, expired=limit.expired())
-                if limit.expired():
-                    raise self._over("the deadline came during a call") from None
-                if (too_long := self._too_long(error)) is not None:
-                    raise too_long from None
-                self.failed[self.task] = self.made
-                carrying(self.made, error)
-                error.__dict__.update(deadline_at=self.knobs.deadline_at, after_payment=self._paid())
+                await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
         entry = Entry(
             run_id=self.run_id,
@@ -263,50 +263,35 @@ class Calls:
             at=clock.now(),
         )
         if self.journal is not None:
-            try:
-                await self.journal.keep(entry, answers=booked.call_id)
-            except StorageError as error:
-                settled = booked.model_copy(update={"answered": True, "unsettled": False})
-                # It was paid for all the same.
-                raise carrying([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
+            await self._keep(entry, reserved.booked, self.journal)
         return entry
 
-    async def left_out(self) -> list[Call]:
-        """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
-        return [] if self.journal is None else await pending_calls.unrecorded(self.journal, self.run_id, self._all())
+    async def _keep(self, entry: Entry, booked: Call, journal: Journal) -> None:
+        try:
+            await journal.keep(entry, answers=booked.call_id)
+        except StorageError as error:
+            settled = booked.model_copy(update={"answered": True, "unsettled": False})
+            # It was paid for all the same.
+            raise carrying([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
 
-    async def _keep_lost(self, booked: Call, error: Exception, elapsed_s: float, *, expired: bool) -> None:
+    async def _failed(self, booked: Call, error: Exception, elapsed_s: float, *, expired: bool) -> None:
+        """Book a call without an answer; raises what the run ends with, where it is no use to make it again."""
         unsettled = expired or bool(getattr(error, "unsettled", False))
         self.made.append(pending_calls.failed(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
         event_log.lost(self.run_id, self.made[-1], error)
         if self.journal is not None:
             await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task))
+        if expired:
+            raise BudgetExceededError("the deadline came during a call") from None
+        if (too_long := too_long_wait(error, self.made, self.knobs)) is not None:
+            raise carrying(self.made, too_long) from None
+        self.failed[self.task] = self.made
+        carrying(self.made, error)
+        error.__dict__.update(deadline_at=self.knobs.deadline_at, after_payment=self._paid())
 
-    async def _wait_as_told(self) -> None:
-        """Wait as long as the service asked for when it turned the last call down."""
-        last = self.made[-1] if self.made else None
-        wait = last.retry_after_s if last and not last.answered else None
-        if wait:
-            self._check_budget()
-            await asyncio.sleep(wait)
-
-    def _too_long(self, error: Exception) -> WaitTooLongError | None:
-        """The error that ends the run, where a service asks for a longer wait than there is time or patience for."""
-        wait = getattr(error, "retry_after_s", None)
-        if not wait or not getattr(error, "retryable", False):
-            return None
-        turned_down = list(takewhile(lambda call: not call.answered, reversed(self.made)))
-        waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
-        left = None if self.knobs.deadline_at is None else self.knobs.deadline_at - clock.seconds()
-        if left is not None and wait >= left:
-            why = f"the run's deadline is in {in_words(max(0.0, left))} (--deadline-s)"
-        elif waited + wait > self.knobs.patience_s:
-            before = f", after {in_words(waited)} of waiting" if waited else ""
-            why = f"a call waits {in_words(self.knobs.patience_s)} at most{before} (--patience-s)"
-        else:
-            return None
-        message = f"{error}; it asks to wait {in_words(wait)}, and {why}: ask again later, or allow more"
-        return carrying(self.made, WaitTooLongError(message, retry_after_s=wait))
+    async def left_out(self) -> list[Call]:
+        """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
+        return [] if self.journal is None else await pending_calls.unrecorded(self.journal, self.run_id, self._all())
 
     def _paid(self) -> bool:
         """Whether the run has a drawing that was paid for."""
@@ -315,54 +300,9 @@ class Calls:
     def _all(self) -> list[Call]:
         return [*self.before, *self.made]
 
-    def _priced(self, call: Call, content: Mapping[str, Any]) -> Call:
-        """The call, with the most it can cost where a budget in money is to be kept and it still fits it."""
-        limit, usd = self.knobs.max_cost_usd, self.knobs.assume_cost_usd_per_call
-        if limit is None and usd is None:
-            return call
-        tariff, most, assumed = self._most(call, content)
-        why = "" if limit is None else why_not(call.role, call.backend, self._all(), tariff, most, limit)
-        if why:
-            raise self._over(why)
-        return call.model_copy(update={"most_usd": most, "assumed": assumed})
-
-    def _most(self, call: Call, content: Mapping[str, Any]) -> tuple[Tariff, float | None, bool]:
-        """What is known of a call's price, the most it can cost, and whether that is what was said to assume."""
-        tariff = told_by(tariff_for(call.role, self.tariffs), call.role, self._all())
-        usd = self.knobs.assume_cost_usd_per_call
-        partial_images = self.knobs.partial_images if call.role == "generate" else 0
-        most = most_of(tariff, content, self.knobs.size, partial_images)
-        if most is not None or tariff.known or usd is None:
-            return tariff, most, False
-        return tariff, most_of(tariff.assuming(usd), content, self.knobs.size), True
-
-    def _booked(self, call: Call, content: Mapping[str, Any]) -> Call:
-        """The call as it counts until it is answered: what it can cost at most, else what the dearest like it did."""
-        tariff, most, assumed = self._most(call, content)
-        if most is None:
-            most = dearest(call.role, self._all())
-        left = self._requests_left()
-        requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
-        return pending_calls.begun(call, most_usd=most, assumed=assumed, requests=requests)
-
-    def _check_budget(self) -> float | None:
-        """Seconds left until the deadline; None when there is none."""
-        left = self._requests_left()
-        if left is not None and left <= 0:
-            raise self._over(f"the run may make {self.knobs.max_calls} model calls, and has made them")
-        until = self.knobs.deadline_at
-        seconds = until - clock.seconds() if until is not None else None
-        if seconds is not None and seconds <= 0:
-            raise self._over("the deadline has come")
-        return seconds
-
-    def _requests_left(self) -> int | None:
-        """How many requests the run may still make; None when it may make any number."""
-        limit = self.knobs.max_calls
-        return None if limit is None else limit - requests_made(self._all(), done_again=bool(self.again))
-
-    def _over(self, message: str) -> BudgetExceededError:
-        return carrying(self.made, BudgetExceededError(message))
+    @cached_property
+    def _budget(self) -> CallBudget:
+        return CallBudget(knobs=self.knobs, tariffs=self.tariffs, done_again=bool(self.again))
 
 
 def written(variation: Variation) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
-from imagerag.agent.calls.progress import Watcher, current_watcher
+from imagerag.agent.calls.call_context import ProgressCallback, current_call
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart, Tariff
 from imagerag.agent.types import Size, Variation
@@ -176,7 +176,7 @@ class OpenAIImages(HostedGenerator):
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
         """The picture; options that the server refuses are left out, one after the other."""
-        watcher = current_watcher()
+        watcher = current_call().progress
         # What LocalAI and OpenRouter do with a stream is not known; their answers come whole.
         if watcher.partial_images > 0 and self._facts.streams and self._json is None:
             params |= {"stream": True, "partial_images": watcher.partial_images}
@@ -269,7 +269,7 @@ class OpenAIImages(HostedGenerator):
             return await self._fetched(given)
         return decoded(given, self.identity)
 
-    async def _watched(self, events: Any, watcher: Watcher) -> GeneratedImage:
+    async def _watched(self, events: Any, watcher: ProgressCallback) -> GeneratedImage:
         """The final picture of a stream; unfinished ones go to whoever looks on."""
         final = None
         async with events:
@@ -282,7 +282,7 @@ class OpenAIImages(HostedGenerator):
             raise unreadable(self.identity, "a stream that ended before its picture was finished")
         return await self._image(decoded(final.b64_json, self.identity), final.usage, None)
 
-    async def _show(self, event: Any, watcher: Watcher) -> None:
+    async def _show(self, event: Any, watcher: ProgressCallback) -> None:
         try:
             await watcher.partial(decoded(event.b64_json, self.identity), event.partial_image_index)
         except Exception as error:  # a picture that is paid for is not lost to its progress bar

@@ -16,7 +16,7 @@ from imagerag.tools.sketch.image_comparison import sketch_comparisons
 from imagerag.tools.sketch.out_of_domain import is_known
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.style_transfer import untangle
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.text_parser import Mention, parse, phrases
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
 AROUND: Final = 0.06
@@ -62,8 +62,7 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     rest, styles = split_style(prompt)
     grounds = [article(f"{background} background")] if background else []
     grounds += [style for style in styles if parse(f"on {style}").background is None]
-    phrases = [_phrase(mention) for mention in parse(rest).mentions]
-    found = [Requirement(text=text) for text in dict.fromkeys(phrases)]
+    found = [Requirement(text=text) for text in dict.fromkeys(map(_phrase, parse(rest).mentions))]
     found += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
     whole = " ".join(prompt.split())
     return tuple(found) or ((Requirement(text=whole),) if whole else ())
@@ -110,8 +109,8 @@ def near_misses(text: str) -> list[str]:
     rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
     rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
     rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
-    own = said.phrase()
-    return [phrase for rival in rivals if (phrase := rival.phrase()) != own]
+    own, *others = phrases([said, *rivals])
+    return [phrase for phrase in others if phrase != own]
 
 
 @lru_cache(maxsize=1024)

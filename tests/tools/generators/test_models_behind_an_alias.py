@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls.progress import Watcher, watched
+from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import BackendError, RefusalError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
@@ -84,7 +84,7 @@ async def test_every_way_to_refuse_response_format_is_understood(server: Loopbac
 
 async def test_a_stream_that_is_refused_comes_whole() -> None:
     with Loopback(refuses=("partial_images",)) as server:
-        with watched(Watcher(partial_images=2)):
+        with in_call(CallContext(progress=ProgressCallback(partial_images=2))):
             drawn = await draw(OpenAIImages("alias", base_url=server.base_url, facts=FACTS))
         assert drawn.data == tiny_png("a cat", 1024, 1024)
         assert "stream" not in server.requests[1].body

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls.idempotency import idempotent
-from imagerag.agent.calls.progress import Watcher, watched
+from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import Size, Variation
@@ -154,7 +153,7 @@ async def test_other_servers_are_asked_for_base64_and_given_what_they_take(serve
 @pytest.mark.parametrize(("how", "path"), [(LOCALAI, "/v1/images/generations"), (OPENROUTER, "/v1/images")])
 async def test_references_can_go_as_json(server: Loopback, references: list[ImagePart], how: Any, path: str) -> None:
     generator = images(server, "m", facts=ImageModel(max_references=4), json_references=how)
-    with idempotent("k-1"):
+    with in_call(CallContext(idempotency_key="k-1")):
         await generator.generate("a cat", references, variation=FIRST, size=SQUARE)
     request = server.requests[0]
     assert request.path == path
@@ -203,7 +202,7 @@ async def test_partial_images_are_progress(server: Loopback, references: list[Im
     async def partial(data: bytes, number: int) -> None:
         seen.append((data, number))
 
-    with watched(Watcher(partial_images=2, partial=partial)):
+    with in_call(CallContext(progress=ProgressCallback(partial_images=2, partial=partial))):
         made = await generator.generate("a cat", references[:references_sent], variation=FIRST, size=None)
     assert made.data == tiny_png("x")
     assert made.usage == {"text_in": 10, "image_in": 40, "any_out": 100}
@@ -216,7 +215,7 @@ async def test_a_failing_progress_bar_loses_no_picture(server: Loopback, caplog:
     async def fails(data: bytes, number: int) -> None:
         raise RuntimeError("no terminal")
 
-    with watched(Watcher(partial_images=1, partial=fails)):
+    with in_call(CallContext(progress=ProgressCallback(partial_images=1, partial=fails))):
         made = await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert made.data == tiny_png("a cat")
     assert "no terminal" in caplog.text
@@ -234,20 +233,21 @@ async def test_a_failing_progress_bar_loses_no_picture(server: Loopback, caplog:
 )
 async def test_a_broken_stream_may_be_asked_for_again(server: Loopback, kind: Any, again: bool) -> None:
     server.enqueue("images.generate", Fault(kind))
-    with pytest.raises(BackendError) as failed, watched(Watcher(partial_images=2)):
+    with pytest.raises(BackendError) as failed, in_call(CallContext(progress=ProgressCallback(partial_images=2))):
         await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert failed.value.retryable is again
 
 
 async def test_a_refused_stream_is_a_refusal(server: Loopback) -> None:
     server.enqueue("images.generate", Fault("refusal"))
-    with pytest.raises(RefusalError, match="violence"), watched(Watcher(partial_images=2)):
+    context = CallContext(progress=ProgressCallback(partial_images=2))
+    with pytest.raises(RefusalError, match="violence"), in_call(context):
         await images(server).generate("a cat", [], variation=FIRST, size=None)
 
 
 async def test_partial_images_are_asked_for_only_where_they_are_wanted_and_streamed(server: Loopback) -> None:
     await images(server).generate("a cat", [], variation=FIRST, size=None)
-    with watched(Watcher(partial_images=2)):
+    with in_call(CallContext(progress=ProgressCallback(partial_images=2))):
         await images(server, "some/model").generate("a cat", [], variation=FIRST, size=None)
     assert [request.body.get("stream") for request in server.requests] == [None, None]
 
@@ -267,9 +267,9 @@ async def test_a_call_costs_what_its_price_says(server: Loopback) -> None:
 
 async def test_the_idempotency_key_of_the_caller_is_sent(server: Loopback, references: list[ImagePart]) -> None:
     generator = images(server)
-    with idempotent("one"):
+    with in_call(CallContext(idempotency_key="one")):
         await generator.generate("a cat", references, variation=FIRST, size=None)
-        with idempotent("two"):
+        with in_call(CallContext(idempotency_key="two")):
             await generator.generate("a cat", [], variation=FIRST, size=None)
     await generator.generate("a cat", [], variation=FIRST, size=None)
     assert [request.idempotency_key for request in server.requests] == ["one", "two", None]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from threading import Event
 from typing import Any, Final
 
-from imagerag.agent.calls.progress import current_watcher
+from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import Size, Variation
@@ -183,7 +183,7 @@ class DiffusersGenerator:
             raise UsageError(
                 f"{self.identity}: {len(references)} images were to be sent; it takes {self.max_references}"
             )
-        loop, stop, watcher = asyncio.get_running_loop(), Event(), current_watcher()
+        loop, stop, watcher = asyncio.get_running_loop(), Event(), current_call().progress
 
         def stepped(done: int, total: int) -> None:
             if stop.is_set():

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from imagerag.agent.calls.call_context import allowed
+from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import Captions, Critique, ImageCheck, ImagePart, Lever, Missing, Preference, Ranking, Tariff
 from imagerag.agent.rephrasing import Rephrased
@@ -235,7 +235,7 @@ class VlmJudge:
             replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
             answers.append(read_critique(replies[-1].text, checklist))
 
-        votes = 1 if all(check.met for check in answers[0].checks) else allowed(self.votes)
+        votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
         asked = await self._vote(again, votes, lambda: settled(answers, votes), variation)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         verdict = _noted(verdict_of(majority(answers), raw), replies)
@@ -252,7 +252,7 @@ class VlmJudge:
             replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
             answers.append(response_parsing.verdict(replies[-1].text))
 
-        votes = 1 if answers[0] else allowed(self.votes)
+        votes = 1 if answers[0] else current_call().allowed(self.votes)
 
         def certain() -> bool:
             yes, left = sum(answers), votes - len(answers)
