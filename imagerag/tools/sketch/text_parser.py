@@ -51,7 +51,7 @@ class Mention:
 
 def phrases(mentions: Iterable[Mention]) -> list[str]:
     """The `phrase` of each."""
-    return articles(mention._words() for mention in mentions)
+    return articles([mention._words() for mention in mentions])
 
 
 @dataclass(frozen=True, slots=True)
