@@ -94,7 +94,7 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 def own_state(state: RunState) -> RunState:
     """The state without the verdicts of another prompt, and without the ending of a run that is over."""
     own = state
-    if has_finished(own):
+    if own.get("ending") and has_finished(own):
         own = {**own, "ending": None, "best": None}
     if (own.get("judged_prompt") or own.get("prompt")) != own.get("prompt"):
         unjudged = [attempt.model_copy(update={"verdict": None}) for attempt in own.get("attempts") or []]

@@ -62,7 +62,7 @@ class ImageRAG(GoingOn):
         """`generate`, for programs without an event loop. Works inside one too (a notebook), in a thread of its own."""
         return run_sync(self.generate(prompt, **options))
 
-    async def stream(
+    def stream(
         self,
         prompt: str,
         *,
@@ -167,17 +167,19 @@ class ImageRAG(GoingOn):
             patience_s=PATIENCE_S if patience_s is None else patience_s,
         )
         from imagerag.graphs.mask_validation import check_edits
+        from imagerag.graphs.runs.event_stream import EventStream
 
         setup = self._setup(library, knobs, deadline_s)
         own = OwnPictures(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
-        if own.edits:
-            check_edits(self.wiring.generator(setup.generator))
-        kept = await own.kept(self.wiring, setup)
-        initial = await keep_image(self.wiring.blobs, initial_image) if initial_image is not None else None
-        run = self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
-        async with aclosing(run) as events:
-            async for event in events:
-                yield event
+
+        async def started() -> AsyncGenerator["RunEvent"]:
+            if own.edits:
+                check_edits(self.wiring.generator(setup.generator))
+            kept = await own.kept(self.wiring, setup)
+            initial = await keep_image(self.wiring.blobs, initial_image) if initial_image is not None else None
+            return self.runner.start(prompt, setup, subjects=kept, initial_image=initial, run_id=run_id)
+
+        return EventStream(started)
 
     async def estimate(
         self,

@@ -129,9 +129,9 @@ class Calls:
         asked = Asked.of(role, backend, content, before=self._all())
         call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
         try:
-            entry = await self._from_journal(asked)
+            entry = await self._from_journal(asked, key := asked.key)
             if entry is None:
-                call, entry = await self._within_budget(call, asked, ask, progress)
+                call, entry = await self._within_budget(call, asked, key, ask, progress)
         except BudgetExceededError as error:
             raise carrying(self.made, error) from error.__cause__
         self.made.append(pending_calls.answered_by(call, entry, reused=entry.run_id != self.run_id))
@@ -168,13 +168,12 @@ class Calls:
         except JudgeReplyError:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
-    async def _from_journal(self, asked: Asked) -> Entry | None:
+    async def _from_journal(self, asked: Asked, key: str) -> Entry | None:
         """The cache: what the run was answered before, or where its knobs say so another run."""
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
         # counts answers, so that it is the same without.
-        key = asked.key
         find = self.journal.find(key, run_id=self.run_id)
         entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
         if entry is None and self.knobs.journal != "record":
@@ -205,7 +204,12 @@ class Calls:
         self.made[:0] = found
 
     async def _within_budget(
-        self, call: Call, asked: Asked, ask: Callable[[], Awaitable[Answer]], progress: ProgressCallback | None
+        self,
+        call: Call,
+        asked: Asked,
+        key: str,
+        ask: Callable[[], Awaitable[Answer]],
+        progress: ProgressCallback | None,
     ) -> tuple[Call, Entry]:
         """The budget: reserve what the call may take, wait as its service asked, and note it before it is made.
 
@@ -222,25 +226,21 @@ class Calls:
         try:
             if self.journal is not None:
                 await self.journal.keep_lost(pending_calls.noted(booked, self.run_id, self.task))
-            return reserved.call, await self._traced(reserved, asked, ask, progress)
+            context = CallContext(
+                progress=progress or ProgressCallback(),
+                idempotency_key=f"{self.run_id}-{key}",  # another run that asks the same pays for itself
+                requests_left=reserved.requests,
+            )
+            return reserved.call, await self._traced(reserved, asked, ask, context)
         finally:
             pending_calls.under_way.discard(booked.call_id)
 
     async def _traced(
-        self,
-        reserved: Reservation,
-        asked: Asked,
-        ask: Callable[[], Awaitable[Answer]],
-        progress: ProgressCallback | None,
+        self, reserved: Reservation, asked: Asked, ask: Callable[[], Awaitable[Answer]], context: CallContext
     ) -> Entry:
         """The call itself, in a span; what it gave is kept: an answer, a refusal, or words that nobody can read."""
         limit, began = asyncio.timeout(reserved.seconds), time.monotonic()
         answer, failure = None, None
-        context = CallContext(
-            progress=progress or ProgressCallback(),
-            idempotency_key=f"{self.run_id}-{asked.key}",  # another run that asks the same pays for itself
-            requests_left=reserved.requests,
-        )
         try:
             with in_call(context):
                 async with limit:
