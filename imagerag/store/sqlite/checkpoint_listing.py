@@ -21,7 +21,9 @@ def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
     ours = [
         kind
         for kind in vars(types).values()
-        if reflection.isclass(kind) and kind.__module__ == types.__name__ and issubclass(kind, types.Value | Enum)
+        if reflection.isclass(kind)
+        and kind.__module__.startswith(f"{types.__name__}.")
+        and issubclass(kind, types.Value | Enum)
     ]
     return sorted({(kind.__module__, kind.__qualname__) for kind in [*ours, *extra]})
 
