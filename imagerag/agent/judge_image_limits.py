@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls.budget import tariff_of
 from imagerag.agent.calls.journal import Asked, Journal, decode
 from imagerag.agent.calls.model_caller import Calls, written
-from imagerag.agent.ports import ImageCheck
+from imagerag.agent.ports import ImageCheck, capabilities_of
 from imagerag.agent.types import Call, Knobs, Variation
 
 CHECK_IMAGES: Final = "judge.check_images"
@@ -92,10 +91,8 @@ def wanted(judge: object, generator: object, knobs: Knobs, count: int, calls: Se
 
 def may_cost(generator: object) -> bool:
     """Whether a drawing is paid for, as far as the generator says anything of prices."""
-    if getattr(generator, "tariff", None) is None:
-        return False
-    tariff = tariff_of(generator)
-    return not tariff.known or tariff.most(0, 0, None) != 0
+    tariff = capabilities_of(generator).tariff
+    return tariff is not None and (not tariff.known or tariff.most(0, 0, None) != 0)
 
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:

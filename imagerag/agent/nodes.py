@@ -29,7 +29,7 @@ from imagerag.agent.ports import (
     ReferenceLibrary,
     Reranker,
     can_edit,
-    sees_references,
+    capabilities_of,
 )
 from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
 from imagerag.agent.retrieval import escalation
@@ -399,12 +399,12 @@ class Nodes:
 
     def _shown(self, state: RunState, attempt: Attempt, knobs: Knobs) -> list[UsedReference]:
         """What the judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
-        if not sees_references(self.judge):
+        if not capabilities_of(self.judge).sees_references:
             return subjects_of(state)
         return list(attempt.references) or subjects_of(state, knobs.likeness)
 
     def _fixed(self, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
-        return fixed_requirements(shown, attempt) if sees_references(self.judge) else ()
+        return fixed_requirements(shown, attempt) if capabilities_of(self.judge).sees_references else ()
 
     def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference], knobs: Knobs) -> int:
         """The run's seed; another one where the very same was drawn before, which would come out the same again."""

@@ -1,1 +1,1 @@
-"""What the mind can do: generators, judges, embedders. Adapters behind `agent/ports.py`."""
+"""What the mind can do: generators, judges, embedders. Adapters behind `agent/ports/`."""

@@ -17,7 +17,10 @@ from imagerag.agent.calls.budget import (
     told_by,
     why_not,
 )
-from imagerag.agent.ports import Tariff
+from imagerag.agent.ports import (
+    Capabilities,
+    Tariff,
+)
 from imagerag.agent.types import Call, Concept, Knobs, Query
 
 TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}
@@ -151,7 +154,9 @@ def test_a_call_that_can_cost_nothing_is_made_whatever_others_of_its_kind_have_c
 
 def test_each_backend_is_paid_by_its_own_tariff() -> None:
     one, two, three = (Tariff(known=True, partial_usd=usd) for usd in (1.0, 2.0, 3.0))
-    ports: list[Any] = [type("Port", (), {"tariff": tariff})() for tariff in (one, two, three)]
+    ports: list[Any] = [
+        type("Port", (), {"capabilities": Capabilities(tariff=tariff)})() for tariff in (one, two, three)
+    ]
     tariffs = tariffs_of(*ports)
     assert [tariff_for(role, tariffs) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
         one,

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.ports import FREE, GeneratedImage, Tariff
+from imagerag.agent.ports import (
+    FREE,
+    Capabilities,
+    GeneratedImage,
+    Tariff,
+)
 from imagerag.agent.types import Knobs, Outcome
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.fallback import CascadeGenerator
@@ -12,7 +17,7 @@ from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, pictu
 
 
 def unpriced(bench: Any, *, judge: Tariff = FREE) -> Any:
-    bench.judge.tariff = judge
+    bench.judge.capabilities = Capabilities(tariff=judge)
     bench.library.plant("a detailed picture of a heart")
     return bench
 
@@ -59,7 +64,7 @@ async def test_it_is_recorded_without_a_budget_too(bench):
 
 async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
     unpriced(bench).judge.enqueue(["a heart"])
-    bench.generator.tariff = Tariff(known=True)
+    bench.generator.capabilities = Capabilities(tariff=Tariff(known=True))
     bench.generator.enqueue(drawn(None))
     record = await bench.run(max_cost_usd=0.5)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
@@ -69,10 +74,12 @@ async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
 
 def test_a_cascade_counts_each_member_and_votes_count_each():
     free, unknown = ScriptedGenerator(), ScriptedGenerator()
-    free.tariff = FREE
+    free.capabilities = Capabilities(tariff=FREE)
     both = CascadeGenerator([free, unknown, unknown])
-    assert both.tariff.most(1, 0, None) is None
-    assert both.tariff.assuming(0.2).most(1, 0, None) == pytest.approx(0.4)
+    tariff = both.capabilities.tariff
+    assert tariff is not None
+    assert tariff.most(1, 0, None) is None
+    assert tariff.assuming(0.2).most(1, 0, None) == pytest.approx(0.4)
     assert Tariff(requests=3).assuming(0.1).most(1, 0, None) == pytest.approx(0.3)
 
 

@@ -10,7 +10,11 @@ import pytest
 
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendTimeoutError
-from imagerag.agent.ports import FREE, Tariff
+from imagerag.agent.ports import (
+    FREE,
+    Capabilities,
+    Tariff,
+)
 from imagerag.agent.types import Knobs, Outcome, Setup
 from tests.processes import python
 
@@ -24,8 +28,10 @@ KILLED = """
     from imagerag.agent.types import Knobs, Setup
 
     stage = make_stage(sys.argv[1])
-    stage.generator.tariff = Tariff(known=True, most=lambda prompt, images, size: 0.10)
-    stage.judge.tariff = FREE
+    stage.generator.capabilities = Capabilities(
+        tariff=Tariff(known=True, most=lambda prompt, images, size: 0.10)
+    )
+    stage.judge.capabilities = Capabilities(tariff=FREE)
 
     async def dies(*args, **named):
         os.kill(os.getpid(), signal.SIGTERM if sys.argv[3] == "TERM" else signal.SIGKILL)
@@ -59,7 +65,8 @@ async def last(events: Any) -> Any:
 
 
 def priced(stage: Any, tariff: Tariff = TEN_CENTS) -> Any:
-    stage.generator.tariff, stage.judge.tariff = tariff, FREE
+    stage.generator.capabilities = Capabilities(tariff=tariff)
+    stage.judge.capabilities = Capabilities(tariff=FREE)
     return stage
 
 

@@ -279,7 +279,7 @@ async def test_without_a_library_nothing_is_held(desk: Any, server: Loopback) ->
 async def test_a_cascade_steps_down_and_says_so(vlm: VlmAnswerer, library: ScriptedLibrary, server: Loopback) -> None:
     server.enqueue("chat", Fault("quota"))
     answerer = CascadeAnswerer([vlm, MetadataAnswerer()])
-    assert answerer.looks
+    assert answerer.capabilities.needs_images
     graph = build_answering(answerer=answerer, library=library).compile()
     from imagerag.agent.qa.state import fresh
     from imagerag.agent.types import Knobs

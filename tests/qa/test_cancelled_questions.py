@@ -9,7 +9,10 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownThreadError
-from imagerag.agent.ports import Tariff
+from imagerag.agent.ports import (
+    Capabilities,
+    Tariff,
+)
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import Answered, AnswerOutcome, Citation
 from imagerag.assistants.search_text import tell_answer
@@ -21,8 +24,10 @@ from imagerag.tools.testing.fakes import ScriptedLibrary
 class Slow:
     """Answers when it is told to, for a quarter dollar."""
 
-    identity, looks, synonyms, takes_pictures = "slow:1", True, {}, True
-    tariff = Tariff(known=True, most=lambda prompt, images, size: 0.25)
+    identity, synonyms = "slow:1", {}
+    capabilities = Capabilities(
+        tariff=Tariff(known=True, most=lambda prompt, images, size: 0.25), needs_images=True, takes_pictures=True
+    )
 
     def __init__(self) -> None:
         self.asked, self.go_on = asyncio.Event(), asyncio.Event()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff
+from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff, capabilities_of
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import Call, Knobs, Size
 from imagerag.formatting.numbers import dollars
@@ -29,8 +29,7 @@ Tariffs = Mapping[str, Tariff]
 
 def tariff_of(port: object) -> Tariff:
     """What is known of a backend's prices; nothing, when it does not say."""
-    tariff = getattr(port, "tariff", None)
-    return tariff if isinstance(tariff, Tariff) else Tariff()
+    return capabilities_of(port).tariff or Tariff()
 
 
 def tariffs_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:

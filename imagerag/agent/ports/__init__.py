@@ -4,16 +4,15 @@ Adapters in `tools/` and `store/` implement them structurally. Bytes pass throug
 puts into the state is the `ImageRef` a `BlobStore` gave back.
 """
 
+from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
 from imagerag.agent.ports.generator import (
     EDIT,
     GeneratedImage,
     ImageGenerator,
     ImagePart,
     ReferenceTemplate,
-    can_edit,
-    takes_mask,
 )
-from imagerag.agent.ports.judge import Judge, Lever, images_at_most, sees_references
+from imagerag.agent.ports.judge import Judge, Lever
 from imagerag.agent.ports.library import (
     BlobStore,
     Embedder,
@@ -31,6 +30,7 @@ __all__ = [
     "EDIT",
     "FREE",
     "BlobStore",
+    "Capabilities",
     "Captions",
     "Critique",
     "Drawn",
@@ -53,9 +53,8 @@ __all__ = [
     "Reranker",
     "Tariff",
     "can_edit",
-    "images_at_most",
+    "capabilities_of",
+    "members_of",
     "queries_of",
-    "sees_references",
-    "takes_mask",
     "tariff_of_all",
 ]

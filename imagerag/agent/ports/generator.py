@@ -109,28 +109,15 @@ class _Sent(Protocol):
     def mask(self) -> object: ...
 
 
-def can_edit(generator: object) -> bool:
-    """Whether a generator changes a picture it is sent. One that does not say does, where it takes pictures at all."""
-    said = getattr(generator, "edits", None)
-    return bool(getattr(generator, "max_references", 0)) if said is None else bool(said)
-
-
-def takes_mask(generator: object) -> bool:
-    """Whether a generator takes a mask with its first image; one that does not say takes none."""
-    return bool(getattr(generator, "takes_mask", False))
-
-
 class ImageGenerator(Protocol):
     """Draws. What it can tell meanwhile goes to `current_call().progress` of `calls/call_context.py`.
 
-    Three attributes are optional: `tariff` (see `Tariff`), `takes_mask`, whether the first image may have a mask, and
-    `edits`, whether it changes a picture that it is sent (one that does not say may be asked to).
+    Its `capabilities` are optional (see `Capabilities`).
 
     Attributes:
         identity: `provider:model`, stable; part of every record.
         max_references: how many images it takes beside the prompt, subject images included.
         sizes: the sizes it can draw; None when any will do.
-        honours_seed: whether the same seed gives the same picture.
         template: how references are put into words.
     """
 
@@ -140,8 +127,6 @@ class ImageGenerator(Protocol):
     def max_references(self) -> int: ...
     @property
     def sizes(self) -> tuple[Size, ...] | None: ...
-    @property
-    def honours_seed(self) -> bool: ...
     @property
     def template(self) -> ReferenceTemplate: ...
 

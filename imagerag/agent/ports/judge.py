@@ -10,27 +10,15 @@ from imagerag.agent.types import Concept, Requirement, Variation, Verdict
 Lever = Literal["temperature", "seed", "wording"]
 
 
-def sees_references(judge: object) -> bool:
-    """Whether a judge compares the picture with those it was drawn with; one that does not say sees only subjects."""
-    return bool(getattr(judge, "sees_references", False))
-
-
-def images_at_most(judge: object) -> int | None:
-    """How many images a judge can be shown at once, the judged one included; None is any number."""
-    most = getattr(judge, "max_images", None)
-    return most if isinstance(most, int) else None
-
-
 class Judge(Protocol):
     """Looks at pictures and says what it sees.
 
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
-    One attribute is optional: `max_images`, how many images it can be shown at once.
-
-    One attribute is optional: `sees_references`. Where it is true, `subjects` of every method holds all images that the
-    picture was drawn with, in the order they were sent (their `role` tells them apart), and `requirements` may have
-    some with a `picture`: those compare the picture with one of these images, by its number from 1. Where all of them
-    are of that sort, the judge makes the checklist of the prompt itself, and puts them at its end.
+    Its `capabilities` are optional (see `Capabilities`). With `sees_references`, `subjects` of every method holds all
+    images that the picture was drawn with, in the order they were sent (their `role` tells them apart), and
+    `requirements` may have some with a `picture`: those compare the picture with one of these images, by its number
+    from 1. Where all of them are of that sort, the judge makes the checklist of the prompt itself, and puts them at its
+    end.
 
     Attributes:
         identity: `provider:model`.

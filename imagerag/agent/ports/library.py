@@ -159,21 +159,20 @@ class ReferenceLibrary(Protocol):
 class Reranker(Protocol):
     """Puts what a search found into a better order. Off by default: it changed little (ImageRAG, section 5).
 
+    Its `capabilities` are optional (see `Capabilities`); one that is to see pixels says `needs_images`.
+
     Attributes:
         identity: `provider` or `provider:model`.
-        looks: whether it wants pixels and asks a model; its calls are then journalled and counted, as every model's.
     """
 
     @property
     def identity(self) -> str: ...
-    @property
-    def looks(self) -> bool: ...
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
         """Rank `hits` for `query`.
 
         Args:
-            images: the pixels of `hits`, in the same order; empty for a reranker that does not look.
+            images: the pixels of `hits`, in the same order; empty for a reranker that needs none.
 
         Raises:
             RefusalError: content policy.

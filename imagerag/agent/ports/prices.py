@@ -8,7 +8,7 @@ from imagerag.agent.types import Size
 
 @dataclass(frozen=True, kw_only=True)
 class Tariff:
-    """What is known of a backend's prices before it is called: its optional attribute `tariff`.
+    """What is known of a backend's prices before it is called: `Capabilities.tariff`.
 
     A backend without one has an unknown price, which is never taken for zero.
 

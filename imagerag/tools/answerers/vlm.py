@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import JudgeReplyError, SpecError
-from imagerag.agent.ports import Embedder, ImagePart, Tariff
+from imagerag.agent.ports import (
+    Capabilities,
+    Embedder,
+    ImagePart,
+)
 from imagerag.agent.qa.types import Answered, Exchange, Finding, Source
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation
@@ -37,8 +41,6 @@ class VlmAnswerer:
 
     chat: Chat
     longest_side: int = LONGEST_SIDE
-    looks: bool = True
-    takes_pictures: bool = True
 
     @property
     def identity(self) -> str:
@@ -51,9 +53,9 @@ class VlmAnswerer:
         return {}
 
     @property
-    def tariff(self) -> Tariff:
-        """What is known of the model's prices before a call."""
-        return words_tariff(self.chat)
+    def capabilities(self) -> Capabilities:
+        """It looks at its sources and at a question's own pictures, at the model's prices."""
+        return Capabilities(tariff=words_tariff(self.chat), needs_images=True, takes_pictures=True)
 
     async def answer(
         self,

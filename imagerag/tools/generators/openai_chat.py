@@ -64,7 +64,6 @@ class OpenAIChatImages(HostedGenerator):
         hosting: where it is, and what is known of it (see `Hosting`).
     """
 
-    honours_seed = False
     own_template = CHAT_TEMPLATE
 
     def __init__(

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from imagerag.agent.calls.call_context import ProgressCallback, current_call
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart, Tariff
+from imagerag.agent.ports import (
+    Capabilities,
+    GeneratedImage,
+    ImagePart,
+)
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
 from imagerag.tools.generators.image_decoding import checked, decoded, first_image, is_address, is_path, misplaced
@@ -67,7 +71,7 @@ class OpenAIImages(HostedGenerator):
 
     Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
     References go in the order given; the graph puts the user's own subjects first, and the first one's mask is sent
-    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/calls/progress.py`).
+    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/calls/call_context.py`).
 
     Args:
         json_references: send references inside JSON instead of as an edit; there is no place for a mask then.
@@ -135,19 +139,18 @@ class OpenAIImages(HostedGenerator):
         return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
 
     @property
-    def tariff(self) -> Tariff:
-        """What is known of its prices before a call."""
-        return tariff_of(self._price, draws=True, quality=self._shared.get("quality"))
+    def capabilities(self) -> Capabilities:
+        """Prices by quality; whether the model takes a seed, and a mask with an edit."""
+        return replace(
+            super().capabilities,
+            tariff=tariff_of(self._price, draws=True, quality=self._shared.get("quality")),
+            supports_seed=self._facts.seed,
+            takes_mask=self._takes_mask,
+        )
 
     @property
-    def takes_mask(self) -> bool:
-        """Whether an edit can be kept to the transparent pixels of a mask."""
+    def _takes_mask(self) -> bool:
         return self._facts.masks and self._json is None
-
-    @property
-    def honours_seed(self) -> bool:
-        """Whether the model takes a seed."""
-        return self._facts.seed
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
@@ -304,7 +307,7 @@ class OpenAIImages(HostedGenerator):
     def _check_mask(self, part: ImagePart, number: int) -> None:
         if part.mask is None:
             return
-        if not self.takes_mask or number:
+        if not self._takes_mask or number:
             raise UsageError(f"{self.identity} takes {'a mask for the first image only' if number else 'no mask'}")
         if len(part.mask) > MAX_MASK_BYTES or not part.mask.startswith(b"\x89PNG"):
             raise UsageError(f"{self.identity}: the mask must be a PNG below 4 MB")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import open_rgb
-from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.subject_segmentation import cut_subjects
 from imagerag.tools.sketch.renderer import INK, backdrop, stamp
@@ -265,8 +265,7 @@ class SketchPainter:
     identity = "sketch:painter-1"
     max_references = 4
     sizes: tuple[Size, ...] | None = None
-    honours_seed = True
-    tariff = FREE
+    capabilities = Capabilities(tariff=FREE, supports_seed=True, edits=True)
     template = ReferenceTemplate(
         whole="According to these images of {items}, generate: {prompt}",
         edit="According to these images of {items}, edit the first: {prompt}",
@@ -274,7 +273,6 @@ class SketchPainter:
         subject_item="<{n}, a subject: {caption}>",
         edit_item="<{n}, to edit: {caption}>",
     )
-    edits = True
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None

@@ -89,7 +89,7 @@ async def test_a_mask_goes_with_the_first_image_and_to_those_who_take_one(
     server: Loopback, references: list[ImagePart], mask: bytes
 ) -> None:
     masked = [replace(part, mask=mask) for part in references]
-    assert (images(server).takes_mask, images(server, "some/model").takes_mask) == (True, False)
+    assert [images(server, *names).capabilities.takes_mask for names in ((), ("some/model",))] == [True, False]
     with pytest.raises(UsageError, match="for the first image only"):
         await images(server).generate("a cat", masked, variation=FIRST, size=None)
     for takes_none in (images(server, "some/model"), images(server, json_references=LOCALAI)):
@@ -143,7 +143,7 @@ def test_models_are_known_by_the_longest_beginning_of_their_name() -> None:
 async def test_other_servers_are_asked_for_base64_and_given_what_they_take(server: Loopback) -> None:
     facts = ImageModel(max_references=2, seed=True)
     generator = images(server, "my/model", facts=facts, extra_body={"guidance_scale": 4})
-    assert (generator.max_references, generator.honours_seed) == (2, True)
+    assert (generator.max_references, generator.capabilities.supports_seed) == (2, True)
     await generator.generate("a cat", [], variation=FIRST, size=None)
     assert server.requests[0].body == {
         "model": "my/model", "prompt": "a cat", "response_format": "b64_json", "seed": 3, "guidance_scale": 4,

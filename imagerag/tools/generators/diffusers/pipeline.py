@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
-from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators.diffusers import images, weight_sources
 from imagerag.tools.generators.diffusers.devices import (
@@ -76,8 +76,6 @@ class DiffusersGenerator:
         UsageError: a setting out of range.
     """
 
-    tariff = FREE
-    honours_seed = True
     sizes: tuple[Size, ...] | None = None
 
     def __init__(
@@ -144,9 +142,10 @@ class DiffusersGenerator:
         return self._family.max_references if self._max_references is None else self._max_references
 
     @property
-    def edits(self) -> bool:
-        """Whether the pipeline changes a picture that it is sent; an adapter takes no more than its look."""
-        return self._family.edits and self._family.adapter is None and self.max_references > 0
+    def capabilities(self) -> Capabilities:
+        """Whether the pipeline changes a picture that it is sent: an adapter takes no more than its look."""
+        edits = self._family.edits and self._family.adapter is None and self.max_references > 0
+        return Capabilities(tariff=FREE, supports_seed=True, edits=edits)
 
     @property
     def template(self) -> ReferenceTemplate:

@@ -13,8 +13,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from imagerag.agent.intents import concept_of
-from imagerag.agent.ports import FREE as FREE_OF_CHARGE
-from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, Missing, Preference, Ranking
+from imagerag.agent.ports import (
+    FREE as FREE_OF_CHARGE,
+)
+from imagerag.agent.ports import (
+    Capabilities,
+    Captions,
+    Critique,
+    Embedder,
+    ImagePart,
+    Lever,
+    Missing,
+    Preference,
+    Ranking,
+)
 from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import DETERMINERS, checklist, unchecked
@@ -113,8 +125,7 @@ class ClipJudge:
             unchecked=unchecked,
         )
 
-    tariff = FREE_OF_CHARGE
-    sees_references = True
+    capabilities = Capabilities(tariff=FREE_OF_CHARGE, sees_references=True)
 
     @property
     def identity(self) -> str:

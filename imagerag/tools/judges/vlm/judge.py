@@ -6,11 +6,21 @@ ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.ports import Captions, Critique, ImageCheck, ImagePart, Lever, Missing, Preference, Ranking, Tariff
+from imagerag.agent.ports import (
+    Capabilities,
+    Captions,
+    Critique,
+    ImageCheck,
+    ImagePart,
+    Lever,
+    Missing,
+    Preference,
+    Ranking,
+)
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Concept, Requirement, Variation, Verdict
@@ -54,16 +64,14 @@ class VlmJudge:
         return with_options(self.chat.identity, {"votes": votes, "longest_side": side})
 
     @property
-    def tariff(self) -> Tariff:
-        """What is known of the model's prices before a call: `votes` answers at most."""
-        return times(words_tariff(self.chat), self.votes)
-
-    sees_references: ClassVar[bool] = True
-
-    @property
-    def max_images(self) -> int | None:
-        """How many pictures the model is shown at once, as far as is known; more than that go on one sheet."""
-        return getattr(self.chat, "image_limit", None)
+    def capabilities(self) -> Capabilities:
+        """`votes` answers at most, and the pictures shown at once as far as is known: more go on one sheet."""
+        return Capabilities(
+            tariff=times(words_tariff(self.chat), self.votes),
+            sees_references=True,
+            max_images=getattr(self.chat, "image_limit", None),
+            votes=self.votes,
+        )
 
     @property
     def honours(self) -> frozenset[Lever]:
