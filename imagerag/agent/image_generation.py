@@ -9,8 +9,10 @@ from imagerag.agent.calls.model_caller import Calls
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.images.mask_compositing import hold, viewable
 from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.state import RunState, coming_round
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Knobs, Progress, UsedReference, Variation
+from imagerag.agent.types import Attempt, ImageRef, Knobs, Progress, UsedReference, Variation
 
 _KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
 
@@ -31,6 +33,35 @@ class Draughtsman:
     node: str
     part: Callable[[UsedReference], Awaitable[ImagePart]]
     tell: Callable[[Mapping[str, Any]], None]
+
+    async def attempt(self, calls: Calls, state: RunState, references: Sequence[UsedReference]) -> Attempt:
+        """Draw the run's next attempt.
+
+        Raises:
+            RefusalError, BackendError, BudgetExceededError, ReplayMissError: as `draw`.
+        """
+        attempts = state.get("attempts") or []
+        prompt = reference_prompt(self.generator.template, state["prompt"], references)
+        variation = Variation(seed=self._seed(attempts, references))
+        drawn = await self.draw(calls, prompt, references, variation)
+        return Attempt(
+            index=len(attempts),
+            round=coming_round(state),
+            prompt=drawn.prompt or prompt,
+            image=drawn.image,
+            original=drawn.original,
+            mask=drawn.mask,
+            references=tuple(references),
+            generator=drawn.answered_by or self.generator.identity,
+            variation=variation,
+            revised_prompt=drawn.revised_prompt,
+        )
+
+    def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference]) -> int:
+        """The run's seed; another one where the very same was drawn before, which would come out the same again."""
+        sent = [reference.image for reference in references]
+        again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
+        return (self.knobs.seed + again) % 2**32
 
     def draw(
         self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation

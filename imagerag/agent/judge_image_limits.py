@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls.journal import Asked, Journal, decode
-from imagerag.agent.calls.model_caller import Calls, written
+from imagerag.agent.calls.journal import Asked, Journal, decode, written
+from imagerag.agent.calls.model_caller import Calls
 from imagerag.agent.ports import ImageCheck, capabilities_of
 from imagerag.agent.types import Call, Knobs, Variation
 

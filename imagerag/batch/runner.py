@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.calls.model_caller import calls_of
+from imagerag.agent.calls.error_calls import calls_of
 from imagerag.agent.errors import (
     AuthError,
     BudgetExceededError,

@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Overwrite, RetryPolicy, Send
 
 from imagerag.agent import routing
-from imagerag.agent.calls.model_caller import calls_of
+from imagerag.agent.calls.error_calls import calls_of
 from imagerag.agent.errors import StorageError
 from imagerag.agent.node_input import decided, in_run
 from imagerag.agent.nodes import Nodes

@@ -17,10 +17,7 @@ from imagerag.agent.calls.budget import (
     told_by,
     why_not,
 )
-from imagerag.agent.ports import (
-    Capabilities,
-    Tariff,
-)
+from imagerag.agent.ports import Capabilities, Tariff
 from imagerag.agent.types import Call, Concept, Knobs, Query
 
 TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}

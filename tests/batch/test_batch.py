@@ -13,13 +13,7 @@ import pytest
 
 from imagerag import ImageRAG, UsageError
 from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    Critique,
-    GeneratedImage,
-    Tariff,
-)
+from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, Tariff
 from imagerag.agent.types import Verdict
 from imagerag.batch.results import BatchResult
 from imagerag.batch.runner import Batch

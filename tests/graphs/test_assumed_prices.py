@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    GeneratedImage,
-    Tariff,
-)
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, Tariff
 from imagerag.agent.types import Knobs, Outcome
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.fallback import CascadeGenerator

@@ -11,16 +11,7 @@ from langgraph.store.memory import InMemoryStore
 
 from imagerag.agent.calls.budget import spent, why_not
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    Captions,
-    Critique,
-    GeneratedImage,
-    Missing,
-    Preference,
-    Tariff,
-)
+from imagerag.agent.ports import FREE, Capabilities, Captions, Critique, GeneratedImage, Missing, Preference, Tariff
 from imagerag.agent.types import Call, Concept, Knobs, Outcome, Setup, Verdict
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.store.journal import StoreJournal

@@ -10,11 +10,7 @@ import pytest
 
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendTimeoutError
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    Tariff,
-)
+from imagerag.agent.ports import FREE, Capabilities, Tariff
 from imagerag.agent.types import Knobs, Outcome, Setup
 from tests.processes import python
 

@@ -9,12 +9,7 @@ from langgraph.types import RetryPolicy
 from imagerag.agent.errors import UsageError
 from imagerag.agent.intents import KEPT, needs_likeness
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import (
-    Capabilities,
-    Critique,
-    ImagePart,
-    ReferenceTemplate,
-)
+from imagerag.agent.ports import Capabilities, Critique, ImagePart, ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Check, Concept, Knobs, Outcome, Requirement, Subject, Verdict
 from imagerag.graphs.generation import build_workflow

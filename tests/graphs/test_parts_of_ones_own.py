@@ -10,11 +10,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import PORTS, check_role
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    EmbedderIdentity,
-)
+from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity
 from imagerag.evals.dependencies import EvalWiring
 from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
 from imagerag.graphs.extensions import Extension

@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    Hit,
-    ImagePart,
-    Ranking,
-    Tariff,
-)
+from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, Ranking, Tariff
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import Knobs, Outcome, Setup

@@ -8,12 +8,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.errors import AuthError, BackendError
-from imagerag.agent.ports import (
-    FREE,
-    Capabilities,
-    GeneratedImage,
-    Tariff,
-)
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, Tariff
 from imagerag.agent.run_record import run_record
 from imagerag.agent.state import RunInput, RunState
 from imagerag.agent.types import Knobs, Lineage, Outcome, Subject

@@ -9,10 +9,7 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownThreadError
-from imagerag.agent.ports import (
-    Capabilities,
-    Tariff,
-)
+from imagerag.agent.ports import Capabilities, Tariff
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import Answered, AnswerOutcome, Citation
 from imagerag.assistants.search_text import tell_answer

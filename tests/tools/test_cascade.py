@@ -19,12 +19,7 @@ from imagerag.agent.errors import (
     SpecError,
     UsageError,
 )
-from imagerag.agent.ports import (
-    FREE,
-    ImagePart,
-    ReferenceTemplate,
-    capabilities_of,
-)
+from imagerag.agent.ports import FREE, ImagePart, ReferenceTemplate, capabilities_of
 from imagerag.agent.types import Knobs, Outcome, Setup, Size, Variation
 from imagerag.graphs.dependencies import Wiring
 from imagerag.graphs.runs.runner import Runner

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
-from imagerag.agent.types import Call, Value
+from imagerag.agent.types import Call, Value, Variation
 
 Answer = TypeVar("Answer")
 
@@ -148,6 +148,11 @@ class Journal(Protocol):
     async def similar(self, asked: Asked) -> Entry | None:
         """The kept entry of the same role whose request differs least from one that is not there."""
         ...
+
+
+def written(variation: Variation) -> dict[str, Any]:
+    """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
+    return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 
 
 def encode(answer: Any) -> Mapping[str, Any]:

@@ -13,15 +13,10 @@ from imagerag.agent.calls import pending_calls
 from imagerag.agent.calls.budget import Tariffs, taken_elsewhere
 from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
-from imagerag.agent.calls.journal import Asked, Entry, Journal, Lost
+from imagerag.agent.calls.error_calls import carrying
+from imagerag.agent.calls.journal import Asked, Entry, Journal, Lost, written
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
-from imagerag.agent.errors import (
-    BudgetExceededError,
-    JudgeReplyError,
-    RefusalError,
-    StorageError,
-    UnreadableImageError,
-)
+from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError, StorageError, UnreadableImageError
 from imagerag.agent.observability import event_log
 from imagerag.agent.observability.spans import model_call
 from imagerag.agent.ports import Reading
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
     from langgraph.runtime import Runtime  # lists of runs read records, and are to load no langgraph
 
 Answer = TypeVar("Answer", bound=Reading)
-Failure = TypeVar("Failure", bound=Exception)
 Failed = MutableMapping[str, list[Call]]
 
 
@@ -160,9 +154,8 @@ class Calls:
             JudgeReplyError: neither answer could be read.
         """
         first = first or Variation()
-        again = first.model_copy(update={"attempt": first.attempt + 1, "wording": first.wording + 1})
-        if again.lever == "none":
-            again = again.model_copy(update={"lever": "seed_and_wording"})
+        lever = "seed_and_wording" if first.lever == "none" else first.lever
+        again = first.model_copy(update={"attempt": first.attempt + 1, "wording": first.wording + 1, "lever": lever})
         try:
             return await self.make(role, backend, kind, content, lambda: ask(first), first)
         except JudgeReplyError:
@@ -303,20 +296,3 @@ class Calls:
     @cached_property
     def _budget(self) -> CallBudget:
         return CallBudget(knobs=self.knobs, tariffs=self.tariffs, done_again=bool(self.again))
-
-
-def written(variation: Variation) -> dict[str, Any]:
-    """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
-    return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
-
-
-def carrying(calls: list[Call], error: Failure) -> Failure:
-    """The error, carrying the calls its node made: a node that fails returns no update that could."""
-    error.__dict__["calls"] = calls
-    return error
-
-
-def calls_of(error: BaseException) -> list[Call]:
-    """The calls that a failed node made before it failed."""
-    calls: list[Call] = error.__dict__.get("calls", [])
-    return calls

@@ -5,13 +5,7 @@ puts into the state is the `ImageRef` a `BlobStore` gave back.
 """
 
 from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
-from imagerag.agent.ports.generator import (
-    EDIT,
-    GeneratedImage,
-    ImageGenerator,
-    ImagePart,
-    ReferenceTemplate,
-)
+from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
 from imagerag.agent.ports.judge import Judge, Lever
 from imagerag.agent.ports.library import (
     BlobStore,

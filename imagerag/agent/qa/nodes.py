@@ -21,13 +21,7 @@ from imagerag.agent.errors import (
     RefusalError,
     UsageError,
 )
-from imagerag.agent.ports import (
-    BlobStore,
-    ImagePart,
-    ReferenceLibrary,
-    Reranker,
-    capabilities_of,
-)
+from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, Reranker, capabilities_of
 from imagerag.agent.qa.image_retrieval import nothing_alike
 from imagerag.agent.qa.metadata_query.query import told
 from imagerag.agent.qa.retrieval import Gatherer

@@ -5,13 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagerag.agent.ports import (
-    Filter,
-    Hit,
-    ReferenceLibrary,
-    capabilities_of,
-    queries_of,
-)
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, capabilities_of, queries_of
 from imagerag.agent.qa.image_retrieval import Alike, alike, reaches
 from imagerag.agent.qa.metadata_query.parser import content_of
 from imagerag.agent.qa.metadata_query.query import look_up

@@ -6,14 +6,7 @@ from typing import Final
 
 from imagerag.agent.calls.model_caller import Calls
 from imagerag.agent.errors import JudgeReplyError
-from imagerag.agent.ports import (
-    Hit,
-    ImagePart,
-    Ranking,
-    ReferenceLibrary,
-    Reranker,
-    capabilities_of,
-)
+from imagerag.agent.ports import Hit, ImagePart, Ranking, ReferenceLibrary, Reranker, capabilities_of
 from imagerag.agent.types import Candidate, Decision, Search
 
 LOOKED_AT: Final = 8

@@ -15,13 +15,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import (
-    Embedder,
-    Filter,
-    Hit,
-    Reranker,
-    capabilities_of,
-)
+from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, capabilities_of
 from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
 from imagerag.store.data_dir import Home
 from imagerag.store.library.caption_index import Asked, CaptionIndex

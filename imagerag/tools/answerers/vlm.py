@@ -9,11 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import JudgeReplyError, SpecError
-from imagerag.agent.ports import (
-    Capabilities,
-    Embedder,
-    ImagePart,
-)
+from imagerag.agent.ports import Capabilities, Embedder, ImagePart
 from imagerag.agent.qa.types import Answered, Exchange, Finding, Source
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Variation

@@ -6,10 +6,7 @@ from hashlib import sha256
 from typing import Any, ClassVar, Final, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
-from imagerag.agent.ports import (
-    Capabilities,
-    ReferenceTemplate,
-)
+from imagerag.agent.ports import Capabilities, ReferenceTemplate
 from imagerag.agent.types import Size
 from imagerag.tools.credentials import Variable
 from imagerag.tools.generators.image_decoding import fetched

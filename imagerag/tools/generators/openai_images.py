@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from imagerag.agent.calls.call_context import ProgressCallback, current_call
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import (
-    Capabilities,
-    GeneratedImage,
-    ImagePart,
-)
+from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart
 from imagerag.agent.types import Size, Variation
 from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
 from imagerag.tools.generators.image_decoding import checked, decoded, first_image, is_address, is_path, misplaced

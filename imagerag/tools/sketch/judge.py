@@ -1,5 +1,6 @@
 """The clip judge set up for the sketch world: its words, its near misses, and numbers tuned on its drawings."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
@@ -42,7 +43,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
         embedder,
         near_misses=_near_misses,
         others=lambda _: (),
-        wording=wording,
+        wordings=wordings,
         split=checklist,
         whole=False,
         around=AROUND,
@@ -152,6 +153,6 @@ def _synonym(word: str, nth: int) -> str:
     return others[(nth - 1) % len(others)] if others else word
 
 
-def wording(requirement: Requirement) -> str:
+def wordings(phrases: Sequence[str], kind: str) -> list[str]:
     """As the sketch CLIP has learnt it: a background is the background of something."""
-    return f"something with {requirement.text}" if requirement.kind == "style" else requirement.text
+    return [f"something with {text}" for text in phrases] if kind == "style" else [*phrases]

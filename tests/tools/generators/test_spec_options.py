@@ -6,10 +6,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import (
-    ImagePart,
-    capabilities_of,
-)
+from imagerag.agent.ports import ImagePart, capabilities_of
 from imagerag.agent.types import Requirement, Variation
 from imagerag.tools.registry import make_generator, make_judge
 from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png

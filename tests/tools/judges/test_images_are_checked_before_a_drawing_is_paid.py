@@ -11,10 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from imagerag.agent.judge_image_limits import CHECK_IMAGES
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import (
-    Capabilities,
-    Tariff,
-)
+from imagerag.agent.ports import Capabilities, Tariff
 from imagerag.agent.types import Knobs, Outcome, Setup, Subject
 from imagerag.diagnostics.doctor import Diagnosis, diagnose
 from imagerag.graphs.cost_estimate import estimate_setup

@@ -15,14 +15,7 @@ from langgraph.types import RetryPolicy
 from PIL import Image
 
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import (
-    Capabilities,
-    Filter,
-    GeneratedImage,
-    Hit,
-    ImagePart,
-    ReferenceTemplate,
-)
+from imagerag.agent.ports import Capabilities, Filter, GeneratedImage, Hit, ImagePart, ReferenceTemplate
 from imagerag.agent.types import ImageRef, Knobs, Outcome, Size, Variation
 from imagerag.graphs.generation import build_workflow, can_help
 from imagerag.store.images.blob_store import FileBlobStore

@@ -54,7 +54,7 @@ class DiffusersGenerator:
 
     All work with weights is done by one thread of the process, one picture after the other. A call that is cancelled
     stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was. Whoever looks
-    on (`agent/calls/progress.py`) is told of every step.
+    on (`agent/calls/call_context.py`) is told of every step.
 
     Args:
         model: what follows `diffusers:`, see `sources`; settings after a `?` are those below.

@@ -13,9 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from imagerag.agent.intents import concept_of
-from imagerag.agent.ports import (
-    FREE as FREE_OF_CHARGE,
-)
+from imagerag.agent.ports import FREE as FREE_OF_CHARGE
 from imagerag.agent.ports import (
     Capabilities,
     Captions,
@@ -31,7 +29,7 @@ from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
-from imagerag.tools.judges.clip.region_scorer import Eye, Finding, Rivals
+from imagerag.tools.judges.clip.region_scorer import Eye, Finding, Rivals, Wordings
 from imagerag.tools.judges.image_comparison import Comparisons, compared, whole_pictures
 from imagerag.tools.sketch.edit_parser import GONE
 
@@ -46,9 +44,9 @@ FREE: Final = 0.0  # US dollars: it runs on the user's own machine
 _TIE: Final = 1e-4  # ratings closer than this are the same
 
 
-def photo_wording(requirement: Requirement) -> str:
+def photo_wordings(phrases: Sequence[str], kind: str) -> list[str]:
     """How open_clip's models are usually asked (Radford et al., 2021): `a photo of a cat`. Style speaks for itself."""
-    return requirement.text if requirement.kind == "style" else f"a photo of {requirement.text}"
+    return [*phrases] if kind == "style" else [f"a photo of {text}" for text in phrases]
 
 
 def border_regions(image: "Image.Image") -> "Sequence[Box]":
@@ -73,7 +71,7 @@ class ClipJudge:
         embedder: what it looks through.
         near_misses: rewordings that must not fit as well: `a red ball` -> `a blue ball`, ...
         others: further things it could be, for content only.
-        wording: how a requirement, or one of its rivals, is put to the encoder.
+        wordings: how a requirement and its rivals, which are of one kind, are put to the encoder.
         split: makes the checklist of a prompt.
         regions: finds separate things as boxes; where it finds none, the picture is tiled.
         around: what is kept around such a box, as a share of its longer side.
@@ -94,7 +92,7 @@ class ClipJudge:
         *,
         near_misses: Rivals = hard_negatives.near_misses,
         others: Rivals = hard_negatives.other_things,
-        wording: Callable[[Requirement], str] = photo_wording,
+        wordings: Wordings = photo_wordings,
         split: Callable[[str], Sequence[Requirement]] = checklist,
         regions: "Regions" = border_regions,
         around: float = AROUND,
@@ -115,7 +113,7 @@ class ClipJudge:
             embedder=embedder,
             near_misses=near_misses,
             others=others,
-            wording=wording,
+            wordings=wordings,
             regions=regions,
             around=around,
             whole=whole,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Cosines = NDArray[np.float32]
 
 Rivals: TypeAlias = Callable[[str], Sequence[str]]
+Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
+"""(phrases, kind of requirement) → how they are put to the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Eye:
     embedder: Embedder
     near_misses: Rivals
     others: Rivals
-    wording: Callable[[Requirement], str]
+    wordings: Wordings
     regions: Regions
     around: float
     whole: bool
@@ -95,8 +97,7 @@ class Eye:
         near = tuple(self.near_misses(requirement.text))
         far = tuple(self.others(requirement.text)) if requirement.kind == "content" else ()
         phrases = (requirement.text, *near, *far)
-        texts = tuple(self.wording(Requirement(text=text, kind=requirement.kind)) for text in phrases)
-        return _Search(requirement, phrases, texts, len(near))
+        return _Search(requirement, phrases, tuple(self.wordings(phrases, requirement.kind)), len(near))
 
     def _judge(self, search: "_Search", cosines: "Cosines", names: list[str]) -> Finding:
         import numpy as np
