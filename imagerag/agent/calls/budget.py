@@ -34,7 +34,8 @@ def tariff_of(port: object) -> Tariff:
 
 def tariffs_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
     """The tariffs of a run's backends."""
-    return {"generate": tariff_of(generator), "judge": tariff_of(judge), "rerank": tariff_of(reranker)}
+    tariffs = {"generate": tariff_of(generator), "judge": tariff_of(judge)}
+    return tariffs if reranker is None else {**tariffs, "rerank": tariff_of(reranker)}
 
 
 def tariff_for(role: str, tariffs: Tariffs) -> Tariff:
