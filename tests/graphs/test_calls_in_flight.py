@@ -20,7 +20,7 @@ KILLED = """
     import asyncio, os, signal, sys
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
-    from imagerag.agent.ports import FREE, Tariff
+    from imagerag.agent.ports import FREE, Capabilities, Tariff
     from imagerag.agent.types import Knobs, Setup
 
     stage = make_stage(sys.argv[1])
