@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.calls.journal import Asked, Entry, Lost, distance
 from imagerag.store.disk_space import check_space
+from imagerag.store.sqlite.connection import BUSY_S
 from imagerag.store.sqlite.pool import Shared
 from imagerag.store.sqlite.write_batcher import open_grouped
 
@@ -152,7 +153,7 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
 
     from imagerag.store.sqlite.langgraph_store import GroupedStore
 
-    async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup()) as grouped:
+    async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup(), patience_s=BUSY_S) as grouped:
         store = GroupedStore(grouped, unflushed=(LOST,))
         await store.prepare()
         yield StoreJournal(store, path.parent)

@@ -235,7 +235,7 @@ class RunList:
 
 @asynccontextmanager
 async def _open(path: Path) -> AsyncIterator[GroupCommit]:
-    async with open_grouped(path, _make) as grouped:
+    async with open_grouped(path, _make, patience_s=BUSY_S) as grouped:
         await grouped.read(partial(_brought_up, grouped.connection))
         yield grouped
 

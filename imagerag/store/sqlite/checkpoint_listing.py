@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent import types
+from imagerag.store.sqlite.connection import BUSY_S
 from imagerag.store.sqlite.write_batcher import open_grouped
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
 
     from imagerag.store.sqlite.checkpointer import GroupedSaver
 
-    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup()) as grouped:
+    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup(), patience_s=BUSY_S) as grouped:
         saver = GroupedSaver(grouped, serializer(extra))
         await saver.prepare()
         yield saver

@@ -45,11 +45,12 @@ class GroupCommit:
     Args:
         connection: without implicit transactions (`isolation_level=None`), and for use in another thread.
         path: its file, for messages.
+        patience_s: how long work is tried again while another process holds the file, beyond SQLite's busy timeout.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path = Path()) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path = Path(), *, patience_s: float = 0.0) -> None:
         self.connection = connection
-        self._path = path
+        self._path, self.patience_s = path, patience_s
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
@@ -68,8 +69,8 @@ class GroupCommit:
                 commit that is flushed takes it to the disk too.
 
         Raises:
-            StorageError: the disk is full or read-only, or another process kept the file locked for `BUSY_S` seconds;
-                nothing of it was kept.
+            StorageError: the disk is full or read-only, or another process kept the file locked for longer than
+                `patience_s`; nothing of it was kept.
             DamagedFileError: the file is not what it was.
             Exception: whatever `work` or the commit raised; nothing of it was kept.
         """
@@ -81,7 +82,7 @@ class GroupCommit:
         await asyncio.to_thread(self._thread.join)
 
     async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False, flushed: bool = True) -> T:
-        loop, give_up = asyncio.get_running_loop(), time.monotonic() + BUSY_S
+        loop, give_up = asyncio.get_running_loop(), time.monotonic() + self.patience_s
         while True:
             answer: asyncio.Future[T] = loop.create_future()
             self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
@@ -89,6 +90,8 @@ class GroupCommit:
                 with storage_errors(self._path):
                     return await answer
             except sqlite3.OperationalError as error:
+                if not self.patience_s:
+                    raise
                 check_locked(error, give_up)  # SQLite's busy timeout does not cover every lock
             await asyncio.sleep(random.uniform(0.01, 0.1))
 
@@ -164,7 +167,9 @@ def _deliver(done: list[tuple[_Job, Any]]) -> None:
 
 
 @asynccontextmanager
-async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object]) -> AsyncIterator[GroupCommit]:
+async def open_grouped(
+    path: Path, make: Callable[[sqlite3.Connection], object], *, patience_s: float = 0.0
+) -> AsyncIterator[GroupCommit]:
     """Open the SQLite file at `path`, in WAL mode with every commit flushed.
 
     Several processes may have it open: readers never wait, writers wait for each other for up to 30 s.
@@ -172,6 +177,7 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
     Args:
         path: the file.
         make: makes its tables, when there is no such file.
+        patience_s: see `GroupCommit`.
 
     Raises:
         StorageError: it can be neither opened nor made.
@@ -180,12 +186,13 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
     await asyncio.to_thread(ensure, path, make)  # makes folders and files, which is not for an event loop
     options = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
     connection = await asyncio.to_thread(partial(connect, path, **options))
-    grouped = GroupCommit(connection, path)
+    grouped = GroupCommit(connection, path, patience_s=BUSY_S)
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.
         await grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL"))
         await grouped.read(lambda: connection.execute("PRAGMA synchronous=FULL"))
+        grouped.patience_s = patience_s
         yield grouped
     finally:
         await asyncio.shield(grouped.close())
