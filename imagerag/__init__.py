@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
     from imagerag.agent.types import Attempt, Outcome, Verdict
     from imagerag.assistants.langchain_tools import as_tools
-    from imagerag.assistants.tool_result import Ceilings
+    from imagerag.assistants.tool_result import RunLimits
     from imagerag.client.client import ImageRAG
     from imagerag.files.access_policy import InputPolicy
     from imagerag.graphs.runs.events import RunEvent
@@ -54,13 +54,13 @@ __all__ = [
     "AnswerOutcome",
     "AnswerRecord",
     "Attempt",
-    "Ceilings",
     "EmbeddingMismatchError",
     "ImageRAG",
     "ImageRAGError",
     "InputPolicy",
     "Outcome",
     "RunEvent",
+    "RunLimits",
     "RunRecord",
     "RunStateError",
     "UnknownLibraryError",

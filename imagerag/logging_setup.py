@@ -29,7 +29,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(told, ensure_ascii=True, default=str)
 
 
-class SteadyHandler(logging.StreamHandler[TextIO]):
+class NonRaisingHandler(logging.StreamHandler[TextIO]):
     """Writes to stderr, and never raises: a line that cannot be written is lost, and not the server with it.
 
     Other handlers open files to show a traceback well. Where no more files can be opened they raise, in the middle of
@@ -53,14 +53,14 @@ class SteadyHandler(logging.StreamHandler[TextIO]):
         """Leave a line that cannot be written."""
 
 
-def log_steadily() -> None:
+def install_non_raising_handler() -> None:
     """Let everything that is logged in this process go through a handler that never raises.
 
     Libraries put handlers of their own on the root logger only where it has none.
     """
     root = logging.getLogger()
-    if not any(isinstance(handler, SteadyHandler) for handler in root.handlers):
-        root.addHandler(SteadyHandler())
+    if not any(isinstance(handler, NonRaisingHandler) for handler in root.handlers):
+        root.addHandler(NonRaisingHandler())
 
 
 def log_to_stderr(level: str | None) -> None:

@@ -15,14 +15,14 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.state import RunUpdate
 from imagerag.agent.types import Outcome, Progress, Scalar, Sha256, Similarity
 from imagerag.formatting.messages import unknown
-from imagerag.store.library.metadata import Passport, Threshold
+from imagerag.store.library.metadata import LibraryMetadata, Threshold
 from imagerag.store.run_index import RunEntry
 
 MODELS: Final[Mapping[str, str]] = {
     "answer": "imagerag.agent.qa.qa_record:AnswerRecord",
     "batch": "imagerag.batch.results:BatchResult",
     "batch-summary": "imagerag.schemas:BatchSummary",
-    "bench": "imagerag.evals.bench.timing:Bench",
+    "bench": "imagerag.evals.bench.timing:BenchReport",
     "diff": "imagerag.reports.run_diff.models:RunDiff",
     "doctor": "imagerag.diagnostics.doctor:Diagnosis",
     "error": "imagerag.schemas:ErrorDocument",
@@ -212,7 +212,7 @@ class LibraryInfo(Document):
     schema_name: Literal["imagerag.library/1"] = Field(alias="schema")
     library: str
     images: int
-    passport: Passport
+    passport: LibraryMetadata
 
 
 class LibraryRemoved(Document):

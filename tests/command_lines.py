@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from imagerag.cli import main
 from imagerag.evals.human_study import QUESTIONS, SCHEMA
-from imagerag.tools.testing.mock_openai import Loopback, SketchAnswers, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder, tiny_png
 
 PROMPT = "a red solid heart and a blue split crescent on a mint background"
 """What the sketch world's painter cannot draw without the library."""
@@ -139,9 +139,9 @@ class Place:
 
 
 @contextmanager
-def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, Loopback]]:
+def place(root: Path, sketch_home: Path) -> Iterator[tuple[Place, MockOpenAIServer]]:
     """Make one, with a server whose answers are those of the sketch world."""
-    with Loopback(SketchAnswers()) as server:
+    with MockOpenAIServer(SketchResponder()) as server:
         shutil.copytree(sketch_home, root / "home")
         made = Place(root, "", "", server.base_url)
         for name in ("first", "second"):

@@ -90,11 +90,11 @@ def sketch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Of processes that run tests side by side, the first makes it, and each has a copy of its own.
     """
     from imagerag import ImageRAG
-    from imagerag.store.run_lock import waited_for
+    from imagerag.store.run_lock import waiting_lock
 
     home, base = tmp_path_factory.mktemp("sketch-home"), tmp_path_factory.getbasetemp()
     made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sketch-home-of-all"
-    lock = waited_for(Path(f"{made}.lock"), alone=True)
+    lock = waiting_lock(Path(f"{made}.lock"), alone=True)
     if not (made / "whole").exists():
         shutil.rmtree(made, ignore_errors=True)
         asyncio.run(ImageRAG(preset="sketch", home=made / "home").open_library("sketch"))

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.ports import Judge, Preference
@@ -12,7 +12,7 @@ from imagerag.agent.types import Attempt
 
 
 async def preferred_attempt(
-    judge: Judge, parts: ImageParts, calls: Calls, state: RunState, *, compare: bool
+    judge: Judge, parts: ImageParts, calls: ModelCaller, state: RunState, *, compare: bool
 ) -> Attempt | None:
     """The best attempt of a run; None when there is none.
 
@@ -27,7 +27,9 @@ async def preferred_attempt(
     return best
 
 
-async def _prefers(judge: Judge, parts: ImageParts, calls: Calls, prompt: str, rival: Attempt, best: Attempt) -> bool:
+async def _prefers(
+    judge: Judge, parts: ImageParts, calls: ModelCaller, prompt: str, rival: Attempt, best: Attempt
+) -> bool:
     """Whether the judge puts `rival` before `best` in both orders; a judge that cannot say leaves things be."""
 
     async def better(first: Attempt, second: Attempt) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from imagerag.agent.types import Attempt, Concept, LedgerEntry, UsedReference
+from imagerag.agent.types import Attempt, Concept, TrackedConcept, UsedReference
 
 _ARTICLES = re.compile(r"^(?:a|an|the|some)\s+")
 
@@ -14,28 +14,30 @@ def key(text: str) -> str:
     return _ARTICLES.sub("", folded)
 
 
-def observe(ledger: Sequence[LedgerEntry], missing: Iterable[Concept], round: int) -> list[LedgerEntry]:
+def update_missing(ledger: Sequence[TrackedConcept], missing: Iterable[Concept], round: int) -> list[TrackedConcept]:
     """Enter what is missing after `round`: new concepts are added, those no longer missing are resolved by it."""
     lacking = {key(concept.text): concept for concept in missing}
     seen = {key(entry.concept.text) for entry in ledger}
     kept = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in ledger]
-    new = [LedgerEntry(concept=c, first_missing=round) for k, c in lacking.items() if k not in seen]
+    new = [TrackedConcept(concept=c, first_missing=round) for k, c in lacking.items() if k not in seen]
     return [*kept, *new]
 
 
-def _is_missing(entry: LedgerEntry, lacking: Collection[str]) -> bool:
+def _is_missing(entry: TrackedConcept, lacking: Collection[str]) -> bool:
     """Whether a concept is missing still; one that stands for others, as long as all of these are."""
     stands_for = [key(text) for text in entry.stands_for]
     return key(entry.concept.text) in lacking or (bool(stands_for) and all(text in lacking for text in stands_for))
 
 
-def _after(entry: LedgerEntry, *, still: bool, round: int) -> LedgerEntry:
+def _after(entry: TrackedConcept, *, still: bool, round: int) -> TrackedConcept:
     if still:
         return entry.model_copy(update={"resolved": None})
     return entry if entry.resolved is not None else entry.model_copy(update={"resolved": round})
 
 
-def send(ledger: Sequence[LedgerEntry], sent: Iterable[UsedReference], round: int) -> list[LedgerEntry]:
+def record_references(
+    ledger: Sequence[TrackedConcept], sent: Iterable[UsedReference], round: int
+) -> list[TrackedConcept]:
     """Enter the references that go to the generator in `round`, each under the concept it stands for, newest last.
 
     What no verdict named was searched for in place of what is missing, and stands for that.
@@ -44,7 +46,7 @@ def send(ledger: Sequence[LedgerEntry], sent: Iterable[UsedReference], round: in
     unnamed = tuple(entry.concept.text for entry in missing(ledger))
     for reference in sent:
         k = key(reference.concept)
-        entry = entries.get(k) or LedgerEntry(
+        entry = entries.get(k) or TrackedConcept(
             concept=Concept(text=reference.concept), first_missing=round, stands_for=unnamed
         )
         before = tuple(used for used in entry.used if used.image != reference.image)
@@ -52,12 +54,12 @@ def send(ledger: Sequence[LedgerEntry], sent: Iterable[UsedReference], round: in
     return list(entries.values())
 
 
-def missing(ledger: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+def missing(ledger: Sequence[TrackedConcept]) -> list[TrackedConcept]:
     """What verdicts named and is missing still."""
     return [entry for entry in ledger if entry.resolved is None and not entry.stands_for]
 
 
-def used_for(ledger: Sequence[LedgerEntry], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
+def tried_references(ledger: Sequence[TrackedConcept], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
     """SHA-256 of every reference already sent for a concept, or for something that was searched for in its place.
 
     Args:
@@ -69,7 +71,7 @@ def used_for(ledger: Sequence[LedgerEntry], concept: Concept, *, in_place: bool 
     return frozenset(ref.image.sha256 for entry in entries for ref in entry.used)
 
 
-def helpful(ledger: Sequence[LedgerEntry], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
+def resolving_references(ledger: Sequence[TrackedConcept], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
     """The references that resolved their concepts, each picture once: sent again, so that what was won is not lost.
 
     Args:

@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imagerag.agent.calls.call_context import ProgressCallback
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import UnreadableImageError, UsageError
-from imagerag.agent.images.mask_compositing import hold, viewable
-from imagerag.agent.ports import BlobStore, Drawn, ImageGenerator, ImagePart
+from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
+from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.state import RunState, coming_round
+from imagerag.agent.state import RunState, next_round
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Attempt, ImageRef, Knobs, Progress, UsedReference, Variation
+from imagerag.agent.types import Attempt, ImageRef, Progress, RunConfig, SamplingParams, UsedReference
 
 _KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draughtsman:
+class ImageGeneration:
     """Asks the generator for one picture, and tells how far it is.
 
     Attributes:
@@ -29,12 +29,12 @@ class Draughtsman:
 
     generator: ImageGenerator
     blobs: BlobStore
-    knobs: Knobs
+    knobs: RunConfig
     node: str
     part: Callable[[UsedReference], Awaitable[ImagePart]]
     tell: Callable[[Mapping[str, Any]], None]
 
-    async def attempt(self, calls: Calls, state: RunState, references: Sequence[UsedReference]) -> Attempt:
+    async def attempt(self, calls: ModelCaller, state: RunState, references: Sequence[UsedReference]) -> Attempt:
         """Draw the run's next attempt.
 
         Raises:
@@ -42,11 +42,11 @@ class Draughtsman:
         """
         attempts = state.get("attempts") or []
         prompt = reference_prompt(self.generator.template, state["prompt"], references)
-        variation = Variation(seed=self._seed(attempts, references))
+        variation = SamplingParams(seed=self._seed(attempts, references))
         drawn = await self.draw(calls, prompt, references, variation)
         return Attempt(
             index=len(attempts),
-            round=coming_round(state),
+            round=next_round(state),
             prompt=drawn.prompt or prompt,
             image=drawn.image,
             original=drawn.original,
@@ -64,16 +64,16 @@ class Draughtsman:
         return (self.knobs.seed + again) % 2**32
 
     def draw(
-        self, calls: Calls, prompt: str, references: Sequence[UsedReference], variation: Variation
-    ) -> Coroutine[Any, Any, Drawn]:
+        self, calls: ModelCaller, prompt: str, references: Sequence[UsedReference], variation: SamplingParams
+    ) -> Coroutine[Any, Any, GeneratedImageRef]:
         """Draw, unless the journal has the picture.
 
         Raises:
             RefusalError, BackendError: as the generator raises them.
-            BudgetExceededError, ReplayMissError: as `Calls.make` raises them.
+            BudgetExceededError, ReplayMissError: as `ModelCaller.make` raises them.
         """
 
-        async def ask() -> Drawn:
+        async def ask() -> GeneratedImageRef:
             parts = [await self.part(reference) for reference in references]
             try:
                 drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
@@ -81,24 +81,34 @@ class Draughtsman:
             except UnreadableImageError as error:
                 unread = error
             else:
-                kept = Drawn(image=image, **{name: getattr(drawn, name) for name in _KEPT})
+                kept = GeneratedImageRef(image=image, **{name: getattr(drawn, name) for name in _KEPT})
                 return await self._finished(kept, drawn.data, references)
             raise await self._kept(unread)
 
         content = self._content(prompt, references)
         return calls.make(
-            "generate", self.generator.identity, Drawn, content, ask, variation, progress=self._progress_callback()
+            "generate",
+            self.generator.identity,
+            GeneratedImageRef,
+            content,
+            ask,
+            variation,
+            progress=self._progress_callback(),
         )
 
-    async def _finished(self, drawn: Drawn, data: bytes, references: Sequence[UsedReference]) -> Drawn:
+    async def _finished(
+        self, drawn: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
+    ) -> GeneratedImageRef:
         """What is shown and judged: held within the first image's mask, in a format that everything shows."""
         made, found = None, None
         if references and references[0].mask is not None:
             sent, knobs = await self.part(references[0]), self.knobs
             assert sent.mask is not None, "its mask was sent along"
-            held = await in_thread(hold, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather)
+            held = await in_thread(
+                composite_mask, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather
+            )
             made, found = held.data, held.check
-        made = await in_thread(viewable, made or data) or made
+        made = await in_thread(is_viewable_mask, made or data) or made
         if made is None:  # what came is shown as it is, and is kept already
             return replace(drawn, mask=found)
         image = await self.blobs.put(made)

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls.journal import Asked, Journal, decode, written
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.journal import CallRequest, Journal, decode, written
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.ports import ImageCheck, capabilities_of
-from imagerag.agent.types import Call, Knobs, Variation
+from imagerag.agent.types import ModelCall, RunConfig, SamplingParams
 
 CHECK_IMAGES: Final = "judge.check_images"
 """The role of such calls."""
@@ -51,7 +51,7 @@ class ChecksImages(Protocol):
         ...
 
 
-async def check_images(judge: object, generator: object, calls: Calls, *, count: int) -> None:
+async def check_images(judge: object, generator: object, calls: ModelCaller, *, count: int) -> None:
     """Make sure that a judge takes images, before a drawing is paid for.
 
     Args:
@@ -76,7 +76,7 @@ async def check_images(judge: object, generator: object, calls: Calls, *, count:
             judge.images_checked(count, found.limit)
 
 
-def wanted(judge: object, generator: object, knobs: Knobs, count: int, calls: Sequence[Call] = ()) -> bool:
+def wanted(judge: object, generator: object, knobs: RunConfig, count: int, calls: Sequence[ModelCall] = ()) -> bool:
     """Whether a run has to ask its judge before it draws.
 
     Args:
@@ -97,7 +97,7 @@ def may_cost(generator: object) -> bool:
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:
     """Tell a judge what was found of it before, whichever run asked."""
-    asked = Asked.of(CHECK_IMAGES, judge.identity, {**_content(count), "variation": written(Variation())})
+    asked = CallRequest.of(CHECK_IMAGES, judge.identity, {**_content(count), "variation": written(SamplingParams())})
     entry = await journal.find(asked.key, run_id=None)
     if entry is not None and entry.failure is None:
         judge.images_checked(count, decode(entry, ImageCheck).limit)

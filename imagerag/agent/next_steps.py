@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.no_reference_reason import furthest
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.agent.retry_policy import in_words
+from imagerag.agent.retry_policy import describe_delay
 from imagerag.agent.types import BUILT_IN_LIBRARY, Candidate, Cause, Outcome, Search
 from imagerag.formatting.numbers import cosine, percent
 
@@ -70,7 +70,7 @@ def _wait(record: "RunRecord") -> Iterator[str]:
     """When to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
     again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --journal reuse"
-    yield f"ask again in {in_words(seconds)}, what was answered is not paid twice: {again}"
+    yield f"ask again in {describe_delay(seconds)}, what was answered is not paid twice: {again}"
     yield f"or let it wait: {again} --patience-s {ceil(seconds)}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagerag.agent.types import Candidate, Cause, Decision, Knobs, LeftOut, Search
+from imagerag.agent.types import Candidate, Cause, Decision, OmittedByFilter, RunConfig, Search
 from imagerag.formatting.labels import decision as label_of
 from imagerag.formatting.numbers import cosine, counted
 
@@ -70,9 +70,9 @@ def _rank(candidate: Candidate) -> tuple[int, float]:
     return (FURTHEST.index(decided) if decided in FURTHEST else len(FURTHEST), -candidate.similarity)
 
 
-def why_none(
+def no_reference_reason(
     searches: Sequence[Search],
-    knobs: Knobs,
+    knobs: RunConfig,
     *,
     room: int,
     takes: int | None = None,
@@ -136,16 +136,16 @@ def _margin(found: tuple[Candidate, Search]) -> float:
     return candidate.similarity - (search.threshold_of(candidate) or 0.0)
 
 
-def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[LeftOut]:
+def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedByFilter]:
     """What each filter kept out of all searches, what would have passed first."""
-    merged: dict[str, LeftOut] = {}
+    merged: dict[str, OmittedByFilter] = {}
     for one in (one for search in searches for one in search.left_out):
         known = merged.get(one.by, one)
         closest = max(known, one, key=lambda each: each.closest - (each.threshold or 0.0))
         found = dict.fromkeys(sha for sha in (*known.found, *one.found) if sha not in sent)
         if not found:
             continue
-        merged[one.by] = LeftOut(
+        merged[one.by] = OmittedByFilter(
             by=one.by,
             found=tuple(found),
             passing=tuple(dict.fromkeys(sha for sha in (*known.passing, *one.passing) if sha not in sent)),
@@ -155,7 +155,7 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[LeftOut]
     return sorted(merged.values(), key=lambda one: -len(one.passing))
 
 
-def _filtered(left_out: Sequence[LeftOut], knobs: Knobs, *, found: bool) -> str:
+def _filtered(left_out: Sequence[OmittedByFilter], knobs: RunConfig, *, found: bool) -> str:
     """What the filters kept out. None of it passed: then they are not all that stood in the way."""
     passing = [one for one in left_out if one.passing]
     if passing:
@@ -169,11 +169,11 @@ def _filtered(left_out: Sequence[LeftOut], knobs: Knobs, *, found: bool) -> str:
     return f"{begin}without {without} nothing reaches{limit} either (closest {cosine(one.closest)})"
 
 
-def _verb(one: LeftOut) -> str:
+def _verb(one: OmittedByFilter) -> str:
     return "leave" if one.by == "filters" else "leaves"
 
 
-def filter_words(one: LeftOut, knobs: Knobs) -> str:
+def filter_words(one: OmittedByFilter, knobs: RunConfig) -> str:
     """A filter with what it asks for."""
     asked = {
         "licences": ", ".join(knobs.licences),

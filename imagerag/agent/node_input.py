@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.agent.observability.spans import node_span
 from imagerag.agent.state import RunState, has_finished
-from imagerag.agent.types import Knobs, RunContext
+from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid
 
 Step = TypeVar("Step", bound=Callable[..., Awaitable[Any]])
 
 
-def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
+def config_of(context: Any, started_at: str | None = None) -> RunConfig:
     """The knobs in a context: ours, or that of a graph ours is a part of, of which the names that are knobs count.
 
     Args:
@@ -34,7 +34,7 @@ def knobs_of(context: Any, started_at: str | None = None) -> Knobs:
     """
     if isinstance(context, RunContext):
         return context.knobs()
-    if isinstance(context, Knobs):
+    if isinstance(context, RunConfig):
         return context
     known = RunContext.model_fields
     if isinstance(context, Mapping):
@@ -56,7 +56,7 @@ def in_run(node: Step) -> Step:
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        own, runtime = own_state(state), with_knobs(state, runtime)
+        own, runtime = own_state(state), with_config(state, runtime)
         with node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
@@ -72,7 +72,7 @@ def on_own_state(node: Step) -> Step:
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        return await node(own_state(state), with_knobs(state, runtime))
+        return await node(own_state(state), with_config(state, runtime))
 
     return wrapper  # type: ignore[return-value]
 
@@ -85,7 +85,7 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 
     async def wrapper(state: RunState) -> Any:
         runtime: Runtime[Any] | None = get_runtime()
-        return await route(own_state(state), with_knobs(state, runtime or Runtime()))
+        return await route(own_state(state), with_config(state, runtime or Runtime()))
 
     wrapper.__name__ = route.__name__
     return wrapper
@@ -102,8 +102,8 @@ def own_state(state: RunState) -> RunState:
     return own
 
 
-def with_knobs(state: RunState, runtime: Runtime[Any]) -> Runtime[Knobs]:
+def with_config(state: RunState, runtime: Runtime[Any]) -> Runtime[RunConfig]:
     """The runtime, with knobs as its context."""
-    if type(runtime.context) is Knobs:
+    if type(runtime.context) is RunConfig:
         return runtime
-    return runtime.override(context=knobs_of(runtime.context, state.get("started_at")))
+    return runtime.override(context=config_of(runtime.context, state.get("started_at")))

@@ -9,11 +9,11 @@ from langgraph.types import interrupt
 
 from imagerag.agent import clock, concept_tracker, outcomes, sent_images
 from imagerag.agent.attempt_comparison import preferred_attempt
-from imagerag.agent.calls.budget import tariffs_of
+from imagerag.agent.calls.budget import estimators_of
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.calls.model_caller import Calls, Failed
+from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import JudgeReplyError, RefusalError
-from imagerag.agent.image_generation import Draughtsman
+from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.judge_image_limits import check_images
 from imagerag.agent.ports import (
@@ -21,22 +21,22 @@ from imagerag.agent.ports import (
     Critique,
     ImageGenerator,
     Judge,
-    Missing,
+    MissingConcepts,
     ReferenceLibrary,
     Reranker,
     can_edit,
 )
 from imagerag.agent.prompts import nothing_to_check, says_something
 from imagerag.agent.retrieval import escalation
-from imagerag.agent.retrieval.candidate_selection import choose_by_hand, edited_from, shortlist
+from imagerag.agent.retrieval.candidate_selection import edited_from, select_by_user, select_candidates
 from imagerag.agent.retrieval.captions import CaptionWriter
-from imagerag.agent.retrieval.human_selection import Selection, objection, offer
+from imagerag.agent.retrieval.human_selection import Selection, offered_candidates, validate_selection
 from imagerag.agent.retrieval.library_search import LibrarySearch
-from imagerag.agent.retrieval.reference_limits import Rooms, missing_count, shown_at_most
-from imagerag.agent.retrieval.reranking import SecondLook
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, tries_counted
-from imagerag.agent.state import RunState, RunUpdate, SearchTask, coming_round, coming_searches
-from imagerag.agent.types import Attempt, Knobs, UsedReference, Verdict
+from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
+from imagerag.agent.retrieval.reranking import CandidateReranker
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_counted
+from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
+from imagerag.agent.types import Attempt, RunConfig, UsedReference, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Nodes:
         nothing = cast(Any, None)
         return cls(generator=nothing, judge=nothing, library=None, blobs=nothing)
 
-    async def generate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def generate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
@@ -74,7 +74,7 @@ class Nodes:
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
-    async def critique(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def critique(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Judge the newest attempt against the ORIGINAL prompt, on the checklist of the first critique.
 
         A picture that a run goes on from brings its verdict along, and is not judged again.
@@ -119,7 +119,7 @@ class Nodes:
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
-            entries = concept_tracker.observe(entries, answer.verdict.missing, attempt.round)
+            entries = concept_tracker.update_missing(entries, answer.verdict.missing, attempt.round)
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
             "judged_prompt": state["prompt"],
@@ -132,7 +132,7 @@ class Nodes:
             "calls": calls.made,
         }
 
-    async def extract_concepts(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def extract_concepts(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Name what is missing. A fused verdict has said so already; otherwise ask, each further try hotter."""
         attempt = state["attempts"][-1]
         verdict, tried = attempt.verdict, state["concept_tries"]
@@ -141,7 +141,7 @@ class Nodes:
             return {"concepts": [], "concept_tries": len(TEMPERATURES)}  # nobody has to be asked what to search for
         named = [concept for concept in verdict.missing if says_something(concept.text)]
         if named and not tried:
-            return {"concepts": named, "concept_tries": tries_counted(1, self.judge.honours)}
+            return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
         shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
         image = await self._parts.image(attempt.image)
@@ -151,13 +151,13 @@ class Nodes:
             answer = await calls.make(
                 "judge.missing_concepts",
                 self.judge.identity,
-                Missing,
+                MissingConcepts,
                 about | sent_images.named_references(shown),
                 lambda: self.judge.missing_concepts(
                     state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
                 ),
-                variation := extraction_variation(
-                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.concepts_in_vain(state)
+                variation := extraction_params(
+                    tried, self.judge.honours, seed=runtime.context.seed, in_vain=escalation.failed_concepts(state)
                 ),
             )
             concepts = [concept for concept in answer.concepts if says_something(concept.text)]
@@ -168,12 +168,14 @@ class Nodes:
         known = concepts and not escalation.searched(state)  # what is named in place of them resolves nothing
         return {
             "concepts": concepts,
-            "concept_tries": tries_counted(tried + 1, self.judge.honours),
-            "ledger": concept_tracker.observe(state["ledger"], concepts, attempt.round) if known else state["ledger"],
+            "concept_tries": retries_counted(tried + 1, self.judge.honours),
+            "ledger": concept_tracker.update_missing(state["ledger"], concepts, attempt.round)
+            if known
+            else state["ledger"],
             "calls": calls.made,
         }
 
-    async def write_captions(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls = self._calls(state, runtime)
         attempt = state["attempts"][-1]
@@ -193,42 +195,42 @@ class Nodes:
         queries = await writer.queries(state["concepts"]) if by_caption else writer.without(state["concepts"])
         return {"queries": escalation.new_queries(queries, state), "calls": calls.made}
 
-    async def retrieve(self, state: SearchTask, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
         passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
         searcher = LibrarySearch(library=self.library, knobs=runtime.context)
         search, hits = await searcher.run(state["query"], passed_over=passed_over, round=state["round"])
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
-        tariffs = tariffs_of(self.generator, self.judge, self.reranker)
-        calls = Calls.of_search(state, runtime, self.journal, self.failed, tariffs)
+        tariffs = estimators_of(self.generator, self.judge, self.reranker)
+        calls = ModelCaller.of_search(state, runtime, self.journal, self.failed, tariffs)
         place, _ = state.get("place") or (0, 1)
-        second = SecondLook(reranker=self.reranker, library=self.library, calls=calls)
+        second = CandidateReranker(reranker=self.reranker, library=self.library, calls=calls)
         return {"searches": [await second.ranked(search, hits, place=place)], "calls": calls.made}
 
-    async def shortlist(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def shortlist(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
         knobs = runtime.context
-        rooms = Rooms(
+        rooms = ReferenceLimits(
             room=self._room(state, knobs),
             each=knobs.references_per_concept,
             missing=missing_count(state),
             shown=shown_at_most(self.judge, len(sent_images.always_sent(state))),
         )
         entries = state.get("ledger") or []
-        searches, chosen = shortlist(coming_searches(state), entries, rooms=rooms, by_hand=knobs.select)
+        searches, chosen = select_candidates(next_searches(state), entries, rooms=rooms, by_hand=knobs.select)
         return {"searches": searches, "chosen": chosen}
 
-    async def select(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def select(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Let a human choose among what passed. The run waits, for as long as it takes, and costs nothing meanwhile."""
-        searches = coming_searches(state)
+        searches = next_searches(state)
         may_edit = can_edit(self.generator) and not state.get("subjects") and not state.get("initial_image")
-        question = offer(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
+        question = offered_candidates(state["prompt"], searches, self._room(state, runtime.context), may_edit=may_edit)
         answer: Selection = interrupt(question, response_schema=Selection)
         # One who answers the graph itself, over HTTP, say, may answer anything.
-        while problem := objection(question, answer.chosen, answer.edit):
+        while problem := validate_selection(question, answer.chosen, answer.edit):
             answer = interrupt({**question, "problem": problem}, response_schema=Selection)
-        decided, chosen = choose_by_hand(searches, [*answer.chosen, *filter(None, [answer.edit])])
+        decided, chosen = select_by_user(searches, [*answer.chosen, *filter(None, [answer.edit])])
         update: RunUpdate = {"searches": decided, "chosen": [one for one in chosen if one.image.sha256 != answer.edit]}
         if edited := next((one for one in chosen if one.image.sha256 == answer.edit), None):
             assert self.library is not None, "what was offered came from a library"
@@ -236,18 +238,18 @@ class Nodes:
             update["subjects"] = [edited_from(edited, image)]
         return update
 
-    async def regenerate(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def regenerate(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
         chosen = state["chosen"][:room]
         references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
         drawn = await self._draw("regenerate", state, runtime, references)
-        drawn["ledger"] = concept_tracker.send(state.get("ledger") or [], chosen, coming_round(state))
+        drawn["ledger"] = concept_tracker.record_references(state.get("ledger") or [], chosen, next_round(state))
         return drawn
 
-    async def finish(self, state: RunState, runtime: Runtime[Knobs]) -> RunUpdate:
+    async def finish(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Pick the best attempt and name the outcome."""
-        ending = state.get("ending") or outcomes.ending(
+        ending = state.get("ending") or outcomes.result_of(
             state,
             runtime.context,
             room=self._room(state, runtime.context),
@@ -263,12 +265,12 @@ class Nodes:
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
 
     async def _draw(
-        self, node: str, state: RunState, runtime: Runtime[Knobs], references: list[UsedReference]
+        self, node: str, state: RunState, runtime: Runtime[RunConfig], references: list[UsedReference]
     ) -> RunUpdate:
         calls, attempts = self._calls(state, runtime), state.get("attempts") or []
         if not attempts:
             await check_images(self.judge, self.generator, calls, count=1 + len(sent_images.subjects_of(state)))
-        draughtsman = Draughtsman(
+        draughtsman = ImageGeneration(
             generator=self.generator,
             blobs=self.blobs,
             knobs=runtime.context,
@@ -283,10 +285,10 @@ class Nodes:
     def _parts(self) -> sent_images.ImageParts:
         return sent_images.ImageParts(blobs=self.blobs, library=self.library)
 
-    def _calls(self, state: RunState, runtime: Runtime[Knobs]) -> Calls:
-        return Calls.of(state, runtime, self.journal, self.failed, tariffs_of(self.generator, self.judge))
+    def _calls(self, state: RunState, runtime: Runtime[RunConfig]) -> ModelCaller:
+        return ModelCaller.of(state, runtime, self.journal, self.failed, estimators_of(self.generator, self.judge))
 
-    def _room(self, state: RunState, knobs: Knobs) -> int:
+    def _room(self, state: RunState, knobs: RunConfig) -> int:
         return sent_images.reference_room(state, knobs, takes=self.generator.max_references)
 
 

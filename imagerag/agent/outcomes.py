@@ -12,9 +12,9 @@ from imagerag.agent.errors import (
     JudgeReplyError,
     RefusalError,
 )
-from imagerag.agent.no_reference_reason import why_none
-from imagerag.agent.state import RunState, coming_searches, newest
-from imagerag.agent.types import Attempt, Ending, Knobs, Outcome, Verdict
+from imagerag.agent.no_reference_reason import no_reference_reason
+from imagerag.agent.state import RunState, latest_attempt, next_searches
+from imagerag.agent.types import Attempt, Outcome, RunConfig, RunResult, Verdict
 from imagerag.formatting.numbers import counted
 
 JUDGING = frozenset({"critique", "extract_concepts", "write_captions"})
@@ -25,7 +25,9 @@ JUDGED = frozenset({Outcome.BEST_EFFORT, Outcome.NO_USABLE_REFERENCE})
 with all of them."""
 
 
-def ending(state: RunState, knobs: Knobs, *, room: int, takes: int | None = None, library: str | None = "") -> Ending:
+def result_of(
+    state: RunState, knobs: RunConfig, *, room: int, takes: int | None = None, library: str | None = ""
+) -> RunResult:
     """The outcome of a run that came to its end by its own logic.
 
     Args:
@@ -33,22 +35,22 @@ def ending(state: RunState, knobs: Knobs, *, room: int, takes: int | None = None
         takes: how many images it takes in all.
         library: the name of the library that was searched; None for a run without one.
     """
-    attempt = newest(state)
+    attempt = latest_attempt(state)
     if attempt is None:
-        return Ending(outcome=Outcome.FAILED, reason="nothing was drawn")
+        return RunResult(outcome=Outcome.FAILED, reason="nothing was drawn")
     verdict = attempt.verdict
     if verdict is None or verdict.aligned is None:
         why = verdict.reason if verdict else "it was not asked"
-        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no verdict: {why}")
+        return RunResult(outcome=Outcome.JUDGE_UNAVAILABLE, reason=f"the judge gave no verdict: {why}")
     if verdict.aligned:
-        return Ending(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
-    lacking = "; ".join(missing_words(verdict, state)) or "the prompt as a whole"
+        return RunResult(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
+    lacking = "; ".join(describe_missing(verdict, state)) or "the prompt as a whole"
     if attempt.round >= knobs.max_rounds:
-        return Ending(
+        return RunResult(
             outcome=Outcome.BEST_EFFORT, reason=f"still missing after {counted(knobs.max_rounds, 'round')}: {lacking}"
         )
-    none = why_none(
-        coming_searches(state),
+    none = no_reference_reason(
+        next_searches(state),
         knobs,
         room=room,
         takes=takes,
@@ -56,10 +58,10 @@ def ending(state: RunState, knobs: Knobs, *, room: int, takes: int | None = None
         sent=frozenset(pin.image.sha256 for pin in state.get("pinned") or []),
     )
     reason = f"no usable reference for {lacking}: {none.reason}"
-    return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=none.causes)
+    return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=none.causes)
 
 
-def missing_words(verdict: Verdict | None, state: RunState | None = None) -> list[str]:
+def describe_missing(verdict: Verdict | None, state: RunState | None = None) -> list[str]:
     """What an attempt lacks, in few words: the unmet requirements, or what the judge named."""
     if verdict is None:
         return []
@@ -70,7 +72,7 @@ def missing_words(verdict: Verdict | None, state: RunState | None = None) -> lis
 
 def _asked_for(state: RunState) -> list[str]:
     """What was named when the judge was asked for it: in this round, and not in place of what found nothing."""
-    searched = {concept_tracker.key(search.query.concept.text) for search in coming_searches(state)}
+    searched = {concept_tracker.key(search.query.concept.text) for search in next_searches(state)}
     entries = concept_tracker.missing(state.get("ledger") or [])
     first = [entry.concept.text for entry in entries if concept_tracker.key(entry.concept.text) in searched]
     return first or [concept.text for concept in state.get("concepts") or []]
@@ -131,23 +133,23 @@ def _rank(attempt: Attempt, common: frozenset[str] | None) -> tuple[int, float, 
     return (1, sum(shared) / len(shared), sum(own) / len(own) if own else 1.0)
 
 
-def ending_for(error: BaseException, node: str) -> Ending:
+def result_from_error(error: BaseException, node: str) -> RunResult:
     """What it means for the run that `node` failed with `error`, retries spent."""
     message = str(error) or type(error).__name__
     if isinstance(error, RefusalError):
-        return Ending(outcome=Outcome.REFUSED, reason=message)
+        return RunResult(outcome=Outcome.REFUSED, reason=message)
     if isinstance(error, BudgetExceededError):
-        return Ending(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
+        return RunResult(outcome=Outcome.BUDGET_EXHAUSTED, reason=message)
     # What `Calls` puts into an error; a search that fails without having asked a model is no judge's failure.
     last = next((call.role for call in reversed(error.__dict__.get("calls", []))), "")
     asked = node in JUDGING or last == "rerank" or last.startswith("judge.")
     if isinstance(error, JudgeReplyError | BackendError) and asked:
-        return Ending(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
+        return RunResult(outcome=Outcome.JUDGE_UNAVAILABLE, reason=message, error=type(error).__name__)
     told = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
-    return Ending(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)
+    return RunResult(outcome=Outcome.FAILED, reason=f"{node} failed: {told}", error=type(error).__name__)
 
 
-def revived(error: BaseException | str) -> BaseException:
+def restore_exception(error: BaseException | str) -> BaseException:
     """The error that a node raised. A run that was killed before `give_up` kept only its repr, all LangGraph stores."""
     if isinstance(error, BaseException):
         return error

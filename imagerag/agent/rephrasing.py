@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from imagerag.agent.ports import Reading
-from imagerag.agent.types import Variation
+from imagerag.agent.ports import ModelResponse
+from imagerag.agent.types import SamplingParams
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rephrased(Reading):
+class Rephrased(ModelResponse):
     """A prompt in words that an image generator knows; the prompt itself where all of its words are clear."""
 
     prompt: str
@@ -18,7 +18,7 @@ class Rephrased(Reading):
 class Rephraser(Protocol):
     """A judge that words a prompt anew; not every judge does."""
 
-    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """Say the prompt so that rare words become descriptions of what they look like.
 
         Raises:

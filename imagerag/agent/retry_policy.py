@@ -18,24 +18,24 @@ PAID_S: Final = (5.0, 25.0)
 """The same after a drawing was paid for, and something other than a limit is in the way."""
 
 
-def can_help(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether trying a node again can help: only when a backend says so."""
     return isinstance(error, BackendError) and error.retryable
 
 
-def said_when(error: Exception) -> bool:
+def requested_delay(error: Exception) -> bool:
     """Whether a service said when to ask again."""
     return isinstance(error, BackendError) and error.retryable and error.retry_after_s is not None
 
 
 def busy(error: Exception) -> bool:
     """Whether a service is asked too often, and there is time for the next pause."""
-    return can_help(error) and isinstance(error, RateLimitedError) and _in_time(error, BUSY_S)
+    return is_retryable(error) and isinstance(error, RateLimitedError) and _in_time(error, BUSY_S)
 
 
 def after_payment(error: Exception) -> bool:
     """Whether a drawing was paid for before, and there is time for the next pause."""
-    return can_help(error) and bool(error.__dict__.get("after_payment")) and _in_time(error, PAID_S)
+    return is_retryable(error) and bool(error.__dict__.get("after_payment")) and _in_time(error, PAID_S)
 
 
 def _in_time(error: Exception, pauses: tuple[float, ...]) -> bool:
@@ -47,7 +47,7 @@ def _in_time(error: Exception, pauses: tuple[float, ...]) -> bool:
     return bool(clock.seconds() + pause < deadline)
 
 
-def in_words(seconds: float) -> str:
+def describe_delay(seconds: float) -> str:
     """A duration for people: "12 s", "2 min 30 s", "11 h 7 min" (full minutes, rounded up)."""
     if seconds < 120:
         return f"{seconds:.3g} s"

@@ -4,15 +4,15 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from imagerag.agent.ports import Lever
-from imagerag.agent.types import Knobs, Variation
+from imagerag.agent.types import RunConfig, SamplingParams
 
 TEMPERATURES: Final = (0.0, 1 / 3, 5 / 6)
 """Sampling temperature of each try at naming the missing concepts (ImageRAG, section 3.2 and its released code)."""
 
 
-def extraction_variation(
+def extraction_params(
     tried: int, honours: AbstractSet[Lever], *, seed: int, in_vain: tuple[str, ...] = ()
-) -> Variation:
+) -> SamplingParams:
     """The next try at naming the missing concepts: hotter, or where temperature is refused, reseeded and reworded.
 
     Args:
@@ -22,23 +22,25 @@ def extraction_variation(
         in_vain: what was searched for before, and is not to be named again.
     """
     if "temperature" in honours:
-        return Variation(attempt=tried, lever="temperature", temperature=TEMPERATURES[tried], in_vain=in_vain)
+        return SamplingParams(attempt=tried, lever="temperature", temperature=TEMPERATURES[tried], in_vain=in_vain)
     if tried and honours:
-        return Variation(attempt=tried, lever="seed_and_wording", seed=seed + tried, wording=tried, in_vain=in_vain)
-    return Variation(attempt=tried, in_vain=in_vain)
+        return SamplingParams(
+            attempt=tried, lever="seed_and_wording", seed=seed + tried, wording=tried, in_vain=in_vain
+        )
+    return SamplingParams(attempt=tried, in_vain=in_vain)
 
 
-def tries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
+def retries_left(tried: int, honours: AbstractSet[Lever]) -> bool:
     """Whether another try can help: a judge that honours no lever would only say the same again."""
     return bool(honours) and tried < len(TEMPERATURES)
 
 
-def tries_counted(tried: int, honours: AbstractSet[Lever]) -> int:
+def retries_counted(tried: int, honours: AbstractSet[Lever]) -> int:
     """How many tries count as made after `tried`: all of them where another could not help."""
-    return tried if tries_left(tried, honours) else len(TEMPERATURES)
+    return tried if retries_left(tried, honours) else len(TEMPERATURES)
 
 
-def step_ceiling(knobs: Knobs, *, own: int = 0) -> int:
+def recursion_limit(knobs: RunConfig, *, own: int = 0) -> int:
     """The most graph steps a run with these knobs can take: its recursion limit.
 
     A round is at most: each extraction try with captions, retrieve and shortlist, then retrieve with the prompt,

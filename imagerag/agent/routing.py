@@ -12,27 +12,27 @@ from langgraph.types import Send
 from imagerag.agent.calls.budget import requests_made, spent
 from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.retrieval.escalation import may_ask_again
-from imagerag.agent.state import RunState, coming_round, coming_searches, newest
-from imagerag.agent.types import Concept, Knobs, Query, Subject
+from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
+from imagerag.agent.types import Concept, Query, RunConfig, Subject
 
 Sends = list[Send]
 
 
-async def after_start(state: RunState, runtime: Runtime[Knobs]) -> Literal["generate"] | Sends:
+async def route_after_start(state: RunState, runtime: Runtime[RunConfig]) -> Literal["generate"] | Sends:
     """Draw first, unless references were asked for first and no image was handed in."""
     if runtime.context.start == "retrieve" and state.get("initial_image") is None:
-        return with_prompt(state)
+        return used_prompt_fallback(state)
     return "generate"
 
 
-async def after_critique(
-    state: RunState, runtime: Runtime[Knobs]
+async def route_after_critique(
+    state: RunState, runtime: Runtime[RunConfig]
 ) -> Literal["finish", "extract_concepts", "regenerate"]:
     """Look for what is missing only when the judge said something is, and a round is left.
 
     What only had to stay, or to look, as it was sent is in no library: the same is drawn once more.
     """
-    attempt = newest(state)
+    attempt = latest_attempt(state)
     verdict = attempt.verdict if attempt else None
     if attempt is None or verdict is None or verdict.aligned is not False:
         return "finish"
@@ -41,63 +41,65 @@ async def after_critique(
     return "regenerate" if only_comparisons_fail(verdict) else "extract_concepts"
 
 
-async def after_extraction(
-    state: RunState, runtime: Runtime[Knobs]
+async def route_after_extraction(
+    state: RunState, runtime: Runtime[RunConfig]
 ) -> Literal["write_captions", "extract_concepts", "finish"] | Sends:
     """Write captions of what was named; where nothing was, look elsewhere."""
     return "write_captions" if state["concepts"] else elsewhere(state, runtime.context)
 
 
-async def after_captions(state: RunState, runtime: Runtime[Knobs]) -> Literal["extract_concepts", "finish"] | Sends:
+async def route_after_captions(
+    state: RunState, runtime: Runtime[RunConfig]
+) -> Literal["extract_concepts", "finish"] | Sends:
     """One search per caption, in parallel; where each of them was searched with before, look elsewhere."""
     return _searches(state, state["queries"]) if state["queries"] else elsewhere(state, runtime.context)
 
 
-async def after_shortlist(
-    state: RunState, runtime: Runtime[Knobs]
+async def route_after_shortlist(
+    state: RunState, runtime: Runtime[RunConfig]
 ) -> Literal["select", "regenerate", "generate", "extract_concepts", "finish"] | Sends:
     """Draw with what passed, or let a human choose; if nothing passed, look elsewhere."""
     if state.get("ending"):
         return "finish"
     if state["chosen"]:
         return "regenerate"
-    if runtime.context.select and is_offered(state):
+    if runtime.context.select and awaiting_selection(state):
         return "select"
-    return elsewhere(state, runtime.context) if newest(state) else empty_handed(state)
+    return elsewhere(state, runtime.context) if latest_attempt(state) else nothing_selected(state)
 
 
-async def after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
+async def route_after_selection(state: RunState) -> Literal["regenerate", "generate", "finish"]:
     """Draw with what the human chose, or edit what they chose for that; choosing nothing is an answer too."""
-    took = any(c.decision == "taken" for search in coming_searches(state) for c in search.candidates)
-    return "regenerate" if state["chosen"] or took else empty_handed(state)
+    took = any(c.decision == "taken" for search in next_searches(state) for c in search.candidates)
+    return "regenerate" if state["chosen"] or took else nothing_selected(state)
 
 
-def elsewhere(state: RunState, knobs: Knobs) -> Literal["extract_concepts", "finish"] | Sends:
+def elsewhere(state: RunState, knobs: RunConfig) -> Literal["extract_concepts", "finish"] | Sends:
     """Nothing usable was named or found: ask again, hotter, until the tries are spent; search with the prompt; end."""
     if may_ask_again(state, knobs):
         return "extract_concepts"
-    return "finish" if searched_with_prompt(state) else with_prompt(state)
+    return "finish" if searched_with_prompt(state) else used_prompt_fallback(state)
 
 
-def empty_handed(state: RunState) -> Literal["generate", "finish"]:
+def nothing_selected(state: RunState) -> Literal["generate", "finish"]:
     """Without a reference there is nothing to redraw with; a run without any picture still gets its first."""
-    return "finish" if newest(state) else "generate"
+    return "finish" if latest_attempt(state) else "generate"
 
 
-def with_prompt(state: RunState) -> Sends:
+def used_prompt_fallback(state: RunState) -> Sends:
     """A search with the prompt itself."""
     query = Query(concept=Concept(text=state["prompt"]), text=state["prompt"], by="prompt")
     return _searches(state, [query])
 
 
-def is_offered(state: RunState) -> bool:
+def awaiting_selection(state: RunState) -> bool:
     """Whether this round put a reference before the human."""
-    return any(c.decision == "offered" for search in coming_searches(state) for c in search.candidates)
+    return any(c.decision == "offered" for search in next_searches(state) for c in search.candidates)
 
 
 def searched_with_prompt(state: RunState) -> bool:
     """Whether this round searched with the prompt's own words already."""
-    return any(search.query.text == state["prompt"] for search in coming_searches(state))
+    return any(search.query.text == state["prompt"] for search in next_searches(state))
 
 
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
@@ -106,7 +108,7 @@ def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
     passed_over += [one.image.sha256 for one in own if one.intent == "edit"]  # it is sent already
     calls, lineage = state.get("calls") or [], state.get("continues")
     shared: dict[str, object] = {
-        "round": coming_round(state),
+        "round": next_round(state),
         "passed_over": passed_over,
         "made": requests_made(calls, done_again=bool(lineage and lineage.done_again)),
         "spent_usd": spent(calls),

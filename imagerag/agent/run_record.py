@@ -9,19 +9,19 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.next_steps import next_steps
-from imagerag.agent.outcomes import best_attempts, missing_words
+from imagerag.agent.outcomes import best_attempts, describe_missing
 from imagerag.agent.types import (
     Attempt,
-    Call,
     Cause,
-    Ending,
     ImageRef,
-    LedgerEntry,
-    Lineage,
+    ModelCall,
     Outcome,
+    ParentRun,
     Requirement,
+    RunResult,
+    RunSpec,
     Search,
-    Setup,
+    TrackedConcept,
     UsedReference,
     assumed_cost,
     cost_of_calls,
@@ -77,21 +77,21 @@ class RunRecord(BaseModel):
     best_attempt: int | None = None
     attempts: list[Attempt] = Field(default_factory=list)
     requirements: list[Requirement] = Field(default_factory=list)
-    concepts: list[LedgerEntry] = Field(default_factory=list)
+    concepts: list[TrackedConcept] = Field(default_factory=list)
     searches: list[Search] = Field(default_factory=list)
     unresolved: list[str] = Field(default_factory=list)
     references: list[UsedReference] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
     reused: dict[str, int] = Field(default_factory=dict)
-    call_log: list[Call] = Field(default_factory=list)
+    call_log: list[ModelCall] = Field(default_factory=list)
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
     unpriced: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
-    setup: Setup | None = None
-    continues: Lineage | None = None
+    setup: RunSpec | None = None
+    continues: ParentRun | None = None
     excluded: list[str] = Field(default_factory=list)
     pinned: list[UsedReference] = Field(default_factory=list)
     next_steps: list[str] = Field(default_factory=list)
@@ -150,10 +150,10 @@ def run_record(
         path: the file that holds the best image, where there is one.
         question: what the run waits to be told, when it is interrupted.
     """
-    ending: Ending | None = state.get("ending")
+    ending: RunResult | None = state.get("ending")
     attempts: list[Attempt] = list(state.get("attempts") or [])
     best = _best(state.get("best"), attempts)
-    calls: list[Call] = list(state.get("calls") or [])
+    calls: list[ModelCall] = list(state.get("calls") or [])
     record = RunRecord(
         run_id=run_id,
         status="ended" if ending else "interrupted" if question else "running",
@@ -168,7 +168,7 @@ def run_record(
         requirements=state.get("requirements") or [],
         concepts=state.get("ledger") or [],
         searches=state.get("searches") or [],
-        unresolved=missing_words(best.verdict) if best else [],
+        unresolved=describe_missing(best.verdict) if best else [],
         references=list(best.references) if best else [],
         calls=_asked(calls),
         reused=_asked(calls, reused=True),
@@ -189,7 +189,7 @@ def run_record(
     return record.model_copy(update={"next_steps": next_steps(record)})
 
 
-def _prompt_of(state: Mapping[str, Any], ending: Ending | None) -> str:
+def _prompt_of(state: Mapping[str, Any], ending: RunResult | None) -> str:
     """The words that the run was made for: others may have been written into its thread after it ended."""
     judged = state.get("judged_prompt")
     return str(judged if judged and ending and ending.outcome in _BY_JUDGEMENT else state.get("prompt", ""))
@@ -202,12 +202,12 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
     return best[0] if best else None
 
 
-def _unpriced(call: Call) -> bool:
+def _unpriced(call: ModelCall) -> bool:
     """Whether nobody knows what a call cost, nor, where it has no answer, what it can have cost at most."""
     return call.counts and call.cost_usd is None and not (call.unsettled and call.most_usd is not None)
 
 
-def _asked(calls: list[Call], *, reused: bool = False) -> dict[str, int]:
+def _asked(calls: list[ModelCall], *, reused: bool = False) -> dict[str, int]:
     """Requests by role: those that were made, or those whose answers were reused instead."""
     asked: Counter[str] = Counter()
     for call in calls:
@@ -221,7 +221,7 @@ def _rounded(usd: float | None) -> float | None:
     return None if usd is None else round(usd, 12)
 
 
-def _elapsed(started_at: str | None, ending: Ending | None, calls: list[Call]) -> float:
+def _elapsed(started_at: str | None, ending: RunResult | None, calls: list[ModelCall]) -> float:
     if started_at and ending and ending.at:
         return (datetime.fromisoformat(ending.at) - datetime.fromisoformat(started_at)).total_seconds()
     return fsum(call.elapsed_s for call in calls)

@@ -8,7 +8,7 @@ from imagerag.agent import concept_tracker
 from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
 from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, capabilities_of
 from imagerag.agent.state import RunState
-from imagerag.agent.types import Attempt, ImageRef, Knobs, Requirement, Subject, UsedReference
+from imagerag.agent.types import Attempt, ImageRef, Requirement, RunConfig, Subject, UsedReference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
     return [*subjects_of(state, likeness), *(state.get("pinned") or [])]
 
 
-def reference_room(state: RunState, knobs: Knobs, *, takes: int) -> int:
+def reference_room(state: RunState, knobs: RunConfig, *, takes: int) -> int:
     """How many references a generator that takes so many images takes beside those that are always sent."""
     return max(0, min(knobs.max_references or takes, takes) - len(always_sent(state)))
 
@@ -77,7 +77,7 @@ def references_to_send(
     """What is always sent, then what was chosen for what is missing, then what helped before, within `room`."""
     sent = [*always_sent(state, likeness), *chosen]
     known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
-    helpful = concept_tracker.helpful(state.get("ledger") or [], state.get("attempts") or [])
+    helpful = concept_tracker.resolving_references(state.get("ledger") or [], state.get("attempts") or [])
     kept = [reference for reference in helpful if reference.image.sha256 not in known]
     return [*sent, *kept[: room - len(chosen)]]
 

@@ -7,18 +7,18 @@ from typing_extensions import TypedDict  # pydantic makes no schema of typing's 
 
 from imagerag.agent.types import (
     Attempt,
-    Call,
     Concept,
-    Ending,
     ImageRef,
-    LedgerEntry,
-    Lineage,
+    ModelCall,
+    ParentRun,
     Query,
     Requirement,
+    RunResult,
+    RunSpec,
     Search,
-    Setup,
     Sha256,
     Subject,
+    TrackedConcept,
     UsedReference,
 )
 
@@ -32,13 +32,13 @@ def upsert_searches(old: list[Search], new: list[Search]) -> list[Search]:
     return list(merged.values())
 
 
-def add_calls(old: list[Call], new: list[Call]) -> list[Call]:
+def add_calls(old: list[ModelCall], new: list[ModelCall]) -> list[ModelCall]:
     """Add calls. One without an answer is found in the journal by every step that looks, and is added once."""
     known = {call.call_id for call in old if call.call_id}
     return [*old, *(call for call in new if call.call_id not in known)]
 
 
-def keep_known(old: Ending | None, new: Ending | None) -> Ending | None:
+def merge_requirements(old: RunResult | None, new: RunResult | None) -> RunResult | None:
     """How a run ends is not unsaid: two searches may fail in one step, and finish then adds when it was."""
     return new or old
 
@@ -57,9 +57,9 @@ class RunInput(TypedDict):
     subjects: NotRequired[list[Subject]]
     edit_library: NotRequired[Sha256 | None]
     initial_image: NotRequired[ImageRef | None]
-    setup: NotRequired[Setup | None]
+    setup: NotRequired[RunSpec | None]
     started_at: NotRequired[str]
-    continues: NotRequired[Lineage | None]
+    continues: NotRequired[ParentRun | None]
     excluded: NotRequired[list[Sha256]]
     pinned: NotRequired[list[UsedReference]]
     warnings: NotRequired[list[str]]
@@ -68,7 +68,7 @@ class RunInput(TypedDict):
 class RunOutput(TypedDict):
     """What a run gives back; `best` is the index of the best attempt, None when there is no picture at all."""
 
-    ending: Annotated[Ending | None, keep_known]
+    ending: Annotated[RunResult | None, merge_requirements]
     best: int | None
     attempts: list[Attempt]
 
@@ -94,8 +94,8 @@ class RunState(RunInput, RunOutput):
     queries: list[Query]
     searches: Annotated[list[Search], upsert_searches]
     chosen: list[UsedReference]
-    ledger: list[LedgerEntry]
-    calls: Annotated[list[Call], add_calls]
+    ledger: list[TrackedConcept]
+    calls: Annotated[list[ModelCall], add_calls]
     judged_prompt: str | None
     runs: Annotated[int, operator.add]
     run_key: str
@@ -112,10 +112,10 @@ class RunUpdate(TypedDict, total=False):
     searches: list[Search]
     chosen: list[UsedReference]
     subjects: list[Subject]
-    ledger: list[LedgerEntry]
-    calls: list[Call]
+    ledger: list[TrackedConcept]
+    calls: list[ModelCall]
     judged_prompt: str
-    ending: Ending | None
+    ending: RunResult | None
     best: int | None
 
 
@@ -138,27 +138,27 @@ class SearchTask(TypedDict):
     place: NotRequired[list[int]]
     made: NotRequired[int]
     spent_usd: NotRequired[float]
-    continues: NotRequired[Lineage | None]
+    continues: NotRequired[ParentRun | None]
     started_at: NotRequired[str | None]
     runs: NotRequired[int]
     run_key: NotRequired[str]
 
 
-def newest(state: RunState) -> Attempt | None:
+def latest_attempt(state: RunState) -> Attempt | None:
     """The attempt drawn last, or None before the first."""
     attempts = state.get("attempts") or []
     return attempts[-1] if attempts else None
 
 
-def coming_round(state: RunState) -> int:
+def next_round(state: RunState) -> int:
     """The round that the next drawing belongs to: 0 while there is no attempt."""
-    last = newest(state)
+    last = latest_attempt(state)
     return 0 if last is None else last.round + 1
 
 
-def coming_searches(state: RunState) -> list[Search]:
+def next_searches(state: RunState) -> list[Search]:
     """The searches made for the coming round so far."""
-    return [search for search in state.get("searches") or [] if search.round == coming_round(state)]
+    return [search for search in state.get("searches") or [] if search.round == next_round(state)]
 
 
 def has_finished(state: RunState) -> bool:

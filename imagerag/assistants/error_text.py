@@ -19,7 +19,7 @@ FOR_THE_USER: Final = (LibraryError, MissingExtraError, SpecError, BackendError)
 _COMMAND: Final = re.compile(r"`?\bimagerag [a-z]+\b")
 
 
-def tell_error(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """Why nothing was done, in one line, and what to do instead."""
     said = line(str(error) or type(error).__name__, 600)
     if isinstance(error, FOR_THE_USER):

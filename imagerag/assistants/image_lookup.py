@@ -19,7 +19,7 @@ _IMAGE: Final = re.compile(r"(?:image://)?([0-9a-f]{64})|image://([0-9a-f]{6,63}
 _REMEMBERED: Final = 10_000
 
 
-class Pictures:
+class ImageLookup:
     """Finds pictures by `image://SHA256` or by what the input policy reads.
 
     Args:

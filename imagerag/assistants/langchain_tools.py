@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.json_schemas import published
-from imagerag.assistants.service import Ceilings, ChatService, ToolAnswer
-from imagerag.assistants.step_text import tell_step
+from imagerag.assistants.service import ChatService, RunLimits, ToolResult
+from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_inputs import DESCRIPTIONS, TOOLS, Request, ViewImage, refusal
 from imagerag.files.access_policy import InputPolicy
 from imagerag.files.inputs import run_sync
@@ -49,7 +49,7 @@ def as_tools(
     thumbnails: bool = False,
     pixels: bool = True,
     inputs: InputPolicy | None = None,
-    ceilings: Ceilings | None = None,
+    ceilings: RunLimits | None = None,
 ) -> list[BaseTool]:
     """imagerag as tools for a LangChain agent or a `ToolNode`, async and sync.
 
@@ -104,14 +104,14 @@ class _Tool:
     async def _answer(self, given: dict[str, Any], write: Write | None) -> tuple[Content, ToolArtifact]:
         _hide_tokens()
         request = TOOLS[self._name].model_validate(given)
-        call: Callable[..., Awaitable[ToolAnswer]] = getattr(self._service, self._name)
+        call: Callable[..., Awaitable[ToolResult]] = getattr(self._service, self._name)
         told = {"on_event": partial(_tell, write, self._name)} if write and self._name in FOLLOWED else {}
         answer = await call(request, **told)
         if answer.is_error and answer.document is None:
             raise ToolException(answer.text)
         return await self._content(request, answer), await self._artifact(answer)
 
-    async def _content(self, request: Request, answer: ToolAnswer) -> Content:
+    async def _content(self, request: Request, answer: ToolResult) -> Content:
         side = request.max_side if isinstance(request, ViewImage) else 512
         if not answer.images or not (self._thumbnails or isinstance(request, ViewImage)):
             return answer.text
@@ -122,7 +122,7 @@ class _Tool:
         # Plain blocks: langchain's constructors add a random id, which reaches the model's service and defeats caches.
         return [{"type": "text", "text": answer.text}, _image_block(small)]
 
-    async def _artifact(self, answer: ToolAnswer) -> ToolArtifact:
+    async def _artifact(self, answer: ToolResult) -> ToolArtifact:
         images: dict[str, bytes] = {}
         for image in answer.images if self._pixels else ():
             try:
@@ -160,6 +160,6 @@ def _stream_writer() -> Write | None:
 
 
 async def _tell(write: Write, tool: str, event: "RunEvent") -> None:
-    told = tell_step(event)
+    told = format_step(event)
     if told:
         write({"type": "imagerag.progress", "tool": tool, "run_id": event.run_id, "node": event.node, "told": told})

@@ -11,7 +11,7 @@ from imagerag.formatting.markdown import fitted, line, listed, number, quoted
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
-    from imagerag.store.library.facets import Contents
+    from imagerag.store.library.facets import Facets
 
 EXAMPLES: Final = 5
 """Values of a metadata key that are told."""
@@ -23,7 +23,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     Raises:
         UnknownLibraryError: there is none of that name.
     """
-    from imagerag.store.library.facets import contents
+    from imagerag.store.library.facets import facets
 
     usual, own = rag.settings.library, rag.wiring.own_libraries
     names = [only] if only else sorted({*await rag.libraries(), *own, *([usual] if usual else [])})
@@ -35,7 +35,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
             else:
                 if name == usual:
                     await rag.wiring.library(name)  # the built-in one is made when it is first asked for
-                told = _report(name, await asyncio.to_thread(contents, rag.wiring.home, name))
+                told = _report(name, await asyncio.to_thread(facets, rag.wiring.home, name))
         except ImageRAGError as error:
             if only:
                 raise
@@ -45,7 +45,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     return LibrariesReport(libraries=tuple(reports), note=more)
 
 
-def _report(name: str, held: "Contents") -> LibraryReport:
+def _report(name: str, held: "Facets") -> LibraryReport:
     return LibraryReport(
         name=line(name, SHORT),
         images=held.images,
@@ -60,7 +60,7 @@ def _report(name: str, held: "Contents") -> LibraryReport:
     )
 
 
-def tell_libraries(found: LibrariesReport) -> str:
+def format_libraries(found: LibrariesReport) -> str:
     """The libraries, a paragraph each."""
     if not found.libraries:
         return (

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from imagerag.agent.qa.types import AnswerOutcome
-from imagerag.assistants.run_text import FOREIGN, cost_words, named
-from imagerag.assistants.tool_outputs import AnswerReport, Picture, ReferenceReport, SearchReport
+from imagerag.assistants.run_text import FOREIGN, cost_words, image_name
+from imagerag.assistants.tool_outputs import AnswerReport, ReferenceReport, ReportedImage, SearchReport
 from imagerag.formatting import labels
 from imagerag.formatting.markdown import fitted, line, quoted
 from imagerag.formatting.numbers import cosine, counted, model_calls
 
 
-def tell_search(found: SearchReport) -> str:
+def format_search(found: SearchReport) -> str:
     """The hits of a search, best first, and what to do with them."""
     if not found.hits:
         return (
@@ -33,7 +33,7 @@ def tell_search(found: SearchReport) -> str:
 def _hit(hit: ReferenceReport, *, room: int) -> str:
     mark = {True: " passes", False: f" {labels.decision('below_threshold').name}", None: ""}[hit.accepted]
     similarity = cosine(hit.similarity or 0)
-    return f" {hit.number}. {hit.uri} {similarity}{mark} {named(hit.title or hit.caption, hit.licence, room=room)}"
+    return f" {hit.number}. {hit.uri} {similarity}{mark} {image_name(hit.title or hit.caption, hit.licence, room=room)}"
 
 
 NEXT: Final[Mapping[AnswerOutcome, str]] = {
@@ -49,7 +49,7 @@ NEXT: Final[Mapping[AnswerOutcome, str]] = {
 """What to do now, after each outcome of a question."""
 
 
-def tell_answer(found: AnswerReport) -> str:
+def format_answer(found: AnswerReport) -> str:
     """An answer with what supports it; that the pictures do not hold it is said first."""
     head = [f"{found.outcome}: {labels.label(labels.ANSWERS, found.outcome).meaning}."]
     if found.answer:
@@ -68,10 +68,10 @@ def tell_answer(found: AnswerReport) -> str:
 
 def _cited(cited: ReferenceReport) -> str:
     what = f" for {quoted(cited.supports, 80)}" if cited.supports else ""
-    return f" [{cited.number}] {cited.uri}{what}: {named(cited.title, cited.licence)}"
+    return f" [{cited.number}] {cited.uri}{what}: {image_name(cited.title, cited.licence)}"
 
 
-def tell_picture(picture: Picture) -> str:
+def format_image(picture: ReportedImage) -> str:
     """A picture by its id, size and file."""
     lines = [f"{picture.uri}, {picture.width}x{picture.height}, {line(picture.media_type, 40)}"]
     if picture.path and picture.path == line(picture.path, 1_000):

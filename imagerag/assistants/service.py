@@ -12,11 +12,11 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RunRecord, Status
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef, Outcome
-from imagerag.assistants.error_text import tell_error
-from imagerag.assistants.image_lookup import Pictures
-from imagerag.assistants.library_list import libraries_report, tell_libraries
-from imagerag.assistants.run_text import tell_run
-from imagerag.assistants.search_text import tell_answer, tell_picture, tell_search
+from imagerag.assistants.error_text import format_error
+from imagerag.assistants.image_lookup import ImageLookup
+from imagerag.assistants.library_list import format_libraries, libraries_report
+from imagerag.assistants.run_text import format_run
+from imagerag.assistants.search_text import format_answer, format_image, format_search
 from imagerag.assistants.tool_inputs import (
     AskLibrary,
     ContinueRun,
@@ -25,9 +25,16 @@ from imagerag.assistants.tool_inputs import (
     SearchReferences,
     ViewImage,
 )
-from imagerag.assistants.tool_outputs import ErrorReport, ImageReport, Picture, answer_report, run_report, search_report
-from imagerag.assistants.tool_result import Ceilings, ToolAnswer, least
-from imagerag.assistants.usage_limits import Allowance, Share, UsageLimits
+from imagerag.assistants.tool_outputs import (
+    ErrorReport,
+    ImageReport,
+    ReportedImage,
+    answer_report,
+    run_report,
+    search_report,
+)
+from imagerag.assistants.tool_result import RunLimits, ToolResult, least
+from imagerag.assistants.usage_limits import BudgetShare, ServerBudget, ServerLimits
 from imagerag.files.access_policy import InputPolicy
 from imagerag.formatting.markdown import line
 from imagerag.formatting.messages import searched_with
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
     from imagerag.graphs.runs.events import RunEvent
 
-__all__ = ["Ceilings", "ChatService", "OnEvent", "ToolAnswer"]
+__all__ = ["ChatService", "OnEvent", "RunLimits", "ToolResult"]
 
 OnEvent = Callable[["RunEvent"], Awaitable[None]]
 """What is told of every step of a run as it happens."""
@@ -64,18 +71,18 @@ class ChatService:
         rag: "ImageRAG",
         *,
         inputs: InputPolicy | None = None,
-        ceilings: Ceilings | None = None,
-        allowance: Allowance | None = None,
+        ceilings: RunLimits | None = None,
+        allowance: ServerBudget | None = None,
     ) -> None:
         self.rag = rag
-        self.allowance = allowance or Allowance(UsageLimits())
-        self.ceilings = ceilings or Ceilings()
-        self.pictures = Pictures(rag, inputs or _default_inputs())
+        self.allowance = allowance or ServerBudget(ServerLimits())
+        self.ceilings = ceilings or RunLimits()
+        self.pictures = ImageLookup(rag, inputs or _default_inputs())
         self._live: set[str] = set()
 
     async def generate_image(
         self, request: GenerateImage, *, on_event: OnEvent | None = None, run_id: str | None = None
-    ) -> ToolAnswer:
+    ) -> ToolResult:
         """Draw, judge, retrieve, redraw. Cancelling the task cancels the run.
 
         Args:
@@ -86,7 +93,7 @@ class ChatService:
 
     async def continue_run(
         self, request: ContinueRun, *, on_event: OnEvent | None = None, run_id: str | None = None
-    ) -> ToolAnswer:
+    ) -> ToolResult:
         """Steer a run that ended, answer one that waits, or resume one that was stopped.
 
         Args:
@@ -95,23 +102,23 @@ class ChatService:
         """
         return await self._answered(self._continue(request, on_event, run_id))
 
-    async def list_libraries(self, request: ListLibraries) -> ToolAnswer:
+    async def list_libraries(self, request: ListLibraries) -> ToolResult:
         """Which libraries there are, and what their pictures can be filtered by."""
         return await self._answered(self._list(request))
 
-    async def search_references(self, request: SearchReferences) -> ToolAnswer:
+    async def search_references(self, request: SearchReferences) -> ToolResult:
         """What a library holds that is like some words or a picture."""
         return await self._answered(self._search(request))
 
-    async def ask_library(self, request: AskLibrary) -> ToolAnswer:
+    async def ask_library(self, request: AskLibrary) -> ToolResult:
         """An answer from the pictures of a library."""
         return await self._answered(self._ask(request))
 
-    async def view_image(self, request: ViewImage) -> ToolAnswer:
+    async def view_image(self, request: ViewImage) -> ToolResult:
         """What a picture is; the picture itself is what `thumbnail` then gives."""
         return await self._answered(self._view(request))
 
-    async def describe_run(self, run_id: str) -> ToolAnswer:
+    async def describe_run(self, run_id: str) -> ToolResult:
         """How a run stands, wherever it is; the start of its id is enough."""
         return await self._answered(self._describe(run_id))
 
@@ -133,13 +140,13 @@ class ChatService:
 
         return await in_thread(thumbnail, await self.image_bytes(sha256, library), max_side)
 
-    async def _answered(self, answer: Awaitable[ToolAnswer]) -> ToolAnswer:
+    async def _answered(self, answer: Awaitable[ToolResult]) -> ToolResult:
         try:
             return await answer
         except Exception as error:
             return error_answer(error)
 
-    async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolAnswer:
+    async def _generate(self, request: GenerateImage, on_event: OnEvent | None, run_id: str | None) -> ToolResult:
         given = request.model_dump(exclude={"initial_image", "subjects", "edit"})
         given["max_rounds"] = least(request.max_rounds, self.ceilings.max_rounds)
         library = request.library
@@ -154,13 +161,13 @@ class ChatService:
     @asynccontextmanager
     async def _spending(
         self, request: GenerateImage | ContinueRun | AskLibrary
-    ) -> AsyncIterator[tuple[Share, dict[str, Any]]]:
+    ) -> AsyncIterator[tuple[BudgetShare, dict[str, Any]]]:
         """What a request may spend: by its own limits, by those of each run, and by what is left to the server."""
         limits = self.ceilings.spending(request.max_calls, request.max_cost_usd, request.deadline_s)
         async with self.allowance.share(limits["max_calls"], limits["max_cost_usd"]) as share:
             yield share, {**limits, "max_calls": share.max_calls, "max_cost_usd": share.max_cost_usd}
 
-    async def _continue(self, request: ContinueRun, on_event: OnEvent | None, run_id: str | None) -> ToolAnswer:
+    async def _continue(self, request: ContinueRun, on_event: OnEvent | None, run_id: str | None) -> ToolResult:
         record = await self.rag.record(request.run_id)
         if record.run_id in self._live:
             raise RunStateError(f"run {record.run_id} is still running: wait for its answer")
@@ -181,7 +188,7 @@ class ChatService:
             )
             return await self._follow(events, on_event, share)
 
-    async def _resume(self, record: RunRecord, request: ContinueRun, on_event: OnEvent | None) -> ToolAnswer:
+    async def _resume(self, record: RunRecord, request: ContinueRun, on_event: OnEvent | None) -> ToolResult:
         """Go on with a run within the limits it was begun with, which nobody can change any more."""
         knobs = record.setup.knobs if record.setup else None
         made, usd = sum(record.calls.values()), record.cost_usd or 0.0
@@ -200,10 +207,10 @@ class ChatService:
         self,
         run: "AsyncGenerator[RunEvent]",
         on_event: OnEvent | None,
-        share: Share,
+        share: BudgetShare,
         *,
         before: RunRecord | None = None,
-    ) -> ToolAnswer:
+    ) -> ToolResult:
         run_id, record = "", None
         try:
             async with aclosing(run) as events:
@@ -218,7 +225,7 @@ class ChatService:
         assert record is not None, "a run's last event carries its record"
         return await self._of_run(record)
 
-    async def _book(self, share: Share, run_id: str, before: RunRecord | None) -> None:
+    async def _book(self, share: BudgetShare, run_id: str, before: RunRecord | None) -> None:
         """Book what a run has spent, also where it was cancelled or failed; all that it might, where nobody knows."""
         if not (self.allowance.calls_limited or self.allowance.cost_limited):
             return
@@ -232,10 +239,10 @@ class ChatService:
                 max(0, sum(now.calls.values()) - made), None if now.cost_usd is None else max(0.0, now.cost_usd - paid)
             )
 
-    async def _describe(self, run_id: str) -> ToolAnswer:
+    async def _describe(self, run_id: str) -> ToolResult:
         return await self._of_run(await self.rag.record(run_id))
 
-    async def _of_run(self, record: RunRecord) -> ToolAnswer:
+    async def _of_run(self, record: RunRecord) -> ToolResult:
         if record.setup and record.setup.library:
             offered = [candidate.image.sha256 for search in record.searches for candidate in search.candidates]
             sent = [used.image.sha256 for used in record.references if used.role == "reference"]
@@ -245,11 +252,11 @@ class ChatService:
             record = record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
         return run_answer(record)
 
-    async def _list(self, request: ListLibraries) -> ToolAnswer:
+    async def _list(self, request: ListLibraries) -> ToolResult:
         found = await libraries_report(self.rag, request.library)
-        return ToolAnswer(text=tell_libraries(found), data=found.model_dump(mode="json"))
+        return ToolResult(text=format_libraries(found), data=found.model_dump(mode="json"))
 
-    async def _search(self, request: SearchReferences) -> ToolAnswer:
+    async def _search(self, request: SearchReferences) -> ToolResult:
         from imagerag.agent.ports import Filter, queries_of
         from imagerag.agent.retrieval.search_queries import search_query
 
@@ -269,11 +276,11 @@ class ChatService:
             note = searched_with(queries_of(library, query)) or (_TOO_LONG if long else "")
             found = search_report(name, _threshold(library), hits, note=note)
         self.pictures.remember((hit.image.sha256 for hit in hits), name)
-        return ToolAnswer(
-            text=tell_search(found), data=found.model_dump(mode="json"), images=tuple(hit.image for hit in hits)
+        return ToolResult(
+            text=format_search(found), data=found.model_dump(mode="json"), images=tuple(hit.image for hit in hits)
         )
 
-    async def _ask(self, request: AskLibrary) -> ToolAnswer:
+    async def _ask(self, request: AskLibrary) -> ToolResult:
         images = [await self.pictures.read(image, request.library) for image in request.images]
         async with self._spending(request) as (share, limits):
             record = await self.rag.ask(
@@ -290,27 +297,27 @@ class ChatService:
         if record.library:
             self.pictures.remember((one.id for one in record.retrieved), record.library)
         found = answer_report(record)
-        return ToolAnswer(
-            text=tell_answer(found),
+        return ToolResult(
+            text=format_answer(found),
             data=found.model_dump(mode="json"),
             is_error=record.outcome is AnswerOutcome.FAILED,
             document=record.as_json(),
         )
 
-    async def _view(self, request: ViewImage) -> ToolAnswer:
+    async def _view(self, request: ViewImage) -> ToolResult:
         from imagerag.store.images.image_info import inspect
 
         image = await in_thread(inspect, await self.image_bytes(request.image_id, request.library))
         path = await asyncio.to_thread(self.pictures.path, image.sha256, image.media_type)
-        found = ImageReport(image=Picture.of(image, path))
-        return ToolAnswer(text=tell_picture(found.image), data=found.model_dump(mode="json"), images=(image,))
+        found = ImageReport(image=ReportedImage.of(image, path))
+        return ToolResult(text=format_image(found.image), data=found.model_dump(mode="json"), images=(image,))
 
 
-def run_answer(record: RunRecord) -> ToolAnswer:
+def run_answer(record: RunRecord) -> ToolResult:
     """How a run stands, as an answer."""
     image = record.image and ImageRef(**record.image.model_dump(exclude={"path"}))
-    return ToolAnswer(
-        text=tell_run(record),
+    return ToolResult(
+        text=format_run(record),
         data=run_report(record).model_dump(mode="json"),
         images=(image,) if image else (),
         is_error=record.outcome is Outcome.FAILED,
@@ -318,12 +325,12 @@ def run_answer(record: RunRecord) -> ToolAnswer:
     )
 
 
-def error_answer(error: Exception) -> ToolAnswer:
+def error_answer(error: Exception) -> ToolResult:
     """An error as an answer: one line, and what to do instead."""
     if type(error).__module__.split(".")[0] != "imagerag":
         _log.error("a tool met an unexpected error", exc_info=error)
     report = ErrorReport(error=type(error).__name__, message=line(str(error), 600))
-    return ToolAnswer(text=tell_error(error), data=report.model_dump(mode="json"), is_error=True)
+    return ToolResult(text=format_error(error), data=report.model_dump(mode="json"), is_error=True)
 
 
 def _out_of_turn(status: Status, request: ContinueRun) -> str:

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from imagerag.graphs.runs.events import RunEvent
 
 
-def tell_step(event: "RunEvent") -> str:
+def format_step(event: "RunEvent") -> str:
     """One line of at most 200 characters; empty where there is nothing to tell."""
     import click
 
-    from imagerag.cli.live_text import briefly
+    from imagerag.cli.live_text import step_line
 
     if event.kind == "progress" and event.progress is not None:
         of = f" of {event.progress.of}" if event.progress.of else ""
         return f"drawing: step {event.progress.step}{of}"
-    return line(click.unstyle("; ".join(briefly(event))), 200)
+    return line(click.unstyle("; ".join(step_line(event))), 200)

@@ -20,7 +20,7 @@ from pydantic import (
 from imagerag.agent.qa.types import MAX_PICTURES
 from imagerag.formatting.markdown import line
 from imagerag.formatting.messages import wrong
-from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, storable
+from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION, is_storable_text
 
 MAX_HITS: Final = 10
 """Of a search: so many fit into one answer, each with its whole id."""
@@ -30,7 +30,7 @@ MAX_SIDE: Final = 1024
 
 
 def _storable(text: object) -> object:
-    if isinstance(text, str) and not storable(text):
+    if isinstance(text, str) and not is_storable_text(text):
         raise ValueError("it holds a NUL byte or half a character (a lone surrogate)")
     return text
 

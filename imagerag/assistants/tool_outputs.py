@@ -24,7 +24,7 @@ MAX_PATH: Final = 4_096
 """A path that was cut or changed leads nowhere: a longer one, or one with control characters, is left out."""
 
 
-class Picture(Value):
+class ReportedImage(Value):
     """A picture: its id, and where its file is."""
 
     uri: Annotated[str, Field(description="image://SHA256")]
@@ -34,7 +34,7 @@ class Picture(Value):
     path: str | None = None
 
     @classmethod
-    def of(cls, image: ImageRef, path: str | None = None) -> "Picture":
+    def of(cls, image: ImageRef, path: str | None = None) -> "ReportedImage":
         """From what a run or a library says of it."""
         return cls(
             uri=uri(image.sha256),
@@ -73,7 +73,7 @@ class RunReport(Value):
     outcome: Outcome | None
     reason: str = ""
     causes: Annotated[tuple[Cause, ...], Field(description="Why there was no usable reference.")] = ()
-    image: Picture | None = None
+    image: ReportedImage | None = None
     drawn_last: Annotated[
         str | None, Field(description="image://SHA256 of the newest attempt, where an earlier one is better.")
     ] = None
@@ -160,7 +160,7 @@ class ImageReport(Value):
     """A picture that was asked for by its id."""
 
     kind: Literal["image"] = "image"
-    image: Picture
+    image: ReportedImage
 
 
 class ErrorReport(Value):
@@ -187,7 +187,7 @@ def run_report(record: RunRecord) -> RunReport:
         outcome=record.outcome,
         reason=line(record.reason, LONG),
         causes=tuple(record.causes),
-        image=Picture.of(record.image, record.image.path) if record.image else None,
+        image=ReportedImage.of(record.image, record.image.path) if record.image else None,
         drawn_last=uri(record.attempts[last].image.sha256) if behind else None,
         references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),

@@ -10,7 +10,7 @@ Amount = TypeVar("Amount", int, float)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToolAnswer:
+class ToolResult:
     """What a tool answers. It holds no pixels: `ChatService.image_bytes` and `thumbnail` fetch them.
 
     Attributes:
@@ -33,7 +33,7 @@ class ToolAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ceilings:
+class RunLimits:
     """What each run may come to at most, whatever a model asks for; None leaves it to the request.
 
     Attributes:

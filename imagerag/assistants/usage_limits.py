@@ -21,7 +21,7 @@ NO_LIMIT: Final = 1 << 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class UsageLimits:
+class ServerLimits:
     """What all runs of a server may come to together; None is no limit.
 
     Attributes:
@@ -38,7 +38,7 @@ class UsageLimits:
 
 
 @dataclass
-class Share:
+class BudgetShare:
     """What one run may spend of it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Share:
 
 
 @dataclass
-class Allowance:
+class ServerBudget:
     """What is left to a server.
 
     Attributes:
@@ -65,7 +65,7 @@ class Allowance:
         daily: where a day's spending is kept.
     """
 
-    limits: UsageLimits
+    limits: ServerLimits
     daily: DailyUsage | None = None
     _spent: Amount = field(default_factory=Amount)
     _held: dict[int, Amount] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Allowance:
         return self.limits.max_cost_usd is not None or self.limits.daily_cost_usd is not None
 
     @asynccontextmanager
-    async def share(self, calls: int | None, usd: float | None, *, whole: bool = False) -> AsyncIterator[Share]:
+    async def share(self, calls: int | None, usd: float | None, *, whole: bool = False) -> AsyncIterator[BudgetShare]:
         """Hold back what a run may spend, waiting for others that hold what it needs.
 
         Args:
@@ -94,7 +94,7 @@ class Allowance:
             BudgetExceededError: there is nothing left, or not enough.
         """
         if not (self.calls_limited or self.cost_limited):
-            yield Share(calls, usd)
+            yield BudgetShare(calls, usd)
             return
         share, entry = await self._hold(calls, usd, whole)
         key = id(share)
@@ -111,7 +111,7 @@ class Allowance:
                 ended, self._ended = self._ended, asyncio.Event()
                 ended.set()
 
-    async def _hold(self, calls: int | None, usd: float | None, whole: bool) -> tuple[Share, int | None]:
+    async def _hold(self, calls: int | None, usd: float | None, whole: bool) -> tuple[BudgetShare, int | None]:
         wanted = Amount(NO_LIMIT if calls is None else calls, inf if usd is None else usd)
         while True:
             ended = self._ended
@@ -133,12 +133,12 @@ class Allowance:
                     continue  # another server of this home was first
             await ended.wait()
 
-    def _smaller(self, calls: int | None, usd: float | None, left: Amount) -> Share:
+    def _smaller(self, calls: int | None, usd: float | None, left: Amount) -> BudgetShare:
         if self.calls_limited:
             calls = left.calls if calls is None else min(calls, left.calls)
         if self.cost_limited:
             usd = left.usd if usd is None else min(usd, left.usd)
-        return Share(calls, usd)
+        return BudgetShare(calls, usd)
 
     async def _written(self, amount: Amount) -> int | None:
         """The day's entry for an amount: None where days are not limited, 0 where it does not fit."""

@@ -8,7 +8,7 @@ from imagerag.formatting.numbers import dollars
 
 
 @dataclass
-class Purse:
+class BatchBudget:
     """The budget of a batch. A run is begun only when the most it can cost is left beside what others may still cost.
 
     Attributes:

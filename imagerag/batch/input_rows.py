@@ -20,7 +20,7 @@ from imagerag.agent.regular_files import open_regular, open_regular_text
 from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, label_note, named, pairs, several, table
 from imagerag.files.inputs import read_image
 from imagerag.formatting.messages import unknown
-from imagerag.store.path_policy import NamedFiles
+from imagerag.store.path_policy import PathPolicy
 
 Source = str | Path | Iterable[str | Mapping[str, Any]]
 """Where lines come from: a file, or prompts and objects of one's own."""
@@ -49,7 +49,7 @@ _LISTS: Final = ("subjects", "filter_tags", "licences")
 
 
 @dataclass(frozen=True)
-class Item:
+class InputRow:
     """One line of a batch.
 
     Attributes:
@@ -82,7 +82,7 @@ class Item:
         return _hash(self.id, self.prompt or self.raw, {**settings, **plain}, hashed)
 
 
-def items(source: Source, *, allow_outside: bool = False) -> Iterator[Item]:
+def read_rows(source: Source, *, allow_outside: bool = False) -> Iterator[InputRow]:
     """The lines of a batch, one after the other.
 
     Args:
@@ -94,7 +94,7 @@ def items(source: Source, *, allow_outside: bool = False) -> Iterator[Item]:
     """
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
-        told = _of_file(path, NamedFiles(path.parent, allow_outside=allow_outside))
+        told = _of_file(path, PathPolicy(path.parent, allow_outside=allow_outside))
     else:
         told = _of_values(source)
     known: dict[str, int] = {}
@@ -121,12 +121,12 @@ def notes(source: str | Path) -> list[str]:
     return [note] if (note := label_note(columns)) else []
 
 
-def _of_values(values: Iterable[str | Mapping[str, Any]]) -> Iterator[Item]:
+def _of_values(values: Iterable[str | Mapping[str, Any]]) -> Iterator[InputRow]:
     for index, value in enumerate(values, start=1):
-        yield _item(index, value, NamedFiles(Path(), allow_outside=True))
+        yield _item(index, value, PathPolicy(Path(), allow_outside=True))
 
 
-def _of_file(path: Path, files: NamedFiles) -> Iterator[Item]:
+def _of_file(path: Path, files: PathPolicy) -> Iterator[InputRow]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{path} is no batch: its name has to end in {', '.join(SUFFIXES)}")
@@ -140,11 +140,11 @@ def _of_file(path: Path, files: NamedFiles) -> Iterator[Item]:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _of_lines(file: IO[bytes], files: NamedFiles, plain: bool) -> Iterator[Item]:
+def _of_lines(file: IO[bytes], files: PathPolicy, plain: bool) -> Iterator[InputRow]:
     for index, line in enumerate(_lines(file), start=1):
         text, problem = _decoded(line)
         if problem:
-            yield Item(index, _default_id(index), problem=problem, raw=_hash(line.hex()))
+            yield InputRow(index, _default_id(index), problem=problem, raw=_hash(line.hex()))
         elif text and plain:
             yield _item(index, text, files)
         elif text:
@@ -169,11 +169,11 @@ def _decoded(line: bytes) -> tuple[str, str]:
         return "", f"it is not UTF-8 text ({error.reason} at byte {error.start + 1})"
 
 
-def _of_json(index: int, text: str, files: NamedFiles) -> Item:
+def _of_json(index: int, text: str, files: PathPolicy) -> InputRow:
     try:
         value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        return Item(index, _default_id(index), problem=f"it is not JSON: {error}", raw=text)
+        return InputRow(index, _default_id(index), problem=f"it is not JSON: {error}", raw=text)
     return _item(index, _options(named(value)) if isinstance(value, dict) else value, files)
 
 
@@ -181,7 +181,7 @@ def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def _of_csv(path: Path, files: NamedFiles) -> Iterator[Item]:
+def _of_csv(path: Path, files: PathPolicy) -> Iterator[InputRow]:
     with open_regular_text(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = table(file, path.suffix.lower())
         try:
@@ -192,10 +192,10 @@ def _of_csv(path: Path, files: NamedFiles) -> Iterator[Item]:
             raise UsageError(f"{path}, line {rows.line_num}, is not CSV: {error}") from error
 
 
-def _of_rows(rows: Iterable[dict[Any, Any]], files: NamedFiles) -> Iterator[Item]:
+def _of_rows(rows: Iterable[dict[Any, Any]], files: PathPolicy) -> Iterator[InputRow]:
     for index, row in enumerate(rows, start=1):
         if None in row:
-            yield Item(index, _default_id(index), problem="it has more cells than the first row", raw=str(row))
+            yield InputRow(index, _default_id(index), problem="it has more cells than the first row", raw=str(row))
             continue
         filled = named({name: cell.strip() for name, cell in row.items() if cell and cell.strip()})
         if filled:
@@ -220,12 +220,12 @@ def _options(row: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _item(index: int, value: Any, files: NamedFiles) -> Item:
+def _item(index: int, value: Any, files: PathPolicy) -> InputRow:
     if isinstance(value, str):
-        return _checked(Item(index, _default_id(index), value))
+        return _checked(InputRow(index, _default_id(index), value))
     if not isinstance(value, Mapping):
         kind = "null" if value is None else type(value).__name__
-        return Item(
+        return InputRow(
             index, _default_id(index), problem=f"it is neither a prompt nor an object, but {kind}", raw=repr(value)
         )
     raw = repr(value)
@@ -233,17 +233,17 @@ def _item(index: int, value: Any, files: NamedFiles) -> Item:
     id_ = str(id_) if isinstance(id_, int) and not isinstance(id_, bool) else id_
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
         problem = f"an id is 1 to 80 letters, digits, '.', '-' and '_', not {str(id_)[:40]!r}"
-        return Item(index, _default_id(index), problem=problem, raw=raw)
+        return InputRow(index, _default_id(index), problem=problem, raw=raw)
     prompt, problem = value.get("prompt"), _unknown(value)
     if not problem and not isinstance(prompt, str):
         problem = "it has no prompt"
     if problem:
-        return Item(index, id_, prompt if isinstance(prompt, str) else "", problem=problem, raw=raw)
+        return InputRow(index, id_, prompt if isinstance(prompt, str) else "", problem=problem, raw=raw)
     given = {name: given for name, given in value.items() if name in OPTIONS and given is not None}
     try:
-        return _checked(Item(index, id_, str(prompt), _with_files(given, files)))
+        return _checked(InputRow(index, id_, str(prompt), _with_files(given, files)))
     except UsageError as error:
-        return Item(index, id_, str(prompt), problem=str(error), raw=raw)
+        return InputRow(index, id_, str(prompt), problem=str(error), raw=raw)
 
 
 def _unknown(value: Mapping[Any, Any]) -> str:
@@ -257,7 +257,7 @@ def _unknown(value: Mapping[Any, Any]) -> str:
     return unknown("field", names[0], ["id", "prompt", *there]) if names else ""
 
 
-def _with_files(options: dict[str, Any], files: NamedFiles) -> dict[str, Any]:
+def _with_files(options: dict[str, Any], files: PathPolicy) -> dict[str, Any]:
     """The options with subjects as (name, file), and files where they are.
 
     Raises:
@@ -277,7 +277,7 @@ def _with_files(options: dict[str, Any], files: NamedFiles) -> dict[str, Any]:
     return options
 
 
-def _subject(subject: Any, files: NamedFiles) -> tuple[str, Any]:
+def _subject(subject: Any, files: PathPolicy) -> tuple[str, Any]:
     if isinstance(subject, str):
         name, equals, file = subject.partition("=")
         return (name.strip(), _file(file, files)) if equals else ("", _file(subject, files))
@@ -288,7 +288,7 @@ def _subject(subject: Any, files: NamedFiles) -> tuple[str, Any]:
     return "", _file(subject, files)
 
 
-def _file(file: Any, files: NamedFiles) -> Path | bytes:
+def _file(file: Any, files: PathPolicy) -> Path | bytes:
     if isinstance(file, bytes):
         return file
     if not isinstance(file, str | Path) or not str(file):
@@ -296,15 +296,15 @@ def _file(file: Any, files: NamedFiles) -> Path | bytes:
     return files.find(file)
 
 
-def _checked(item: Item) -> Item:
-    from imagerag.graphs.validation import checked_prompt
+def _checked(item: InputRow) -> InputRow:
+    from imagerag.graphs.validation import validate_prompt
 
     try:
-        checked_prompt(item.prompt)
+        validate_prompt(item.prompt)
     except UsageError as error:
         # A lone surrogate cannot be hashed or written as it is.
         plain = item.prompt.encode("utf-8", "backslashreplace").decode()
-        return Item(item.index, item.id, plain[:1000], problem=str(error), raw=_hash(plain))
+        return InputRow(item.index, item.id, plain[:1000], problem=str(error), raw=_hash(plain))
     return item
 
 

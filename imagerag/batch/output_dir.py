@@ -16,7 +16,7 @@ from imagerag.agent.regular_files import read_regular_text
 from imagerag.batch.results import BatchResult, Status
 from imagerag.store.disk_space import check_space, check_writable
 from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.output_dir_lock import LOCK, only_writer
+from imagerag.store.output_dir_lock import LOCK, exclusive_writer
 from imagerag.store.storage_errors import storage_error, storage_errors
 
 RESULTS: Final = "results.jsonl"
@@ -26,7 +26,7 @@ LINE_BYTES: Final = 8 * 2**20
 
 
 @dataclass(frozen=True)
-class Started:
+class BatchManifest:
     """What a batch was started with.
 
     Attributes:
@@ -45,7 +45,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class BatchFolder:
+class OutputDir:
     """A batch's folder."""
 
     path: Path
@@ -55,7 +55,7 @@ class BatchFolder:
         """The results, a line each, in the order in which they came."""
         return self.path / RESULTS
 
-    def started(self) -> Started | None:
+    def started(self) -> BatchManifest | None:
         """What the batch in it was started with; None when there is none yet.
 
         Raises:
@@ -63,7 +63,7 @@ class BatchFolder:
         """
         try:
             kept = json.loads(read_regular_text(self.path / BATCH))
-            return Started(str(kept["name"]), dict(kept["settings"]))
+            return BatchManifest(str(kept["name"]), dict(kept["settings"]))
         except (FileNotFoundError, NotADirectoryError):
             if self.path.exists() and (not self.path.is_dir() or self._names()):
                 raise UsageError(f"{self.path} holds something, but no batch: name another folder") from None
@@ -71,7 +71,7 @@ class BatchFolder:
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise UsageError(f"{self.path / BATCH} is damaged ({error}): start again in another folder") from error
 
-    def start(self, started: Started) -> None:
+    def start(self, started: BatchManifest) -> None:
         """Make the folder."""
         document = {"schema": "imagerag.batch-settings/1", "name": started.name, "settings": started.settings}
         try:
@@ -88,7 +88,7 @@ class BatchFolder:
             StorageError: nothing can be written there.
         """
         check_writable(self.path, LINE_BYTES)
-        return only_writer(self.path)
+        return exclusive_writer(self.path)
 
     def read(self) -> Iterator[BatchResult]:
         """The results so far; lines that were torn or damaged are passed over, their runs are still there."""
@@ -152,7 +152,7 @@ def _append_whole(handle: int, line: bytes) -> None:
 
 def started_with(out: str | Path) -> dict[str, Any]:
     """Backends, library and options that the batch in `out` was started with; empty when there is none."""
-    started = BatchFolder(Path(out).expanduser()).started()
+    started = OutputDir(Path(out).expanduser()).started()
     return started.settings if started else {}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.calls.error_calls import calls_of
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import (
     AuthError,
     BudgetExceededError,
@@ -26,10 +26,10 @@ from imagerag.agent.errors import (
     UnknownRunError,
     UsageError,
 )
-from imagerag.agent.types import BUILT_IN_LIBRARY, Outcome, Setup
-from imagerag.batch.budget import Purse
-from imagerag.batch.input_rows import FILES, OPTIONS, Item, Source, items
-from imagerag.batch.output_dir import BatchFolder, Started
+from imagerag.agent.types import BUILT_IN_LIBRARY, Outcome, RunSpec
+from imagerag.batch.budget import BatchBudget
+from imagerag.batch.input_rows import FILES, OPTIONS, InputRow, Source, read_rows
+from imagerag.batch.output_dir import BatchManifest, OutputDir
 from imagerag.batch.results import BatchImage, BatchResult, Status
 from imagerag.files.export import SUFFIXES
 from imagerag.formatting.messages import unknown as unknown_name
@@ -49,7 +49,7 @@ _PER_RUN: Final = OPTIONS - FILES - {"max_cost_usd"} | {"max_run_cost_usd"}
 
 
 @dataclass
-class Batch:
+class BatchRunner:
     """One batch, started or resumed.
 
     Args:
@@ -99,8 +99,8 @@ class Batch:
         unknown = sorted(set(self.options) - _PER_RUN)
         if unknown:
             raise UsageError(unknown_name("option", unknown[0], sorted(_PER_RUN), where="batch"))
-        self.folder = BatchFolder(Path(self.out).expanduser())
-        self._purse = Purse(self.max_cost_usd)
+        self.folder = OutputDir(Path(self.out).expanduser())
+        self._purse = BatchBudget(self.max_cost_usd)
         # Leaving off early is to be like a crash: the runs under way can be resumed, and are not ended.
         runner = replace(self.rag.runner, left_open=True)
         self._rag = copy.copy(self.rag)
@@ -132,7 +132,7 @@ class Batch:
         started = await asyncio.to_thread(self.folder.started)
         if started is not None and not self.resume:
             raise UsageError(f"there is a batch in {self.folder.path}: go on with --resume, or name another folder")
-        self._started = Started(_name(), self._settings({})) if started is None else self._agreed(started)
+        self._started = BatchManifest(_name(), self._settings({})) if started is None else self._agreed(started)
         await self._check_setup()
         done = {result.id: result for result in self.folder.read() if not self._again(result)} if started else {}
         await asyncio.to_thread(self._check_items, done)
@@ -156,7 +156,7 @@ class Batch:
 
     async def _results(self, done: frozenset[str]) -> AsyncGenerator[BatchResult]:
         """Results of a bounded pool of workers that share the input."""
-        left = (item for item in items(self.source, allow_outside=self.allow_outside) if item.id not in done)
+        left = (item for item in read_rows(self.source, allow_outside=self.allow_outside) if item.id not in done)
         ready: asyncio.Queue[BatchResult | BaseException | None] = asyncio.Queue(self.concurrency)
         workers = [asyncio.create_task(self._work(left, ready)) for _ in range(self.concurrency)]
         try:
@@ -185,7 +185,7 @@ class Batch:
                 self._purse.half_made[run_id] = _spent(await self._rag.runner.record(run_id))
         self._begun.clear()
 
-    async def _work(self, left: Iterator[Item], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
+    async def _work(self, left: Iterator[InputRow], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
         try:
             while not self._stopped_by and (item := next(left, None)) is not None:
                 result = await self._one(item)
@@ -200,7 +200,7 @@ class Batch:
             await ready.put(error)
         await ready.put(None)
 
-    async def _one(self, item: Item) -> BatchResult | None:
+    async def _one(self, item: InputRow) -> BatchResult | None:
         """Run one line; None when it is left for later: the budget or the disk has no room for it."""
         result = BatchResult(id=item.id, index=item.index, input="", prompt=item.prompt, status="invalid")
         try:
@@ -262,13 +262,13 @@ class Batch:
                 self._purse.half_made[run_id] = before
             raise
 
-    def _named(self, item: Item, digest: str) -> tuple[str, int]:
+    def _named(self, item: InputRow, digest: str) -> tuple[str, int]:
         """The id of a line's run, and which try it is."""
         before = self._before.get(item.id)
         tries = before.tries + 1 if before is not None and before.status == "failed" else 1
         return f"{self._started.name}-{digest[:16]}" + (f"-{tries}" if tries > 1 else ""), tries
 
-    async def _drawn(self, item: Item, options: Mapping[str, Any], result: BatchResult) -> BatchResult:
+    async def _drawn(self, item: InputRow, options: Mapping[str, Any], result: BatchResult) -> BatchResult:
         run_id, tries = self._named(item, result.input)
         result = result.model_copy(update={"tries": tries})
         self._begun[item.id] = run_id
@@ -288,7 +288,7 @@ class Batch:
         except UnknownRunError:
             return await self._rag.generate(prompt, run_id=run_id, **options)
 
-    def _options(self, item: Item) -> dict[str, Any]:
+    def _options(self, item: InputRow) -> dict[str, Any]:
         """What a run is made with: the line's options before the batch's."""
         shared = dict(self._started.settings["options"])
         limit = shared.pop("max_run_cost_usd", None)
@@ -323,7 +323,7 @@ class Batch:
             "options": {**kept, **_plain(given)},
         }
 
-    def _agreed(self, started: Started) -> Started:
+    def _agreed(self, started: BatchManifest) -> BatchManifest:
         """What the batch was started with, when it is not contradicted.
 
         Raises:
@@ -342,7 +342,7 @@ class Batch:
         Raises:
             UsageError: a backend, a library or an option that there is not.
         """
-        options = self._options(Item(0, "", "anything"))
+        options = self._options(InputRow(0, "", "anything"))
         await self._rag.estimate("anything", **options)
         if library := options.get("library"):
             await self.rag.wiring.library(library)
@@ -356,7 +356,7 @@ class Batch:
         if not isinstance(self.source, str | Path | Sequence):
             return
         self.total = 0
-        for item in items(self.source, allow_outside=self.allow_outside):
+        for item in read_rows(self.source, allow_outside=self.allow_outside):
             self.total += 1
             old = done.get(item.id)
             if old is not None and item.digest(self._started.settings) != old.input:
@@ -368,17 +368,17 @@ class Batch:
         if not self.total:
             raise UsageError("there is not one prompt in it")
 
-    def _setups(self, done: Mapping[str, BatchResult]) -> list[tuple[Setup, list[str]]]:
+    def _setups(self, done: Mapping[str, BatchResult]) -> list[tuple[RunSpec, list[str]]]:
         """What the lines that are left are drawn with, and their prompts; of input that can be gone through twice."""
         if not isinstance(self.source, str | Path | Sequence):
             return []
         prompts: dict[str | None, list[str]] = {}
-        for item in items(self.source, allow_outside=self.allow_outside):
+        for item in read_rows(self.source, allow_outside=self.allow_outside):
             if item.id not in done and not item.problem:
                 prompts.setdefault(self._options(item).get("library"), []).append(item.prompt)
         named = self.rag.settings
         return [
-            (Setup(generator=named.generator, judge=named.judge, library=library), asked)
+            (RunSpec(generator=named.generator, judge=named.judge, library=library), asked)
             for library, asked in prompts.items()
             if library is None or library in (*list_libraries(self.rag.wiring.home), BUILT_IN_LIBRARY)
         ]
@@ -412,7 +412,7 @@ class Batch:
 
 def known_cost(error: Exception) -> float:
     """US dollars of the calls that an error says were made before it."""
-    return sum(call.cost_usd or 0.0 for call in calls_of(error))
+    return sum(call.cost_usd or 0.0 for call in calls_from_error(error))
 
 
 def _spent(record: "RunRecord") -> float:

@@ -12,7 +12,7 @@ import click
 from imagerag.agent.errors import BudgetExceededError, ImageRAGError
 from imagerag.cli import Globals
 from imagerag.cli.exit_codes import STOPPED
-from imagerag.cli.live_text import opening
+from imagerag.cli.live_text import run_header
 from imagerag.cli.options import (
     assume_option,
     filter_options,
@@ -32,7 +32,7 @@ from imagerag.formatting.text import clean
 
 if TYPE_CHECKING:
     from imagerag.batch.results import BatchResult
-    from imagerag.batch.runner import Batch
+    from imagerag.batch.runner import BatchRunner
 
 TECHNICAL, BUDGET = 1, 5
 
@@ -107,7 +107,7 @@ def batch_command(
     """
     from imagerag.batch.input_rows import notes
     from imagerag.batch.output_dir import started_with
-    from imagerag.batch.runner import Batch
+    from imagerag.batch.runner import BatchRunner
 
     kept = started_with(out) if resume else {}
     rag = ImageRAG(
@@ -118,7 +118,7 @@ def batch_command(
         home=globals_.home,
     )
     given = {name: value for name, value in options.items() if value not in (None, (), {})}
-    batch = Batch(
+    batch = BatchRunner(
         rag,
         prompts,
         Path(out),
@@ -132,7 +132,7 @@ def batch_command(
     )
     say_all(warning_lines(notes(prompts)), err=True)
     if not quiet:
-        say(opening(rag.settings), err=True)
+        say(run_header(rag.settings), err=True)
     began, code = time.monotonic(), 0
     try:
         asyncio.run(_follow(batch, quiet))
@@ -151,7 +151,7 @@ def batch_command(
     return code
 
 
-async def _follow(batch: "Batch", quiet: bool) -> None:
+async def _follow(batch: "BatchRunner", quiet: bool) -> None:
     told = 0
     async with aclosing(batch.run()) as results:
         async for result in results:
@@ -160,7 +160,7 @@ async def _follow(batch: "Batch", quiet: bool) -> None:
                 say(_progress(batch, batch.earlier + told, result), err=True)
 
 
-def _progress(batch: "Batch", done: int, result: "BatchResult") -> str:
+def _progress(batch: "BatchRunner", done: int, result: "BatchResult") -> str:
     """`[12/100] cat  ✓ aligned`."""
     place = dim(f"[{done:,}/{batch.total:,}]" if batch.total else f"[{done:,}]")
     told = _standing(result)
@@ -176,7 +176,7 @@ def _standing(result: "BatchResult") -> str:
     return accent(f"✓ {word}") if result.outcome == "aligned" else f"✗ {word}"
 
 
-def _summary(batch: "Batch", elapsed_s: float, code: int) -> dict[str, Any]:
+def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> dict[str, Any]:
     """`imagerag.batch-summary/1`."""
     return {
         "schema": "imagerag.batch-summary/1",
@@ -192,7 +192,7 @@ def _summary(batch: "Batch", elapsed_s: float, code: int) -> dict[str, Any]:
     }
 
 
-def _lines(batch: "Batch", prompts: str, out: str) -> list[str]:
+def _lines(batch: "BatchRunner", prompts: str, out: str) -> list[str]:
     """The summary, for people."""
     done = sum(batch.counts.values())
     before = f", {batch.earlier:,} of them before" if batch.earlier else ""
@@ -211,6 +211,6 @@ def _word(outcome: str) -> str:
     return known.name if known else "cannot be run as they are"
 
 
-def _say_how_to_go_on(batch: "Batch", prompts: str, out: str) -> None:
+def _say_how_to_go_on(batch: "BatchRunner", prompts: str, out: str) -> None:
     going_on = shlex.join(["imagerag", "batch", prompts, "--out", out, "--resume"])
     say(f"imagerag: stopped; nothing is lost. To go on: {going_on}", err=True)

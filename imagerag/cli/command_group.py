@@ -3,7 +3,7 @@
 import click
 
 
-class WholeGroup(click.Group):
+class FullHelpGroup(click.Group):
     """A group as click's, but for its list of commands."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.options import Output, limit_options, output_options, pass_globals
-from imagerag.cli.run_follower import Delivery, conduct
-from imagerag.cli.runs import named
+from imagerag.cli.options import OutputOptions, limit_options, output_options, pass_globals
+from imagerag.cli.run_follower import RunOutputs, follow_run
+from imagerag.cli.runs import run_name
 from imagerag.client.client import ImageRAG
 
 
@@ -25,7 +25,7 @@ def continue_command(
     globals_: Globals,
     /,
     run: str,
-    output: Output,
+    output: OutputOptions,
     **steering: Any,
 ) -> int:
     """Go on from where RUN ended: more rounds, other references, another prompt.
@@ -35,4 +35,4 @@ def continue_command(
     enough where the run has seen the picture). A run that was stopped half-way is for `imagerag resume`.
     """
     rag = ImageRAG(home=globals_.home)
-    return conduct(Delivery.wanted(rag, output), rag.stream_continue(named(rag, run), **steering))
+    return follow_run(RunOutputs.wanted(rag, output), rag.stream_continue(run_name(rag, run), **steering))

@@ -12,7 +12,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.cli import Globals
 from imagerag.cli.exit_codes import STOPPED, exit_code
-from imagerag.cli.live_text import Fully, first_time, opening
+from imagerag.cli.live_text import VerboseRenderer, first_time, run_header
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import all_fresh, overwrite_option
 from imagerag.cli.run_text import summary
@@ -20,7 +20,7 @@ from imagerag.cli.terminal import bold, dim, say, say_all, say_json, table
 from imagerag.client.client import ImageRAG
 from imagerag.files.export import SUFFIXES, export, is_record, write_file
 from imagerag.reports.html.builder import write_report
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 
 PROMPT: Final = "a red solid heart and a blue split crescent on a mint background"
 """The painter knows hearts, but neither crescents nor what "split" looks like; the catalogue has a lamp like that."""
@@ -61,7 +61,7 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
     if not as_json:
         say_all(
             [
-                opening(rag.settings, "always, for the demo"),
+                run_header(rag.settings, "always, for the demo"),
                 "",
                 *(dim(line) for line in HONEST),
                 "",
@@ -70,7 +70,7 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
             ]
         )
     try:
-        with only_writer(folder):
+        with exclusive_writer(folder):
             record = asyncio.run(_run(rag, prompt, seed, folder, told=not as_json))
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("imagerag: stopped; imagerag runs lists what there is", err=True)
@@ -78,12 +78,12 @@ def demo_command(globals_: Globals, /, out: str, seed: int, escalate: bool, as_j
     if as_json:
         say_json(record.as_json())
     else:
-        say_all(["", *summary(record), "", *whats_next(record, folder)])
+        say_all(["", *summary(record), "", *next_steps(record, folder)])
     return exit_code(record)
 
 
 async def _run(rag: ImageRAG, prompt: str, seed: int, folder: Path, *, told: bool) -> RunRecord:
-    tell, record = Fully(), None
+    tell, record = VerboseRenderer(), None
     async for event in rag.stream(prompt, seed=seed):
         if told:
             say_all(tell(event))
@@ -104,7 +104,7 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
     return record
 
 
-def whats_next(record: RunRecord, folder: Path) -> list[str]:
+def next_steps(record: RunRecord, folder: Path) -> list[str]:
     """The files that were written, and what to try now."""
     lines: list[str] = []
     if record.image:

@@ -11,12 +11,21 @@ from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import allowed, fresh, overwrite_option
-from imagerag.cli.runs import named
+from imagerag.cli.runs import run_name
 from imagerag.cli.terminal import accent, bold, columns, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import attempt, dollars, model_calls, percent, seconds
-from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, Side
-from imagerag.reports.run_diff.text import lone, pair, place, related, shown, standing, steps_of, verdict_of
+from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, RunSummary
+from imagerag.reports.run_diff.text import (
+    pair,
+    place,
+    related,
+    standing_text,
+    steps_of,
+    unmatched_text,
+    value_text,
+    verdict_of,
+)
 
 DIFFERENT = 1
 """What `--exit-code` answers for runs that differ, as `diff` and `git diff` do."""
@@ -38,7 +47,7 @@ def diff_command(globals_: Globals, /, a: str, b: str, out: str | None, exit_cod
     """
     rag = ImageRAG(home=globals_.home)
     file = _page(out)
-    found = asyncio.run(_compared(rag, named(rag, a), named(rag, b), file))
+    found = asyncio.run(_compared(rag, run_name(rag, a), run_name(rag, b), file))
     if as_json:
         say_json(found.as_json())
     else:
@@ -82,12 +91,12 @@ def _lines(found: RunDiff) -> list[str]:
     return lines
 
 
-def _sides(a: Side, b: Side) -> list[str]:
+def _sides(a: RunSummary, b: RunSummary) -> list[str]:
     rows = [
         [
             bold(name),
             side.run_id,
-            standing(side),
+            standing_text(side),
             "" if side.score is None else percent(side.score),
             model_calls(side.calls, side.reused),
             dollars(side.cost_usd),
@@ -118,7 +127,7 @@ def _differences(listed: Sequence[Difference]) -> list[str]:
 
 def _divergence(divergence: Divergence) -> list[str]:
     if divergence.a is None or divergence.b is None:
-        return [f"  {short(lone(divergence), 2 * columns())}"]
+        return [f"  {short(unmatched_text(divergence), 2 * columns())}"]
     lines = []
     for word, listed in (("asked", divergence.asked), ("answered", divergence.answered)):
         if listed:
@@ -136,7 +145,7 @@ def _pictures(found: RunDiff) -> list[str]:
     return table(rows)
 
 
-def _name(sha256: str | None, side: Side) -> str:
+def _name(sha256: str | None, side: RunSummary) -> str:
     if sha256 is None:
         return "-"
-    return f"{shown(sha256)} {accent('result')}" if sha256 == side.image else shown(sha256)
+    return f"{value_text(sha256)} {accent('result')}" if sha256 == side.image else value_text(sha256)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from imagerag.cli.live_text import opening
+from imagerag.cli.live_text import run_header
 from imagerag.cli.terminal import accent, bold, count, dim, say_all, say_json, table, warning_lines
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from imagerag.graphs.cost_estimate import Estimate
 
 
-def tell_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
+def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) -> int:
     """Print what a run with these options can come to; the exit code is 0."""
     found = asyncio.run(rag.estimate(prompt, **options))
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
     else:
         say_all(warning_lines(found.warnings), err=True)
-        say_all([opening(rag.settings), *_lines(found)])
+        say_all([run_header(rag.settings), *_lines(found)])
     return 0
 
 

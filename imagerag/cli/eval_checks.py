@@ -123,8 +123,8 @@ def score_command(
 
     The results in DIR stay as they are: what a run recorded is not rewritten.
     """
-    from imagerag.cli.eval_run import tell_summary
-    from imagerag.evals.harness.evaluation import Options, score_evaluation
+    from imagerag.cli.eval_run import print_summary
+    from imagerag.evals.harness.evaluation import EvalOptions, score_evaluation
 
     source = Path(folder).expanduser()
     target = Path(out).expanduser() if out else source / "scores"
@@ -134,9 +134,9 @@ def score_command(
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
     specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
-    options: Any = Options(users=ImageRAG(home=globals_.home).wiring.home, tell=tell, **limits)
+    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).wiring.home, tell=tell, **limits)
     number = asyncio.run(score_evaluation(source, target, specs, options))
-    tell_summary(target, as_json)
+    print_summary(target, as_json)
     if not as_json:
         say(dim(f"{count(number, 'result')} measured anew; in {target}"))
     return 0

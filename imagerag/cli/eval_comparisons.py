@@ -9,7 +9,7 @@ import click
 
 from imagerag.cli import Globals
 from imagerag.cli.eval_options import budget_options, case_options, measured_options
-from imagerag.cli.eval_run import options_of, rag_of, tell_run
+from imagerag.cli.eval_run import options_of, print_run, rag_of
 from imagerag.cli.options import json_option, library_option, pass_globals, quiet_option
 from imagerag.cli.terminal import count, dim, say, say_all, say_json, table, warning_lines
 from imagerag.client.client import ImageRAG
@@ -49,7 +49,7 @@ def sizes_command(
     plan = asyncio.run(_plan(rag, suite, library, sizes, arm, base, given))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options_of(rag, given, "record", quiet)))
-    return tell_run(folder, report, time.monotonic() - began, as_json)
+    return print_run(folder, report, time.monotonic() - began, as_json)
 
 
 async def _plan(

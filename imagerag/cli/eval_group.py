@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.command_group import WholeGroup
+from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.eval_checks import score_command, threshold_command
 from imagerag.cli.eval_comparisons import search_ways_command, sizes_command
 from imagerag.cli.eval_run import list_command, merge_command, report_command, run_command
@@ -14,7 +14,7 @@ from imagerag.cli.options import json_option, pass_globals, quiet_option
 from imagerag.cli.terminal import dim, say, say_all, say_json
 
 
-@click.group("eval", cls=WholeGroup)
+@click.group("eval", cls=FullHelpGroup)
 def eval_command() -> None:
     """Measure how good it is."""
 

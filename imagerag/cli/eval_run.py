@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import RunConfig
 from imagerag.cli import Globals
 from imagerag.cli.eval_options import budget_options, case_options, measured_options
 from imagerag.cli.options import json_option, pass_globals, quiet_option
@@ -19,9 +19,9 @@ from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import seconds
 
 if TYPE_CHECKING:
-    from imagerag.evals.harness.evaluation import Options, Replay
+    from imagerag.evals.harness.evaluation import EvalOptions, EvalReplayReport
     from imagerag.evals.harness.plan import Plan
-    from imagerag.evals.harness.runner import Report
+    from imagerag.evals.harness.runner import EvalReport
 
 BUDGET_SPENT = 5
 
@@ -58,7 +58,7 @@ def run_command(
     plan = asyncio.run(_plan(rag, suite, given))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options))
-    return tell_run(folder, report, time.monotonic() - began, as_json)
+    return print_run(folder, report, time.monotonic() - began, as_json)
 
 
 def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
@@ -67,9 +67,9 @@ def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
     return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
 
 
-def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "Options":
+def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "EvalOptions":
     """How an evaluation is run, from what was typed."""
-    from imagerag.evals.harness.evaluation import Options
+    from imagerag.evals.harness.evaluation import EvalOptions
 
     def tell(done: int, total: int, what: str) -> None:
         if not quiet:
@@ -81,7 +81,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: boo
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
     told = {name: given[name] for name in names}
-    return Options(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
+    return EvalOptions(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
@@ -108,14 +108,14 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
             given["generator"] or ("sketch" if sketch else settings.generator),
             given["judge"] or ("sketch" if sketch else settings.judge),
             given["library"] or own or settings.library,
-            Knobs(references_per_concept=settings.references_per_concept),
+            RunConfig(references_per_concept=settings.references_per_concept),
         ),
         metrics=tuple(metrics),
         shard=Shard.parse(given["shard"]),
     )
 
 
-def tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
+def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) -> int:
     """What an evaluation came to, or why it stopped; the exit code."""
     if not report.whole:
         say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
@@ -124,13 +124,13 @@ def tell_run(folder: Path, report: "Report", took: float, as_json: bool) -> int:
             say_json({"schema": "imagerag.eval-run/1", "done": report.done, "total": report.total,
                       "stopped": report.stopped})  # fmt: skip
         return BUDGET_SPENT if "broke" not in report.stopped else 1
-    tell_summary(folder, as_json)
+    print_summary(folder, as_json)
     if not as_json:
         say(dim(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}"))
     return 0
 
 
-def tell_summary(folder: Path, as_json: bool) -> None:
+def print_summary(folder: Path, as_json: bool) -> None:
     """Write the reports of a finished evaluation, and show what it came to."""
     from imagerag.evals.reports.tables import terminal
     from imagerag.evals.reports.writer import read_summary, write_reports
@@ -143,7 +143,7 @@ def tell_summary(folder: Path, as_json: bool) -> None:
         say_all(terminal(summary))
 
 
-def _tell_replay(replay: "Replay", as_json: bool) -> int:
+def _tell_replay(replay: "EvalReplayReport", as_json: bool) -> int:
     if as_json:
         say_json({"schema": "imagerag.eval-replay/1", "results": replay.report.total, "identical": replay.identical,
                   "differs": replay.differs, "carried": replay.carried})  # fmt: skip
@@ -167,7 +167,7 @@ def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_jso
 
     target = Path(out).expanduser()
     report = asyncio.run(merge_evaluations([Path(folder).expanduser() for folder in folders], target))
-    tell_summary(target, as_json)
+    print_summary(target, as_json)
     if not as_json:
         say(dim(f"{count(report.total, 'result')} of {count(len(folders), 'shard')}, in {target}"))
     return 0
@@ -192,7 +192,7 @@ def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None
         return _tell_paper(paths, Path(out).expanduser(), as_json)
     if len(paths) > 1:
         raise UsageError("several evaluations are reported together in a folder of their own: --out DIR")
-    tell_summary(paths[0], as_json)
+    print_summary(paths[0], as_json)
     return 0
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from imagerag.evals.absolute_study import Contained
     from imagerag.evals.human_study import Preference
     from imagerag.evals.judges.library_robustness import ConceptScore, Robustness
-    from imagerag.evals.study_images import Real
+    from imagerag.evals.study_images import ReferencePhoto
 
 
 @click.command("study")
@@ -66,18 +66,18 @@ def study_command(
     return 0
 
 
-async def _real(globals_: Globals, folder: Path) -> "dict[str, Real]":
-    from imagerag.evals.dependencies import wiring_for
+async def _real(globals_: Globals, folder: Path) -> "dict[str, ReferencePhoto]":
+    from imagerag.evals.dependencies import dependencies_for
     from imagerag.evals.harness.evaluation import HOME
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.results_store import RESULTS
     from imagerag.evals.result_record import read_results
-    from imagerag.evals.study_images import real_pictures
-    from imagerag.store.data_dir import Home
+    from imagerag.evals.study_images import reference_photos
+    from imagerag.store.data_dir import DataDir
 
     plan, users = Plan.read(folder), ImageRAG(home=globals_.home).wiring.home
-    wiring = wiring_for(Home(folder / HOME), users, plan.suite.libraries)
-    return await real_pictures(plan, read_results(folder / RESULTS), wiring)
+    wiring = dependencies_for(DataDir(folder / HOME), users, plan.suite.libraries)
+    return await reference_photos(plan, read_results(folder / RESULTS), wiring)
 
 
 @click.command("answers")

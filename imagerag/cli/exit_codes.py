@@ -39,11 +39,11 @@ def fail(error: Exception, *, as_json: bool) -> int:
     message, code = _explained(error)
     if as_json:
         say(json.dumps({"schema": "imagerag.error/1", "error": _name(error), "message": message}))
-    tell_failure(message)
+    print_failure(message)
     return code
 
 
-def tell_failure(message: str) -> None:
+def print_failure(message: str) -> None:
     """A message on stderr, after the program's name; wrapped at words where a terminal shows it, a list as lines."""
     shown = f"imagerag: {message}".splitlines()
     say("\n".join(wrapped(shown, columns()) if sys.stderr.isatty() else shown), err=True)

@@ -7,10 +7,10 @@ import click
 
 from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
-from imagerag.cli.dry_run import tell_estimate
-from imagerag.cli.live_text import first_time, opening
+from imagerag.cli.dry_run import print_estimate
+from imagerag.cli.live_text import first_time, run_header
 from imagerag.cli.options import (
-    Output,
+    OutputOptions,
     filter_options,
     generator_option,
     hybrid_option,
@@ -21,7 +21,7 @@ from imagerag.cli.options import (
     pass_globals,
     threshold_option,
 )
-from imagerag.cli.run_follower import Delivery, conduct
+from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.terminal import say_all
 from imagerag.client.client import ImageRAG
 
@@ -115,7 +115,7 @@ def generate_command(
     reranker: str | None,
     subjects: tuple[str, ...],
     edit: str | None,
-    output: Output,
+    output: OutputOptions,
     dry_run: bool,
     **options: Any,
 ) -> int:
@@ -134,16 +134,19 @@ def generate_command(
         library=library,
         home=globals_.home,
     )
-    options |= {"subjects": [named(subject) for subject in subjects], "edit": named(edit) if edit else None}
+    options |= {
+        "subjects": [given_prompt(subject) for subject in subjects],
+        "edit": given_prompt(edit) if edit else None,
+    }
     if dry_run:
-        return tell_estimate(rag, text, output.mode == "json", **options)
-    delivery = Delivery.wanted(rag, output, library=library, choosing=options["select"])
+        return print_estimate(rag, text, output.mode == "json", **options)
+    delivery = RunOutputs.wanted(rag, output, library=library, choosing=options["select"])
     if not output.quiet:
-        say_all([opening(rag.settings), *first_time(rag)], err=True)
-    return conduct(delivery, rag.stream(text, **options))
+        say_all([run_header(rag.settings), *first_time(rag)], err=True)
+    return follow_run(delivery, rag.stream(text, **options))
 
 
-def named(subject: str) -> tuple[str, str]:
+def given_prompt(subject: str) -> tuple[str, str]:
     """(name, file) of a subject; a file whose own name holds `=` can be written `=FILE`."""
     name, equals, file = subject.partition("=")
     return (name.strip(), file) if equals else ("", subject)

@@ -8,17 +8,17 @@ import click
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.cli import Globals
-from imagerag.cli.command_group import WholeGroup
+from imagerag.cli.command_group import FullHelpGroup
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.terminal import accent, bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percent, percentile
 
 if TYPE_CHECKING:
-    from imagerag.store.library.metadata import Passport, Threshold
+    from imagerag.store.library.metadata import LibraryMetadata, Threshold
 
 
-@click.group("library", cls=WholeGroup)
+@click.group("library", cls=FullHelpGroup)
 def library_command() -> None:
     """The libraries of pictures that references come from."""
 
@@ -97,7 +97,7 @@ def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) ->
     return 0
 
 
-Described = tuple[str, int | None, "Passport | None", str]
+Described = tuple[str, int | None, "LibraryMetadata | None", str]
 """A library's name, how many pictures, its passport, and what is wrong with it."""
 
 
@@ -112,18 +112,18 @@ async def _passports(rag: ImageRAG) -> list[Described]:
     return found
 
 
-async def _described(rag: ImageRAG, name: str) -> "tuple[int, Passport]":
+async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
     """How many pictures a library holds, and its passport; its encoder need not be there."""
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.metadata import passport_of
+    from imagerag.store.library.metadata import library_metadata_of
 
     if name not in await rag.libraries():
         await rag.open_library(name)  # the built-in one is made when it is first asked for
     table = await asyncio.to_thread(open_table, rag.wiring.home, name)
-    return await asyncio.to_thread(table.count_rows), passport_of(table, name)
+    return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _listed(name: str, number: int | None, passport: "Passport | None", wrong: str) -> dict[str, Any]:
+def _listed(name: str, number: int | None, passport: "LibraryMetadata | None", wrong: str) -> dict[str, Any]:
     threshold = passport.threshold if passport else None
     return {
         "name": name,
@@ -134,14 +134,14 @@ def _listed(name: str, number: int | None, passport: "Passport | None", wrong: s
     }
 
 
-def _row(name: str, number: int | None, passport: "Passport | None", wrong: str) -> list[str]:
+def _row(name: str, number: int | None, passport: "LibraryMetadata | None", wrong: str) -> list[str]:
     if passport is None:
         return [bold(short(name, 40)), "", "", short(wrong, 100)]
     threshold = f"threshold {cosine(passport.threshold.cosine)}" if passport.threshold else "not calibrated"
     return [bold(short(name, 40)), count(number or 0, "picture"), threshold, dim(short(passport.spec, 60))]
 
 
-def passport_lines(passport: "Passport") -> list[str]:
+def passport_lines(passport: "LibraryMetadata") -> list[str]:
     """What the vectors were made with, and the threshold."""
     rows = [
         [dim("encoder"), accent(passport.spec)],
@@ -157,7 +157,7 @@ def passport_lines(passport: "Passport") -> list[str]:
     return table([*rows, [dim("pictures"), _between(passport)]])
 
 
-def _between(passport: "Passport") -> str:
+def _between(passport: "LibraryMetadata") -> str:
     """The threshold between two pictures, in words."""
     found = passport.image_threshold
     if found is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.terminal import columns, dim, short
-from imagerag.reports.run_diff.input_diff import changed_since, lineage_of, seen_name
+from imagerag.reports.run_diff.input_diff import ancestors_of, inputs_changed_since, seen_name
 from imagerag.reports.run_diff.text import pair
 
 
@@ -13,9 +13,9 @@ def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
     lines = []
     if record.continues is not None:
         gone = "" if parent else " (which is not here any more)"
-        lines.append(f"{lineage_of(record.continues)} {record.continues.run_id}{gone}")
+        lines.append(f"{ancestors_of(record.continues)} {record.continues.run_id}{gone}")
     if parent is not None:
-        changes = [f"{change.what} {' → '.join(pair(change))}" for change in changed_since(parent, record)]
+        changes = [f"{change.what} {' → '.join(pair(change))}" for change in inputs_changed_since(parent, record)]
         lines.append(f"changed: {'; '.join(changes) if changes else 'nothing'}")
     lines += _named("always sent: ", [pin.title or pin.image.sha256[:12] for pin in record.pinned])
     lines += _named("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded])

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from imagerag.agent.retrieval.escalation import how_asked
-from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Ending, Query, Search, Subject, UsedReference
+from imagerag.agent.retrieval.escalation import ask_params
+from imagerag.agent.types import BUILT_IN_LIBRARY, Concept, Query, RunResult, Search, Subject, UsedReference
 from imagerag.cli.run_text import (
     attempt_lines,
     query_title,
@@ -22,7 +22,7 @@ from imagerag.graphs.settings import Settings
 from imagerag.reports.step_text import NAMED_NOTHING, NOTHING_NEW, attempt_title
 
 
-def opening(settings: Settings, source: str | None = None) -> str:
+def run_header(settings: Settings, source: str | None = None) -> str:
     """Which preset is in use and where that was said, and what it stands for."""
     parts = f"generator {settings.generator} · judge {settings.judge} · library {settings.library or 'none'}"
     return f"preset {bold(settings.preset)} ({source or settings.source}): {short(parts, 200)}"
@@ -35,7 +35,7 @@ def first_time(rag: ImageRAG) -> list[str]:
     return [dim("making the built-in library first (this once; it takes some seconds) …")]
 
 
-def briefly(event: RunEvent) -> Iterator[str]:
+def step_line(event: RunEvent) -> Iterator[str]:
     """One line for each step that did something."""
     if event.kind == "started":
         yield f"run {event.run_id}"
@@ -59,7 +59,7 @@ def _judged(update: dict[str, Any]) -> str:
 def _named(update: dict[str, Any]) -> str:
     concepts: list[Concept] = update.get("concepts") or []
     names = "; ".join(concept.text for concept in concepts) or NAMED_NOTHING
-    return ": ".join(filter(None, (how_asked(update.get("calls") or []), names)))
+    return ": ".join(filter(None, (ask_params(update.get("calls") or []), names)))
 
 
 def _captioned(update: dict[str, Any]) -> str:
@@ -99,7 +99,7 @@ def _chosen(update: dict[str, Any]) -> str:
 
 
 def _ended(update: dict[str, Any]) -> str:
-    ending: Ending | None = update.get("ending")
+    ending: RunResult | None = update.get("ending")
     return f"{labels.standing(None, ending.outcome).name}: {ending.reason}" if ending else ""
 
 
@@ -116,7 +116,7 @@ _BRIEF: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-class Fully:
+class VerboseRenderer:
     """Tells every step with everything in it; searches that were told already are not told again."""
 
     def __init__(self) -> None:

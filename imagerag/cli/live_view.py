@@ -30,7 +30,7 @@ NARROW: Final = 60
 
 
 @dataclass
-class Live:
+class LiveView:
     """Shows on stderr what events speak of. What it does not show is left to the lines that are told anyway.
 
     Attributes:
@@ -43,7 +43,7 @@ class Live:
     library: str | None = None
 
     @classmethod
-    def wanted(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "Live | None":
+    def wanted(cls, rag: ImageRAG, live: str, *, library: str | None = None) -> "LiveView | None":
         """A live view, where one was asked for and stderr can show it."""
         way: Way = way_of(sys.stderr) if live == "auto" else "none" if live == "off" else cast(Way, live)
         return None if way == "none" else cls(rag, way, library)

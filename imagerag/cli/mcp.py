@@ -114,18 +114,18 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
 
 async def _serve(globals_: Globals, **options: Any) -> None:
     from imagerag.assistants.service import ChatService
-    from imagerag.assistants.tool_result import Ceilings
-    from imagerag.assistants.usage_limits import Allowance, UsageLimits
+    from imagerag.assistants.tool_result import RunLimits
+    from imagerag.assistants.usage_limits import ServerBudget, ServerLimits
     from imagerag.files.access_policy import InputPolicy
     from imagerag.mcp.connection_limits import ConnectionLimits
     from imagerag.mcp.http import HttpOptions
-    from imagerag.mcp.server import Limits, Serving, serve_http, serve_stdio
+    from imagerag.mcp.server import Limits, ServerState, serve_http, serve_stdio
     from imagerag.store.daily_usage import DailyUsage
 
     named = {name: options[name] for name in ("preset", "generator", "judge", "library")}
     ceilings = ("max_rounds", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "deadline_s")
     spending = {name: options[name] for name in ceilings}
-    together = UsageLimits(
+    together = ServerLimits(
         max_calls=options["server_max_calls"],
         max_cost_usd=options["server_max_cost_usd"],
         daily_calls=options["daily_max_calls"],
@@ -136,11 +136,11 @@ async def _serve(globals_: Globals, **options: Any) -> None:
     service = ChatService(
         rag,
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
-        ceilings=Ceilings(**spending),
-        allowance=Allowance(together, DailyUsage(rag.wiring.home.usage) if by_day else None),
+        ceilings=RunLimits(**spending),
+        allowance=ServerBudget(together, DailyUsage(rag.wiring.home.usage) if by_day else None),
     )
     limits = Limits(at_once=options["at_once"], most=options["max_runs"], lease_s=options["lease_s"])
-    serving = Serving(service=service, limits=limits)
+    serving = ServerState(service=service, limits=limits)
     if not options["http"]:
         await serve_stdio(serving)
         return

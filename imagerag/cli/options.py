@@ -146,7 +146,7 @@ Mode = Literal["human", "json", "events"]
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputOptions:
     """What was asked for on what a run tells and gives.
 
     Attributes:
@@ -179,7 +179,7 @@ def output_options(function: Function) -> Function:
         if as_json and events:
             raise click.UsageError("--json prints one document, --events a line per step: take one of them")
         mode: Mode = "json" if as_json else "events" if events else "human"
-        output = Output(mode, *(given.pop(name) for name in ("out", "sheet", "live", "quiet")))
+        output = OutputOptions(mode, *(given.pop(name) for name in ("out", "sheet", "live", "quiet")))
         apart((output.out, output.sheet), [*_images_of(given)])
         return function(*args, output=output, **given)
 

@@ -16,7 +16,7 @@ from imagerag.client.client import ImageRAG
 from imagerag.store.storage_errors import storage_errors
 from imagerag.tools.pricing.catalogue import listed
 from imagerag.tools.pricing.price_file import set_price
-from imagerag.tools.pricing.price_rows import Row
+from imagerag.tools.pricing.price_rows import PriceRow
 from imagerag.tools.pricing.price_table import ENVIRONMENT, FILE
 
 RATES: Final = (
@@ -116,7 +116,7 @@ def set_command(
 def _name(model: str) -> str:
     """The row's name; a spec such as `openai:gpt-image-2@http://localhost:4000/v1` is understood."""
     from imagerag.agent.errors import SpecError
-    from imagerag.tools.openai.client import Account
+    from imagerag.tools.openai.client import OpenAICredentials
     from imagerag.tools.spec import BackendSpec
 
     name, at, host = model.partition("@")
@@ -125,7 +125,7 @@ def _name(model: str) -> str:
     except SpecError:
         spec = None
     if spec is not None and spec.model:
-        place = Account.of_spec(spec)
+        place = OpenAICredentials.of_spec(spec)
         return spec.model if place.official else f"{spec.model}@{place.host}"
     if not name.strip() or (at and not host.strip()):
         raise UsageError(f"{model!r} names no model: write MODEL, or MODEL@HOST")
@@ -137,7 +137,7 @@ def _file(rag: ImageRAG) -> Path:
     return Path(named).expanduser() if named else Path(rag.wiring.home.root) / FILE
 
 
-def _rows(rag: ImageRAG) -> Iterable[tuple[str, Row]]:
+def _rows(rag: ImageRAG) -> Iterable[tuple[str, PriceRow]]:
     own = rag.wiring.prices.rows
     yield from own.items()
     for one in listed():
@@ -145,13 +145,13 @@ def _rows(rag: ImageRAG) -> Iterable[tuple[str, Row]]:
             yield one.model, one.row
 
 
-def _document(name: str, row: Row) -> dict[str, Any]:
+def _document(name: str, row: PriceRow) -> dict[str, Any]:
     fields = row.model_dump(mode="json", exclude_none=True)
     prices = {key: value for key, value in fields.items() if value not in ({}, None) and key not in ("as_of", "source")}
     return {"model": name, "prices": prices, "source": row.source, "date": fields.get("as_of")}
 
 
-def _cells(row: Row, *, own: bool) -> list[str]:
+def _cells(row: PriceRow, *, own: bool) -> list[str]:
     """Rates, what is paid by the piece, and whether the row is the user's own."""
     rates = [f"{value:g}" if value is not None else "" for value in (row.text_in, row.image_in, row.text_out)]
     drawn = f"{row.image_out:g}" if row.image_out is not None else ""
@@ -161,7 +161,7 @@ def _cells(row: Row, *, own: bool) -> list[str]:
     return [*rates, drawn, ", ".join(each)]
 
 
-def _told(row: Row) -> str:
+def _told(row: PriceRow) -> str:
     told = [f"{name.replace('_', ' ')} ${value:g}" for name in RATES if (value := getattr(row, name)) is not None]
     if row.per_image:
         dearest = max(price for levels in row.per_image.values() for price in levels.values())

@@ -14,7 +14,7 @@ _CLEAR = "\r\x1b[K"
 
 
 @dataclass
-class Ticker:
+class ProgressLine:
     """Shows progress events on stderr. Where that is no terminal, only unfinished pictures are told, a line each.
 
     Attributes:

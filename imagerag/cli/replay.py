@@ -5,9 +5,9 @@ from typing import Any
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.options import Output, assume_option, optional_threshold, output_options, pass_globals
-from imagerag.cli.run_follower import Delivery, conduct
-from imagerag.cli.runs import named
+from imagerag.cli.options import OutputOptions, assume_option, optional_threshold, output_options, pass_globals
+from imagerag.cli.run_follower import RunOutputs, follow_run
+from imagerag.cli.runs import run_name
 from imagerag.client.client import ImageRAG
 
 
@@ -45,7 +45,7 @@ def replay_command(
     run: str,
     step: int,
     references: str | None,
-    output: Output,
+    output: OutputOptions,
     **changes: Any,
 ) -> int:
     """Do RUN again from one of its steps, with something changed or nothing.
@@ -55,5 +55,5 @@ def replay_command(
     """
     wanted = [name.strip() for name in references.split(",") if name.strip()] if references is not None else None
     rag = ImageRAG(home=globals_.home)
-    delivery = Delivery.wanted(rag, output, library=changes["library"])
-    return conduct(delivery, rag.stream_replay(named(rag, run), step, references=wanted, **changes))
+    delivery = RunOutputs.wanted(rag, output, library=changes["library"])
+    return follow_run(delivery, rag.stream_replay(run_name(rag, run), step, references=wanted, **changes))

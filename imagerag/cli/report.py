@@ -10,7 +10,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.cli import Globals
 from imagerag.cli.options import json_option, pass_globals
 from imagerag.cli.output_files import allowed, fresh, overwrite_option
-from imagerag.cli.runs import named
+from imagerag.cli.runs import run_name
 from imagerag.cli.terminal import count, say, say_json
 from imagerag.client.client import ImageRAG
 from imagerag.reports.html.markup import escape
@@ -40,7 +40,7 @@ def report_command(globals_: Globals, /, runs: tuple[str, ...], every: bool, out
     rag = ImageRAG(home=globals_.home)
     target = Path(out).expanduser() if out else None
     if len(runs) == 1 and not (target and target.is_dir()):
-        return _one(rag, named(rag, runs[0]), target, as_json)
+        return _one(rag, run_name(rag, runs[0]), target, as_json)
     if target is not None and target.suffix.lower() in (".html", ".htm"):
         raise UsageError(f"--out {out}: several runs become several pages; name a folder")
     return _several(rag, runs, target or Path(FOLDER), as_json)
@@ -81,7 +81,7 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
             return await rag.runs(None)
         return [await rag.wiring.runs.get(run) for run in dict.fromkeys(runs)]
 
-    runs = tuple(named(rag, run) for run in runs)
+    runs = tuple(run_name(rag, run) for run in runs)
     entries = asyncio.run(chosen())
     for page in (folder / "index.html", *(folder / f"{entry.run_id}.html" for entry in entries)):
         page_to_write(page)

@@ -13,10 +13,10 @@ from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.cli.choose_prompt import asker, question_lines
 from imagerag.cli.exit_codes import STOPPED, exit_code
-from imagerag.cli.live_text import briefly
-from imagerag.cli.live_view import Live
-from imagerag.cli.options import Mode, Output
-from imagerag.cli.progress_line import Ticker
+from imagerag.cli.live_text import step_line
+from imagerag.cli.live_view import LiveView
+from imagerag.cli.options import Mode, OutputOptions
+from imagerag.cli.progress_line import ProgressLine
 from imagerag.cli.run_text import summary
 from imagerag.cli.terminal import count, say, say_all, say_json, warning_lines
 from imagerag.client.client import ImageRAG
@@ -25,7 +25,7 @@ from imagerag.graphs.runs.events import RunEvent
 
 
 @dataclass
-class Delivery:
+class RunOutputs:
     """Where what a run tells and gives goes.
 
     Attributes:
@@ -40,17 +40,19 @@ class Delivery:
 
     rag: ImageRAG
     mode: Mode = "human"
-    tell: Callable[[RunEvent], Iterable[str]] = briefly
+    tell: Callable[[RunEvent], Iterable[str]] = step_line
     progress: bool = True
     out: Path | None = None
     sheet: Path | None = None
     ask: Callable[[RunRecord], Sequence[str]] | None = None
-    live: Live | None = None
+    live: LiveView | None = None
     run_id: str = field(default="", init=False)
     undelivered: bool = field(default=False, init=False)
 
     @classmethod
-    def wanted(cls, rag: ImageRAG, output: Output, *, library: str | None = None, choosing: bool = True) -> "Delivery":
+    def wanted(
+        cls, rag: ImageRAG, output: OutputOptions, *, library: str | None = None, choosing: bool = True
+    ) -> "RunOutputs":
         """What was asked for on the command line.
 
         Args:
@@ -64,11 +66,11 @@ class Delivery:
             out=output.out,
             sheet=output.sheet,
             ask=asker(rag) if choosing and output.mode == "human" and _someone_is_there() else None,
-            live=Live.wanted(rag, output.live, library=library),
+            live=LiveView.wanted(rag, output.live, library=library),
         )
 
 
-def conduct(delivery: Delivery, events: AsyncIterator[RunEvent], *, waiting: RunRecord | None = None) -> int:
+def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting: RunRecord | None = None) -> int:
     """Follow a run to its end, deliver what it gave, and give the exit code. Ctrl-C cancels the run.
 
     Args:
@@ -93,13 +95,13 @@ def conduct(delivery: Delivery, events: AsyncIterator[RunEvent], *, waiting: Run
     return exit_code(record) or int(delivery.undelivered)
 
 
-async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRecord:
-    record, ticker = None, Ticker(delivery.rag.wiring.blobs.path)
+async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunRecord:
+    record, ticker = None, ProgressLine(delivery.rag.wiring.blobs.path)
     async for event in events:
         delivery.run_id = event.run_id
         say_all(warning_lines(event.warnings), err=True)
         if event.record:
-            record = await deliver(delivery, event.record)
+            record = await write_outputs(delivery, event.record)
             event = replace(event, record=record)
         if delivery.progress:
             await _tell(delivery, ticker, event)
@@ -109,7 +111,7 @@ async def _follow(delivery: Delivery, events: AsyncIterator[RunEvent]) -> RunRec
     return record
 
 
-async def _tell(delivery: Delivery, ticker: Ticker, event: RunEvent) -> None:
+async def _tell(delivery: RunOutputs, ticker: ProgressLine, event: RunEvent) -> None:
     if event.kind != "progress" or (event.progress and event.progress.image):
         ticker.clear()
     if delivery.live is not None and await delivery.live.show(event):
@@ -132,7 +134,7 @@ def _print_event(event: RunEvent) -> None:
         task.cancel()
 
 
-async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
+async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
     """Write the picture, its sidecar and the contact sheet, once the run has ended."""
     if record.outcome is None:
         if delivery.sheet is not None and record.question:
@@ -154,7 +156,7 @@ async def deliver(delivery: Delivery, record: RunRecord) -> RunRecord:
     return record
 
 
-def _stopped(delivery: Delivery) -> int:
+def _stopped(delivery: RunOutputs) -> int:
     """Say how a run that was stopped with Ctrl-C stands."""
     with contextlib.suppress(BrokenPipeError):
         if sys.stderr.isatty():
@@ -163,7 +165,7 @@ def _stopped(delivery: Delivery) -> int:
     return STOPPED
 
 
-def _say_how_it_stands(delivery: Delivery) -> None:
+def _say_how_it_stands(delivery: RunOutputs) -> None:
     if not delivery.run_id:
         say("imagerag: stopped before the run began", err=True)
         return

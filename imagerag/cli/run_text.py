@@ -153,7 +153,7 @@ def _spent(record: RunRecord) -> str:
     return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)}"
 
 
-def opening(record: RunRecord) -> list[str]:
+def run_header(record: RunRecord) -> list[str]:
     """What a run was asked for, and what it was made with."""
     lines = [bold(short(record.prompt, 3 * columns()))]
     if record.setup:
@@ -164,9 +164,9 @@ def opening(record: RunRecord) -> list[str]:
     return lines
 
 
-def story(record: RunRecord) -> list[str]:
+def render_run(record: RunRecord) -> list[str]:
     """A whole run, round by round."""
-    lines = opening(record)
+    lines = run_header(record)
     for number in sorted({a.round for a in record.attempts} | {s.round for s in record.searches}):
         lines += ["", dim(drawing(number) + (f" of {_rounds(record)}" if number else ""))]
         for search in (search for search in record.searches if search.round == number):

@@ -14,7 +14,7 @@ from imagerag.cli import Globals
 from imagerag.cli.choose_prompt import parse_choice, question_lines
 from imagerag.cli.lineage_text import lineage_lines
 from imagerag.cli.options import (
-    Output,
+    OutputOptions,
     json_option,
     moment_of,
     output_options,
@@ -23,8 +23,8 @@ from imagerag.cli.options import (
     sheet_option,
 )
 from imagerag.cli.output_files import apart
-from imagerag.cli.run_follower import Delivery, conduct
-from imagerag.cli.run_text import opening, story, summary
+from imagerag.cli.run_follower import RunOutputs, follow_run
+from imagerag.cli.run_text import render_run, run_header, summary
 from imagerag.cli.steps_text import at_work, raw_lines, standing_lines, step_lines, watch
 from imagerag.cli.terminal import accent, columns, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
@@ -82,7 +82,7 @@ def _row(entry: "RunEntry", room: int) -> list[str]:
     return [
         entry.run_id,
         dim(ago(entry.created)),
-        standing(entry),
+        run_standing(entry),
         score,
         dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
         accent(MARK) if entry.continues else "",
@@ -90,7 +90,7 @@ def _row(entry: "RunEntry", room: int) -> list[str]:
     ]
 
 
-def standing(entry: "RunEntry") -> str:
+def run_standing(entry: "RunEntry") -> str:
     """How a run stands, in a word or two."""
     word = labels.standing(entry.status, entry.outcome).name
     if entry.outcome is Outcome.ALIGNED:
@@ -134,7 +134,7 @@ def show_command(
     """
     apart((out, sheet))
     rag = ImageRAG(home=globals_.home)
-    record = asyncio.run(rag.record(named(rag, run)))
+    record = asyncio.run(rag.record(run_name(rag, run)))
     if follow:
         _follow(rag, record)
         record = asyncio.run(rag.record(record.run_id))
@@ -147,7 +147,7 @@ def show_command(
     elif raw:
         say_all(raw_lines(asyncio.run(rag.steps(record))))
     else:
-        say_all(story(record) if rounds else _told(rag, record, followed=follow))
+        say_all(render_run(record) if rounds else _told(rag, record, followed=follow))
         if record.question:
             say_all(question_lines(record.question))
     if sheet is not None:
@@ -184,7 +184,7 @@ def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
     """What it was asked for, where it comes from, and how it was steered."""
     from imagerag.reports.html.builder import parent_of
 
-    return [*opening(record), *lineage_lines(record, asyncio.run(parent_of(rag, record)))]
+    return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag, record)))]
 
 
 def _follow(rag: ImageRAG, record: "RunRecord") -> None:
@@ -205,7 +205,7 @@ def resume_command(
     run: str,
     choose: str | None,
     edit: str | None,
-    output: Output,
+    output: OutputOptions,
 ) -> int:
     """Continue RUN where it was stopped, or tell one that waits which references to use.
 
@@ -214,13 +214,13 @@ def resume_command(
     """
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)
-    delivery = Delivery.wanted(rag, output)
-    name = named(rag, run)
+    delivery = RunOutputs.wanted(rag, output)
+    name = run_name(rag, run)
     waiting = asyncio.run(rag.record(name)) if delivery.ask and chosen is None and edit is None else None
-    return conduct(delivery, rag.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)
+    return follow_run(delivery, rag.stream_resume(name, choose=chosen, edit=edit), waiting=waiting)
 
 
-def named(rag: ImageRAG, run: str) -> str:
+def run_name(rag: ImageRAG, run: str) -> str:
     """The run someone speaks of: `last` is the one that was begun last."""
     newest = asyncio.run(rag.runs(1)) if run == "last" else []
     return newest[0].run_id if newest else run

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from imagerag.cli.terminal import accent, bold, columns, dim, say_all, short, table, width
 from imagerag.formatting.numbers import dollars, seconds
 from imagerag.formatting.text import clean
-from imagerag.reports.step_text import lever_of, missing_of, passed_of, score_in, told, try_of
+from imagerag.reports.step_text import missing_of, passed_of, score_in, step_text, try_text, varied_parameter
 
 if TYPE_CHECKING:
     from imagerag.client.client import ImageRAG
@@ -32,19 +32,19 @@ def step_lines(steps: "Sequence[Step]") -> list[str]:
 
 def _row(step: "Step") -> list[str]:
     mark = {"failed": bold("✗"), "pending": bold("…"), "waiting": bold("?")}.get(step.status, "")
-    tried = try_of(step)
+    tried = try_text(step)
     node = accent(step.node) if step.node in ("generate", "regenerate") else step.node
     missing = missing_of(step)
     return [
         dim(str(step.index)),
         f"{mark} {node}" if mark else node,
         str(tried) if tried > 1 else "",
-        lever_of(step.calls),
+        varied_parameter(step.calls),
         score_in(step),
         passed_of(step),
         seconds(step.elapsed_s) if step.elapsed_s else "",
         _cost(step) if step.calls else "",
-        f"missing: {missing}" if missing else told(step),
+        f"missing: {missing}" if missing else step_text(step),
     ]
 
 
@@ -57,7 +57,7 @@ def raw_lines(steps: "Sequence[Step]") -> list[str]:
     lines: list[str] = []
     for step in steps:
         for call in step.calls:
-            about = [f"step {step.index}", call.role, call.backend, lever_of([call]), seconds(call.elapsed_s)]
+            about = [f"step {step.index}", call.role, call.backend, varied_parameter([call]), seconds(call.elapsed_s)]
             lines += [bold(" · ".join(filter(None, map(clean, about))))]
             lines += [f"  {clean(line)}" for line in call.raw.splitlines()] or [dim("  no words")]
             lines += [f"  error: {clean(call.error)}"] if call.error else []
@@ -96,9 +96,9 @@ def _tell(text: str) -> None:
 
 def at_work(rag: "ImageRAG", run_id: str) -> bool:
     """Whether some process makes the run right now."""
-    from imagerag.store.run_lock import is_held
+    from imagerag.store.run_lock import is_locked
 
-    return is_held(rag.wiring.home.lock(run_id))
+    return is_locked(rag.wiring.home.lock(run_id))
 
 
 def standing_lines(steps: "Sequence[Step]", *, made: bool) -> list[str]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import PATIENCE_S, Knobs, Setup
+from imagerag.agent.types import PATIENCE_S, RunConfig, RunSpec
 from imagerag.client.run_actions import GoingOn, last_record
-from imagerag.files.inputs import Image, keep_image, make_knobs, parse_size, run_sync, told
-from imagerag.files.source_images import OwnPictures
+from imagerag.files.inputs import Image, image_sources, keep_image, make_knobs, parse_size, run_sync
+from imagerag.files.source_images import SourceImages
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
@@ -170,7 +170,7 @@ class ImageRAG(GoingOn):
         from imagerag.graphs.runs.event_stream import EventStream
 
         setup = self._setup(library, knobs, deadline_s)
-        own = OwnPictures(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
+        own = SourceImages(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
 
         async def started() -> AsyncGenerator["RunEvent"]:
             if own.edits:
@@ -205,9 +205,9 @@ class ImageRAG(GoingOn):
             UsageError: something asked for cannot be.
         """
         from imagerag.graphs.cost_estimate import estimate_setup
-        from imagerag.graphs.validation import checked_prompt
+        from imagerag.graphs.validation import validate_prompt
 
-        own = OwnPictures(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
+        own = SourceImages(subjects=subjects, edit=edit, edit_library=edit_library, mask=mask)
         await own.check()
         given = {"references_per_concept": self.settings.references_per_concept}
         given |= {name: value for name, value in options.items() if value is not None and name != "run_id"}
@@ -215,7 +215,7 @@ class ImageRAG(GoingOn):
         return await estimate_setup(
             self.wiring,
             setup,
-            prompt=checked_prompt(prompt),
+            prompt=validate_prompt(prompt),
             subjects=len(own),
             edits=own.edits,
             initial_image=initial_image is not None,
@@ -252,9 +252,9 @@ class ImageRAG(GoingOn):
             UsageError: an input, a folder or an option that cannot be; nothing was run then.
             BudgetExceededError: the budget does not allow the next run; after all results.
         """
-        from imagerag.batch.runner import Batch
+        from imagerag.batch.runner import BatchRunner
 
-        batch = Batch(
+        batch = BatchRunner(
             self,
             source,
             Path(out),
@@ -277,9 +277,9 @@ class ImageRAG(GoingOn):
 
         return run_sync(all_of_it())
 
-    def _setup(self, library: str | None, knobs: Knobs, deadline_s: float | None) -> Setup:
+    def _setup(self, library: str | None, knobs: RunConfig, deadline_s: float | None) -> RunSpec:
         try:
-            return Setup(
+            return RunSpec(
                 generator=self.settings.generator,
                 judge=self.settings.judge,
                 library=library or self.settings.library,
@@ -288,4 +288,4 @@ class ImageRAG(GoingOn):
                 deadline_s=deadline_s,
             )
         except ValidationError as error:
-            raise UsageError(told(error)) from error
+            raise UsageError(image_sources(error)) from error

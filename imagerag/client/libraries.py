@@ -15,7 +15,7 @@ from imagerag.graphs.settings import Settings, resolve
 if TYPE_CHECKING:
     from imagerag.agent.ports import Embedder
     from imagerag.client.search_results import Hits
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
     from imagerag.store.library.ingest import IndexReport
     from imagerag.store.library.library import Library
 
@@ -47,12 +47,12 @@ class Libraries:
         )
 
     @cached_property
-    def wiring(self) -> "Wiring":
+    def wiring(self) -> "Dependencies":
         """What runs are made of: backends, libraries, images, the list of runs."""
-        from imagerag.graphs.dependencies import Wiring
-        from imagerag.store.data_dir import Home
+        from imagerag.graphs.dependencies import Dependencies
+        from imagerag.store.data_dir import DataDir
 
-        wiring = Wiring(Home.find(self.settings.home))
+        wiring = Dependencies(DataDir.find(self.settings.home))
         wiring.name(*self.settings.named)
         return wiring
 
@@ -90,12 +90,12 @@ class Libraries:
         """
         from imagerag.graphs.library_warnings import library_warnings
         from imagerag.graphs.mismatch_warnings import encoder_warning
-        from imagerag.store.library.creation import filling
+        from imagerag.store.library.creation import creating_library
         from imagerag.store.library.ingest import index
 
         if (library or self.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        async with filling(self.wiring.home, self.library_name(library)) as fresh:
+        async with creating_library(self.wiring.home, self.library_name(library)) as fresh:
             opened = await self.open_library(library, embedder=embedder, create=True)
             unasked = embedder is None and self.settings.origins.get("embedder", "").startswith("preset")
             first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None

@@ -11,22 +11,22 @@ from imagerag.agent.threads import in_thread
 from imagerag.agent.types import PATIENCE_S
 from imagerag.client.libraries import Libraries
 from imagerag.files.inputs import Image, keep_image, make_knobs, run_sync
-from imagerag.graphs.validation import checked_by
+from imagerag.graphs.validation import validate_match_reason
 
 if TYPE_CHECKING:
     from imagerag.agent.qa.qa_record import AnswerRecord
-    from imagerag.graphs.runs.qa_runner import Asker
+    from imagerag.graphs.runs.qa_runner import QARunner
 
 
 class Asking(Libraries):
     """What can be asked of libraries; the part of `ImageRAG` that needs no generator."""
 
     @cached_property
-    def asker(self) -> "Asker":
+    def asker(self) -> "QARunner":
         """What runs the answering graph; for those who need more than this class offers."""
-        from imagerag.graphs.runs.qa_runner import Asker
+        from imagerag.graphs.runs.qa_runner import QARunner
 
-        return Asker(wiring=self.wiring)
+        return QARunner(wiring=self.wiring)
 
     async def ask(
         self,
@@ -104,7 +104,7 @@ class Asking(Libraries):
         )
         if isinstance(images, str | bytes | Path):
             images = (images,)  # one picture, not a sequence of its characters
-        checked_by(by, images)  # before anything is kept
+        validate_match_reason(by, images)  # before anything is kept
         kept = [await keep_image(self.wiring.blobs, image) for image in images]
         return await self.asker.ask(
             question,

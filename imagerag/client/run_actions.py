@@ -38,11 +38,11 @@ class GoingOn(Runs):
 
         For a graph of one's own that has this one in it. Runs made so are the caller's: they are in no list of runs.
         """
-        from imagerag.agent.types import Setup
+        from imagerag.agent.types import RunSpec
         from imagerag.graphs.mismatch_warnings import run_warnings
 
         named = self.settings
-        setup = Setup(
+        setup = RunSpec(
             generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
         )
         graph = self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)
@@ -135,10 +135,10 @@ class GoingOn(Runs):
             patience_s: how long a call waits at most for a service that says when to ask again.
             new_id: an id of one's own for the new run.
         """
-        from imagerag.graphs.runs.continuation import Steering
+        from imagerag.graphs.runs.continuation import ContinueOptions
 
         entry = await self.wiring.runs.get(run_id)
-        steering = Steering(
+        steering = ContinueOptions(
             more_rounds=more_rounds,
             without=without,
             keep=keep,
@@ -198,14 +198,14 @@ class GoingOn(Runs):
             changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
                 `threshold`, `seed`, `max_rounds`, `judge_mode`, …
         """
-        from imagerag.graphs.runs.fork import Replay
+        from imagerag.graphs.runs.fork import ForkOptions
 
         if not isinstance(step, int):
             raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
         entry = await self.wiring.runs.get(run_id)
         if "size" in changes:
             changes["size"] = parse_size(changes["size"])
-        replay = Replay(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
+        replay = ForkOptions(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
         async with aclosing(self.runner.replay(entry.run_id, replay, new_id=new_id)) as events:
             async for event in events:
                 yield event

@@ -39,12 +39,12 @@ class Runs(Asking):
             filters: `status`, `library`, `since`, `until`, `min_cost`, `max_cost`, as `store.runs.RunList.list` takes
                 them.
         """
-        from imagerag.store.data_dir import Home
-        from imagerag.store.run_index import RunList
+        from imagerag.store.data_dir import DataDir
+        from imagerag.store.run_index import RunIndex
 
         # Not by way of `wiring`: that loads the graph, and listing is to be quick.
-        home = Home.find(self.settings.home)
-        listed = RunList(home.run_list)
+        home = DataDir.find(self.settings.home)
+        listed = RunIndex(home.run_list)
         if home.checkpoints.exists() and listed.is_lost():
             await self._ensure_listed()
         return await listed.list(limit, outcome=outcome, text=text, **filters)
@@ -67,9 +67,9 @@ class Runs(Asking):
             ) from error
 
     async def _ensure_listed(self) -> None:
-        from imagerag.graphs.runs.reindexing import ensure_listed
+        from imagerag.graphs.runs.reindexing import ensure_indexed
 
-        await ensure_listed(self.wiring)
+        await ensure_indexed(self.wiring)
 
     async def save(self, record: "RunRecord", path: str | Path, *, overwrite: bool = False) -> "RunRecord":
         """Write a run's picture to a file, and beside it `NAME.json`: the run, and whose pictures are in it.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from imagerag.agent.ports import Hit
 
 if TYPE_CHECKING:
-    from imagerag.store.data_dir import Home
+    from imagerag.store.data_dir import DataDir
 
 SHOWN = 24
 """Pictures at most in a notebook."""
@@ -19,7 +19,7 @@ class Hits(list[Hit]):
         library: the name of the library, or of the libraries, that were searched.
     """
 
-    def __init__(self, hits: Iterable[Hit], *, library: str, home: "Home") -> None:
+    def __init__(self, hits: Iterable[Hit], *, library: str, home: "DataDir") -> None:
         super().__init__(hits)
         self.library = library
         self._home = home

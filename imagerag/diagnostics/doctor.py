@@ -9,21 +9,21 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.calls.budget import tariff_of
+from imagerag.agent.calls.budget import estimator_of
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.agent.types import BUILT_IN_LIBRARY, Variation
+from imagerag.agent.types import BUILT_IN_LIBRARY, SamplingParams
 from imagerag.formatting.numbers import dollars
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.judge_image_limits import takes_images
-from imagerag.graphs.runs.reindexing import missing_from_list
+from imagerag.graphs.runs.reindexing import missing_from_index
 from imagerag.graphs.settings import Settings
-from imagerag.store.integrity_check import Finding, findings, is_stale
+from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
 from imagerag.store.library.database import folder_of, list_libraries
-from imagerag.store.library.metadata import read_passport
+from imagerag.store.library.metadata import read_library_metadata
 from imagerag.tools.credentials import key_variables
-from imagerag.tools.healthcheck import TIMEOUT_S, reach
+from imagerag.tools.healthcheck import TIMEOUT_S, check_health
 from imagerag.tools.registry import Role
 from imagerag.tools.spec import BackendSpec
 
@@ -120,14 +120,14 @@ class Diagnosis(BaseModel):
     price_file: str
     libraries: list[LibraryState]
     backends: list[BackendState]
-    files: list[Finding] = Field(default_factory=list)
+    files: list[IntegrityProblem] = Field(default_factory=list)
     unlisted: int = 0
     repaired: list[str] = Field(default_factory=list)
     problems: list[str]
 
 
 async def diagnose(
-    settings: Settings, wiring: Wiring, *, probe: bool = False, timeout_s: float = TIMEOUT_S
+    settings: Settings, wiring: Dependencies, *, probe: bool = False, timeout_s: float = TIMEOUT_S
 ) -> Diagnosis:
     """Look at the whole setup.
 
@@ -159,7 +159,7 @@ async def diagnose(
     )
 
 
-def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
+def probe_costs(settings: Settings, wiring: Dependencies) -> list[str]:
     """What probing will call and can cost, one line per backend, to be said before it is done."""
     told = []
     for role, spec in _specs(settings):
@@ -169,7 +169,7 @@ def probe_costs(settings: Settings, wiring: Wiring) -> list[str]:
             part = wiring.generator(spec) if role == "generator" else wiring.judge(spec)
         except ImageRAGError:
             continue
-        most = tariff_of(part).most(len(PROBE_PROMPT), role == "judge", None)
+        most = estimator_of(part).most(len(PROBE_PROMPT), role == "judge", None)
         told.append(f"asking {part.identity} once ({role}): {dollars(most)}{' at most' if most else ''}")
     return told
 
@@ -204,7 +204,7 @@ def _specs(settings: Settings) -> list[tuple[Role, str]]:
 
 
 async def _backend(
-    role: Role, spec: str, settings: Settings, wiring: Wiring, *, probe: bool, timeout_s: float
+    role: Role, spec: str, settings: Settings, wiring: Dependencies, *, probe: bool, timeout_s: float
 ) -> BackendState:
     make: dict[Role, Callable[[str], Any]] = {
         "generator": wiring.generator,
@@ -215,10 +215,10 @@ async def _backend(
     }
     try:
         part = make[role](spec)
-        found = await reach(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
+        found = await check_health(BackendSpec.parse(spec), role, part=part, timeout_s=timeout_s)
     except ImageRAGError as error:
         return BackendState(role=role, spec=spec, reachable=False, detail=str(error))
-    tariff = tariff_of(part)
+    tariff = estimator_of(part)
     most = tariff.most(1, 1, None)
     free = role == "embedder" or spec == "bm25" or (tariff.known and most == 0)
     priced = tariff.known or most is not None
@@ -242,11 +242,11 @@ async def _probed(role: Role, part: Any) -> Probe:
     began = time.monotonic()
     try:
         if role == "generator":
-            drawn = await part.generate(PROBE_PROMPT, [], variation=Variation(), size=None)
+            drawn = await part.generate(PROBE_PROMPT, [], variation=SamplingParams(), size=None)
             told, cost = f"drew {len(drawn.data):,} bytes of {drawn.media_type}", drawn.cost_usd
         else:
             picture = ImagePart(data=await asyncio.to_thread(_circle), media_type="image/png")
-            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": Variation()}
+            asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
             found = await part.critique(PROBE_PROMPT, picture, **asked)
             told = f"says {'yes' if found.verdict.aligned else 'no'} to “{PROBE_PROMPT}”, which is what it was shown"
             cost = found.cost_usd
@@ -266,23 +266,23 @@ def _circle() -> bytes:
     return out.getvalue()
 
 
-def _files(wiring: Wiring) -> tuple[list[Finding], int]:
+def _files(wiring: Dependencies) -> tuple[list[IntegrityProblem], int]:
     """What is wrong with the files of the home, and how many runs are not on the list."""
-    found = list(findings(wiring.home))
+    found = list(integrity_problems(wiring.home))
     try:
-        return found, len(missing_from_list(wiring))
+        return found, len(missing_from_index(wiring))
     except ImageRAGError:
         return found, 0  # one of the two files cannot be read, which was said
 
 
-def _prices(wiring: Wiring) -> list[str]:
+def _prices(wiring: Dependencies) -> list[str]:
     try:
         return list(wiring.prices.sources)
     except UsageError:
         return []  # each backend says what is wrong with the file
 
 
-def _libraries(wiring: Wiring, files: list[Finding]) -> list[LibraryState]:
+def _libraries(wiring: Dependencies, files: list[IntegrityProblem]) -> list[LibraryState]:
     try:
         names = list_libraries(wiring.home)
     except ImageRAGError:
@@ -290,10 +290,10 @@ def _libraries(wiring: Wiring, files: list[Finding]) -> list[LibraryState]:
     return [_library(wiring, name, files) for name in names]
 
 
-def _library(wiring: Wiring, name: str, files: list[Finding]) -> LibraryState:
+def _library(wiring: Dependencies, name: str, files: list[IntegrityProblem]) -> LibraryState:
     folder = str(folder_of(wiring.home, name))
     try:
-        passport = read_passport(wiring.home, name)
+        passport = read_library_metadata(wiring.home, name)
     except ImageRAGError as error:
         return LibraryState(name=name, problem=str(error))
     told = next((one.problem for one in files if one.path == folder), "")
@@ -303,7 +303,7 @@ def _library(wiring: Wiring, name: str, files: list[Finding]) -> LibraryState:
     return LibraryState(name=name, encoder=passport.spec, threshold=threshold, problem=told)
 
 
-def _file_problems(files: list[Finding], unlisted: int) -> list[str]:
+def _file_problems(files: list[IntegrityProblem], unlisted: int) -> list[str]:
     """What is wrong with files other than libraries, which are told as such."""
     told = [f"{one.path}: {one.problem}" for one in files if one.kind in ("home", "sqlite", "image")]
     if unlisted:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageRAGError
-from imagerag.graphs.runs.reindexing import ensure_listed, missing_from_list, relist
-from imagerag.store.data_dir import Home
+from imagerag.graphs.runs.reindexing import ensure_indexed, missing_from_index, reindex
+from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.integrity_check import Finding, findings, set_aside
+from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, set_aside
 from imagerag.store.library.database import list_libraries, open_table
 from imagerag.store.sqlite.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors
 
 if TYPE_CHECKING:
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
 
 LOST: Final = {
     "runs.sqlite": "runs made until now can no longer be shown or resumed; their pictures are still there",
@@ -33,7 +33,7 @@ LOST_IN_PART: Final = {
 """What goes with those of its rows that cannot be read."""
 
 
-async def repair(wiring: "Wiring") -> list[str]:
+async def repair(wiring: "Dependencies") -> list[str]:
     """Mend a home, and say what was done, a line for each thing.
 
     Files that are healthy, and those that only the machine or a newer version keeps from being read, are left alone.
@@ -42,17 +42,17 @@ async def repair(wiring: "Wiring") -> list[str]:
         StorageError: the home cannot be written.
     """
     home = wiring.home
-    found = [one for one in await asyncio.to_thread(lambda: list(findings(home))) if one.damaged]
+    found = [one for one in await asyncio.to_thread(lambda: list(integrity_problems(home))) if one.damaged]
     done = [await _mended(home, one) for one in found]
-    await ensure_listed(wiring)
-    if missing := await asyncio.to_thread(missing_from_list, wiring):
-        listed, unreadable = await relist(wiring, missing)
+    await ensure_indexed(wiring)
+    if missing := await asyncio.to_thread(missing_from_index, wiring):
+        listed, unreadable = await reindex(wiring, missing)
         done.append(f"{home.run_list}: {listed} runs put on the list again, from their checkpoints")
         done += [f"{home.checkpoints}: the steps of run {run_id} cannot be read" for run_id in unreadable]
     return done
 
 
-async def _mended(home: Home, one: Finding) -> str:
+async def _mended(home: DataDir, one: IntegrityProblem) -> str:
     path = Path(one.path)
     if one.kind == "index":
         return await asyncio.to_thread(_indexed_anew, home, path)
@@ -71,7 +71,7 @@ async def _mended(home: Home, one: Finding) -> str:
     return f"{path}: set aside as {aside}{f'; {lost}' if lost else ''}"
 
 
-def _indexed_anew(home: Home, folder: Path) -> str:
+def _indexed_anew(home: DataDir, folder: Path) -> str:
     from imagerag.store.library.search import build_indexes
 
     table = open_table(home, folder.stem)
@@ -82,7 +82,7 @@ def _indexed_anew(home: Home, folder: Path) -> str:
     return f"{folder}: its search indexes were built anew; the pictures were in order"
 
 
-def _copy_of(home: Home, digest: str) -> bytes | None:
+def _copy_of(home: DataDir, digest: str) -> bytes | None:
     """The bytes of an image from somewhere else in the home: a result that was saved, or a library."""
     if home.images.is_dir():
         for file in home.images.rglob("*"):

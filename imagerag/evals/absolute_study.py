@@ -19,7 +19,7 @@ from imagerag.evals.reports.gallery import thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa
-from imagerag.evals.study_images import Real, concept_of
+from imagerag.evals.study_images import ReferencePhoto, concept_of
 
 CONTAINS: Final = "Does the picture contain this: {concept}?"
 CHOICES: Final = ("yes", "no", "unsure")
@@ -78,7 +78,7 @@ def pictures_of(
 
 def write_absolute_study(
     folder: Path, plan: Plan, results: Sequence[Result], picture: Callable[[str], bytes | None], *,
-    arms: Sequence[str], real: Mapping[str, Real] = {}, limit: int = 50, seed: int = 0,
+    arms: Sequence[str], real: Mapping[str, ReferencePhoto] = {}, limit: int = 50, seed: int = 0,
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study-absolute.html` for the raters and `study-absolute-key.json` for oneself.
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, EmbedderIdentity, Judge, ReferenceLibrary
 from imagerag.evals.suites.case import LibraryRecipe
-from imagerag.evals.suites.sketch_libraries import stocked
-from imagerag.graphs.dependencies import Wiring
+from imagerag.evals.suites.sketch_libraries import build_library
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.journal import StoreJournal, open_journal
 from imagerag.store.library.library import Library
-from imagerag.store.run_index import RunEntry, RunList
+from imagerag.store.run_index import RunEntry, RunIndex
 from imagerag.tools.registry import make_judge, new_embedder, providers
 from imagerag.tools.spec import BackendSpec
 
@@ -35,7 +35,7 @@ KEPT: Final = 20_000
 """Texts that stay encoded: about 10 MB at 128 dimensions."""
 
 
-class Steady:
+class DeterministicEmbedder:
     """An embedder whose vectors depend on the text (or the pictures of one call) alone."""
 
     def __init__(self, inner: Embedder, *, keep: int = KEPT) -> None:
@@ -91,7 +91,7 @@ def _eye_of(judge: BackendSpec) -> str:
     return (judge.model if own else f"open_clip:{judge.model}") if judge.model else "open_clip"
 
 
-class NoRunList(RunList):
+class NullRunIndex(RunIndex):
     """An evaluation's runs are in its results; they are not listed among the user's own."""
 
     def kept_open(self) -> AbstractAsyncContextManager[None]:
@@ -108,7 +108,7 @@ class NoRunList(RunList):
 
 
 @dataclass(frozen=True)
-class EvalWiring(Wiring):
+class EvalDependencies(Dependencies):
     """Wiring whose home is the evaluation's own folder; libraries come from the suite, else from the user's home.
 
     Runs need no checkpoints here: a run that is killed is made again, from the journal, without paying.
@@ -119,14 +119,14 @@ class EvalWiring(Wiring):
     """
 
     recipes: Mapping[str, LibraryRecipe] = field(default_factory=dict)
-    users: Wiring | None = None
+    users: Dependencies | None = None
     _journals: list[StoreJournal] = field(default_factory=list, repr=False)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @cached_property
-    def runs(self) -> RunList:
+    def runs(self) -> RunIndex:
         """A list that keeps nothing."""
-        return NoRunList(self.home.run_list)
+        return NullRunIndex(self.home.run_list)
 
     @cached_property
     def runner(self) -> "Runner":
@@ -137,7 +137,7 @@ class EvalWiring(Wiring):
 
     def embedder(self, spec: str) -> Embedder:
         """A steady encoder of that spec."""
-        return self._once("embedder", spec, lambda one: Steady(new_embedder(one)))
+        return self._once("embedder", spec, lambda one: DeterministicEmbedder(new_embedder(one)))
 
     def judge(self, spec: str) -> Judge:
         """The judge of that spec; one that looks through an encoder gets a steady one."""
@@ -170,7 +170,7 @@ class EvalWiring(Wiring):
     async def _made_library(self, name: str, recipe: LibraryRecipe) -> Library:
         """A library that the suite makes for itself: drawn, or a part of one of the user's."""
         if recipe.kind != "part":
-            return await stocked(self.home, name, recipe, self.embedder("sketch"))
+            return await build_library(self.home, name, recipe, self.embedder("sketch"))
         from imagerag.evals.libraries.library_sizes import cut
 
         whole: Any = await (self.users or self).open_library(recipe.of)
@@ -206,18 +206,18 @@ class EvalWiring(Wiring):
 
 
 @dataclass(frozen=True)
-class SteadyWiring(Wiring):
+class DeterministicDependencies(Dependencies):
     """The user's own home, opened with the evaluation's encoders."""
 
-    maker: Wiring | None = None
+    maker: Dependencies | None = None
 
     def embedder(self, spec: str) -> Embedder:
         """As the evaluation makes it."""
         return self.maker.embedder(spec) if self.maker else super().embedder(spec)
 
 
-def wiring_for(home: Any, users: Any, recipes: Mapping[str, LibraryRecipe]) -> EvalWiring:
+def dependencies_for(home: Any, users: Any, recipes: Mapping[str, LibraryRecipe]) -> EvalDependencies:
     """The wiring of an evaluation in `home`, with the libraries in `users` at hand."""
-    own = EvalWiring(home, recipes=recipes)
-    outer = SteadyWiring(users, maker=own)
-    return EvalWiring(home, _made=own._made, _named=own._named, _lock=own._lock, recipes=recipes, users=outer)
+    own = EvalDependencies(home, recipes=recipes)
+    outer = DeterministicDependencies(users, maker=own)
+    return EvalDependencies(home, _made=own._made, _named=own._named, _lock=own._lock, recipes=recipes, users=outer)

@@ -21,8 +21,8 @@ from imagerag.evals.reports.gallery import script_json, thumbnail
 from imagerag.evals.result_record import Result
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa, sign_flip
-from imagerag.evals.study_images import Real
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.evals.study_images import ReferencePhoto
+from imagerag.store.output_dir_lock import exclusive_writer
 
 QUESTIONS: Final[Mapping[str, str]] = {
     "alignment": "Which picture fits the text better?",
@@ -86,7 +86,7 @@ def pairs_of(results: Iterable[Result], arm: str, base: str, *, limit: int = 50,
 
 
 def study_page(
-    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, Real] = {}
+    pairs: Sequence[Pair], picture: Callable[[str], bytes | None], title: str, real: Mapping[str, ReferencePhoto] = {}
 ) -> str:
     """The page for raters: pictures inside, nothing fetched, nothing that names an arm.
 
@@ -141,7 +141,7 @@ def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
 
 def write_study(
     folder: Path, results: Iterable[Result], picture: Callable[[str], bytes | None], *, arm: str, base: str,
-    limit: int = 50, seed: int = 0, real: Mapping[str, Real] = {},
+    limit: int = 50, seed: int = 0, real: Mapping[str, ReferencePhoto] = {},
 ) -> tuple[Path, Path]:  # fmt: skip
     """Write `study.html` for the raters and `study-key.json` for oneself.
 
@@ -162,7 +162,7 @@ def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str
         UsageError: somebody else writes the folder.
     """
     page, key = (folder / name for name in names)
-    with only_writer(folder, instead="another folder"):
+    with exclusive_writer(folder, instead="another folder"):
         page.write_text(text, encoding="utf-8")
         key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return page, key

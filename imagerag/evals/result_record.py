@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Call, ImageRef, LedgerEntry, Outcome, Requirement, Search, Setup
+from imagerag.agent.types import Attempt, ImageRef, ModelCall, Outcome, Requirement, RunSpec, Search, TrackedConcept
 from imagerag.evals.suites.case import Plain
 
 Status = Literal["answered", "kept_initial", "no_reference", "refused", "budget", "technical"]
@@ -29,7 +29,7 @@ Score = bool | float | str | None
 """True or false is an assertion, a number a score, a string a label; None could not be measured, which is no zero."""
 
 
-class Initial(Plain):
+class InitialImage(Plain):
     """The picture that all arms of a case started from.
 
     Attributes:
@@ -71,20 +71,20 @@ class Result(Plain):
     seed: int
     tags: tuple[str, ...] = ()
     prompt: str
-    setup: Setup
+    setup: RunSpec
     run_id: str
     status: Status
     outcome: Outcome | None
     reason: str = ""
     error: str | None = None
-    initial: Initial
+    initial: InitialImage
     image: ImageRef | None = None
     best_attempt: int | None = None
     retrievals: int = 0
     regenerations: int = 0
     requirements: tuple[Requirement, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    concepts: tuple[LedgerEntry, ...] = ()
+    concepts: tuple[TrackedConcept, ...] = ()
     searches: tuple[Search, ...] = ()
     unresolved: tuple[str, ...] = ()
     calls: tuple[Mapping[str, Any], ...] = ()
@@ -116,7 +116,7 @@ def status_of(record: RunRecord, initial: ImageRef | None) -> Status:
     return "kept_initial" if kept else "answered"
 
 
-def call_lines(calls: Iterable[Call]) -> tuple[Mapping[str, Any], ...]:
+def call_lines(calls: Iterable[ModelCall]) -> tuple[Mapping[str, Any], ...]:
     """The answered calls without what depends on the hour. A try that got no answer left nothing to replay: such tries
     are in the timings."""
     left_out = {"elapsed_s", "retry_after_s", "answered", "reused", "assumed"}

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.ports import Judge, Reading
-from imagerag.agent.types import Variation
+from imagerag.agent.ports import Judge, ModelResponse
+from imagerag.agent.types import SamplingParams
 
 Answer = TypeVar("Answer")
-Read = TypeVar("Read", bound=Reading)
+Read = TypeVar("Read", bound=ModelResponse)
 
 
-async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def with_retries(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask again while a backend says that it can help; how often, and after which pauses, is the graph's own policy."""
     tried = 0
     while True:
@@ -30,7 +30,7 @@ async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
 def pause_before(error: BackendError, tried: int) -> float | None:
     """Seconds until the next try after `tried` ones; None when there is none.
 
-    A service that says when to ask again is waited for by `Calls`, before the next call is made.
+    A service that says when to ask again is waited for by `ModelCaller`, before the next call is made.
     """
     from imagerag.graphs.generation import RETRY
 
@@ -42,18 +42,18 @@ def pause_before(error: BackendError, tried: int) -> float | None:
     return None
 
 
-def coldest(judge: Judge) -> Variation:
+def lowest_temperature(judge: Judge) -> SamplingParams:
     """A first ask at temperature 0, where the judge takes one."""
-    return Variation(lever="temperature", temperature=0.0) if "temperature" in judge.honours else Variation()
+    return SamplingParams(lever="temperature", temperature=0.0) if "temperature" in judge.honours else SamplingParams()
 
 
-async def readable(
-    calls: Calls,
+async def parsed_or_retried(
+    calls: ModelCaller,
     judge: Judge,
     role: str,
     kind: type[Read],
     content: Mapping[str, Any],
-    ask: Callable[[Variation], Awaitable[Read]],
+    ask: Callable[[SamplingParams], Awaitable[Read]],
 ) -> Read:
     """One answer at temperature 0; once more in other words where it cannot be read.
 
@@ -61,9 +61,9 @@ async def readable(
         JudgeReplyError: neither answer could be read.
         BackendError: the judge did not answer.
     """
-    first = coldest(judge)
+    first = lowest_temperature(judge)
     again = first.model_copy(update={"attempt": 1, "lever": "seed_and_wording", "wording": 1})
     try:
-        return await patiently(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(first), first))
+        return await with_retries(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(first), first))
     except JudgeReplyError:
-        return await patiently(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(again), again))
+        return await with_retries(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(again), again))

@@ -11,7 +11,7 @@ from typing import Any
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.regular_files import read_regular
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.metrics.encoder_scores import drawn_scene
 from imagerag.evals.metrics.retrieval import folded, row_names
@@ -21,7 +21,7 @@ from imagerag.store.library.library import Library
 
 
 @dataclass(frozen=True)
-class Real:
+class ReferencePhoto:
     """A real picture.
 
     Attributes:
@@ -34,14 +34,16 @@ class Real:
     source: str
 
 
-async def real_pictures(plan: Plan, results: Iterable[Result], wiring: EvalWiring) -> dict[str, Real]:
+async def reference_photos(
+    plan: Plan, results: Iterable[Result], wiring: EvalDependencies
+) -> dict[str, ReferencePhoto]:
     """Case → its real picture; cases without one are left out."""
     by_case: dict[str, list[Result]] = {}
     for result in results:
         by_case.setdefault(result.case, []).append(result)
     library = await _library(plan, wiring)
     named = {row.id: row_names(row) for row in await library.rows()} if library else {}
-    found: dict[str, Real] = {}
+    found: dict[str, ReferencePhoto] = {}
     for case in plan.suite.cases:
         real = await _of_suite(case) or await _of_library(case, by_case.get(case.id, ()), library, named)
         if real is not None:
@@ -49,7 +51,7 @@ async def real_pictures(plan: Plan, results: Iterable[Result], wiring: EvalWirin
     return found
 
 
-async def _library(plan: Plan, wiring: EvalWiring) -> Library | None:
+async def _library(plan: Plan, wiring: EvalDependencies) -> Library | None:
     try:
         opened: Any = await wiring.library(plan.setup.library) if plan.setup.library else None
     except ImageRAGError:  # it is gone since: the suite's own pictures are there all the same
@@ -57,21 +59,21 @@ async def _library(plan: Plan, wiring: EvalWiring) -> Library | None:
     return opened if isinstance(opened, Library) else None
 
 
-async def _of_suite(case: Case) -> Real | None:
+async def _of_suite(case: Case) -> ReferencePhoto | None:
     of = " and ".join(case.truth.labels) or case.prompt
     for picture in case.truth.images:
         try:
-            return Real(await asyncio.to_thread(read_regular, picture.path), of, "suite")
+            return ReferencePhoto(await asyncio.to_thread(read_regular, picture.path), of, "suite")
         except OSError:
             continue
     if "things" not in case.truth.data:
         return None
-    return Real(await asyncio.to_thread(drawn_scene, case.id, case.truth.data), of, "suite")
+    return ReferencePhoto(await asyncio.to_thread(drawn_scene, case.id, case.truth.data), of, "suite")
 
 
 async def _of_library(
     case: Case, results: Sequence[Result], library: Library | None, named: Mapping[str, frozenset[str]]
-) -> Real | None:
+) -> ReferencePhoto | None:
     if library is None:
         return None
     for label in case.truth.labels:
@@ -81,7 +83,7 @@ async def _of_library(
             sha256 for sha256, names in named.items() if any(f" {wanted} " in f" {name} " for name in names)
         )
         if wanted and (there := exact or within):
-            return Real(await library.image_bytes(there[0]), label, "library")
+            return ReferencePhoto(await library.image_bytes(there[0]), label, "library")
     taken = [
         (candidate.similarity, candidate.image.sha256, search.query.concept.text)
         for result in results
@@ -93,12 +95,12 @@ async def _of_library(
         return None
     _, sha256, concept = max(taken)
     try:
-        return Real(await library.image_bytes(sha256), concept, "library")
+        return ReferencePhoto(await library.image_bytes(sha256), concept, "library")
     except ImageRAGError:
         return None
 
 
-def concept_of(case: Case, real: Real | None, results: Sequence[Result]) -> str:
+def concept_of(case: Case, real: ReferencePhoto | None, results: Sequence[Result]) -> str:
     """What a case is about, in a few words: its labels, what its real picture shows, what was missing, its prompt."""
     missing = (entry.concept.text for result in results for entry in result.concepts)
     return " and ".join(case.truth.labels) or (real.of if real else "") or next(missing, case.prompt)

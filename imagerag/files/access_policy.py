@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES, READ, looks_like_an_image
-from imagerag.graphs.validation import storable
+from imagerag.graphs.validation import is_storable_text
 
 if TYPE_CHECKING:
     from imagerag.tools.url_fetcher import Fetcher
@@ -60,7 +60,7 @@ class InputPolicy:
         Raises:
             UsageError: not allowed, not there, not a picture, or too large. The message never says what else is there.
         """
-        if not source.strip() or not storable(source):
+        if not source.strip() or not is_storable_text(source):
             raise UsageError("a picture is named by a path or an address: this is neither")
         if len(source) > 4096:
             raise UsageError(f"a path or an address of {len(source)} characters is not read")

@@ -13,7 +13,7 @@ from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import TooLongError, read_regular
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Knobs, Size
+from imagerag.agent.types import ImageRef, RunConfig, Size
 from imagerag.formatting.messages import invalid
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ Image = str | Path | bytes
 Answer = TypeVar("Answer")
 
 
-def make_knobs(**values: Any) -> Knobs:
+def make_knobs(**values: Any) -> RunConfig:
     """Knobs from plain values.
 
     Raises:
         UsageError: a value out of its range; one line that names it.
     """
     try:
-        return Knobs(**values)
+        return RunConfig(**values)
     except ValidationError as error:
-        raise UsageError(told(error)) from error
+        raise UsageError(image_sources(error)) from error
 
 
 def parse_size(size: str | tuple[int, int] | Size | None) -> Size | None:
@@ -119,6 +119,6 @@ def run_sync(answer: Awaitable[Answer]) -> Answer:
     return answers[0]
 
 
-def told(error: ValidationError) -> str:
+def image_sources(error: ValidationError) -> str:
     """What is wrong with the values, in one line that names them."""
     return invalid(error)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Literal
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Setup, Subject
+from imagerag.agent.types import RunSpec, Subject
 from imagerag.files.inputs import Image, keep_image, named_images, naming, read_image
 
 if TYPE_CHECKING:
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnPictures:
+class SourceImages:
     """What was handed in.
 
     Attributes:
@@ -52,7 +52,7 @@ class OwnPictures:
     def __len__(self) -> int:
         return len(self.subjects) + self.edits
 
-    async def kept(self, wiring: "Wiring", setup: Setup) -> list[Subject]:
+    async def kept(self, wiring: "Dependencies", setup: RunSpec) -> list[Subject]:
         """All of them, kept in the blob store.
 
         Raises:
@@ -80,7 +80,7 @@ class OwnPictures:
         if self.mask is not None and named:
             await in_thread(check, self.mask, named[0][1])
 
-    async def _of_library(self, named: str, wiring: "Wiring", setup: Setup) -> Subject:
+    async def _of_library(self, named: str, wiring: "Dependencies", setup: RunSpec) -> Subject:
         from imagerag.graphs.edit_source import edited_of_library
 
         library = await wiring.library(setup.library) if setup.library else None

@@ -11,15 +11,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.calls.budget import most_with, tariff_of
+from imagerag.agent.calls.budget import estimator_of, max_cost_with
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.judge_image_limits import CHECK_IMAGES
 from imagerag.agent.judge_image_limits import wanted as images_wanted
-from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff, capabilities_of, members_of
+from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of, members_of
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.retry_schedule import TEMPERATURES
-from imagerag.agent.types import BUILT_IN_LIBRARY, Knobs, Setup
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
 from imagerag.graphs.judge_image_limits import recall_images
 from imagerag.graphs.mask_validation import check_edits, check_takes_mask
@@ -82,7 +82,7 @@ class Estimate(BaseModel):
 
 
 def estimate(
-    knobs: Knobs,
+    knobs: RunConfig,
     *,
     generator: ImageGenerator,
     judge: Judge,
@@ -136,8 +136,8 @@ def estimate(
 
 
 async def estimate_setup(
-    wiring: Wiring,
-    setup: Setup,
+    wiring: Dependencies,
+    setup: RunSpec,
     *,
     prompt: str = "",
     subjects: int = 0,
@@ -178,11 +178,17 @@ async def estimate_setup(
 
 
 def _role(
-    port: ImageGenerator | Judge | Reranker, role: str, usual: int, at_most: int, knobs: Knobs, text: int, images: int
+    port: ImageGenerator | Judge | Reranker,
+    role: str,
+    usual: int,
+    at_most: int,
+    knobs: RunConfig,
+    text: int,
+    images: int,
 ) -> RoleEstimate:
     partial_images = knobs.partial_images if role == "generate" else 0
-    tariff = _assumed(tariff_of(port), knobs)
-    each = most_with(tariff, text, images, knobs.size, partial_images) if at_most else 0.0
+    tariff = _assumed(estimator_of(port), knobs)
+    each = max_cost_with(tariff, text, images, knobs.size, partial_images) if at_most else 0.0
     return RoleEstimate(
         role=role,
         backend=port.identity,
@@ -195,7 +201,7 @@ def _role(
     )
 
 
-def _assumed(tariff: Tariff, knobs: Knobs) -> Tariff:
+def _assumed(tariff: PriceEstimator, knobs: RunConfig) -> PriceEstimator:
     usd = knobs.assume_cost_usd_per_call
     return tariff if usd is None else tariff.assuming(usd)
 
@@ -211,12 +217,12 @@ def _votes(port: object, role: str) -> int:
     return max(capabilities_of(member).votes for member in members) if role == "judge.critique" else 1
 
 
-def _summed(roles: list[RoleEstimate], knobs: Knobs, backends: Sequence[object]) -> Estimate:
+def _summed(roles: list[RoleEstimate], knobs: RunConfig, backends: Sequence[object]) -> Estimate:
     calls, usual = sum(role.at_most * role.votes for role in roles), sum(role.usual for role in roles)
     asked = [role for role in roles if role.at_most]
     unpriced = sorted({role.backend for role in asked if role.usd_at_most is None})
     usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 12)
-    priced = all(tariff_of(port).known for port in backends)
+    priced = all(estimator_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]
     if knobs.max_calls is not None and knobs.max_calls < calls:
         calls, usual = knobs.max_calls, min(usual, knobs.max_calls)

@@ -15,17 +15,17 @@ from imagerag.agent.port_validation import check_role, encoder_spec
 from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibrary, Reranker
 from imagerag.agent.qa.types import STATE_TYPES, Answerer
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
+from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
 from imagerag.graphs.trust_policy import PROVIDER_MARK, check_encoder
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import SharedJournal, StoreJournal, open_journal
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library, remove
-from imagerag.store.library.metadata import read_passport
-from imagerag.store.run_index import RunList
+from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.run_index import RunIndex
 from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
-from imagerag.store.sqlite.pool import Shared
+from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.registry import (
     make_answerer,
@@ -39,14 +39,14 @@ from imagerag.tools.registry import (
 if TYPE_CHECKING:
     from imagerag.graphs.extensions import Extension
     from imagerag.graphs.generation import Workflow
-    from imagerag.store.sqlite.checkpointer import GroupedSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
 Made = TypeVar("Made")
 Use = Literal["generator", "judge", "embedder", "answerer", "reranker", "library"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Backends:
     """The ports of one run."""
 
     generator: ImageGenerator
@@ -56,14 +56,14 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Dependencies:
     """Makes and keeps the parts that runs in one process share: a model is loaded once, whoever asks for it.
 
     Attributes:
         home: where everything is kept.
     """
 
-    home: Home
+    home: DataDir
     _made: dict[tuple[str, str], object] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _opened: dict[str, Library] = field(default_factory=dict, repr=False)
@@ -77,9 +77,9 @@ class Wiring:
         return FileBlobStore(self.home.blobs)
 
     @cached_property
-    def runs(self) -> RunList:
+    def runs(self) -> RunIndex:
         """The list of runs."""
-        return RunList(self.home.run_list)
+        return RunIndex(self.home.run_list)
 
     @cached_property
     def prices(self) -> Prices:
@@ -136,14 +136,14 @@ class Wiring:
         """Make graphs in another way from now on, in this process."""
         self._extensions[:] = [extension]
 
-    def workflow(self, parts: Parts | None = None, journal: Journal | None = None) -> "Workflow":
+    def workflow(self, parts: Backends | None = None, journal: Journal | None = None) -> "Workflow":
         """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
         made = self.extension
         if parts is None:
             return made.workflow(made.nodes.unbound())
         return made.workflow(made.nodes(**vars(parts), blobs=self.blobs, journal=journal))
 
-    def checkpoints(self) -> AbstractAsyncContextManager["GroupedSaver"]:
+    def checkpoints(self) -> AbstractAsyncContextManager["BatchedSqliteSaver"]:
         """The checkpoints, open for one start or resume, and shared with the others of this event loop."""
         return self._checkpoints.use()
 
@@ -157,12 +157,12 @@ class Wiring:
         return SharedJournal(self._journal)
 
     @cached_property
-    def _checkpoints(self) -> "Shared[GroupedSaver]":
-        return Shared(partial(open_checkpointer, self.home.checkpoints, STATE_TYPES))
+    def _checkpoints(self) -> "PerLoopResource[BatchedSqliteSaver]":
+        return PerLoopResource(partial(open_checkpointer, self.home.checkpoints, STATE_TYPES))
 
     @cached_property
-    def _journal(self) -> Shared[StoreJournal]:
-        return Shared(partial(open_journal, self.home.store))
+    def _journal(self) -> PerLoopResource[StoreJournal]:
+        return PerLoopResource(partial(open_journal, self.home.store))
 
     def generator(self, spec: str) -> ImageGenerator:
         """The generator of that spec.
@@ -254,7 +254,7 @@ class Wiring:
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
         try:
-            passport = await asyncio.to_thread(read_passport, self.home, name)
+            passport = await asyncio.to_thread(read_library_metadata, self.home, name)
         except UnknownLibraryError:
             if name != BUILT_IN_LIBRARY:
                 raise
@@ -281,10 +281,10 @@ class Wiring:
             if spec not in {self.embedder(one).identity.spec for one in named if one.startswith("open_clip:")}:
                 raise
 
-    async def parts(self, setup: Setup) -> Parts:
+    async def parts(self, setup: RunSpec) -> Backends:
         """The ports that a setup names."""
         library = await self.library(setup.library) if setup.library else None
-        return Parts(
+        return Backends(
             generator=self.generator(setup.generator),
             judge=self.judge(setup.judge),
             library=library,

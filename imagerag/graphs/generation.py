@@ -14,21 +14,21 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Overwrite, RetryPolicy, Send
 
 from imagerag.agent import routing
-from imagerag.agent.calls.error_calls import calls_of
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import StorageError
 from imagerag.agent.node_input import decided, in_run
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.outcomes import ending_for, revived
-from imagerag.agent.retry_policy import after_payment, busy, can_help, said_when
+from imagerag.agent.outcomes import restore_exception, result_from_error
+from imagerag.agent.retry_policy import after_payment, busy, is_retryable, requested_delay
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
-from imagerag.agent.types import Knobs, RunContext
-from imagerag.graphs.start_node import Begin, begin_run, beginning_with, new_key
+from imagerag.agent.types import RunConfig, RunContext
+from imagerag.graphs.start_node import Begin, new_key, start_run, start_update
 
 Warned = Callable[[str], Awaitable[Sequence[str]]]
 """What is likely to go wrong with a prompt."""
 
 
-class Workflow(StateGraph[RunState, Knobs, RunInput, RunOutput]):
+class Workflow(StateGraph[RunState, RunConfig, RunInput, RunOutput]):
     """The generation graph. Every input begins a run of its own, on whatever thread, and is checked first."""
 
     def __init__(self, begin: Begin) -> None:
@@ -46,9 +46,9 @@ class Workflow(StateGraph[RunState, Knobs, RunInput, RunOutput]):
         self._warned, self._warns_in_answer = warned, in_answer
         return self
 
-    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]:
+    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[RunState, RunConfig, RunInput, RunOutput]:
         """As any graph is compiled."""
-        graph = beginning_with(super().compile(*args, **options), self._begun, BLANK)
+        graph = start_update(super().compile(*args, **options), self._begun, BLANK)
         if self._warns_in_answer:
             graph.output_channels = [*graph.output_channels, "warnings"]
         return graph
@@ -85,22 +85,22 @@ TRIES: Final = 3
 """How often a step that fails is tried, where a service is not just asked too often."""
 
 RETRY: Final = (
-    RetryPolicy(max_attempts=6, initial_interval=0.1, backoff_factor=1.0, retry_on=said_when),
+    RetryPolicy(max_attempts=6, initial_interval=0.1, backoff_factor=1.0, retry_on=requested_delay),
     RetryPolicy(max_attempts=6, initial_interval=1.0, backoff_factor=3.0, max_interval=30.0, retry_on=busy),
     RetryPolicy(max_attempts=TRIES, initial_interval=5.0, backoff_factor=5.0, retry_on=after_payment),
-    RetryPolicy(max_attempts=TRIES, initial_interval=0.5, backoff_factor=4.0, retry_on=can_help),
+    RetryPolicy(max_attempts=TRIES, initial_interval=0.5, backoff_factor=4.0, retry_on=is_retryable),
 )
 """The first that fits an error counts (see `agent/retry_policy.py`)."""
 
 
 def give_up(state: RunState, error: NodeError) -> Command[Any]:
     """A node failed for good: the attempts so far are kept, and the run ends by name instead of with an exception."""
-    failure = revived(error.error)
+    failure = restore_exception(error.error)
     if isinstance(failure, StorageError):
         return _left_open(state, error, failure)
     finished = error.node not in _NODES and has_finished(state)  # a node of the user's own may come after `finish`
     ending = None if finished else state.get("ending")
-    update = {"ending": ending or ending_for(failure, error.node), "calls": calls_of(failure)}
+    update = {"ending": ending or result_from_error(failure, error.node), "calls": calls_from_error(failure)}
     return Command(update=update, goto=[] if finished or error.node == "finish" else "finish")
 
 
@@ -121,7 +121,7 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
     """
 
     async def begin(given: Any) -> Mapping[str, Any]:
-        return await begin_run(given, nodes.generator, library=nodes.library, blobs=nodes.blobs)
+        return await start_run(given, nodes.generator, library=nodes.library, blobs=nodes.blobs)
 
     return (
         Workflow(begin)
@@ -137,26 +137,26 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
         # Deferred: searches run side by side, and where one fails for good the others are still to be joined. A run
         # that had ended before they were would take them for the start of another.
         .add_node("finish", in_run(nodes.finish), defer=True)
-        .add_conditional_edges(START, decided(routing.after_start), ["generate", "retrieve"])
+        .add_conditional_edges(START, decided(routing.route_after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")
         .add_conditional_edges(
-            "critique", decided(routing.after_critique), ["extract_concepts", "regenerate", "finish"]
+            "critique", decided(routing.route_after_critique), ["extract_concepts", "regenerate", "finish"]
         )
         .add_conditional_edges(
             "extract_concepts",
-            decided(routing.after_extraction),
+            decided(routing.route_after_extraction),
             ["extract_concepts", "write_captions", "retrieve", "finish"],
         )
         .add_conditional_edges(
-            "write_captions", decided(routing.after_captions), ["retrieve", "extract_concepts", "finish"]
+            "write_captions", decided(routing.route_after_captions), ["retrieve", "extract_concepts", "finish"]
         )
         .add_edge("retrieve", "shortlist")
         .add_conditional_edges(
             "shortlist",
-            decided(routing.after_shortlist),
+            decided(routing.route_after_shortlist),
             ["select", "regenerate", "generate", "extract_concepts", "retrieve", "finish"],
         )
-        .add_conditional_edges("select", routing.after_selection, ["regenerate", "generate", "finish"])
+        .add_conditional_edges("select", routing.route_after_selection, ["regenerate", "generate", "finish"])
         .add_edge("regenerate", "critique")
         .add_edge("finish", END)
     )

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Final
 from langgraph.graph.state import CompiledStateGraph
 
 from imagerag.agent.state import RunInput, RunOutput, RunState
-from imagerag.agent.types import Knobs
-from imagerag.graphs.dependencies import Parts, Wiring
+from imagerag.agent.types import RunConfig
+from imagerag.graphs.dependencies import Backends, Dependencies
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-Graph = CompiledStateGraph[RunState, Knobs, RunInput, RunOutput]
+Graph = CompiledStateGraph[RunState, RunConfig, RunInput, RunOutput]
 
 KEPT: Final = 8
 """Programs hardly ever use more sets of parts at a time."""
 
 
-class Compiled:
+class GraphCache:
     """The graphs of one home, those used last."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Dependencies) -> None:
         self._wiring = wiring
-        self._graphs: OrderedDict[tuple[object, ...], tuple[Parts, Graph]] = OrderedDict()
+        self._graphs: OrderedDict[tuple[object, ...], tuple[Backends, Graph]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def graph(self, parts: Parts, saver: "BaseCheckpointSaver[str]") -> Graph:
+    def graph(self, parts: Backends, saver: "BaseCheckpointSaver[str]") -> Graph:
         """The graph bound to these parts, writing its checkpoints to `saver`."""
         key = (self._wiring.extension, *map(id, vars(parts).values()))
         with self._lock:
@@ -42,5 +42,5 @@ class Compiled:
         bound.checkpointer = saver
         return bound
 
-    def _compile(self, parts: Parts) -> Graph:
+    def _compile(self, parts: Backends) -> Graph:
         return self._wiring.workflow(parts, self._wiring.answers).compile(name="imagerag")

@@ -2,17 +2,17 @@
 
 from imagerag.agent.judge_image_limits import ChecksImages, recall
 from imagerag.agent.ports import capabilities_of
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 
 
-async def recall_images(wiring: Wiring, judge: object, count: int) -> None:
+async def recall_images(wiring: Dependencies, judge: object, count: int) -> None:
     """Tell a judge what runs of this home found out."""
     if isinstance(judge, ChecksImages) and wiring.home.store.exists():
         async with wiring.journal() as journal:
             await recall(judge, journal, count)
 
 
-async def takes_images(wiring: Wiring, judge: object) -> bool | None:
+async def takes_images(wiring: Dependencies, judge: object) -> bool | None:
     """Whether a judge takes images; None where nobody knows. One of this process takes them."""
     if not isinstance(judge, ChecksImages):
         return True

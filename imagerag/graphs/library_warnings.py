@@ -7,7 +7,7 @@ from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.formatting.numbers import percent
 
 if TYPE_CHECKING:
-    from imagerag.store.library.metadata import Passport
+    from imagerag.store.library.metadata import LibraryMetadata
 
 SKETCH: Final = "sketch"
 PHOTOGRAPHS: Final = "open_clip:ViT-B-32-quickgelu/openai"
@@ -17,7 +17,7 @@ ACCEPTED: Final = 0.5
 """Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
 
 
-def library_warnings(name: str, passport: "Passport", *, real: bool = False) -> list[str]:
+def library_warnings(name: str, passport: "LibraryMetadata", *, real: bool = False) -> list[str]:
     """What is wrong with a library.
 
     Args:

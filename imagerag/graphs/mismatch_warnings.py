@@ -4,15 +4,15 @@ library does not find even its own captions. One line each, with what to type.""
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from imagerag.agent.types import Setup
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import RunSpec
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.library_warnings import PHOTOGRAPHS, SKETCH, warnings_of
 
 READ_AT_MOST: Final = 200
 """Prompts of a suite or a batch that are looked at: it takes a millisecond each."""
 
 
-async def run_warnings(wiring: Wiring, setup: Setup, *prompts: str) -> tuple[str, ...]:
+async def run_warnings(wiring: Dependencies, setup: RunSpec, *prompts: str) -> tuple[str, ...]:
     """What is likely to go wrong with runs of this setup; the library is opened, nothing else is done."""
     from imagerag.tools.sketch.out_of_domain import foreign_words, is_foreign
 
@@ -28,13 +28,13 @@ async def run_warnings(wiring: Wiring, setup: Setup, *prompts: str) -> tuple[str
     return tuple(told)
 
 
-async def warnings_of_many(wiring: Wiring, runs: Iterable[tuple[Setup, Sequence[str]]]) -> tuple[str, ...]:
+async def warnings_of_many(wiring: Dependencies, runs: Iterable[tuple[RunSpec, Sequence[str]]]) -> tuple[str, ...]:
     """The same for many runs: what goes for several of them is said once."""
     told = [await run_warnings(wiring, setup, *prompts) for setup, prompts in runs]
     return tuple(dict.fromkeys(warning for warnings in told for warning in warnings))
 
 
-async def question_warnings(wiring: Wiring, library: str) -> tuple[str, ...]:
+async def question_warnings(wiring: Dependencies, library: str) -> tuple[str, ...]:
     """The same for a question that a library answers."""
     return tuple(warnings_of(await wiring.library(library)))
 

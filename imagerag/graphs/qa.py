@@ -12,17 +12,17 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, RetryPolicy
 
-from imagerag.agent.calls.error_calls import calls_of
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.node_input import on_own_state
-from imagerag.agent.outcomes import revived
+from imagerag.agent.outcomes import restore_exception
 from imagerag.agent.ports import BlobStore, ReferenceLibrary, Reranker
-from imagerag.agent.qa.nodes import AnsweringNodes, after_answer, after_retrieval, ending_of
-from imagerag.agent.qa.state import AskInput, AskState
-from imagerag.agent.qa.types import MAX_SUPPORT, Answerer, Reply, short
-from imagerag.agent.types import Knobs, RunContext
+from imagerag.agent.qa.nodes import QANodes, after_answer, after_retrieval, result_of
+from imagerag.agent.qa.state import QAInput, QAState
+from imagerag.agent.qa.types import MAX_SUPPORT, Answerer, AnswerResponse, short
+from imagerag.agent.types import RunConfig, RunContext
 from imagerag.graphs.generation import RETRY
-from imagerag.graphs.start_node import Begin, begin_question, beginning_with, check_search, new_key
+from imagerag.graphs.start_node import Begin, check_search, new_key, start_question, start_update
 
 BLANK: Final[Mapping[str, Any]] = {
     "shown": [],
@@ -41,32 +41,32 @@ BLANK: Final[Mapping[str, Any]] = {
 """What a question has before its first step, whatever the question before it in the thread has left."""
 
 
-class Workflow(StateGraph[AskState, Knobs, AskInput, AskState]):
+class Workflow(StateGraph[QAState, RunConfig, QAInput, QAState]):
     """The answering graph. Every input is a question of its own, and is checked first."""
 
     def __init__(self, begin: Begin) -> None:
-        super().__init__(AskState, RunContext, input_schema=AskInput, output_schema=AskState)
+        super().__init__(QAState, RunContext, input_schema=QAInput, output_schema=QAState)
         self._begin = begin
 
-    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[AskState, Knobs, AskInput, AskState]:
+    def compile(self, *args: Any, **options: Any) -> CompiledStateGraph[QAState, RunConfig, QAInput, QAState]:
         """As any graph is compiled."""
-        return beginning_with(super().compile(*args, **options), self._begin, BLANK)
+        return start_update(super().compile(*args, **options), self._begin, BLANK)
 
 
-def give_up(state: AskState, error: NodeError) -> Command[Literal["finish"]]:
+def give_up(state: QAState, error: NodeError) -> Command[Literal["finish"]]:
     """A node failed for good: the question ends by name; a comparison that failed takes nothing from the answer."""
-    failure = revived(error.error)
-    calls = [*(state.get("calls") or []), *calls_of(failure)]
+    failure = restore_exception(error.error)
+    calls = [*(state.get("calls") or []), *calls_from_error(failure)]
     if error.node == "answer_without":
         return Command(
-            update={"without": Reply(reason=short(str(failure), MAX_SUPPORT)), "calls": calls}, goto="finish"
+            update={"without": AnswerResponse(reason=short(str(failure), MAX_SUPPORT)), "calls": calls}, goto="finish"
         )
-    ending = state.get("ending") or ending_of(failure, error.node)
+    ending = state.get("ending") or result_of(failure, error.node)
     ending = ending.model_copy(update={"reason": short(ending.reason, MAX_SUPPORT)})
     return Command(update={"ending": ending, "calls": calls}, goto="finish" if error.node != "finish" else [])
 
 
-def build_answering(
+def build_qa(
     *,
     answerer: Answerer,
     library: ReferenceLibrary | None,
@@ -84,11 +84,11 @@ def build_answering(
         journal: where answers of models are kept, so that none is paid for twice; None keeps none.
         retry: how often and how patiently a failing backend is asked again.
     """
-    nodes = AnsweringNodes(answerer=answerer, library=library, blobs=blobs, reranker=reranker, journal=journal)
+    nodes = QANodes(answerer=answerer, library=library, blobs=blobs, reranker=reranker, journal=journal)
     named = {"library": library.name if library else None, "answerer": answerer.identity}
 
     async def begin(given: Any) -> Mapping[str, Any]:
-        values = {**named, **begin_question(given)}
+        values = {**named, **start_question(given)}
         check_search(library)
         return values
 

@@ -28,17 +28,17 @@ from imagerag.agent.errors import ImageRAGError, UnknownRunError, UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Setup
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import RunSpec
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.mismatch_warnings import run_warnings
 from imagerag.graphs.origin_guard import OriginGuard
 from imagerag.graphs.qa import Workflow as Asking
-from imagerag.graphs.qa import build_answering
+from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.runner import Runner
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.start_node import check_context
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import inspect
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.registry import answerer_for
@@ -46,14 +46,14 @@ from imagerag.tools.registry import answerer_for
 if TYPE_CHECKING:
     from langgraph_sdk.runtime import ServerRuntime
 
-    from imagerag.store.sqlite.checkpointer import GroupedSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def checkpointer() -> AsyncIterator["GroupedSaver"]:
+async def checkpointer() -> AsyncIterator["BatchedSqliteSaver"]:
     """Where the server keeps the steps of its threads, with the list of types that may be revived from them."""
     _, wiring = await asyncio.to_thread(_configured)
     async with wiring.checkpoints() as saver:
@@ -71,7 +71,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
         return
     check_context(runtime.execution_runtime.context)  # as it was sent: the server leaves out what is not known
     settings, wiring = await asyncio.to_thread(_configured)
-    setup = Setup(
+    setup = RunSpec(
         generator=settings.generator,
         judge=settings.judge,
         library=settings.library,
@@ -90,7 +90,7 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
 async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncIterator[Asking]:
     """The uncompiled graph that answers a question to the library, for one question."""
     if runtime.execution_runtime is None:
-        yield build_answering(answerer=MetadataAnswerer(), library=None)
+        yield build_qa(answerer=MetadataAnswerer(), library=None)
         return
     check_context(runtime.execution_runtime.context)
     settings, wiring = await asyncio.to_thread(_configured)
@@ -101,12 +101,10 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
     library = await wiring.library(settings.library)
     reranker = wiring.reranker(settings.reranker, settings.judge) if settings.reranker else None
     async with wiring.journal() as journal:
-        yield build_answering(
-            answerer=answerer, library=library, blobs=wiring.blobs, reranker=reranker, journal=journal
-        )
+        yield build_qa(answerer=answerer, library=library, blobs=wiring.blobs, reranker=reranker, journal=journal)
 
 
-async def _warned(wiring: Wiring, setup: Setup, prompt: str) -> tuple[str, ...]:
+async def _warned(wiring: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:
     warned = await run_warnings(wiring, setup, prompt)
     for warning in warned:
         _log.warning("%s", warning)
@@ -162,9 +160,9 @@ app: Final = Starlette(
 
 
 @cache
-def _configured() -> tuple[Settings, Wiring]:
+def _configured() -> tuple[Settings, Dependencies]:
     settings = resolve()
-    wiring = Wiring(Home.find(settings.home))
+    wiring = Dependencies(DataDir.find(settings.home))
     for made in (wiring.blobs, wiring.prices):  # read from files, so now rather than on the event loop
         assert made is not None
     return settings, wiring

@@ -21,16 +21,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from imagerag.agent import clock
 from imagerag.agent.errors import UsageError
-from imagerag.agent.node_input import knobs_of
+from imagerag.agent.node_input import config_of
 from imagerag.agent.ports import BlobStore, ImageGenerator, ReferenceLibrary
-from imagerag.agent.qa.state import AskInput
+from imagerag.agent.qa.state import QAInput
 from imagerag.agent.retrieval.search_queries import check_hybrid
 from imagerag.agent.state import NESTED, RunInput
 from imagerag.agent.types import RunContext
 from imagerag.formatting.messages import invalid, near
 from imagerag.graphs.edit_source import edited_of_library
 from imagerag.graphs.mask_validation import check_masks
-from imagerag.graphs.validation import check_texts, checked_by, checked_prompt, checked_question
+from imagerag.graphs.validation import check_texts, validate_match_reason, validate_prompt, validate_question
 
 Begin = Callable[[Any], Awaitable[Mapping[str, Any]]]
 Graph = TypeVar("Graph", bound=CompiledStateGraph[Any, Any, Any, Any])
@@ -47,7 +47,7 @@ _NOT_GIVEN: Final[Mapping[str, Any]] = {
 }
 
 
-def beginning_with(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Graph:
+def start_update(graph: Graph, begin: Begin, blank: Mapping[str, Any]) -> Graph:
     """A compiled graph of which every input goes through `begin`, and finds `blank` in the state.
 
     LangGraph writes an input over what a thread holds, and leaves whatever the input does not name.
@@ -73,7 +73,7 @@ def _always(value: Any) -> Callable[[Any], Any]:
     return lambda _: copy(value)
 
 
-async def begin_run(
+async def start_run(
     given: Any, generator: ImageGenerator, *, library: ReferenceLibrary | None, blobs: BlobStore
 ) -> dict[str, Any]:
     """The input of a run, checked, with everything that it does not name set to nothing.
@@ -84,8 +84,8 @@ async def begin_run(
     Raises:
         UsageError: an input or a context that cannot be.
     """
-    values = accepted(RunInput, given)
-    checked_prompt(values["prompt"])
+    values = accepted_input(RunInput, given)
+    validate_prompt(values["prompt"])
     check_search(library)
     own = list(values.get("subjects") or [])
     if named := values.pop("edit_library", None):
@@ -102,20 +102,20 @@ def check_search(library: ReferenceLibrary | None) -> None:
         UsageError: it cannot.
     """
     runtime: Runtime[Any] | None = get_runtime()
-    if library is not None and knobs_of(runtime.context if runtime else None).hybrid:
+    if library is not None and config_of(runtime.context if runtime else None).hybrid:
         check_hybrid(library)
 
 
-def begin_question(given: Any) -> dict[str, Any]:
+def start_question(given: Any) -> dict[str, Any]:
     """The input of a question to a library, checked.
 
     Raises:
         UsageError: an input or a context that cannot be.
     """
-    values = accepted(AskInput, given)
-    question = checked_question(values["question"])
+    values = accepted_input(QAInput, given)
+    question = validate_question(values["question"])
     images = values.get("images") or []
-    by = checked_by(values.get("by"), images)
+    by = validate_match_reason(values.get("by"), images)
     blank = {"compare": False, "started_at": clock.now()}
     return {**blank, **values, "question": question, "images": images, "by": by}
 
@@ -125,7 +125,7 @@ def new_key(_: object) -> str:
     return uuid.uuid4().hex
 
 
-def accepted(schema: Any, given: Any) -> dict[str, Any]:
+def accepted_input(schema: Any, given: Any) -> dict[str, Any]:
     """The values of an input, each of its type; a name without a value is not given. The knobs are checked, too.
 
     Inside another graph the input is that graph's whole state, of which the names that are known count.
@@ -149,7 +149,7 @@ def accepted(schema: Any, given: Any) -> dict[str, Any]:
     if started := values.get("started_at"):
         values["started_at"] = _time(started)
     check_texts(values)
-    check_texts(knobs_of(runtime.context if runtime else None))
+    check_texts(config_of(runtime.context if runtime else None))
     return values
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import ImageRAGError, UntrustedError
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.store.trust_store import is_named, is_trusted_file, note_named
 from imagerag.tools.spec import BackendSpec
 
@@ -102,7 +102,7 @@ def check_encoder(library: str, spec: str, named: Collection[str]) -> None:
         )
 
 
-def check_recorded(run_id: str, setup: Setup, named: Collection[str], given: Collection[str] = ()) -> None:
+def check_recorded(run_id: str, setup: RunSpec, named: Collection[str], given: Collection[str] = ()) -> None:
     """See that the record of a run names nothing but what the user named himself.
 
     Args:
@@ -121,7 +121,7 @@ def check_recorded(run_id: str, setup: Setup, named: Collection[str], given: Col
         )
 
 
-def note_setup(setup: Setup) -> None:
+def note_setup(setup: RunSpec) -> None:
     """Remember what the user named for a run, so that its record may name it when it goes on."""
     for role in ("generator", "judge", "reranker", "library"):
         spec = getattr(setup, role)

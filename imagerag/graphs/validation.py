@@ -15,7 +15,7 @@ MAX_PROMPT: Final = 32_000
 MAX_QUESTION: Final = 4_000
 
 
-def checked_prompt(prompt: str) -> str:
+def validate_prompt(prompt: str) -> str:
     """The prompt, when it can be drawn at all.
 
     Raises:
@@ -28,7 +28,7 @@ def checked_prompt(prompt: str) -> str:
     return _stored(prompt, "the prompt")
 
 
-def checked_question(question: str) -> str:
+def validate_question(question: str) -> str:
     """The question, when it can be asked at all.
 
     Raises:
@@ -41,7 +41,7 @@ def checked_question(question: str) -> str:
     return _stored(question, "the question").strip()
 
 
-def checked_by(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
+def validate_match_reason(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
     """What a library is searched with: by default with all that a question comes with.
 
     Raises:
@@ -54,7 +54,7 @@ def checked_by(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
     return by or ("both" if pictures else "words")
 
 
-def checked_id(run_id: str | None) -> str | None:
+def validate_id(run_id: str | None) -> str | None:
     """A caller's own run id, when it can be one.
 
     Raises:
@@ -63,7 +63,7 @@ def checked_id(run_id: str | None) -> str | None:
     return _name(run_id, "a run id")
 
 
-def checked_thread(thread: str | None) -> str | None:
+def validate_thread(thread: str | None) -> str | None:
     """A thread's id, when it can be one.
 
     Raises:
@@ -72,7 +72,7 @@ def checked_thread(thread: str | None) -> str | None:
     return _name(thread, "a thread's id")
 
 
-def storable(text: str) -> bool:
+def is_storable_text(text: str) -> bool:
     """Whether text can be stored: it holds no NUL byte, and no half of a character (a lone surrogate)."""
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
@@ -85,7 +85,7 @@ def check_texts(values: Any, name: str = "") -> None:
     """
     if isinstance(values, BaseModel):
         values = values.model_dump()
-    if isinstance(values, str) and not storable(values):
+    if isinstance(values, str) and not is_storable_text(values):
         raise UsageError(f"{name} holds a NUL byte or half a character (a lone surrogate)")
     if isinstance(values, Mapping):
         for key, value in values.items():
@@ -97,7 +97,7 @@ def check_texts(values: Any, name: str = "") -> None:
 
 
 def _stored(text: str, what: str) -> str:
-    if not storable(text):
+    if not is_storable_text(text):
         raise UsageError(f"{what} holds a NUL byte or half a character (a lone surrogate)")
     return text
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
     from mcp_types import InputRequiredResult
 
-    from imagerag.assistants.tool_result import ToolAnswer
+    from imagerag.assistants.tool_result import ToolResult
 
 MODERN: Final = "2026-07-28"
 KEY: Final = "references"
@@ -28,7 +28,7 @@ SHOWN: Final = 32
 _NONE: Final = frozenset({"", "none", "no", "0", "[]"})
 
 
-class Choice(BaseModel):
+class ElicitedChoice(BaseModel):
     """What the form asks for: text, because that is what every client can show."""
 
     numbers: str = Field(
@@ -54,12 +54,12 @@ def can_ask(ctx: "Context[Any, Any]") -> bool:
     return told.elicitation.form is not None or told.elicitation.url is None
 
 
-def waits(answer: "ToolAnswer") -> bool:
+def waits(answer: "ToolResult") -> bool:
     """Whether a run waits for a choice."""
     return answer.data.get("kind") == "run" and answer.data.get("status") == "interrupted"
 
 
-def picks_of(answer: "ToolAnswer", given: str) -> list[str]:
+def selection_of(answer: "ToolResult", given: str) -> list[str]:
     """The numbers that were chosen.
 
     Raises:
@@ -78,7 +78,7 @@ def picks_of(answer: "ToolAnswer", given: str) -> list[str]:
     return distinct
 
 
-def question(answer: "ToolAnswer", problem: str = "") -> str:
+def question(answer: "ToolResult", problem: str = "") -> str:
     """The question for a human: numbered, with similarity, title and licence."""
     offered: Sequence[Mapping[str, Any]] = answer.data.get("offered", ())
     limit = answer.data.get("choose_at_most")
@@ -96,33 +96,33 @@ def _offer(reference: Mapping[str, Any]) -> str:
     return f"{reference['number']}. {what}{alike}, licence {licence}"
 
 
-async def ask_now(ctx: "Context[Any, Any]", answer: "ToolAnswer") -> list[str] | None:
+async def ask_now(ctx: "Context[Any, Any]", answer: "ToolResult") -> list[str] | None:
     """Ask during the call (up to 2025-11-25). None when the human did not say."""
     from mcp.server.elicitation import AcceptedElicitation
 
     problem = ""
     for _ in range(ASKED_AT_MOST):
         try:
-            said = await ctx.elicit(question(answer, problem), Choice)
+            said = await ctx.elicit(question(answer, problem), ElicitedChoice)
         except ValueError as error:  # accepted, but not with what the form asks for
             problem = str(error)
             continue
         if not isinstance(said, AcceptedElicitation):
             return None
         try:
-            return picks_of(answer, said.data.numbers)
+            return selection_of(answer, said.data.numbers)
         except UsageError as error:
             problem = str(error)
     return None
 
 
-def ask_later(answer: "ToolAnswer", problem: str = "") -> "InputRequiredResult":
+def ask_later(answer: "ToolResult", problem: str = "") -> "InputRequiredResult":
     """The question as a result (from 2026-07-28 on); its sealed state says which run it is about."""
     from mcp.server.elicitation import render_elicitation_schema
     from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult
 
     form = ElicitRequestFormParams(
-        message=question(answer, problem), requested_schema=render_elicitation_schema(Choice)
+        message=question(answer, problem), requested_schema=render_elicitation_schema(ElicitedChoice)
     )
     return InputRequiredResult(
         request_state=str(answer.data["run_id"]), input_requests={KEY: ElicitRequest(params=form)}

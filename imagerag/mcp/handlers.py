@@ -17,12 +17,12 @@ from imagerag.assistants.tool_inputs import (
     SearchReferences,
     ViewImage,
 )
-from imagerag.assistants.tool_result import ToolAnswer
+from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting import labels
 from imagerag.mcp import elicitation
 from imagerag.mcp.job_schemas import Ask, Continue, Generate, Result, Start
 from imagerag.mcp.jobs import Job, Jobs, Work, unrecorded
-from imagerag.mcp.keepalive import alive, while_there
+from imagerag.mcp.keepalive import cancel_on_disconnect, send_keepalive
 from imagerag.mcp.responses import job_answer, reply, still_running
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ BEAT_S: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class Handlers:
     """Answers the calls of every client of one server.
 
     Attributes:
@@ -87,7 +87,7 @@ class Desk:
             return await reply(self.service, await self._recorded(given.run_id), thumbnail=given.thumbnail)
         try:
             async with asyncio.timeout(given.wait_s):
-                answer = await while_there(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))
+                answer = await cancel_on_disconnect(ctx, self.jobs.follow(job, self._reporter(ctx), beat_s=self.beat_s))
         except TimeoutError:
             return await reply(self.service, still_running(job))
         return await reply(self.service, answer, thumbnail=given.thumbnail)
@@ -139,7 +139,7 @@ class Desk:
     def _begin(self, request: GenerateImage, ctx: "Ctx", *, keep: bool = False) -> Job:
         from imagerag.graphs.runs.runner import new_run_id
 
-        def work(job: Job) -> Awaitable[ToolAnswer]:
+        def work(job: Job) -> Awaitable[ToolResult]:
             return self.service.generate_image(request, on_event=_teller(job), run_id=job.run_id)
 
         return self.jobs.start(new_run_id(), self._ending(work), owner=_session(ctx), keep=keep)
@@ -153,7 +153,7 @@ class Desk:
             raise UsageError(f"run {record.run_id} is under way: run_result waits for it")
         fresh = record.status == "ended" and request.choose is None
 
-        def work(job: Job) -> Awaitable[ToolAnswer]:
+        def work(job: Job) -> Awaitable[ToolResult]:
             given = job.run_id if fresh else None
             return self.service.continue_run(request, on_event=_teller(job), run_id=given)
 
@@ -164,13 +164,13 @@ class Desk:
         """Follow a run to its end; where it waits for a choice, ask the human if the client can."""
         heard = self._reporter(ctx)
         while True:
-            answer = await while_there(ctx, self._to_the_end(job, heard))
+            answer = await cancel_on_disconnect(ctx, self._to_the_end(job, heard))
             if not (elicitation.waits(answer) and elicitation.can_ask(ctx)):
                 break
             if elicitation.is_modern(ctx):
                 return elicitation.ask_later(answer)
-            asked = alive(elicitation.ask_now(ctx, answer), heard, "waiting for a choice", beat_s=self.beat_s)
-            picks = await while_there(ctx, asked)
+            asked = send_keepalive(elicitation.ask_now(ctx, answer), heard, "waiting for a choice", beat_s=self.beat_s)
+            picks = await cancel_on_disconnect(ctx, asked)
             if picks is None:
                 break
             job = await self._go_on(ContinueRun(run_id=job.run_id, choose=tuple(picks)), ctx)
@@ -185,13 +185,13 @@ class Desk:
         if said is None:
             return await reply(self.service, answer, thumbnail=thumbnail)
         try:
-            picks = elicitation.picks_of(answer, said)
+            picks = elicitation.selection_of(answer, said)
         except UsageError as error:
             return elicitation.ask_later(answer, str(error))
         job = await self._go_on(ContinueRun(run_id=run_id, choose=tuple(picks)), ctx)
         return await self._through(job, thumbnail, ctx)
 
-    async def _to_the_end(self, job: Job, heard: Callable[[str], Awaitable[None]]) -> ToolAnswer:
+    async def _to_the_end(self, job: Job, heard: Callable[[str], Awaitable[None]]) -> ToolResult:
         """Follow a run that belongs to one call: it ends with the call."""
         try:
             return await self.jobs.follow(job, heard, beat_s=self.beat_s)
@@ -202,7 +202,7 @@ class Desk:
     def _ending(self, work: Work) -> Work:
         """The same work, but when it is cancelled it answers how the run stands."""
 
-        async def ended(job: Job) -> ToolAnswer:
+        async def ended(job: Job) -> ToolResult:
             try:
                 answer = await work(job)
             except asyncio.CancelledError:
@@ -213,7 +213,7 @@ class Desk:
 
         return ended
 
-    async def _recorded(self, run_id: str) -> ToolAnswer:
+    async def _recorded(self, run_id: str) -> ToolResult:
         answer = await self.service.describe_run(run_id)
         if answer.data.get("kind") == "error":
             with suppress(UnknownRunError):
@@ -222,10 +222,10 @@ class Desk:
                     return unrecorded(entry.run_id, entry.outcome, "it was stopped before its first step")
         return answer
 
-    async def _looked_up(self, answer: Coroutine[Any, Any, ToolAnswer], ctx: "Ctx") -> "Reply":
+    async def _looked_up(self, answer: Coroutine[Any, Any, ToolResult], ctx: "Ctx") -> "Reply":
         """A question that makes no run."""
-        looked = alive(answer, self._reporter(ctx), "looking into the library", beat_s=self.beat_s)
-        return await reply(self.service, await while_there(ctx, looked))
+        looked = send_keepalive(answer, self._reporter(ctx), "looking into the library", beat_s=self.beat_s)
+        return await reply(self.service, await cancel_on_disconnect(ctx, looked))
 
     def _reporter(self, ctx: "Ctx") -> Callable[[str], Awaitable[None]]:
         """Tells the client what a run does. Each number is larger than the last, as the protocol wants it."""

@@ -112,11 +112,11 @@ def make_app(server: "MCPServer[None]", options: HttpOptions, left: Callable[[st
         max_sessions=MAX_SESSIONS,
     )
     # A session that is ended for want of room is left by its client as one that it ended itself.
-    limited = RequestLimit(SessionLimit(Noticing(app, left), options.sessions), options.connections.per_client)
-    return HangingUp(TokenGate(limited, options.token) if options.token else limited)
+    limited = RequestLimit(SessionLimit(DisconnectMonitor(app, left), options.sessions), options.connections.per_client)
+    return CloseOnUnreadBody(BearerAuth(limited, options.token) if options.token else limited)
 
 
-class HangingUp:
+class CloseOnUnreadBody:
     """Closes the connection of whoever was answered before all was read: too large, or without the token.
 
     The server would otherwise read on, and a body need not end.
@@ -147,7 +147,7 @@ class HangingUp:
         await self._app(scope, receiving, sending)
 
 
-class TokenGate:
+class BearerAuth:
     """Answers 401 to whoever does not know the token, before anything else is looked at."""
 
     def __init__(self, app: "ASGIApp", token: str) -> None:
@@ -171,7 +171,7 @@ class TokenGate:
         return await refusal(scope, receive, send)
 
 
-class Noticing:
+class DisconnectMonitor:
     """Marks every request whose answer nobody can read any more.
 
     Up to protocol 2025-11-25 a dropped connection does not cancel the call that came over it; the answer then has

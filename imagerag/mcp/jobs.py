@@ -15,7 +15,7 @@ from typing import Final, Literal
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome
 from imagerag.assistants.tool_outputs import RunReport
-from imagerag.assistants.tool_result import ToolAnswer
+from imagerag.assistants.tool_result import ToolResult
 
 KEPT: Final = 200
 """Jobs that have ended and are still known by what they answered. Older ones are read from the run's record."""
@@ -44,7 +44,7 @@ class Job:
     state: Literal["queued", "running", "ended"] = "queued"
     told: str = "waiting for its turn"
     steps: int = 0
-    answer: ToolAnswer | None = None
+    answer: ToolResult | None = None
     why: str = ""
     followers: int = 0
     _task: "asyncio.Task[None] | None" = field(default=None, repr=False)
@@ -75,7 +75,7 @@ class Job:
         self._task.cancel()
 
 
-Work = Callable[[Job], Awaitable[ToolAnswer]]
+Work = Callable[[Job], Awaitable[ToolResult]]
 
 
 class Jobs:
@@ -133,7 +133,7 @@ class Jobs:
         job._task.add_done_callback(lambda _: self._ended(job))
         return job
 
-    async def follow(self, job: Job, heard: Callable[[str], Awaitable[None]], *, beat_s: float) -> ToolAnswer:
+    async def follow(self, job: Job, heard: Callable[[str], Awaitable[None]], *, beat_s: float) -> ToolResult:
         """Wait for a job's end, telling what it does as it does it, and every `beat_s` seconds that it is alive."""
         seen = 0
         job.followers += 1
@@ -216,10 +216,10 @@ class Jobs:
             job.cancel(f"nobody asked about it for {self.lease_s:g} s")
 
 
-def unrecorded(run_id: str, outcome: Outcome, why: str) -> ToolAnswer:
+def unrecorded(run_id: str, outcome: Outcome, why: str) -> ToolResult:
     """The answer of a run that ended before there was anything to record."""
     report = RunReport(run_id=run_id, status="ended", outcome=outcome, reason=why)
-    return ToolAnswer(
+    return ToolResult(
         text=f"{outcome}: {why}.\nPicture: none.\nrun_id: {run_id}",
         data=report.model_dump(mode="json"),
         is_error=outcome is Outcome.FAILED,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 
-async def while_there(ctx: "Context[Any, Any]", work: Coroutine[Any, Any, Done]) -> Done:
+async def cancel_on_disconnect(ctx: "Context[Any, Any]", work: Coroutine[Any, Any, Done]) -> Done:
     """Await something for as long as the client can still be told of it; then it is cancelled.
 
     Over HTTP up to protocol 2025-11-25 nobody else notices that the connection of a call is gone (see `Noticing`).
@@ -36,7 +36,7 @@ async def while_there(ctx: "Context[Any, Any]", work: Coroutine[Any, Any, Done])
                 each.cancel()
 
 
-async def alive(
+async def send_keepalive(
     work: Coroutine[Any, Any, Done], heard: Callable[[str], Awaitable[None]], what: str, *, beat_s: float
 ) -> Done:
     """Await something, and say every `beat_s` seconds that it goes on."""

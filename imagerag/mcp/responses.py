@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.assistants.tool_outputs import RunReport
-from imagerag.assistants.tool_result import ToolAnswer
+from imagerag.assistants.tool_result import ToolResult
 from imagerag.formatting.markdown import line
 from imagerag.mcp.job_schemas import JobReport
 from imagerag.mcp.jobs import Job
@@ -25,7 +25,7 @@ is less than half."""
 
 async def reply(
     service: "ChatService",
-    answer: ToolAnswer,
+    answer: ToolResult,
     *,
     thumbnail: bool = False,
     side: int = 512,
@@ -61,17 +61,17 @@ async def reply(
     return CallToolResult(content=content, structured_content=structured, is_error=answer.is_error)
 
 
-def still_running(job: Job) -> ToolAnswer:
+def still_running(job: Job) -> ToolResult:
     """The answer of a run that has not ended."""
     report = RunReport(run_id=job.run_id, status="running", outcome=None, reason=job.told)
     text = (
         f"running: not finished yet ({job.told}).\nrun_id: {job.run_id}\n"
         "Next: run_result(run_id) waits for it; cancel_run(run_id) stops it."
     )
-    return ToolAnswer(text=text, data=report.model_dump(mode="json"))
+    return ToolResult(text=text, data=report.model_dump(mode="json"))
 
 
-def job_answer(of: Job | ToolAnswer, lease_s: float) -> ToolAnswer:
+def job_answer(of: Job | ToolResult, lease_s: float) -> ToolResult:
     """Where a run stands, from its job or from what is recorded of it."""
     if isinstance(of, Job) and of.answer is None:
         report = JobReport(
@@ -82,7 +82,7 @@ def job_answer(of: Job | ToolAnswer, lease_s: float) -> ToolAnswer:
             f"{report.status}: {of.told} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
             f"Next: run_result(run_id){asked}; cancel_run(run_id) stops it."
         )
-        return ToolAnswer(text=text, data=report.model_dump(mode="json"))
+        return ToolResult(text=text, data=report.model_dump(mode="json"))
     answer = of.answer if isinstance(of, Job) else of
     assert answer is not None, "the job has ended"
     if answer.data.get("kind") != "run":
@@ -95,4 +95,4 @@ def job_answer(of: Job | ToolAnswer, lease_s: float) -> ToolAnswer:
         step=answer.data["reason"],
         steps=steps,
     )
-    return ToolAnswer(text=answer.text, data=report.model_dump(mode="json"), images=answer.images)
+    return ToolResult(text=answer.text, data=report.model_dump(mode="json"), images=answer.images)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
     from imagerag.assistants.service import ChatService
-    from imagerag.mcp.handlers import Desk
+    from imagerag.mcp.handlers import Handlers
     from imagerag.mcp.http import HttpOptions
 
 STATE_S: Final = 24 * 3600.0
@@ -85,7 +85,7 @@ class Limits:
 
 
 @dataclass(kw_only=True)
-class Serving:
+class ServerState:
     """One server over either transport.
 
     Attributes:
@@ -97,16 +97,16 @@ class Serving:
     service: "ChatService"
     limits: Limits = field(default_factory=Limits)
     linger: bool = False
-    _desk: "Desk | None" = None
+    _desk: "Handlers | None" = None
     _loading: "asyncio.Task[Any] | None" = None
 
     @property
-    def desk(self) -> "Desk":
+    def desk(self) -> "Handlers":
         """Answers calls; there is one while the server runs."""
         assert self._desk is not None, "the server runs"
         return self._desk
 
-    async def ready(self) -> "Desk":
+    async def ready(self) -> "Handlers":
         """The desk, once everything it needs is loaded."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
@@ -143,11 +143,11 @@ class Serving:
     async def _lifespan(self, _: "MCPServer[None]") -> AsyncIterator[None]:
         from anyio import CancelScope
 
-        from imagerag.mcp.handlers import Desk
+        from imagerag.mcp.handlers import Handlers
         from imagerag.mcp.jobs import Jobs
 
         jobs = Jobs(at_once=self.limits.at_once, most=self.limits.most, lease_s=self.limits.lease_s)
-        self._desk = Desk(service=self.service, jobs=jobs, beat_s=self.limits.beat_s)
+        self._desk = Handlers(service=self.service, jobs=jobs, beat_s=self.limits.beat_s)
         # In a thread: the greeting and the list of tools need not wait while the graph's modules load. Calls do wait:
         # two threads that import the same modules at once can meet half of one.
         self._loading = asyncio.create_task(asyncio.to_thread(import_module, "imagerag.graphs.runs.runner"))
@@ -206,7 +206,7 @@ class Serving:
         return call
 
 
-async def serve_stdio(serving: Serving) -> None:
+async def serve_stdio(serving: ServerState) -> None:
     """Serve the one client at stdin and stdout until it closes them, or the process is told to stop."""
 
     async def leave() -> None:
@@ -223,16 +223,16 @@ async def serve_stdio(serving: Serving) -> None:
     await server.run_stdio_async()
 
 
-async def serve_http(serving: Serving, options: "HttpOptions") -> None:
+async def serve_http(serving: ServerState, options: "HttpOptions") -> None:
     """Serve over HTTP until the process is told to stop.
 
     Raises:
         UsageError: the address cannot be bound.
     """
-    from imagerag.logging_setup import log_steadily
+    from imagerag.logging_setup import install_non_raising_handler
     from imagerag.mcp.http import make_app, serve
 
-    log_steadily()  # before the SDK, which sets up a handler of its own
+    install_non_raising_handler()  # before the SDK, which sets up a handler of its own
     server = serving.build()
     await serve(make_app(server, options, lambda session: serving.desk.jobs.leave(session)), options)
 

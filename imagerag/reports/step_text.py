@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.outcomes import missing_words
-from imagerag.agent.retrieval.escalation import how_asked
+from imagerag.agent.outcomes import describe_missing
+from imagerag.agent.retrieval.escalation import ask_params
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Call, Candidate, Search, Verdict
+from imagerag.agent.types import Attempt, Candidate, ModelCall, Search, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, met, threshold_words
@@ -45,7 +45,7 @@ def score_of(verdict: Verdict | None) -> str:
     return labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned)
 
 
-def lever_of(calls: Sequence[Call]) -> str:
+def varied_parameter(calls: Sequence[ModelCall]) -> str:
     """What a step's calls turned to get another answer: the temperature, or seed and wording; and which try it was."""
     parts = []
     for call in calls:
@@ -57,12 +57,12 @@ def lever_of(calls: Sequence[Call]) -> str:
     return ", ".join(dict.fromkeys(parts))
 
 
-def try_of(step: "Step") -> int:
+def try_text(step: "Step") -> int:
     """Which try of its node a step's last call was, from 1; 0 for a step without a call."""
     return step.calls[-1].variation.attempt + 1 if step.calls else 0
 
 
-def told(step: "Step") -> str:
+def step_text(step: "Step") -> str:
     """What a step did, on one line."""
     if step.status == "pending":
         return "not finished: here the run stands"
@@ -73,7 +73,7 @@ def told(step: "Step") -> str:
         return ending.after.reason if ending and ending.after else step.error or "failed"
     teller = _TOLD.get(step.node)
     words = (teller(step.changes) if teller else "") or _NOTHING.get(step.node, "")
-    return ": ".join(filter(None, (how_asked(step.calls), words)))
+    return ": ".join(filter(None, (ask_params(step.calls), words)))
 
 
 NAMED_NOTHING: Final = "the judge could name nothing"
@@ -105,7 +105,7 @@ def _judged(changes: "Changes") -> str:
     attempt = _newest(changes)
     if attempt is None:
         return ""
-    missing = missing_words(attempt.verdict) if attempt.verdict and not attempt.verdict.aligned else []
+    missing = describe_missing(attempt.verdict) if attempt.verdict and not attempt.verdict.aligned else []
     return score_of(attempt.verdict) + (f"; missing: {'; '.join(missing)}" if missing else "")
 
 
@@ -161,13 +161,13 @@ _TOLD: "Final[Mapping[str, Callable[[Changes], str]]]" = {
 
 def _by_hand(changes: "Changes") -> str:
     """What a fork changed, beside where it comes from and who pays."""
-    from imagerag.reports.run_diff.input_diff import made_with
+    from imagerag.reports.run_diff.input_diff import backend_inputs
 
     parts = []
     for name in changes:
         before, after = changes[name].before, changes[name].after
         if name == "setup" and before is not None and after is not None:
-            old, new = made_with(before), made_with(after)
+            old, new = backend_inputs(before), backend_inputs(after)
             parts += [f"{what} {old.get(what)} → {new.get(what)}" for what in new if old.get(what) != new.get(what)]
         elif name == "prompt":
             parts.append(f"prompt “{after}”")
@@ -195,7 +195,7 @@ def missing_of(step: "Step") -> str:
     """What a critique found missing."""
     attempt = _newest(step.changes) if step.node == "critique" else None
     verdict = attempt.verdict if attempt else None
-    return "; ".join(missing_words(verdict)) if verdict and not verdict.aligned else ""
+    return "; ".join(describe_missing(verdict)) if verdict and not verdict.aligned else ""
 
 
 def passed_of(step: "Step") -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagerag.store.sqlite.connection import BUSY_S, connect, ensure
+from imagerag.store.sqlite.connection import BUSY_S, connect, create_tables
 from imagerag.store.storage_errors import storage_errors
 
 
@@ -68,7 +68,7 @@ class DailyUsage:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        ensure(self.path, _make)
+        create_tables(self.path, _make)
         with storage_errors(self.path), closing(connect(self.path, timeout=BUSY_S, isolation_level=None)) as connection:
             yield connection
 

@@ -9,7 +9,7 @@ ENVIRONMENT = "IMAGERAG_HOME"
 
 
 @dataclass(frozen=True)
-class Home:
+class DataDir:
     """The folder that holds libraries, blobs, checkpoints, the journal and the list of runs.
 
     Nothing is created until it is written to.
@@ -21,7 +21,7 @@ class Home:
     root: Path
 
     @classmethod
-    def find(cls, root: str | os.PathLike[str] | None = None) -> "Home":
+    def find(cls, root: str | os.PathLike[str] | None = None) -> "DataDir":
         """The home to use: `root` when given, else `IMAGERAG_HOME`, else the platform's user data directory."""
         chosen = root or os.environ.get(ENVIRONMENT)
         if not chosen:

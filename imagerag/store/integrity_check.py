@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, LibraryVersionError, StorageError
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
-from imagerag.store.library.metadata import content_of, passport_of, stale
+from imagerag.store.library.metadata import content_of, library_metadata_of, stale
 from imagerag.store.sqlite.connection import connect
 from imagerag.store.storage_errors import storage_error, storage_errors
 
@@ -33,7 +33,7 @@ ROWS: Final = 64
 """Rows of a library that are read at once: their images are read as well."""
 
 
-class Finding(BaseModel):
+class IntegrityProblem(BaseModel):
     """Something about a home that is not as it should be.
 
     Attributes:
@@ -50,14 +50,14 @@ class Finding(BaseModel):
     damaged: bool = True
 
 
-def findings(home: Home) -> Iterator[Finding]:
+def integrity_problems(home: DataDir) -> Iterator[IntegrityProblem]:
     """Everything that is wrong with the files of a home; nothing is changed. Reads every byte of it."""
     if not home.root.exists():
         return
     try:
         check_writable(home.root)
     except StorageError as error:
-        yield Finding(kind="home", path=str(home.root), problem=str(error), damaged=False)
+        yield IntegrityProblem(kind="home", path=str(home.root), problem=str(error), damaged=False)
     for path in sqlite_files(home):
         yield from _told("sqlite", path, lambda path=path: check_sqlite(path))  # type: ignore[misc]
     for path in blob_files(home):
@@ -65,13 +65,13 @@ def findings(home: Home) -> Iterator[Finding]:
     yield from _of_libraries(home)
 
 
-def sqlite_files(home: Home) -> list[Path]:
+def sqlite_files(home: DataDir) -> list[Path]:
     """The SQLite files that there are."""
     known = (home.checkpoints, home.conversations, home.store, home.run_list, home.usage)
     return [path for path in known if path.exists()]
 
 
-def blob_files(home: Home) -> Iterator[Path]:
+def blob_files(home: DataDir) -> Iterator[Path]:
     """Every file among the images."""
     if home.blobs.is_dir():
         yield from sorted(path for path in home.blobs.glob("*/*") if not path.name.startswith(".tmp-"))
@@ -95,7 +95,7 @@ def check_sqlite(path: Path) -> None:
         raise ValueError(f"it has no table {', '.join(lacking)}")
 
 
-def check_blob(home: Home, path: Path) -> None:
+def check_blob(home: DataDir, path: Path) -> None:
     """Compare an image's bytes with its name.
 
     Raises:
@@ -111,7 +111,7 @@ def check_blob(home: Home, path: Path) -> None:
         raise ValueError(f"its bytes have the SHA-256 {found[:16]}…, not the one it is named for")
 
 
-def check_library(home: Home, name: str) -> None:
+def check_library(home: DataDir, name: str) -> None:
     """Read every row of a library, images too, and compare each with its SHA-256.
 
     Raises:
@@ -119,7 +119,7 @@ def check_library(home: Home, name: str) -> None:
         ValueError: an image in it is not the one it is listed as.
     """
     table = open_table(home, name)
-    passport_of(table, name)
+    library_metadata_of(table, name)
     try:
         content_of(table)
         for batch in table.search().to_batches(ROWS):
@@ -132,7 +132,7 @@ def check_library(home: Home, name: str) -> None:
         raise damaged(name, error, folder_of(home, name)) from error
 
 
-def check_indexes(home: Home, name: str) -> None:
+def check_indexes(home: DataDir, name: str) -> None:
     """Ask the search indexes of a library something.
 
     Raises:
@@ -156,10 +156,10 @@ def check_indexes(home: Home, name: str) -> None:
         raise damaged(name, error, folder_of(home, name)) from error
 
 
-def is_stale(home: Home, name: str) -> bool:
+def is_stale(home: DataDir, name: str) -> bool:
     """Whether a library's threshold was measured on something else than what it holds; an empty one has none."""
     table = open_table(home, name)
-    return bool(table.count_rows()) and stale(passport_of(table, name), content_of(table))
+    return bool(table.count_rows()) and stale(library_metadata_of(table, name), content_of(table))
 
 
 class _DiffersError(ValueError):
@@ -172,11 +172,11 @@ def _check_rows(batch: Any) -> None:
             raise _DiffersError(f"the image {record['id']} is damaged: its bytes have another SHA-256")
 
 
-def _of_libraries(home: Home) -> Iterator[Finding]:
+def _of_libraries(home: DataDir) -> Iterator[IntegrityProblem]:
     try:
         names = list_libraries(home)
     except ImageRAGError as error:
-        yield Finding(kind="home", path=str(home.libraries), problem=str(error), damaged=False)
+        yield IntegrityProblem(kind="home", path=str(home.libraries), problem=str(error), damaged=False)
         return
     for name in names:
         folder, whole = folder_of(home, name), True
@@ -187,37 +187,37 @@ def _of_libraries(home: Home) -> Iterator[Finding]:
             yield from _told("index", folder, lambda name=name: check_indexes(home, name))  # type: ignore[misc]
 
 
-def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[Finding]:
+def _told(kind: Kind, path: Path, check: Callable[[], None]) -> Iterator[IntegrityProblem]:
     try:
         check()
     except (StorageError, LibraryVersionError) as error:
-        yield Finding(kind=kind, path=str(path), problem=str(error), damaged=False)
+        yield IntegrityProblem(kind=kind, path=str(path), problem=str(error), damaged=False)
     except LibraryDamagedError as error:
-        yield Finding(kind=kind, path=str(path), problem=_cause(error))
+        yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error))
     except (ImageRAGError, ValueError, sqlite3.Error) as error:
         locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-        yield Finding(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)
+        yield IntegrityProblem(kind=kind, path=str(path), problem=_cause(error), damaged=not locked)
     except OSError as error:
         told = storage_error(error, path, "cannot read")
-        yield Finding(kind=kind, path=str(path), problem=str(told or error), damaged=False)
+        yield IntegrityProblem(kind=kind, path=str(path), problem=str(told or error), damaged=False)
 
 
 def _cause(error: Exception) -> str:
     return str(error.__cause__ or error)
 
 
-def set_aside(home: Home, path: Path) -> Path:
+def set_aside(home: DataDir, path: Path) -> Path:
     """Move a file or folder out of the way, with what SQLite keeps beside it; nothing is ever deleted.
 
     Raises:
         StorageError: it cannot be moved.
     """
-    from imagerag.store.sqlite.connection import beside
+    from imagerag.store.sqlite.connection import companion_files
 
     folder = home.root / "set-aside" / uuid.uuid4().hex[:8]
     with storage_errors(folder, "cannot write into"):
         folder.mkdir(parents=True)
-        for each in (path, *beside(path)):
+        for each in (path, *companion_files(path)):
             if each.exists():
                 each.rename(folder / each.name)
     return folder / path.name

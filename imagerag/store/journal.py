@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.calls.journal import Asked, Entry, Lost, distance
+from imagerag.agent.calls.journal import CallRequest, FailedCall, JournalEntry, distance
 from imagerag.store.disk_space import check_space
 from imagerag.store.sqlite.connection import BUSY_S
-from imagerag.store.sqlite.pool import Shared
+from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.store.sqlite.write_batcher import open_grouped
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class StoreJournal:
         if self._folder is not None:
             await asyncio.to_thread(check_space, self._folder)  # a disk may answer slowly, and servers forbid to wait
 
-    async def find(self, key: str, *, run_id: str | None) -> Entry | None:
+    async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         namespace = ANSWERS if run_id is None else (RUNS, run_id)
         item = await self._store.aget(namespace, key, refresh_ttl=False)
-        return Entry.model_validate(item.value) if item else None
+        return JournalEntry.model_validate(item.value) if item else None
 
-    async def keep(self, entry: Entry, *, used_by: str | None = None, answers: str = "") -> None:
+    async def keep(self, entry: JournalEntry, *, used_by: str | None = None, answers: str = "") -> None:
         """Keep an entry under its key, for its run and for all, or for a run that used it; committed on return."""
         from langgraph.store.base import PutOp
 
@@ -64,23 +64,23 @@ class StoreJournal:
             puts.append(PutOp((LOST, entry.run_id), answers, None))
         await self._store.abatch(puts)
 
-    async def keep_lost(self, lost: Lost) -> None:
+    async def keep_lost(self, lost: FailedCall) -> None:
         """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
         key, value = lost.call.call_id, lost.model_dump(mode="json")
         await self._store.aput((LOST, lost.run_id), key, value)
 
-    async def unanswered(self, run_id: str) -> list[Lost]:
+    async def unanswered(self, run_id: str) -> list[FailedCall]:
         """The run's calls that have no answer, in the order of time."""
-        lost = [Lost.model_validate(value) for value in await self._all((LOST, run_id))]
+        lost = [FailedCall.model_validate(value) for value in await self._all((LOST, run_id))]
         return sorted(lost, key=lambda one: one.at)
 
-    async def all_unanswered(self) -> list[Lost]:
+    async def all_unanswered(self) -> list[FailedCall]:
         """The calls of every run that have no answer."""
-        return [Lost.model_validate(value) for value in await self._pages((LOST,), None)]
+        return [FailedCall.model_validate(value) for value in await self._pages((LOST,), None)]
 
-    async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
+    async def of_run(self, run_id: str) -> tuple[list[JournalEntry], list[FailedCall]]:
         """Everything a run was answered, and what it lost, each in the order of time."""
-        entries = [Entry.model_validate(value) for value in await self._all((RUNS, run_id))]
+        entries = [JournalEntry.model_validate(value) for value in await self._all((RUNS, run_id))]
         return sorted(entries, key=lambda entry: entry.at), await self.unanswered(run_id)
 
     async def _all(self, namespace: tuple[str, str]) -> list[dict[str, Any]]:
@@ -96,10 +96,10 @@ class StoreJournal:
             if len(page) < _PAGE:
                 return found
 
-    async def similar(self, asked: Asked) -> Entry | None:
+    async def similar(self, asked: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
         items = await self._store.asearch(ANSWERS, limit=_NEAREST, refresh_ttl=False)
-        kept = [Entry.model_validate(item.value) for item in items]
+        kept = [JournalEntry.model_validate(item.value) for item in items]
         alike = [entry for entry in kept if entry.asked.role == asked.role]
         return min(alike, key=lambda entry: distance(asked, entry.asked), default=None)
 
@@ -107,7 +107,7 @@ class StoreJournal:
 class SharedJournal:
     """Implements `Journal` on the one that the runs of an event loop share, whichever loop it is asked in."""
 
-    def __init__(self, shared: Shared[StoreJournal]) -> None:
+    def __init__(self, shared: PerLoopResource[StoreJournal]) -> None:
         self._shared = shared
 
     async def check_space(self) -> None:
@@ -115,32 +115,32 @@ class SharedJournal:
         async with self._shared.use() as journal:
             await journal.check_space()
 
-    async def find(self, key: str, *, run_id: str | None) -> Entry | None:
+    async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         async with self._shared.use() as journal:
             return await journal.find(key, run_id=run_id)
 
-    async def keep(self, entry: Entry, *, used_by: str | None = None, answers: str = "") -> None:
+    async def keep(self, entry: JournalEntry, *, used_by: str | None = None, answers: str = "") -> None:
         """Keep an entry under its key, for its run and for all, or for a run that used it; durable on return."""
         async with self._shared.use() as journal:
             await journal.keep(entry, used_by=used_by, answers=answers)
 
-    async def keep_lost(self, lost: Lost) -> None:
+    async def keep_lost(self, lost: FailedCall) -> None:
         """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
         async with self._shared.use() as journal:
             await journal.keep_lost(lost)
 
-    async def unanswered(self, run_id: str) -> list[Lost]:
+    async def unanswered(self, run_id: str) -> list[FailedCall]:
         """The run's calls that have no answer, in the order of time."""
         async with self._shared.use() as journal:
             return await journal.unanswered(run_id)
 
-    async def of_run(self, run_id: str) -> tuple[list[Entry], list[Lost]]:
+    async def of_run(self, run_id: str) -> tuple[list[JournalEntry], list[FailedCall]]:
         """Everything a run was answered, and what it lost, each in the order of time."""
         async with self._shared.use() as journal:
             return await journal.of_run(run_id)
 
-    async def similar(self, asked: Asked) -> Entry | None:
+    async def similar(self, asked: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
         async with self._shared.use() as journal:
             return await journal.similar(asked)
@@ -151,9 +151,9 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
     """Open the journal at `path`, creating the file when there is none."""
     from langgraph.store.sqlite import SqliteStore
 
-    from imagerag.store.sqlite.langgraph_store import GroupedStore
+    from imagerag.store.sqlite.langgraph_store import BatchedSqliteStore
 
     async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup(), patience_s=BUSY_S) as grouped:
-        store = GroupedStore(grouped, unflushed=(LOST,))
+        store = BatchedSqliteStore(grouped, unflushed=(LOST,))
         await store.prepare()
         yield StoreJournal(store, path.parent)

@@ -16,7 +16,7 @@ LOCK: Final = ".lock"
 
 
 @contextmanager
-def only_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
+def exclusive_writer(folder: Path, *, instead: str = "another --out") -> Iterator[None]:
     """Write a folder, which is made if it is not there, with everybody else kept out.
 
     The lock is the system's: a process that ends in whatever way lets go of it at once.

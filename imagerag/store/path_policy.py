@@ -16,7 +16,7 @@ OUTSIDE: Final = "--allow-outside (in Python: allow_outside=True) reads it"
 
 
 @dataclass(frozen=True)
-class NamedFiles:
+class PathPolicy:
     """The files that a file may name.
 
     Attributes:

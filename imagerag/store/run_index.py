@@ -18,8 +18,8 @@ from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome, Value
 from imagerag.formatting.messages import invalid, near
 from imagerag.store.sqlite.connection import BUSY_S, connect
-from imagerag.store.sqlite.pool import Shared
-from imagerag.store.sqlite.write_batcher import GroupCommit, open_grouped
+from imagerag.store.sqlite.pool import PerLoopResource
+from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
 from imagerag.store.storage_errors import damaged_file, storage_errors
 
 RunStatus = Literal["running", "interrupted", "ended"]
@@ -86,12 +86,12 @@ _Entries = list[RunEntry]
 """Named here because inside the class `list` is the method."""
 
 
-class RunList:
+class RunIndex:
     """The list of runs in one SQLite file; any number of processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._writing = Shared(partial(_open, path))
+        self._writing = PerLoopResource(partial(_open, path))
 
     def kept_open(self) -> AbstractAsyncContextManager[object]:
         """For as long as the block lasts, lines need not open the file, and those of many runs share commits."""
@@ -234,7 +234,7 @@ class RunList:
 
 
 @asynccontextmanager
-async def _open(path: Path) -> AsyncIterator[GroupCommit]:
+async def _open(path: Path) -> AsyncIterator[WriteBatcher]:
     async with open_grouped(path, _make, patience_s=BUSY_S) as grouped:
         await grouped.read(partial(_brought_up, grouped.connection))
         yield grouped

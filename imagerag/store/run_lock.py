@@ -14,7 +14,7 @@ if sys.platform != "win32":
 
 
 @contextmanager
-def held(path: Path, run_id: str) -> Iterator[None]:
+def run_lock(path: Path, run_id: str) -> Iterator[None]:
     """Hold a run while it is made, so that no other process, and nobody else in this one, makes it too.
 
     The lock is the kernel's: a process that is killed lets go of it at once.
@@ -39,7 +39,7 @@ def held(path: Path, run_id: str) -> Iterator[None]:
         os.close(file)
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether somebody is at the run; where there are no such locks, somebody may be."""
     if sys.platform == "win32":
         return True
@@ -51,7 +51,7 @@ def is_held(path: Path) -> bool:
     return file is None and path.exists()
 
 
-def waited_for(path: Path, *, alone: bool) -> int | None:
+def waiting_lock(path: Path, *, alone: bool) -> int | None:
     """An open file that is locked until it is closed, alone or with others; None where there are no such locks."""
     if sys.platform == "win32":
         return None
@@ -65,7 +65,7 @@ def waited_for(path: Path, *, alone: bool) -> int | None:
 @contextmanager
 def shared_or_alone(path: Path, *, alone: bool) -> Iterator[bool]:
     """Hold a lock together with others, or alone if that can be had at once. Gives whether it is held alone."""
-    file = waited_for(path, alone=False)
+    file = waiting_lock(path, alone=False)
     try:
         yield alone and file is not None and alone_now(file)
     finally:

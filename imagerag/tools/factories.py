@@ -31,10 +31,10 @@ def sketch_embedder(spec: BackendSpec) -> Embedder:
 
 def sketch_generator(spec: BackendSpec) -> ImageGenerator:
     """`sketch`: the painter of the sketch world."""
-    from imagerag.tools.sketch.generator import SketchPainter
+    from imagerag.tools.sketch.generator import SketchGenerator
 
     _plain(spec)
-    return SketchPainter()
+    return SketchGenerator()
 
 
 def clip_judge(spec: BackendSpec, *, embedder: Embedder | None = None) -> Judge:

@@ -29,20 +29,20 @@ from imagerag.agent.ports import (
     ImagePart,
     Judge,
     Lever,
-    Missing,
+    MissingConcepts,
+    ModelResponse,
     Preference,
+    PriceEstimator,
     Ranking,
-    Reading,
     ReferenceTemplate,
-    Tariff,
     can_edit,
     capabilities_of,
-    tariff_of_all,
+    estimator_of_all,
 )
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.qa.types import Answered, Answerer, Exchange, Finding, Source
+from imagerag.agent.qa.types import Answerer, AnswerWithCitations, ConversationTurn, MetadataResult, Source
 from imagerag.agent.rephrasing import Rephrased, Rephraser
-from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
 
 ON_REFUSAL: Final = "on-refusal"
 """The word of a spec that lets a cascade step down from a refusal, too."""
@@ -52,10 +52,10 @@ AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
 
 Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
 Answer = TypeVar("Answer")
-Told = TypeVar("Told", bound=GeneratedImage | Reading)
+Told = TypeVar("Told", bound=GeneratedImage | ModelResponse)
 
 
-class _Cascade(Generic[Member]):
+class _Fallback(Generic[Member]):
     def __init__(self, members: Sequence[Member], *, on_refusal: bool = False) -> None:
         if not members:
             raise SpecError("a cascade needs at least one backend")
@@ -69,7 +69,7 @@ class _Cascade(Generic[Member]):
         each = [capabilities_of(member) for member in self.members]
         limits = [one.max_images for one in each if one.max_images is not None]
         return Capabilities(
-            tariff=tariff_of_all([one.tariff or Tariff() for one in each]),
+            tariff=estimator_of_all([one.tariff or PriceEstimator() for one in each]),
             supports_seed=all(one.supports_seed for one in each),
             edits=all(map(can_edit, self.members)),
             takes_mask=all(one.takes_mask for one in each),
@@ -118,7 +118,7 @@ class _Cascade(Generic[Member]):
         return nobody
 
 
-class CascadeGenerator(_Cascade[ImageGenerator]):
+class FallbackGenerator(_Fallback[ImageGenerator]):
     """Draws with the first generator that answers.
 
     It promises what all of them keep: as many references as the smallest limit, sizes that each draws, a seed only
@@ -146,7 +146,7 @@ class CascadeGenerator(_Cascade[ImageGenerator]):
         return tuple(size for size in limited[0] if all(size in sizes for sizes in limited)) if limited else None
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture; `prompt` is in the user's own words.
 
@@ -164,7 +164,7 @@ class CascadeGenerator(_Cascade[ImageGenerator]):
         return _signed(*await self._first(draw))
 
 
-class CascadeJudge(_Cascade[Judge]):
+class FallbackJudge(_Fallback[Judge]):
     """Judges with the first judge that answers; each question of a run may be answered by another one.
 
     Args:
@@ -212,7 +212,7 @@ class CascadeJudge(_Cascade[Judge]):
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """As the first that answers judges."""
@@ -226,9 +226,9 @@ class CascadeJudge(_Cascade[Judge]):
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """As the first that answers names it."""
         asked: dict[str, Any] = {"verdict": verdict, "variation": variation, "subjects": subjects}
         return _signed(*await self._first(lambda judge: judge.missing_concepts(prompt, image, **asked)))
@@ -239,7 +239,7 @@ class CascadeJudge(_Cascade[Judge]):
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
@@ -249,7 +249,7 @@ class CascadeJudge(_Cascade[Judge]):
         asked |= {"verdict": verdict, "subjects": subjects}
         return _signed(*await self._first(lambda judge: judge.captions(prompt, concepts, **asked)))
 
-    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """As the first that answers words it; one that words nothing leaves the prompt as it is."""
 
         async def ask(judge: Judge) -> Rephrased:
@@ -268,7 +268,7 @@ class CascadeJudge(_Cascade[Judge]):
         return _signed(*await self._first(lambda judge: judge.choose(query, images)))
 
 
-class CascadeAnswerer(_Cascade[Answerer]):
+class FallbackAnswerer(_Fallback[Answerer]):
     """Answers with the first answerer that does. It is handed pictures when one of them looks.
 
     Args:
@@ -289,11 +289,11 @@ class CascadeAnswerer(_Cascade[Answerer]):
         question: str,
         sources: Sequence[Source],
         *,
-        finding: Finding | None,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """As the first that answers says."""
         asked: dict[str, Any] = {"finding": finding, "earlier": earlier, "variation": variation}
         return _signed(
@@ -304,10 +304,10 @@ class CascadeAnswerer(_Cascade[Answerer]):
         self,
         question: str,
         *,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """As the first that answers says."""
         asked: dict[str, Any] = {"earlier": earlier, "variation": variation}
         return _signed(

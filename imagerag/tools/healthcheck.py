@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.tools.openai.client import Account
-from imagerag.tools.openai.errors import guarded
+from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.openai.errors import map_openai_errors
 from imagerag.tools.registry import Role, make_embedder, make_generator, make_judge
 from imagerag.tools.spec import BackendSpec
 
@@ -18,7 +18,7 @@ LOCALAI_URL: Final = "http://localhost:8080/v1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class HealthStatus:
     """What was found of one backend.
 
     Attributes:
@@ -34,7 +34,9 @@ class Reach:
     detail: str = ""
 
 
-async def reach(spec: BackendSpec, role: Role, *, part: Any = None, timeout_s: float = TIMEOUT_S) -> Reach:
+async def check_health(
+    spec: BackendSpec, role: Role, *, part: Any = None, timeout_s: float = TIMEOUT_S
+) -> HealthStatus:
     """Look whether the backend of a spec is there. Never raises what the backend does wrong.
 
     Args:
@@ -44,12 +46,12 @@ async def reach(spec: BackendSpec, role: Role, *, part: Any = None, timeout_s: f
     try:
         found = (part or _made(spec, role)).identity
     except ImageRAGError as error:
-        return Reach(reachable=False, detail=str(error))
+        return HealthStatus(reachable=False, detail=str(error))
     if isinstance(found, EmbedderIdentity):
-        return Reach(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
+        return HealthStatus(identity=found.spec, reachable=True, detail=f"runs here, weights {found.weights}")
     if spec.provider in SERVED:
         return await _listed(spec, str(found), timeout_s)
-    return Reach(identity=str(found), reachable=True, detail="runs here")
+    return HealthStatus(identity=str(found), reachable=True, detail="runs here")
 
 
 def _made(spec: BackendSpec, role: Role) -> Any:
@@ -57,8 +59,8 @@ def _made(spec: BackendSpec, role: Role) -> Any:
     return make(spec)
 
 
-async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> Reach:
-    account = Account.of_spec(spec, LOCALAI_URL if spec.provider == "localai" else None)
+async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> HealthStatus:
+    account = OpenAICredentials.of_spec(spec, LOCALAI_URL if spec.provider == "localai" else None)
 
     async def models() -> list[str]:
         client = account.client(identity, timeout_s)
@@ -67,16 +69,16 @@ async def _listed(spec: BackendSpec, identity: str, timeout_s: float) -> Reach:
         return [str(getattr(model, "id", "")) for model in listed] if isinstance(listed, list) else []
 
     try:
-        found = await guarded(identity, models(), timeout_s=timeout_s, secrets=account.secrets)
+        found = await map_openai_errors(identity, models(), timeout_s=timeout_s, secrets=account.secrets)
     except ImageRAGError as error:
-        return Reach(identity=identity, reachable=False, detail=str(error))
+        return HealthStatus(identity=identity, reachable=False, detail=str(error))
     if not found:
-        return Reach(identity=identity, reachable=True, detail="answers, but lists no models")
+        return HealthStatus(identity=identity, reachable=True, detail="answers, but lists no models")
     # A spec without a model names the provider's default, which its identity tells.
     model = spec.model or identity.partition(":")[2].partition("@")[0].partition("?")[0]
     if model in found:
-        return Reach(identity=identity, reachable=True, listed=True, detail="answers, and has the model")
+        return HealthStatus(identity=identity, reachable=True, listed=True, detail="answers, and has the model")
     some = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
-    return Reach(
+    return HealthStatus(
         identity=identity, reachable=True, listed=False, detail=f"answers, but does not list it; it has {some}"
     )

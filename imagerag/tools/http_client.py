@@ -36,7 +36,7 @@ _LONGEST_ERROR: Final = 1 << 18
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx2.AsyncClient]" = WeakKeyDictionary()
 
 
-def connections() -> httpx2.AsyncClient:
+def http_client() -> httpx2.AsyncClient:
     """The client of the running event loop, not to be closed. Each request says its own timeout.
 
     It keeps no idle connection: an answer takes seconds, and nothing is left open when a loop or a program ends.
@@ -50,7 +50,7 @@ def connections() -> httpx2.AsyncClient:
 
 
 @lru_cache(maxsize=1)
-def trust() -> ssl.SSLContext:
+def ssl_context() -> ssl.SSLContext:
     """The trusted certificates, read once: reading them takes longer than everything else about a client."""
     return httpx2.create_ssl_context()
 
@@ -80,7 +80,7 @@ class _Routes(httpx2.AsyncBaseTransport):
         if proxy not in self._made:
             usual = openai.DEFAULT_CONNECTION_LIMITS
             limits = type(usual)(max_connections=usual.max_connections, max_keepalive_connections=0)
-            self._made[proxy] = _SendingWhole(verify=trust(), limits=limits, proxy=proxy or None)
+            self._made[proxy] = _DeliveryTrackingTransport(verify=ssl_context(), limits=limits, proxy=proxy or None)
         return self._made[proxy]
 
 
@@ -108,7 +108,7 @@ def _with_credentials(request: httpx2.Request) -> httpx2.Request:
     return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
 
 
-class _SendingWhole(httpx2.AsyncHTTPTransport):
+class _DeliveryTrackingTransport(httpx2.AsyncHTTPTransport):
     """Sends a form of several files at once; part by part takes longer than all else about such a request."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

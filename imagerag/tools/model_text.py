@@ -77,7 +77,7 @@ _FOREIGN_REFUSAL = re.compile(
 )
 
 
-def declines(text: str) -> bool:
+def is_refusal(text: str) -> bool:
     """Whether the model declined for reasons of content policy (and did not just fail to see or name something)."""
     said = fold(unfenced(text))
     head = _HEAD.match(said)
@@ -98,5 +98,5 @@ def check_refusal(text: str) -> None:
     Raises:
         RefusalError: content policy.
     """
-    if declines(text):
+    if is_refusal(text):
         raise RefusalError(f"the judge declined: {clean(text)[:300]}")

@@ -196,9 +196,9 @@ def _one_or_cascade(
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
         return made[0]
-    from imagerag.tools.fallback import CascadeAnswerer, CascadeGenerator, CascadeJudge
+    from imagerag.tools.fallback import FallbackAnswerer, FallbackGenerator, FallbackJudge
 
-    cascades = {"generator": CascadeGenerator, "judge": CascadeJudge, "answerer": CascadeAnswerer}
+    cascades = {"generator": FallbackGenerator, "judge": FallbackJudge, "answerer": FallbackAnswerer}
     return cascades[role](made, on_refusal=on_refusal)
 
 

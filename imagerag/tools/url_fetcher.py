@@ -122,14 +122,14 @@ class Fetcher:
     def _client(self, url: "httpx2.URL") -> "httpx2.AsyncClient":
         import httpx2
 
-        from imagerag.tools.http_client import trust
+        from imagerag.tools.http_client import ssl_context
 
         # trust_env: a proxy of the environment would resolve a stranger's name by itself, and go where it likes.
         return httpx2.AsyncClient(
             timeout=self.timeout_s,
             trust_env=self._is_own(url),
             follow_redirects=False,
-            verify=trust() if self.tls is None else self.tls,
+            verify=ssl_context() if self.tls is None else self.tls,
         )
 
     def _is_own(self, url: "httpx2.URL") -> bool:

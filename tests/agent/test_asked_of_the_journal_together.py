@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from imagerag.agent.calls.journal import Entry, Lost
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.journal import FailedCall, JournalEntry
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.ports import Captions
-from imagerag.agent.types import Call, Knobs
+from imagerag.agent.types import ModelCall, RunConfig
 
-LOST = Call(role="generate", backend="b", elapsed_s=0, request="r", answered=False, call_id="lost")
+LOST = ModelCall(role="generate", backend="b", elapsed_s=0, request="r", answered=False, call_id="lost")
 
 
 class Journal:
@@ -18,29 +18,31 @@ class Journal:
         self.both = asyncio.Barrier(2)
         self.finds = 0
 
-    async def find(self, key: str, *, run_id: str | None) -> Entry | None:
+    async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         self.finds += 1
         if self.finds == 1:
             await asyncio.wait_for(self.both.wait(), 30)
         return None
 
-    async def unanswered(self, run_id: str) -> list[Lost]:
+    async def unanswered(self, run_id: str) -> list[FailedCall]:
         await asyncio.wait_for(self.both.wait(), 30)
-        return [Lost(run_id=run_id, call=LOST, at="2026-01-01T00:00:02+00:00")]
+        return [FailedCall(run_id=run_id, call=LOST, at="2026-01-01T00:00:02+00:00")]
 
     async def check_space(self) -> None:
         """There is room."""
 
-    async def keep_lost(self, lost: Lost) -> None:
+    async def keep_lost(self, lost: FailedCall) -> None:
         """It is noted."""
 
-    async def keep(self, entry: Entry, **_: Any) -> None:
+    async def keep(self, entry: JournalEntry, **_: Any) -> None:
         """It is kept."""
 
 
 async def test_what_was_left_behind_is_booked_before_the_call_is_made() -> None:
     journal: Any = Journal()
-    calls = Calls(knobs=Knobs(max_calls=3), journal=journal, run_id="run", task="t", before=[], round=0, failed={})
+    calls = ModelCaller(
+        knobs=RunConfig(max_calls=3), journal=journal, run_id="run", task="t", before=[], round=0, failed={}
+    )
     booked: list[list[str]] = []
 
     async def ask() -> Captions:

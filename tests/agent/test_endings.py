@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from imagerag.agent import errors, outcomes
 from imagerag.agent.types import (
     Attempt,
-    Call,
-    Check,
     Concept,
-    Ending,
     ImageRef,
-    Knobs,
-    LeftOut,
+    ModelCall,
+    OmittedByFilter,
     Outcome,
     Query,
     Requirement,
+    RequirementCheck,
+    RunConfig,
+    RunResult,
     Search,
     UsedReference,
     Verdict,
@@ -93,7 +93,7 @@ def test_what_is_returned_is_never_worse_than_the_first(verdicts: list[tuple[flo
     ],
 )
 def test_every_error_has_an_outcome(error: Exception, node: str, outcome: Outcome) -> None:
-    ending = outcomes.ending_for(error, node)
+    ending = outcomes.result_from_error(error, node)
     assert ending.outcome is outcome
     assert ending.reason
 
@@ -116,27 +116,27 @@ OURS = sorted(
 @pytest.mark.parametrize("kind", OURS)
 def test_an_error_that_only_its_repr_is_left_of_means_the_same(kind: type[errors.ImageRAGError]) -> None:
     if kind is errors.MissingExtraError:
-        assert outcomes.revived("MissingExtraError('it needs a part')").args == (
+        assert outcomes.restore_exception("MissingExtraError('it needs a part')").args == (
             "MissingExtraError('it needs a part')",
         )
         return
     error = kind('it\'s "so"\n')
-    assert outcomes.revived(error) is error
-    again = outcomes.revived(repr(error))
+    assert outcomes.restore_exception(error) is error
+    again = outcomes.restore_exception(repr(error))
     assert type(again) is kind
-    assert outcomes.ending_for(again, "critique") == outcomes.ending_for(error, "critique")
+    assert outcomes.result_from_error(again, "critique") == outcomes.result_from_error(error, "critique")
 
 
 @pytest.mark.parametrize(
     "text", ["KeyError('x')", "ImageRAGError(", "__import__('os')", "", "BackendError(1)", "Any('x')"]
 )
 def test_anything_else_is_kept_as_words(text: str) -> None:
-    assert outcomes.revived(text).args == (text,)
+    assert outcomes.restore_exception(text).args == (text,)
 
 
 def ended(*attempts: Attempt, **values: object) -> Outcome:
     state: Any = {"prompt": "p", "attempts": list(attempts), "searches": [], **values}
-    return outcomes.ending(state, Knobs(max_rounds=2), room=1).outcome
+    return outcomes.result_of(state, RunConfig(max_rounds=2), room=1).outcome
 
 
 def test_how_a_run_that_came_to_its_end_is_called() -> None:
@@ -148,14 +148,14 @@ def test_how_a_run_that_came_to_its_end_is_called() -> None:
 
 
 def test_what_is_missing_is_what_was_not_met_else_what_the_judge_named_else_what_was_looked_for() -> None:
-    met, unmet = (Check(requirement=Requirement(text=text), met=text == "red") for text in ("red", "round"))
+    met, unmet = (RequirementCheck(requirement=Requirement(text=text), met=text == "red") for text in ("red", "round"))
     named = (Concept(text="a heart"),)
     state: Any = {"concepts": [Concept(text="a moon")]}
     all_three = Verdict(status="judged", aligned=False, checks=(met, unmet), missing=named)
-    assert outcomes.missing_words(all_three, state) == ["round"]
-    assert outcomes.missing_words(Verdict(status="judged", aligned=False, missing=named), state) == ["a heart"]
-    assert outcomes.missing_words(Verdict(status="judged", aligned=False), state) == ["a moon"]
-    assert outcomes.missing_words(Verdict(status="judged", aligned=False)) == []
+    assert outcomes.describe_missing(all_three, state) == ["round"]
+    assert outcomes.describe_missing(Verdict(status="judged", aligned=False, missing=named), state) == ["a heart"]
+    assert outcomes.describe_missing(Verdict(status="judged", aligned=False), state) == ["a moon"]
+    assert outcomes.describe_missing(Verdict(status="judged", aligned=False)) == []
 
 
 def test_only_where_no_score_tells_them_apart_is_more_than_one_best() -> None:
@@ -176,8 +176,8 @@ def test_a_search_is_the_judges_failure_only_when_reranking_was_the_last_it_aske
     roles: list[str], outcome: Outcome
 ) -> None:
     error = errors.BackendError("down")
-    error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
-    assert outcomes.ending_for(error, "retrieve").outcome is outcome
+    error.__dict__["calls"] = [ModelCall(role=role, backend="b", elapsed_s=0) for role in roles]
+    assert outcomes.result_from_error(error, "retrieve").outcome is outcome
 
 
 def test_an_aligned_attempt_beats_one_that_met_all_and_was_not() -> None:
@@ -194,13 +194,13 @@ def test_of_attempts_with_the_same_picture_the_oldest_is_compared() -> None:
 
 def left_out(*found: str, passing: str = "") -> Search:
     shown, near = (tuple(sha * 64 for sha in letters) for letters in (found, passing))
-    one = LeftOut(by="excluded", found=shown, passing=near, closest=0.5, threshold=0.2)
+    one = OmittedByFilter(by="excluded", found=shown, passing=near, closest=0.5, threshold=0.2)
     return Search(round=1, query=Query(text="q", concept=Concept(text="c")), threshold=0.2, left_out=(one,))
 
 
-def ended_without(*, takes: int | None = None, room: int = 1, library: str | None = "", **values: object) -> Ending:
+def ended_without(*, takes: int | None = None, room: int = 1, library: str | None = "", **values: object) -> RunResult:
     state: Any = {"prompt": "p", "attempts": [attempt(0, 0.2)], "searches": [], **values}
-    return outcomes.ending(state, Knobs(max_rounds=2), room=room, takes=takes, library=library)
+    return outcomes.result_of(state, RunConfig(max_rounds=2), room=room, takes=takes, library=library)
 
 
 def test_a_picture_that_goes_with_every_drawing_is_not_said_to_be_left_out() -> None:
@@ -220,8 +220,8 @@ def test_why_there_is_none_depends_on_what_the_generator_takes() -> None:
 
 def test_the_last_round_is_the_last() -> None:
     state: Any = {"prompt": "p", "attempts": [attempt(0, 0.2), attempt(1, 0.2)], "searches": []}
-    assert outcomes.ending(state, Knobs(max_rounds=1), room=1).outcome is Outcome.BEST_EFFORT
-    assert "still missing after 1 round:" in outcomes.ending(state, Knobs(max_rounds=1), room=1).reason
+    assert outcomes.result_of(state, RunConfig(max_rounds=1), room=1).outcome is Outcome.BEST_EFFORT
+    assert "still missing after 1 round:" in outcomes.result_of(state, RunConfig(max_rounds=1), room=1).reason
 
 
 @pytest.mark.parametrize(
@@ -230,22 +230,22 @@ def test_the_last_round_is_the_last() -> None:
 )
 def test_a_judge_that_fails_before_the_drawing_is_no_failure_of_the_drawing(roles: list[str], outcome: Outcome) -> None:
     error = errors.BackendError("down")
-    error.__dict__["calls"] = [Call(role=role, backend="b", elapsed_s=0) for role in roles]
-    assert outcomes.ending_for(error, "generate").outcome is outcome
+    error.__dict__["calls"] = [ModelCall(role=role, backend="b", elapsed_s=0) for role in roles]
+    assert outcomes.result_from_error(error, "generate").outcome is outcome
 
 
 @pytest.mark.parametrize("text", ["Path('x')", "isclass('x')", "Exception('x')"])
 def test_only_errors_of_ours_are_revived(text: str) -> None:
-    assert outcomes.revived(text).args == (text,)
+    assert outcomes.restore_exception(text).args == (text,)
 
 
 def judged_on(index: int, points: dict[str, bool], *, pictures: str = "") -> Attempt:
     """An attempt whose verdict is of the prompt's points, and of likeness to each of the pictures it was drawn with."""
     sent = tuple(UsedReference(image=attempt(0, None, picture=one.lower()).image, likeness=True) for one in pictures)
-    checks = [Check(requirement=Requirement(text=text), met=met) for text, met in points.items()]
+    checks = [RequirementCheck(requirement=Requirement(text=text), met=met) for text, met in points.items()]
     for number, one in enumerate(pictures, start=1):
         same = Requirement(text=f"a thing: the very one of picture {number}", kind="likeness", picture=number)
-        checks.append(Check(requirement=same, met=one.isupper()))
+        checks.append(RequirementCheck(requirement=same, met=one.isupper()))
     score = sum(check.met for check in checks) / len(checks)
     verdict = Verdict(aligned=score == 1, score=score, checks=tuple(checks))
     return attempt(index, score).model_copy(update={"verdict": verdict, "references": sent})

@@ -3,7 +3,7 @@
 import pytest
 
 from imagerag.agent import concept_tracker
-from imagerag.agent.types import Concept, ImageRef, LedgerEntry, UsedReference
+from imagerag.agent.types import Concept, ImageRef, TrackedConcept, UsedReference
 
 HEART, STAR = Concept(text="a heart"), Concept(text="a star")
 
@@ -19,58 +19,67 @@ def letters(references: list[UsedReference]) -> str:
 
 
 def test_what_resolved_a_concept_is_sent_again_and_not_what_failed_before_it() -> None:
-    entries = concept_tracker.observe([], [HEART], 0)
-    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("a")], 1), [HEART], 1)
-    assert concept_tracker.helpful(entries) == []
-    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("b")], 2), [STAR], 2)
-    assert letters(concept_tracker.helpful(entries)) == "b"
-    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("c", "a star")], 3), [], 3)
-    assert letters(concept_tracker.helpful(entries)) == "bc"
+    entries = concept_tracker.update_missing([], [HEART], 0)
+    entries = concept_tracker.update_missing(
+        concept_tracker.record_references(entries, [reference("a")], 1), [HEART], 1
+    )
+    assert concept_tracker.resolving_references(entries) == []
+    entries = concept_tracker.update_missing(concept_tracker.record_references(entries, [reference("b")], 2), [STAR], 2)
+    assert letters(concept_tracker.resolving_references(entries)) == "b"
+    entries = concept_tracker.update_missing(
+        concept_tracker.record_references(entries, [reference("c", "a star")], 3), [], 3
+    )
+    assert letters(concept_tracker.resolving_references(entries)) == "bc"
     assert [(e.concept.text, e.first_missing, e.resolved) for e in entries] == [("a heart", 0, 2), ("a star", 2, 3)]
 
 
 def test_a_reference_that_failed_once_and_resolved_it_later_is_the_one_that_helped() -> None:
-    entries = concept_tracker.observe([], [HEART], 0)
+    entries = concept_tracker.update_missing([], [HEART], 0)
     for number, letter in enumerate("aba", start=1):
-        entries = concept_tracker.send(entries, [reference(letter)], number)
-        entries = concept_tracker.observe(entries, [] if number == 3 else [HEART], number)
-    assert letters(concept_tracker.helpful(entries)) == "a"
+        entries = concept_tracker.record_references(entries, [reference(letter)], number)
+        entries = concept_tracker.update_missing(entries, [] if number == 3 else [HEART], number)
+    assert letters(concept_tracker.resolving_references(entries)) == "a"
     assert letters(list(entries[0].used)) == "ba"
 
 
 def test_a_concept_that_was_lost_again_sends_nothing_until_something_resolves_it() -> None:
-    entries = concept_tracker.observe(concept_tracker.send([], [reference("a")], 1), [], 1)
-    entries = concept_tracker.observe(entries, [HEART], 2)
-    assert concept_tracker.helpful(entries) == []
-    entries = concept_tracker.observe(concept_tracker.send(entries, [reference("b")], 3), [], 3)
-    assert letters(concept_tracker.helpful(entries)) == "b"
-    assert concept_tracker.used_for(entries, HEART) == {"a" * 64, "b" * 64}
+    entries = concept_tracker.update_missing(concept_tracker.record_references([], [reference("a")], 1), [], 1)
+    entries = concept_tracker.update_missing(entries, [HEART], 2)
+    assert concept_tracker.resolving_references(entries) == []
+    entries = concept_tracker.update_missing(concept_tracker.record_references(entries, [reference("b")], 3), [], 3)
+    assert letters(concept_tracker.resolving_references(entries)) == "b"
+    assert concept_tracker.tried_references(entries, HEART) == {"a" * 64, "b" * 64}
 
 
 def test_a_concept_stays_resolved_by_the_round_that_did_it() -> None:
-    entries = concept_tracker.observe([], [HEART], 0)
+    entries = concept_tracker.update_missing([], [HEART], 0)
     for number in (1, 2, 3):
-        entries = concept_tracker.observe(entries, [], number)
+        entries = concept_tracker.update_missing(entries, [], number)
     assert entries[0].resolved == 1
 
 
 def test_a_concept_that_was_resolved_in_the_first_picture_is_resolved() -> None:
-    entries = [LedgerEntry(concept=HEART, first_missing=0, resolved=0, used=(reference("a"),))]
-    assert letters(concept_tracker.helpful(entries)) == "a"
-    assert concept_tracker.observe(entries, [], 2)[0].resolved == 0
+    entries = [TrackedConcept(concept=HEART, first_missing=0, resolved=0, used=(reference("a"),))]
+    assert letters(concept_tracker.resolving_references(entries)) == "a"
+    assert concept_tracker.update_missing(entries, [], 2)[0].resolved == 0
 
 
 def test_a_concept_without_a_reference_helped_with_nothing() -> None:
-    assert concept_tracker.helpful(concept_tracker.observe(concept_tracker.observe([], [HEART], 0), [], 1)) == []
+    assert (
+        concept_tracker.resolving_references(
+            concept_tracker.update_missing(concept_tracker.update_missing([], [HEART], 0), [], 1)
+        )
+        == []
+    )
 
 
 def test_what_was_sent_for_what_nobody_missed_is_first_missing_in_its_round() -> None:
-    (entry,) = concept_tracker.send([], [reference("a")], 2)
+    (entry,) = concept_tracker.record_references([], [reference("a")], 2)
     assert (entry.first_missing, entry.resolved) == (2, None)
 
 
 def test_the_same_concept_named_twice_is_entered_once() -> None:
-    entries = concept_tracker.observe([], [HEART, Concept(text="The heart.")], 0)
+    entries = concept_tracker.update_missing([], [HEART, Concept(text="The heart.")], 0)
     assert len(entries) == 1
 
 
@@ -87,5 +96,7 @@ def test_what_only_begins_like_an_article_is(one: str, other: str) -> None:
 
 
 def test_every_picture_that_helped_is_marked_as_kept() -> None:
-    entries = concept_tracker.observe(concept_tracker.send([], [reference("a"), reference("b", "a star")], 1), [], 1)
-    assert [r.choice for r in concept_tracker.helpful(entries)] == ["kept", "kept"]
+    entries = concept_tracker.update_missing(
+        concept_tracker.record_references([], [reference("a"), reference("b", "a star")], 1), [], 1
+    )
+    assert [r.choice for r in concept_tracker.resolving_references(entries)] == ["kept", "kept"]

@@ -7,33 +7,33 @@ from hypothesis import strategies as st
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, step_ceiling, tries_left
-from imagerag.agent.types import ImageRef, Knobs, UsedReference
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, recursion_limit, retries_left
+from imagerag.agent.types import ImageRef, RunConfig, UsedReference
 
 
 def test_each_try_is_hotter_where_the_judge_takes_a_temperature() -> None:
-    tries = [extraction_variation(n, {"temperature", "seed"}, seed=7) for n in range(3)]
+    tries = [extraction_params(n, {"temperature", "seed"}, seed=7) for n in range(3)]
     assert [v.temperature for v in tries] == [0.0, pytest.approx(1 / 3), pytest.approx(5 / 6)]
     assert {v.lever for v in tries} == {"temperature"}
 
 
 def test_a_judge_that_refuses_temperature_is_reseeded_and_reworded_and_the_variation_says_so() -> None:
-    first, second, third = (extraction_variation(n, {"seed", "wording"}, seed=7) for n in range(3))
+    first, second, third = (extraction_params(n, {"seed", "wording"}, seed=7) for n in range(3))
     assert (first.lever, second.lever, third.lever) == ("none", "seed_and_wording", "seed_and_wording")
     assert (second.seed, second.wording, third.seed, third.wording) == (8, 1, 9, 2)
     assert {v.temperature for v in (first, second, third)} == {None}
 
 
 def test_a_judge_without_levers_is_not_asked_the_same_again() -> None:
-    assert not tries_left(1, frozenset())
-    assert tries_left(1, {"temperature"})
-    assert not tries_left(len(TEMPERATURES), {"temperature"})
+    assert not retries_left(1, frozenset())
+    assert retries_left(1, {"temperature"})
+    assert not retries_left(len(TEMPERATURES), {"temperature"})
 
 
 @given(st.integers(0, 19))
 def test_each_round_more_allows_the_same_number_of_steps_more(rounds: int) -> None:
-    one, two, three = (step_ceiling(Knobs(max_rounds=n)) for n in (0, rounds, rounds + 1))
-    assert three - two == step_ceiling(Knobs(max_rounds=1)) - one > 0
+    one, two, three = (recursion_limit(RunConfig(max_rounds=n)) for n in (0, rounds, rounds + 1))
+    assert three - two == recursion_limit(RunConfig(max_rounds=1)) - one > 0
 
 
 def reference(caption: str, concept: str = "") -> UsedReference:
@@ -62,7 +62,7 @@ def test_braces_and_anything_else_in_captions_and_prompts_is_data(prompt: str, c
 
 
 def test_own_nodes_may_work_beside_every_step() -> None:
-    assert step_ceiling(Knobs(max_rounds=2), own=2) == 3 * step_ceiling(Knobs(max_rounds=2))
+    assert recursion_limit(RunConfig(max_rounds=2), own=2) == 3 * recursion_limit(RunConfig(max_rounds=2))
 
 
 def test_the_ceiling_covers_every_step_of_the_longest_run() -> None:
@@ -71,9 +71,9 @@ def test_the_ceiling_covers_every_step_of_the_longest_run() -> None:
     rounds = 3
     longest = ["retrieve", "shortlist", "retrieve", "shortlist", "select", "generate", "critique"]
     longest += [*searching, "regenerate", "critique"] * rounds + [*searching, "finish"]
-    assert step_ceiling(Knobs(max_rounds=rounds)) >= len(longest)
+    assert recursion_limit(RunConfig(max_rounds=rounds)) >= len(longest)
 
 
 def test_a_judge_without_levers_gets_the_same_variation_with_its_number_only() -> None:
-    second = extraction_variation(1, frozenset(), seed=7)
+    second = extraction_params(1, frozenset(), seed=7)
     assert (second.attempt, second.lever, second.seed, second.wording) == (1, "none", None, 0)

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from imagerag.agent.ports import Filter, Hit
 from imagerag.agent.retrieval.candidate_selection import (
     candidates_of,
-    choose_by_hand,
-    left_out_of,
+    omitted_by_filter,
     relaxed_filters,
-    shortlist,
+    select_by_user,
+    select_candidates,
 )
-from imagerag.agent.retrieval.reference_limits import Rooms
-from imagerag.agent.types import Candidate, Concept, ImageRef, LedgerEntry, Query, Search, UsedReference
+from imagerag.agent.retrieval.reference_limits import ReferenceLimits
+from imagerag.agent.types import Candidate, Concept, ImageRef, Query, Search, TrackedConcept, UsedReference
 
 
 def image(name: str) -> ImageRef:
@@ -46,8 +46,8 @@ def test_the_threshold_itself_passes_and_off_lets_all_pass() -> None:
 
 
 def test_one_reference_a_caption_until_the_generator_is_full() -> None:
-    decided, chosen = shortlist(
-        [search("x", "a", "b"), search("y", "c"), search("z", "d")], [], rooms=Rooms(room=2), by_hand=False
+    decided, chosen = select_candidates(
+        [search("x", "a", "b"), search("y", "c"), search("z", "d")], [], rooms=ReferenceLimits(room=2), by_hand=False
     )
     assert decisions(decided) == [["taken", "reserve"], ["taken"], ["reserve"]]
     assert [(ref.image, ref.concept) for ref in chosen] == [(image("a"), "x"), (image("c"), "y")]
@@ -55,30 +55,36 @@ def test_one_reference_a_caption_until_the_generator_is_full() -> None:
 
 def test_a_search_with_the_prompt_takes_as_many_as_searches_for_all_that_is_missing_would() -> None:
     for missing, room, taken in ((1, 9, 1), (2, 9, 2), (9, 2, 2)):
-        rooms = Rooms(room=room, missing=missing)
-        decided, chosen = shortlist([search("p", "a", "b", "c", by="prompt")], [], rooms=rooms, by_hand=False)
+        rooms = ReferenceLimits(room=room, missing=missing)
+        decided, chosen = select_candidates([search("p", "a", "b", "c", by="prompt")], [], rooms=rooms, by_hand=False)
         assert decisions(decided) == [["taken"] * taken + ["reserve"] * (3 - taken)]
         assert len(chosen) == taken
 
 
 def test_what_was_sent_for_a_concept_before_is_not_sent_for_it_again() -> None:
     used = UsedReference(image=image("a"), concept="x")
-    ledger = [LedgerEntry(concept=Concept(text="x"), first_missing=0, used=(used,))]
-    decided, chosen = shortlist([search("x", "a", "b"), search("y", "a")], ledger, rooms=Rooms(room=3), by_hand=False)
+    ledger = [TrackedConcept(concept=Concept(text="x"), first_missing=0, used=(used,))]
+    decided, chosen = select_candidates(
+        [search("x", "a", "b"), search("y", "a")], ledger, rooms=ReferenceLimits(room=3), by_hand=False
+    )
     assert decisions(decided) == [["already_used", "taken"], ["taken"]]
     assert [ref.image for ref in chosen] == [image("b"), image("a")]
 
 
 def test_two_captions_never_take_the_same_image() -> None:
-    decided, chosen = shortlist([search("x", "a"), search("y", "a", "b")], [], rooms=Rooms(room=3), by_hand=False)
+    decided, chosen = select_candidates(
+        [search("x", "a"), search("y", "a", "b")], [], rooms=ReferenceLimits(room=3), by_hand=False
+    )
     assert decisions(decided) == [["taken"], ["near_duplicate", "taken"]]
     assert len({ref.image for ref in chosen}) == len(chosen) == 2
 
 
 def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken_in_their_order() -> None:
-    offered, none = shortlist([search("x", "a", "b"), search("y", "c")], [], rooms=Rooms(room=1), by_hand=True)
+    offered, none = select_candidates(
+        [search("x", "a", "b"), search("y", "c")], [], rooms=ReferenceLimits(room=1), by_hand=True
+    )
     assert none == []
-    decided, chosen = choose_by_hand(offered, [image("c").sha256, image("a").sha256, "f" * 64])
+    decided, chosen = select_by_user(offered, [image("c").sha256, image("a").sha256, "f" * 64])
     assert decisions(decided) == [["taken", "rejected_by_hand"], ["taken"]]
     assert [(ref.image, ref.concept, ref.choice) for ref in chosen] == [
         (image("c"), "y", "by_hand"),
@@ -87,7 +93,7 @@ def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken
 
 
 def test_without_room_nothing_is_offered_for_nothing_could_be_chosen() -> None:
-    decided, chosen = shortlist([search("x", "a")], [], rooms=Rooms(room=0), by_hand=True)
+    decided, chosen = select_candidates([search("x", "a")], [], rooms=ReferenceLimits(room=0), by_hand=True)
     assert (decisions(decided), chosen) == ([["reserve"]], [])
 
 
@@ -105,7 +111,7 @@ def test_what_is_passed_over_hides_no_other_image() -> None:
 def test_what_two_searches_offer_is_taken_for_the_first_of_them() -> None:
     query = [search("x", "a"), search("y", "a")]
     both = [s.model_copy(update={"candidates": tuple(offered(c) for c in s.candidates)}) for s in query]
-    _, chosen = choose_by_hand(both, [image("a").sha256, image("a").sha256])
+    _, chosen = select_by_user(both, [image("a").sha256, image("a").sha256])
     assert [ref.concept for ref in chosen] == ["x"]
 
 
@@ -115,14 +121,14 @@ def offered(candidate: Candidate) -> Candidate:
 
 def test_what_filters_kept_out_is_told_with_what_of_it_would_have_passed() -> None:
     within, others = [hit("a", 0.9, [1, 0])], [hit("a", 0.9, [1, 0]), hit("b", 0.5, [0, 1]), hit("c", 0.4, [0, 1])]
-    left = left_out_of("licences", within, others, threshold=0.5)
+    left = omitted_by_filter("licences", within, others, threshold=0.5)
     assert left is not None
     assert (left.found, left.passing) == ((image("b").sha256, image("c").sha256), (image("b").sha256,))
     assert (left.closest, left.by, left.threshold) == (0.5, "licences", 0.5)
-    off = left_out_of("tags", within, others, threshold=None)
+    off = omitted_by_filter("tags", within, others, threshold=None)
     assert off is not None
     assert off.passing == off.found
-    assert left_out_of("licences", others, within, threshold=None) is None
+    assert omitted_by_filter("licences", others, within, threshold=None) is None
 
 
 def test_each_filter_is_left_out_by_itself_and_all_only_where_there_are_several() -> None:
@@ -144,12 +150,12 @@ def test_nothing_is_undecided_nothing_is_sent_twice_and_the_limit_holds(
     found: list[list[str]], room: int, used: list[str], by_hand: bool
 ) -> None:
     searches = [search(f"concept {n}", *dict.fromkeys(names)) for n, names in enumerate(found)]
-    entry = LedgerEntry(
+    entry = TrackedConcept(
         concept=Concept(text="concept 0"),
         first_missing=0,
         used=tuple(UsedReference(image=image(n), concept="concept 0") for n in used),
     )
-    decided, chosen = shortlist(searches, [entry], rooms=Rooms(room=room), by_hand=by_hand)
+    decided, chosen = select_candidates(searches, [entry], rooms=ReferenceLimits(room=room), by_hand=by_hand)
     shas = [ref.image.sha256 for ref in chosen]
     assert len(shas) == len(set(shas)) <= (0 if by_hand else room)
     assert all(decision is not None for row in decisions(decided) for decision in row)

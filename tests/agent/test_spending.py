@@ -7,31 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.calls.budget import (
-    dearest,
-    most_of,
+    budget_violation,
+    estimator_for,
+    estimators_of,
+    max_cost,
+    max_observed_cost,
     requests_made,
     spent,
-    taken_elsewhere,
-    tariff_for,
-    tariffs_of,
+    spent_by_siblings,
     told_by,
-    why_not,
 )
-from imagerag.agent.ports import Capabilities, Tariff
-from imagerag.agent.types import Call, Concept, Knobs, Query
+from imagerag.agent.ports import Capabilities, PriceEstimator
+from imagerag.agent.types import Concept, ModelCall, Query, RunConfig
 
 TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}
 
 
-def call(role: str = "judge.critique", **values: Any) -> Call:
-    return Call(role=role, backend="b", elapsed_s=0, **values)
+def call(role: str = "judge.critique", **values: Any) -> ModelCall:
+    return ModelCall(role=role, backend="b", elapsed_s=0, **values)
 
 
 @given(limit=st.integers(1, 40), made=st.integers(0, 40), count=st.integers(1, 8))
 def test_the_shares_of_searches_are_all_that_is_left_of_the_calls(limit: int, made: int, count: int) -> None:
-    knobs = Knobs(max_calls=limit)
+    knobs = RunConfig(max_calls=limit)
     shares = [
-        limit - requests_made(taken_elsewhere({**TASK, "place": [n, count], "made": made}, knobs), done_again=False)
+        limit - requests_made(spent_by_siblings({**TASK, "place": [n, count], "made": made}, knobs), done_again=False)
         for n in range(count)
     ]
     assert sum(max(0, share) for share in shares) == max(0, limit - made)
@@ -40,29 +40,29 @@ def test_the_shares_of_searches_are_all_that_is_left_of_the_calls(limit: int, ma
 
 @given(limit=st.floats(0.01, 10), gone=st.floats(0, 12), count=st.integers(1, 8))
 def test_the_shares_of_searches_are_all_that_is_left_of_the_money(limit: float, gone: float, count: int) -> None:
-    knobs = Knobs(max_cost_usd=limit)
+    knobs = RunConfig(max_cost_usd=limit)
     task = {**TASK, "made": 3, "spent_usd": gone}
-    shares = [limit - spent(taken_elsewhere({**task, "place": [n, count]}, knobs)) for n in range(count)]  # type: ignore[typeddict-item]
+    shares = [limit - spent(spent_by_siblings({**task, "place": [n, count]}, knobs)) for n in range(count)]  # type: ignore[typeddict-item]
     assert sum(max(0.0, share) for share in shares) == pytest.approx(max(0.0, limit - gone))
 
 
 def test_a_call_that_fits_to_the_cent_is_made_and_one_that_does_not_is_not() -> None:
-    tariff = Tariff(known=True)
+    tariff = PriceEstimator(known=True)
     before = [call(cost_usd=0.1), call(cost_usd=0.2)]
-    assert why_not("judge.critique", "b", before, tariff, 0.7, 1.0) == ""
-    assert "can cost $0.71" in why_not("judge.critique", "b", before, tariff, 0.71, 1.0)
+    assert budget_violation("judge.critique", "b", before, tariff, 0.7, 1.0) == ""
+    assert "can cost $0.71" in budget_violation("judge.critique", "b", before, tariff, 0.71, 1.0)
 
 
 def test_where_nothing_is_known_of_a_call_it_is_made_while_money_is_left() -> None:
-    tariff = Tariff(known=True)
-    assert why_not("rerank", "b", [call(cost_usd=0.9)], tariff, None, 1.0) == ""
-    assert why_not("rerank", "b", [call(cost_usd=1.0)], tariff, None, 1.0)
+    tariff = PriceEstimator(known=True)
+    assert budget_violation("rerank", "b", [call(cost_usd=0.9)], tariff, None, 1.0) == ""
+    assert budget_violation("rerank", "b", [call(cost_usd=1.0)], tariff, None, 1.0)
 
 
 def test_what_was_reused_is_no_measure_of_what_a_call_costs() -> None:
     calls = [call(cost_usd=0.0, reused=True)]
-    assert dearest("judge.critique", calls) is None
-    assert dearest("judge.critique", [*calls, call(cost_usd=0.2), call(cost_usd=0.1)]) == 0.2
+    assert max_observed_cost("judge.critique", calls) is None
+    assert max_observed_cost("judge.critique", [*calls, call(cost_usd=0.2), call(cost_usd=0.1)]) == 0.2
 
 
 def test_what_is_not_known_is_booked_at_its_most_and_else_as_the_dearest() -> None:
@@ -83,7 +83,7 @@ def most(content: dict[str, Any], partial_images: int = 0) -> tuple[int, int, fl
         seen.append((prompt, images))
         return 1.0
 
-    usd = most_of(Tariff(known=True, partial_usd=0.25, most=of), content, None, partial_images)
+    usd = max_cost(PriceEstimator(known=True, partial_usd=0.25, most=of), content, None, partial_images)
     assert usd is not None
     return (*seen[0], usd)
 
@@ -115,7 +115,7 @@ def test_what_a_service_has_said_goes_before_what_it_could_have_cost_and_that_be
     assert spent([call(cost_usd=0.2, reused=True), call("generate", cost_usd=0.3), call()]) == pytest.approx(0.3)
 
 
-KNOWN = Tariff(known=True)
+KNOWN = PriceEstimator(known=True)
 
 
 @pytest.mark.parametrize(
@@ -134,32 +134,32 @@ def test_a_price_is_known_no_more_when_a_service_answered_and_did_not_say_what_i
 ) -> None:
     made = {"role": "judge.critique", **made}
     assert told_by(KNOWN, "judge.critique", [call(**made)]).known is known
-    assert not told_by(Tariff(), "judge.critique", []).known
+    assert not told_by(PriceEstimator(), "judge.critique", []).known
 
 
 def test_under_a_budget_an_unknown_price_stops_the_call_unless_what_it_costs_at_most_is_known() -> None:
-    assert "the price of b is not known" in why_not("generate", "b", [], Tariff(), None, 1.0)
-    assert why_not("generate", "b", [], Tariff(), 0.5, 1.0) == ""
-    assert "can cost $1.50" in why_not("generate", "b", [], Tariff(), 1.5, 1.0)
+    assert "the price of b is not known" in budget_violation("generate", "b", [], PriceEstimator(), None, 1.0)
+    assert budget_violation("generate", "b", [], PriceEstimator(), 0.5, 1.0) == ""
+    assert "can cost $1.50" in budget_violation("generate", "b", [], PriceEstimator(), 1.5, 1.0)
 
 
 def test_a_call_that_can_cost_nothing_is_made_whatever_others_of_its_kind_have_cost() -> None:
     before = [call("generate", cost_usd=0.9)]
-    assert why_not("generate", "b", before, KNOWN, 0.0, 1.0) == ""
-    assert "has cost up to $0.90" in why_not("generate", "b", before, KNOWN, None, 1.0)
+    assert budget_violation("generate", "b", before, KNOWN, 0.0, 1.0) == ""
+    assert "has cost up to $0.90" in budget_violation("generate", "b", before, KNOWN, None, 1.0)
 
 
 def test_each_backend_is_paid_by_its_own_tariff() -> None:
-    one, two, three = (Tariff(known=True, partial_usd=usd) for usd in (1.0, 2.0, 3.0))
+    one, two, three = (PriceEstimator(known=True, partial_usd=usd) for usd in (1.0, 2.0, 3.0))
     ports: list[Any] = [
         type("Port", (), {"capabilities": Capabilities(tariff=tariff)})() for tariff in (one, two, three)
     ]
-    tariffs = tariffs_of(*ports)
-    assert [tariff_for(role, tariffs) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
+    tariffs = estimators_of(*ports)
+    assert [estimator_for(role, tariffs) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
         one,
         two,
         two,
         three,
     ]
-    assert not tariff_for("answer", tariffs).known
-    assert not tariffs_of(ports[0], ports[1])["rerank"].known
+    assert not estimator_for("answer", tariffs).known
+    assert not estimators_of(ports[0], ports[1])["rerank"].known

@@ -19,7 +19,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 import imagerag
-from imagerag import Ceilings, ImageRAG, InputPolicy, as_tools
+from imagerag import ImageRAG, InputPolicy, RunLimits, as_tools
 from imagerag.assistants.image_blocks import MAX_ENCODED
 from imagerag.formatting.markdown import MAX_TEXT
 
@@ -222,7 +222,7 @@ async def test_thumbnails_and_no_pixels_by_option(make_stage: Any) -> None:
 
 async def test_ceilings_hold_whatever_the_model_asks_for(make_stage: Any) -> None:
     stage = make_stage(*[["a heart"]] * 9)
-    tools = as_tools(stage.rag, ceilings=Ceilings(max_calls=2))
+    tools = as_tools(stage.rag, ceilings=RunLimits(max_calls=2))
     answer = await tool(tools, "generate_image").ainvoke(call("generate_image", prompt="a heart", max_calls=500))
     assert answer.content.startswith("budget_exhausted: ")
     assert len(stage.generator.calls) + len(stage.judge.calls) == 2

@@ -8,23 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import BudgetExceededError
-from imagerag.assistants.usage_limits import Allowance, Share, UsageLimits
+from imagerag.assistants.usage_limits import BudgetShare, ServerBudget, ServerLimits
 from imagerag.store.daily_usage import Amount, DailyUsage
 
 
-async def spend(allowance: Allowance, calls: int, usd: float | None = 0.0, *, most: int | None = None) -> Share:
+async def spend(
+    allowance: ServerBudget, calls: int, usd: float | None = 0.0, *, most: int | None = None
+) -> BudgetShare:
     async with allowance.share(most, None) as share:
         share.book(calls, usd)
     return share
 
 
 async def test_without_limits_a_run_is_given_what_it_asked_for() -> None:
-    async with Allowance(UsageLimits()).share(7, None) as share:
+    async with ServerBudget(ServerLimits()).share(7, None) as share:
         assert (share.max_calls, share.max_cost_usd) == (7, None)
 
 
 async def test_a_run_gets_what_is_left_and_then_none_begins() -> None:
-    allowance = Allowance(UsageLimits(max_calls=10, max_cost_usd=1.0))
+    allowance = ServerBudget(ServerLimits(max_calls=10, max_cost_usd=1.0))
     assert (await spend(allowance, 4, 0.25)).max_calls == 10
     second = await spend(allowance, 6, 0.5)
     assert (second.max_calls, second.max_cost_usd) == (6, 0.75)
@@ -33,11 +35,11 @@ async def test_a_run_gets_what_is_left_and_then_none_begins() -> None:
 
 
 async def test_its_own_limit_stays_the_smaller_one() -> None:
-    assert (await spend(Allowance(UsageLimits(max_calls=10)), 1, most=3)).max_calls == 3
+    assert (await spend(ServerBudget(ServerLimits(max_calls=10)), 1, most=3)).max_calls == 3
 
 
 async def test_money_of_an_unknown_price_is_booked_as_all_that_it_might_have_been() -> None:
-    allowance = Allowance(UsageLimits(max_cost_usd=1.0))
+    allowance = ServerBudget(ServerLimits(max_cost_usd=1.0))
     async with allowance.share(None, 0.6) as share:
         share.book(1, None)
     async with allowance.share(None, None) as left:
@@ -45,7 +47,7 @@ async def test_money_of_an_unknown_price_is_booked_as_all_that_it_might_have_bee
 
 
 async def test_runs_at_once_never_hold_more_than_there_is() -> None:
-    allowance, held, most = Allowance(UsageLimits(max_calls=10)), 0, 0
+    allowance, held, most = ServerBudget(ServerLimits(max_calls=10)), 0, 0
 
     async def run() -> None:
         nonlocal held, most
@@ -62,7 +64,7 @@ async def test_runs_at_once_never_hold_more_than_there_is() -> None:
 
 
 async def test_a_run_that_was_cancelled_counts_as_all_that_it_may_have_spent() -> None:
-    allowance = Allowance(UsageLimits(max_calls=10))
+    allowance = ServerBudget(ServerLimits(max_calls=10))
     with pytest.raises(asyncio.CancelledError):
         async with allowance.share(4, None):
             raise asyncio.CancelledError
@@ -71,9 +73,9 @@ async def test_a_run_that_was_cancelled_counts_as_all_that_it_may_have_spent() -
 
 
 async def test_a_day_goes_on_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, daily = UsageLimits(daily_calls=5, daily_cost_usd=1.0), DailyUsage(tmp_path / "home" / "usage.sqlite")
-    await spend(Allowance(limits, daily), 3, 0.75)
-    again = Allowance(limits, DailyUsage(daily.path))
+    limits, daily = ServerLimits(daily_calls=5, daily_cost_usd=1.0), DailyUsage(tmp_path / "home" / "usage.sqlite")
+    await spend(ServerBudget(limits, daily), 3, 0.75)
+    again = ServerBudget(limits, DailyUsage(daily.path))
     share = await spend(again, 2, 0.1)
     assert (share.max_calls, share.max_cost_usd) == (2, 0.25)
     with pytest.raises(BudgetExceededError, match=r"5 of 5 model calls today \(UTC\)"):
@@ -92,7 +94,7 @@ async def test_a_server_that_died_in_a_run_has_spent_what_the_run_might(tmp_path
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), max_size=12), st.integers(0, 20))
 def test_no_order_of_runs_spends_more_than_the_limit(runs: list[tuple[int, int]], limit: int) -> None:
     async def all_of_them() -> int:
-        allowance, spent = Allowance(UsageLimits(max_calls=limit)), 0
+        allowance, spent = ServerBudget(ServerLimits(max_calls=limit)), 0
 
         async def one(most: int, wants: int) -> None:
             nonlocal spent

@@ -9,8 +9,8 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import RefusalError
-from imagerag.assistants.service import Ceilings, ChatService
-from imagerag.assistants.step_text import tell_step
+from imagerag.assistants.service import ChatService, RunLimits
+from imagerag.assistants.step_text import format_step
 from imagerag.assistants.tool_inputs import AskLibrary, ContinueRun, GenerateImage, SearchReferences, ViewImage
 from imagerag.formatting.markdown import MAX_TEXT
 from imagerag.graphs.runs.events import RunEvent
@@ -56,7 +56,7 @@ async def test_steering_makes_a_new_run(make_stage: Any) -> None:
 
 
 async def test_ceilings_hold_when_a_run_is_steered_too(make_stage: Any) -> None:
-    stage = make_stage(*[["a heart"]] * 9, ceilings=Ceilings(max_rounds=1))
+    stage = make_stage(*[["a heart"]] * 9, ceilings=RunLimits(max_rounds=1))
     first = await stage.service.generate_image(GenerateImage(prompt="a heart", max_rounds=20))
     assert len(first.document["attempts"]) == 2
     assert first.document["setup"]["knobs"]["max_rounds"] == 1
@@ -80,7 +80,7 @@ async def test_steps_are_told(stage: Any) -> None:
     told: list[str] = []
 
     async def hear(event: RunEvent) -> None:
-        told.append(tell_step(event))
+        told.append(format_step(event))
 
     await stage.service.generate_image(GenerateImage(prompt="a heart " * 3_000), on_event=hear)
     assert any("attempt 1" in step for step in told)

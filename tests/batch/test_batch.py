@@ -13,10 +13,10 @@ import pytest
 
 from imagerag import ImageRAG, UsageError
 from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
-from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, Tariff
+from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, PriceEstimator
 from imagerag.agent.types import Verdict
 from imagerag.batch.results import BatchResult
-from imagerag.batch.runner import Batch
+from imagerag.batch.runner import BatchRunner
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 LINES: list[Any] = ["a cat", {"id": "dog", "prompt": "a dog", "seed": 3}, {"prompt": "a hard one", "max_rounds": 0}]
@@ -178,7 +178,7 @@ async def test_the_input_is_streamed(rag: ImageRAG, tmp_path: Path) -> None:
 
 def price(generator: ScriptedGenerator, rag: ImageRAG) -> None:
     """A drawing costs a dollar; the judge is free."""
-    generator.capabilities = Capabilities(tariff=Tariff(known=True, most=lambda *asked: 1.0))
+    generator.capabilities = Capabilities(tariff=PriceEstimator(known=True, most=lambda *asked: 1.0))
     free = Critique(verdict=Verdict(aligned=True, score=1.0), cost_usd=0.0)
     judge = ScriptedJudge(lambda prompt, image: free)
     judge.capabilities = Capabilities(tariff=FREE)
@@ -260,10 +260,10 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
     rag: ImageRAG, generator: ScriptedGenerator, tmp_path: Path
 ) -> None:
     """Two drawings are cut off: they may be charged for, and the batch that goes on has so much less."""
-    generator.capabilities = Capabilities(tariff=Tariff(known=True, most=lambda prompt, images, size: 0.10))
+    generator.capabilities = Capabilities(tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.10))
     vars(rag.wiring.judge(rag.settings.judge))["capabilities"] = Capabilities(tariff=FREE)
     generator.latency_s = 30
-    batch = Batch(rag, ["a", "b"], tmp_path / "out", concurrency=2)
+    batch = BatchRunner(rag, ["a", "b"], tmp_path / "out", concurrency=2)
 
     async def run() -> None:
         async with aclosing(batch.run()) as results:
@@ -278,12 +278,12 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
         await task
     assert batch.spent_usd == pytest.approx(0.20)
     generator.latency_s = 0
-    again = Batch(rag, ["a", "b"], tmp_path / "out", resume=True, max_cost_usd=1.35)
+    again = BatchRunner(rag, ["a", "b"], tmp_path / "out", resume=True, max_cost_usd=1.35)
     # A run can cost $1.20 at most; with what is gone of both it does not fit.
     with pytest.raises(BudgetExceededError, match=r"can cost \$1.30"):
         await anext(again.run())
     assert again.spent_usd == pytest.approx(0.20)
-    last = Batch(rag, ["a", "b"], tmp_path / "out", resume=True)
+    last = BatchRunner(rag, ["a", "b"], tmp_path / "out", resume=True)
     told = [one async for one in last.run()]
     assert [one.status for one in told] == ["done", "done"]
     assert last.spent_usd >= 0.20

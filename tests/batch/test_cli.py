@@ -12,27 +12,27 @@ import pytest
 from click.testing import CliRunner
 
 from imagerag.cli import main
-from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest, tiny_png
 from tests.processes import IMAGERAG, Python
 
 LINES = 12
 
 
-def answer(request: Recorded) -> Reply:
+def answer(request: RecordedRequest) -> MockResponse:
     if request.asks == "image":
-        return Reply(images=(tiny_png(request.digest),))
+        return MockResponse(images=(tiny_png(request.digest),))
     check = {"number": 1, "requirement": "a cat", "kind": "content", "evidence": "", "met": True, "caption": "a cat"}
-    return Reply(text=json.dumps({"checks": [check]}))
+    return MockResponse(text=json.dumps({"checks": [check]}))
 
 
-class Counting(Loopback):
+class Counting(MockOpenAIServer):
     """Says when its nth request has come."""
 
     def __init__(self, nth: int) -> None:
         super().__init__(answer, latency_s=0.05, idempotent=True)
         self.left, self.came = nth, threading.Event()
 
-    def note(self, request: Recorded) -> None:
+    def note(self, request: RecordedRequest) -> None:
         """Record a request, and count it."""
         super().note(request)
         self.left -= 1
@@ -40,7 +40,7 @@ class Counting(Loopback):
             self.came.set()
 
 
-def begin(server: Loopback, folder: Path, *flags: str) -> Python:
+def begin(server: MockOpenAIServer, folder: Path, *flags: str) -> Python:
     backend = f"openai:loopback@{server.base_url}"
     command = (*IMAGERAG, "batch", "in.jsonl", "--out", "out", "--preset", "openai", "--concurrency", "3")
     environment = {**os.environ, "OPENAI_API_KEY": "sk-test", "IMAGERAG_HOME": str(folder / "home"), "COLUMNS": "80"}
@@ -100,7 +100,7 @@ def test_exit_codes_and_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
     (tmp_path / "in.txt").write_text("a cat\n\nanother cat\n")
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         backend = f"openai:loopback@{server.base_url}"
         backends = ["--preset", "openai", "--generator", backend, "--judge", backend]
 

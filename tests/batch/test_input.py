@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch.input_rows import OPTIONS, Item, items
+from imagerag.batch.input_rows import OPTIONS, InputRow, read_rows
 from imagerag.tools.testing.fakes import picture
 
 
-def read(folder: Path, text: str | bytes, name: str = "in.jsonl") -> list[Item]:
+def read(folder: Path, text: str | bytes, name: str = "in.jsonl") -> list[InputRow]:
     file = folder / name
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(items(file))
+    return list(read_rows(file))
 
 
 def test_lines_know_every_option_of_generate() -> None:
@@ -116,7 +116,7 @@ def test_what_cannot_be_a_batch_is_refused(tmp_path: Path, name: str, text: str,
 
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        list(items(tmp_path / "in.jsonl"))
+        list(read_rows(tmp_path / "in.jsonl"))
 
 
 Json = st.recursive(
@@ -130,7 +130,7 @@ Lines = st.one_of(Json, st.dictionaries(st.sampled_from(["id", "prompt", "bad", 
 @given(st.lists(Lines, max_size=5))
 def test_any_value_becomes_an_item(values: list[Any]) -> None:
     try:
-        given = list(items(values))
+        given = list(read_rows(values))
     except UsageError:  # two of them have the same id
         assert len({str(value.get("id")).casefold() for value in values if isinstance(value, dict)}) < len(values)
         return

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.types import Knobs
-from imagerag.batch.input_rows import items, notes
+from imagerag.agent.types import RunConfig
+from imagerag.batch.input_rows import notes, read_rows
 from imagerag.evals.suites.prompt_files import prompt_suite
 
 ROWS = [
@@ -37,7 +37,7 @@ def written(folder: Path, name: str) -> Path:
 def test_the_same_file_means_the_same(tmp_path: Path, name: str) -> None:
     file = written(tmp_path, name)
     (case,) = prompt_suite(file).cases
-    (line,) = items(file)
+    (line,) = read_rows(file)
     assert (line.problem, line.id, line.prompt) == ("", case.id, case.prompt)
     assert tuple(line.options["tags"]) == case.filter_tags == ("pets", "indoor")
     assert tuple(line.options["licences"]) == case.licences == ("CC0-1.0",)
@@ -45,7 +45,7 @@ def test_the_same_file_means_the_same(tmp_path: Path, name: str) -> None:
     assert int(line.options["seed"]) == case.seeds[0] == 3
     assert set(case.tags) == {"easy", "animals"}
     assert set(line.options) == {"tags", "licences", "where", "seed"}
-    knobs = case.filtered(Knobs(tags=("mine",)))
+    knobs = case.filtered(RunConfig(tags=("mine",)))
     assert (knobs.tags, knobs.licences, knobs.where) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
 
 
@@ -60,7 +60,7 @@ def test_unknown_columns_are_said_by_both(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_text("prompt,librarry\na cat,mine\n")
     assert "librarry" in prompt_suite(file).notes[0]
-    (line,) = items(file)
+    (line,) = read_rows(file)
     assert "'librarry'" in line.problem
 
 
@@ -70,19 +70,19 @@ def test_unknown_columns_are_said_by_both(tmp_path: Path) -> None:
 def test_prompt_sets_of_others_run_as_a_batch(tmp_path: Path, text: str) -> None:
     file = tmp_path / "p.tsv"
     file.write_text(text)
-    assert not any(line.problem for line in items(file))
+    assert not any(line.problem for line in read_rows(file))
 
 
 def test_genevals_lines_run_as_a_batch(tmp_path: Path) -> None:
     file = tmp_path / "evaluation_metadata.jsonl"
     said: dict[str, Any] = {"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a bench"}
     file.write_text(json.dumps(said))
-    (line,) = items(file)
+    (line,) = read_rows(file)
     assert (line.problem, line.prompt) == ("", "a bench")
 
 
 def test_a_programs_own_mapping_is_as_generate_takes_it() -> None:
-    (line,) = items([{"prompt": "a cat", "tags": ["pets"]}])
+    (line,) = read_rows([{"prompt": "a cat", "tags": ["pets"]}])
     assert line.options["tags"] == ["pets"]
 
 

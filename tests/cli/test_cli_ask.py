@@ -15,7 +15,7 @@ from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.reports.contact_sheet.layout import ACCENT
 from imagerag.tools.sketch.catalogue import Product, products
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 Imagerag = Callable[..., Result]
 
@@ -168,8 +168,8 @@ async def test_a_sheet_needs_no_library_any_more(rag: ImageRAG) -> None:
 def test_an_openai_judge_answers_over_http(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-loopback")
     answer = {"citations": [{"source": 1, "supports": "price 120.49"}], "held": True, "answer": "Medic Kit 4 [1]."}
-    with Loopback() as server:
-        server.enqueue("chat", Reply(text=json.dumps(answer)), Reply(text="A watch."))
+    with MockOpenAIServer() as server:
+        server.enqueue("chat", MockResponse(text=json.dumps(answer)), MockResponse(text="A watch."))
         rag = ImageRAG(preset="sketch", judge=f"openai:loopback@{server.base_url}", home=home)
         record = rag.ask_sync("What is the most expensive product?", compare=True, k=4)
         assert server.count() == 2

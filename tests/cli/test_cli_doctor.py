@@ -7,18 +7,18 @@ import pytest
 
 from imagerag.agent.types import ImageRef
 from imagerag.evals.judges.robustness import KINDS, KindResult, cases_of, concept_of, verdict_on
-from imagerag.store.library.schema import Row
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.store.library.schema import ImageRecord
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 from tests.cli.conftest import Imagerag, document
 
 SECRET = "sk-doctor-secret-0123456789"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockOpenAIServer]:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENROUTER_API_KEY", "GEMINI_API_KEY", "IMAGERAG_PRICES"):
         monkeypatch.delenv(name, raising=False)
-    with Loopback(lambda request: Reply(text="No."), models=("vlm", "painter")) as loopback:
+    with MockOpenAIServer(lambda request: MockResponse(text="No."), models=("vlm", "painter")) as loopback:
         yield loopback
 
 
@@ -53,7 +53,7 @@ def test_each_setting_says_where_it_came_from(
     assert origins["preset"] == ("sketch", "default")
 
 
-def test_keys_are_told_to_be_there_and_never_shown(imagerag: Imagerag, server: Loopback, monkeypatch) -> None:
+def test_keys_are_told_to_be_there_and_never_shown(imagerag: Imagerag, server: MockOpenAIServer, monkeypatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     for arguments in (["doctor"], ["doctor", "--json"], ["doctor", "--probe"]):
         result = imagerag(*arguments, "--judge", f"openai:vlm@{server.base_url}")
@@ -61,7 +61,7 @@ def test_keys_are_told_to_be_there_and_never_shown(imagerag: Imagerag, server: L
     assert document(imagerag("doctor", "--json"))["keys"]["OPENAI_API_KEY"] is True
 
 
-def test_servers_are_asked_for_their_models_and_nothing_is_paid(imagerag: Imagerag, server: Loopback) -> None:
+def test_servers_are_asked_for_their_models_and_nothing_is_paid(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     spec = f"openai:vlm@{server.base_url},openai:other@{server.base_url},openai:x@http://127.0.0.1:9/v1,openai:gpt-5"
     result = imagerag("doctor", "--json", "--judge", spec, "--generator", f"openai:painter@{server.base_url}")
     found = document(result)
@@ -76,7 +76,7 @@ def test_servers_are_asked_for_their_models_and_nothing_is_paid(imagerag: Imager
     assert server.count("images.generate") == server.count("chat") == 0
 
 
-def test_an_unknown_price_comes_with_what_to_type(imagerag: Imagerag, server: Loopback) -> None:
+def test_an_unknown_price_comes_with_what_to_type(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     from imagerag.cli.doctor import _ways_to_price
     from imagerag.diagnostics.doctor import BackendState
 
@@ -87,7 +87,7 @@ def test_an_unknown_price_comes_with_what_to_type(imagerag: Imagerag, server: Lo
     ]
 
 
-def test_a_price_that_was_set_by_the_call_is_known(imagerag: Imagerag, server: Loopback) -> None:
+def test_a_price_that_was_set_by_the_call_is_known(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     spec = f"openai-chat:painter@{server.base_url}"
     assert imagerag("prices", "set", spec, "--per-call", "0.04").exit_code == 0
     states = document(imagerag("doctor", "--json", "--generator", spec))["backends"]
@@ -101,10 +101,10 @@ def test_a_backend_that_there_is_not_is_a_problem_and_no_crash(imagerag: Imagera
     assert "there is no library elsewhere" in result.stdout
 
 
-def test_a_probe_says_what_it_can_cost_and_asks_each_once(imagerag: Imagerag, server: Loopback) -> None:
+def test_a_probe_says_what_it_can_cost_and_asks_each_once(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     server.enqueue("chat", Fault("error_500"))
     judge, painter = f"openai:vlm@{server.base_url}", f"openai:painter@{server.base_url}"
-    server.enqueue("images.generate", Reply(images=(_png(),)))
+    server.enqueue("images.generate", MockResponse(images=(_png(),)))
     result = imagerag("doctor", "--probe", "--judge", judge, "--generator", painter)
     assert result.exit_code == 1
     assert f"asking {painter} once (generator): $0.00" in result.stderr
@@ -127,7 +127,7 @@ def test_the_sketch_judge_is_usable_on_its_own_library(imagerag: Imagerag) -> No
     assert report["named_rate"] > 0.5
 
 
-def test_a_judge_that_says_no_to_everything_is_found_out(imagerag: Imagerag, server: Loopback) -> None:
+def test_a_judge_that_says_no_to_everything_is_found_out(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     judge = f"openai:vlm@{server.base_url}"
     result = imagerag("doctor", "--judge-test", "--cases", 3, "--judge", judge, "--judge-mode", "stepwise")
     assert result.exit_code == 1
@@ -136,7 +136,7 @@ def test_a_judge_that_says_no_to_everything_is_found_out(imagerag: Imagerag, ser
     assert "9 questions" in result.stderr
 
 
-def test_a_judge_that_is_down_is_not_asked_again_and_again(imagerag: Imagerag, server: Loopback) -> None:
+def test_a_judge_that_is_down_is_not_asked_again_and_again(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     server.enqueue("chat", Fault("error_503"))
     result = imagerag("doctor", "--judge-test", "--judge", f"openai:vlm@{server.base_url}", "--json")
     assert result.exit_code == 1
@@ -170,9 +170,9 @@ def test_a_judge_that_mostly_does_not_answer_is_not_judged() -> None:
     assert verdict_on(results(4, 4, 4, unanswered=6)) == "does not answer"
 
 
-def row(number: int, caption: str, title: str = "") -> Row:
+def row(number: int, caption: str, title: str = "") -> ImageRecord:
     image = ImageRef(sha256=f"{number:064x}", media_type="image/png", width=8, height=8)
-    return Row(image=image, caption=caption, title=title, created="2026-01-01T00:00:00Z")
+    return ImageRecord(image=image, caption=caption, title=title, created="2026-01-01T00:00:00Z")
 
 
 def test_what_is_not_there_is_what_another_picture_shows() -> None:
@@ -193,7 +193,9 @@ def test_without_captions_it_says_what_is_needed() -> None:
         cases_of([row(1, "a"), row(2, "")], 3)
 
 
-def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(imagerag: Imagerag, server: Loopback, home: Path) -> None:
+def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(
+    imagerag: Imagerag, server: MockOpenAIServer, home: Path
+) -> None:
     before = sorted(path.name for path in home.iterdir())
     judge = f"openai:vlm?max_images=9@{server.base_url}"
     options = ("--generator", "openai:nobody-sells-this", "--judge", judge, "--max-rounds", 1)
@@ -206,7 +208,7 @@ def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(imagerag: Imagerag,
     assert sorted(path.name for path in home.iterdir()) == before
 
 
-def test_a_budget_in_money_stops_before_a_price_that_is_not_known(imagerag: Imagerag, server: Loopback) -> None:
+def test_a_budget_in_money_stops_before_a_price_that_is_not_known(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     record = document(
         result := imagerag(
             "generate", "a cat", "--json", "--generator", "openai:nosuch-model", "--max-cost-usd", 1, "--quiet"

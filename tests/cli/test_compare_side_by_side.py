@@ -10,7 +10,7 @@ from click.testing import Result
 from imagerag.cli.columns import beside, wrapped
 from imagerag.cli.terminal import width
 from imagerag.schemas import schema
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 Imagerag = Callable[..., Result]
 WITH = "Medic Kit 4 costs the most of all [1]: 120.49 dollars, and nothing else in the catalogue comes near it."
@@ -19,16 +19,16 @@ QUESTION = "What is the most expensive product?"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockOpenAIServer]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-loopback")
     monkeypatch.setenv("COLUMNS", "80")
-    with Loopback() as running:
+    with MockOpenAIServer() as running:
         cited = {"citations": [{"source": 1, "supports": "price 120.49"}], "held": True, "answer": WITH}
-        running.enqueue("chat", Reply(text=json.dumps(cited)), Reply(text=WITHOUT))
+        running.enqueue("chat", MockResponse(text=json.dumps(cited)), MockResponse(text=WITHOUT))
         yield running
 
 
-def asked(imagerag: Imagerag, server: Loopback, *more: object) -> Result:
+def asked(imagerag: Imagerag, server: MockOpenAIServer, *more: object) -> Result:
     return imagerag(
         "ask",
         QUESTION,
@@ -42,7 +42,7 @@ def asked(imagerag: Imagerag, server: Loopback, *more: object) -> Result:
     )
 
 
-def test_both_stand_side_by_side_in_eighty_columns(imagerag: Imagerag, server: Loopback) -> None:
+def test_both_stand_side_by_side_in_eighty_columns(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     result = asked(imagerag, server)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
@@ -54,7 +54,7 @@ def test_both_stand_side_by_side_in_eighty_columns(imagerag: Imagerag, server: L
     assert len({line.index("│") for line in sides}) == 1
 
 
-def test_one_record_has_both_calls_in_their_order(imagerag: Imagerag, server: Loopback) -> None:
+def test_one_record_has_both_calls_in_their_order(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     record = json.loads(asked(imagerag, server, "--json", "-k", "2").stdout)
     calls = [(call["order"], call["retrieval"], call["sources"], call["answered"]) for call in record["asked"]]
     assert calls == [(1, True, [1, 2], True), (2, False, [], True)]
@@ -65,13 +65,13 @@ def test_one_record_has_both_calls_in_their_order(imagerag: Imagerag, server: Lo
     assert {"asked", "images", "by", "without_retrieval"} <= set(described["properties"])
 
 
-def test_both_calls_are_in_one_budget(imagerag: Imagerag, server: Loopback) -> None:
+def test_both_calls_are_in_one_budget(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     record = json.loads(asked(imagerag, server, "--json", "--max-calls", "1").stdout)
     assert (record["answer"], server.count()) == (WITH, 1)
     assert "1 model call" in record["without_retrieval"]["reason"]
 
 
-def test_it_is_one_page(imagerag: Imagerag, server: Loopback, tmp_path: Path) -> None:
+def test_it_is_one_page(imagerag: Imagerag, server: MockOpenAIServer, tmp_path: Path) -> None:
     page = tmp_path / "answer.html"
     assert asked(imagerag, server, "--out", page, "-k", "2").exit_code == 0
     html = page.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def test_it_is_one_page(imagerag: Imagerag, server: Loopback, tmp_path: Path) ->
     assert "shown the question alone" in html
 
 
-def test_it_is_one_markdown_document(imagerag: Imagerag, server: Loopback, tmp_path: Path) -> None:
+def test_it_is_one_markdown_document(imagerag: Imagerag, server: MockOpenAIServer, tmp_path: Path) -> None:
     file = tmp_path / "answer.md"
     assert asked(imagerag, server, "--out", file, "-k", "2").exit_code == 0
     text = file.read_text(encoding="utf-8")

@@ -12,23 +12,23 @@ from click.testing import CliRunner
 
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.cli import main
-from imagerag.tools.testing.mock_openai import Endpoint, Fault, Loopback, SimpleAnswers
+from imagerag.tools.testing.mock_openai import DefaultResponder, Endpoint, Fault, MockOpenAIServer
 from tests.processes import IMAGERAG, Python
 
 MOST = 2
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Loopback]:
+def server(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[MockOpenAIServer]:
     """A service that draws, and a judge that approves of everything."""
-    with Loopback(SimpleAnswers()) as server:
+    with MockOpenAIServer(DefaultResponder()) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         for role in ("GENERATOR", "JUDGE"):
             monkeypatch.setenv(f"IMAGERAG_{role}", f"openai:loopback@{server.base_url}")
         yield server
 
 
-def stopped(server: Loopback, endpoint: Endpoint, how: signal.Signals) -> tuple[int, str, str]:
+def stopped(server: MockOpenAIServer, endpoint: Endpoint, how: signal.Signals) -> tuple[int, str, str]:
     """Stop `generate` in the call that hangs; how it ended, and what it said."""
     server.enqueue(endpoint, Fault("hang"))
     command = ("generate", "a red circle", "--max-calls", str(MOST), "--json")
@@ -47,7 +47,7 @@ def shown(run: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("endpoint", "role"), [("images.generate", "generate"), ("chat", "judge.critique")])
-def test_ctrl_c_in_a_call_books_it(server: Loopback, endpoint: Endpoint, role: str) -> None:
+def test_ctrl_c_in_a_call_books_it(server: MockOpenAIServer, endpoint: Endpoint, role: str) -> None:
     code, out, err = stopped(server, endpoint, signal.SIGINT)
     assert (code, "Traceback" in err) == (130, False), err
     record = json.loads(out)
@@ -62,7 +62,7 @@ def test_ctrl_c_in_a_call_books_it(server: Loopback, endpoint: Endpoint, role: s
 
 @pytest.mark.parametrize("endpoint", ["images.generate", "chat"])
 def test_a_killed_call_is_booked_by_whoever_looks_and_resume_spends_only_the_rest(
-    server: Loopback, endpoint: Endpoint
+    server: MockOpenAIServer, endpoint: Endpoint
 ) -> None:
     stopped(server, endpoint, signal.SIGKILL)
     before = shown("last")

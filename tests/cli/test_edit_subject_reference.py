@@ -17,7 +17,7 @@ from imagerag.tools.registry import make_generator
 from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.world import Placed, Scene, Thing
 from imagerag.tools.testing.fakes import ScriptedJudge
-from imagerag.tools.testing.mock_openai import Loopback, Reply, SketchAnswers, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, SketchResponder, tiny_png
 from tests.cli.conftest import Imagerag, document, one_line
 
 SCENE = Scene(
@@ -37,14 +37,14 @@ def room(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback(SketchAnswers()) as loopback:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer(SketchResponder()) as loopback:
         yield loopback
     assert loopback.errors == []
 
 
 def over_http(
-    server: Loopback, home: Path, *, generator: str = "openai:gpt-image-2", judge: str = "?max_images=9"
+    server: MockOpenAIServer, home: Path, *, generator: str = "openai:gpt-image-2", judge: str = "?max_images=9"
 ) -> ImageRAG:
     asked = f"openai:some-vlm{judge}@{server.base_url}"
     return ImageRAG(preset="sketch", generator=f"{generator}@{server.base_url}", judge=asked, home=home)
@@ -73,7 +73,7 @@ def test_an_edit_takes_from_the_library_what_it_does_not_know(imagerag: Imagerag
 
 
 async def test_over_http_an_edit_goes_to_the_edits_endpoint_and_the_judge_sees_the_original(
-    server: Loopback, home: Path, room: Path
+    server: MockOpenAIServer, home: Path, room: Path
 ) -> None:
     rag = over_http(server, home)
     record = await rag.generate("make the star green", edit=("my room", room))
@@ -93,14 +93,18 @@ async def test_over_http_an_edit_goes_to_the_edits_endpoint_and_the_judge_sees_t
     assert record.attempts[0].verdict.checks[-1].requirement.kind == "kept"
 
 
-async def test_stepwise_the_first_question_asks_what_had_to_stay_too(server: Loopback, home: Path, room: Path) -> None:
+async def test_stepwise_the_first_question_asks_what_had_to_stay_too(
+    server: MockOpenAIServer, home: Path, room: Path
+) -> None:
     record = await over_http(server, home).generate("make the star green", edit=room, judge_mode="stepwise")
     assert record.outcome is Outcome.ALIGNED
     assert "It is no, too, where something changed against the original" in server.of("chat")[0].prompt
 
 
-async def test_where_one_picture_is_taken_all_are_on_one_sheet(server: Loopback, home: Path, room: Path) -> None:
-    server.enqueue("chat", Reply(text=_points((KEPT, "kept"), ("a green star", "content"))))
+async def test_where_one_picture_is_taken_all_are_on_one_sheet(
+    server: MockOpenAIServer, home: Path, room: Path
+) -> None:
+    server.enqueue("chat", MockResponse(text=_points((KEPT, "kept"), ("a green star", "content"))))
     await over_http(server, home, judge="?max_images=1").generate("make the star green", edit=room, max_rounds=0)
     (asked,) = server.of("chat")
     assert len(asked.images) == 1
@@ -116,10 +120,10 @@ def _points(*named: tuple[str, str], met: bool = True) -> str:
 
 
 async def test_a_subject_appears_in_a_new_picture_and_has_to_be_the_very_one(
-    server: Loopback, home: Path, room: Path
+    server: MockOpenAIServer, home: Path, room: Path
 ) -> None:
     same = "my star: the very one of picture 1"
-    server.enqueue("chat", Reply(text=_points(("a sky background", "style"), (same, "likeness"))))
+    server.enqueue("chat", MockResponse(text=_points(("a sky background", "style"), (same, "likeness"))))
     record = await over_http(server, home).generate("my star on a sky background", subjects=[("my star", room)])
     (drawn,) = server.of("images.edit")
     assert "Image 1, a subject: my star" in drawn.prompt
@@ -132,14 +136,16 @@ async def test_a_subject_appears_in_a_new_picture_and_has_to_be_the_very_one(
     assert [check.requirement.kind for check in verdict.checks] == ["style", "likeness"]
 
 
-async def test_a_subject_without_a_name_is_put_into_words_too(server: Loopback, home: Path, room: Path) -> None:
+async def test_a_subject_without_a_name_is_put_into_words_too(server: MockOpenAIServer, home: Path, room: Path) -> None:
     rag = over_http(server, home)
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
     await ImageRAG.generate(rag, "on a sky background", subjects=[room], likeness="never", max_rounds=0)
     assert "Image 1, a subject: what is to be in the picture" in server.of("images.edit")[0].prompt
 
 
-async def test_what_was_retrieved_is_shown_to_the_judge_in_the_order_it_was_sent(server: Loopback, home: Path) -> None:
+async def test_what_was_retrieved_is_shown_to_the_judge_in_the_order_it_was_sent(
+    server: MockOpenAIServer, home: Path
+) -> None:
     rag = over_http(server, home)
     record = await rag.generate("a red solid heart and a blue split crescent on a mint background")
     assert record.outcome is Outcome.ALIGNED
@@ -153,7 +159,7 @@ async def test_what_was_retrieved_is_shown_to_the_judge_in_the_order_it_was_sent
 
 
 @pytest.mark.parametrize("judge", ["sketch", "http"])
-async def test_likeness_of_a_reference_is_on_the_checklist(server: Loopback, home: Path, judge: str) -> None:
+async def test_likeness_of_a_reference_is_on_the_checklist(server: MockOpenAIServer, home: Path, judge: str) -> None:
     rag = over_http(server, home) if judge == "http" else ImageRAG(preset="sketch", home=home)
     record = await rag.generate("a teal ringed hexagon", likeness="always")
     verdict = record.attempts[-1].verdict
@@ -197,7 +203,7 @@ def test_a_template_that_cannot_be_is_refused_with_the_placeholders_there_are(op
     assert known in str(refused.value)
 
 
-async def test_a_template_of_ones_own_is_what_is_sent(server: Loopback, home: Path, room: Path) -> None:
+async def test_a_template_of_ones_own_is_what_is_sent(server: MockOpenAIServer, home: Path, room: Path) -> None:
     rag = over_http(server, home, generator="openai:gpt-image-2?template_edit=Please:+{prompt}!")
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
     await rag.generate("make the star green", edit=room, max_rounds=0)

@@ -12,7 +12,7 @@ from imagerag import ImageRAG
 from imagerag.evals.human_study import Preference
 from imagerag.schemas import MODELS
 from imagerag.tools.testing.fakes import ScriptedJudge, picture
-from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 from tests.cli.conftest import HELD, KNOWN, Imagerag
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
@@ -115,8 +115,8 @@ def test_events_of_every_kind_keep_to_their_schema(imagerag: Imagerag) -> None:
 
 
 async def test_unfinished_pictures_keep_to_the_schema(tmp_path: Path) -> None:
-    with Loopback() as server:
-        server.enqueue("images.generate", Reply(partials=(tiny_png("a"), tiny_png("b"))))
+    with MockOpenAIServer() as server:
+        server.enqueue("images.generate", MockResponse(partials=(tiny_png("a"), tiny_png("b"))))
         rag = ImageRAG(
             preset="sketch", generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="", home=tmp_path
         )

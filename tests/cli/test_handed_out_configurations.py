@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 import imagerag
-from imagerag import Ceilings, ImageRAG
+from imagerag import ImageRAG, RunLimits
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.cli.mcp import mcp_command
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 ROOT = Path(imagerag.__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -52,16 +52,16 @@ CONFIGURATIONS = [(page, args) for page, args in servers() if "--max-cost-usd" i
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Loopback]:
+def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MockOpenAIServer]:
     """OpenAI, as far as the presets can tell: at its prices, since its models are sold wherever they are served."""
     monkeypatch.chdir(tmp_path)
     for name in ("IMAGERAG_PRICES", "IMAGERAG_PRESET", "IMAGERAG_GENERATOR", "IMAGERAG_JUDGE", "IMAGERAG_LIBRARY"):
         monkeypatch.delenv(name, raising=False)
-    with Loopback(key="sk-test") as server:
+    with MockOpenAIServer(key="sk-test") as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("IMAGERAG_HOME", str(tmp_path / "home"))
-        server.enqueue("chat", Reply(text=ALIGNED))
+        server.enqueue("chat", MockResponse(text=ALIGNED))
         yield server
 
 
@@ -75,13 +75,13 @@ def test_there_are_such_configurations() -> None:
 
 
 @pytest.mark.parametrize(("page", "args"), CONFIGURATIONS)
-async def test_a_configuration_draws_within_its_budget(provider: Loopback, page: str, args: list[str]) -> None:
+async def test_a_configuration_draws_within_its_budget(provider: MockOpenAIServer, page: str, args: list[str]) -> None:
     limit = float(option(args, "--max-cost-usd") or 0)
     assumed = option(args, "--assume-cost-usd-per-call")
     rag = ImageRAG(
         preset=option(args, "--preset"), generator=option(args, "--generator"), judge=option(args, "--judge")
     )
-    ceilings = Ceilings(max_cost_usd=limit, assume_cost_usd_per_call=float(assumed) if assumed else None)
+    ceilings = RunLimits(max_cost_usd=limit, assume_cost_usd_per_call=float(assumed) if assumed else None)
     answer = await ChatService(rag, ceilings=ceilings).generate_image(GenerateImage(prompt="a hat"))
     report: dict[str, Any] = answer.data
     assert report["outcome"] == "aligned", report
@@ -96,14 +96,14 @@ def test_the_commands_take_these_options() -> None:
             assert {word for word in args if word.startswith("--")} <= names
 
 
-def test_the_command_line_draws_with_a_key_and_a_budget(provider: Loopback) -> None:
+def test_the_command_line_draws_with_a_key_and_a_budget(provider: MockOpenAIServer) -> None:
     from imagerag.cli import main
 
     done = CliRunner().invoke(main, ["generate", "a hat", "--max-cost-usd", "1", "--json"])
     assert done.exit_code == 0, done.output
 
 
-async def test_without_a_price_what_to_type_is_said_and_it_works(provider: Loopback) -> None:
+async def test_without_a_price_what_to_type_is_said_and_it_works(provider: MockOpenAIServer) -> None:
     rag = ImageRAG(generator="openai:gpt-image-2.6-flare")
     refused = await rag.generate("a hat", max_cost_usd=1)
     assert "--assume-cost-usd-per-call" in refused.reason

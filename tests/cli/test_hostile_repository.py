@@ -65,15 +65,15 @@ def model_folder(folder: Path, mark: Path, **text: Any) -> Path:
 def hostile_home(home: Path, sketch_home: Path, model: str) -> None:
     """A home with a library whose metadata names an encoder of a path."""
     shutil.copytree(sketch_home, home)
-    from imagerag.store.data_dir import Home
+    from imagerag.store.data_dir import DataDir
     from imagerag.store.library.database import open_table
     from imagerag.store.library.metadata import PASSPORT_KEY
 
-    table = open_table(Home(home), "sketch")
+    table = open_table(DataDir(home), "sketch")
     passport = json.loads(table.schema.field("vector").metadata[PASSPORT_KEY.encode()])
     passport["spec"] = model
     (home / "libraries" / "sketch.lance").rename(home / "libraries" / "pictures.lance")
-    table = open_table(Home(home), "pictures")
+    table = open_table(DataDir(home), "pictures")
     table.update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: json.dumps(passport)}})
 
 

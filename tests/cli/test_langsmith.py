@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from imagerag.store.data_dir import Home
-from imagerag.tools.testing.mock_openai import Fault, Loopback, SketchAnswers
+from imagerag.store.data_dir import DataDir
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, SketchResponder
 from tests.processes import imagerag
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
@@ -149,7 +149,7 @@ def nodes(traced: Desk) -> list[str]:
 
 def check_no_leak(traced: Desk, home: Path, sent: Sequence[bytes] = ()) -> None:
     """Neither a key, nor a piece of any picture, drawn or sent to a model."""
-    drawn = [path.read_bytes() for path in Home.find(home).blobs.rglob("*") if path.is_file()]
+    drawn = [path.read_bytes() for path in DataDir.find(home).blobs.rglob("*") if path.is_file()]
     assert drawn or sent
     pieces = [data[middle : middle + 60] for data in [*drawn, *sent] for middle in (0, len(data) // 2)]
     encoded = [base64.b64encode(piece[offset : offset + 45]) for piece in pieces for offset in range(3)]
@@ -176,7 +176,7 @@ def test_a_sketch_run_is_a_thread_of_readable_steps(traced: Desk, home: Path) ->
 def test_a_models_words_can_be_read_and_pictures_stand_by_their_hash(
     traced: Desk, home: Path, generator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Loopback(SketchAnswers(), key=KEY) as server:
+    with MockOpenAIServer(SketchResponder(), key=KEY) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)  # so the key belongs there
         judge = f"openai:gpt-5?max_images=9@{server.base_url}"
         backends = [f"--generator={generator}@{server.base_url}", f"--judge={judge}"]
@@ -203,7 +203,7 @@ def test_a_models_words_can_be_read_and_pictures_stand_by_their_hash(
 
 
 def test_what_a_service_says_when_it_fails_is_not_passed_on(traced: Desk, home: Path) -> None:
-    with Loopback(SketchAnswers()) as server:
+    with MockOpenAIServer(SketchResponder()) as server:
         server.enqueue("chat", *[Fault("unauthorized", message=f"Incorrect API key provided: {KEY}")] * 3)
         record = run(traced, home, "generate", HELD, "--preset", "sketch", f"--judge=openai:gpt-5@{server.base_url}")
         assert server.count("chat") == 1
@@ -214,7 +214,7 @@ def test_what_a_service_says_when_it_fails_is_not_passed_on(traced: Desk, home: 
 
 
 def test_a_question_is_traced_like_a_run(traced: Desk, home: Path) -> None:
-    with Loopback(SketchAnswers()) as server:
+    with MockOpenAIServer(SketchResponder()) as server:
         asked = f"--answerer=openai:gpt-5@{server.base_url}"
         answer = run(traced, home, "ask", "which crescent is blue?", "--preset", "sketch", asked)
         sent = [image.data for request in server.requests for image in request.images]

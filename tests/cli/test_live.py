@@ -19,7 +19,7 @@ from PIL import Image, ImageChops
 
 from imagerag import ImageRAG
 from imagerag.agent.types import ImageRef, Progress
-from imagerag.cli.live_view import Live
+from imagerag.cli.live_view import LiveView
 from imagerag.cli.terminal import width
 from imagerag.cli.terminal_images import Thumbnail, Way, way_of
 from imagerag.graphs.runs.events import RunEvent
@@ -256,14 +256,14 @@ def test_on_a_terminal(environment: dict[str, str], columns: int, wanted: str, u
 async def test_unfinished_pictures_are_shown_as_they_come(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rag = ImageRAG(preset="sketch", home=tmp_path)
     image = await rag.wiring.blobs.put(png(64, 64))
-    live = Live(rag, "blocks")
+    live = LiveView(rag, "blocks")
     event = RunEvent(run_id="r", sequence=1, kind="progress", progress=Progress(step=1, of=3, image=image))
     assert await live.show(event)
     assert "unfinished picture 1 of 3" in unstyle(capsys.readouterr().err)
 
 
 async def test_a_picture_that_is_lost_leaves_the_plain_line(tmp_path: Path) -> None:
-    live = Live(ImageRAG(preset="sketch", library="", home=tmp_path), "blocks")
+    live = LiveView(ImageRAG(preset="sketch", library="", home=tmp_path), "blocks")
     gone = ImageRef(sha256="0" * 64, media_type="image/png", width=8, height=8)
     event = RunEvent(run_id="r", sequence=1, kind="progress", progress=Progress(step=1, image=gone))
     assert not await live.show(event)

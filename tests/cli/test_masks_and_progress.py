@@ -16,10 +16,10 @@ from PIL import Image
 from imagerag import ImageRAG, Outcome, RunRecord, UsageError
 from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.ports import GeneratedImage
-from imagerag.agent.types import Knobs, Setup, Subject
+from imagerag.agent.types import RunConfig, RunSpec, Subject
 from imagerag.graphs.runs.events import RunEvent
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
-from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
 
@@ -37,13 +37,13 @@ MASK = hole()
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as loopback:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as loopback:
         yield loopback
     assert loopback.errors == []
 
 
-def rag_at(server: Loopback, home: Path, *judged: list[str]) -> ImageRAG:
+def rag_at(server: MockOpenAIServer, home: Path, *judged: list[str]) -> ImageRAG:
     """Draws over HTTP; the judge finds in each picture what it is told to."""
     made = ImageRAG(
         preset="sketch", generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="mine", home=home
@@ -55,7 +55,7 @@ def rag_at(server: Loopback, home: Path, *judged: list[str]) -> ImageRAG:
     return made
 
 
-async def test_the_subject_is_edited_within_its_mask_in_every_round(server: Loopback, tmp_path: Path) -> None:
+async def test_the_subject_is_edited_within_its_mask_in_every_round(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, ["a heart"], [])
     record = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK)
     assert record.outcome is Outcome.ALIGNED
@@ -76,7 +76,7 @@ async def test_the_subject_is_edited_within_its_mask_in_every_round(server: Loop
     assert "masks" in other.reason
 
 
-async def test_without_a_mask_a_call_is_known_by_what_it_was_before(server: Loopback, tmp_path: Path) -> None:
+async def test_without_a_mask_a_call_is_known_by_what_it_was_before(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
     record = await rag.generate("a heart", subjects=[SUBJECT])
     async with rag.wiring.journal() as journal:
@@ -97,7 +97,7 @@ async def test_without_a_mask_a_call_is_known_by_what_it_was_before(server: Loop
     ],
 )
 async def test_what_is_no_mask_is_refused_before_anything_is_spent(
-    server: Loopback, tmp_path: Path, mask: bytes, told: str
+    server: MockOpenAIServer, tmp_path: Path, mask: bytes, told: str
 ) -> None:
     rag = rag_at(server, tmp_path, [])
     for ask in (rag.generate, rag.estimate):
@@ -106,7 +106,7 @@ async def test_what_is_no_mask_is_refused_before_anything_is_spent(
     assert (server.count(), await rag.runs()) == (0, [])
 
 
-async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: Loopback, tmp_path: Path) -> None:
+async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
     for ask in (rag.generate, rag.estimate):
         with pytest.raises(UsageError, match="name the picture too"):
@@ -119,7 +119,7 @@ async def test_a_mask_needs_a_subject_and_a_generator_that_takes_it(server: Loop
     assert server.count() == 0
 
 
-async def masked(server: Loopback, home: Path) -> tuple[ImageRAG, RunRecord]:
+async def masked(server: MockOpenAIServer, home: Path) -> tuple[ImageRAG, RunRecord]:
     """A run whose subject was edited within its mask, and was not aligned."""
     rag = rag_at(server, home, ["a heart"], ["a heart"])
     record = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK, max_rounds=1)
@@ -127,7 +127,9 @@ async def masked(server: Loopback, home: Path) -> tuple[ImageRAG, RunRecord]:
     return rag, record
 
 
-async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(server: Loopback, tmp_path: Path) -> None:
+async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(
+    server: MockOpenAIServer, tmp_path: Path
+) -> None:
     rag, record = await masked(server, tmp_path)
     mask = record.attempts[0].references[0].mask
     assert mask is not None
@@ -143,10 +145,12 @@ async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(serve
     assert (server.count(), await rag.runs()) == (before, kept)
 
 
-async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(server: Loopback, tmp_path: Path) -> None:
+async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(
+    server: MockOpenAIServer, tmp_path: Path
+) -> None:
     rag = rag_at(server, tmp_path, ["a heart"], [])
     subjects = [Subject(image=await rag.wiring.blobs.put(SUBJECT), mask=await rag.wiring.blobs.put(MASK))]
-    setup = Setup(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="mine")
+    setup = RunSpec(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="mine")
     killed = replace(rag.runner, left_open=True).start("a heart", setup, subjects=subjects, run_id="cut")
     async with aclosing(killed) as events:
         async for event in events:
@@ -159,11 +163,13 @@ async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(server
     assert subjects[0].mask.sha256[:12] in record.reason
 
 
-async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(server: Loopback, tmp_path: Path) -> None:
+async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(
+    server: MockOpenAIServer, tmp_path: Path
+) -> None:
     rag = rag_at(server, tmp_path, ["a heart"])
     subject, small = await rag.wiring.blobs.put(SUBJECT), await rag.wiring.blobs.put(hole(32, 64))
-    setup = Setup(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", knobs=Knobs(max_rounds=0))
-    server.enqueue("images.edit", Reply(images=(tiny_png("done"),)))
+    setup = RunSpec(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", knobs=RunConfig(max_rounds=0))
+    server.enqueue("images.edit", MockResponse(images=(tiny_png("done"),)))
     subjects = [Subject(image=subject, mask=small)]
     events = [event async for event in rag.runner.start("a heart", setup, subjects=subjects)]
     record = events[-1].record
@@ -173,7 +179,7 @@ async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(se
             await ask
 
 
-async def test_the_report_and_the_sheet_show_the_mask(server: Loopback, tmp_path: Path) -> None:
+async def test_the_report_and_the_sheet_show_the_mask(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag, record = await masked(server, tmp_path)
     page = await rag.report(record)
     told = "mask of my room: it may change where this is light"
@@ -201,10 +207,10 @@ def pixels(image: Image.Image, color: tuple[int, int, int]) -> int:
     return sum(count for count, found in image.getcolors(1 << 24) or [] if found == color)
 
 
-async def test_partial_pictures_are_events_with_hashes(server: Loopback, tmp_path: Path) -> None:
+async def test_partial_pictures_are_events_with_hashes(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
     partials = (tiny_png("one"), tiny_png("two"))
-    server.enqueue("images.generate", Reply(images=(tiny_png("done"),), partials=partials))
+    server.enqueue("images.generate", MockResponse(images=(tiny_png("done"),), partials=partials))
     events = [event async for event in rag.stream("a heart", partial_images=2)]
     shown = [event for event in events if event.kind == "progress"]
     assert [event.sequence for event in events] == list(range(len(events)))
@@ -230,9 +236,11 @@ def kind_of(event: RunEvent) -> str:
     return f"{event.kind} {event.node}" if event.kind == "step" else event.kind
 
 
-async def test_a_damaged_partial_picture_loses_nothing(server: Loopback, tmp_path: Path) -> None:
+async def test_a_damaged_partial_picture_loses_nothing(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
-    server.enqueue("images.generate", Reply(images=(tiny_png("done"),), partials=(b"not an image", tiny_png("two"))))
+    server.enqueue(
+        "images.generate", MockResponse(images=(tiny_png("done"),), partials=(b"not an image", tiny_png("two")))
+    )
     events = [event async for event in rag.stream("a heart", partial_images=2)]
     assert [event.progress.step for event in events if event.progress] == [2]
     assert events[-1].record is not None
@@ -249,10 +257,10 @@ class Stepping(ScriptedGenerator):
 
 
 async def test_steps_pass_through_a_cascade_and_none_are_told_of_what_the_journal_knows(tmp_path: Path) -> None:
-    from imagerag.tools.fallback import CascadeGenerator
+    from imagerag.tools.fallback import FallbackGenerator
 
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=tmp_path)
-    rag.wiring.use("generator", "mine", CascadeGenerator([Stepping(), ScriptedGenerator()]))
+    rag.wiring.use("generator", "mine", FallbackGenerator([Stepping(), ScriptedGenerator()]))
     rag.wiring.use("judge", "mine", ScriptedJudge([], []))
     rag.wiring.use("library", "mine", ScriptedLibrary())
     for journal, expected in (("record", [(1, 3), (2, 3), (3, 3)]), ("reuse", [])):
@@ -260,7 +268,7 @@ async def test_steps_pass_through_a_cascade_and_none_are_told_of_what_the_journa
         assert [(event.progress.step, event.progress.of) for event in events if event.progress] == expected
 
 
-async def test_events_that_tell_a_step_come_when_it_is_kept(server: Loopback, tmp_path: Path) -> None:
+async def test_events_that_tell_a_step_come_when_it_is_kept(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, ["a heart"])
     events = rag.stream("a heart", run_id="left", partial_images=1)
     async for event in events:
@@ -271,10 +279,10 @@ async def test_events_that_tell_a_step_come_when_it_is_kept(server: Loopback, tm
     assert (record.outcome, len(record.attempts)) == (Outcome.CANCELLED, 1)
 
 
-def test_on_the_command_line(imagerag: Imagerag, server: Loopback, tmp_path: Path) -> None:
+def test_on_the_command_line(imagerag: Imagerag, server: MockOpenAIServer, tmp_path: Path) -> None:
     (tmp_path / "room.png").write_bytes(SUBJECT)
     (tmp_path / "mask.png").write_bytes(MASK)
-    server.enqueue("images.edit", Reply(images=(picture("done"),), partials=(picture("half"),)))
+    server.enqueue("images.edit", MockResponse(images=(picture("done"),), partials=(picture("half"),)))
     asked = ["generate", KNOWN, "--generator", f"openai:gpt-image-2@{server.base_url}", "--max-rounds", 0]
     asked += ["--subject", "room=room.png", "--mask", "mask.png", "--partial-images", 1]
     assert imagerag(*asked, "--dry-run").exit_code == 0
@@ -286,7 +294,7 @@ def test_on_the_command_line(imagerag: Imagerag, server: Loopback, tmp_path: Pat
     assert "unfinished picture 1 of 1" in told[0]
     assert Path(told[0].partition(": ")[2]).read_bytes() == picture("half")
     assert server.of("images.edit")[0].images[-1].data == MASK
-    server.enqueue("images.edit", Reply(images=(picture("again"),), partials=(picture("half"),)))
+    server.enqueue("images.edit", MockResponse(images=(picture("again"),), partials=(picture("half"),)))
     events = [json.loads(line) for line in imagerag(*asked, "--events", "--quiet").stdout.splitlines()]
     assert [event["kind"] for event in events[:3]] == ["started", "progress", "step"]
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from imagerag import ImageRAG, RunRecord
 from imagerag.agent.images.decoding import decode, png
-from imagerag.agent.images.mask_compositing import hold
+from imagerag.agent.images.mask_compositing import composite_mask
 from imagerag.tools.testing.fakes import ScriptedJudge
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -40,17 +40,17 @@ REDRAWN = noise(64, 48, seed=9)
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as loopback:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as loopback:
         yield loopback
 
 
-async def edited(server: Loopback, home: Path, answer: bytes, **options: Any) -> tuple[ImageRAG, RunRecord]:
+async def edited(server: MockOpenAIServer, home: Path, answer: bytes, **options: Any) -> tuple[ImageRAG, RunRecord]:
     rag = ImageRAG(
         preset="sketch", generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="sketch", home=home
     )
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
-    server.enqueue("images.edit", Reply(images=(answer,)))
+    server.enqueue("images.edit", MockResponse(images=(answer,)))
     subjects = [("room", file(ROOM))]
     return rag, await rag.generate("a heart", subjects=subjects, mask=file(mask_of(64, 48)), **options)
 
@@ -62,7 +62,7 @@ def halves(data: bytes) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 async def test_a_server_that_redraws_everything_changes_only_what_is_masked(
-    server: Loopback, home: Path, form: str
+    server: MockOpenAIServer, home: Path, form: str
 ) -> None:
     answer = file(REDRAWN, form, **({"lossless": True} if form == "WEBP" else {}))
     rag, record = await edited(server, home, answer)
@@ -78,7 +78,7 @@ async def test_a_server_that_redraws_everything_changes_only_what_is_masked(
     assert "and that was put back" in await rag.report(record)
 
 
-async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: Loopback, home: Path) -> None:
+async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: MockOpenAIServer, home: Path) -> None:
     kept = ROOM.copy()
     kept.paste(REDRAWN.crop((0, 0, 32, 48)), (0, 0))
     answer = file(kept)
@@ -89,7 +89,7 @@ async def test_a_server_that_kept_to_the_mask_is_taken_at_its_word(server: Loopb
     assert await rag.image_bytes(attempt.image.sha256) == answer
 
 
-async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server: Loopback, home: Path) -> None:
+async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server: MockOpenAIServer, home: Path) -> None:
     rag, record = await edited(server, home, file(REDRAWN.resize((128, 96), 0)))
     attempt = record.attempts[0]
     assert attempt.mask is not None
@@ -98,14 +98,14 @@ async def test_another_size_of_the_same_shape_is_brought_to_the_pictures(server:
     assert (halves(await rag.image_bytes(attempt.image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
 
 
-async def test_a_size_that_was_asked_for_is_given(server: Loopback, home: Path) -> None:
+async def test_a_size_that_was_asked_for_is_given(server: MockOpenAIServer, home: Path) -> None:
     _, record = await edited(server, home, file(REDRAWN.resize((1024, 768), 0)), size="1024x768")
     attempt = record.attempts[0]
     assert attempt.mask is not None
     assert (attempt.mask.held, attempt.image.width, attempt.image.height) == (True, 1024, 768)
 
 
-async def test_another_shape_cannot_be_held_and_is_said(server: Loopback, home: Path) -> None:
+async def test_another_shape_cannot_be_held_and_is_said(server: MockOpenAIServer, home: Path) -> None:
     answer = file(noise(64, 64, seed=5))
     rag, record = await edited(server, home, answer)
     attempt = record.attempts[0]
@@ -118,7 +118,7 @@ async def test_another_shape_cannot_be_held_and_is_said(server: Loopback, home: 
     assert "The mask is not held" in await rag.report(record)
 
 
-async def test_a_feathered_edge_fades_inwards_only(server: Loopback, home: Path) -> None:
+async def test_a_feathered_edge_fades_inwards_only(server: MockOpenAIServer, home: Path) -> None:
     rag, record = await edited(server, home, file(REDRAWN), mask_feather=4)
     inside, outside = halves(await rag.image_bytes(record.attempts[0].image.sha256))
     assert (outside == np.asarray(ROOM)[:, 32:]).all()
@@ -126,14 +126,14 @@ async def test_a_feathered_edge_fades_inwards_only(server: Loopback, home: Path)
     assert (inside[:, 0] == np.asarray(REDRAWN)[:, 0]).all()
 
 
-async def test_a_subject_that_only_exif_turns_is_held_upright(server: Loopback, home: Path) -> None:
+async def test_a_subject_that_only_exif_turns_is_held_upright(server: MockOpenAIServer, home: Path) -> None:
     tags = Image.Exif()
     tags[0x0112] = 6
     turned = file(ROOM.transpose(Image.Transpose.ROTATE_90), exif=tags)
     drawing = f"openai:gpt-image-2@{server.base_url}"
     rag = ImageRAG(preset="sketch", generator=drawing, judge="mine", library="sketch", home=home)
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
-    server.enqueue("images.edit", Reply(images=(file(REDRAWN),)))
+    server.enqueue("images.edit", MockResponse(images=(file(REDRAWN),)))
     record = await rag.generate("a heart", subjects=[turned], mask=file(mask_of(64, 48)))
     assert (halves(await rag.image_bytes(record.attempts[0].image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()
 
@@ -149,7 +149,7 @@ def test_what_is_opaque_in_the_mask_is_the_picture(
     picture = noise(width, height).convert(mode)
     drawn = noise(width * times, height * times, seed=3).convert(drawn_mode)
     mask = mask_of(width, height, alpha)
-    found = hold(png(drawn), png(picture), png(mask), feather=feather)
+    found = composite_mask(png(drawn), png(picture), png(mask), feather=feather)
     assert found.check.held
     if found.data is not None:
         expected, got = (np.asarray(decode(data).image.convert("RGB")) for data in (png(picture), found.data))

@@ -7,14 +7,14 @@ from imagerag import ImageRAG
 from imagerag.agent.notebook_display import SIDE, run_png
 from imagerag.agent.run_record import RecordedImage, RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.store.images.image_info import look
+from imagerag.store.images.image_info import image_info
 from imagerag.tools.testing.fakes import picture
 
 EVIL = '<script>alert(1)</script> & "quotes"'
 
 
 def record(path: str | None = None, **known: object) -> RunRecord:
-    seen = look(picture("one")).image
+    seen = image_info(picture("one")).image
     image = RecordedImage(**seen.model_dump(), path=path)
     given = {"run_id": "run", "status": "ended", "prompt": EVIL, "outcome": Outcome.ALIGNED, "image": image}
     return RunRecord(**{**given, **known})
@@ -44,7 +44,7 @@ def test_a_large_picture_is_shown_small(tmp_path: Path) -> None:
     Image.new("RGB", (3000, 1500), "teal").save(file)
     shown = run_png(record(str(file)))
     assert shown is not None
-    seen = look(shown).image
+    seen = image_info(shown).image
     assert (seen.width, seen.height) == (SIDE, SIDE // 2)
 
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.agent.url_redaction import credentials_of, public
 from imagerag.cli import main
 from imagerag.evals.harness.arms import parse_arms
@@ -128,7 +128,7 @@ def test_wherever_it_stands_in_a_spec(text: str) -> None:
     clean = public(text)
     assert leaks(clean.encode()) == set(), clean
     assert public(clean) == clean
-    setup = Setup(generator=text, judge="sketch", reranker=text)
+    setup = RunSpec(generator=text, judge="sketch", reranker=text)
     assert leaks(setup.model_dump_json().encode(), repr(setup).encode()) == set()
     assert leaks(repr(resolve(generator=text, preset="sketch")).encode()) == set()
     assert leaks(told_of(text).encode()) == set()

@@ -12,13 +12,13 @@ from PIL import Image
 from imagerag import ImageRAG
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode
-from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 from tests.cli.conftest import KNOWN, Imagerag, document, one_line
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as loopback:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as loopback:
         yield loopback
 
 
@@ -28,9 +28,9 @@ def encoded(form: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def drawn(server: Loopback, answer: bytes, *more: str) -> list[str]:
+def drawn(server: MockOpenAIServer, answer: bytes, *more: str) -> list[str]:
     """A command that draws over HTTP and gets this answer."""
-    server.enqueue("images.generate", Reply(images=(answer,)))
+    server.enqueue("images.generate", MockResponse(images=(answer,)))
     return ["generate", KNOWN, "--generator", f"openai:gpt-image-2@{server.base_url}", "--max-rounds", "0", *more]
 
 
@@ -67,7 +67,7 @@ def test_what_is_read_is_never_what_is_written(imagerag: Imagerag, tmp_path: Pat
     "name", ["moon.xyz", "moon.png/inside.png", "x" * 300 + ".png", "/proc/moon.png", "/dev/null/a.png"]
 )
 def test_what_cannot_be_written_is_refused_before(
-    imagerag: Imagerag, tmp_path: Path, server: Loopback, name: str
+    imagerag: Imagerag, tmp_path: Path, server: MockOpenAIServer, name: str
 ) -> None:
     (tmp_path / "moon.png").write_bytes(b"mine")
     result = imagerag(*drawn(server, tiny_png("moon"), "--out", name))
@@ -78,7 +78,7 @@ def test_what_cannot_be_written_is_refused_before(
 @pytest.mark.parametrize("form", ["WEBP", "JPEG", "MPO", "AVIF", "BMP", "TIFF", "GIF", "PNG"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_an_answer_in_any_format_becomes_what_the_file_is_named(
-    imagerag: Imagerag, tmp_path: Path, server: Loopback, form: str, suffix: str
+    imagerag: Imagerag, tmp_path: Path, server: MockOpenAIServer, form: str, suffix: str
 ) -> None:
     more: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (64, 64))]} if form == "MPO" else {}
     answer = encoded(form, **more)
@@ -94,7 +94,9 @@ def test_an_answer_in_any_format_becomes_what_the_file_is_named(
         assert original["media_type"] == f"image/{form.lower()}"
 
 
-def test_an_answer_with_a_broken_exif_chunk_is_a_picture(imagerag: Imagerag, tmp_path: Path, server: Loopback) -> None:
+def test_an_answer_with_a_broken_exif_chunk_is_a_picture(
+    imagerag: Imagerag, tmp_path: Path, server: MockOpenAIServer
+) -> None:
     plain = encoded("JPEG")
     answer = plain[:2] + b"\xff\xe1\x00\x0cExif\0\0junk" + plain[2:]
     record = document(imagerag(*drawn(server, answer, "--out", "moon.png", "--json")))
@@ -103,7 +105,7 @@ def test_an_answer_with_a_broken_exif_chunk_is_a_picture(imagerag: Imagerag, tmp
 
 
 def test_a_file_that_can_no_longer_be_written_loses_no_run(
-    imagerag: Imagerag, tmp_path: Path, server: Loopback, monkeypatch: pytest.MonkeyPatch
+    imagerag: Imagerag, tmp_path: Path, server: MockOpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from imagerag.agent.errors import UsageError
 

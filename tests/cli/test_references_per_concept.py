@@ -10,7 +10,7 @@ from imagerag import ImageRAG
 from imagerag.agent.errors import UsageError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Capabilities
-from imagerag.agent.types import Knobs, RunContext
+from imagerag.agent.types import RunConfig, RunContext
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.graphs.generation import build_workflow
@@ -20,7 +20,7 @@ from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedJudge, ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Loopback, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, tiny_png
 
 HELD = "a red solid heart and a blue split crescent on a mint background"
 HEART = "a detailed picture of a heart"
@@ -36,11 +36,11 @@ def library_of(count: int) -> ScriptedLibrary:
 
 async def images_sent(judge: ScriptedJudge, count: int = 20, takes: int = 16, **knobs: Any) -> list[int]:
     """How many images each drawing was sent, over HTTP."""
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         facts = ImageModel(max_references=takes)
         generator = OpenAIImages("m", base_url=server.base_url, facts=facts, timeout_s=20)
         nodes = Nodes(generator=generator, judge=judge, library=library_of(count), blobs=MemoryBlobs())
-        await build_workflow(nodes).compile().ainvoke({"prompt": "a scene"}, context=Knobs(max_rounds=1, **knobs))
+        await build_workflow(nodes).compile().ainvoke({"prompt": "a scene"}, context=RunConfig(max_rounds=1, **knobs))
         return [len(request.images) for request in server.requests]
 
 

@@ -18,14 +18,14 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.graphs import generation
-from imagerag.tools.testing.mock_openai import Fault, FaultKind, Loopback, Reply
+from imagerag.tools.testing.mock_openai import Fault, FaultKind, MockOpenAIServer, MockResponse
 
 KEY = "sk-distinctive-9f8e7d6c5b4a39281706SECRET"
 HATS = (
     '{"checks": [{"number": 1, "requirement": "a hat", "kind": "content",'
     ' "evidence": "", "met": %s, "caption": "a hat"}]}'
 )
-SEES = Reply(text="yes")
+SEES = MockResponse(text="yes")
 """What a judge of an unknown model says to the pictures it is shown before anything is drawn."""
 
 FAULTS: list[FaultKind] = [
@@ -122,18 +122,20 @@ def logged() -> Iterator[Everything]:
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as server:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as server:
         yield server
 
 
-def script(server: Loopback, *ending: Fault | Reply) -> None:
+def script(server: MockOpenAIServer, *ending: Fault | MockResponse) -> None:
     """A judge that is shown pictures; a hat that is missing, found, ranked, drawn with; then `ending` of the judge."""
-    server.enqueue("images.edit", Reply(images=(DRAWN,)), Reply(images=(REDRAWN,)))
-    server.enqueue("chat", SEES, Reply(text=HATS % "false"), Reply(text='{"reason": "", "ranking": [1]}'), *ending)
+    server.enqueue("images.edit", MockResponse(images=(DRAWN,)), MockResponse(images=(REDRAWN,)))
+    server.enqueue(
+        "chat", SEES, MockResponse(text=HATS % "false"), MockResponse(text='{"reason": "", "ranking": [1]}'), *ending
+    )
 
 
-async def make_rag(home: Path, server: Loopback) -> ImageRAG:
+async def make_rag(home: Path, server: MockOpenAIServer) -> ImageRAG:
     """Real adapters, and a library with a picture in it."""
     rag = ImageRAG(
         preset="openai",
@@ -182,9 +184,9 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(generation.build_workflow.__kwdefaults__, "retry", quick)
 
 
-async def test_a_run_that_goes_well_tells_neither(server: Loopback, tmp_path: Path, logged: Everything) -> None:
+async def test_a_run_that_goes_well_tells_neither(server: MockOpenAIServer, tmp_path: Path, logged: Everything) -> None:
     rag = await make_rag(tmp_path, server)
-    script(server, Reply(text=HATS % "true"))
+    script(server, MockResponse(text=HATS % "true"))
     told: list[Any] = []
     async for event in rag.stream("a hat", subjects=[("me", OWN)], threshold="off", max_rounds=1, likeness="never"):
         told += [event, event.as_json()]
@@ -202,13 +204,13 @@ async def test_a_run_that_goes_well_tells_neither(server: Loopback, tmp_path: Pa
 @pytest.mark.parametrize("where", ["drawing", "judging"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_run_that_fails_tells_neither(
-    fault: FaultKind, where: str, server: Loopback, tmp_path: Path, logged: Everything
+    fault: FaultKind, where: str, server: MockOpenAIServer, tmp_path: Path, logged: Everything
 ) -> None:
     rag = await make_rag(tmp_path, server)
     if where == "drawing":
         server.enqueue("images.edit", *[Fault(fault)] * 3)
     else:
-        server.enqueue("images.edit", Reply(images=(DRAWN,)))
+        server.enqueue("images.edit", MockResponse(images=(DRAWN,)))
         server.enqueue("chat", SEES, *[Fault(fault)] * 3)
     told: list[Any] = []
     async for event in rag.stream("a hat", subjects=[("me", OWN)], threshold="off", max_rounds=0):
@@ -219,7 +221,7 @@ async def test_a_run_that_fails_tells_neither(
     check(tmp_path, logged, [*told, record.reason, record.model_dump_json()])
 
 
-def test_the_command_tells_neither_even_when_it_tells_all(server: Loopback, tmp_path: Path) -> None:
+def test_the_command_tells_neither_even_when_it_tells_all(server: MockOpenAIServer, tmp_path: Path) -> None:
     """`--debug` prints tracebacks; the SDK's own switch makes it log all it knows."""
     server.enqueue("images.generate", *[Fault("unauthorized")] * 3)
     env = {**os.environ, "IMAGERAG_HOME": str(tmp_path / "home"), "OPENAI_LOG": "debug", "OPENAI_API_KEY": KEY}

@@ -13,13 +13,13 @@ from imagerag.agent.errors import BlobError
 from imagerag.agent.types import (
     Attempt,
     Candidate,
-    Check,
     Concept,
     Decision,
     ImageRef,
     Outcome,
     Query,
     Requirement,
+    RequirementCheck,
     Search,
     UsedReference,
     Verdict,
@@ -47,7 +47,8 @@ def load(sha256: str) -> bytes:
 
 def verdict(*met: bool, text: str = "a bag", evidence: str = "0.21") -> Verdict:
     checks = tuple(
-        Check(requirement=Requirement(text=f"{text} {n}"), met=m, evidence=evidence) for n, m in enumerate(met)
+        RequirementCheck(requirement=Requirement(text=f"{text} {n}"), met=m, evidence=evidence)
+        for n, m in enumerate(met)
     )
     return Verdict(aligned=all(met), score=sum(met) / len(met), checks=checks)
 

@@ -11,12 +11,12 @@ from langgraph.graph import START, StateGraph
 from PIL import Image
 
 from imagerag import ImageRAG
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.assistants.service import ChatService
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.graphs.library_warnings import ACCEPTED, library_warnings
 from imagerag.graphs.mismatch_warnings import run_warnings
-from imagerag.store.library.metadata import Passport, Threshold
+from imagerag.store.library.metadata import LibraryMetadata, Threshold
 from imagerag.tools.sketch.catalogue import picture_of, products
 from imagerag.tools.sketch.out_of_domain import are_photographs, foreign_words, is_foreign
 from imagerag.tools.sketch.renderer import draw
@@ -83,10 +83,10 @@ async def test_an_assistant_is_told(home: Path) -> None:
 async def test_a_real_generator_with_the_sketch_judge(home: Path) -> None:
     rag = ImageRAG(preset="sketch", generator="mine", home=home)
     rag.wiring.use("generator", "mine", ScriptedGenerator())
-    warned = await run_warnings(rag.wiring, Setup(generator="mine", judge="sketch"), "a mug")
+    warned = await run_warnings(rag.wiring, RunSpec(generator="mine", judge="sketch"), "a mug")
     assert [("judge is sketch" in one, "--judge SPEC" in one) for one in warned] == [(True, True)]
     rag.wiring.use("judge", "mine", ScriptedJudge([]))
-    assert await run_warnings(rag.wiring, Setup(generator="mine", judge="mine"), "a mug") == ()
+    assert await run_warnings(rag.wiring, RunSpec(generator="mine", judge="mine"), "a mug") == ()
 
 
 def test_photographs_meet_the_sketch_encoder(imagerag: Imagerag, photographs: Path) -> None:
@@ -140,13 +140,15 @@ def test_a_library_that_does_not_find_its_own_captions(spec: str, accepted: Any,
     assert library_warnings("sketch", _passport("sketch", 0.9), real=True) == []
 
 
-def _passport(spec: str, accepted: float | None) -> Passport:
+def _passport(spec: str, accepted: float | None) -> LibraryMetadata:
     at = "2026-01-01T00:00:00Z"
     threshold = Threshold(
         cosine=0.2, percentile=99, basis="captions", floor=0.2, null=(0.0, 1.0), accepted=accepted, n_unrelated=9,
         images=9, calibrated=at,
     )  # fmt: skip
-    return Passport(spec=spec, model="m", weights="w", preprocess="p", dimension=3, created=at, threshold=threshold)
+    return LibraryMetadata(
+        spec=spec, model="m", weights="w", preprocess="p", dimension=3, created=at, threshold=threshold
+    )
 
 
 def test_words_that_name_things_are_foreign_and_others_are_not() -> None:

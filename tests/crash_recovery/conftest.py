@@ -17,17 +17,17 @@ from typing import Any, Literal
 import pytest
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fakes import ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest, tiny_png
 
 FULL = os.environ.get("STORM") == "full"
 KEY = "sk-storm-0123456789abcdefSECRET"
@@ -42,38 +42,38 @@ PAID_ALL_THE_SAME = ("truncated_base64", "invalid_json")
 """Faults of a picture that came, was paid for and is kept as it is: it is not asked for again."""
 
 
-def approves(request: Recorded) -> bool:
+def approves(request: RecordedRequest) -> bool:
     """Whether the judge's answer to a request for a verdict is a yes."""
     return all(found(request)) if request.schema else random.Random(request.digest).random() < 0.2
 
 
-def found(request: Recorded) -> list[bool]:
+def found(request: RecordedRequest) -> list[bool]:
     """Which points of the checklist are met."""
     chance = random.Random(request.digest)
     return [chance.random() < 0.55 for _ in POINTS]
 
 
-def wants_verdict(request: Recorded) -> bool:
+def wants_verdict(request: RecordedRequest) -> bool:
     """Whether a request asks for a verdict: the fused question, or the first of the stepwise ones."""
     return request.endpoint == "chat" and (fields(request) >= {"checks"} or "yes or no" in request.prompt)
 
 
-def fields(request: Recorded) -> set[str]:
+def fields(request: RecordedRequest) -> set[str]:
     """What the object asked for has: a checklist, a comparison of equals, or nothing because words are asked for."""
     return set((request.schema or {}).get("properties", ()))
 
 
-def answer(request: Recorded) -> Reply:
+def answer(request: RecordedRequest) -> MockResponse:
     """A picture, a verdict, a list or a caption: the same one for the same request, in whatever process."""
     if request.asks == "image":
-        return Reply(images=(tiny_png(request.digest),))
+        return MockResponse(images=(tiny_png(request.digest),))
     if "better" in fields(request):
-        return Reply(text='{"reason": "", "better": "second"}')
+        return MockResponse(text='{"reason": "", "better": "second"}')
     if request.schema:
-        return Reply(text=checklist(found(request)))
+        return MockResponse(text=checklist(found(request)))
     if wants_verdict(request):
-        return Reply(text="Yes." if approves(request) else "No.")
-    return Reply(text="content: a blue star" if '"content:' in request.prompt else "1. A detailed blue star.")
+        return MockResponse(text="Yes." if approves(request) else "No.")
+    return MockResponse(text="content: a blue star" if '"content:' in request.prompt else "1. A detailed blue star.")
 
 
 def checklist(met: Sequence[bool]) -> str:
@@ -93,22 +93,22 @@ def checklist(met: Sequence[bool]) -> str:
 
 def make_runner(home: str | Path, url: str) -> Runner:
     """A runner whose generator and judge are at `url`; its retries are those of every run."""
-    wiring, library = Wiring(Home.find(home)), ScriptedLibrary(elsewhere=0.6)
+    wiring, library = Dependencies(DataDir.find(home)), ScriptedLibrary(elsewhere=0.6)
     for point in (*POINTS, "another", "one more"):
         library.plant(point)
     facts = ImageModel(max_references=4)
     generator = OpenAIImages("loopback", base_url=url, api_key=KEY, facts=facts, timeout_s=TIMEOUT_S)
     # That it takes pictures is known: nobody asks it first.
-    chat = OpenAIChat(model="loopback", account=Account(url, KEY), timeout_s=TIMEOUT_S, max_images=9)
+    chat = OpenAIChat(model="loopback", account=OpenAICredentials(url, KEY), timeout_s=TIMEOUT_S, max_images=9)
     wiring.use("generator", "storm", generator)
     wiring.use("judge", "storm", VlmJudge(chat=chat))
     wiring.use("library", "storm", library)
     return Runner(wiring=wiring)
 
 
-def make_setup(mode: Literal["fused", "stepwise"]) -> Setup:
+def make_setup(mode: Literal["fused", "stepwise"]) -> RunSpec:
     """Two rounds at most."""
-    return Setup(generator="storm", judge="storm", library="storm", knobs=Knobs(max_rounds=2, judge_mode=mode))
+    return RunSpec(generator="storm", judge="storm", library="storm", knobs=RunConfig(max_rounds=2, judge_mode=mode))
 
 
 async def last(events: Any) -> RunRecord:
@@ -122,22 +122,22 @@ class Traffic:
     """What the server saw of one run."""
 
     run_id: str
-    requests: Sequence[Recorded]
+    requests: Sequence[RecordedRequest]
 
     @classmethod
-    def of(cls, server: Loopback, run_id: str) -> "Traffic":
+    def of(cls, server: MockOpenAIServer, run_id: str) -> "Traffic":
         """The run is told from others by its idempotency keys, which every request has."""
         requests = server.requests
         assert all(request.idempotency_key for request in requests if request.method == "POST")
         return cls(run_id, [each for each in requests if (each.idempotency_key or "").startswith(f"{run_id}-")])
 
     @property
-    def answered(self) -> list[Recorded]:
+    def answered(self) -> list[RecordedRequest]:
         """Answers that arrived."""
         return [request for request in self.requests if request.answered]
 
     @property
-    def lost(self) -> list[Recorded]:
+    def lost(self) -> list[RecordedRequest]:
         """Requests whose answers never came, or came damaged."""
         return [each for each in self.requests if not each.answered and not self._kept_as_unreadable(each)]
 
@@ -157,7 +157,7 @@ class Traffic:
 
     def check_keys(self) -> None:
         """What was lost on the way was asked for again, if at all, under the key it had."""
-        same: defaultdict[str, list[Recorded]] = defaultdict(list)
+        same: defaultdict[str, list[RecordedRequest]] = defaultdict(list)
         for request in self.requests:
             same[request.digest].append(request)
         lost = set(map(id, self.lost))
@@ -166,7 +166,7 @@ class Traffic:
                 assert id(before) not in lost or before.idempotency_key == after.idempotency_key
 
     @staticmethod
-    def _kept_as_unreadable(request: Recorded) -> bool:
+    def _kept_as_unreadable(request: RecordedRequest) -> bool:
         damaged = READ_ALL_THE_SAME if request.endpoint == "chat" else PAID_ALL_THE_SAME
         return request.fault in damaged and request.served
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from imagerag import ImageRAG
 from imagerag.cli import main
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.integrity_check import TABLES
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 from tests.small_disk import SmallDisk, mounted
@@ -160,7 +160,7 @@ def test_the_doctor_sees_it(pattern: str, damage: str, home: Path) -> None:
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_the_list_of_runs_is_made_anew(damage: str, home: Path) -> None:
     before = json.loads(imagerag(home, "runs", "--json").stdout)["runs"]
-    DAMAGES[damage](Home(home).run_list)
+    DAMAGES[damage](DataDir(home).run_list)
     if damage not in ("emptied", "deleted", "flipped"):
         result = imagerag(home, "runs")
         assert result.exit_code == 1
@@ -175,14 +175,14 @@ def test_the_list_of_runs_is_made_anew(damage: str, home: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["emptied", "deleted"])
 def test_a_list_that_is_gone_is_made_anew_by_whoever_reads_it(damage: str, home: Path) -> None:
-    DAMAGES[damage](Home(home).run_list)
+    DAMAGES[damage](DataDir(home).run_list)
     assert [one["run_id"] for one in json.loads(imagerag(home, "runs", "--json").stdout)["runs"]] == [RUN]
-    DAMAGES[damage](Home(home).run_list)
+    DAMAGES[damage](DataDir(home).run_list)
     assert imagerag(home, "show", RUN[:4]).exit_code == 0
 
 
 def test_what_is_set_aside_is_still_there(home: Path) -> None:
-    Home(home).checkpoints.write_bytes(b"garbage" * 1000)
+    DataDir(home).checkpoints.write_bytes(b"garbage" * 1000)
     result = imagerag(home, "doctor", "--repair")
     assert "set aside as" in result.stdout
     assert [path.read_bytes()[:7] for path in home.glob("set-aside/*/runs.sqlite")] == [b"garbage"]
@@ -222,7 +222,7 @@ def _rows(path: Path) -> int:
 
 def test_a_damaged_picture_is_written_anew_from_a_copy(home: Path, tmp_path: Path) -> None:
     record = json.loads(imagerag(home, "show", RUN, "--json").stdout)
-    blob = Home(home).blobs / record["image"]["sha256"][:2] / record["image"]["sha256"][2:]
+    blob = DataDir(home).blobs / record["image"]["sha256"][:2] / record["image"]["sha256"][2:]
     data = blob.read_bytes()
     (home / "images").mkdir(exist_ok=True)
     (home / "images" / "saved.png").write_bytes(data)
@@ -233,11 +233,11 @@ def test_a_damaged_picture_is_written_anew_from_a_copy(home: Path, tmp_path: Pat
 
 def test_a_library_of_a_newer_version_is_not_called_damaged(home: Path) -> None:
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.metadata import PASSPORT_KEY, read_passport
+    from imagerag.store.library.metadata import PASSPORT_KEY, read_library_metadata
 
-    passport = read_passport(Home(home), "shop").model_dump(mode="json")
+    passport = read_library_metadata(DataDir(home), "shop").model_dump(mode="json")
     newer = json.dumps({**passport, "version": 99, "something": "new"})
-    open_table(Home(home), "shop").update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: newer}})
+    open_table(DataDir(home), "shop").update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: newer}})
     for command in (["search", "red", "--library", "shop"], ["library", "info", "shop"], ["doctor"]):
         result = imagerag(home, *command)
         assert result.exit_code == 1, result.output

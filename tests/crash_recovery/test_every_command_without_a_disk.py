@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.tools.testing.mock_openai import Loopback
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 from tests.command_lines import COMMANDS, Place, place
 from tests.small_disk import SmallDisk, mounted
 
@@ -35,21 +35,23 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture(scope="module")
-def there(disk: SmallDisk, sketch_home: Path) -> Iterator[tuple[Place, Loopback]]:
+def there(disk: SmallDisk, sketch_home: Path) -> Iterator[tuple[Place, MockOpenAIServer]]:
     root = disk.path / "place"
     root.mkdir()
     with place(root, sketch_home) as made:
         yield made
 
 
-def asked(server: Loopback) -> int:
+def asked(server: MockOpenAIServer) -> int:
     """How often a model was asked; whether a service is there may be."""
     return sum(request.method == "POST" for request in server.requests)
 
 
 @pytest.mark.parametrize("state", CAUSES)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_works_or_says_why_not(name: str, state: str, there: tuple[Place, Loopback], disk: SmallDisk) -> None:
+def test_a_command_works_or_says_why_not(
+    name: str, state: str, there: tuple[Place, MockOpenAIServer], disk: SmallDisk
+) -> None:
     made, server = there
     if name == "library remove":  # what the last one removed
         assert made.invoke(*made.line("index")).exit_code == 0

@@ -17,7 +17,7 @@ import pytest
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.tools.testing.mock_openai import FaultRates, Loopback
+from imagerag.tools.testing.mock_openai import FaultRates, MockOpenAIServer
 
 EVERY_KIND = 0.2
 ONE_IN_FIVE = 1 - 0.8 ** (1 / 15)
@@ -26,7 +26,7 @@ ONE_IN_FIVE = 1 - 0.8 ** (1 / 15)
 AT_ONCE = 8
 
 
-async def weather(storm: Any, server: Loopback, home: Path, runs: int) -> list[RunRecord]:
+async def weather(storm: Any, server: MockOpenAIServer, home: Path, runs: int) -> list[RunRecord]:
     """The runs, some at once, half of them fused and half stepwise; none may hang."""
     runner, gate = storm.make_runner(home, server.base_url), asyncio.Semaphore(AT_ONCE)
 
@@ -40,7 +40,7 @@ async def weather(storm: Any, server: Loopback, home: Path, runs: int) -> list[R
         return await asyncio.gather(*map(one, range(runs)))
 
 
-def tell(server: Loopback, records: list[RunRecord]) -> None:
+def tell(server: MockOpenAIServer, records: list[RunRecord]) -> None:
     faults = Counter(request.fault or "none" for request in server.requests)
     print(f"\n{len(records)} runs: {dict(Counter(str(record.outcome) for record in records))}")
     print(f"{server.count()} requests, {len(server.answered)} answered, repeats {len(server.repeats)}; {dict(faults)}")
@@ -61,7 +61,7 @@ def tell(server: Loopback, records: list[RunRecord]) -> None:
 async def test_every_run_ends_by_name_and_pays_once(
     storm: Any, tmp_path: Path, rate: float, outcomes: set[Outcome]
 ) -> None:
-    with Loopback(storm.answer, faults=FaultRates.every(rate, seed=8)) as server:
+    with MockOpenAIServer(storm.answer, faults=FaultRates.every(rate, seed=8)) as server:
         records = await weather(storm, server, tmp_path, 200 if storm.full else 20)
         server.settle()
         tell(server, records)

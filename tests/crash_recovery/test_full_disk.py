@@ -12,7 +12,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import AuthError, LibraryDamagedError, StorageError
 from imagerag.agent.types import Outcome
-from imagerag.batch.runner import Batch
+from imagerag.batch.runner import BatchRunner
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 from tests.small_disk import SmallDisk, mounted
 
@@ -146,7 +146,7 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
     results = []
 
     async def follow() -> None:
-        async for one in Batch(rag, [f"cat {n}" for n in range(50)], tmp_path / "out", concurrency=2).run():
+        async for one in BatchRunner(rag, [f"cat {n}" for n in range(50)], tmp_path / "out", concurrency=2).run():
             results.append(one)  # noqa: PERF401  # kept when it raises
 
     with pytest.raises(AuthError, match="the rest was left"):

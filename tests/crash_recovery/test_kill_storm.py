@@ -23,7 +23,7 @@ import pytest
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.graphs.runs.runner import Runner
-from imagerag.tools.testing.mock_openai import Fault, FaultKind, FaultRates, Loopback, Recorded
+from imagerag.tools.testing.mock_openai import Fault, FaultKind, FaultRates, MockOpenAIServer, RecordedRequest
 from tests.processes import Python, python
 
 LATENCY_S = 0.05
@@ -44,14 +44,14 @@ CHILD = """
 """
 
 
-class Watched(Loopback):
+class Watched(MockOpenAIServer):
     """Says when its nth request has come."""
 
     def __init__(self, nth: int, answer: Any, **options: Any) -> None:
         super().__init__(answer, **options)
         self.left, self.came = nth, threading.Event()
 
-    def note(self, request: Recorded) -> None:
+    def note(self, request: RecordedRequest) -> None:
         """Record a request, and count it."""
         super().note(request)
         self.left -= 1
@@ -75,7 +75,7 @@ class Killed:
     record: RunRecord
 
 
-async def kept_answers(runner: Runner, server: Loopback, run_id: str) -> frozenset[str]:
+async def kept_answers(runner: Runner, server: MockOpenAIServer, run_id: str) -> frozenset[str]:
     """The idempotency keys of the run's requests whose answers are in its journal."""
     keys = {request.idempotency_key or "" for request in server.requests}
     # RUN-REQUEST-NTH, and what a judge adds to it.
@@ -178,7 +178,7 @@ async def test_a_run_killed_between_a_failure_and_its_ending_still_ends_by_name(
     storm: Any, tmp_path: Path, fault: FaultKind, outcome: Outcome, words: str
 ) -> None:
     """The error comes back from the checkpoint as text."""
-    with Loopback(storm.answer) as server:
+    with MockOpenAIServer(storm.answer) as server:
         server.enqueue("images.generate", Fault(fault))
         script = ("-c", textwrap.dedent(GIVING_UP), Path(__file__).parent, tmp_path, server.base_url, "failed")
         child = await asyncio.to_thread(python, *script)
@@ -195,7 +195,7 @@ async def test_a_run_killed_between_a_failure_and_its_ending_still_ends_by_name(
 
 async def test_a_run_killed_after_its_last_try_tells_of_every_try(storm: Any, tmp_path: Path) -> None:
     """A drawing that was answered, and a judge that failed three times: all of it in another process, then nothing."""
-    with Loopback(storm.answer) as server:
+    with MockOpenAIServer(storm.answer) as server:
         server.enqueue("chat", *[Fault("error_500")] * 3)
         script = ("-c", textwrap.dedent(GIVING_UP), Path(__file__).parent, tmp_path, server.base_url, "tried")
         child = await asyncio.to_thread(python, *script)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.types import Outcome
-from imagerag.tools.testing.mock_openai import Fault, Loopback
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer
 from tests.processes import Python
 
 CHILD = """
@@ -44,7 +44,7 @@ async def one_run(storm: Any, home: Path, number: int) -> None:
     chance = random.Random(number)
     most, name = chance.randint(2, 5 if storm.full else 3), f"flight-{number:02}"
     stop = signal.SIGKILL if number % 2 else signal.SIGTERM
-    with Loopback(storm.answer) as server:
+    with MockOpenAIServer(storm.answer) as server:
         kills = 0
         while True:
             before = server.count()
@@ -69,7 +69,7 @@ async def one_run(storm: Any, home: Path, number: int) -> None:
         assert record.outcome in set(Outcome) - {Outcome.CANCELLED}
 
 
-def hangs(server: Loopback, child: Python, before: int) -> bool:
+def hangs(server: MockOpenAIServer, child: Python, before: int) -> bool:
     """Wait until a request hangs, or the process has ended; whether one does."""
     while child.poll() is None:
         time.sleep(0.05)

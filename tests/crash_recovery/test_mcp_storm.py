@@ -19,7 +19,7 @@ from mcp import Client
 
 from imagerag import ImageRAG
 from imagerag.agent.types import Outcome
-from imagerag.tools.testing.mock_openai import Loopback
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 
 MODES = ("legacy", "2026-07-28")
 WORDS = "a boat under a blue star"
@@ -58,7 +58,7 @@ async def one_that_vanishes(url: str, number: int) -> None:
 @pytest.mark.timeout(600)
 async def test_many_clients_at_once(storm: Any, tmp_path: Path) -> None:
     clients, seconds = (20, 120.0) if storm.full else (6, 4.0)
-    with Loopback(storm.answer, latency_s=0.05) as provider:
+    with MockOpenAIServer(storm.answer, latency_s=0.05) as provider:
         process, url = await serve(tmp_path, provider.base_url)
         server, memory = psutil.Process(process.pid), list[int]()
         told, ids = Counter[str](), list[str]()

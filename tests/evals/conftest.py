@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 
 from imagerag.agent.ports import ImagePart
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.cli import main
-from imagerag.evals.dependencies import EvalWiring, Steady
+from imagerag.evals.dependencies import DeterministicEmbedder, EvalDependencies
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.evaluation import HOME
 from imagerag.evals.harness.plan import Plan, Shard
-from imagerag.evals.harness.results_store import Ledger
-from imagerag.evals.harness.runner import Harness, Report
+from imagerag.evals.harness.results_store import ResultsStore
+from imagerag.evals.harness.runner import EvalReport, EvalRunner
 from imagerag.evals.metrics.base import Metric
-from imagerag.evals.metrics.cost import WorkScore
+from imagerag.evals.metrics.cost import CostScore
 from imagerag.evals.metrics.retrieval import RetrievalScore
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.suites.sketch_libraries import stocked
-from imagerag.store.data_dir import Home
+from imagerag.evals.suites.sketch_libraries import build_library
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
@@ -59,8 +59,8 @@ class Fakes:
         drafts = {picture(f"{prompt}//{seed}") for seed in range(10)}
         return [prompt] if image.data in drafts else []
 
-    def wiring(self) -> EvalWiring:
-        made = EvalWiring(Home(self.folder / self.journals))
+    def wiring(self) -> EvalDependencies:
+        made = EvalDependencies(DataDir(self.folder / self.journals))
         made.use("generator", "fake", self.generator)
         self.judge = self.judge or ScriptedJudge(self.rule or self.judged)
         made.use("judge", "fake", self.judge)
@@ -76,16 +76,16 @@ class Fakes:
         return Plan(
             suite=suite or self.suite(),
             arms=parse_arms(arms),
-            setup=Setup(generator="fake", judge="fake", library="fake"),
+            setup=RunSpec(generator="fake", judge="fake", library="fake"),
             metrics=("retrieval", "work"),
             shard=Shard.parse(shard),
         )
 
-    def harness(self, plan: Plan, out: str = "out", metrics: Sequence[Metric] = (), **options: Any) -> Harness:
-        measured: list[Metric] = [*metrics] or [RetrievalScore(), WorkScore()]
-        return Harness(plan, self.wiring(), measured, Ledger(self.folder / out, plan.keys), **options)
+    def harness(self, plan: Plan, out: str = "out", metrics: Sequence[Metric] = (), **options: Any) -> EvalRunner:
+        measured: list[Metric] = [*metrics] or [RetrievalScore(), CostScore()]
+        return EvalRunner(plan, self.wiring(), measured, ResultsStore(self.folder / out, plan.keys), **options)
 
-    async def run(self, plan: Plan | None = None, **options: Any) -> tuple[Report, list[Result]]:
+    async def run(self, plan: Plan | None = None, **options: Any) -> tuple[EvalReport, list[Result]]:
         harness = self.harness(plan or self.plan(), **options)
         report = await harness.run()
         return report, list(harness.ledger.read())
@@ -106,7 +106,11 @@ def with_libraries_of(home: Path, evaluation: Path) -> Path:
 def irrelevant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the sketch suite's library of what helps nobody, as an evaluation makes it."""
     home, name = tmp_path_factory.mktemp("irrelevant"), "sketch-irrelevant"
-    asyncio.run(stocked(Home(home), name, sketch_suite(6).libraries[name], Steady(make_embedder("sketch"))))
+    asyncio.run(
+        build_library(
+            DataDir(home), name, sketch_suite(6).libraries[name], DeterministicEmbedder(make_embedder("sketch"))
+        )
+    )
     return home
 
 

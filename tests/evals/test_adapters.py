@@ -11,7 +11,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.integrations.langsmith_and_datasets import export_dataset, langsmith_target, rows, run_case
 from imagerag.evals.integrations.pytest_plugin import NotJudgedError, assert_aligned  # noqa: F401
 from imagerag.evals.suites.case import Case
-from imagerag.tools.testing.mock_openai import Loopback
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 from tests.processes import python
 
 KNOWN, UNKNOWN = "a red solid circle", "a teal checkered crescent"
@@ -60,7 +60,7 @@ def test_pytest_takes_what_a_run_takes(assert_aligned: Any, world: dict[str, Any
 
 @pytest.mark.imagerag(generator="sketch")
 def test_a_judge_that_is_down_is_an_error_and_no_failed_test(assert_aligned: Any, tmp_path: Path) -> None:  # noqa: F811
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         gone = server.base_url
     options = {"judge": f"openai:m@{gone}", "preset": "openai", "home": tmp_path, "folder": tmp_path / "c"}
     with pytest.raises(NotJudgedError):

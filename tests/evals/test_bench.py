@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.evals.bench import cli as bench_module
 from imagerag.evals.bench import report
 from imagerag.evals.bench.cli import bench, main
 from imagerag.evals.bench.embedder import embedder
-from imagerag.evals.bench.graph import PROMPT, ROUNDS, InstantWiring, instant, plain_loop
-from imagerag.evals.bench.timing import Bench, Row, in_turns, row
+from imagerag.evals.bench.graph import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
+from imagerag.evals.bench.timing import BenchReport, TimingRow, interleaved, row
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 
 
@@ -35,10 +35,10 @@ async def test_graph_rows_and_ratios() -> None:
 
 
 async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp_path: Path) -> None:
-    runner = Runner(wiring=InstantWiring(Home(tmp_path)))
+    runner = Runner(wiring=InstantDependencies(DataDir(tmp_path)))
     record = None
     async for event in runner.start(
-        PROMPT, Setup(generator="instant", judge="instant", knobs=Knobs(max_rounds=ROUNDS))
+        PROMPT, RunSpec(generator="instant", judge="instant", knobs=RunConfig(max_rounds=ROUNDS))
     ):
         record = event.record or record
     assert record
@@ -53,9 +53,9 @@ async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp
 
 
 async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_of_ten_thousand(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    home = DataDir(tmp_path)
     await report._long_run(home)
-    runner = Runner(wiring=InstantWiring(home))
+    runner = Runner(wiring=InstantDependencies(home))
     record = await runner.record(report.RUN)
     assert len({attempt.image.sha256 for attempt in record.attempts}) == report.ATTEMPTS
     assert record.attempts[0].image.width == report.SIDE
@@ -79,7 +79,7 @@ async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) 
     assert all(each.value and each.unit.endswith("/s") for each in rows)
 
 
-async def quick(repeats: int) -> list[Row]:
+async def quick(repeats: int) -> list[TimingRow]:
     return [
         row("start", "quick", [0.001] * repeats),
         row("start", "slow", [0.002], against=("quick", [0.001]), note="why"),
@@ -99,7 +99,7 @@ def test_the_command_prints_a_table_or_a_document(
     assert main(["--sections", "start", "--repeats", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "imagerag.bench/1"
-    assert [each.n for each in Bench.model_validate(document).rows] == [1, 1]
+    assert [each.n for each in BenchReport.model_validate(document).rows] == [1, 1]
 
 
 def test_wrong_use_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +112,7 @@ def test_wrong_use_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_a_section_that_cannot_run_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_: int) -> list[Row]:
+    async def broken(_: int) -> list[TimingRow]:
         raise RuntimeError("no such thing here")
 
     monkeypatch.setitem(bench_module.SECTIONS, "start", (broken, 1))
@@ -131,7 +131,7 @@ async def test_work_is_measured_in_turns_and_warm_rounds_are_left_out() -> None:
     async def other() -> None:
         done.append("other")
 
-    times = await in_turns({"one": one, "other": other}, 2, warm=1)
+    times = await interleaved({"one": one, "other": other}, 2, warm=1)
     assert done == ["one", "other"] * 3
     assert [len(spent) for spent in times.values()] == [2, 2]
     made = row("s", "n", [0.001, 0.003, 0.002], against=("b", [0.001]))

@@ -5,7 +5,7 @@ import asyncio
 from imagerag.agent import clock
 from imagerag.agent.threads import in_thread
 from imagerag.evals.bench.call_tracer import CallTracer
-from imagerag.evals.bench.timing import in_turns
+from imagerag.evals.bench.timing import interleaved
 from imagerag.formatting.numbers import dollars
 
 
@@ -21,7 +21,7 @@ async def test_calls_and_resumptions_between_files_are_crossings_and_those_withi
         await in_thread(clock.now)
 
     with CallTracer() as tracer:
-        await in_turns({"work": work}, 1, warm=0)
+        await interleaved({"work": work}, 1, warm=0)
     assert tracer.files >= {"evals/bench/timing.py", "agent/threads.py", "agent/clock.py"}
     assert all(caller != entered for caller, entered in tracer.crossings)
     assert tracer.total == sum(tracer.crossings.values())

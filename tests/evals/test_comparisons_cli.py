@@ -9,7 +9,7 @@ import pytest
 
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.sketch import rare
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.world import all_things, describe, random_scene
@@ -21,7 +21,7 @@ def mine(tmp_path: Path) -> list[str]:
     things = [thing for thing in all_things() if rare(thing)][::70][:12]
 
     async def work() -> None:
-        made = await Library.create_or_open(Home(tmp_path / "home"), "mine", make_embedder("sketch"))
+        made = await Library.create_or_open(DataDir(tmp_path / "home"), "mine", make_embedder("sketch"))
         await fill(made, [Picture.of(random_scene(chance(0, "cli", n), (t,)), 64) for n, t in enumerate(things)])
 
     asyncio.run(work())

@@ -8,28 +8,28 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls.journal import Lost
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.journal import FailedCall
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendError, BudgetExceededError, RateLimitedError, UsageError
-from imagerag.agent.types import Call, Knobs
+from imagerag.agent.types import ModelCall, RunConfig
 from imagerag.evals import retries
 from imagerag.evals.harness.arms import parse_arms
-from imagerag.evals.harness.evaluation import Options, run_evaluation, score_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation, score_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.metrics.vlm_scores import graded_id
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.graphs.generation import RETRY
-from imagerag.store.data_dir import Home
-from imagerag.store.output_dir_lock import only_writer, shared_writer
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.store.data_dir import DataDir
+from imagerag.store.output_dir_lock import exclusive_writer, shared_writer
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockOpenAIServer]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    with Loopback() as loopback:
+    with MockOpenAIServer() as loopback:
         yield loopback
     assert loopback.errors == []
 
@@ -42,7 +42,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries.asyncio, "sleep", now)
 
 
-def graded(server: Loopback, cases: int = 4) -> Plan:
+def graded(server: MockOpenAIServer, cases: int = 4) -> Plan:
     suite = Suite(name="s", cases=tuple(Case(id=f"c{at}", prompt=f"a red circle {at}") for at in range(cases)))
     return Plan(
         suite=suite, arms=parse_arms("base"), setup={"generator": "sketch", "judge": "sketch"},
@@ -50,15 +50,15 @@ def graded(server: Loopback, cases: int = 4) -> Plan:
     )  # fmt: skip
 
 
-def yes() -> Reply:
-    return Reply(text="Yes", odds={"Yes": 0.9, "No": 0.1})
+def yes() -> MockResponse:
+    return MockResponse(text="Yes", odds={"Yes": 0.9, "No": 0.1})
 
 
-def options(folder: Path, **given: Any) -> Options:
-    return Options(users=Home(folder / "users"), concurrency=1, **given)
+def options(folder: Path, **given: Any) -> EvalOptions:
+    return EvalOptions(users=DataDir(folder / "users"), concurrency=1, **given)
 
 
-async def test_graders_calls_count(server: Loopback, tmp_path: Path) -> None:
+async def test_graders_calls_count(server: MockOpenAIServer, tmp_path: Path) -> None:
     server.enqueue("chat", *[yes() for _ in range(4)])
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path))
     assert report.calls == 8, "four drawings, four gradings"
@@ -67,7 +67,7 @@ async def test_graders_calls_count(server: Loopback, tmp_path: Path) -> None:
     assert server.count("chat") == 4
 
 
-async def test_no_case_is_begun_once_grading_has_taken_the_rest(server: Loopback, tmp_path: Path) -> None:
+async def test_no_case_is_begun_once_grading_has_taken_the_rest(server: MockOpenAIServer, tmp_path: Path) -> None:
     server.enqueue("chat", *[yes() for _ in range(4)])
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path, max_calls=3))
     assert (report.done, report.calls) == (2, 4)
@@ -76,7 +76,9 @@ async def test_no_case_is_begun_once_grading_has_taken_the_rest(server: Loopback
     assert (later.whole, later.calls, server.count("chat")) == (True, 8, 4)
 
 
-async def test_a_grader_whose_price_is_not_known_keeps_no_budget_in_money(server: Loopback, tmp_path: Path) -> None:
+async def test_a_grader_whose_price_is_not_known_keeps_no_budget_in_money(
+    server: MockOpenAIServer, tmp_path: Path
+) -> None:
     server.enqueue("chat", *[yes() for _ in range(4)])
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path, max_cost_usd=1.0))
     assert (report.done, report.unpriced) == (1, 1)
@@ -89,7 +91,7 @@ async def test_a_grader_whose_price_is_not_known_keeps_no_budget_in_money(server
 
 
 async def test_a_grading_that_failed_and_was_asked_again_is_two_calls(
-    server: Loopback, tmp_path: Path, at_once: None
+    server: MockOpenAIServer, tmp_path: Path, at_once: None
 ) -> None:
     server.enqueue("chat", Fault("server_error"), yes())
     report = await run_evaluation(tmp_path / "out", graded(server, 1), options(tmp_path))
@@ -97,7 +99,9 @@ async def test_a_grading_that_failed_and_was_asked_again_is_two_calls(
     assert server.count("chat") == 2
 
 
-async def test_scoring_anew_keeps_a_budget_and_goes_on_without_paying_twice(server: Loopback, tmp_path: Path) -> None:
+async def test_scoring_anew_keeps_a_budget_and_goes_on_without_paying_twice(
+    server: MockOpenAIServer, tmp_path: Path
+) -> None:
     server.enqueue("chat", *[yes() for _ in range(4)])
     plan = graded(server).model_copy(update={"metrics": ("work",)})
     await run_evaluation(tmp_path / "out", plan, options(tmp_path))
@@ -112,15 +116,15 @@ async def test_scoring_anew_keeps_a_budget_and_goes_on_without_paying_twice(serv
 # -- calls without an answer ---------------------------------------------------------------------------------------
 
 
-def lost(run_id: str, usd: float | None = 0.25, requests: int = 2) -> Lost:
-    call = Call(
+def lost(run_id: str, usd: float | None = 0.25, requests: int = 2) -> FailedCall:
+    call = ModelCall(
         role="judge.critique", backend="b", elapsed_s=0, answered=False, unsettled=True, error=NO_ANSWER, most_usd=usd,
         requests=requests, call_id=f"id-{run_id}",
     )  # fmt: skip
-    return Lost(run_id=run_id, call=call, at="2026-01-01T00:00:00+00:00", task="")
+    return FailedCall(run_id=run_id, call=call, at="2026-01-01T00:00:00+00:00", task="")
 
 
-async def _left_behind(fakes: Any, *found: Lost) -> None:
+async def _left_behind(fakes: Any, *found: FailedCall) -> None:
     wiring = fakes.wiring()
     async with wiring.working():
         for one in found:
@@ -206,16 +210,16 @@ def test_cases_share_a_folder_and_an_evaluation_has_it_alone(tmp_path: Path) -> 
         shared_writer(folder),
         shared_writer(folder),
         pytest.raises(UsageError, match="is being written by"),
-        only_writer(folder),
+        exclusive_writer(folder),
     ):
         pass
     with (
-        only_writer(folder),
+        exclusive_writer(folder),
         pytest.raises(UsageError, match="another folder"),
         shared_writer(folder, instead="another folder"),
     ):
         pass
-    with only_writer(folder):
+    with exclusive_writer(folder):
         pass
     assert not (folder / ".lock").exists()
 
@@ -224,7 +228,7 @@ async def test_run_case_takes_the_folder_it_writes(tmp_path: Path) -> None:
     from imagerag.evals.integrations.langsmith_and_datasets import run_case
 
     given: dict[str, Any] = {"arm": "base", "folder": tmp_path / "f", "home": tmp_path / "home", "preset": "sketch"}
-    with only_writer(tmp_path / "f"), pytest.raises(UsageError, match="is being written by"):
+    with exclusive_writer(tmp_path / "f"), pytest.raises(UsageError, match="is being written by"):
         await run_case("a red circle", **given)
     one, two = await asyncio.gather(run_case("a red circle", **given), run_case("a blue square", **given))
     assert one.image != two.image
@@ -232,8 +236,8 @@ async def test_run_case_takes_the_folder_it_writes(tmp_path: Path) -> None:
 
 def test_graders_keep_their_books_by_run(tmp_path: Path, fakes: Any) -> None:
     maker = MetricMaker(fakes.wiring())
-    call = Call(role="grade.vqa", backend="b", elapsed_s=0, cost_usd=0.5)
-    books = Calls(knobs=Knobs(), journal=None, run_id="r", task="", before=[], round=0, failed={})
+    call = ModelCall(role="grade.vqa", backend="b", elapsed_s=0, cost_usd=0.5)
+    books = ModelCaller(knobs=RunConfig(), journal=None, run_id="r", task="", before=[], round=0, failed={})
     books.made += [call, call.model_copy(update={"reused": True, "cost_usd": 0.0})]
     maker.graded.calls["r"] = [books]
     assert [(one["requests"], one["usd"]) for one in maker.graded.taken("r")] == [(1, 0.5), (0, 0.0)]

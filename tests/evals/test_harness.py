@@ -15,15 +15,15 @@ import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, RunStateError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.evals.harness.arm_procedures import Job
+from imagerag.evals.harness.arm_procedures import ArmContext
 from imagerag.evals.harness.arms import BUILT_IN, parse_arms
-from imagerag.evals.harness.evaluation import Options, merge_evaluations, replay_evaluation, run_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, merge_evaluations, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan, Shard
-from imagerag.evals.harness.results_store import PARTIAL, RESULTS, Ledger
+from imagerag.evals.harness.results_store import PARTIAL, RESULTS, ResultsStore
 from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
 from tests.evals.conftest import with_libraries_of
 from tests.processes import Python, python
@@ -40,8 +40,8 @@ def sketch_plan(shard: str = "1/1", cases: int = 6, arms: str = ARMS) -> Plan:
     )
 
 
-def options(folder: Path, **given: Any) -> Options:
-    return Options(users=Home(folder / "users"), **given)
+def options(folder: Path, **given: Any) -> EvalOptions:
+    return EvalOptions(users=DataDir(folder / "users"), **given)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ async def test_a_replay_calls_nothing_and_gives_the_same_bytes(recorded: Path, m
     async def down(*_: Any, **__: Any) -> Any:
         raise AssertionError("a replay must not call a model")
 
-    monkeypatch.setattr("imagerag.tools.sketch.generator.SketchPainter.generate", down)
+    monkeypatch.setattr("imagerag.tools.sketch.generator.SketchGenerator.generate", down)
     for method in ("critique", "missing_concepts", "captions", "compare"):
         monkeypatch.setattr(f"imagerag.tools.judges.clip.judge.ClipJudge.{method}", down)
     replayed = await replay_evaluation(recorded, options(recorded.parent))
@@ -295,12 +295,12 @@ async def test_a_judge_that_gives_no_answer_breaks_the_rephrased_arm_too(fakes: 
     assert [call["raw"] for call in results[1].calls] == ["hm", "hm"]
 
 
-async def own_picture(job: Job) -> bytes:
+async def own_picture(job: ArmContext) -> bytes:
     """An arm of one's own."""
     return picture(f"mine/{job.case.prompt}/{job.seed}")
 
 
-async def own_run(job: Job) -> Any:
+async def own_run(job: ArmContext) -> Any:
     return await job.run(max_rounds=0)
 
 
@@ -398,11 +398,11 @@ async def test_no_more_than_so_many_cases_are_under_way(fakes: Any) -> None:
 
 def test_a_ledger_gives_results_in_the_plans_order_and_takes_the_last_word(tmp_path: Path, recorded: Path) -> None:
     results = list(read_results(recorded / RESULTS))
-    ledger = Ledger(tmp_path, [result.key for result in results])
+    ledger = ResultsStore(tmp_path, [result.key for result in results])
     shuffled = random.Random(0).sample(results, len(results))
     ledger.add(shuffled, [])
     ledger.add([results[0].model_copy(update={"reason": "again"})], [])
-    again = Ledger(tmp_path, [result.key for result in results])
+    again = ResultsStore(tmp_path, [result.key for result in results])
     again.open()
     assert [result.key for result in again.read()] == [result.key for result in results]
     assert next(iter(again.read())).reason == "again"

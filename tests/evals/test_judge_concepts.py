@@ -12,7 +12,7 @@ from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.library_robustness import ConceptScore, robustness
 from imagerag.evals.metrics.concept_match import counted, is_right, own_synonyms
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
 from imagerag.tools.sketch.world import Thing, random_scene
@@ -21,7 +21,7 @@ from imagerag.tools.testing.fakes import ScriptedJudge
 
 @pytest.fixture
 async def library(tmp_path: Path) -> Library:
-    made = await Library.create_or_open(Home(tmp_path), "judged", make_embedder("sketch"))
+    made = await Library.create_or_open(DataDir(tmp_path), "judged", make_embedder("sketch"))
     things = [Thing("circle", "red", "solid"), Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")]
     await fill(made, [Picture.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
     return made

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.evals.harness.arms import parse_arms
-from imagerag.evals.harness.evaluation import Options, run_evaluation, score_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation, score_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.libraries.library_eval import check_library
 from imagerag.evals.libraries.negative_captions import UNRELATED
 from imagerag.evals.result_record import read_results
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.suites.sketch_libraries import stocked
-from imagerag.store.data_dir import Home
+from imagerag.evals.suites.sketch_libraries import build_library
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.negative_captions import NULL_CAPTIONS
 from imagerag.tools.registry import make_embedder
 from tests.evals.conftest import with_libraries_of
@@ -27,7 +27,7 @@ HARD = ("crowded/0137", "alike/0208", "one/0000")
 
 
 async def test_a_library_is_asked_what_it_holds_and_what_it_does_not(tmp_path: Path) -> None:
-    made = await stocked(Home(tmp_path), "few", LibraryRecipe(kind="rare", size=40), make_embedder("sketch"))
+    made = await build_library(DataDir(tmp_path), "few", LibraryRecipe(kind="rare", size=40), make_embedder("sketch"))
     found = await check_library(made, queries=30, unrelated=("a ship in a bottle", "a dotted circle"))
     assert (found.images, found.captions) == (40, 30)
     assert found.threshold.cosine == made.threshold
@@ -56,10 +56,10 @@ async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(
     plan = Plan(
         suite=whole.model_copy(update={"cases": cases}),
         arms=parse_arms("base,full+library=sketch-irrelevant"),
-        setup=Setup(generator="sketch", judge="sketch", library="sketch-irrelevant"),
+        setup=RunSpec(generator="sketch", judge="sketch", library="sketch-irrelevant"),
         metrics=("work",),
     )
-    options = Options(users=Home(tmp_path / "users"), concurrency=1)
+    options = EvalOptions(users=DataDir(tmp_path / "users"), concurrency=1)
     await run_evaluation(with_libraries_of(irrelevant, tmp_path / "out"), plan, options)
     recorded = (tmp_path / "out" / "results.jsonl").read_bytes()
     for result in read_results(tmp_path / "out" / "results.jsonl"):

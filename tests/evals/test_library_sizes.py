@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
-from imagerag.evals.dependencies import wiring_for
-from imagerag.evals.harness.evaluation import Options, run_evaluation
+from imagerag.evals.dependencies import dependencies_for
+from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes_of, sizes_of
 from imagerag.evals.libraries.search_comparison import compare_searches, joined
@@ -19,7 +19,7 @@ from imagerag.evals.reports.writer import read_summary, write_reports
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.store.library.subsets import in_random_order
 from imagerag.tools.registry import make_embedder, make_judge, make_reranker
@@ -27,7 +27,7 @@ from imagerag.tools.sketch.world import all_things, random_scene
 
 
 async def own_library(folder: Path, count: int = 24) -> Library:
-    made = await Library.create_or_open(Home(folder), "mine", make_embedder("sketch"))
+    made = await Library.create_or_open(DataDir(folder), "mine", make_embedder("sketch"))
     things = chance(0, "own").sample(all_things(), count)
     await fill(made, [Picture.of(random_scene(chance(0, "own", n), (t,)), 64) for n, t in enumerate(things)])
     return made
@@ -87,7 +87,7 @@ def test_an_order_is_the_seeds_and_survives_what_is_added(ids: set[str], seed: i
 async def test_each_part_lies_within_the_next_and_is_calibrated_for_itself(tmp_path: Path) -> None:
     whole = await own_library(tmp_path / "users")
     recipes = recipes_of("mine", [4, 12, 24], seed=0)
-    made = wiring_for(Home(tmp_path / "home"), Home(tmp_path / "users"), recipes)
+    made = dependencies_for(DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), recipes)
     parts: list[Any] = [await made.library(name) for name in reversed(recipes)]
     ids = [{row.id for row in await part.rows()} for part in parts]
     assert [len(one) for one in ids] == [4, 12, 24]
@@ -99,24 +99,28 @@ async def test_each_part_lies_within_the_next_and_is_calibrated_for_itself(tmp_p
     near = (await parts[0].search(row.caption, k=1, filter=Filter()))[0]
     same = await whole.search(row.caption, k=24, filter=Filter())
     assert near.similarity == pytest.approx(next(h.similarity for h in same if h.image == near.image), abs=1e-6)
-    other = wiring_for(Home(tmp_path / "other"), Home(tmp_path / "users"), recipes_of("mine", [4, 24], seed=1))
+    other = dependencies_for(
+        DataDir(tmp_path / "other"), DataDir(tmp_path / "users"), recipes_of("mine", [4, 24], seed=1)
+    )
     drawn: Any = await other.library("mine-4-seed-1")
     assert {row.id for row in await drawn.rows()} != ids[0]
-    again: Any = await wiring_for(Home(tmp_path / "home"), Home(tmp_path / "users"), recipes).library("mine-4")
+    again: Any = await dependencies_for(DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), recipes).library(
+        "mine-4"
+    )
     assert {row.id for row in await again.rows()} == ids[0]
 
 
 async def test_the_curve_is_a_table_and_a_figure(tmp_path: Path) -> None:
     await own_library(tmp_path / "users")
     recipes = recipes_of("mine", [4, 24], seed=0)
-    whole = await Library.open(Home(tmp_path / "users"), "mine", make_embedder("sketch"))
+    whole = await Library.open(DataDir(tmp_path / "users"), "mine", make_embedder("sketch"))
     rare = [row.caption for row in await whole.rows()][:3]
     suite = Suite(name="own", libraries=recipes, cases=tuple(Case(id=f"c{n}", prompt=p) for n, p in enumerate(rare)))
     arms = arms_of("base", "paper", list(recipes))
     assert [arm.name for arm in arms] == ["base", "paper+library=mine-4", "paper+library=mine-24"]
     setup = {"generator": "sketch", "judge": "sketch", "library": next(iter(recipes))}
     plan = Plan(suite=suite, arms=arms, setup=setup, metrics=("text:eye", "work"))
-    assert (await run_evaluation(tmp_path / "out", plan, Options(users=Home(tmp_path / "users")))).whole
+    assert (await run_evaluation(tmp_path / "out", plan, EvalOptions(users=DataDir(tmp_path / "users")))).whole
     files = {file.name for file in write_reports(tmp_path / "out")}
     assert "gain-size.svg" in files
     summary = read_summary(tmp_path / "out")
@@ -184,7 +188,7 @@ async def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
         await compare_searches(library, ways=["nothing"], rerankers=rerankers)
     with pytest.raises(UsageError, match="asks a model"):
         await compare_searches(library, ways=["vlm"], rerankers=rerankers)
-    bare = await Library.create_or_open(Home(tmp_path), "bare", make_embedder("sketch"))
+    bare = await Library.create_or_open(DataDir(tmp_path), "bare", make_embedder("sketch"))
     with pytest.raises(UsageError, match="no captions"):
         await compare_searches(bare, rerankers=rerankers)
 

@@ -10,33 +10,33 @@ import numpy as np
 import pytest
 
 from imagerag.agent.errors import JudgeReplyError, UsageError
-from imagerag.agent.types import Candidate, Concept, ImageRef, Knobs, Query, Search, Setup, UsedReference
-from imagerag.evals.dependencies import EvalWiring, Steady
+from imagerag.agent.types import Candidate, Concept, ImageRef, Query, RunConfig, RunSpec, Search, UsedReference
+from imagerag.evals.dependencies import DeterministicEmbedder, EvalDependencies
 from imagerag.evals.harness.scoring import measured
 from imagerag.evals.metrics.base import AcrossSeeds, Sample
 from imagerag.evals.metrics.registry import KINDS, MetricMaker, eye
 from imagerag.evals.metrics.retrieval import folded
 from imagerag.evals.metrics.vlm_scores import chance_of_yes
-from imagerag.evals.result_record import Initial, Result
+from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.sketch.synthetic_images import Picture as Drawing
 from imagerag.evals.sketch.synthetic_images import chance
 from imagerag.evals.suites.case import Case, Picture, Truth
 from imagerag.evals.suites.sketch import near_misses
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder, new_embedder
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 from imagerag.tools.testing.fakes import describe_image, picture
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 
 def sample(folder: Path, case: Case, image: bytes | None, **given: Any) -> Sample:
     reference = describe_image(image) if image else None
     result = Result(
         suite={"name": "s", "version": "1", "hash": "0"}, case=case.id, arm="full", arm_hash="0", seed=0,
-        prompt=case.prompt, setup=Setup(generator="fake", judge="fake"), run_id="ev-1", status="answered",
-        outcome=None, initial=Initial(), image=reference, **given,
+        prompt=case.prompt, setup=RunSpec(generator="fake", judge="fake"), run_id="ev-1", status="answered",
+        outcome=None, initial=InitialImage(), image=reference, **given,
     )  # fmt: skip
-    return Sample(case=case, result=result, wiring=EvalWiring(Home(folder)), image=image)
+    return Sample(case=case, result=result, wiring=EvalDependencies(DataDir(folder)), image=image)
 
 
 async def scores(metric: str, given: Sample, **maker: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ async def test_pictures_of_the_real_thing_are_files_or_fresh_drawings(tmp_path: 
 
 async def test_diversity_is_of_a_cases_seeds(tmp_path: Path) -> None:
     case = Case(id="c", prompt="p", seeds=(0, 1))
-    metric = MetricMaker(EvalWiring(Home(tmp_path))).one("diversity:sketch")
+    metric = MetricMaker(EvalDependencies(DataDir(tmp_path))).one("diversity:sketch")
     assert isinstance(metric, AcrossSeeds)
     same = [sample(tmp_path, case, drawn(BOLT))] * 2
     assert (await metric.across(same))["diversity:sketch"] == pytest.approx(0, abs=1e-5)
@@ -120,7 +120,7 @@ async def test_a_dino_like_model_of_timm_is_loaded_from_a_file(tmp_path: Path) -
     other = await scores(spec, sample(tmp_path, case, drawn(Thing("oval", "teal", "solid"))))
     assert other[spec] < 0.9999
     made = await measured(
-        sample(tmp_path, case, drawn(BOLT)), [MetricMaker(EvalWiring(Home(tmp_path))).one("dino:no_such")]
+        sample(tmp_path, case, drawn(BOLT)), [MetricMaker(EvalDependencies(DataDir(tmp_path))).one("dino:no_such")]
     )
     assert "dino:NAME=FILE" in made.unscored["dino:no_such"]
 
@@ -133,7 +133,7 @@ async def test_a_failure_is_no_zero(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_metric_can_be_made_and_nothing_else(tmp_path: Path) -> None:
-    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    maker = MetricMaker(EvalDependencies(DataDir(tmp_path)))
     withs = {"retrieval": "", "work": "", "vqa": ":openai:x", "grade": ":openai:x", "dino": ":any"}
     for kind in KINDS:
         assert maker.one(f"{kind}{withs.get(kind, ':sketch')}").spec.startswith(kind)
@@ -157,12 +157,12 @@ async def test_the_second_encoder_tells_things_apart_and_is_not_the_first() -> N
 
 async def test_a_steady_encoder_gives_the_same_bits_whatever_is_asked_beside_it() -> None:
     texts = [describe(thing) for thing in all_things()[:9]]
-    together = await Steady(new_embedder("sketch")).embed_texts(texts)
-    alone = Steady(new_embedder("sketch"))
+    together = await DeterministicEmbedder(new_embedder("sketch")).embed_texts(texts)
+    alone = DeterministicEmbedder(new_embedder("sketch"))
     one_by_one = np.concatenate([await alone.embed_texts([text]) for text in reversed(texts)])[::-1]
     assert (together == one_by_one).all()
     assert (await alone.embed_texts([])).shape == (0, 128)
-    small = Steady(new_embedder("sketch"), keep=2)
+    small = DeterministicEmbedder(new_embedder("sketch"), keep=2)
     assert (await small.embed_texts(texts) == together).all()
 
 
@@ -170,24 +170,24 @@ async def test_a_steady_encoder_gives_the_same_bits_whatever_is_asked_beside_it(
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as loopback:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as loopback:
         yield loopback
     assert loopback.errors == []
 
 
-async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: Loopback, tmp_path: Path) -> None:
-    server.enqueue("chat", Reply(text="Yes", odds={"Yes": 0.6, " yes": 0.1, "No": 0.3}))
+async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: MockOpenAIServer, tmp_path: Path) -> None:
+    server.enqueue("chat", MockResponse(text="Yes", odds={"Yes": 0.6, " yes": 0.1, "No": 0.3}))
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     spec = f"vqa:openai:m@{server.base_url}"
     async with given.wiring.working():
         assert await scores(spec, given) == {spec: pytest.approx(0.7, abs=1e-6)}
-        assert await scores(spec, given, knobs=Knobs(journal="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
+        assert await scores(spec, given, knobs=RunConfig(journal="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
     assert server.count("chat") == 1
 
 
-async def test_vqa_asks_for_one_picture_after_the_other(server: Loopback, tmp_path: Path) -> None:
-    server.enqueue("chat", *(Reply(text="Yes", odds={"Yes": 0.5, "No": 0.5}) for _ in range(2)))
+async def test_vqa_asks_for_one_picture_after_the_other(server: MockOpenAIServer, tmp_path: Path) -> None:
+    server.enqueue("chat", *(MockResponse(text="Yes", odds={"Yes": 0.5, "No": 0.5}) for _ in range(2)))
     spec = f"vqa:openai:m@{server.base_url}"
     first, second = (sample(tmp_path, Case(id=name[2:], prompt=name), picture(name)) for name in ("a cat", "a dog"))
     second = replace(second, wiring=first.wiring)
@@ -198,7 +198,7 @@ async def test_vqa_asks_for_one_picture_after_the_other(server: Loopback, tmp_pa
 
 async def test_a_server_without_log_probabilities_or_none_at_all_is_said(tmp_path: Path) -> None:
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
-    with Loopback(refuses=("logprobs",)) as refusing:
+    with MockOpenAIServer(refuses=("logprobs",)) as refusing:
         spec = f"vqa:openai:m@{refusing.base_url}"
         async with given.wiring.working():
             made = await measured(given, [MetricMaker(given.wiring).one(spec)])
@@ -206,8 +206,10 @@ async def test_a_server_without_log_probabilities_or_none_at_all_is_said(tmp_pat
     assert "400" in made.unscored[spec]
 
 
-async def test_marks_are_read_and_asked_for_once_more(server: Loopback, tmp_path: Path) -> None:
-    server.enqueue("chat", Reply(text="It is lovely."), Reply(text="A cat is there, it is blue.\n\n**Score: 3**"))
+async def test_marks_are_read_and_asked_for_once_more(server: MockOpenAIServer, tmp_path: Path) -> None:
+    server.enqueue(
+        "chat", MockResponse(text="It is lovely."), MockResponse(text="A cat is there, it is blue.\n\n**Score: 3**")
+    )
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     spec = f"grade:openai:m@{server.base_url}"
     async with given.wiring.working():
@@ -237,13 +239,13 @@ def test_the_chance_of_a_yes_is_of_yes_and_no() -> None:
         chance_of_yes("m", bare)
 
 
-async def test_a_mark_in_a_graders_thoughts_is_none(server: Loopback, tmp_path: Path) -> None:
+async def test_a_mark_in_a_graders_thoughts_is_none(server: MockOpenAIServer, tmp_path: Path) -> None:
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     spec = f"grade:openai:m@{server.base_url}"
-    server.enqueue("chat", Reply(text="Score: 4?</think>A dog.\nScore: 0\n"))
+    server.enqueue("chat", MockResponse(text="Score: 4?</think>A dog.\nScore: 0\n"))
     async with given.wiring.working():
         assert await scores(spec, given) == {spec: 0.0}
-    server.enqueue("chat", *[Reply(text="<think>A cat. Score: 4")] * 4)
+    server.enqueue("chat", *[MockResponse(text="<think>A cat. Score: 4")] * 4)
     other = sample(tmp_path, Case(id="c", prompt="a dog"), picture("cat"))
     async with other.wiring.working():
         made = await measured(other, [MetricMaker(other.wiring).one(spec)])
@@ -254,12 +256,14 @@ async def test_a_mark_in_a_graders_thoughts_is_none(server: Loopback, tmp_path: 
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(text="<think>", odds={"<think>": 0.9, "Yes": 0.1}),
-        Reply(odds={"Yes": 0.9, "No": 0.1}, message={"content": None, "reasoning_content": "Yes"}),
-        Reply(odds={"Yes": 0.9, "No": 0.1}, message={"content": "", "reasoning": "Yes"}),
+        MockResponse(text="<think>", odds={"<think>": 0.9, "Yes": 0.1}),
+        MockResponse(odds={"Yes": 0.9, "No": 0.1}, message={"content": None, "reasoning_content": "Yes"}),
+        MockResponse(odds={"Yes": 0.9, "No": 0.1}, message={"content": "", "reasoning": "Yes"}),
     ],
 )
-async def test_the_chance_of_a_yes_in_thoughts_is_none(server: Loopback, tmp_path: Path, reply: Reply) -> None:
+async def test_the_chance_of_a_yes_in_thoughts_is_none(
+    server: MockOpenAIServer, tmp_path: Path, reply: MockResponse
+) -> None:
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     server.enqueue("chat", *[reply] * 4)
     spec = f"vqa:openai:m@{server.base_url}"
@@ -272,7 +276,7 @@ async def test_the_chance_of_a_yes_in_thoughts_is_none(server: Loopback, tmp_pat
 @pytest.mark.parametrize("metric", ["vqa", "grade"])
 def test_the_judge_of_the_loop_does_not_grade(tmp_path: Path, metric: str) -> None:
     judges = frozenset({"openai:gpt-x", "sketch"})
-    maker = MetricMaker(EvalWiring(Home(tmp_path)), judges)
+    maker = MetricMaker(EvalDependencies(DataDir(tmp_path)), judges)
     with pytest.raises(UsageError, match="not graded by its own judge"):
         maker.one(f"{metric}:openai:gpt-x")
     assert maker.one(f"{metric}:openai:gpt-y")

@@ -10,33 +10,33 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError, UsageError
 from imagerag.evals.harness.arms import parse_arms
-from imagerag.evals.harness.evaluation import Options, replay_evaluation, run_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.judges.vlm.rephrasing import LONGEST, prompt_in
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.text_parser import parse
 from imagerag.tools.sketch.world import all_things, describe
 from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Loopback, Reply, SketchAnswers
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, SketchResponder
 
 ROLES = ["judge.critique", "judge.missing_concepts", "judge.captions", "generate"]
 RARE = "a teal checkered crescent"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockOpenAIServer]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    with Loopback(SketchAnswers()) as loopback:
+    with MockOpenAIServer(SketchResponder()) as loopback:
         yield loopback
     assert loopback.errors == []
 
 
-def plan_of(server: Loopback, arms: str, *cases: Case) -> Plan:
+def plan_of(server: MockOpenAIServer, arms: str, *cases: Case) -> Plan:
     suite = Suite(name="http", cases=cases, libraries={"small": LibraryRecipe(kind="rare", size=12)})
     where = f"@{server.base_url}"
     setup = {"generator": f"openai:gpt-image-2{where}", "judge": f"openai:judge{where}", "library": "small"}
@@ -44,7 +44,7 @@ def plan_of(server: Loopback, arms: str, *cases: Case) -> Plan:
 
 
 async def run(folder: Path, plan: Plan) -> dict[str, Result]:
-    report = await run_evaluation(folder / "out", plan, Options(users=Home(folder / "users"), concurrency=1))
+    report = await run_evaluation(folder / "out", plan, EvalOptions(users=DataDir(folder / "users"), concurrency=1))
     assert report.whole
     return {result.arm: result for result in read_results(folder / "out" / RESULTS)}
 
@@ -52,7 +52,9 @@ async def run(folder: Path, plan: Plan) -> dict[str, Result]:
 # -- as published --------------------------------------------------------------------------------------------------
 
 
-async def test_the_papers_arm_makes_five_calls_over_http_all_at_temperature_0(server: Loopback, tmp_path: Path) -> None:
+async def test_the_papers_arm_makes_five_calls_over_http_all_at_temperature_0(
+    server: MockOpenAIServer, tmp_path: Path
+) -> None:
     found = (await run(tmp_path, plan_of(server, "paper", Case(id="c", prompt=RARE))))["paper"]
     asked = [request for request in server.requests if request.asks != "image"]
     drawn = [request for request in server.requests if request.asks == "image"]
@@ -70,24 +72,24 @@ async def test_the_papers_arm_makes_five_calls_over_http_all_at_temperature_0(se
     assert found.image == found.attempts[1].image
 
 
-async def test_the_papers_arm_is_replayed_without_a_call(server: Loopback, tmp_path: Path) -> None:
+async def test_the_papers_arm_is_replayed_without_a_call(server: MockOpenAIServer, tmp_path: Path) -> None:
     await run(tmp_path, plan_of(server, "base,paper,rephrase", Case(id="c", prompt=RARE)))
     made = len(server.requests)
-    assert (await replay_evaluation(tmp_path / "out", Options(users=Home(tmp_path / "users")))).identical
+    assert (await replay_evaluation(tmp_path / "out", EvalOptions(users=DataDir(tmp_path / "users")))).identical
     assert len(server.requests) == made
 
 
-async def test_what_matches_at_once_is_not_searched_for(server: Loopback, tmp_path: Path) -> None:
+async def test_what_matches_at_once_is_not_searched_for(server: MockOpenAIServer, tmp_path: Path) -> None:
     found = (await run(tmp_path, plan_of(server, "paper", Case(id="c", prompt="a red solid circle"))))["paper"]
     assert [call["role"] for call in found.calls] == ["judge.critique"]
     assert (found.outcome, found.status) == ("aligned", "kept_initial")
 
 
 async def test_a_list_that_names_nothing_is_asked_for_hotter_and_then_the_prompt_is_searched_with(
-    server: Loopback, tmp_path: Path
+    server: MockOpenAIServer, tmp_path: Path
 ) -> None:
     # The picture, the decision, and three lists without a concept.
-    server.enqueue("chat", Reply(text="No."), *[Reply(text="I am unable to name anything.")] * 3)
+    server.enqueue("chat", MockResponse(text="No."), *[MockResponse(text="I am unable to name anything.")] * 3)
     found = (await run(tmp_path, plan_of(server, "paper", Case(id="c", prompt=RARE))))["paper"]
     heat = [request.body["temperature"] for request in server.requests if request.asks != "image"]
     assert heat == [0.0, 0.0, pytest.approx(1 / 3), pytest.approx(5 / 6)]
@@ -186,7 +188,7 @@ async def test_a_prompt_that_is_clear_stays_and_so_does_its_picture(fakes: Any) 
 
 
 async def test_rephrasing_over_http_is_one_question_at_temperature_0_and_one_drawing(
-    server: Loopback, tmp_path: Path
+    server: MockOpenAIServer, tmp_path: Path
 ) -> None:
     found = (await run(tmp_path, plan_of(server, "base,rephrase", Case(id="c", prompt=RARE))))["rephrase"]
     (asked,) = [request for request in server.requests if request.asks != "image"]
@@ -198,7 +200,7 @@ async def test_rephrasing_over_http_is_one_question_at_temperature_0_and_one_dra
     assert found.image == found.attempts[1].image
 
 
-async def test_rephrasing_over_http_leaves_what_is_clear(server: Loopback, tmp_path: Path) -> None:
+async def test_rephrasing_over_http_leaves_what_is_clear(server: MockOpenAIServer, tmp_path: Path) -> None:
     found = await run(tmp_path, plan_of(server, "base,rephrase", Case(id="c", prompt="a red solid circle")))
     assert found["rephrase"].status == "kept_initial"
     assert len(server.requests) == 2, "one drawing, one question"

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import summarise, write_summary
-from imagerag.evals.reports.paper_tables import Measured, Sheet, sheets
+from imagerag.evals.reports.paper_tables import MethodScores, PaperTable, paper_tables
 from imagerag.evals.reports.tables import latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.reports.writer import write_paper, write_reports
-from imagerag.evals.result_record import Initial, Result
+from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.tools.testing.fakes import describe_image, picture
 
@@ -27,12 +27,12 @@ OTHER = "base+generator=other,full+generator=other"
 
 def measured(
     name: str = "birds", arms: str = ARMS, metrics: tuple[str, ...] = METRICS, scores: Mapping[str, float] = {}
-) -> Measured:
+) -> MethodScores:
     """An evaluation of two cases in which an arm's first case scores what is given (0.5), its second 0.1 more."""
     suite = Suite(name=name, cases=tuple(Case(id=f"c{at}", prompt=f"a bird {at}") for at in range(2)))
-    setup = Setup(generator="fake", judge="fake", library="web")
+    setup = RunSpec(generator="fake", judge="fake", library="web")
     plan = Plan(suite=suite, arms=parse_arms(arms), setup=setup, metrics=metrics)
-    return Measured(name, plan, summarise(plan, answers(plan, scores)))
+    return MethodScores(name, plan, summarise(plan, answers(plan, scores)))
 
 
 def answers(plan: Plan, scores: Mapping[str, float] = {}) -> list[Result]:
@@ -48,12 +48,12 @@ def answer(plan: Plan, case: Case, arm: Any, scores: Mapping[str, float]) -> Res
     return Result(
         suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, prompt=case.prompt,
         setup=arm.of(plan.setup, seed=0, journal="record"), run_id=f"ev-{case.id}", status="answered",
-        outcome="aligned", initial=Initial(image=image), image=image, scores=scores,
+        outcome="aligned", initial=InitialImage(image=image), image=image, scores=scores,
     )  # fmt: skip
 
 
-def numbered(*sets: Measured) -> dict[int, Sheet]:
-    made = sheets(sets)
+def numbered(*sets: MethodScores) -> dict[int, PaperTable]:
+    made = paper_tables(sets)
     assert len({sheet.number for sheet in made}) == len(made)
     return {sheet.number: sheet for sheet in made}
 
@@ -91,7 +91,7 @@ def test_rows_are_told_by_what_an_arm_does_and_not_by_its_name() -> None:
         "ImageRAG",
     ]
     changed = measured(arms="base,full+max_rounds=1,concept+threshold=off,first")
-    assert sheets([changed]) == []
+    assert paper_tables([changed]) == []
 
 
 def test_rerankers_and_other_methods_have_their_rows() -> None:
@@ -171,7 +171,7 @@ def test_a_column_that_the_retrieving_encoder_filled_is_marked() -> None:
 
 
 def test_both_writers_write_the_same_tables_each_sound() -> None:
-    made = sheets([measured("birds_1", f"{ARMS},{OTHER}"), measured("planes", f"{ARMS},{OTHER}")])
+    made = paper_tables([measured("birds_1", f"{ARMS},{OTHER}"), measured("planes", f"{ARMS},{OTHER}")])
     text, tex = markdown_sheets(made), latex_sheets(made)
     assert text.count("\n## ") + 1 == tex.count(r"\begin{table}") == tex.count(r"\end{table}") == len(made)
     blocks = re.findall(r"^\|.*(?:\n\|.*)*", text, re.MULTILINE)
@@ -188,7 +188,7 @@ def test_both_writers_write_the_same_tables_each_sound() -> None:
         assert tex.count(r"\caption{" + sheet.caption) >= 1
 
 
-def kept(folder: Path, data: Measured) -> Path:
+def kept(folder: Path, data: MethodScores) -> Path:
     folder.mkdir()
     data.plan.keep(folder)
     (folder / RESULTS).write_text("".join(f"{one.line()}\n" for one in answers(data.plan)))

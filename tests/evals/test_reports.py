@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
@@ -22,7 +22,7 @@ from imagerag.evals.reports.gallery import gallery, thumbnail
 from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import comma_separated, latex, markdown, settings, terminal
 from imagerag.evals.reports.writer import write_reports
-from imagerag.evals.result_record import Initial, Result
+from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.tools.testing.fakes import describe_image, picture
 
@@ -39,7 +39,7 @@ def plan() -> Plan:
     cases = tuple(Case(id=f"c{at}", prompt=f"<b>thing</b> {at} & more", tags=(f"odd:{at % 2}",)) for at in range(4))
     libraries = {"large": LibraryRecipe(kind="rare", size=100), "small": LibraryRecipe(kind="rare", size=10)}
     suite = Suite(name="fakes", cases=cases, libraries=libraries)
-    setup = Setup(generator="fake", judge="fake", library="large")
+    setup = RunSpec(generator="fake", judge="fake", library="large")
     return Plan(suite=suite, arms=parse_arms(ARMS), setup=setup, metrics=("text:eye",))
 
 
@@ -51,7 +51,7 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
         suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, tags=case.tags, prompt=case.prompt,
         setup=arm.of(plan.setup, seed=0, journal="record"), run_id=f"ev-{case.id}-{arm.name}",
         status="technical" if broken else "answered", outcome="failed" if broken else "aligned",
-        reason="</script><script>alert(1)</script>", initial=Initial(image=image), image=None if broken else image,
+        reason="</script><script>alert(1)</script>", initial=InitialImage(image=image), image=None if broken else image,
         scores={"text:eye": score, "right:eye": None if broken else score > 0.35, "calls": float(at + 1)},
         unscored={"text:eye": "no picture: technical", "right:eye": "no picture: technical"} if broken else {},
     )  # fmt: skip

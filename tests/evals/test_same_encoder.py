@@ -11,19 +11,19 @@ import pytest
 
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.evals.dependencies import EvalWiring, wiring_for
+from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import parse_arms
-from imagerag.evals.harness.evaluation import Options, replay_evaluation, run_evaluation
+from imagerag.evals.harness.evaluation import EvalOptions, replay_evaluation, run_evaluation
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.integrations.langsmith_and_datasets import run_case
-from imagerag.evals.metrics.encoder_independence import MARK, lookers, same
+from imagerag.evals.metrics.encoder_independence import MARK, run_encoders, same
 from imagerag.evals.metrics.encoder_scores import TimmEncoder
 from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.reports.tables import latex, terminal
 from imagerag.evals.reports.writer import read_summary, write_reports
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import new_embedder
 
 
@@ -81,7 +81,7 @@ async def test_other_weights_are_another_encoder(one: Any, other: Any) -> None:
 
 
 async def test_the_second_encoder_of_the_sketch_world_is_another_one(tmp_path: Path) -> None:
-    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    maker = MetricMaker(EvalDependencies(DataDir(tmp_path)))
     eye, own = maker.one("text:eye"), maker.one("text:sketch")
     assert not await same(eye.embedder, new_embedder("sketch"))  # type: ignore[attr-defined]
     assert await same(own.embedder, new_embedder("sketch"))  # type: ignore[attr-defined]
@@ -94,16 +94,18 @@ def plan_of(arms: str, metrics: tuple[str, ...], **setup: Any) -> Plan:
     return Plan(suite=suite, arms=parse_arms(arms), setup=given, metrics=metrics)
 
 
-def options(folder: Path, **given: Any) -> Options:
-    return Options(users=Home(folder / "users"), **given)
+def options(folder: Path, **given: Any) -> EvalOptions:
+    return EvalOptions(users=DataDir(folder / "users"), **given)
 
 
 async def test_arms_that_neither_search_nor_judge_use_no_encoder(tmp_path: Path) -> None:
-    wiring = wiring_for(Home(tmp_path / "home"), Home(tmp_path / "users"), plan_of("base", ()).suite.libraries)
-    assert await lookers(plan_of("base,rephrase", ()), wiring) == []
-    found = await lookers(plan_of("base,full", ()), wiring)
+    wiring = dependencies_for(
+        DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), plan_of("base", ()).suite.libraries
+    )
+    assert await run_encoders(plan_of("base,rephrase", ()), wiring) == []
+    found = await run_encoders(plan_of("base,full", ()), wiring)
     assert [one.what for one in found] == ["searches library 'small'", "judges as 'sketch'"]
-    assert [one.what for one in await lookers(plan_of("paper", (), judge="openai:m"), wiring)] == [
+    assert [one.what for one in await run_encoders(plan_of("paper", (), judge="openai:m"), wiring)] == [
         "searches library 'small'"
     ]
 

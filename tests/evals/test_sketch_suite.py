@@ -11,17 +11,27 @@ import pytest
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import Critique
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Check, Concept, ImageRef, Outcome, Requirement, Setup, UsedReference, Verdict
-from imagerag.evals.sketch.context import Lab
-from imagerag.evals.sketch.judge import KINDS, Question, answered, judging, questions
-from imagerag.evals.sketch.loop import Prompt, World, painter_knows, prompts, scored
+from imagerag.agent.types import (
+    Attempt,
+    Concept,
+    ImageRef,
+    Outcome,
+    Requirement,
+    RequirementCheck,
+    RunSpec,
+    UsedReference,
+    Verdict,
+)
+from imagerag.evals.sketch.context import SketchContext
+from imagerag.evals.sketch.judge import KINDS, Question, evaluate_judge, judge_answer, questions
+from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, scored
 from imagerag.evals.sketch.report_document import Evaluation
 from imagerag.evals.sketch.suite import PARTS, TARGETS, evaluate_sketch
-from imagerag.evals.sketch.synthetic_images import Picture, chance, named, near_miss, said, swapped, vectors
+from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
-from imagerag.graphs.dependencies import Wiring
-from imagerag.store.data_dir import Home
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
 
@@ -95,10 +105,10 @@ def test_questions_are_what_they_say() -> None:
 def test_prompts_of_the_loop_are_what_they_say() -> None:
     world = World.of(seed=2, cases=40)
     assert not set(world.held) & set(world.absent)
-    assert not any(map(painter_knows, (*world.held, *world.absent)))
-    assert all(map(painter_knows, (*world.known, *world.extra)))
+    assert not any(map(generator_knows, (*world.held, *world.absent)))
+    assert all(map(generator_knows, (*world.known, *world.extra)))
     for prompt in prompts(2, 40, world):
-        unknown = {thing for thing in prompt.things if not painter_knows(thing)}
+        unknown = {thing for thing in prompt.things if not generator_knows(thing)}
         assert unknown <= set(world.held if prompt.kind == "held" else world.absent)
         assert bool(unknown) == (prompt.kind != "known")
         assert set(named(prompt.text.split(" on a")[0])) == set(prompt.things)
@@ -154,8 +164,8 @@ def test_chance_is_its_own_for_every_purpose_and_never_that_of_training() -> Non
 
 
 def test_words_and_things() -> None:
-    assert said([STAR, CIRCLE], "grid") == "a red ringed bolt and a blue solid circle on a grid background"
-    assert named(said([STAR, CIRCLE])) == (STAR, CIRCLE)
+    assert caption_text([STAR, CIRCLE], "grid") == "a red ringed bolt and a blue solid circle on a grid background"
+    assert named(caption_text([STAR, CIRCLE])) == (STAR, CIRCLE)
     assert named("a red bolt") == (None,)
     rng = Random(0)
     for _ in range(50):
@@ -193,7 +203,7 @@ class OracleJudge:
 
 
 def verdict(*missing: str, aligned: bool | None = False) -> Verdict:
-    checks = tuple(Check(requirement=Requirement(text=text), met=False) for text in missing)
+    checks = tuple(RequirementCheck(requirement=Requirement(text=text), met=False) for text in missing)
     concepts = tuple(Concept(text=text) for text in missing)
     return Verdict(
         status="judged" if aligned is not None else "abstained", aligned=aligned, checks=checks, missing=concepts
@@ -208,7 +218,7 @@ async def test_verdicts_are_scored_by_what_is_there() -> None:
         verdict("a pink solid drop"), verdict("a red ringed bolt", "a pink solid drop"), verdict(aligned=True),
         verdict(aligned=None), BackendError("down", retryable=True),
     ])  # fmt: skip
-    cases = [await answered(judge, f"judge/type_2/{at:04}", question) for at in range(5)]
+    cases = [await judge_answer(judge, f"judge/type_2/{at:04}", question) for at in range(5)]
     assert [tuple(case.results.values()) for case in cases] == [
         (True, True), (True, False), (False, False), (None, None), (None, None),
     ]  # fmt: skip
@@ -216,10 +226,12 @@ async def test_verdicts_are_scored_by_what_is_there() -> None:
 
 
 async def test_a_judge_that_is_down_fails_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab = Lab(Wiring(Home(tmp_path)), 2, 0, (10,), Setup(generator="sketch", judge="sketch"), "sketch")
+    lab = SketchContext(
+        Dependencies(DataDir(tmp_path)), 2, 0, (10,), RunSpec(generator="sketch", judge="sketch"), "sketch"
+    )
     down: Any = OracleJudge([BackendError("down", retryable=True)] * 2 * len(KINDS))
-    monkeypatch.setattr(Lab, "judge", property(lambda _: down))
-    cases = await judging(lab)
+    monkeypatch.setattr(SketchContext, "judge", property(lambda _: down))
+    cases = await evaluate_judge(lab)
     assert {case.error for case in cases} == {"BackendError"}
     assert all(result is None for case in cases for result in case.results.values())
 
@@ -251,7 +263,7 @@ ASKED = Prompt("held", (STAR, CIRCLE))
     ("references", "false"),
     [
         ((reference("a", "a red ringed bolt"),), False),
-        ((reference("a", said([STAR, CIRCLE])),), False),
+        ((reference("a", caption_text([STAR, CIRCLE])),), False),
         ((reference("b", "a red ringed bolt"),), True),
         ((reference("a", "a blue solid circle"),), True),
         ((reference("a", "a red ringed bolt"), reference("b", "a blue solid circle")), True),

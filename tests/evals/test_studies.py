@@ -10,15 +10,15 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.absolute_study import pictures_of, read_absolute_answers, write_absolute_study
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.human_study import SCHEMA, pairs_of, study_page
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
-from imagerag.evals.study_images import Real, concept_of, real_pictures
+from imagerag.evals.study_images import ReferencePhoto, concept_of, reference_photos
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.case import Picture as File
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.world import Thing, describe, random_scene
@@ -42,10 +42,10 @@ def data_of(page: str) -> Any:
 # -- the real thing ------------------------------------------------------------------------------------------------
 
 
-async def library_in(folder: Path) -> tuple[EvalWiring, Library]:
-    made = await Library.create_or_open(Home(folder), "mine", make_embedder("sketch"))
+async def library_in(folder: Path) -> tuple[EvalDependencies, Library]:
+    made = await Library.create_or_open(DataDir(folder), "mine", make_embedder("sketch"))
     await fill(made, [Picture.of(random_scene(chance(0, "real", n), (t,)), 64) for n, t in enumerate((BOLT, HEART))])
-    wiring = EvalWiring(Home(folder))
+    wiring = EvalDependencies(DataDir(folder))
     wiring.use("library", "mine", made)
     return wiring, made
 
@@ -58,10 +58,10 @@ async def test_the_suites_own_picture_comes_first(tmp_path: Path) -> None:
     wiring, _ = await library_in(tmp_path)
     (tmp_path / "real.png").write_bytes(picture("real"))
     truth = Truth(labels=(describe(BOLT),), images=(File.of(tmp_path / "real.png"),))
-    found = await real_pictures(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
+    found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
     assert (found["c"].data, found["c"].of, found["c"].source) == (picture("real"), describe(BOLT), "suite")
     (tmp_path / "real.png").unlink()
-    found = await real_pictures(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
+    found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
     assert found["c"].source == "library", "a file that is gone is no picture"
 
 
@@ -69,20 +69,20 @@ async def test_else_the_librarys_whose_name_says_what_the_case_is_about(tmp_path
     wiring, library = await library_in(tmp_path)
     heart = next(row for row in await library.rows() if "heart" in row.caption)
     case = Case(id="c", prompt="a heart on a wall", truth=Truth(labels=(describe(HEART),)))
-    found = await real_pictures(plan_of(case, Case(id="d", prompt="p")), [], wiring)
+    found = await reference_photos(plan_of(case, Case(id="d", prompt="p")), [], wiring)
     assert found["c"].data == await library.image_bytes(heart.id)
     assert "d" not in found, "of what nobody knows there is none"
 
 
 async def test_the_sketch_world_draws_it() -> None:
     plan = Plan(suite=sketch_suite(6), arms=(), setup={"generator": "sketch", "judge": "sketch"})
-    found = await real_pictures(plan, [], EvalWiring(Home(Path("nowhere"))))
+    found = await reference_photos(plan, [], EvalDependencies(DataDir(Path("nowhere"))))
     assert len(found) == 6
-    assert found == await real_pictures(plan, [], EvalWiring(Home(Path("nowhere"))))
+    assert found == await reference_photos(plan, [], EvalDependencies(DataDir(Path("nowhere"))))
 
 
 def test_a_case_is_about_its_labels_else_what_is_shown_else_its_prompt() -> None:
-    bare, real = Case(id="c", prompt="a wall"), Real(b"", "a bolt", "library")
+    bare, real = Case(id="c", prompt="a wall"), ReferencePhoto(b"", "a bolt", "library")
     assert concept_of(Case(id="c", prompt="p", truth=Truth(labels=("a", "b"))), real, []) == "a and b"
     assert concept_of(bare, real, []) == "a bolt"
     assert concept_of(bare, None, []) == "a wall"
@@ -90,7 +90,7 @@ def test_a_case_is_about_its_labels_else_what_is_shown_else_its_prompt() -> None
 
 def test_pairs_have_the_real_thing_beside_them_and_give_no_arm_away(results: list[Any]) -> None:
     pairs = pairs_of(results, "full", "base")
-    real = {pairs[0].case: Real(picture("real"), "a thing", "library")}
+    real = {pairs[0].case: ReferencePhoto(picture("real"), "a thing", "library")}
     study = data_of(study_page(pairs, lambda sha256: picture("any"), "Which?", real))
     assert [set(pair) - {"id", "prompt", "left", "right"} for pair in study["pairs"]] == [
         {"real", "concept"}, *[set()] * (len(pairs) - 1),
@@ -104,7 +104,7 @@ def test_pairs_have_the_real_thing_beside_them_and_give_no_arm_away(results: lis
 
 async def written(folder: Path, results: list[Any], fakes: Any, **given: Any) -> tuple[Any, Any]:
     plan = fakes.plan(fakes.suite(8), arms="base,full")
-    shown = {"c0": Real(picture("real"), "thing 0", "library")}
+    shown = {"c0": ReferencePhoto(picture("real"), "thing 0", "library")}
     page, key = write_absolute_study(
         folder, plan, results, lambda sha256: picture("any"), arms=("full", "base"), real=shown, **given
     )

@@ -14,9 +14,9 @@ from imagerag.evals.suites.class_lists import class_name, class_suite
 from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.registry import find_suite
 from imagerag.evals.suites.sketch import LEVELS, rare, sketch_suite
-from imagerag.evals.suites.sketch_libraries import shown
-from imagerag.graphs.dependencies import Wiring
-from imagerag.store.data_dir import Home
+from imagerag.evals.suites.sketch_libraries import render_image
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.world import Thing
 from imagerag.tools.testing.fakes import picture
 
@@ -47,12 +47,12 @@ def test_it_is_the_same_every_time_and_another_with_another_seed() -> None:
 
 def test_its_libraries_hold_what_they_say_and_the_smaller_are_the_beginning_of_the_larger() -> None:
     suite = sketch_suite()
-    full = shown(suite.libraries["sketch-rare"])
+    full = render_image(suite.libraries["sketch-rare"])
     assert len({thing for thing, _ in full}) == 864
     assert all(rare(thing) for thing, _ in full)
-    small = shown(suite.libraries["sketch-rare-50"])
+    small = render_image(suite.libraries["sketch-rare-50"])
     assert [(t, rng.random()) for t, rng in small] == [(t, rng.random()) for t, rng in full[:50]]
-    assert not any(rare(thing) for thing, _ in shown(LibraryRecipe(kind="irrelevant", size=200)))
+    assert not any(rare(thing) for thing, _ in render_image(LibraryRecipe(kind="irrelevant", size=200)))
 
 
 def test_the_hash_is_of_what_is_asked_not_of_where_it_lies(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ async def test_ones_own_runs_are_a_suite(sketch_home: Path, tmp_path: Path) -> N
 
 
 async def test_suites_by_their_names(tmp_path: Path) -> None:
-    wiring = Wiring(Home(tmp_path / "home"))
+    wiring = Dependencies(DataDir(tmp_path / "home"))
     (tmp_path / "p.txt").write_text("a cat\n")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "001.Auk").mkdir()

@@ -8,8 +8,8 @@ import pytest
 
 from imagerag.agent.next_steps import _WAYS
 from imagerag.agent.no_reference_reason import FURTHEST
-from imagerag.agent.qa.types import AnswerOutcome, By
-from imagerag.agent.types import Attempt, Cause, Decision, Outcome, Query, UsedReference, Variation
+from imagerag.agent.qa.types import AnswerOutcome, MatchReason
+from imagerag.agent.types import Attempt, Cause, Decision, Outcome, Query, SamplingParams, UsedReference
 from imagerag.assistants.run_text import NEXT, WAYS
 from imagerag.evals.result_record import STATUSES as CASE_STATUSES
 from imagerag.formatting import labels
@@ -30,9 +30,9 @@ def field(model: type, name: str) -> set[str]:
         (labels.STATUSES, {"running", "interrupted", "ended"}),
         (labels.SEARCHES, field(Query, "by")),
         (labels.CHOICES, field(UsedReference, "choice")),
-        (labels.LEVERS, field(Variation, "lever")),
+        (labels.LEVERS, field(SamplingParams, "lever")),
         (labels.ORIGINS, field(Attempt, "origin")),
-        (labels.FOUND_BY, set(get_args(By))),
+        (labels.FOUND_BY, set(get_args(MatchReason))),
         (labels.CASES, set(CASE_STATUSES)),
         (labels.PRICES, {"free", "known", "unknown"}),
         (NEXT, set(Outcome)),

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.assistants.tool_inputs import ContinueRun, GenerateImage, refusal
 from imagerag.formatting.messages import invalid, near, unknown
 
@@ -51,10 +51,10 @@ def test_what_is_near() -> None:
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(name=st.sampled_from(sorted({*Knobs.model_fields, "no_such_name"})), value=JSON)
+@given(name=st.sampled_from(sorted({*RunConfig.model_fields, "no_such_name"})), value=JSON)
 def test_no_knob_is_refused_in_pydantics_words(name: str, value: object) -> None:
     try:
-        Knobs.model_validate({name: value})
+        RunConfig.model_validate({name: value})
     except ValidationError as error:
         told = invalid(error)
         assert unworded(told.replace(repr(value), "")) == []
@@ -87,7 +87,7 @@ def test_no_argument_of_a_tool_is_refused_in_pydantics_words(name: str, value: o
 )
 def test_what_a_knob_may_be_is_said(given_: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Knobs.model_validate(given_)
+        RunConfig.model_validate(given_)
     assert invalid(caught.value) == told
 
 
@@ -106,5 +106,5 @@ def test_what_lacks_and_what_is_our_own_is_said_too() -> None:
         Own.model_validate({"names": ["a"]})
     assert invalid(caught.value) == "size: it is missing; names: names are not for here"
     with pytest.raises(ValidationError) as caught:
-        Setup.model_validate({"generator": 1, "judge": "x"})
+        RunSpec.model_validate({"generator": 1, "judge": "x"})
     assert invalid(caught.value) == "generator: it has to be text, not 1"

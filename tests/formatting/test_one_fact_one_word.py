@@ -11,15 +11,15 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Setup
-from imagerag.assistants.run_text import tell_run
+from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.assistants.run_text import format_run
 from imagerag.assistants.tool_outputs import run_report
 from imagerag.cli.choose_prompt import question_lines
-from imagerag.cli.live_text import Fully, briefly
-from imagerag.cli.run_text import story
+from imagerag.cli.live_text import VerboseRenderer, step_line
+from imagerag.cli.run_text import render_run
 from imagerag.cli.steps_text import step_lines
 from imagerag.formatting import labels, numbers
-from imagerag.reports.contact_sheet.canvas import Pen
+from imagerag.reports.contact_sheet.canvas import Canvas
 from imagerag.reports.contact_sheet.choices_sheet import choices_sheet
 from imagerag.reports.contact_sheet.run_sheet import contact_sheet
 from imagerag.reports.html.diff_builder import compare, page_of
@@ -31,8 +31,8 @@ SIMILARITY = 0.41051
 """Rounded to four digits and then to three it would be 0.410."""
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(threshold=0.3, **knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(threshold=0.3, **knobs))
 
 
 @dataclass
@@ -67,13 +67,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 def on_sheet(draw: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """All that a sheet says."""
     said: list[str] = []
-    kept = Pen.text
+    kept = Canvas.text
 
-    def text(self: Pen, x: float, y: float, words: str, *rest: Any, **options: Any) -> float:
+    def text(self: Canvas, x: float, y: float, words: str, *rest: Any, **options: Any) -> float:
         said.append(words)
         return kept(self, x, y, words, *rest, **options)
 
-    monkeypatch.setattr(Pen, "text", text)
+    monkeypatch.setattr(Canvas, "text", text)
     draw()
     return "\n".join(said)
 
@@ -87,17 +87,17 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
     rag = runs.rag
     steps = await rag.steps(record)
     other = await rag.record("asked")
-    events = [line for event in runs.events for line in briefly(event)]
-    whole = Fully()
+    events = [line for event in runs.events for line in step_line(event)]
+    whole = VerboseRenderer()
     told = {
-        "terminal, round by round": "\n".join(story(record)),
+        "terminal, round by round": "\n".join(render_run(record)),
         "terminal, steps": "\n".join(step_lines(steps)),
         "terminal, as it happens": "\n".join(events),
         "terminal, demo": "\n".join(line for event in runs.events for line in whole(event)),
         "report": Reader(await rag.report(record)).words,
         "diff page": Reader(await page_of(rag, await compare(rag, record, other), record, other)).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
-        "assistant": tell_run(record),
+        "assistant": format_run(record),
     }
     return {name: click.unstyle(words) for name, words in told.items()}
 
@@ -118,7 +118,7 @@ async def test_a_choice_offers_the_same_number(runs: Runs, monkeypatch: pytest.M
     assert question["candidates"][0]["similarity"] == pytest.approx(SIMILARITY, abs=1e-9)
     for words in (
         "\n".join(question_lines(question)),
-        tell_run(record),
+        format_run(record),
         on_sheet(lambda: choices_sheet(question, lost), monkeypatch),
     ):
         assert "0.411" in words
@@ -183,10 +183,10 @@ async def test_what_was_reused_is_no_call_at_any_door(tmp_path: Path, monkeypatc
     assert (record.calls, sum(record.reused.values())) == ({}, 2)
     monkeypatch.setattr(runs.rag, "record", _always(record))
     told = {
-        "terminal": "\n".join(story(record)),
+        "terminal": "\n".join(render_run(record)),
         "report": Reader(await runs.rag.report(record.run_id)).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
-        "assistant": tell_run(record),
+        "assistant": format_run(record),
     }
     for door, words in told.items():
         assert "0 model calls (2 answers from the journal)" in click.unstyle(words), door

@@ -11,17 +11,17 @@ from langgraph.types import RetryPolicy
 
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.retry_schedule import step_ceiling
+from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.types import Knobs
-from imagerag.graphs.dependencies import Wiring
-from imagerag.graphs.generation import build_workflow, can_help
+from imagerag.agent.types import RunConfig
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.sqlite.checkpoint_listing import serializer
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
-NO_WAIT = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=can_help)
+NO_WAIT = RetryPolicy(max_attempts=3, initial_interval=0.001, jitter=False, retry_on=is_retryable)
 
 
 @dataclass
@@ -40,12 +40,12 @@ class Bench:
     async def run(self, prompt: str = "a scene", thread: str = "run", **options: Any) -> RunRecord:
         """Run to the end. `options` are knobs, or further input: subjects, initial_image."""
         given = {name: options.pop(name) for name in ("subjects", "initial_image") if name in options}
-        knobs = Knobs(**options)
+        knobs = RunConfig(**options)
         nodes = Nodes(
             generator=self.generator, judge=self.judge, library=self.library, blobs=self.blobs, journal=self.journal
         )
         graph = build_workflow(nodes, retry=NO_WAIT).compile(checkpointer=self.saver)
-        config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": step_ceiling(knobs)}
+        config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": recursion_limit(knobs)}
         stream = graph.astream(
             {"prompt": prompt, **given}, config, context=knobs, stream_mode=["updates"], version="v2"
         )
@@ -79,7 +79,7 @@ class Stage:
 
 def make_stage(root: Path, judgements: Sequence[Any] = (), **generator: Any) -> Stage:
     """A runner whose specs `scripted` are fakes."""
-    wiring = Wiring(Home.find(root))
+    wiring = Dependencies(DataDir.find(root))
     stage = Stage(Runner(wiring=wiring), ScriptedGenerator(**generator), ScriptedJudge(*judgements), ScriptedLibrary())
     wiring.use("generator", "scripted", stage.generator)
     wiring.use("judge", "scripted", stage.judge)

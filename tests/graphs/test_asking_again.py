@@ -6,7 +6,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import run_record
-from imagerag.agent.types import Knobs, Outcome, Verdict
+from imagerag.agent.types import Outcome, RunConfig, Verdict
 from imagerag.graphs.generation import build_workflow
 from imagerag.store.sqlite.checkpoint_listing import serializer
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
@@ -171,13 +171,13 @@ async def test_a_run_that_is_stopped_between_two_asks_goes_on_with_the_next(benc
     saver = InMemorySaver(serde=serializer())
     config = {"configurable": {"thread_id": "run"}, "recursion_limit": 60}
     graph = build_workflow(nodes).compile(checkpointer=saver, interrupt_after=["shortlist"])
-    await graph.ainvoke({"prompt": "a scene"}, config, context=Knobs())
+    await graph.ainvoke({"prompt": "a scene"}, config, context=RunConfig())
     for stop in range(3):
         values = (await graph.aget_state(config)).values
         assert (values["concept_tries"], len(values["searches"])) == (1 + stop, 1 + stop)
         graph = build_workflow(nodes).compile(checkpointer=saver, interrupt_after=["shortlist"])
-        await graph.ainvoke(None, config, context=Knobs())
-    await build_workflow(nodes).compile(checkpointer=saver).ainvoke(None, config, context=Knobs())
+        await graph.ainvoke(None, config, context=RunConfig())
+    await build_workflow(nodes).compile(checkpointer=saver).ainvoke(None, config, context=RunConfig())
     record = run_record("run", (await graph.aget_state(config)).values)
     assert [search.query.text for search in record.searches] == [HEART, HALF_MOON, ORGAN, "a scene"]
     assert temperatures(record, "judge.missing_concepts") == [ONE_THIRD, FIVE_SIXTHS]

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, Tariff
-from imagerag.agent.types import Knobs, Outcome
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, PriceEstimator
+from imagerag.agent.types import Outcome, RunConfig
 from imagerag.graphs.cost_estimate import estimate
-from imagerag.tools.fallback import CascadeGenerator
+from imagerag.tools.fallback import FallbackGenerator
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
 
-def unpriced(bench: Any, *, judge: Tariff = FREE) -> Any:
+def unpriced(bench: Any, *, judge: PriceEstimator = FREE) -> Any:
     bench.judge.capabilities = Capabilities(tariff=judge)
     bench.library.plant("a detailed picture of a heart")
     return bench
@@ -59,7 +59,7 @@ async def test_it_is_recorded_without_a_budget_too(bench):
 
 async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
     unpriced(bench).judge.enqueue(["a heart"])
-    bench.generator.capabilities = Capabilities(tariff=Tariff(known=True))
+    bench.generator.capabilities = Capabilities(tariff=PriceEstimator(known=True))
     bench.generator.enqueue(drawn(None))
     record = await bench.run(max_cost_usd=0.5)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
@@ -70,18 +70,18 @@ async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
 def test_a_cascade_counts_each_member_and_votes_count_each():
     free, unknown = ScriptedGenerator(), ScriptedGenerator()
     free.capabilities = Capabilities(tariff=FREE)
-    both = CascadeGenerator([free, unknown, unknown])
+    both = FallbackGenerator([free, unknown, unknown])
     tariff = both.capabilities.tariff
     assert tariff is not None
     assert tariff.most(1, 0, None) is None
     assert tariff.assuming(0.2).most(1, 0, None) == pytest.approx(0.4)
-    assert Tariff(requests=3).assuming(0.1).most(1, 0, None) == pytest.approx(0.3)
+    assert PriceEstimator(requests=3).assuming(0.1).most(1, 0, None) == pytest.approx(0.3)
 
 
 def test_an_estimate_counts_with_it():
-    found = estimate(Knobs(assume_cost_usd_per_call=0.1), generator=ScriptedGenerator(), judge=ScriptedJudge())
+    found = estimate(RunConfig(assume_cost_usd_per_call=0.1), generator=ScriptedGenerator(), judge=ScriptedJudge())
     assert found.usd_at_most is not None
     assert any("$0.1" in note for note in found.notes)
-    without = estimate(Knobs(), generator=ScriptedGenerator(), judge=ScriptedJudge())
+    without = estimate(RunConfig(), generator=ScriptedGenerator(), judge=ScriptedJudge())
     assert without.usd_at_most is None
     assert any("--assume-cost-usd-per-call" in note for note in without.notes)

@@ -9,24 +9,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langgraph.store.memory import InMemoryStore
 
-from imagerag.agent.calls.budget import spent, why_not
+from imagerag.agent.calls.budget import budget_violation, spent
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.ports import FREE, Capabilities, Captions, Critique, GeneratedImage, Missing, Preference, Tariff
-from imagerag.agent.types import Call, Concept, Knobs, Outcome, Setup, Verdict
+from imagerag.agent.ports import (
+    FREE,
+    Capabilities,
+    Captions,
+    Critique,
+    GeneratedImage,
+    MissingConcepts,
+    Preference,
+    PriceEstimator,
+)
+from imagerag.agent.types import Concept, ModelCall, Outcome, RunConfig, RunSpec, Verdict
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.store.journal import StoreJournal
-from imagerag.tools.fallback import CascadeGenerator, CascadeJudge
+from imagerag.tools.fallback import FallbackGenerator, FallbackJudge
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, picture
 
-AT_MOST_TEN_CENTS = Tariff(known=True, most=lambda prompt, images, size: 0.10)
-KNOWN_AFTERWARDS = Tariff(known=True)
+AT_MOST_TEN_CENTS = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
+KNOWN_AFTERWARDS = PriceEstimator(known=True)
 
 
 def drawn(cost: float | None, name: str = "x") -> GeneratedImage:
     return GeneratedImage(data=picture(name), cost_usd=cost)
 
 
-def priced(bench: Any, tariff: Tariff, judging: Tariff = FREE) -> Any:
+def priced(bench: Any, tariff: PriceEstimator, judging: PriceEstimator = FREE) -> Any:
     bench.generator.capabilities, bench.judge.capabilities = (
         Capabilities(tariff=tariff),
         Capabilities(tariff=judging),
@@ -100,7 +109,7 @@ async def test_what_was_lost_on_the_way_is_booked_at_its_most(bench):
 
 async def test_reused_answers_cost_nothing(stage):
     async def run(**knobs: Any) -> Any:
-        setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
         return [event async for event in stage.runner.start("a heart", setup)][-1].record
 
     stage.judge.enqueue([])
@@ -120,14 +129,14 @@ async def test_a_node_that_is_tried_again_does_not_ask_again_what_was_answered(b
 
 
 def test_what_is_spent_counts_the_unknown_at_what_is_known_of_it():
-    def call(**what: Any) -> Call:
-        return Call(role="generate", backend="b", elapsed_s=0, **what)
+    def call(**what: Any) -> ModelCall:
+        return ModelCall(role="generate", backend="b", elapsed_s=0, **what)
 
     assert spent([call(cost_usd=0.1), call(), call(most_usd=0.5), call(cost_usd=0.0, reused=True)]) == pytest.approx(
         0.7
     )
     assert spent([call()]) == 0
-    assert why_not("generate", "b", [call(cost_usd=0.3)] * 3, Tariff(known=True), 0.1, 1.0) == ""
+    assert budget_violation("generate", "b", [call(cost_usd=0.3)] * 3, PriceEstimator(known=True), 0.1, 1.0) == ""
 
 
 async def test_an_unreadable_answer_was_paid_for(bench):
@@ -156,9 +165,9 @@ class Chaos:
             missing = tuple(Concept(text=name, caption=self._caption()) for name in self._named())
             return Critique(verdict=Verdict(aligned=self.coin.random() < 0.1, missing=missing))
 
-        async def missing_concepts(prompt: str, image: Any, **rest: Any) -> Missing:
+        async def missing_concepts(prompt: str, image: Any, **rest: Any) -> MissingConcepts:
             self._fail(unreadable=True)
-            return Missing(concepts=tuple(Concept(text=name) for name in self._named()))
+            return MissingConcepts(concepts=tuple(Concept(text=name) for name in self._named()))
 
         async def captions(prompt: str, concepts: Any, **rest: Any) -> Captions:
             self._fail(unreadable=True)
@@ -210,7 +219,7 @@ def test_no_run_makes_more_calls_than_the_estimate(
         bench.library = None
     Chaos(bench, seed)
     knobs = {"max_rounds": rounds, "judge_mode": mode, "start": start, "max_references": references, "max_calls": calls}
-    found = estimate(Knobs(**knobs), generator=bench.generator, judge=bench.judge, library=library)
+    found = estimate(RunConfig(**knobs), generator=bench.generator, judge=bench.judge, library=library)
     record = asyncio.run(bench.run(**knobs))
     assert len(record.call_log) <= found.calls_at_most
     for role in found.roles:
@@ -227,7 +236,7 @@ async def test_the_estimate_is_reached_by_a_run_in_which_everything_goes_wrong(b
         bench.judge.enqueue_missing(lost, lost, [concept])
         bench.judge.enqueue_captions(gibberish, ["very long " * 30], lost, gibberish, lost, [caption])
     bench.judge.enqueue_preferences("second", "first")
-    found = estimate(Knobs(max_rounds=1), generator=bench.generator, judge=bench.judge)
+    found = estimate(RunConfig(max_rounds=1), generator=bench.generator, judge=bench.judge)
     record = await bench.run(max_rounds=1)
     assert record.calls == {role.role: role.at_most for role in found.roles}
     assert len(record.call_log) == found.calls_at_most == 43
@@ -241,7 +250,7 @@ async def test_the_usual_number_is_that_of_a_run_in_which_nothing_goes_wrong(ben
     verdicts = [False] * 3 if mode == "stepwise" else [["a heart", "a star"], ["a heart"], []]
     bench.judge.enqueue(*verdicts)
     bench.judge.enqueue_missing(["a heart"], ["a heart"])
-    found = estimate(Knobs(max_rounds=2, judge_mode=mode), generator=bench.generator, judge=bench.judge)
+    found = estimate(RunConfig(max_rounds=2, judge_mode=mode), generator=bench.generator, judge=bench.judge)
     record = await bench.run(max_rounds=2, judge_mode=mode, max_references=1)
     usual = {role.role: role.usual for role in found.roles if role.role != "judge.compare"}
     made = {role: record.calls.get(role, 0) for role in usual}
@@ -251,25 +260,25 @@ async def test_the_usual_number_is_that_of_a_run_in_which_nothing_goes_wrong(ben
 
 def test_money_is_estimated_where_it_is_known_and_said_not_to_be_where_it_is_not():
     one, judge = ScriptedGenerator(identity="one:a"), ScriptedJudge()
-    unknown = estimate(Knobs(max_rounds=1), generator=one, judge=judge)
+    unknown = estimate(RunConfig(max_rounds=1), generator=one, judge=judge)
     assert (unknown.usd_at_most, unknown.unpriced, unknown.priced) == (None, ["one:a", "scripted:judge"], False)
     one.capabilities, judge.capabilities = Capabilities(tariff=AT_MOST_TEN_CENTS), Capabilities(tariff=FREE)
-    known = estimate(Knobs(max_rounds=1), generator=one, judge=judge)
+    known = estimate(RunConfig(max_rounds=1), generator=one, judge=judge)
     assert (known.usd_at_most, known.priced, known.unpriced) == (pytest.approx(0.6), True, [])
     both = estimate(
-        Knobs(max_rounds=1), generator=CascadeGenerator([one, one]), judge=CascadeJudge([judge, judge, judge])
+        RunConfig(max_rounds=1), generator=FallbackGenerator([one, one]), judge=FallbackJudge([judge, judge, judge])
     )
     assert both.usd_at_most == pytest.approx(1.2)
     assert both.calls_at_most == known.calls_at_most
     assert [role.requests_at_most // role.at_most for role in both.roles] == [2, 3, 3, 3, 3]
-    capped = estimate(Knobs(max_rounds=1, max_cost_usd=0.25, max_calls=3), generator=one, judge=judge)
+    capped = estimate(RunConfig(max_rounds=1, max_cost_usd=0.25, max_calls=3), generator=one, judge=judge)
     assert (capped.usd_at_most, capped.calls_at_most) == (0.25, 3)
 
 
 def test_what_cannot_be_redrawn_is_not_counted():
     generator, judge = ScriptedGenerator(max_references=2), ScriptedJudge()
     for options in ({"library": False}, {"subjects": 2}):
-        found = estimate(Knobs(), generator=generator, judge=judge, **options)
+        found = estimate(RunConfig(), generator=generator, judge=judge, **options)
         assert (found.roles[0].usual, found.roles[1].usual, found.roles[4].at_most) == (1, 1, 0)
-    handed = estimate(Knobs(max_rounds=1), generator=generator, judge=judge, initial_image=True)
+    handed = estimate(RunConfig(max_rounds=1), generator=generator, judge=judge, initial_image=True)
     assert handed.roles[0].usual == 1

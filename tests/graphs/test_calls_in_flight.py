@@ -10,11 +10,11 @@ import pytest
 
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendTimeoutError
-from imagerag.agent.ports import FREE, Capabilities, Tariff
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.ports import FREE, Capabilities, PriceEstimator
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from tests.processes import python
 
-TEN_CENTS = Tariff(known=True, most=lambda prompt, images, size: 0.10)
+TEN_CENTS = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
 
 KILLED = """
     import asyncio, os, signal, sys
@@ -52,15 +52,15 @@ KILLED = """
 """
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def last(events: Any) -> Any:
     return [event async for event in events][-1].record
 
 
-def priced(stage: Any, tariff: Tariff = TEN_CENTS) -> Any:
+def priced(stage: Any, tariff: PriceEstimator = TEN_CENTS) -> Any:
     stage.generator.capabilities = Capabilities(tariff=tariff)
     stage.judge.capabilities = Capabilities(tariff=FREE)
     return stage

@@ -3,14 +3,14 @@
 import pytest
 
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.retry_schedule import step_ceiling
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.retry_schedule import recursion_limit
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.client.client import ImageRAG
 from imagerag.graphs.extensions import Extension
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.history import steps
 
-SETUP = Setup(generator="scripted", judge="scripted", library="scripted")
+SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted")
 
 
 async def last(events):
@@ -21,7 +21,7 @@ async def last(events):
 
 async def ran(stage, *judgements, **knobs):
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.start("a heart", SETUP.model_copy(update={"knobs": Knobs(**knobs)})))
+    return await last(stage.runner.start("a heart", SETUP.model_copy(update={"knobs": RunConfig(**knobs)})))
 
 
 def after(node, step, name="own"):
@@ -109,7 +109,7 @@ async def test_own_steps_in_every_round_stay_below_the_recursion_limit(stage):
     record = await ran(stage, *[[f"thing {n}"] for n in range(21)], max_rounds=20)
     assert record.outcome is Outcome.BEST_EFFORT
     assert len(record.attempts) == 21
-    assert step_ceiling(Knobs(max_rounds=20), own=10) > step_ceiling(Knobs(max_rounds=20))
+    assert recursion_limit(RunConfig(max_rounds=20), own=10) > recursion_limit(RunConfig(max_rounds=20))
 
 
 async def test_the_front_door_extends_and_gives_its_graph(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.runs.fork import Replay
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.graphs.runs.fork import ForkOptions
 from imagerag.graphs.runs.history import steps
 
 CAPTION = "a detailed picture of a heart"
@@ -20,7 +20,7 @@ async def last(events: Any) -> RunRecord:
 
 async def ran(stage: Any, *judgements: Any, **knobs: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
     return await last(stage.runner.start("a heart", setup, run_id="first"))
 
 
@@ -52,7 +52,7 @@ async def test_from_every_step_with_nothing_changed_it_makes_no_call_and_gives_t
     before, listed = made(stage), await steps(stage.runner.wiring, "first")
     assert len(listed) > 10
     for step in listed:
-        record = await last(stage.runner.replay("first", Replay(step=step.index), new_id=f"again{step.index}"))
+        record = await last(stage.runner.replay("first", ForkOptions(step=step.index), new_id=f"again{step.index}"))
         assert told(record) == told(first), step.node
         assert (record.continues.run_id, record.continues.step) == ("first", max(step.index, 1))
         assert record.cost_usd == 0
@@ -67,7 +67,7 @@ async def test_from_every_step_with_nothing_changed_it_makes_no_call_and_gives_t
 async def differently(stage: Any, *judgements: Any, **more: Any) -> None:
     """A run that nobody does again, of the same prompt, which is answered otherwise: the newest answers are its own."""
     stage.judge.enqueue(*judgements)
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", **more)
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", **more)
     record = await last(stage.runner.start("a heart", setup, run_id="unrelated"))
     assert len(record.attempts) == len(judgements)
 
@@ -75,16 +75,16 @@ async def differently(stage: Any, *judgements: Any, **more: Any) -> None:
 async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_since(two_rounds):
     stage, first = two_rounds
     middle = len(await steps(stage.runner.wiring, "first")) // 2
-    await last(stage.runner.replay("first", Replay(step=middle), new_id="once"))
+    await last(stage.runner.replay("first", ForkOptions(step=middle), new_id="once"))
     await differently(stage, [])
     before, listed = made(stage), await steps(stage.runner.wiring, "once")
     parent = "once"
     for step in listed:
-        record = await last(stage.runner.replay("once", Replay(step=step.index), new_id=f"twice{step.index}"))
+        record = await last(stage.runner.replay("once", ForkOptions(step=step.index), new_id=f"twice{step.index}"))
         assert told(record) == told(first), step.node
         assert all(call.reused for call in record.call_log)
     for depth in range(3):
-        record = await last(stage.runner.replay(parent, Replay(step=1), new_id=f"depth{depth}"))
+        record = await last(stage.runner.replay(parent, ForkOptions(step=1), new_id=f"depth{depth}"))
         assert told(record) == told(first)
         parent = record.run_id
     assert record.continues.done_again == ("depth1", "depth0", "once", "first")
@@ -93,13 +93,13 @@ async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_si
 
 async def test_so_is_the_replay_of_a_run_that_used_what_others_were_answered(two_rounds):
     stage, first = two_rounds
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(journal="reuse"))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(journal="reuse"))
     user = await last(stage.runner.start("a heart", setup, run_id="user"))
     assert [attempt.image for attempt in user.attempts] == [attempt.image for attempt in first.attempts]
     await differently(stage, [])
     before = made(stage)
     for step in await steps(stage.runner.wiring, "user"):
-        record = await last(stage.runner.replay("user", Replay(step=step.index)))
+        record = await last(stage.runner.replay("user", ForkOptions(step=step.index)))
         assert told(record) == told(user), step.node
     assert made(stage) == before
     async with stage.runner.wiring.journal() as journal:
@@ -111,13 +111,13 @@ async def test_searches_are_answered_as_they_were_too(stage):
         stage.library.plant(CAPTION, similarity=similarity)
     stage.judge.enqueue(["a heart"], [])
     stage.judge.enqueue_rankings([1, 0])
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", reranker="vlm")
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", reranker="vlm")
     first = await last(stage.runner.start("a heart", setup, run_id="first"))
     stage.judge.enqueue_rankings([0, 1])
     await differently(stage, ["a heart"], [], reranker="vlm")
     before = made(stage)
     for step in await steps(stage.runner.wiring, "first"):
-        record = await last(stage.runner.replay("first", Replay(step=step.index)))
+        record = await last(stage.runner.replay("first", ForkOptions(step=step.index)))
         assert told(record) == told(first), step.node
     assert made(stage) == before
 
@@ -125,7 +125,7 @@ async def test_searches_are_answered_as_they_were_too(stage):
 async def test_another_threshold_is_another_way_from_there(two_rounds):
     stage, first = two_rounds
     retrieve = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "retrieve")
-    record = await last(stage.runner.replay("first", Replay(step=retrieve, changes={"threshold": 0.95})))
+    record = await last(stage.runner.replay("first", ForkOptions(step=retrieve, changes={"threshold": 0.95})))
     assert (first.outcome, record.outcome) == (Outcome.ALIGNED, Outcome.NO_USABLE_REFERENCE)
     assert record.setup.knobs.threshold == 0.95
 
@@ -135,7 +135,7 @@ async def test_another_seed_is_drawn_and_judged_anew(two_rounds):
     before = made(stage)
     redraw = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "regenerate")
     stage.judge.enqueue([])
-    record = await last(stage.runner.replay("first", Replay(step=redraw, changes={"seed": 7})))
+    record = await last(stage.runner.replay("first", ForkOptions(step=redraw, changes={"seed": 7})))
     assert made(stage) == before + 2
     assert [attempt.variation.seed for attempt in record.attempts] == [0, 7]
 
@@ -143,7 +143,7 @@ async def test_another_seed_is_drawn_and_judged_anew(two_rounds):
 async def test_another_prompt_gets_a_checklist_of_its_own(two_rounds):
     stage, first = two_rounds
     stage.judge.enqueue([])
-    record = await last(stage.runner.replay("first", Replay(step=2, prompt="a star")))
+    record = await last(stage.runner.replay("first", ForkOptions(step=2, prompt="a star")))
     assert (record.prompt, record.outcome, len(record.attempts)) == ("a star", Outcome.ALIGNED, 1)
     assert record.requirements != first.requirements
 
@@ -154,7 +154,7 @@ async def test_references_can_be_put_in_by_hand(two_rounds):
     listed = await steps(stage.runner.wiring, "first")
     redraw = next(step.index for step in listed if step.node == "regenerate")
     stage.judge.enqueue([])
-    record = await last(stage.runner.replay("first", Replay(step=redraw, references=[other.sha256])))
+    record = await last(stage.runner.replay("first", ForkOptions(step=redraw, references=[other.sha256])))
     assert [(ref.image, ref.choice) for ref in record.attempts[1].references] == [(other, "by_hand")]
 
 
@@ -162,7 +162,7 @@ async def test_fresh_asks_the_models_again(two_rounds):
     stage, _ = two_rounds
     before = made(stage)
     stage.judge.enqueue(["a heart"], [])
-    await last(stage.runner.replay("first", Replay(step=1, fresh=True)))
+    await last(stage.runner.replay("first", ForkOptions(step=1, fresh=True)))
     assert made(stage) > before + 2
 
 
@@ -174,7 +174,7 @@ async def test_a_run_that_waited_can_be_chosen_for_anew(stage):
     one = await last(stage.runner.resume("first", choose=[1]))
     assert [ref.image for ref in one.references] == [first]
     select = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "select")
-    waiting = await last(stage.runner.replay("first", Replay(step=select), new_id="other"))
+    waiting = await last(stage.runner.replay("first", ForkOptions(step=select), new_id="other"))
     assert waiting.status == "interrupted"
     stage.judge.enqueue([])
     two = await last(stage.runner.resume("other", choose=[2]))
@@ -196,6 +196,6 @@ async def test_what_cannot_be_is_refused(two_rounds, replay, message):
     stage, _ = two_rounds
     before = made(stage)
     with pytest.raises(UsageError, match=message):
-        await last(stage.runner.replay("first", Replay(**replay)))
+        await last(stage.runner.replay("first", ForkOptions(**replay)))
     assert made(stage) == before
     assert len(await stage.runner.wiring.runs.list()) == 1

@@ -6,7 +6,7 @@ from langgraph.types import Command
 from imagerag.agent.errors import AuthError, BackendError, JudgeReplyError, RateLimitedError, RefusalError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import run_record
-from imagerag.agent.types import Knobs, Outcome, Requirement, Subject, Verdict
+from imagerag.agent.types import Outcome, Requirement, RunConfig, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
 
@@ -419,7 +419,7 @@ async def test_captions_of_the_wrong_number_do_not_shift_onto_other_concepts(ben
 async def test_a_choice_that_cannot_be_is_asked_again(bench):
     images = [bench.library.plant(CAPTION, similarity=0.9 - at / 10) for at in range(2)]
     bench.judge.enqueue(["a heart"], [])
-    knobs = Knobs(select=True, max_references=1)
+    knobs = RunConfig(select=True, max_references=1)
     graph = build_workflow(
         Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
     ).compile(checkpointer=bench.saver)

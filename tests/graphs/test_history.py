@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import RefusalError, UnknownRunError
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.runs.history import steps
 
 CAPTIONS = ("a detailed picture of a heart", "a detailed picture of a moon")
@@ -15,8 +15,8 @@ ROUND = ["extract_concepts", "write_captions", "retrieve", "retrieve", "shortlis
 WHOLE = ["input", "generate", "critique", *ROUND, "finish"]
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def two_concepts(stage: Any, name: str, *, until: int | None = None, **knobs: Any) -> None:

@@ -6,13 +6,13 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.diagnostics.doctor import _problems
 from imagerag.graphs.settings import Settings
 
 
-def setup(library: str = "scripted", **knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library=library, knobs=Knobs(**knobs))
+def setup(library: str = "scripted", **knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library=library, knobs=RunConfig(**knobs))
 
 
 async def run(stage: Any, library: str = "scripted", **knobs: Any) -> Any:

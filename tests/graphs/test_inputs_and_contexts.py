@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from imagerag.agent.errors import UsageError
 from imagerag.agent.qa.types import STATE_TYPES
 from imagerag.agent.state import RunInput
-from imagerag.agent.types import Knobs, Outcome, RunContext, Size, Subject
+from imagerag.agent.types import Outcome, RunConfig, RunContext, Size, Subject
 from imagerag.graphs.generation import build_workflow
-from imagerag.graphs.qa import build_answering
+from imagerag.graphs.qa import build_qa
 from imagerag.graphs.start_node import check_context
 from imagerag.graphs.validation import MAX_PROMPT, MAX_QUESTION
 from imagerag.store.sqlite.checkpoint_listing import serializer
@@ -176,7 +176,7 @@ def test_the_nearer_of_two_deadlines_counts():
     assert RunContext(deadline_s=10, deadline_at=5).knobs(since=100).deadline_at == 5
     assert RunContext(deadline_s=10, deadline_at=500).knobs(since=100).deadline_at == 110
     assert RunContext(deadline_at=500).knobs().deadline_at == 500
-    assert RunContext().knobs() == Knobs()
+    assert RunContext().knobs() == RunConfig()
     assert RunContext(max_rounds=7, size=Size(width=64, height=64)).knobs().max_rounds == 7
 
 
@@ -230,7 +230,7 @@ async def test_inside_another_graph_a_limit_that_cannot_be_is_refused(bench, con
 
 def asking(bench: Any) -> Any:
     saver = InMemorySaver(serde=serializer(STATE_TYPES))
-    return build_answering(answerer=MetadataAnswerer(), library=bench.library).compile(checkpointer=saver)
+    return build_qa(answerer=MetadataAnswerer(), library=bench.library).compile(checkpointer=saver)
 
 
 @pytest.mark.parametrize(

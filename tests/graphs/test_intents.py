@@ -11,7 +11,7 @@ from imagerag.agent.intents import KEPT, needs_likeness
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Capabilities, Critique, ImagePart, ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.types import Check, Concept, Knobs, Outcome, Requirement, Subject, Verdict
+from imagerag.agent.types import Concept, Outcome, Requirement, RequirementCheck, RunConfig, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
 from imagerag.tools.generators.model_table import CHAT_TEMPLATE, EDIT_TEMPLATE
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
@@ -30,7 +30,9 @@ class SeeingJudge(ScriptedJudge):
         unmet = self._next(self._queue, "critique")
         given = [r for r in asked["requirements"] if r.picture is None] or [Requirement(text=prompt)]
         checklist = (*given, *(r for r in asked["requirements"] if r.picture is not None))
-        checks = tuple(Check(requirement=r, met=not any(word in r.text for word in unmet)) for r in checklist)
+        checks = tuple(
+            RequirementCheck(requirement=r, met=not any(word in r.text for word in unmet)) for r in checklist
+        )
         missing = tuple(Concept(text=c.requirement.text) for c in checks if not c.met and c.requirement.picture is None)
         verdict = Verdict(
             aligned=not unmet, score=sum(c.met for c in checks) / len(checks), checks=checks, missing=missing
@@ -49,10 +51,10 @@ def stage(*judged: list[str], tags: tuple[str, ...] = (), **generator: Any) -> t
 
 async def edited(nodes: Nodes, graph: Any, prompt: str = "make it green", **knobs: Any) -> dict[str, Any]:
     own = Subject(image=await nodes.blobs.put(ROOM), name="my room", intent="edit")
-    return await whole(graph, {"prompt": prompt, "subjects": [own]}, Knobs(**knobs))
+    return await whole(graph, {"prompt": prompt, "subjects": [own]}, RunConfig(**knobs))
 
 
-async def whole(graph: Any, given: dict[str, Any], knobs: Knobs) -> dict[str, Any]:
+async def whole(graph: Any, given: dict[str, Any], knobs: RunConfig) -> dict[str, Any]:
     """The state at the end, and not only what a run gives back."""
     *_, last = [state async for state in graph.astream(given, context=knobs, stream_mode="values")]
     return dict(last)
@@ -120,7 +122,7 @@ async def test_a_product_of_the_library_has_to_be_the_very_one(
     nodes, graph = stage(["heart"], [], tags=tags)
     judge = nodes.judge
     assert isinstance(judge, SeeingJudge)
-    state = await graph.ainvoke({"prompt": "a detailed picture of a heart"}, context=Knobs(likeness=likeness))
+    state = await graph.ainvoke({"prompt": "a detailed picture of a heart"}, context=RunConfig(likeness=likeness))
     first, second = [call.arguments for call in judge.calls if call.method == "critique"]
     assert (first["subjects"], len(second["subjects"])) == ([], 1)  # what was retrieved is shown in any case
     shown = second["subjects"][0]
@@ -143,7 +145,7 @@ async def test_a_judge_that_does_not_say_that_it_sees_references_is_asked_as_bef
     library.plant("a detailed picture of a heart", tiny_png("heart"), tags=("product",))
     judge = ScriptedJudge(["a heart"], [])
     nodes = Nodes(generator=ScriptedGenerator(), judge=judge, library=library, blobs=MemoryBlobs())
-    await build_workflow(nodes).compile().ainvoke({"prompt": "a heart"}, context=Knobs())
+    await build_workflow(nodes).compile().ainvoke({"prompt": "a heart"}, context=RunConfig())
     assert [call.arguments["subjects"] for call in judge.calls if call.method == "critique"] == [[], []]
 
 
@@ -165,7 +167,7 @@ async def test_a_picture_of_the_library_is_edited_and_not_found_again() -> None:
     library = nodes.library
     assert isinstance(library, ScriptedLibrary)
     sha = next(iter(await library.search("a detailed picture of a heart", k=1, filter=_all()))).image.sha256
-    state = await whole(graph, {"prompt": "a detailed picture of a heart", "edit_library": sha}, Knobs())
+    state = await whole(graph, {"prompt": "a detailed picture of a heart", "edit_library": sha}, RunConfig())
     first = state["attempts"][0].references[0]
     assert (first.role, first.image.sha256) == ("edit", sha)
     found = [c.image.sha256 for search in state.get("searches", []) for c in search.candidates]

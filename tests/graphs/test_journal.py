@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.calls.journal import Asked
+from imagerag.agent.calls.journal import CallRequest
 from imagerag.agent.errors import JudgeReplyError, RefusalError
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def run(stage: Any, prompt: str, **knobs: Any) -> Any:
@@ -112,9 +112,9 @@ content = st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.in
 
 @given(content, content, st.integers(0, 3))
 def test_a_key_depends_on_content_alone(one, other, nth):
-    asked = Asked.of("judge.critique", "scripted", one)
-    assert asked.key == Asked.of("judge.critique", "scripted", dict(reversed(one.items()))).key
-    assert (asked.key == Asked.of("judge.critique", "scripted", other).key) is (one == other)
+    asked = CallRequest.of("judge.critique", "scripted", one)
+    assert asked.key == CallRequest.of("judge.critique", "scripted", dict(reversed(one.items()))).key
+    assert (asked.key == CallRequest.of("judge.critique", "scripted", other).key) is (one == other)
     assert len({asked.again(n).key for n in range(nth + 1)}) == nth + 1
-    assert asked.key != Asked.of("judge.captions", "scripted", one).key
-    assert asked.key != Asked.of("judge.critique", "another", one).key
+    assert asked.key != CallRequest.of("judge.captions", "scripted", one).key
+    assert asked.key != CallRequest.of("judge.critique", "another", one).key

@@ -9,16 +9,18 @@ import sys
 import pytest
 
 from imagerag.agent.errors import BackendError
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.logging_setup import log_to_stderr
 
 CAPTION = "a detailed picture of a heart"
-SETUP = Setup(generator="scripted", judge="scripted", library="scripted")
+SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted")
 
 
 async def ran(stage, *judgements, **knobs):
     stage.judge.enqueue(*judgements)
-    async for event in stage.runner.start("a heart", SETUP.model_copy(update={"knobs": Knobs(**knobs)}), run_id="r1"):
+    async for event in stage.runner.start(
+        "a heart", SETUP.model_copy(update={"knobs": RunConfig(**knobs)}), run_id="r1"
+    ):
         kept = event
     return kept.record
 

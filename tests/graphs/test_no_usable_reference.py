@@ -7,8 +7,8 @@ from langgraph.types import Command
 
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.types import ImageRef, Knobs, Outcome, Setup, UsedReference
-from imagerag.assistants.run_text import WAYS, tell_run
+from imagerag.agent.types import ImageRef, Outcome, RunConfig, RunSpec, UsedReference
+from imagerag.assistants.run_text import WAYS, format_run
 from imagerag.graphs.generation import build_workflow
 from imagerag.tools.testing.fakes import ScriptedGenerator
 
@@ -20,7 +20,7 @@ def checked(record: RunRecord, *causes: str) -> str:
     assert record.outcome is Outcome.NO_USABLE_REFERENCE
     assert tuple(record.causes) == causes
     assert "nothing in the library passed" not in record.reason
-    told = tell_run(record)
+    told = format_run(record)
     assert f"Next: {WAYS[record.causes[0]]}" in told
     assert "has no picture of" not in "".join([*record.next_steps, told])
     return record.reason
@@ -160,7 +160,9 @@ async def test_there_is_no_library(bench):
 
 async def ran(stage: Any, *, reranker: str | None = None, **knobs: Any) -> RunRecord:
     """A run of a real runner."""
-    made = Setup(generator="scripted", judge="scripted", library="scripted", reranker=reranker, knobs=Knobs(**knobs))
+    made = RunSpec(
+        generator="scripted", judge="scripted", library="scripted", reranker=reranker, knobs=RunConfig(**knobs)
+    )
     record = None
     async for event in stage.runner.start("a scene", made, run_id="run"):
         record = event.record or record
@@ -173,7 +175,7 @@ async def finished(bench: Any, *, choose: list[str] | None = None, select: bool 
     nodes = Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
     graph = build_workflow(nodes).compile(checkpointer=bench.saver)
     config: Any = {"configurable": {"thread_id": "run"}, "recursion_limit": 60}
-    knobs = Knobs(select=select)
+    knobs = RunConfig(select=select)
     await graph.ainvoke({"prompt": "a scene", **given}, config, context=knobs)
     if choose is not None:
         await graph.ainvoke(Command(resume={"chosen": choose}), config, context=knobs)
@@ -203,7 +205,7 @@ async def test_a_run_that_failed_for_a_missing_key_says_which(stage):
     record = await ran(stage)
     assert (record.outcome, record.error) == (Outcome.FAILED, "AuthError")
     assert record.next_steps[0].startswith("set OPENAI_API_KEY, and run it again")
-    assert "Next: tell the user the reason: a key is missing" in tell_run(record)
+    assert "Next: tell the user the reason: a key is missing" in format_run(record)
     stage.generator.enqueue(AuthError("scripted: no (HTTP 401); check the key"))
     other = None
     async for event in stage.runner.start("a scene", record.setup, run_id="wrong"):

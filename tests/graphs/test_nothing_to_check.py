@@ -8,9 +8,9 @@ from imagerag import Outcome
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.prompts import says_something
-from imagerag.agent.types import Requirement, Variation
+from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.judges.clip.judge import ClipJudge
-from imagerag.tools.judges.vlm.structured_verdict import read_critique
+from imagerag.tools.judges.vlm.structured_verdict import parse_critique
 from imagerag.tools.registry import make_embedder
 from imagerag.tools.sketch.judge import sketch_clip_judge
 from imagerag.tools.testing.fakes import picture
@@ -63,13 +63,13 @@ async def test_a_known_thing_with_an_unknown_word_is_still_judged() -> None:
 
 def test_a_models_checklist_of_marks_alone_is_none() -> None:
     with pytest.raises(JudgeReplyError, match="checklist is empty"):
-        read_critique('{"checks": [{"requirement": "???", "met": true}]}', ())
+        parse_critique('{"checks": [{"requirement": "???", "met": true}]}', ())
 
 
 async def _asked(judge: ClipJudge, prompt: str, *, mode: Any = "fused", requirement: str = "") -> Any:
     requirements = (Requirement(text=requirement),) if requirement else ()
     seen = ImagePart(data=picture("anything"), media_type="image/png")
     answer = await judge.critique(
-        prompt, seen, subjects=(), requirements=requirements, mode=mode, variation=Variation()
+        prompt, seen, subjects=(), requirements=requirements, mode=mode, variation=SamplingParams()
     )
     return answer.verdict

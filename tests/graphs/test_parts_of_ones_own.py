@@ -11,10 +11,10 @@ from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import PORTS, check_role
 from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
 from imagerag.graphs.extensions import Extension
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools import registry
 from imagerag.tools.registry import make_answerer, make_embedder, make_generator, make_judge, make_reranker
 from imagerag.tools.testing.fakes import HashEmbedder, ScriptedGenerator, ScriptedJudge, ScriptedLibrary
@@ -243,7 +243,7 @@ class Light:
 def test_metrics_come_from_packages_from_python_and_as_objects(
     install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    maker = MetricMaker(EvalDependencies(DataDir(tmp_path)))
     monkeypatch.setattr("imagerag.evals.metrics.registry._OWN", {})
     use_metric("light", Light)
     install("imagerag.metrics", Light)
@@ -261,7 +261,7 @@ def test_metrics_come_from_packages_from_python_and_as_objects(
 
 
 def test_a_metric_that_is_none_is_refused(install: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    maker = MetricMaker(EvalWiring(Home(tmp_path)))
+    maker = MetricMaker(EvalDependencies(DataDir(tmp_path)))
     monkeypatch.setattr("imagerag.evals.metrics.registry._OWN", {})
     with pytest.raises(SpecError, match="there is a metric 'work' already"):
         use_metric("work", Light)

@@ -10,29 +10,31 @@ from imagerag.agent import retry_policy
 from imagerag.agent.errors import BackendError, RateLimitedError
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.run_record import run_record
-from imagerag.agent.types import Call, Knobs, Outcome
+from imagerag.agent.types import ModelCall, Outcome, RunConfig
 from imagerag.graphs.generation import RETRY, build_workflow
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.spec import vlm_judge
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.fakes import MemoryBlobs
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 YES = '{"checks": [{"number": 1, "requirement": "r", "kind": "content", "evidence": "", "met": true, "caption": ""}]}'
 
 
-def answer(request: Any) -> Reply:
-    from imagerag.tools.testing.mock_openai import SimpleAnswers
+def answer(request: Any) -> MockResponse:
+    from imagerag.tools.testing.mock_openai import DefaultResponder
 
-    return SimpleAnswers(text=YES)(request)
+    return DefaultResponder(text=YES)(request)
 
 
-async def run(server: Loopback, **knobs: Any) -> dict[str, Any]:
+async def run(server: MockOpenAIServer, **knobs: Any) -> dict[str, Any]:
     generator = OpenAIImages("m", base_url=server.base_url)
     judge = vlm_judge(BackendSpec.parse(f"openai:judge?max_images=8@{server.base_url}"))  # said: it is not asked
     nodes = Nodes(generator=generator, judge=judge, library=None, blobs=MemoryBlobs())
-    state: dict[str, Any] = await build_workflow(nodes).compile().ainvoke({"prompt": "a cat"}, context=Knobs(**knobs))
+    state: dict[str, Any] = (
+        await build_workflow(nodes).compile().ainvoke({"prompt": "a cat"}, context=RunConfig(**knobs))
+    )
     return state
 
 
@@ -62,7 +64,7 @@ SAID = {
 async def test_a_run_waits_as_long_as_it_is_told_however_that_is_said(
     endpoint: Any, said: str, waits: list[float]
 ) -> None:
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         server.enqueue(endpoint, SAID[said])
         state = await run(server)
         assert state["ending"].outcome is Outcome.ALIGNED
@@ -74,7 +76,7 @@ async def test_a_run_waits_as_long_as_it_is_told_however_that_is_said(
 async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     endpoint: Any, waits: list[float]
 ) -> None:
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         server.enqueue(endpoint, Raw(429, {"error": {"message": "daily limit"}}, {"retry-after": "40000"}))
         state = await run(server)
     ending = state["ending"]
@@ -83,7 +85,7 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     assert "daily limit" in ending.reason
     assert "it asks to wait 11 h 7 min" in ending.reason
     assert "--patience-s" in ending.reason
-    lost = Call(role="generate", backend="m", elapsed_s=0, answered=False, retry_after_s=40000)
+    lost = ModelCall(role="generate", backend="m", elapsed_s=0, answered=False, retry_after_s=40000)
     again, wait, *_ = run_record("r", {**state, "prompt": "a cat", "calls": [lost]}).next_steps
     assert again.startswith("ask again in 11 h 7 min")
     assert again.endswith("imagerag generate 'a cat' --journal reuse")
@@ -93,7 +95,7 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
 
 
 async def test_a_wait_beyond_the_deadline_ends_it_too(waits: list[float]) -> None:
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         server.enqueue("chat", Raw(429, {"error": {"message": "Please try again in 1m2s."}}))
         state = await run(server, deadline_at=time.time() + 50)
     assert state["ending"].error == "WaitTooLongError"
@@ -103,21 +105,21 @@ async def test_a_wait_beyond_the_deadline_ends_it_too(waits: list[float]) -> Non
 
 
 async def test_patience_is_of_all_tries_of_a_call_together(waits: list[float]) -> None:
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         server.enqueue("chat", *[Raw(429, {"error": {"message": "Please try again in 40s."}})] * 4)
         state = await run(server)
         assert server.count("chat") == 4
     assert [wait for wait in waits if wait == 40] == [40] * 3
     assert "after 2 min of waiting" in state["ending"].reason
     waits.clear()
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         server.enqueue("chat", *[Raw(429, {"error": {"message": "Please try again in 40s."}})] * 4)
         state = await run(server, patience_s=200)
     assert state["ending"].outcome is Outcome.ALIGNED
 
 
 async def test_no_patience_at_all(waits: list[float]) -> None:
-    with Loopback(answer) as server:
+    with MockOpenAIServer(answer) as server:
         server.enqueue("chat", Fault("rate_limit", retry_after_s=0.5))
         state = await run(server, patience_s=0)
         assert state["ending"].error == "WaitTooLongError"
@@ -148,7 +150,7 @@ def test_after_a_drawing_was_paid_for_retries_are_not_over_in_seconds() -> None:
 
 def test_a_pause_does_not_go_past_the_deadline() -> None:
     error = RateLimitedError("slow down")
-    lost = Call(role="judge.critique", backend="b", elapsed_s=0, answered=False)
+    lost = ModelCall(role="judge.critique", backend="b", elapsed_s=0, answered=False)
     error.__dict__.update(deadline_at=time.time() + 20, calls=[lost] * 2)
     assert retry_policy.busy(error)
     error.__dict__["calls"] = [lost] * 4
@@ -161,36 +163,36 @@ def test_what_cannot_help_is_not_tried_again() -> None:
 
 
 async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Path) -> None:
-    from imagerag.agent.calls.model_caller import Calls
-    from imagerag.agent.types import Variation
+    from imagerag.agent.calls.model_caller import ModelCaller
+    from imagerag.agent.types import SamplingParams
 
-    paid = Call(role="generate", backend="g", elapsed_s=0, cost_usd=None)
+    paid = ModelCall(role="generate", backend="g", elapsed_s=0, cost_usd=None)
     for cost, expected in ((None, True), (0.04, True), (0.0, False)):
         before = [paid.model_copy(update={"cost_usd": cost})]
-        calls = Calls(knobs=Knobs(), journal=None, run_id="r", task="t", before=before, round=0, failed={})
+        calls = ModelCaller(knobs=RunConfig(), journal=None, run_id="r", task="t", before=before, round=0, failed={})
 
         async def ask() -> Any:
             raise BackendError("down")
 
         with pytest.raises(BackendError) as failed:
-            await calls.make("judge.critique", "j", object, {}, ask, Variation())  # type: ignore[type-var]
+            await calls.make("judge.critique", "j", object, {}, ask, SamplingParams())  # type: ignore[type-var]
         assert retry_policy.after_payment(failed.value) is expected
 
 
 def test_durations_for_people() -> None:
     told = {0.25: "0.25 s", 12: "12 s", 62: "62 s", 150: "2 min 30 s", 120: "2 min", 40000: "11 h 7 min", 7200: "2 h"}
-    assert {seconds: retry_policy.in_words(seconds) for seconds in told} == told
+    assert {seconds: retry_policy.describe_delay(seconds) for seconds in told} == told
 
 
 def test_only_a_failure_that_can_pass_and_says_when_is_asked_again_then() -> None:
-    assert retry_policy.said_when(RateLimitedError("slow", retry_after_s=0.0))
-    assert not retry_policy.said_when(RateLimitedError("slow"))
-    assert not retry_policy.said_when(BackendError("gone", retryable=False, retry_after_s=3))
+    assert retry_policy.requested_delay(RateLimitedError("slow", retry_after_s=0.0))
+    assert not retry_policy.requested_delay(RateLimitedError("slow"))
+    assert not retry_policy.requested_delay(BackendError("gone", retryable=False, retry_after_s=3))
 
 
 def test_the_pause_that_counts_is_the_next_one_after_the_last_answer() -> None:
-    answered = Call(role="generate", backend="b", elapsed_s=0)
-    lost = Call(role="judge.critique", backend="b", elapsed_s=0, answered=False)
+    answered = ModelCall(role="generate", backend="b", elapsed_s=0)
+    lost = ModelCall(role="judge.critique", backend="b", elapsed_s=0, answered=False)
     error = RateLimitedError("slow down")
     for calls, pause in (
         ([], 1.0),
@@ -212,4 +214,4 @@ def test_the_pause_that_counts_is_the_next_one_after_the_last_answer() -> None:
 
 def test_durations_are_rounded_up_to_the_minute_from_an_hour_on() -> None:
     told = {119: "119 s", 3601: "1 h 1 min", 7260: "2 h 1 min", 3600: "1 h", 3599: "1 h", 3540: "59 min"}
-    assert {seconds: retry_policy.in_words(seconds) for seconds in told} == told
+    assert {seconds: retry_policy.describe_delay(seconds) for seconds in told} == told

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError
-from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, Ranking, Tariff
+from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, PriceEstimator, Ranking
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.retry_schedule import TEMPERATURES
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.rerankers.bm25 import Bm25Reranker
 from imagerag.tools.rerankers.vlm import VlmReranker
@@ -18,9 +18,9 @@ from imagerag.tools.rerankers.vlm import VlmReranker
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(reranker: str | None = "vlm", **knobs: Any) -> Setup:
+def setup(reranker: str | None = "vlm", **knobs: Any) -> RunSpec:
     given = {"generator": "scripted", "judge": "scripted", "library": "scripted", "reranker": reranker}
-    return Setup(**given, knobs=Knobs(**knobs))
+    return RunSpec(**given, knobs=RunConfig(**knobs))
 
 
 async def run(stage: Any, prompt: str = "a heart", reranker: str | None = "vlm", **knobs: Any) -> Any:
@@ -130,7 +130,9 @@ async def test_a_call_lost_on_the_way_is_made_again_and_told(stocked: Any) -> No
 class Priced(VlmReranker):
     """Costs a dime; remembers how many ask at once."""
 
-    capabilities = Capabilities(tariff=Tariff(known=True, most=lambda prompt, images, size: 0.1), needs_images=True)
+    capabilities = Capabilities(
+        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.1), needs_images=True
+    )
     identity = "priced"
     asked = 0
 
@@ -176,7 +178,7 @@ async def test_of_very_many_searches_only_the_first_are_reranked(stage: Any) -> 
 
 
 def test_the_estimate_counts_its_calls(stage: Any) -> None:
-    knobs = Knobs(max_rounds=2)
+    knobs = RunConfig(max_rounds=2)
     ports = {"generator": stage.generator, "judge": stage.judge}
     without = estimate(knobs, **ports)
     assert estimate(knobs, **ports, reranker=Bm25Reranker()).calls_at_most == without.calls_at_most

@@ -12,17 +12,17 @@ import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownLibraryError, UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Outcome, Setup
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.graphs.validation import MAX_PROMPT
 from imagerag.store import run_index as run_list
-from imagerag.store.run_lock import is_held
+from imagerag.store.run_lock import is_locked
 from tests.processes import Python, python
 
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def last(events: Any) -> RunRecord:
@@ -113,7 +113,7 @@ async def test_unknown_runs_and_libraries_are_named(stage):
     with pytest.raises(UnknownRunError, match="nothing-like-it"):
         await stage.runner.record("nothing-like-it")
     with pytest.raises(UnknownLibraryError, match="elsewhere"):
-        await last(stage.runner.start("x", Setup(generator="scripted", judge="scripted", library="elsewhere")))
+        await last(stage.runner.start("x", RunSpec(generator="scripted", judge="scripted", library="elsewhere")))
 
 
 async def test_leaving_the_loop_early_cancels_the_run_and_keeps_the_drawing(stage):
@@ -293,13 +293,13 @@ async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_
     assert holder.stdout is not None
     try:
         holder.stdout.readline()
-        assert is_held(lock)
+        assert is_locked(lock)
         with pytest.raises(RunStateError, match="being made right now"):
             await last(stage.runner.resume("theirs"))
     finally:
         holder.kill()
         holder.communicate()
-    assert not is_held(lock)
+    assert not is_locked(lock)
     assert (await last(stage.runner.resume("theirs"))).outcome is Outcome.ALIGNED
 
 

@@ -8,10 +8,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.errors import AuthError, BackendError
-from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, Tariff
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, PriceEstimator
 from imagerag.agent.run_record import run_record
 from imagerag.agent.state import RunInput, RunState
-from imagerag.agent.types import Knobs, Lineage, Outcome, Subject
+from imagerag.agent.types import Outcome, ParentRun, RunConfig, Subject
 from imagerag.graphs.generation import BLANK, build_workflow
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import open_journal
@@ -63,7 +63,7 @@ async def test_it_has_its_own_budget(new_bench, budget):
     bench = new_bench(
         generator=ScriptedGenerator(*[GeneratedImage(data=picture(str(n)), cost_usd=0.1) for n in range(4)])
     )
-    priced = Tariff(known=True, most=lambda prompt, images, size: 0.1)
+    priced = PriceEstimator(known=True, most=lambda prompt, images, size: 0.1)
     bench.generator.capabilities, bench.judge.capabilities = Capabilities(tariff=priced), Capabilities(tariff=FREE)
     bench.library.plant(CAPTION)
     bench.judge.enqueue(["a heart"], [], ["a heart"], [])
@@ -103,11 +103,11 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
         "subjects": [Subject(image=mine)],
         "excluded": ["0" * 64],
         "warnings": ["of the first run"],
-        "continues": Lineage(run_id="before"),
+        "continues": ParentRun(run_id="before"),
         "started_at": "2020-01-01T00:00:00+00:00",
     }
-    await graph.ainvoke(given, CONFIG, context=Knobs())
-    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=Knobs())
+    await graph.ainvoke(given, CONFIG, context=RunConfig())
+    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=RunConfig())
     values = (await graph.aget_state(CONFIG)).values
     assert {name: values[name] for name in RunInput.__annotations__} == {
         "prompt": HEXAGON,
@@ -135,9 +135,9 @@ async def test_a_question_that_the_first_run_waits_with_is_dropped(bench):
     bench.library.plant(CAPTION)
     bench.judge.enqueue(["a heart"], [])
     graph = compiled(bench)
-    await graph.ainvoke({"prompt": "a heart"}, CONFIG, context=Knobs(select=True))
+    await graph.ainvoke({"prompt": "a heart"}, CONFIG, context=RunConfig(select=True))
     assert (await graph.aget_state(CONFIG)).interrupts
-    done = await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=Knobs(select=True))
+    done = await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig(select=True))
     assert (done["ending"].outcome, len(done["attempts"])) == (Outcome.ALIGNED, 1)
     assert not (await graph.aget_state(CONFIG)).interrupts
 
@@ -147,9 +147,9 @@ async def test_entered_by_update_state_as_an_input(bench, node):
     bench.judge.enqueue([], ["a hexagon"])
     graph = compiled(bench)
     mine = await bench.blobs.put(picture("mine"))
-    await graph.ainvoke({"prompt": CIRCLE, "subjects": [Subject(image=mine)]}, CONFIG, context=Knobs(max_rounds=0))
+    await graph.ainvoke({"prompt": CIRCLE, "subjects": [Subject(image=mine)]}, CONFIG, context=RunConfig(max_rounds=0))
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node=node)
-    done = await graph.ainvoke(None, CONFIG, context=Knobs(max_rounds=0))
+    done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=0))
     assert (done["ending"].outcome, len(done["attempts"])) == (Outcome.BEST_EFFORT, 1)
     assert bench.judge.calls[1].requirements == []
     assert len(bench.generator.calls[1].references) == 0
@@ -159,9 +159,9 @@ async def test_entered_by_update_state_as_an_input(bench, node):
 async def test_another_prompt_written_after_the_end_is_judged_by_its_own_words(bench, node):
     bench.judge.enqueue([], ["a hexagon"])
     graph = compiled(bench)
-    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=Knobs(max_rounds=0))
+    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig(max_rounds=0))
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node=node)
-    done = await graph.ainvoke(None, CONFIG, context=Knobs(max_rounds=0))
+    done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=0))
     assert done["ending"].outcome is Outcome.BEST_EFFORT
     assert (bench.judge.calls[1].prompt, bench.judge.calls[1].requirements) == (HEXAGON, [])
 
@@ -169,9 +169,9 @@ async def test_another_prompt_written_after_the_end_is_judged_by_its_own_words(b
 async def test_another_prompt_that_nothing_was_judged_by_is_not_aligned(bench):
     bench.judge.enqueue([])
     graph = compiled(bench)
-    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=Knobs())
+    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig())
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node="critique")
-    done = await graph.ainvoke(None, CONFIG, context=Knobs())
+    done = await graph.ainvoke(None, CONFIG, context=RunConfig())
     assert done["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
     assert "not asked" in done["ending"].reason
 
@@ -180,19 +180,19 @@ async def test_a_run_that_goes_on_after_its_end_ends_anew(bench):
     bench.library.plant(CAPTION)
     bench.judge.enqueue(["a heart"], [])
     graph = compiled(bench)
-    done = await graph.ainvoke({"prompt": "a heart"}, CONFIG, context=Knobs(max_rounds=0))
+    done = await graph.ainvoke({"prompt": "a heart"}, CONFIG, context=RunConfig(max_rounds=0))
     assert done["ending"].outcome is Outcome.BEST_EFFORT
     await graph.aupdate_state(CONFIG, {}, as_node="critique")
-    done = await graph.ainvoke(None, CONFIG, context=Knobs(max_rounds=2))
+    done = await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=2))
     assert (done["ending"].outcome, done["best"], len(done["attempts"])) == (Outcome.ALIGNED, 1, 2)
 
 
 async def test_a_run_that_fails_after_it_was_over_does_not_keep_its_first_ending(bench):
     bench.judge.enqueue([], AuthError("no key"))
     graph = compiled(bench)
-    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=Knobs())
+    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig())
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON}, as_node="generate")
-    done = await graph.ainvoke(None, CONFIG, context=Knobs())
+    done = await graph.ainvoke(None, CONFIG, context=RunConfig())
     assert done["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
 
 
@@ -271,7 +271,7 @@ async def test_the_steps_of_a_thread_are_those_of_its_newest_run(stage):
     async with stage.runner.wiring.checkpoints() as saver:
         graph = workflow.compile(checkpointer=saver)
         for prompt in (CIRCLE, HEXAGON):
-            await graph.ainvoke({"prompt": prompt}, CONFIG, context=Knobs())
+            await graph.ainvoke({"prompt": prompt}, CONFIG, context=RunConfig())
     found = await steps(stage.runner.wiring, "run")
     assert [step.node for step in found] == ["input", "generate", "critique", "finish"]
     assert found[0].changes["prompt"].after == HEXAGON
@@ -287,10 +287,10 @@ async def test_the_list_of_runs_has_the_newest_run_and_nothing_of_the_one_before
     graph_parts = PartsLike(generator=stage.generator, judge=stage.judge, library=stage.library)
     async with wiring.checkpoints() as saver:
         graph = wiring.workflow(graph_parts).compile(checkpointer=saver)
-        await graph.ainvoke({"prompt": CIRCLE, "continues": Lineage(run_id="other")}, CONFIG, context=Knobs())
+        await graph.ainvoke({"prompt": CIRCLE, "continues": ParentRun(run_id="other")}, CONFIG, context=RunConfig())
         await stage.runner.relist("run")
         (first,) = await wiring.runs.list()
-        await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=Knobs())
+        await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=RunConfig())
         await stage.runner.relist("run")
     (second,) = await wiring.runs.list()
     assert (first.prompt, first.continues) == (CIRCLE, "other")
@@ -302,7 +302,7 @@ async def test_an_input_after_a_run_that_began_in_the_middle_is_another_run(benc
     bench.judge.enqueue([])
     graph = compiled(bench)
     await graph.aupdate_state(CONFIG, {"prompt": CIRCLE, "chosen": [], "runs": 1}, as_node="select")
-    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=Knobs())
+    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=RunConfig())
     assert (await graph.aget_state(CONFIG)).values["runs"] == 2
 
 
@@ -332,11 +332,11 @@ async def test_a_prompt_that_was_only_written_after_the_end_has_no_run(bench):
     """LangGraph takes it for an update by the last node, after which there is nothing left to do."""
     bench.judge.enqueue([], ["a hexagon"])
     graph = compiled(bench)
-    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=Knobs(max_rounds=0))
+    await graph.ainvoke({"prompt": CIRCLE}, CONFIG, context=RunConfig(max_rounds=0))
     await graph.aupdate_state(CONFIG, {"prompt": HEXAGON})
-    await graph.ainvoke(None, CONFIG, context=Knobs(max_rounds=0))
+    await graph.ainvoke(None, CONFIG, context=RunConfig(max_rounds=0))
     record = run_record("run", (await graph.aget_state(CONFIG)).values)
     assert (record.prompt, record.outcome, len(record.attempts)) == (CIRCLE, Outcome.ALIGNED, 1)
-    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=Knobs(max_rounds=0))
+    await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=RunConfig(max_rounds=0))
     record = run_record("run", (await graph.aget_state(CONFIG)).values)
     assert (record.prompt, record.outcome) == (HEXAGON, Outcome.BEST_EFFORT)

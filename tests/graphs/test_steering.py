@@ -6,8 +6,8 @@ import pytest
 
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Outcome, Setup
-from imagerag.graphs.runs.continuation import Steering
+from imagerag.agent.types import Outcome, RunConfig, RunSpec
+from imagerag.graphs.runs.continuation import ContinueOptions
 
 CAPTION = "a detailed picture of a heart"
 
@@ -18,13 +18,13 @@ async def last(events: Any) -> RunRecord:
 
 async def ran(stage: Any, *judgements: Any, **knobs: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
     return await last(stage.runner.start("a heart", setup, run_id="first"))
 
 
 async def gone_on(stage: Any, *judgements: Any, **steering: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.go_on("first", Steering(**steering), new_id="second"))
+    return await last(stage.runner.go_on("first", ContinueOptions(**steering), new_id="second"))
 
 
 def asked(part: Any, method: str) -> int:
@@ -76,7 +76,7 @@ async def test_a_reference_that_is_not_wanted_goes_with_every_picture_it_made(st
     assert [ref.image for ref in record.references] == [other]
     assert record.excluded == [unwanted.sha256]
     stage.judge.enqueue([])
-    third = await last(stage.runner.go_on("second", Steering(prompt="two hearts"), new_id="third"))
+    third = await last(stage.runner.go_on("second", ContinueOptions(prompt="two hearts"), new_id="third"))
     assert third.excluded == [unwanted.sha256]
 
 

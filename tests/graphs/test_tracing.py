@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from imagerag.agent.errors import BackendError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 
 CAPTION = "a detailed picture of a heart"
 
@@ -39,7 +39,7 @@ def spans(exporters: Any) -> InMemorySpanExporter:
 
 async def ran(stage: Any, *judgements: Any, run_id: str = "run", **knobs: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
     return [event async for event in stage.runner.start("a heart", setup, run_id=run_id)][-1].record
 
 
@@ -97,7 +97,7 @@ async def test_a_question_to_a_human_is_no_error(stage, spans):
 
 async def test_a_run_that_is_left_early_ends_its_span(stage, spans):
     stage.judge.enqueue([])
-    setup = Setup(generator="scripted", judge="scripted", library="scripted")
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted")
     run = stage.runner.start("a heart", setup, run_id="left")
     async for event in run:
         if event.kind == "step":

@@ -17,17 +17,17 @@ from PIL import Image
 
 from imagerag import ImageRAG
 from imagerag.assistants.service import ChatService
-from imagerag.assistants.tool_result import Ceilings
+from imagerag.assistants.tool_result import RunLimits
 from imagerag.files.access_policy import InputPolicy
 from imagerag.mcp.http import HttpOptions, address_of, bound, listener, make_app
-from imagerag.mcp.server import Limits, Serving
+from imagerag.mcp.server import Limits, ServerState
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fakes import ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest, tiny_png
 
 MODES = ("legacy", "2026-07-28")
 KEY = "sk-mcp-0123456789abcdefSECRET"
@@ -51,15 +51,15 @@ class Provider:
 
     delay_s: float = 0.0
 
-    def __call__(self, request: Recorded) -> Reply:
+    def __call__(self, request: RecordedRequest) -> MockResponse:
         if request.asks == "image":
             picture = REDRAWN if request.endpoint == "images.edit" else tiny_png(request.prompt)
-            return Reply(images=(picture,), delay_s=self.delay_s)
+            return MockResponse(images=(picture,), delay_s=self.delay_s)
         if "better" in (request.schema or {}).get("properties", {}):
-            return Reply(text='{"reason": "", "better": "second"}')
+            return MockResponse(text='{"reason": "", "better": "second"}')
         met = any(alike(image.data, REDRAWN) for image in request.images)
         check = {"number": 1, "requirement": WANTED, "kind": "content", "evidence": "", "met": met, "caption": WANTED}
-        return Reply(text=json.dumps({"checks": [check]}))
+        return MockResponse(text=json.dumps({"checks": [check]}))
 
 
 @dataclass
@@ -74,9 +74,9 @@ class Place:
 
     home: Path
     provider: Provider
-    loopback: Loopback
+    loopback: MockOpenAIServer
     library: ScriptedLibrary = field(default_factory=lambda: ScriptedLibrary(elsewhere=0.1))
-    serving: Serving | None = None
+    serving: ServerState | None = None
     url: str = ""
     manager: Any = None
 
@@ -84,16 +84,20 @@ class Place:
         rag = ImageRAG(generator="loop", judge="loop", library="loop", home=self.home)
         facts = ImageModel(max_references=4)
         draws = OpenAIImages("loop", base_url=self.loopback.base_url, api_key=KEY, facts=facts, timeout_s=30)
-        account = Account(self.loopback.base_url, KEY)  # that it takes pictures is known: nobody asks it first
+        account = OpenAICredentials(
+            self.loopback.base_url, KEY
+        )  # that it takes pictures is known: nobody asks it first
         looks = VlmJudge(chat=OpenAIChat(model="loop", account=account, timeout_s=30, max_images=9))
         rag.wiring.use("generator", "loop", draws)
         rag.wiring.use("judge", "loop", looks)
         rag.wiring.use("library", "loop", self.library)
         return rag
 
-    def make(self, *, inputs: InputPolicy | None = None, ceilings: Ceilings | None = None, **limits: Any) -> Serving:
+    def make(
+        self, *, inputs: InputPolicy | None = None, ceilings: RunLimits | None = None, **limits: Any
+    ) -> ServerState:
         service = ChatService(self.rag(), inputs=inputs or InputPolicy(), ceilings=ceilings)
-        return Serving(service=service, limits=Limits(**limits))
+        return ServerState(service=service, limits=Limits(**limits))
 
     @asynccontextmanager
     async def listening(
@@ -135,7 +139,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     provider = Provider()
-    with Loopback(provider) as loopback:
+    with MockOpenAIServer(provider) as loopback:
         place = Place(tmp_path / "home", provider, loopback)
         place.library.plant(WANTED, tiny_png("one"), similarity=0.9, title="Star One")
         place.library.plant({WANTED: 0.8}, tiny_png("two"), title="Star Two", licence="CC-BY-4.0")

@@ -13,7 +13,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from imagerag.files.access_policy import InputPolicy
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.tools.testing.fakes import HashEmbedder
@@ -34,7 +34,7 @@ async def armed(place: Any, tmp_path: Path) -> Any:
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "good.png").write_bytes(tiny_png("one"))
-    place.library = await Library.create_or_open(Home.find(place.home), "shop", HashEmbedder())
+    place.library = await Library.create_or_open(DataDir.find(place.home), "shop", HashEmbedder())
     await index([folder], place.library)
     for name, made in KINDS.items():
         (folder / name).write_bytes(made())

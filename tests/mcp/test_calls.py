@@ -308,10 +308,10 @@ async def test_a_picture_is_taken_from_an_allowed_folder_only(place: Any, connec
 
 
 async def test_ceilings_hold_whatever_is_asked_for(place: Any, connect: Any) -> None:
-    from imagerag.assistants.tool_result import Ceilings
+    from imagerag.assistants.tool_result import RunLimits
 
     make = place.make
-    place.make = lambda **given: make(**{**given, "ceilings": Ceilings(max_calls=1)})
+    place.make = lambda **given: make(**{**given, "ceilings": RunLimits(max_calls=1)})
     async with place.listening() as url, connect(url) as client:
         result = await client.call_tool("generate_image", {"prompt": PROMPT, "max_calls": 50})
     assert result.structured_content["outcome"] == "budget_exhausted"
@@ -329,9 +329,9 @@ async def test_many_calls_at_once_each_get_their_own_answer(place: Any, connect:
 
 async def test_a_server_begins_no_run_once_its_own_limit_is_spent(place: Any, connect: Any) -> None:
     from imagerag.assistants.service import ChatService
-    from imagerag.assistants.usage_limits import Allowance, UsageLimits
+    from imagerag.assistants.usage_limits import ServerBudget, ServerLimits
 
-    make, allowance = place.make, Allowance(UsageLimits(max_calls=2))
+    make, allowance = place.make, ServerBudget(ServerLimits(max_calls=2))
 
     def limited(**given: Any) -> Any:
         serving = make(**given)

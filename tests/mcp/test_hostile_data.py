@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.tools.testing.fakes import HashEmbedder
@@ -29,7 +29,7 @@ async def hostile(place: Any, tmp_path: Path) -> Any:
         )
     manifest = folder / "captions.jsonl"
     manifest.write_text("\n".join(map(json.dumps, lines)))
-    library = await Library.create_or_open(Home.find(place.home), "hostile", HashEmbedder())
+    library = await Library.create_or_open(DataDir.find(place.home), "hostile", HashEmbedder())
     await index([folder], library, manifest=manifest)
     place.library = library
     return place

@@ -13,10 +13,10 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, ImageRef, Outcome, UsedReference
 from imagerag.assistants.image_blocks import MAX_BYTES, Thumbnail
-from imagerag.assistants.search_text import tell_answer, tell_search
+from imagerag.assistants.search_text import format_answer, format_search
 from imagerag.assistants.service import error_answer, run_answer
 from imagerag.assistants.tool_outputs import answer_report, search_report
-from imagerag.assistants.tool_result import ToolAnswer
+from imagerag.assistants.tool_result import ToolResult
 from imagerag.mcp.jobs import Job
 from imagerag.mcp.responses import MAX_RESULT, job_answer, reply, still_running
 from tests.assistants.test_telling import nasty, records
@@ -35,7 +35,7 @@ async def small(*_: Any) -> Thumbnail:
 SERVICE: Any = SimpleNamespace(thumbnail=small)
 
 
-async def size(answer: ToolAnswer) -> int:
+async def size(answer: ToolResult) -> int:
     """Bytes of an answer as the SDK sends it, its thumbnail included."""
     result = await reply(SERVICE, answer, thumbnail=True)
     return len(result.model_dump_json(by_alias=True).encode())
@@ -93,7 +93,7 @@ async def test_a_search_of_a_hundred_hits_does() -> None:
     texts = dict.fromkeys(("title", "caption", "source", "author", "licence"), HEAVY)
     hit = Hit(image=IMAGE, similarity=0.123456789, vector=None, tags=(HEAVY,) * 99, metadata={HEAVY: HEAVY}, **texts)
     found = search_report(HEAVY, 0.5, [hit] * 100, note=HEAVY)
-    answer = ToolAnswer(text=tell_search(found), data=found.model_dump(mode="json"), images=(IMAGE,) * 100)
+    answer = ToolResult(text=format_search(found), data=found.model_dump(mode="json"), images=(IMAGE,) * 100)
     assert await size(answer) <= MAX_RESULT
 
 
@@ -104,7 +104,7 @@ async def test_an_answer_with_a_thousand_citations_does() -> None:
         reason=HEAVY, citations=[cited] * 1_000, retrieved=[], unpriced=[HEAVY] * 100,
     )  # fmt: skip
     found = answer_report(record)
-    assert await size(ToolAnswer(text=tell_answer(found), data=found.model_dump(mode="json"))) <= MAX_RESULT
+    assert await size(ToolResult(text=format_answer(found), data=found.model_dump(mode="json"))) <= MAX_RESULT
 
 
 @given(words=nasty)

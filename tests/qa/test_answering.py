@@ -9,25 +9,27 @@ import pytest
 
 from imagerag.agent.errors import LibraryError, SpecError
 from imagerag.agent.qa.types import MAX_ANSWER, MAX_CITATIONS, Answerer, AnswerOutcome
-from imagerag.graphs.qa import build_answering
+from imagerag.graphs.qa import build_qa
 from imagerag.store.journal import open_journal
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.answerers.vlm import VlmAnswerer
-from imagerag.tools.fallback import CascadeAnswerer
+from imagerag.tools.fallback import FallbackAnswerer
 from imagerag.tools.registry import answerer_for, make_answerer
 from imagerag.tools.testing.fakes import ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 
 KEY = "sk-loopback-secret-0123456789"
 GLOWS = "Which one glows?"
 
 
-def said(answer: str = "The lamp [1].", *sources: int, held: bool = True) -> Reply:
+def said(answer: str = "The lamp [1].", *sources: int, held: bool = True) -> MockResponse:
     cited = [{"source": n, "supports": f"what {n} shows"} for n in sources or (1,)]
-    return Reply(text=json.dumps({"citations": cited if held else [], "held": held, "answer": answer}))
+    return MockResponse(text=json.dumps({"citations": cited if held else [], "held": held, "answer": answer}))
 
 
-async def test_it_is_shown_pictures_and_metadata_and_its_citations_are_kept(desk: Any, server: Loopback) -> None:
+async def test_it_is_shown_pictures_and_metadata_and_its_citations_are_kept(
+    desk: Any, server: MockOpenAIServer
+) -> None:
     server.enqueue("chat", said("The lamp glows [1], the clock [2] does not.", 1, 2))
     record = await desk.ask(GLOWS)
     assert desk.path == ["retrieve", "answer", "finish"]
@@ -47,7 +49,7 @@ async def test_it_is_shown_pictures_and_metadata_and_its_citations_are_kept(desk
     assert set(request.schema["properties"]) == {"citations", "held", "answer"}
 
 
-async def test_nothing_similar_enough_is_said_and_nobody_is_asked(desk: Any, server: Loopback) -> None:
+async def test_nothing_similar_enough_is_said_and_nobody_is_asked(desk: Any, server: MockOpenAIServer) -> None:
     record = await desk.ask("zorple?")
     assert desk.path == ["retrieve", "finish"]
     assert (record.outcome, record.held, record.calls, record.cost_usd) == (AnswerOutcome.NOT_HELD, False, {}, 0.0)
@@ -58,7 +60,7 @@ async def test_nothing_similar_enough_is_said_and_nobody_is_asked(desk: Any, ser
     assert (await desk.ask("zorple?", threshold="off")).outcome is AnswerOutcome.ANSWERED
 
 
-async def test_metadata_brings_what_does_not_look_like_the_question(desk: Any, server: Loopback) -> None:
+async def test_metadata_brings_what_does_not_look_like_the_question(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said("The clay one [1]."))
     record = await desk.ask("what is made of clay?")
     assert [(r.title, r.by, r.similarity) for r in record.retrieved if r.accepted] == [("Vase", "metadata", 0.1)]
@@ -66,29 +68,31 @@ async def test_metadata_brings_what_does_not_look_like_the_question(desk: Any, s
     assert json.dumps(record.lookup) in server.requests[0].prompt
 
 
-async def test_an_answer_that_the_sources_do_not_hold_is_no_answer(desk: Any, server: Loopback) -> None:
+async def test_an_answer_that_the_sources_do_not_hold_is_no_answer(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said("The pictures do not say who made it.", held=False))
     record = await desk.ask(GLOWS)
     assert (record.outcome, record.held, record.citations) == (AnswerOutcome.NOT_HELD, False, [])
     assert record.answer == "The pictures do not say who made it."
 
 
-async def test_citations_of_sources_that_do_not_exist_are_left_out_and_told(desk: Any, server: Loopback) -> None:
+async def test_citations_of_sources_that_do_not_exist_are_left_out_and_told(
+    desk: Any, server: MockOpenAIServer
+) -> None:
     server.enqueue("chat", said("The lamp [1], the sun [9].", 1, 9))
     record = await desk.ask(GLOWS)
     assert [c.number for c in record.citations] == [1]
     assert "do not exist, which were left out: 9" in record.notes[0]
 
 
-async def test_an_unreadable_answer_is_asked_for_once_more_in_other_words(desk: Any, server: Loopback) -> None:
-    server.enqueue("chat", Reply(text="The lamp glows."), said())
+async def test_an_unreadable_answer_is_asked_for_once_more_in_other_words(desk: Any, server: MockOpenAIServer) -> None:
+    server.enqueue("chat", MockResponse(text="The lamp glows."), said())
     record = await desk.ask(GLOWS)
     assert (record.outcome, record.calls) == (AnswerOutcome.ANSWERED, {"answer": 2})
     assert server.requests[0].prompt != server.requests[1].prompt
 
 
-async def test_two_unreadable_answers_are_said_to_be_that(desk: Any, server: Loopback) -> None:
-    server.enqueue("chat", Reply(text="The lamp glows."), Reply(text="hm"))
+async def test_two_unreadable_answers_are_said_to_be_that(desk: Any, server: MockOpenAIServer) -> None:
+    server.enqueue("chat", MockResponse(text="The lamp glows."), MockResponse(text="hm"))
     record = await desk.ask(GLOWS, compare=True)
     assert (record.outcome, record.answer, record.held) == (AnswerOutcome.UNREADABLE, "", False)
     assert record.reason.startswith("the answer could not be read, twice")
@@ -99,14 +103,14 @@ async def test_two_unreadable_answers_are_said_to_be_that(desk: Any, server: Loo
     ("script", "outcome", "requests"),
     [
         ([Fault("refusal")], AnswerOutcome.REFUSED, 1),
-        ([Reply(text="I can't help with that.")], AnswerOutcome.REFUSED, 1),
+        ([MockResponse(text="I can't help with that.")], AnswerOutcome.REFUSED, 1),
         ([Fault("unauthorized")], AnswerOutcome.UNAVAILABLE, 1),
         ([Fault("error_500")] * 3, AnswerOutcome.UNAVAILABLE, 3),
         ([Fault("error_500"), Fault("reset_midway"), said()], AnswerOutcome.ANSWERED, 3),
     ],
 )
 async def test_every_failure_ends_by_name(
-    desk: Any, server: Loopback, script: list[Any], outcome: AnswerOutcome, requests: int
+    desk: Any, server: MockOpenAIServer, script: list[Any], outcome: AnswerOutcome, requests: int
 ) -> None:
     server.enqueue("chat", *script)
     record = await desk.ask(GLOWS)
@@ -125,8 +129,8 @@ async def test_a_library_that_fails_is_a_named_failure(desk: Any, library: Scrip
     assert record.reason == "retrieve failed: the files are gone"
 
 
-async def test_compare_asks_the_same_without_any_source(desk: Any, server: Loopback) -> None:
-    server.enqueue("chat", said(), Reply(text="Fireflies glow."))
+async def test_compare_asks_the_same_without_any_source(desk: Any, server: MockOpenAIServer) -> None:
+    server.enqueue("chat", said(), MockResponse(text="Fireflies glow."))
     record = await desk.ask(GLOWS, compare=True)
     assert desk.path == ["retrieve", "answer", "answer_without", "finish"]
     assert record.without_retrieval is not None
@@ -134,14 +138,14 @@ async def test_compare_asks_the_same_without_any_source(desk: Any, server: Loopb
     assert record.calls == {"answer": 1, "answer.without": 1}
     assert not server.requests[1].images
     assert "brass" not in server.requests[1].text
-    server.enqueue("chat", Reply(text="Nobody knows."))
+    server.enqueue("chat", MockResponse(text="Nobody knows."))
     alone = await desk.ask("zorple?", compare=True, thread="other")
     assert (alone.outcome, alone.without_retrieval and alone.without_retrieval.answer) == ("not_held", "Nobody knows.")
 
 
-@pytest.mark.parametrize("fault", [Fault("unauthorized"), Fault("refusal"), Reply(text=" ")])
+@pytest.mark.parametrize("fault", [Fault("unauthorized"), Fault("refusal"), MockResponse(text=" ")])
 async def test_a_comparison_that_fails_takes_nothing_from_the_answer(
-    desk: Any, server: Loopback, fault: Fault | Reply
+    desk: Any, server: MockOpenAIServer, fault: Fault | MockResponse
 ) -> None:
     server.enqueue("chat", said(), *([fault] * 3))
     record = await desk.ask(GLOWS, compare=True)
@@ -152,7 +156,7 @@ async def test_a_comparison_that_fails_takes_nothing_from_the_answer(
 
 
 async def test_a_follow_up_knows_what_was_said_and_sees_what_was_spoken_of(
-    desk: Any, server: Loopback, library: ScriptedLibrary
+    desk: Any, server: MockOpenAIServer, library: ScriptedLibrary
 ) -> None:
     server.enqueue("chat", said("The lamp [1]."), said("Brass [1]."), said("A new thread [1]."))
     await desk.ask(GLOWS)
@@ -169,14 +173,14 @@ async def test_a_follow_up_knows_what_was_said_and_sees_what_was_spoken_of(
     assert "EARLIER" not in server.requests[2].prompt
 
 
-async def test_what_was_spoken_of_is_not_carried_past_a_filter(desk: Any, server: Loopback) -> None:
+async def test_what_was_spoken_of_is_not_carried_past_a_filter(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said("The clock [2].", 2))
     await desk.ask(GLOWS)
     record = await desk.ask("and what is it like?", licences=("CC0-1.0",))
     assert [r.title for r in record.retrieved if r.accepted] == []
 
 
-async def test_instructions_in_metadata_are_data(desk: Any, counter: Any, server: Loopback) -> None:
+async def test_instructions_in_metadata_are_data(desk: Any, counter: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said("It is a note [1]."))
     record = await desk.ask("what does the Note say?")
     prompt = server.requests[0].text
@@ -187,25 +191,25 @@ async def test_instructions_in_metadata_are_data(desk: Any, counter: Any, server
     assert "everything is free" not in (await counter.ask("what is the price of everything?")).answer
 
 
-async def test_a_budget_of_calls_ends_by_name_and_keeps_the_answer(desk: Any, server: Loopback) -> None:
+async def test_a_budget_of_calls_ends_by_name_and_keeps_the_answer(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said())
     record = await desk.ask(GLOWS, compare=True, max_calls=1)
     assert (record.outcome, server.count()) == (AnswerOutcome.ANSWERED, 1)
     assert record.without_retrieval is not None
     assert "1 model call" in record.without_retrieval.reason
-    server.enqueue("chat", Reply(text="hm"))
+    server.enqueue("chat", MockResponse(text="hm"))
     spent = await desk.ask(GLOWS, thread="b", max_calls=1)
     assert (spent.outcome, spent.calls) == (AnswerOutcome.BUDGET_EXHAUSTED, {"answer": 1})
 
 
-async def test_a_budget_in_money_forbids_what_has_no_price(desk: Any, counter: Any, server: Loopback) -> None:
+async def test_a_budget_in_money_forbids_what_has_no_price(desk: Any, counter: Any, server: MockOpenAIServer) -> None:
     record = await desk.ask(GLOWS, max_cost_usd=1.0)
     assert (record.outcome, server.count()) == (AnswerOutcome.BUDGET_EXHAUSTED, 0)
     assert "price" in record.reason
     assert (await counter.ask("the cheapest in oak?", max_cost_usd=0.0)).outcome is AnswerOutcome.ANSWERED
 
 
-async def test_a_replay_makes_no_call(desk: Any, server: Loopback, tmp_path: Path) -> None:
+async def test_a_replay_makes_no_call(desk: Any, server: MockOpenAIServer, tmp_path: Path) -> None:
     async with open_journal(tmp_path / "store.sqlite") as journal:
         desk.journal = journal
         server.enqueue("chat", said())
@@ -217,15 +221,17 @@ async def test_a_replay_makes_no_call(desk: Any, server: Loopback, tmp_path: Pat
     assert (missing.outcome, missing.error) == (AnswerOutcome.FAILED, "ReplayMissError")
 
 
-async def test_the_same_words_later_in_a_thread_are_a_new_question(desk: Any, server: Loopback, tmp_path: Path) -> None:
+async def test_the_same_words_later_in_a_thread_are_a_new_question(
+    desk: Any, server: MockOpenAIServer, tmp_path: Path
+) -> None:
     async with open_journal(tmp_path / "store.sqlite") as journal:
         desk.journal = journal
-        server.enqueue("chat", Reply(text="hm"), Reply(text="hm"), said())
+        server.enqueue("chat", MockResponse(text="hm"), MockResponse(text="hm"), said())
         assert (await desk.ask(GLOWS)).outcome is AnswerOutcome.UNREADABLE
         assert (await desk.ask(GLOWS)).outcome is AnswerOutcome.ANSWERED
 
 
-async def test_everything_in_a_record_is_bounded(desk: Any, server: Loopback, library: ScriptedLibrary) -> None:
+async def test_everything_in_a_record_is_bounded(desk: Any, server: MockOpenAIServer, library: ScriptedLibrary) -> None:
     for _ in range(45):
         library.plant(
             {GLOWS: 0.95}, title="t" * 9_000, tags=("x" * 900,) * 90, metadata={f"k{n}": "v" * 9_000 for n in range(60)}
@@ -270,24 +276,26 @@ async def test_without_a_model_there_is_nothing_to_compare_with(counter: Any) ->
     assert "knows nothing" in record.without_retrieval.reason
 
 
-async def test_without_a_library_nothing_is_held(desk: Any, server: Loopback) -> None:
+async def test_without_a_library_nothing_is_held(desk: Any, server: MockOpenAIServer) -> None:
     desk.library = None
     assert (await desk.ask(GLOWS)).outcome is AnswerOutcome.NOT_HELD
     assert server.count() == 0
 
 
-async def test_a_cascade_steps_down_and_says_so(vlm: VlmAnswerer, library: ScriptedLibrary, server: Loopback) -> None:
+async def test_a_cascade_steps_down_and_says_so(
+    vlm: VlmAnswerer, library: ScriptedLibrary, server: MockOpenAIServer
+) -> None:
     server.enqueue("chat", Fault("quota"))
-    answerer = CascadeAnswerer([vlm, MetadataAnswerer()])
+    answerer = FallbackAnswerer([vlm, MetadataAnswerer()])
     assert answerer.capabilities.needs_images
-    graph = build_answering(answerer=answerer, library=library).compile()
+    graph = build_qa(answerer=answerer, library=library).compile()
     from imagerag.agent.qa.state import fresh
-    from imagerag.agent.types import Knobs
+    from imagerag.agent.types import RunConfig
 
     given = fresh(
         "what is made of oak?", compare=False, library="x", answerer="cascade", started_at="2026-01-01T00:00:00+00:00"
     )
-    state = await graph.ainvoke(given, context=Knobs())
+    state = await graph.ainvoke(given, context=RunConfig())
     assert state["ending"].outcome is AnswerOutcome.ANSWERED
     assert state["calls"][0].backend == "metadata"
     assert "QuotaError" in state["calls"][0].note

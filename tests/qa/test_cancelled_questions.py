@@ -9,10 +9,10 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownThreadError
-from imagerag.agent.ports import Capabilities, Tariff
+from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.qa.qa_record import AnswerRecord
-from imagerag.agent.qa.types import Answered, AnswerOutcome, Citation
-from imagerag.assistants.search_text import tell_answer
+from imagerag.agent.qa.types import AnswerOutcome, AnswerWithCitations, Citation
+from imagerag.assistants.search_text import format_answer
 from imagerag.assistants.tool_outputs import answer_report
 from imagerag.tools.testing.fake_stores import picture
 from imagerag.tools.testing.fakes import ScriptedLibrary
@@ -23,19 +23,21 @@ class Slow:
 
     identity, synonyms = "slow:1", {}
     capabilities = Capabilities(
-        tariff=Tariff(known=True, most=lambda prompt, images, size: 0.25), needs_images=True, takes_pictures=True
+        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.25),
+        needs_images=True,
+        takes_pictures=True,
     )
 
     def __init__(self) -> None:
         self.asked, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def answer(self, question: str, sources: Any, **asked: Any) -> Answered:
+    async def answer(self, question: str, sources: Any, **asked: Any) -> AnswerWithCitations:
         self.asked.set()
         await self.go_on.wait()
-        return Answered(text="Yes [1].", cited=(Citation(source=1),), cost_usd=0.2)
+        return AnswerWithCitations(text="Yes [1].", cited=(Citation(source=1),), cost_usd=0.2)
 
-    async def answer_without(self, question: str, **asked: Any) -> Answered:
-        return Answered(text="Perhaps.", cost_usd=0.2)
+    async def answer_without(self, question: str, **asked: Any) -> AnswerWithCitations:
+        return AnswerWithCitations(text="Perhaps.", cost_usd=0.2)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None
 
 async def test_what_nobody_answered_is_told_in_words(rag: ImageRAG) -> None:
     await stopped(rag, Slow())
-    told = tell_answer(answer_report(await rag.answer_record("talk")))
+    told = format_answer(answer_report(await rag.answer_record("talk")))
     assert told.startswith("cancelled: the question was stopped before its end.")
     assert "Cost: $0.25 at most, unanswered (1 model call)" in told
 

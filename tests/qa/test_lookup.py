@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagerag.agent.qa.metadata_query.query import look_up, told
-from imagerag.agent.qa.types import MAX_CITATIONS, Finding
+from imagerag.agent.qa.metadata_query.query import describe_result, query_metadata
+from imagerag.agent.qa.types import MAX_CITATIONS, MetadataResult
 from imagerag.agent.types import ImageRef, Scalar
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 from imagerag.tools.sketch.catalogue import products
 from imagerag.tools.sketch.text_parser import meanings
 
 
-def row(name: str, caption: str = "", licence: str = "", author: str = "", **metadata: Scalar) -> Row:
+def row(name: str, caption: str = "", licence: str = "", author: str = "", **metadata: Scalar) -> ImageRecord:
     image = ImageRef(sha256=hashlib.sha256(name.encode()).hexdigest(), media_type="image/png", width=8, height=8)
-    return Row(image=image, title=name, caption=caption, licence=licence, author=author, metadata=metadata)
+    return ImageRecord(image=image, title=name, caption=caption, licence=licence, author=author, metadata=metadata)
 
 
 CATALOGUE = [
@@ -45,11 +45,11 @@ SHED = [
 NAMES = {r.id: r.title for r in (*CATALOGUE, *SHED)}
 
 
-def ask(question: str, rows: list[Row] | None = None, **more: Any) -> Finding:
-    return look_up(question, CATALOGUE if rows is None else rows, synonyms=meanings(), **more)
+def ask(question: str, rows: list[ImageRecord] | None = None, **more: Any) -> MetadataResult:
+    return query_metadata(question, CATALOGUE if rows is None else rows, synonyms=meanings(), **more)
 
 
-def names(finding: Finding) -> list[str]:
+def names(finding: MetadataResult) -> list[str]:
     return [NAMES[sha] for sha in finding.ids]
 
 
@@ -106,7 +106,7 @@ def test_what_ties_with_the_last_that_was_asked_for_comes_with_it() -> None:
     finding = ask("the two heaviest", twins)
     assert names(finding)[: finding.leading] == ["Anvil", "Bar", "Hammer"]
     assert (finding.wanted, finding.leading, finding.matched) == (2, 3, 5)
-    assert "the first 2 are asked for" in told(finding)
+    assert "the first 2 are asked for" in describe_result(finding)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_condition_that_nothing_meets_is_clear_and_empty() -> None:
     finding = ask("Is there a black hexagon?")
     assert (finding.clear, finding.matched, finding.ids) == (True, 0, ())
     assert finding.condition == "colour black and shape hexagon"
-    assert "0 fit: colour black and shape hexagon" in told(finding)
+    assert "0 fit: colour black and shape hexagon" in describe_result(finding)
 
 
 def test_a_pronoun_looks_back_only_where_there_is_something_behind() -> None:
@@ -231,24 +231,24 @@ WORDS = st.sampled_from(SAID.split())
 def test_no_question_breaks_it_and_what_is_found_is_there(question: str, follow: bool) -> None:
     some = CATALOGUE[:30]
     earlier: Mapping[str, Any] = {"before": "red circles", "spoken_of": [some[0].id]} if follow else {}
-    finding = look_up(question, some, synonyms=meanings(), **earlier)
+    finding = query_metadata(question, some, synonyms=meanings(), **earlier)
     assert {*finding.ids} <= {r.id for r in some}
     assert len(finding.ids) <= min(MAX_CITATIONS, max(finding.matched, 0) or MAX_CITATIONS)
     assert finding.matched <= finding.rows
-    assert told(finding)
+    assert describe_result(finding)
 
 
 def test_an_empty_library_has_nothing_to_say() -> None:
-    assert look_up("the cheapest?", []).kind == "unknown"
-    assert look_up("list everything", []).matched == 0
+    assert query_metadata("the cheapest?", []).kind == "unknown"
+    assert query_metadata("list everything", []).matched == 0
 
 
 def test_what_a_picture_has_is_said_as_a_noun() -> None:
     """`1 picture with says “hiking”` is no sentence; what follows `with` or `has` is a thing."""
-    from imagerag.agent.qa.metadata_query.clauses import Term
+    from imagerag.agent.qa.metadata_query.clauses import Condition
 
-    spoken = Term(key="", keys=frozenset(), words=("hike",), written="hiking", start=0, end=1)
-    kept = Term(key="colour", keys=frozenset({"colour"}), words=("red",), written="red", start=0, end=1)
+    spoken = Condition(key="", keys=frozenset(), words=("hike",), written="hiking", start=0, end=1)
+    kept = Condition(key="colour", keys=frozenset({"colour"}), words=("red",), written="red", start=0, end=1)
     assert spoken.told() == "“hiking” in its words"
     assert replace(spoken, negated=True).told() == "no “hiking” in its words"
     assert kept.told() == "colour red"

@@ -7,10 +7,10 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import FREE, Capabilities, Filter
 from imagerag.agent.qa.types import AnswerOutcome
-from imagerag.agent.types import Knobs
-from imagerag.graphs.dependencies import Wiring
-from imagerag.graphs.runs.qa_runner import Asker
-from imagerag.store.data_dir import Home
+from imagerag.agent.types import RunConfig
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.runs.qa_runner import QARunner
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
 
@@ -37,16 +37,16 @@ class Looks(MetadataAnswerer):
     identity = "looks"
 
     async def answer(self, question: str, sources: Any, **told: Any) -> Any:
-        from imagerag.agent.qa.types import Answered, Citation
+        from imagerag.agent.qa.types import AnswerWithCitations, Citation
 
         self.shown = [source.title for source in sources]
         cited = tuple(Citation(source=source.number, supports="mug") for source in sources)
-        return Answered(text="a mug", cited=cited, held=True, cost_usd=0.0)
+        return AnswerWithCitations(text="a mug", cited=cited, held=True, cost_usd=0.0)
 
 
 @pytest.fixture
-def asker(tmp_path: Any) -> Asker:
-    wiring = Wiring(home=Home(tmp_path / "home"))
+def asker(tmp_path: Any) -> QARunner:
+    wiring = Dependencies(home=DataDir(tmp_path / "home"))
     library = Worded(name="mugs", threshold=0.5)
     for title, similarity in (("near", 0.9), ("middle", 0.8), ("far", 0.7), ("below", 0.1)):
         library.plant({QUESTION: similarity, "know mug": similarity, "mug": similarity}, title=title)
@@ -54,13 +54,13 @@ def asker(tmp_path: Any) -> Asker:
     wiring.use("library", "plain", ScriptedLibrary(name="plain"))
     wiring.use("answerer", "looks", Looks())
     wiring.use("judge", "scripted", ScriptedJudge())
-    return Asker(wiring=wiring)
+    return QARunner(wiring=wiring)
 
 
-async def ask(asker: Asker, **options: Any) -> Any:
+async def ask(asker: QARunner, **options: Any) -> Any:
     library, judge = options.pop("library", "mugs"), "scripted"
     reranker = options.pop("reranker", None)
-    knobs = Knobs(**options)
+    knobs = RunConfig(**options)
     return await asker.ask(QUESTION, answerer="looks", library=library, knobs=knobs, reranker=reranker, judge=judge)
 
 
@@ -68,23 +68,23 @@ def cited(record: Any) -> list[str]:
     return [one.title for one in record.citations]
 
 
-async def test_by_similarity_unless_something_else_is_asked_for(asker: Asker) -> None:
+async def test_by_similarity_unless_something_else_is_asked_for(asker: QARunner) -> None:
     assert cited(await ask(asker)) == ["near", "middle", "far"]
 
 
-async def test_hybrid_orders_by_words_and_what_is_below_the_threshold_stays_out(asker: Asker) -> None:
+async def test_hybrid_orders_by_words_and_what_is_below_the_threshold_stays_out(asker: QARunner) -> None:
     record = await ask(asker, hybrid=True)
     assert cited(record) == ["far", "middle", "near"]
     library: Any = await asker.wiring.library("mugs")
     assert set(library.ways) == {True}
 
 
-async def test_a_library_that_knows_no_words_is_refused(asker: Asker) -> None:
+async def test_a_library_that_knows_no_words_is_refused(asker: QARunner) -> None:
     with pytest.raises(UsageError, match="'plain' cannot be searched by words"):
         await ask(asker, library="plain", hybrid=True)
 
 
-async def test_the_judge_orders_what_is_near_enough_and_its_call_is_a_call(asker: Asker) -> None:
+async def test_the_judge_orders_what_is_near_enough_and_its_call_is_a_call(asker: QARunner) -> None:
     judge: Any = asker.wiring.judge("scripted")
     judge.enqueue_rankings([2, 0])
     record = await ask(asker, reranker="vlm")
@@ -92,13 +92,13 @@ async def test_the_judge_orders_what_is_near_enough_and_its_call_is_a_call(asker
     assert record.calls == {"rerank": 1, "answer": 1}
 
 
-async def test_a_budget_goes_for_the_order_too(asker: Asker) -> None:
+async def test_a_budget_goes_for_the_order_too(asker: QARunner) -> None:
     record = await ask(asker, reranker="vlm", max_calls=1)
     assert record.outcome is AnswerOutcome.BUDGET_EXHAUSTED
     assert record.calls == {"rerank": 1}
 
 
-async def test_of_several_libraries_each_picture_is_held_to_its_own_threshold(asker: Asker) -> None:
+async def test_of_several_libraries_each_picture_is_held_to_its_own_threshold(asker: QARunner) -> None:
     other = Worded(name="low", threshold=0.05)
     other.plant({QUESTION: 0.2, "know mug": 0.2, "mug": 0.2}, picture("low"), title="low scale")
     asker.wiring.use("library", "low", other)

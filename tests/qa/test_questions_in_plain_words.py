@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.qa.metadata_query.languages import in_english
-from imagerag.agent.qa.metadata_query.query import look_up
-from imagerag.agent.qa.types import Answered, Finding, Found, Source
-from imagerag.agent.types import Variation
+from imagerag.agent.qa.metadata_query.query import query_metadata
+from imagerag.agent.qa.types import AnswerWithCitations, MetadataResult, RetrievedImage, Source
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.sketch.catalogue import Product, products
 from tests.qa.test_lookup import CATALOGUE, NAMES
@@ -18,11 +18,11 @@ ANSWERER = MetadataAnswerer()
 Which = Callable[[Product], bool]
 
 
-def ask(question: str) -> Finding:
-    return look_up(question, CATALOGUE, synonyms=ANSWERER.synonyms)
+def ask(question: str) -> MetadataResult:
+    return query_metadata(question, CATALOGUE, synonyms=ANSWERER.synonyms)
 
 
-def names(finding: Finding) -> list[str]:
+def names(finding: MetadataResult) -> list[str]:
     return [NAMES[sha] for sha in finding.ids]
 
 
@@ -201,12 +201,12 @@ async def test_what_cannot_be_answered_is_said_and_nothing_is_invented(question:
     assert all(f"“{word}”" in answer.text for word in words)
 
 
-async def answered(question: str) -> Answered:
+async def answered(question: str) -> AnswerWithCitations:
     finding = ask(question)
     rows = {row.id: row for row in CATALOGUE}
-    found = [Found.of(rows[sha], similarity=None, by="metadata") for sha in finding.ids]
+    found = [RetrievedImage.of(rows[sha], similarity=None, by="metadata") for sha in finding.ids]
     sources = [Source.of(one.model_copy(update={"number": n}), None) for n, one in enumerate(found, start=1)]
-    return await ANSWERER.answer(question, sources, finding=finding, earlier=(), variation=Variation())
+    return await ANSWERER.answer(question, sources, finding=finding, earlier=(), variation=SamplingParams())
 
 
 async def test_the_words_that_are_left_out_are_told() -> None:

@@ -12,20 +12,20 @@ from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.store.journal import open_journal
 from imagerag.tools.answerers.metadata import MetadataAnswerer
 from imagerag.tools.answerers.vlm import VlmAnswerer
-from imagerag.tools.fallback import CascadeAnswerer
+from imagerag.tools.fallback import FallbackAnswerer
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fake_stores import picture
 from imagerag.tools.testing.fakes import ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 MINE, PART = picture("a picture of my own"), picture("the part itself")
 WHAT = "Does this part have a defect?"
 
 
-def said(answer: str = "It is the part [1].", *sources: int) -> Reply:
+def said(answer: str = "It is the part [1].", *sources: int) -> MockResponse:
     cited = [{"source": n, "supports": f"what {n} shows"} for n in sources or (1,)]
-    return Reply(text=json.dumps({"citations": cited, "held": True, "answer": answer}))
+    return MockResponse(text=json.dumps({"citations": cited, "held": True, "answer": answer}))
 
 
 class Measured(ScriptedLibrary):
@@ -57,7 +57,7 @@ def titles(record: Any) -> list[tuple[str, str]]:
     ],
 )
 async def test_it_is_searched_with_the_picture_the_words_or_both(
-    desk: Any, server: Loopback, by: Any, found: list[tuple[str, str]]
+    desk: Any, server: MockOpenAIServer, by: Any, found: list[tuple[str, str]]
 ) -> None:
     server.enqueue("chat", said())
     record = await desk.ask(WHAT, pictures=[PART], by=by)
@@ -66,7 +66,7 @@ async def test_it_is_searched_with_the_picture_the_words_or_both(
     assert record.image_threshold == (None if by == "words" else 0.8)
 
 
-async def test_the_picture_is_shown_as_the_persons_own_before_the_sources(desk: Any, server: Loopback) -> None:
+async def test_the_picture_is_shown_as_the_persons_own_before_the_sources(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said())
     record = await desk.ask(WHAT, pictures=[PART, MINE])
     [request] = server.requests
@@ -86,14 +86,14 @@ async def test_the_picture_is_shown_as_the_persons_own_before_the_sources(desk: 
     }
 
 
-async def test_without_a_picture_nothing_of_this_is_said(desk: Any, server: Loopback) -> None:
+async def test_without_a_picture_nothing_of_this_is_said(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said())
     record = await desk.ask(WHAT)
     assert "QUESTION PICTURE" not in server.requests[0].text
     assert (record.images, record.shown, record.by) == ([], [], "words")
 
 
-async def test_what_is_below_the_calibrated_threshold_is_no_source(desk: Any, server: Loopback) -> None:
+async def test_what_is_below_the_calibrated_threshold_is_no_source(desk: Any, server: MockOpenAIServer) -> None:
     record = await desk.ask(WHAT, pictures=[MINE], by="image")
     assert (record.outcome, server.count()) == (AnswerOutcome.NOT_HELD, 0)
     assert "the closest to the picture has 0.100, 0.800 is needed" in record.answer
@@ -105,7 +105,9 @@ async def test_what_is_below_the_calibrated_threshold_is_no_source(desk: Any, se
     assert titles(lower) == [("Part 7", "picture")]
 
 
-async def test_where_no_threshold_is_known_none_is_claimed(vlm: VlmAnswerer, desk: Any, server: Loopback) -> None:
+async def test_where_no_threshold_is_known_none_is_claimed(
+    vlm: VlmAnswerer, desk: Any, server: MockOpenAIServer
+) -> None:
     plain = ScriptedLibrary(elsewhere=0.1)
     plain.plant("the part", PART, title="Part 7")
     desk.library = plain
@@ -120,9 +122,9 @@ async def test_where_no_threshold_is_known_none_is_claimed(vlm: VlmAnswerer, des
 
 
 async def test_a_model_that_takes_one_picture_gets_a_sheet_with_both_marked(desk: Any, library: Any) -> None:
-    with Loopback(max_images=1) as server:
+    with MockOpenAIServer(max_images=1) as server:
         desk.answerer = VlmAnswerer(
-            chat=OpenAIChat(model="m", account=Account.of(server.base_url, key="sk-x"), max_images=1)
+            chat=OpenAIChat(model="m", account=OpenAICredentials.of(server.base_url, key="sk-x"), max_images=1)
         )
         server.enqueue("chat", said())
         record = await desk.ask(WHAT, pictures=[MINE, PART])
@@ -133,7 +135,7 @@ async def test_a_model_that_takes_one_picture_gets_a_sheet_with_both_marked(desk
     assert record.outcome is AnswerOutcome.ANSWERED
 
 
-async def test_no_pixel_is_in_a_checkpoint(desk: Any, server: Loopback) -> None:
+async def test_no_pixel_is_in_a_checkpoint(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said())
     await desk.ask(WHAT, pictures=[MINE])
     kept = repr((desk.saver.storage, desk.saver.blobs, desk.saver.writes)).encode()
@@ -141,7 +143,7 @@ async def test_no_pixel_is_in_a_checkpoint(desk: Any, server: Loopback) -> None:
     assert base64.b64encode(MINE)[:40] not in kept
 
 
-async def test_a_replay_knows_the_picture(desk: Any, server: Loopback, tmp_path: Path) -> None:
+async def test_a_replay_knows_the_picture(desk: Any, server: MockOpenAIServer, tmp_path: Path) -> None:
     async with open_journal(tmp_path / "store.sqlite") as journal:
         desk.journal = journal
         server.enqueue("chat", said())
@@ -152,7 +154,7 @@ async def test_a_replay_knows_the_picture(desk: Any, server: Loopback, tmp_path:
     assert (other.outcome, other.error) == (AnswerOutcome.FAILED, "ReplayMissError")
 
 
-async def test_a_follow_up_is_shown_the_picture_again(desk: Any, server: Loopback) -> None:
+async def test_a_follow_up_is_shown_the_picture_again(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said(), said("It is scratched [1]."), said("Another [1]."))
     await desk.ask(WHAT, pictures=[MINE])
     record = await desk.ask("and is it scratched?")
@@ -164,8 +166,8 @@ async def test_a_follow_up_is_shown_the_picture_again(desk: Any, server: Loopbac
     assert (gone.shown, gone.outcome) == ([], AnswerOutcome.ANSWERED)
 
 
-async def test_compare_shows_the_picture_and_no_library(desk: Any, server: Loopback) -> None:
-    server.enqueue("chat", said(), Reply(text="A brass gear."))
+async def test_compare_shows_the_picture_and_no_library(desk: Any, server: MockOpenAIServer) -> None:
+    server.enqueue("chat", said(), MockResponse(text="A brass gear."))
     record = await desk.ask(WHAT, pictures=[MINE], compare=True)
     assert [image.data for image in server.requests[1].images] == [MINE]
     assert "SOURCE" not in server.requests[1].text
@@ -191,15 +193,17 @@ async def test_of_a_picture_that_is_like_nothing_nothing_is_said(counter: Any) -
     assert record.answer.startswith("I look at no picture myself, and I can say nothing of this one.")
 
 
-async def test_a_cascade_shows_it_to_those_that_take_pictures(vlm: VlmAnswerer, desk: Any, server: Loopback) -> None:
-    desk.answerer = CascadeAnswerer([vlm, MetadataAnswerer()])
+async def test_a_cascade_shows_it_to_those_that_take_pictures(
+    vlm: VlmAnswerer, desk: Any, server: MockOpenAIServer
+) -> None:
+    desk.answerer = FallbackAnswerer([vlm, MetadataAnswerer()])
     server.enqueue("chat", said())
     record = await desk.ask(WHAT, pictures=[MINE])
     assert len(record.shown) == 1
     assert server.requests[0].images[0].data == MINE
 
 
-async def test_a_picture_that_is_not_there_ends_the_question_by_name(desk: Any, server: Loopback) -> None:
+async def test_a_picture_that_is_not_there_ends_the_question_by_name(desk: Any, server: MockOpenAIServer) -> None:
     class Lost(type(desk.blobs)):  # type: ignore[misc]
         async def put(self, data: bytes) -> Any:
             found = await super().put(data)

@@ -15,7 +15,7 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import JudgeReplyError, RefusalError
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 from tests.graphs.conftest import Stage, make_stage
 
 CAPTION = "a detailed picture of a heart"
@@ -36,8 +36,8 @@ RUNS = (
 """The runs of the home, named by how they ended or where they stand."""
 
 
-def setup(**knobs: Any) -> Setup:
-    return Setup(generator="scripted", judge="scripted", library="scripted", knobs=Knobs(**knobs))
+def setup(**knobs: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
 
 
 async def begin(stage: Stage, name: str, *, prompt: str = "a heart on a hill", until: str = "", **knobs: Any) -> None:

@@ -14,15 +14,15 @@ from imagerag import ImageRAG
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import (
     Attempt,
-    Call,
     Candidate,
-    Check,
     Concept,
     ImageRef,
-    LedgerEntry,
+    ModelCall,
     Query,
     Requirement,
+    RequirementCheck,
     Search,
+    TrackedConcept,
     UsedReference,
     Verdict,
 )
@@ -154,7 +154,9 @@ def image(number: int) -> ImageRef:
 
 def long_run(text: str = "a thing", *, attempts: int = 8) -> RunRecord:
     """A run of that many attempts, three concepts and a dozen candidates in each round, everything named `text`."""
-    checks = tuple(Check(requirement=Requirement(text=text), met=n % 2 == 0, evidence=text) for n in range(4))
+    checks = tuple(
+        RequirementCheck(requirement=Requirement(text=text), met=n % 2 == 0, evidence=text) for n in range(4)
+    )
     verdict = Verdict(aligned=False, score=0.5, checks=checks, reason=text, raw=text)
     found = tuple(
         Candidate(image=image(n), similarity=0.9 - n / 20, decision="below_threshold", title=text, source=text)
@@ -180,7 +182,7 @@ def long_run(text: str = "a thing", *, attempts: int = 8) -> RunRecord:
             for n in range(1, attempts)
             for _ in range(3)
         ],
-        concepts=[LedgerEntry(concept=concept, first_missing=0, used=(sent,))],
+        concepts=[TrackedConcept(concept=concept, first_missing=0, used=(sent,))],
         unresolved=[text],
         next_steps=[text],
         calls={text or "x": 3},
@@ -227,7 +229,7 @@ def test_no_text_gets_out_of_its_place(text: str, other: str) -> None:
         before=text,
         error=other,
         changes={other: Change(text, {other: [text]})},
-        calls=(Call(role=text, backend=other, elapsed_s=1, raw=text, error=other),),
+        calls=(ModelCall(role=text, backend=other, elapsed_s=1, raw=text, error=other),),
         next=(text,),
     )
     run = long_run(text, attempts=2)

@@ -17,7 +17,7 @@ from imagerag import ImageRAG, RunRecord
 from imagerag.graphs.runs.history import canonical
 from imagerag.reports.html.builder import pictures_of
 from imagerag.reports.html.page import report
-from imagerag.tools.testing.mock_openai import Loopback, SketchAnswers
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder
 
 FULL = os.environ.get("STORM") == "full"
 
@@ -98,7 +98,7 @@ async def test_a_sketch_run_replayed_from_any_step_is_the_same(
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mode", ["fused", "stepwise"] if FULL else ["fused"])
 async def test_a_run_over_http_replayed_from_any_step_sends_no_request(home: Path, mode: Any) -> None:
-    with Loopback(SketchAnswers()) as server:
+    with MockOpenAIServer(SketchResponder()) as server:
         specs = {"generator": f"openai:gpt-image-2@{server.base_url}", "judge": f"openai:gpt-5@{server.base_url}"}
         rag = ImageRAG(preset="sketch", home=home, **specs)
         first = await rag.generate(HELD, judge_mode=mode)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imagerag.agent.ports import EmbedderIdentity
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 
 COLOURS = {
@@ -77,8 +77,8 @@ def picture(colour: str = "red", *, mark: int = 0, size: tuple[int, int] = (24, 
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
+def home(tmp_path: Path) -> DataDir:
+    return DataDir(tmp_path / "home")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def embedder() -> ColourEmbedder:
 
 
 @pytest.fixture
-async def library(home: Home, embedder: ColourEmbedder) -> Library:
+async def library(home: DataDir, embedder: ColourEmbedder) -> Library:
     return await Library.create_or_open(home, "shop", embedder)
 
 
@@ -118,7 +118,7 @@ def planted() -> Callable[[str], NDArray[np.float32]]:
 
 
 @pytest.fixture
-def child(home: Home) -> Callable[..., Any]:
+def child(home: DataDir) -> Callable[..., Any]:
     """Start Python code in a process of its own; it finds `home`, `conftest` and the arguments by name."""
     from tests.processes import Python
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.types import ImageRef
-from imagerag.store.library.calibration import ENOUGH, balance, calibrate, not_below, unrelated_floor
+from imagerag.store.library.calibration import ENOUGH, balanced_threshold, calibrate, clamp_threshold, negative_floor
 from imagerag.store.library.caption_index import CaptionIndex, phrases, query_of, things
 from imagerag.store.library.metadata import percentile_of
 from imagerag.store.library.negative_captions import NULL_CAPTIONS
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 HUES = "red orange yellow lime green teal blue purple pink brown black grey".split()  # noqa: SIM905
 LOOKS = "solid striped dotted checkered ringed split".split()  # noqa: SIM905
@@ -54,7 +54,7 @@ class World:
             text = caption.format(name=f"Widget {at}", thing=shown[at])
             digest = hashlib.sha256(str(at).encode()).hexdigest()
             image = ImageRef(sha256=digest, media_type="image/png", width=1, height=1)
-            rows.append(Row(image=image, caption=text, title=f"Widget {at}" if at % 2 else ""))
+            rows.append(ImageRecord(image=image, caption=text, title=f"Widget {at}" if at % 2 else ""))
         return rows, np.stack([self._vector(shown[at], f"image {at}", self.noise) for at in order])
 
     async def best(self, asked, vectors):
@@ -189,7 +189,7 @@ def test_things_of_a_caption():
 
 def test_binding_is_respected():
     image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
-    index = CaptionIndex.of([Row(image=image, caption="a red circle and a blue square on a white table")])
+    index = CaptionIndex.of([ImageRecord(image=image, caption="a red circle and a blue square on a white table")])
     assert index.matches("a blue square").size == 1
     assert index.matches("a blue square and a red circle").size == 1
     assert index.matches("a blue circle").size == 0
@@ -199,7 +199,7 @@ def test_binding_is_respected():
 def test_near_misses_are_learned_from_the_captions():
     image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
     captions = ["a red car", "a blue car", "an orange car", "a red bicycle", "sunset over the sea"]
-    made = CaptionIndex.of([Row(image=image, caption=caption) for caption in captions]).near_misses(20)
+    made = CaptionIndex.of([ImageRecord(image=image, caption=caption) for caption in captions]).near_misses(20)
     assert made
     assert set(made) <= {"a blue bicycle", "an orange bicycle"}
 
@@ -207,26 +207,26 @@ def test_near_misses_are_learned_from_the_captions():
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_any_caption_can_be_read(caption, title):
     image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
-    index = CaptionIndex.of([Row(image=image, caption=caption, title=title)] * 2)
+    index = CaptionIndex.of([ImageRecord(image=image, caption=caption, title=title)] * 2)
     for asked in index.sample(5):
         assert asked.matches.tolist() == [0, 1]
     index.near_misses(5)
 
 
 def test_balance():
-    assert balance(np.array([0.8, 0.9]), np.array([0.1, 0.2])) == pytest.approx(0.5)
+    assert balanced_threshold(np.array([0.8, 0.9]), np.array([0.1, 0.2])) == pytest.approx(0.5)
     own, near = np.linspace(0.5, 1, 500), np.linspace(0, 0.5, 500)
-    assert balance(own, near) == pytest.approx(0.5, abs=0.01)
+    assert balanced_threshold(own, near) == pytest.approx(0.5, abs=0.01)
     own, near = np.linspace(0.3, 1, 1001), np.linspace(0, 0.38, 1001)
-    between = balance(own, near)
+    between = balanced_threshold(own, near)
     assert 0.3 < between <= 0.37
-    hopeless = balance(np.linspace(0, 1, 1001), np.linspace(0, 1, 1001))
+    hopeless = balanced_threshold(np.linspace(0, 1, 1001), np.linspace(0, 1, 1001))
     assert hopeless == pytest.approx(0.1)
 
 
 def test_where_both_cannot_be_had_the_worse_promise_is_broken_least():
     own, near = np.linspace(0.3, 1, 1001), np.linspace(0, 0.4, 1001)
-    cosine = balance(own, near)
+    cosine = balanced_threshold(own, near)
     refused, accepted = (own < cosine).mean(), (near >= cosine).mean()
     assert refused == pytest.approx(0.111, abs=0.002)
     assert accepted == pytest.approx(0.0555, abs=0.002)
@@ -236,15 +236,15 @@ def test_where_both_cannot_be_had_the_worse_promise_is_broken_least():
 
 def test_the_floor_holds_unless_it_refuses_the_own_captions_wholesale():
     own = np.linspace(0, 1, 1001)
-    assert not_below(0.2, 0.1, own) == 0.2
-    assert not_below(0.2, 0.3, own) == 0.3
-    assert not_below(0.9, 0.1, own) == 0.1
+    assert clamp_threshold(0.2, 0.1, own) == 0.2
+    assert clamp_threshold(0.2, 0.3, own) == 0.3
+    assert clamp_threshold(0.9, 0.1, own) == 0.1
 
 
 def test_every_picture_is_asked_for_one_of_its_things():
     image = ImageRef(sha256="ab" * 32, media_type="image/png", width=1, height=1)
     captions = ["", *(f"a red {shape} and a blue {shape}" for shape in SHAPES), "a green fox", "a green fox"]
-    index = CaptionIndex.of([Row(image=image, caption=caption) for caption in captions])
+    index = CaptionIndex.of([ImageRecord(image=image, caption=caption) for caption in captions])
     asked = [said.text for said in index.sample(100)]
     assert [text.split()[2] for text in asked] == [*SHAPES, "fox"]
     assert {text.split()[1] for text in asked} == {"red", "blue", "green"}
@@ -306,7 +306,7 @@ async def test_the_floor_holds_where_crowded_pictures_draw_unrelated_captions(wo
 def test_the_floor_forgives_a_bank_that_is_not_all_unrelated():
     plain = np.random.default_rng(0).normal(0.2, 0.01, 140)
     contaminated = np.concatenate([plain, np.full(15, 0.35)])
-    assert unrelated_floor(plain) == pytest.approx(unrelated_floor(contaminated), abs=0.03)
+    assert negative_floor(plain) == pytest.approx(negative_floor(contaminated), abs=0.03)
     assert np.quantile(contaminated, 0.99) > 0.34
 
 

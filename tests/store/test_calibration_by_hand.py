@@ -7,9 +7,9 @@ import pytest
 
 from imagerag.agent.types import ImageRef
 from imagerag.store.library import calibration
-from imagerag.store.library.calibration import balance, calibrate, not_below, unrelated_floor
+from imagerag.store.library.calibration import balanced_threshold, calibrate, clamp_threshold, negative_floor
 from imagerag.store.library.image_calibration import calibrate_images
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 THINGS = "mug lamp boot kettle scarf tent stove rope knife bottle chair table".split()  # noqa: SIM905
 
@@ -32,40 +32,40 @@ class Axes:
         return np.stack([self.vector(text) for text in texts])
 
 
-def row(at: int, caption: str) -> Row:
+def row(at: int, caption: str) -> ImageRecord:
     image = ImageRef(sha256=f"{at:064x}", media_type="image/png", width=1, height=1)
-    return Row(image=image, caption=caption)
+    return ImageRecord(image=image, caption=caption)
 
 
 def test_where_no_cosine_keeps_both_promises_the_own_captions_come_first_from_five_times_on() -> None:
     own = np.linspace(0, 1, 1001)
     # At five times what is allowed a quarter of the others pass: 0.75 of `near` against the median of `own`.
     just_hopeless, just_bearable = np.linspace(0, 0.70, 1001), np.linspace(0, 0.62, 1001)
-    assert balance(own, just_hopeless) == pytest.approx(0.1)
-    assert balance(own, just_bearable) > 0.3
+    assert balanced_threshold(own, just_hopeless) == pytest.approx(0.1)
+    assert balanced_threshold(own, just_bearable) > 0.3
 
 
 def test_between_what_never_reaches_and_what_always_does_it_is_the_middle() -> None:
-    assert balance(np.array([0.8, 0.9]), np.array([0.2, 0.4])) == pytest.approx(0.6)
-    assert balance(np.array([0.5, 0.9]), np.array([0.5])) == pytest.approx(0.5)
+    assert balanced_threshold(np.array([0.8, 0.9]), np.array([0.2, 0.4])) == pytest.approx(0.6)
+    assert balanced_threshold(np.array([0.5, 0.9]), np.array([0.5])) == pytest.approx(0.5)
 
 
 def test_every_kind_of_other_counts() -> None:
-    assert balance(np.array([0.8]), np.array([0.1]), np.array([0.6])) == pytest.approx(0.7)
-    assert balance(np.array([0.8]), np.array([0.6]), np.array([]), np.array([0.1])) == pytest.approx(0.7)
+    assert balanced_threshold(np.array([0.8]), np.array([0.1]), np.array([0.6])) == pytest.approx(0.7)
+    assert balanced_threshold(np.array([0.8]), np.array([0.6]), np.array([]), np.array([0.1])) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize(("below", "expected"), [(25, 0.5), (26, 0.1)])
 def test_the_floor_may_refuse_a_quarter_of_the_own_captions_and_no_more(below: int, expected: float) -> None:
     own = np.array([0.4] * below + [0.5] * (100 - below))
-    assert not_below(0.5, 0.1, own) == expected
+    assert clamp_threshold(0.5, 0.1, own) == expected
 
 
 def test_the_floor_is_capped_by_what_the_lower_half_predicts() -> None:
     best = np.concatenate([np.linspace(0.1, 0.3, 101), np.full(50, 0.9)])
     low, median = np.quantile(best, 0.16), np.quantile(best, 0.5)
-    assert unrelated_floor(best) == pytest.approx(median + 3.5 * (median - low))
-    assert unrelated_floor(np.linspace(0, 1, 101)) == pytest.approx(0.99)
+    assert negative_floor(best) == pytest.approx(median + 3.5 * (median - low))
+    assert negative_floor(np.linspace(0, 1, 101)) == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize(("count", "basis"), [(7, "unrelated"), (8, "captions")])

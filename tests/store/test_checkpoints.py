@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from langgraph.graph import END, START, StateGraph
 
-from imagerag.agent.types import Attempt, Check, ImageRef, Outcome, Requirement, Size, UsedReference, Verdict
+from imagerag.agent.types import Attempt, ImageRef, Outcome, Requirement, RequirementCheck, Size, UsedReference, Verdict
 from imagerag.store.sqlite.checkpoint_listing import open_checkpointer, serializer, state_types
 
 IMAGE = ImageRef(sha256="ab" * 32, media_type="image/png", width=3, height=2)
@@ -16,7 +16,9 @@ ATTEMPT = Attempt(
     prompt="ein Bär 🐻",
     image=IMAGE,
     references=(UsedReference(image=IMAGE, similarity=0.3),),
-    verdict=Verdict(aligned=False, score=0.5, checks=(Check(requirement=Requirement(text="a bear"), met=False),)),
+    verdict=Verdict(
+        aligned=False, score=0.5, checks=(RequirementCheck(requirement=Requirement(text="a bear"), met=False),)
+    ),
 )
 
 

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.library.image_metadata import MAX_KEYS, describe
+from imagerag.store.library.image_metadata import MAX_KEYS, read_metadata
 from imagerag.store.library.ingest import index
 from imagerag.store.library.manifest import read_manifest
 from imagerag.store.library.sidecars import Sidecars, is_labels, names_of
@@ -137,7 +137,9 @@ async def test_what_a_labelling_tool_wrote_is_neither_caption_nor_metadata(shot,
 
 
 def test_metadata_is_bounded():
-    said = describe({"long": "x" * 100_000, "deep": [[["y"] * 10_000]], **{f"key {at}": at for at in range(5_000)}})
+    said = read_metadata(
+        {"long": "x" * 100_000, "deep": [[["y"] * 10_000]], **{f"key {at}": at for at in range(5_000)}}
+    )
     assert said.metadata is not None
     assert len(said.metadata) <= MAX_KEYS
     assert "long" not in said.metadata

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from imagerag import ImageRAG, UsageError
-from imagerag.batch.input_rows import items
+from imagerag.batch.input_rows import read_rows
 from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.manifest import read_manifest
-from imagerag.store.path_policy import NamedFiles
+from imagerag.store.path_policy import PathPolicy
 from imagerag.tools.testing.mock_openai import tiny_png
 
 
@@ -40,7 +40,7 @@ def outside(repository: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", ["a.png", "below/b.png", "below/../a.png"])
 def test_files_below_the_folder_may_be_named(repository: Path, name: str) -> None:
-    files = NamedFiles(repository)
+    files = PathPolicy(repository)
     assert files.find(name).is_file()
     assert files.find(str(repository / name)).is_file()
 
@@ -49,21 +49,21 @@ def test_files_below_the_folder_may_be_named(repository: Path, name: str) -> Non
 def test_files_elsewhere_may_not_unless_the_user_says_so(repository: Path, at: int) -> None:
     name = outside(repository)[at]
     with pytest.raises(UsageError, match="--allow-outside"):
-        NamedFiles(repository).find(name)
-    assert NamedFiles(repository, allow_outside=True).find(name).is_file()
-    assert NamedFiles(repository, (repository.parent,)).find(name).is_file()
+        PathPolicy(repository).find(name)
+    assert PathPolicy(repository, allow_outside=True).find(name).is_file()
+    assert PathPolicy(repository, (repository.parent,)).find(name).is_file()
 
 
 def test_a_home_folder_and_a_server_are_elsewhere(repository: Path) -> None:
     for name in ("~/.ssh/id_rsa", "/etc/passwd", "//server/share/x.png", "a\0.png"):
         with pytest.raises(UsageError, match="--allow-outside"):
-            NamedFiles(repository).find(name)
+            PathPolicy(repository).find(name)
 
 
 def test_a_folder_that_is_reached_by_a_link_is_the_folder(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "by-link").symlink_to(repository)
-    assert NamedFiles(tmp_path / "by-link").find("a.png").is_file()
-    assert NamedFiles(tmp_path / "by-link").find(str(repository / "a.png")).is_file()
+    assert PathPolicy(tmp_path / "by-link").find("a.png").is_file()
+    assert PathPolicy(tmp_path / "by-link").find(str(repository / "a.png")).is_file()
 
 
 def manifest(repository: Path, suffix: str = ".jsonl") -> Path:
@@ -111,14 +111,14 @@ def test_a_batch_runs_no_line_that_names_a_file_elsewhere(repository: Path) -> N
     lines += [{"prompt": "a cat", "initial_image": name} for name in outside(repository)]
     lines += [{"prompt": "a cat", "subjects": ["a.png"], "mask": "../private.png"}]
     file.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"prompt": "a cat", "subjects": ["a.png"]}]))
-    *bad, good = items(file)
+    *bad, good = read_rows(file)
     assert all("--allow-outside" in item.problem and not item.options for item in bad)
     assert not good.problem
-    assert not any(item.problem for item in items(file, allow_outside=True))
+    assert not any(item.problem for item in read_rows(file, allow_outside=True))
 
 
 def test_a_programs_own_values_name_what_they_like(repository: Path) -> None:
-    (item,) = items([{"prompt": "a cat", "initial_image": str(repository.parent / "private.png")}])
+    (item,) = read_rows([{"prompt": "a cat", "initial_image": str(repository.parent / "private.png")}])
     assert not item.problem
 
 

@@ -10,11 +10,11 @@ from threading import Event
 import pytest
 
 from imagerag.store.sqlite import write_batcher
-from imagerag.store.sqlite.write_batcher import GroupCommit, open_grouped
+from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
 
 
 @asynccontextmanager
-async def table(path: Path) -> AsyncIterator[GroupCommit]:
+async def table(path: Path) -> AsyncIterator[WriteBatcher]:
     async with open_grouped(path, tables) as grouped:
         yield grouped
 
@@ -23,7 +23,7 @@ def tables(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
 
 
-def put(grouped: GroupCommit, number: int, *, can_wait: bool = False) -> "asyncio.Task[object]":
+def put(grouped: WriteBatcher, number: int, *, can_wait: bool = False) -> "asyncio.Task[object]":
     insert = "INSERT INTO t VALUES (?)"
     write = grouped.write(lambda: grouped.connection.execute(insert, (number,)).rowcount, can_wait=can_wait)
     return asyncio.ensure_future(write)
@@ -47,7 +47,7 @@ class Gate:
         self.entered.set()
         self.opened.wait(30)
 
-    async def held(self, grouped: GroupCommit) -> "asyncio.Task[None]":
+    async def held(self, grouped: WriteBatcher) -> "asyncio.Task[None]":
         task = asyncio.ensure_future(grouped.read(self.work))
         await asyncio.to_thread(self.entered.wait, 30)
         return task
@@ -185,7 +185,7 @@ async def test_another_event_loop_may_use_it_too(tmp_path: Path) -> None:
 
 
 def test_a_loop_that_ends_first_leaves_what_was_asked_for(tmp_path: Path) -> None:
-    left: list[GroupCommit] = []
+    left: list[WriteBatcher] = []
 
     async def leave() -> None:
         opened = open_grouped(tmp_path / "db", tables)

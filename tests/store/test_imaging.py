@@ -12,7 +12,7 @@ from PIL import Image
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES, for_models
-from imagerag.store.images.image_info import inspect, look
+from imagerag.store.images.image_info import image_info, inspect
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from imagerag.store.images.image_info import inspect, look
 )  # fmt: skip
 def test_format_is_told_from_content(picture, form, media_type):
     data = picture("green", form=form, size=(30, 20))
-    found = look(data)
+    found = image_info(data)
     assert (found.image.media_type, found.image.width, found.image.height) == (media_type, 30, 20)
     assert Image.open(io.BytesIO(found.thumbnail)).format == "WEBP"
 
@@ -81,7 +81,7 @@ def test_exif_orientation_counts():
 def test_every_mode_has_a_thumbnail_and_a_form_for_models(mode):
     out = io.BytesIO()
     Image.new(mode, (600, 10)).save(out, "TIFF")
-    assert Image.open(io.BytesIO(look(out.getvalue()).thumbnail)).width == 256
+    assert Image.open(io.BytesIO(image_info(out.getvalue()).thumbnail)).width == 256
     assert for_models(out.getvalue())[1] == "image/png"
 
 

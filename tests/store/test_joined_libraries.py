@@ -9,10 +9,10 @@ from imagerag.agent.errors import BlobError, LibraryError, UsageError
 from imagerag.agent.ports import EmbedderIdentity, Filter
 from imagerag.agent.retrieval.candidate_selection import candidates_of
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.store.images.image_info import look
+from imagerag.store.images.image_info import image_info
 from imagerag.store.library.joined_libraries import JoinedLibraries
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import NewImage, Row
+from imagerag.store.library.schema import ImageRecord, NewImage
 
 
 class OtherEmbedder:
@@ -53,9 +53,9 @@ class Measured(Library):
 async def stocked(home, name, embedder, pictures, threshold, **known):
     library = await Measured.create_or_open(home, name, embedder)
     for title, data in pictures.items():
-        seen = look(data)
+        seen = image_info(data)
         vector = (await embedder.embed_images([data]))[0]
-        row = Row(image=seen.image, title=title, caption=title, **known)
+        row = ImageRecord(image=seen.image, title=title, caption=title, **known)
         await library.upsert([NewImage(row=row, data=data, thumbnail=seen.thumbnail, vector=vector)])
     library.limit = threshold
     return library

@@ -16,11 +16,11 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import Filter
-from imagerag.store.images.image_info import look
+from imagerag.store.images.image_info import image_info
 from imagerag.store.library import search
 from imagerag.store.library.library import Library, list_libraries, remove
-from imagerag.store.library.metadata import read_passport
-from imagerag.store.library.schema import NewImage, Row
+from imagerag.store.library.metadata import read_library_metadata
+from imagerag.store.library.schema import ImageRecord, NewImage
 
 NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naïve 🦊", "", '","b"]', "?"]
 
@@ -29,9 +29,9 @@ NASTY = ["it's", 'say "hi"', "x' OR 1=1 --", "a\\b", "100%_", "line\nend", "naï
 def put(library, embedder, picture):
     async def write(colour="red", mark=0, **known):
         data = picture(colour, mark=mark)
-        seen = look(data)
+        seen = image_info(data)
         vector = (await embedder.embed_images([data]))[0]
-        row = Row(image=seen.image, **known)
+        row = ImageRecord(image=seen.image, **known)
         await library.upsert([NewImage(row=row, data=data, thumbnail=seen.thumbnail, vector=vector)])
         return row
 
@@ -180,7 +180,7 @@ async def test_unknown_lists_what_exists(home, embedder):
     for name in ("b-2", "a_1.x"):
         await Library.create_or_open(home, name, embedder)
     with pytest.raises(UnknownLibraryError, match=r"a_1\.x, b-2"):
-        read_passport(home, "shop")
+        read_library_metadata(home, "shop")
     with pytest.raises(UnknownLibraryError):
         remove(home, "shop")
     remove(home, "b-2")
@@ -200,8 +200,8 @@ async def test_passport_survives_and_is_seen_by_others(home, library, put, embed
         _ = library.threshold
     await put("red", caption="it's a red card")
     threshold = await library.calibrate()
-    assert read_passport(home, "shop").threshold == threshold
-    assert read_passport(home, "shop").embedder == embedder.identity
+    assert read_library_metadata(home, "shop").threshold == threshold
+    assert read_library_metadata(home, "shop").embedder == embedder.identity
     await reader.search("red", k=1, filter=Filter())
     assert reader.threshold == threshold.cosine
     await put("blue")

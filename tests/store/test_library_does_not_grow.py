@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 
@@ -69,7 +69,7 @@ async def test_after_eight_single_pictures_and_changed_captions(library: Library
 
 
 async def test_what_somebody_left_behind_who_was_killed_is_removed(
-    home: Home, library: Library, pictures: Path, child: Callable[..., Any]
+    home: DataDir, library: Library, pictures: Path, child: Callable[..., Any]
 ) -> None:
     await index([pictures], library)
     code = """
@@ -102,7 +102,7 @@ async def test_files_of_no_version_are_removed_when_nobody_else_writes(library: 
     await assert_tight(library)
 
 
-async def test_readers_and_writers_go_on_while_it_is_tidied(home: Home, library: Library, pictures: Path) -> None:
+async def test_readers_and_writers_go_on_while_it_is_tidied(home: DataDir, library: Library, pictures: Path) -> None:
     """Nobody meets a file that is gone, and nothing that was written is lost."""
     await index([pictures], library)
     done = asyncio.Event()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.output_dir_lock import LOCK, only_writer
-from imagerag.tools.testing.mock_openai import Loopback
+from imagerag.store.output_dir_lock import LOCK, exclusive_writer
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 from tests.processes import IMAGERAG, Python, imagerag, python
 
 PROMPTS = [{"id": f"p{at}", "prompt": f"a blue star number {at}"} for at in range(4)]
@@ -23,7 +23,7 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none"}
 
 
-def evaluation(server: Loopback, out: Path, prompts: Path) -> list[str]:
+def evaluation(server: MockOpenAIServer, out: Path, prompts: Path) -> list[str]:
     backends = ["--generator", f"localai:m@{server.base_url}", "--judge", f"openai:m@{server.base_url}"]
     return [
         "eval",
@@ -56,7 +56,7 @@ def wait_for(what: Any) -> None:
 
 def test_two_evaluations_in_one_folder_are_one(tmp_path: Path, prompts: Path) -> None:
     env, out = environment(tmp_path / "home"), tmp_path / "out"
-    with Loopback(latency_s=0.2) as server:
+    with MockOpenAIServer(latency_s=0.2) as server:
         command = evaluation(server, out, prompts)
         with Python(*IMAGERAG, *command, env=env) as first:
             wait_for(lambda: server.count() >= 1)
@@ -76,7 +76,7 @@ def test_two_evaluations_in_one_folder_are_one(tmp_path: Path, prompts: Path) ->
 
 def test_an_evaluation_that_was_killed_lets_go_and_is_gone_on_with(tmp_path: Path, prompts: Path) -> None:
     env, out = environment(tmp_path / "home"), tmp_path / "out"
-    with Loopback(latency_s=0.1, idempotent=True) as server:
+    with MockOpenAIServer(latency_s=0.1, idempotent=True) as server:
         command = evaluation(server, out, prompts)
         with Python(*IMAGERAG, *command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
             wait_for(lambda: server.count() >= 3)
@@ -122,28 +122,28 @@ def test_every_command_that_fills_a_folder_keeps_out(tmp_path: Path, prompts: Pa
 
 async def test_an_evaluation_and_a_batch_in_one_process_are_kept_apart_too(tmp_path: Path) -> None:
     refused = pytest.raises(UsageError, match=f"process {os.getpid()}")
-    with only_writer(tmp_path / "out"), refused, only_writer(tmp_path / "out"):
+    with exclusive_writer(tmp_path / "out"), refused, exclusive_writer(tmp_path / "out"):
         pass
 
 
 def test_a_folder_that_got_nothing_is_not_left_behind(tmp_path: Path) -> None:
-    with only_writer(tmp_path / "a" / "out"):
+    with exclusive_writer(tmp_path / "a" / "out"):
         pass
     assert not (tmp_path / "a" / "out").exists()
     (tmp_path / "mine").mkdir()
-    with only_writer(tmp_path / "mine"):
+    with exclusive_writer(tmp_path / "mine"):
         pass
     assert (tmp_path / "mine").exists()
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot write into"), only_writer(tmp_path / "file"):
+    with pytest.raises(UsageError, match="cannot write into"), exclusive_writer(tmp_path / "file"):
         pass
 
 
 def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
     killing = HOLDING.replace("time.sleep(60)", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert python("-c", killing, tmp_path).returncode == -signal.SIGKILL
-    with only_writer(tmp_path):
+    with exclusive_writer(tmp_path):
         assert (tmp_path / LOCK).read_text().startswith(f"{os.getpid()} ")

@@ -9,12 +9,12 @@ import pytest
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import Outcome
-from imagerag.store.run_index import RunList
+from imagerag.store.run_index import RunIndex
 
 
 @pytest.fixture
 def runs(tmp_path):
-    return RunList(tmp_path / "home" / "run_list.sqlite")
+    return RunIndex(tmp_path / "home" / "run_list.sqlite")
 
 
 async def test_first_created_last_known(runs):
@@ -60,7 +60,7 @@ async def test_newest_first_and_filters(runs):
 
 
 async def test_many_writers(runs):
-    lists = [RunList(runs.path) for _ in range(4)]
+    lists = [RunIndex(runs.path) for _ in range(4)]
     await asyncio.gather(*(lists[n % 4].upsert(f"run-{n % 25}", prompt=f"p{n}", status="running") for n in range(100)))
     assert len(await runs.list(None)) == 25
 
@@ -108,7 +108,7 @@ async def test_a_file_of_an_earlier_version_is_brought_up(runs):
         moment = "2026-01-02T03:04:05.000000+00:00"
         row = ("old", moment, moment, "ended", "aligned", "a cat", None, 1.0, "a cat")
         old.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-    both = [RunList(runs.path) for _ in range(4)]
+    both = [RunIndex(runs.path) for _ in range(4)]
     lists = await asyncio.gather(*(each.list() for each in both))
     assert [(run.run_id, run.cost_usd) for run in lists[0]] == [("old", None)]
     await runs.upsert("old", prompt="a cat", status="ended", outcome=Outcome.ALIGNED, cost_usd=0.5)

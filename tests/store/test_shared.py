@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.graphs.dependencies import Wiring
-from imagerag.store.data_dir import Home
-from imagerag.store.sqlite.pool import Shared
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.store.data_dir import DataDir
+from imagerag.store.sqlite.pool import PerLoopResource
 
 
 class Door:
@@ -35,7 +35,7 @@ class Door:
 
 async def test_the_first_opens_and_the_last_closes() -> None:
     door = Door()
-    shared = Shared(door.open)
+    shared = PerLoopResource(door.open)
 
     async def user(wait: int) -> int:
         async with shared.use() as number:
@@ -52,7 +52,7 @@ async def test_the_first_opens_and_the_last_closes() -> None:
 
 async def test_one_who_comes_while_it_closes_and_one_who_is_cancelled_while_it_opens() -> None:
     door = Door()
-    shared = Shared(door.open)
+    shared = PerLoopResource(door.open)
 
     async def user() -> None:
         async with shared.use():
@@ -70,7 +70,7 @@ async def test_one_who_comes_while_it_closes_and_one_who_is_cancelled_while_it_o
 
 async def test_one_that_cannot_be_opened_is_tried_again_by_the_next() -> None:
     door = Door()
-    shared, door.stuck = Shared(door.open), True
+    shared, door.stuck = PerLoopResource(door.open), True
     with pytest.raises(OSError, match="stuck"):
         async with shared.use():
             pass
@@ -81,7 +81,7 @@ async def test_one_that_cannot_be_opened_is_tried_again_by_the_next() -> None:
 
 
 def test_each_event_loop_has_its_own(tmp_path: Path) -> None:
-    wiring = Wiring(Home(tmp_path))
+    wiring = Dependencies(DataDir(tmp_path))
 
     async def work() -> int:
         async with wiring.checkpoints() as one, wiring.checkpoints() as two, wiring.journal():

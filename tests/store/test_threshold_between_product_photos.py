@@ -16,7 +16,7 @@ from PIL import Image
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.image_calibration import calibrate_images
 from imagerag.store.library.metadata import ImageThreshold
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 RECORDED = np.load(Path(__file__).parent / "data" / "product_photos.npz")
 NAMES = [str(name) for name in RECORDED["names"]]
@@ -56,7 +56,7 @@ async def measured(shop: str) -> tuple[ImageThreshold, np.ndarray, np.ndarray, l
     """What was measured, the photos' vectors, all of their views' cosines, and their names."""
     at = of_shop(shop)
     own, views = vectors()[at], RECORDED["views"][at]
-    rows = [Row(image=ImageRef(sha256=f"{n:064x}", media_type="image/png", width=1, height=1)) for n in at]
+    rows = [ImageRecord(image=ImageRef(sha256=f"{n:064x}", media_type="image/png", width=1, height=1)) for n in at]
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, "PNG")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import PASSPORT_KEY, read_passport
+from imagerag.store.library.metadata import PASSPORT_KEY, read_library_metadata
 
 
 def say(folder: Path, words: str) -> None:
@@ -18,7 +18,7 @@ def say(folder: Path, words: str) -> None:
 
 
 async def test_an_index_stopped_after_changing_captions_is_made_up_for(
-    home: Home, library: Library, folder: Path, child: Callable[..., Any]
+    home: DataDir, library: Library, folder: Path, child: Callable[..., Any]
 ) -> None:
     await index([folder], library)
     first = library.passport.threshold
@@ -44,7 +44,7 @@ async def test_an_index_stopped_after_changing_captions_is_made_up_for(
 
 
 async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
-    home: Home, library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+    home: DataDir, library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one measures, another one changes every caption and is done first."""
     await index([folder], library)
@@ -64,23 +64,23 @@ async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
     await slow.calibrate()
     assert interrupted
     assert not await library.is_stale()
-    kept = read_passport(home, "shop").threshold
+    kept = read_library_metadata(home, "shop").threshold
     assert kept is not None
     assert kept.measured_on == (await slow.calibrate()).measured_on
 
 
 async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
-    home: Home, library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+    home: DataDir, library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await index([folder], library)
-    before = read_passport(home, "shop").threshold
+    before = read_library_metadata(home, "shop").threshold
     monkeypatch.setattr(library, "_content", lambda: "always something else")
     await library.calibrate()
-    assert read_passport(home, "shop").threshold == before
+    assert read_library_metadata(home, "shop").threshold == before
 
 
 async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
-    home: Home, library: Library, folder: Path
+    home: DataDir, library: Library, folder: Path
 ) -> None:
     await index([folder], library)
     passport = library.passport
@@ -93,9 +93,9 @@ async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
 
     update = {"path": "vector", "metadata": {PASSPORT_KEY: json.dumps(old)}}
     library._table.update_field_metadata(update)
-    assert read_passport(home, "shop").version == 1
+    assert read_library_metadata(home, "shop").version == 1
     await index([folder], library)
-    assert read_passport(home, "shop").threshold.measured_on == passport.threshold.measured_on  # type: ignore[union-attr]
+    assert read_library_metadata(home, "shop").threshold.measured_on == passport.threshold.measured_on  # type: ignore[union-attr]
     embedded = library.embedder.images  # type: ignore[attr-defined]
     await index([folder], library)
     assert library.embedder.images == embedded  # type: ignore[attr-defined]

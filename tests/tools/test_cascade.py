@@ -20,14 +20,14 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import FREE, ImagePart, ReferenceTemplate, capabilities_of
-from imagerag.agent.types import Knobs, Outcome, Setup, Size, Variation
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import Outcome, RunConfig, RunSpec, SamplingParams, Size
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
-from imagerag.tools.fallback import CascadeGenerator, CascadeJudge
+from imagerag.store.data_dir import DataDir
+from imagerag.tools.fallback import FallbackGenerator, FallbackJudge
 from imagerag.tools.registry import make_generator, make_judge
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary, picture
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
 
 SILENT = [
     QuotaError("nothing left"),
@@ -43,20 +43,20 @@ def two(*script: Any, **second: Any) -> tuple[ScriptedGenerator, ScriptedGenerat
     return ScriptedGenerator(*script, identity="one:a"), ScriptedGenerator(identity="two:b", **second)
 
 
-async def draw(cascade: CascadeGenerator, *parts: ImagePart) -> Any:
-    return await cascade.generate("a scene", parts, variation=Variation(), size=None)
+async def draw(cascade: FallbackGenerator, *parts: ImagePart) -> Any:
+    return await cascade.generate("a scene", parts, variation=SamplingParams(), size=None)
 
 
 @pytest.mark.parametrize("error", SILENT, ids=lambda error: type(error).__name__)
 async def test_whoever_does_not_answer_is_passed_over_and_the_reason_kept(error: BackendError) -> None:
-    drawn = await draw(CascadeGenerator(two(error)))
+    drawn = await draw(FallbackGenerator(two(error)))
     assert drawn.answered_by == "two:b"
     assert drawn.steps_down == (f"{type(error).__name__}: {error}",)
 
 
 async def test_the_first_that_answers_is_the_only_one_asked() -> None:
     one, other = two()
-    drawn = await draw(CascadeGenerator([one, other]))
+    drawn = await draw(FallbackGenerator([one, other]))
     assert (drawn.answered_by, drawn.steps_down, other.calls) == ("one:a", (), [])
 
 
@@ -64,24 +64,24 @@ async def test_the_first_that_answers_is_the_only_one_asked() -> None:
 async def test_what_is_an_answer_is_not_carried_on(error: Exception) -> None:
     one, other = two(error)
     with pytest.raises(type(error), match=str(error)):
-        await draw(CascadeGenerator([one, other]))
+        await draw(FallbackGenerator([one, other]))
     assert other.calls == []
 
 
 async def test_a_refusal_steps_down_when_asked_to() -> None:
-    drawn = await draw(CascadeGenerator(two(RefusalError("no violence")), on_refusal=True))
+    drawn = await draw(FallbackGenerator(two(RefusalError("no violence")), on_refusal=True))
     assert drawn.steps_down == ("RefusalError: no violence",)
     one, other = two(RefusalError("no"))
     other.enqueue(RefusalError("never"))
     with pytest.raises(RefusalError, match="no; then RefusalError: never"):
-        await draw(CascadeGenerator([one, other], on_refusal=True))
+        await draw(FallbackGenerator([one, other], on_refusal=True))
 
 
 async def test_a_refusal_after_a_step_down_says_who_was_asked_before() -> None:
     one, other = two(QuotaError("empty"))
     other.enqueue(RefusalError("never"))
     with pytest.raises(RefusalError, match="QuotaError: empty; then RefusalError: never"):
-        await draw(CascadeGenerator([one, other]))
+        await draw(FallbackGenerator([one, other]))
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ async def test_when_nobody_answers_it_is_worth_another_try_if_one_of_them_is(
 ) -> None:
     members = [ScriptedGenerator(error, identity=f"p:{n}") for n, error in enumerate(errors)]
     with pytest.raises(BackendError, match=r"nobody answered: .*a; then .*b") as caught:
-        await draw(CascadeGenerator(members))
+        await draw(FallbackGenerator(members))
     assert (caught.value.retryable, caught.value.retry_after_s) == (retryable, wait)
 
 
 async def test_references_are_put_into_words_for_the_one_that_draws() -> None:
     one, other = two(QuotaError("empty"), template=ReferenceTemplate(whole="{prompt} | {items}", item="#{n} {caption}"))
-    drawn = await draw(CascadeGenerator([one, other]), PART)
+    drawn = await draw(FallbackGenerator([one, other]), PART)
     assert one.calls[0].arguments["prompt"] == f"According to these images of {PART.caption}, generate a scene"
     assert drawn.prompt == other.calls[0].arguments["prompt"] == f"a scene | #1 {PART.caption}"
 
@@ -113,39 +113,39 @@ def test_it_promises_what_all_of_them_keep() -> None:
     small, large = Size(width=64, height=64), Size(width=128, height=128)
     one = ScriptedGenerator(max_references=3, sizes=(small, large), identity="one:a")
     other = ScriptedGenerator(max_references=2, sizes=(large,), supports_seed=False, identity="two:b")
-    cascade = CascadeGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
+    cascade = FallbackGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
     assert (cascade.max_references, cascade.sizes, cascade.capabilities.supports_seed) == (2, (large,), False)
     assert cascade.identity == "one:a,any:c,two:b,on-refusal"
-    judge = CascadeJudge(
+    judge = FallbackJudge(
         [ScriptedJudge(honours=frozenset({"seed", "wording"})), ScriptedJudge(honours=frozenset({"seed"}))]
     )
     assert judge.honours == {"seed"}
     with pytest.raises(SpecError):
-        CascadeJudge([])
+        FallbackJudge([])
 
 
 def test_its_price_is_that_of_all_of_them_together() -> None:
-    assert not capabilities_of(CascadeGenerator(two())).tariff.known
+    assert not capabilities_of(FallbackGenerator(two())).tariff.known
     free = make_generator("sketch")
-    tariff = CascadeGenerator([free, free]).capabilities.tariff
+    tariff = FallbackGenerator([free, free]).capabilities.tariff
     assert tariff.known
     assert tariff.most(10, 0, None) == FREE.most(10, 0, None) == 0
 
 
 async def test_judges_step_down_question_by_question() -> None:
     one, other = ScriptedJudge(identity="one:a"), ScriptedJudge(identity="two:b")
-    cascade = CascadeJudge([one, other])
+    cascade = FallbackJudge([one, other])
     one.enqueue(BackendTimeoutError("slow"))
     other.enqueue(["a star"])
     one.enqueue_captions(["a blue star"])
     one.enqueue_preferences(QuotaError("empty"))
-    asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": Variation()}
+    asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
     critique = await cascade.critique("p", PART, **asked)
     assert (critique.answered_by, critique.steps_down) == ("two:b", ("BackendTimeoutError: slow",))
-    captions = await cascade.captions("p", critique.verdict.missing, max_tokens=77, variation=Variation())
+    captions = await cascade.captions("p", critique.verdict.missing, max_tokens=77, variation=SamplingParams())
     assert (captions.answered_by, captions.captions) == ("one:a", ("a blue star",))
     assert (await cascade.compare("p", PART, PART)).answered_by == "two:b"
-    missing = await cascade.missing_concepts("p", PART, verdict=critique.verdict, variation=Variation())
+    missing = await cascade.missing_concepts("p", PART, verdict=critique.verdict, variation=SamplingParams())
     assert missing.answered_by == "one:a"
     ranked = await cascade.choose("q", [PART, PART])
     assert (ranked.order, ranked.answered_by) == ((0, 1), "one:a")
@@ -154,8 +154,8 @@ async def test_judges_step_down_question_by_question() -> None:
 async def test_words_that_cannot_be_read_are_an_answer() -> None:
     one, other = ScriptedJudge(JudgeReplyError("gibberish", raw="blub")), ScriptedJudge()
     with pytest.raises(JudgeReplyError, match="gibberish") as caught:
-        await CascadeJudge([one, other]).critique(
-            "p", PART, subjects=(), requirements=(), mode="fused", variation=Variation()
+        await FallbackJudge([one, other]).critique(
+            "p", PART, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
         )
     assert caught.value.raw == "blub"
     assert other.calls == []
@@ -172,15 +172,15 @@ def test_specs_with_commas_make_cascades() -> None:
 
 
 @pytest.fixture
-def servers() -> Iterator[list[Loopback]]:
+def servers() -> Iterator[list[MockOpenAIServer]]:
     with ExitStack() as stack:
-        servers = [stack.enter_context(Loopback()) for _ in range(2)]
+        servers = [stack.enter_context(MockOpenAIServer()) for _ in range(2)]
         yield servers
     assert [server.errors for server in servers] == [[], []]
 
 
-async def follow(home: Path, setup: Setup) -> Any:
-    wiring = Wiring(Home.find(home))
+async def follow(home: Path, setup: RunSpec) -> Any:
+    wiring = Dependencies(DataDir.find(home))
     library = ScriptedLibrary()
     library.plant("a blue star on black")
     wiring.use("library", "scripted", library)
@@ -194,20 +194,22 @@ CRITIQUE = '{"checks": [{"requirement": "a star", "kind": "content", "met": %s, 
 
 
 async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
-    tmp_path: Path, servers: list[Loopback], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, servers: list[MockOpenAIServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     one, other = servers
     one.enqueue("images.generate", Fault("quota"))
     one.enqueue("images.edit", Fault("error_503"))
-    other.enqueue("images.generate", Reply(images=(tiny_png("draft"),)))
-    other.enqueue("images.edit", Reply(images=(tiny_png("better"),)))
+    other.enqueue("images.generate", MockResponse(images=(tiny_png("draft"),)))
+    other.enqueue("images.edit", MockResponse(images=(tiny_png("better"),)))
     spec = f"openai:gpt-image-2@{one.base_url},openai:other@{other.base_url}"
     judge = f"openai:down@http://127.0.0.1:9/v1,openai:vlm@{other.base_url}"
-    setup = Setup(generator=spec, judge=judge, library="scripted", knobs=Knobs(judge_mode="stepwise", max_rounds=1))
+    setup = RunSpec(
+        generator=spec, judge=judge, library="scripted", knobs=RunConfig(judge_mode="stepwise", max_rounds=1)
+    )
     # The first says whether it takes images, before the drawing is paid.
     for text in ("Yes.", "No.", "content: a star", "1. a blue star on black", "Yes."):
-        other.enqueue("chat", Reply(text=text))
+        other.enqueue("chat", MockResponse(text=text))
     record = await asyncio.wait_for(follow(tmp_path, setup), 60)
     assert record.outcome is Outcome.ALIGNED, record.reason
     assert {attempt.generator for attempt in record.attempts} == {f"openai:other@{other.base_url}"}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.tools.judges.clip.checklist import ADJECTIVES, DETERMINERS, FRAMES, RELATIONS, checklist
-from imagerag.tools.judges.clip.hard_negatives import near_misses, other_things
+from imagerag.tools.judges.clip.hard_negatives import common_objects, hard_negatives
 
 
 @pytest.mark.parametrize(
@@ -75,17 +75,17 @@ def test_any_text_can_be_split(prompt: str) -> None:
 
 
 def test_a_near_miss_changes_one_word() -> None:
-    found = near_misses("a red wooden ball")
+    found = hard_negatives("a red wooden ball")
     assert "a blue wooden ball" in found
     assert "a red metal ball" in found
     assert "a red wooden ball" not in found
     assert "a blue metal ball" not in found
-    assert near_misses("a gray sky")[0] == "a red sky"
-    assert "a grey sky" not in near_misses("a gray sky")
-    assert near_misses("a Lucario") == []
+    assert hard_negatives("a gray sky")[0] == "a red sky"
+    assert "a grey sky" not in hard_negatives("a gray sky")
+    assert hard_negatives("a Lucario") == []
 
 
 def test_a_thing_does_not_compete_with_itself() -> None:
-    assert len(other_things("a Lucario")) > 140
-    assert "an apple" in other_things("a cat")
-    assert not {"a cat", "a dog"} & set(other_things("two cats and a dog"))
+    assert len(common_objects("a Lucario")) > 140
+    assert "an apple" in common_objects("a cat")
+    assert not {"a cat", "a dog"} & set(common_objects("two cats and a dog"))

@@ -12,12 +12,12 @@ from PIL import Image
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import EmbedderIdentity, ImagePart, Judge
-from imagerag.agent.types import Concept, Requirement, Variation, Verdict
-from imagerag.tools.judges.clip.crops import tiles, views
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
+from imagerag.tools.judges.clip.crops import crops_of, tiles
 from imagerag.tools.judges.clip.judge import ClipJudge
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-FIRST = Variation()
+FIRST = SamplingParams()
 
 
 class ColourEmbedder:
@@ -195,7 +195,7 @@ async def test_no_answer_depends_on_temperature_or_seed_but_on_the_wording(judge
 
 def test_a_picture_without_regions_is_tiled() -> None:
     image = scene("red", "green").data
-    seen = views(image, lambda _: ())
+    seen = crops_of(image, lambda _: ())
     assert seen[0].name == "whole"
     assert len(seen) == 1 + len(set(tiles((120, 60))))
     assert tiles((40, 40)) == []

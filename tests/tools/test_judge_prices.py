@@ -3,7 +3,7 @@
 import pytest
 
 from imagerag.tools.judges.vlm.openai_backend import LONGEST_ANSWER
-from imagerag.tools.pricing.price_rows import JUDGE_WORDS, Row
+from imagerag.tools.pricing.price_rows import JUDGE_WORDS, PriceRow
 from imagerag.tools.pricing.price_table import OFFICIAL, Prices
 from imagerag.tools.pricing.token_usage import tokens_of
 from imagerag.tools.registry import make_judge
@@ -27,7 +27,7 @@ def test_cached_tokens_of_told_kinds_are_cheaper_too() -> None:
         "text_in": 0, "image_in": 300, "any_in": 0, "cached_in": 600, "cached_image_in": 100, "cache_write_in": 0,
         "text_out": 0, "image_out": 0, "any_out": 1,
     }  # fmt: skip
-    row = Row(text_in=5, image_in=8, cached_in=1.25, cached_image_in=2, text_out=0)
+    row = PriceRow(text_in=5, image_in=8, cached_in=1.25, cached_image_in=2, text_out=0)
     assert row.cost(tokens) == pytest.approx((300 * 8 + 600 * 1.25 + 100 * 2) / 1e6)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Size
-from imagerag.tools.pricing.price_table import OFFICIAL, Prices, Row, is_local
+from imagerag.tools.pricing.price_table import OFFICIAL, PriceRow, Prices, is_local
 from imagerag.tools.pricing.token_usage import tokens_of
 from imagerag.tools.registry import make_generator, make_judge
 
@@ -108,17 +108,17 @@ def test_the_most_a_drawing_can_cost_is_told_only_where_every_part_is_known() ->
     assert tariff.most(100, 0, Size(width=2048, height=2048)) is None  # which it does not draw
     assert tariff.most(100, 0, None) == pytest.approx((100 * 5 + 6240 * 40) / 1e6)  # the largest it may choose
     assert tariff.most(100, 2, SQUARE) == pytest.approx((100 * 5 + 2 * 7000 * 10 + 4160 * 40) / 1e6)
-    unsaid = Row(text_in=5, image_in=10, image_out=40, image_tokens={"auto": {"high": 1}})
+    unsaid = PriceRow(text_in=5, image_in=10, image_out=40, image_tokens={"auto": {"high": 1}})
     assert unsaid.most(0, 1, None, draws=True, quality=None) is None  # how many tokens an image sent counts
     low = Prices.load().of("gpt-image-1", OFFICIAL).tariff(draws=True, quality="low")
     assert low.most(0, 0, SQUARE) == pytest.approx(272 * 40 / 1e6)
 
 
 def test_more_of_the_table_bounds_more() -> None:
-    row = Row(text_in=5, image_in=10, image_out=40, image_in_tokens=1000, image_tokens={"any": {"high": 5000}})
+    row = PriceRow(text_in=5, image_in=10, image_out=40, image_in_tokens=1000, image_tokens={"any": {"high": 5000}})
     assert row.most(0, 2, None, draws=True, quality="auto") == pytest.approx((2 * 1000 * 10 + 5000 * 40) / 1e6)
-    assert Row(per_image={"1024x1024": {"hd": 0.08}}).most(9, 0, SQUARE, draws=True, quality=None) == 0.08
-    assert Row(text_in=1, text_out=1).most(9, 0, None, draws=False, quality=None) is None
+    assert PriceRow(per_image={"1024x1024": {"hd": 0.08}}).most(9, 0, SQUARE, draws=True, quality=None) == 0.08
+    assert PriceRow(text_in=1, text_out=1).most(9, 0, None, draws=False, quality=None) is None
 
 
 usages = st.dictionaries(
@@ -134,7 +134,7 @@ usages = st.dictionaries(
 
 @given(usages)
 def test_any_usage_is_priced_or_not_but_never_below_what_its_tokens_cost(usage: dict[str, object]) -> None:
-    rate = Row(text_in=1, text_out=1)
+    rate = PriceRow(text_in=1, text_out=1)
     tokens = tokens_of(usage)
     if tokens is None:
         return

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from imagerag.agent.ports import ImagePart
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.spec import vlm_judge
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.testing.mock_openai import Loopback, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, tiny_png
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 YES = '{"checks": [{"number": 1, "requirement": "r", "kind": "content", "evidence": "", "met": true, "caption": ""}]}'
@@ -30,17 +30,17 @@ def drawing() -> dict[str, Any]:
     return {"created": 1, "data": [{"b64_json": base64.b64encode(tiny_png("a cat")).decode()}]}
 
 
-async def judged(server: Loopback, model: str = "any-name") -> float | None:
+async def judged(server: MockOpenAIServer, model: str = "any-name") -> float | None:
     judge = vlm_judge(BackendSpec.parse(f"openai:{model}@{server.base_url}"), prices=Prices.load())
     image = ImagePart(data=tiny_png("a cat"), media_type="image/png")
-    asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": Variation()}
+    asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
     return (await judge.critique("a cat", image, **asked)).cost_usd
 
 
-async def drawn(server: Loopback) -> float | None:
+async def drawn(server: MockOpenAIServer) -> float | None:
     price = Prices.load().of("any-name", "127.0.0.1")
     generator = OpenAIImages("any-name", base_url=server.base_url, price=price)
-    return (await generator.generate("a cat", [], variation=Variation(), size=None)).cost_usd
+    return (await generator.generate("a cat", [], variation=SamplingParams(), size=None)).cost_usd
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def drawn(server: Loopback) -> float | None:
     ],
 )
 async def test_what_the_header_says_is_the_price_of_a_name_that_nobody_knows(header: str, usd: float) -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("chat", billed({**CHAT, "usage": {"prompt_tokens": 9, "completion_tokens": 9}}, header))
         assert await judged(server) == usd
         server.enqueue(
@@ -67,18 +67,18 @@ async def test_what_the_header_says_is_the_price_of_a_name_that_nobody_knows(hea
 
 
 async def test_an_answer_without_usage_has_its_price_too() -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("images.generate", billed(drawing(), "0.04"))
         assert await drawn(server) == 0.04
 
 
 async def test_a_price_that_is_known_goes_before_what_a_proxy_says() -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("chat", billed({**CHAT, "usage": {"prompt_tokens": 1000, "completion_tokens": 0}}, "9.0"))
         assert 0 < (await judged(server, "gpt-5.5") or 0) < 9
 
 
 async def test_what_one_call_was_billed_at_is_not_the_next_ones_price() -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("images.generate", billed(drawing(), "0.04"), billed({**drawing(), "usage": {}}, ""))
         assert [await drawn(server), await drawn(server)] == [0.04, 0.0]

@@ -11,7 +11,7 @@ from imagerag.agent.types import ImageRef
 from imagerag.tools.registry import make_reranker, providers
 from imagerag.tools.rerankers.bm25 import bm25, words
 from imagerag.tools.testing.fakes import ScriptedJudge, picture
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 
 def hit(number: int, caption: str = "", title: str = "", tags: tuple[str, ...] = ()) -> Hit:
@@ -46,8 +46,10 @@ def test_bm25_counts_rare_words_more_and_long_texts_less() -> None:
 
 async def test_vlm_lets_the_judge_pick_over_real_http_and_says_what_it_cost() -> None:
     hits = [hit(n, text) for n, text in enumerate(["a blue hat", "", "a red hat", "a red car"])]
-    with Loopback() as server:
-        server.enqueue("chat", Reply(text='{"reason": "", "ranking": [3, 1]}'), Reply(text="the one with the hat"))
+    with MockOpenAIServer() as server:
+        server.enqueue(
+            "chat", MockResponse(text='{"reason": "", "ranking": [3, 1]}'), MockResponse(text="the one with the hat")
+        )
         reranker = make_reranker(f"vlm:openai:some-vlm@{server.base_url}", judge=ScriptedJudge())
         assert reranker.capabilities.needs_images
         assert reranker.identity.startswith("vlm:openai:some-vlm@")

@@ -7,9 +7,9 @@ import pytest
 
 from imagerag.agent.images.decoding import png
 from imagerag.agent.ports import ImagePart
-from imagerag.agent.types import Requirement, Variation
+from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.registry import make_embedder, make_judge
-from imagerag.tools.sketch.judge import checklist, near_misses, wordings
+from imagerag.tools.sketch.judge import checklist, hard_negatives, wordings
 from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.world import COLOURS, PATTERNS, SHAPES, Thing, describe, listing, random_scene, random_thing
 
@@ -40,14 +40,14 @@ def test_a_prompt_becomes_words_of_the_world(prompt: str, content: list[str], st
 
 
 def test_near_misses_exchange_one_word_that_is_said() -> None:
-    full = near_misses("a red solid circle")
+    full = hard_negatives("a red solid circle")
     assert len(full) == len(set(full)) == len(SHAPES) + len(COLOURS) + len(PATTERNS) - 3
     assert "a red solid oval" in full
     assert "a red solid circle" not in full
-    assert len(near_misses("a circle")) == len(SHAPES) - 1
-    assert len(near_misses("a grid background")) == 7
-    assert len(near_misses("a red zorple")) == len(SHAPES) + len(COLOURS) - 1
-    assert near_misses("?") == []
+    assert len(hard_negatives("a circle")) == len(SHAPES) - 1
+    assert len(hard_negatives("a grid background")) == 7
+    assert len(hard_negatives("a red zorple")) == len(SHAPES) + len(COLOURS) - 1
+    assert hard_negatives("?") == []
 
 
 def test_a_background_is_the_background_of_something() -> None:
@@ -76,7 +76,9 @@ async def test_it_sees_what_is_there_and_names_what_is_not(kind: str) -> None:
     judge = make_judge("sketch")
     right = named = total = 0
     for prompt, absent, image in cases(kind):
-        answer = await judge.critique(prompt, image, subjects=[], requirements=[], mode="fused", variation=Variation())
+        answer = await judge.critique(
+            prompt, image, subjects=[], requirements=[], mode="fused", variation=SamplingParams()
+        )
         total += 1
         right += answer.verdict.aligned == (kind == "there")
         named += [concept.text for concept in answer.verdict.missing] == [absent]
@@ -94,7 +96,7 @@ async def test_circle_and_hexagon_are_told_apart() -> None:
             wrong = dataclasses.replace(thing, shape=other)
             asked = [Requirement(text=describe(one)) for one in (thing, wrong)]
             answer = await judge.critique(
-                "", image, subjects=[], requirements=asked, mode="fused", variation=Variation()
+                "", image, subjects=[], requirements=asked, mode="fused", variation=SamplingParams()
             )
             right, near = answer.verdict.checks
             missed += not right.met
@@ -108,7 +110,7 @@ async def test_it_says_what_the_world_does_not_know() -> None:
     scene = random_scene(Random(SEED))
     image = ImagePart(data=png(draw(scene)), media_type="image/png")
     prompt = f"{describe(scene.things[0])} and a {scene.things[0].colour} zorple"
-    answer = await judge.critique(prompt, image, subjects=[], requirements=[], mode="fused", variation=Variation())
+    answer = await judge.critique(prompt, image, subjects=[], requirements=[], mode="fused", variation=SamplingParams())
     assert any("zorple" in concept.text for concept in answer.verdict.missing)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from imagerag.agent.errors import BackendError, BlobError, JudgeReplyError, RefusalError, UsageError
 from imagerag.agent.ports import BlobStore, Embedder, Filter, ImageGenerator, ImagePart, Judge, ReferenceLibrary
-from imagerag.agent.types import Concept, Requirement, Size, Variation, Verdict
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
 from imagerag.tools.testing.fakes import (
     HashEmbedder,
     MemoryBlobs,
@@ -17,7 +17,7 @@ from imagerag.tools.testing.fakes import (
     picture,
 )
 
-FIRST = Variation(seed=1)
+FIRST = SamplingParams(seed=1)
 IMAGE = ImagePart(data=picture("x"), media_type="image/png")
 
 
@@ -41,7 +41,7 @@ async def test_a_generator_draws_what_was_asked_and_remembers() -> None:
     one = await fake.generate("a", [], variation=FIRST, size=Size(width=32, height=20))
     same = await fake.generate("a", [], variation=FIRST, size=Size(width=32, height=20))
     other = await fake.generate("a", [IMAGE], variation=FIRST, size=None)
-    reseeded = await fake.generate("a", [], variation=Variation(seed=2), size=None)
+    reseeded = await fake.generate("a", [], variation=SamplingParams(seed=2), size=None)
     assert one == same
     assert len({one.data, other.data, reseeded.data}) == 3
     assert describe_image(one.data).width == 32

@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import AuthError, BackendError, ImageRAGError, SpecError
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.credentials import KEYS, check_hub, key_to
-from imagerag.tools.healthcheck import reach
-from imagerag.tools.judges.vlm.chat_protocol import Turn
-from imagerag.tools.openai.client import Account
+from imagerag.tools.healthcheck import check_health
+from imagerag.tools.judges.vlm.chat_protocol import ChatMessage
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.registry import make_answerer, make_generator, make_judge
 from imagerag.tools.spec import BackendSpec
 from tests.tools.wire import Wire, wire
 
 OPENAI, OURS = "sk-openai-0123456789abcdef", "sk-ours-0123456789abcdef"
-TURN = [Turn(role="user", parts=("hello",))]
+TURN = [ChatMessage(role="user", parts=("hello",))]
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +43,11 @@ async def call(spec: str) -> None:
     """Everything that a spec can be made into sends one request; how it ends does not matter."""
     generator, judge, answerer = make_generator(spec), make_judge(spec), make_answerer(spec)
     with suppress(ImageRAGError):
-        await generator.generate("a cat", [], variation=Variation(), size=None)
+        await generator.generate("a cat", [], variation=SamplingParams(), size=None)
     for one in (judge, answerer):
         with suppress(ImageRAGError):
-            await one.chat.ask(TURN, schema=None, variation=Variation())  # type: ignore[attr-defined]
-    await reach(BackendSpec.parse(spec), "judge")
+            await one.chat.ask(TURN, schema=None, variation=SamplingParams())  # type: ignore[attr-defined]
+    await check_health(BackendSpec.parse(spec), "judge")
 
 
 async def test_a_key_does_not_go_to_an_address_that_was_only_named(server: Wire) -> None:
@@ -101,7 +101,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("address", HOSTILE)
 def test_a_host_that_looks_like_a_service_gets_nothing(address: str) -> None:
-    assert Account.of(address).key is None
+    assert OpenAICredentials.of(address).key is None
 
 
 WORDS = st.text("abcdefghijklmnop.-0123", min_size=1, max_size=12)
@@ -111,13 +111,13 @@ HOSTS = st.builds(lambda before, known, after: f"{before}{known}{after}", WORDS,
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(["http", "https"]), WORDS | HOSTS, WORDS)
 def test_no_other_address_gets_any_key(scheme: str, host: str, path: str) -> None:
-    account = Account.of(f"{scheme}://{host}/{path}")
+    account = OpenAICredentials.of(f"{scheme}://{host}/{path}")
     assert account.key is None or account.host in KEYS
 
 
 def test_a_user_name_does_not_make_a_host() -> None:
-    assert Account.of("https://api.openai.com@evil.example/v1").key is None
-    assert Account.of("https://api.openai.com:x@evil.example/v1").host == "evil.example"
+    assert OpenAICredentials.of("https://api.openai.com@evil.example/v1").key is None
+    assert OpenAICredentials.of("https://api.openai.com:x@evil.example/v1").host == "evil.example"
 
 
 @pytest.mark.parametrize(
@@ -126,23 +126,23 @@ def test_a_user_name_does_not_make_a_host() -> None:
 )
 def test_no_key_leaves_this_machine_in_the_clear(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AuthError, match=r"OUR_KEY is not sent over http to .*: write https://"):
-        Account.of(address, key_env="OUR_KEY").sent_key("openai:m")
+        OpenAICredentials.of(address, key_env="OUR_KEY").sent_key("openai:m")
     with pytest.raises(AuthError, match="not sent over http"):
-        Account.of(address, "sk-given").sent_key("openai:m")
+        OpenAICredentials.of(address, "sk-given").sent_key("openai:m")
     with pytest.raises(AuthError, match="the password or key in its address"):
-        Account.of(address.replace("http://", "http://bob:hunter22@")).sent_key("openai:m")
+        OpenAICredentials.of(address.replace("http://", "http://bob:hunter22@")).sent_key("openai:m")
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     with pytest.raises(AuthError, match="OPENAI_API_KEY is not sent over http"):
-        Account.of().sent_key("openai:m")
+        OpenAICredentials.of().sent_key("openai:m")
 
 
 def test_a_service_is_not_called_in_the_clear_either() -> None:
     with pytest.raises(AuthError, match=r"OPENAI_API_KEY is not sent over http to api\.openai\.com"):
-        Account.of("http://api.openai.com/v1").sent_key("openai:m")
+        OpenAICredentials.of("http://api.openai.com/v1").sent_key("openai:m")
 
 
 def test_without_a_key_a_server_of_the_local_network_is_called() -> None:
-    assert Account.of("http://192.168.1.7:11434/v1").sent_key("openai:m") == "none"
+    assert OpenAICredentials.of("http://192.168.1.7:11434/v1").sent_key("openai:m") == "none"
 
 
 async def test_a_redirect_is_not_followed_to_another_server(server: Wire) -> None:
@@ -150,7 +150,7 @@ async def test_a_redirect_is_not_followed_to_another_server(server: Wire) -> Non
         server.redirect = f"{elsewhere.at}/chat/completions"
         judge = make_judge(f"openai:m?key_env=OUR_KEY@{server.at}")
         with pytest.raises(BackendError, match="points elsewhere"):
-            await judge.chat.ask(TURN, schema=None, variation=Variation())  # type: ignore[attr-defined]
+            await judge.chat.ask(TURN, schema=None, variation=SamplingParams())  # type: ignore[attr-defined]
         await call(f"openai:m?key_env=OUR_KEY@{server.at}")
         assert elsewhere.arrived == []
         assert server.arrived
@@ -164,7 +164,7 @@ async def test_what_goes_to_this_machine_goes_through_no_proxy(server: Wire, mon
         assert proxy.arrived == []
         assert server.arrived
         # What is not encrypted carries no key, and so may be read by the proxy.
-        await reach(BackendSpec.parse("openai:m@http://models.invalid/v1"), "judge")
+        await check_health(BackendSpec.parse("openai:m@http://models.invalid/v1"), "judge")
         assert [one.headers.get("authorization") for one in proxy.arrived] == ["Bearer none"]
 
 
@@ -180,9 +180,9 @@ async def test_a_missing_key_says_what_to_type(server: Wire) -> None:
     server.status = 401
     judge = make_judge(f"openai:m@{server.at}")
     with pytest.raises(AuthError, match=r"no key went there: .*\?key_env=NAME@URL"):
-        await judge.chat.ask(TURN, schema=None, variation=Variation())  # type: ignore[attr-defined]
+        await judge.chat.ask(TURN, schema=None, variation=SamplingParams())  # type: ignore[attr-defined]
     with pytest.raises(AuthError, match="needs a key: set NOT_THERE"):
-        Account.of(server.at, key_env="NOT_THERE").sent_key("openai:m")
+        OpenAICredentials.of(server.at, key_env="NOT_THERE").sent_key("openai:m")
 
 
 @pytest.mark.parametrize("value", ["sk-real-key-1234567890", "abcdef0123456789abcdef", "lower"])

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from imagerag.agent.ports import ImageGenerator, Judge, Reranker, Tariff, capabilities_of
+from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of
 from imagerag.agent.state import SearchTask
-from imagerag.agent.types import Call, Knobs, Size
+from imagerag.agent.types import ModelCall, RunConfig, Size
 from imagerag.formatting.numbers import dollars
 
 HOW_TO_PRICE: Final = (
@@ -23,27 +23,27 @@ _WORDING: Final = 400
 """Bytes of a template's own words, at most, for cascades: they word references only when they are asked."""
 _PER_IMAGE: Final = 40
 
-Tariffs = Mapping[str, Tariff]
+Tariffs = Mapping[str, PriceEstimator]
 """By the first part of a call's role: "generate", "judge", "rerank"."""
 
 
-def tariff_of(port: object) -> Tariff:
+def estimator_of(port: object) -> PriceEstimator:
     """What is known of a backend's prices; nothing, when it does not say."""
-    return capabilities_of(port).tariff or Tariff()
+    return capabilities_of(port).tariff or PriceEstimator()
 
 
-def tariffs_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
+def estimators_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
     """The tariffs of a run's backends."""
-    tariffs = {"generate": tariff_of(generator), "judge": tariff_of(judge)}
-    return tariffs if reranker is None else {**tariffs, "rerank": tariff_of(reranker)}
+    tariffs = {"generate": estimator_of(generator), "judge": estimator_of(judge)}
+    return tariffs if reranker is None else {**tariffs, "rerank": estimator_of(reranker)}
 
 
-def tariff_for(role: str, tariffs: Tariffs) -> Tariff:
+def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:
     """The tariff of the backend that a role calls."""
-    return tariffs.get(role.partition(".")[0], Tariff())
+    return tariffs.get(role.partition(".")[0], PriceEstimator())
 
 
-def told_by(tariff: Tariff, role: str, calls: Sequence[Call]) -> Tariff:
+def told_by(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> PriceEstimator:
     """The tariff, known no more when a service that was to say what it used has not said it and nothing bounds it."""
     silent = any(
         c.role == role and c.answered and not c.error and c.cost_usd is None and c.most_usd is None for c in calls
@@ -55,7 +55,9 @@ _TEXTS: Final = ("prompt", "question", "earlier", "sources", "finding")
 """What of a call's content a model reads as text: written out, it is no shorter than what is sent."""
 
 
-def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, partial_images: int = 0) -> float | None:
+def max_cost(
+    tariff: PriceEstimator, content: Mapping[str, Any], size: Size | None, partial_images: int = 0
+) -> float | None:
     """US dollars that a call can cost at most; None when that is not known.
 
     Args:
@@ -74,16 +76,18 @@ def most_of(tariff: Tariff, content: Mapping[str, Any], size: Size | None, parti
     for image in images or []:
         if isinstance(image, list):
             text += _PER_IMAGE + sum(len(str(words).encode()) for words in image[2:])
-    return most_with(tariff, text + (_WORDING if sent else 0), sent, size, partial_images)
+    return max_cost_with(tariff, text + (_WORDING if sent else 0), sent, size, partial_images)
 
 
-def most_with(tariff: Tariff, prompt: int, images: int, size: Size | None, partial_images: int) -> float | None:
+def max_cost_with(
+    tariff: PriceEstimator, prompt: int, images: int, size: Size | None, partial_images: int
+) -> float | None:
     """`tariff.most`, with unfinished pictures."""
     most = tariff.most(prompt, images, size)
     return None if most is None else most + partial_images * tariff.partial_usd
 
 
-def requests_made(calls: Sequence[Call], *, done_again: bool) -> int:
+def requests_made(calls: Sequence[ModelCall], *, done_again: bool) -> int:
     """How many requests calls have taken of a budget. What was reused is none.
 
     Except in a replay (`done_again`), which ends where the run it does again ended, and does not go on spending.
@@ -91,7 +95,7 @@ def requests_made(calls: Sequence[Call], *, done_again: bool) -> int:
     return sum(call.requests for call in calls if done_again or not call.reused)
 
 
-def spent(calls: Sequence[Call]) -> float:
+def spent(calls: Sequence[ModelCall]) -> float:
     """US dollars that calls have cost, as far as that is known.
 
     A call whose cost was not told (it was lost on the way, refused, or could not be read) is booked at the most it
@@ -100,7 +104,7 @@ def spent(calls: Sequence[Call]) -> float:
     return sum(_booked(call, calls) for call in calls)
 
 
-def taken_elsewhere(task: SearchTask, knobs: Knobs) -> list[Call]:
+def spent_by_siblings(task: SearchTask, knobs: RunConfig) -> list[ModelCall]:
     """Stand-ins for what one of a round's searches may not spend: what is gone, and the shares of the others.
 
     The searches run at once and know nothing of each other. Each has an equal share of the calls and of the money that
@@ -113,16 +117,18 @@ def taken_elsewhere(task: SearchTask, knobs: Knobs) -> list[Call]:
         made += left - (left // count + (place < left % count))
     if knobs.max_cost_usd is not None:
         usd += max(0.0, knobs.max_cost_usd - usd) * (count - 1) / count
-    blank = Call(role="elsewhere", backend="", elapsed_s=0, cost_usd=0.0)
+    blank = ModelCall(role="elsewhere", backend="", elapsed_s=0, cost_usd=0.0)
     return [blank.model_copy(update={"cost_usd": usd}), *[blank] * (made - 1)] if made else []
 
 
-def dearest(role: str, calls: Sequence[Call]) -> float | None:
+def max_observed_cost(role: str, calls: Sequence[ModelCall]) -> float | None:
     """The dearest call of a role so far, in US dollars."""
     return max((c.cost_usd for c in calls if c.role == role and c.cost_usd is not None and not c.reused), default=None)
 
 
-def why_not(role: str, backend: str, calls: Sequence[Call], tariff: Tariff, most: float | None, limit: float) -> str:
+def budget_violation(
+    role: str, backend: str, calls: Sequence[ModelCall], tariff: PriceEstimator, most: float | None, limit: float
+) -> str:
     """Why the next call may not be made under a budget of `limit` US dollars; empty when it may.
 
     Args:
@@ -132,7 +138,7 @@ def why_not(role: str, backend: str, calls: Sequence[Call], tariff: Tariff, most
     if most is None and not tariff.known:
         return f"the price of {backend} is not known, so a budget of {dollars(limit)} cannot be kept: {HOW_TO_PRICE}"
     gone = spent(calls)
-    coming = most if most is not None else dearest(role, calls)
+    coming = most if most is not None else max_observed_cost(role, calls)
     if coming is None:
         return "" if gone < limit else f"the run may spend {dollars(limit)}, and has spent {dollars(gone)}"
     if gone + coming <= limit + _ROUNDING:
@@ -144,8 +150,8 @@ def why_not(role: str, backend: str, calls: Sequence[Call], tariff: Tariff, most
     )
 
 
-def _booked(call: Call, calls: Sequence[Call]) -> float:
+def _booked(call: ModelCall, calls: Sequence[ModelCall]) -> float:
     if call.reused:
         return 0.0
-    known = (call.cost_usd, call.most_usd, dearest(call.role, calls))
+    known = (call.cost_usd, call.most_usd, max_observed_cost(call.role, calls))
     return next((usd for usd in known if usd is not None), 0.0)

@@ -6,10 +6,18 @@ from typing import Any
 
 from imagerag.agent import clock
 from imagerag.agent.calls import pending_calls
-from imagerag.agent.calls.budget import Tariffs, dearest, most_of, requests_made, tariff_for, told_by, why_not
+from imagerag.agent.calls.budget import (
+    Tariffs,
+    budget_violation,
+    estimator_for,
+    max_cost,
+    max_observed_cost,
+    requests_made,
+    told_by,
+)
 from imagerag.agent.errors import BudgetExceededError
-from imagerag.agent.ports import Tariff
-from imagerag.agent.types import Call, Knobs
+from imagerag.agent.ports import PriceEstimator
+from imagerag.agent.types import ModelCall, RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +31,8 @@ class Reservation:
         requests: that the run may still make; None when it may make any number.
     """
 
-    call: Call
-    booked: Call
+    call: ModelCall
+    booked: ModelCall
     seconds: float | None
     requests: int | None
 
@@ -38,11 +46,11 @@ class CallBudget:
         done_again: the run does another one again: what it reuses counts as the calls they were.
     """
 
-    knobs: Knobs
+    knobs: RunConfig
     tariffs: Tariffs
     done_again: bool = False
 
-    def reserve(self, call: Call, content: Mapping[str, Any], calls: Sequence[Call]) -> Reservation:
+    def reserve(self, call: ModelCall, content: Mapping[str, Any], calls: Sequence[ModelCall]) -> Reservation:
         """Reserve what a call may take.
 
         Args:
@@ -54,17 +62,17 @@ class CallBudget:
         """
         limit, assumed_usd = self.knobs.max_cost_usd, self.knobs.assume_cost_usd_per_call
         tariff, most, assumed = self._most(call, content, calls)
-        if limit is not None and (why := why_not(call.role, call.backend, calls, tariff, most, limit)):
+        if limit is not None and (why := budget_violation(call.role, call.backend, calls, tariff, most, limit)):
             raise BudgetExceededError(why)
         seconds, left = self.check(calls), self._requests_left(calls)
         if not (limit is None and assumed_usd is None):
             call = call.model_copy(update={"most_usd": most, "assumed": assumed})
         requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
-        highest = dearest(call.role, calls) if most is None else most
-        booked = pending_calls.begun(call, most_usd=highest, assumed=assumed, requests=requests)
+        highest = max_observed_cost(call.role, calls) if most is None else most
+        booked = pending_calls.write_pending(call, most_usd=highest, assumed=assumed, requests=requests)
         return Reservation(call=call, booked=booked, seconds=seconds, requests=left)
 
-    def check(self, calls: Sequence[Call]) -> float | None:
+    def check(self, calls: Sequence[ModelCall]) -> float | None:
         """Seconds left until the deadline; None when there is none.
 
         Raises:
@@ -79,16 +87,18 @@ class CallBudget:
             raise BudgetExceededError("the deadline has come")
         return seconds
 
-    def _requests_left(self, calls: Sequence[Call]) -> int | None:
+    def _requests_left(self, calls: Sequence[ModelCall]) -> int | None:
         limit = self.knobs.max_calls
         return None if limit is None else limit - requests_made(calls, done_again=self.done_again)
 
-    def _most(self, call: Call, content: Mapping[str, Any], calls: Sequence[Call]) -> tuple[Tariff, float | None, bool]:
+    def _most(
+        self, call: ModelCall, content: Mapping[str, Any], calls: Sequence[ModelCall]
+    ) -> tuple[PriceEstimator, float | None, bool]:
         """What is known of a call's price, the most it can cost, and whether that is what was said to assume."""
-        tariff = told_by(tariff_for(call.role, self.tariffs), call.role, calls)
+        tariff = told_by(estimator_for(call.role, self.tariffs), call.role, calls)
         usd = self.knobs.assume_cost_usd_per_call
         partial_images = self.knobs.partial_images if call.role == "generate" else 0
-        most = most_of(tariff, content, self.knobs.size, partial_images)
+        most = max_cost(tariff, content, self.knobs.size, partial_images)
         if most is not None or tariff.known or usd is None:
             return tariff, most, False
-        return tariff, most_of(tariff.assuming(usd), content, self.knobs.size), True
+        return tariff, max_cost(tariff.assuming(usd), content, self.knobs.size), True

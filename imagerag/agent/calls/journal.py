@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
-from imagerag.agent.types import Call, Value, Variation
+from imagerag.agent.types import ModelCall, SamplingParams, Value
 
 Answer = TypeVar("Answer")
 
 
-class Asked(Value):
+class CallRequest(Value):
     """A model call before it is made.
 
     Attributes:
@@ -34,7 +34,9 @@ class Asked(Value):
     nth: int = 0
 
     @classmethod
-    def of(cls, role: str, backend: str, content: Mapping[str, Any], *, before: Sequence[Call] = ()) -> "Asked":
+    def of(
+        cls, role: str, backend: str, content: Mapping[str, Any], *, before: Sequence[ModelCall] = ()
+    ) -> "CallRequest":
         """A call before it is made.
 
         Args:
@@ -45,7 +47,7 @@ class Asked(Value):
         nth = sum(call.request == request and call.answered for call in before)
         return cls(role=role, backend=backend, content=content, request=request, nth=nth)
 
-    def again(self, nth: int) -> "Asked":
+    def again(self, nth: int) -> "CallRequest":
         """The same call, made `nth` times before."""
         return self.model_copy(update={"nth": nth})
 
@@ -55,7 +57,7 @@ class Asked(Value):
         return f"{self.request}-{self.nth}"
 
 
-class Entry(Value):
+class JournalEntry(Value):
     """One answered call.
 
     Attributes:
@@ -69,7 +71,7 @@ class Entry(Value):
     """
 
     run_id: str
-    asked: Asked
+    asked: CallRequest
     round: int = 0
     answer: Mapping[str, Any] | None
     failure: Mapping[str, str] | None = None
@@ -88,7 +90,7 @@ class Entry(Value):
         return self.failure["message"] if self.failure else None
 
 
-class Lost(Value):
+class FailedCall(Value):
     """A call without an answer: nothing to use again, but it was made, and belongs in the run's record and budget.
 
     It is noted before it is made, and forgotten when it is answered: what is left is what a process did not live to see
@@ -102,7 +104,7 @@ class Lost(Value):
     """
 
     run_id: str
-    call: Call
+    call: ModelCall
     at: str
     task: str = ""
     under_way: bool = False
@@ -119,11 +121,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def find(self, key: str, *, run_id: str | None) -> Entry | None:
+    async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         ...
 
-    async def keep(self, entry: Entry, *, used_by: str | None = None, answers: str = "") -> None:
+    async def keep(self, entry: JournalEntry, *, used_by: str | None = None, answers: str = "") -> None:
         """Keep an entry under its key; it is durable when this returns.
 
         Args:
@@ -133,24 +135,24 @@ class Journal(Protocol):
         """
         ...
 
-    async def keep_lost(self, lost: Lost) -> None:
+    async def keep_lost(self, lost: FailedCall) -> None:
         """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
         ...
 
-    async def unanswered(self, run_id: str) -> Sequence[Lost]:
+    async def unanswered(self, run_id: str) -> Sequence[FailedCall]:
         """The run's calls that have no answer."""
         ...
 
-    async def of_run(self, run_id: str) -> tuple[Sequence[Entry], Sequence[Lost]]:
+    async def of_run(self, run_id: str) -> tuple[Sequence[JournalEntry], Sequence[FailedCall]]:
         """Everything a run was answered, and its calls that have no answer."""
         ...
 
-    async def similar(self, asked: Asked) -> Entry | None:
+    async def similar(self, asked: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least from one that is not there."""
         ...
 
 
-def written(variation: Variation) -> dict[str, Any]:
+def written(variation: SamplingParams) -> dict[str, Any]:
     """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
     return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 
@@ -161,7 +163,7 @@ def encode(answer: Any) -> Mapping[str, Any]:
     return data
 
 
-def decode(entry: Entry, kind: type[Answer]) -> Answer:
+def decode(entry: JournalEntry, kind: type[Answer]) -> Answer:
     """The answer an entry holds.
 
     Raises:
@@ -194,7 +196,7 @@ def failure_of(error: Exception) -> Mapping[str, str] | None:
     return kind and {"error": kind.__name__, "message": str(error), "raw": getattr(error, "raw", "")}
 
 
-def replay_miss(asked: Asked, nearest: Entry | None) -> ReplayMissError:
+def replay_miss(asked: CallRequest, nearest: JournalEntry | None) -> ReplayMissError:
     """The error for a call that a strict replay has no answer to, saying what differs from the nearest recorded one."""
     if nearest is None:
         return ReplayMissError(f"replay: no call of {asked.role} was ever recorded")
@@ -214,7 +216,7 @@ def replay_miss(asked: Asked, nearest: Entry | None) -> ReplayMissError:
     )
 
 
-def distance(one: Asked, other: Asked) -> int:
+def distance(one: CallRequest, other: CallRequest) -> int:
     """In how much two requests differ: parts of the content count double."""
     names = {*one.content, *other.content}
     parts = len([name for name in names if one.content.get(name) != other.content.get(name)])

@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent import clock
 from imagerag.agent.calls import journal as journals
 from imagerag.agent.calls import pending_calls
-from imagerag.agent.calls.budget import Tariffs, taken_elsewhere
+from imagerag.agent.calls.budget import Tariffs, spent_by_siblings
 from imagerag.agent.calls.call_budget import CallBudget, Reservation
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
-from imagerag.agent.calls.error_calls import carrying
-from imagerag.agent.calls.journal import Asked, Entry, Journal, Lost, written
+from imagerag.agent.calls.error_calls import attach_calls
+from imagerag.agent.calls.journal import CallRequest, FailedCall, Journal, JournalEntry, written
 from imagerag.agent.calls.service_waits import too_long_wait, wait_before
 from imagerag.agent.errors import BudgetExceededError, JudgeReplyError, RefusalError, StorageError, UnreadableImageError
 from imagerag.agent.observability import event_log
 from imagerag.agent.observability.spans import model_call
-from imagerag.agent.ports import Reading
-from imagerag.agent.state import RunState, SearchTask, coming_round, run_name
-from imagerag.agent.types import Call, Knobs, Variation
+from imagerag.agent.ports import ModelResponse
+from imagerag.agent.state import RunState, SearchTask, next_round, run_name
+from imagerag.agent.types import ModelCall, RunConfig, SamplingParams
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime  # lists of runs read records, and are to load no langgraph
 
-Answer = TypeVar("Answer", bound=Reading)
-Failed = MutableMapping[str, list[Call]]
+Answer = TypeVar("Answer", bound=ModelResponse)
+Failed = MutableMapping[str, list[ModelCall]]
 
 
 @dataclass(kw_only=True)
-class Calls:
+class ModelCaller:
     """The calls one node makes: `made` goes into the node's update.
 
     Attributes:
@@ -47,34 +47,34 @@ class Calls:
         beside_others: other tasks of the same step make calls of the run meanwhile.
     """
 
-    knobs: Knobs
+    knobs: RunConfig
     journal: Journal | None
     run_id: str
     task: str
-    before: list[Call]
+    before: list[ModelCall]
     round: int
     failed: Failed
     tariffs: Tariffs = field(default_factory=dict)
     again: Sequence[str] = ()
     beside_others: bool = False
-    made: list[Call] = field(default_factory=list)
+    made: list[ModelCall] = field(default_factory=list)
     _looked: bool = False
 
     @classmethod
     def of_search(
-        cls, state: SearchTask, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
-    ) -> "Calls":
+        cls, state: SearchTask, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+    ) -> "ModelCaller":
         """The calls of one of a round's searches, which is not handed the run's state."""
         own = {"runs": state.get("runs", 1), "run_key": state.get("run_key", "")}
         mine = RunState(calls=[], continues=state.get("continues"), **own)  # type: ignore[typeddict-item]
         calls = cls.of(mine, runtime, journal, failed, tariffs)
-        before = taken_elsewhere(state, runtime.context)
+        before = spent_by_siblings(state, runtime.context)
         return replace(calls, round=state["round"], before=before, beside_others=True)
 
     @classmethod
     def of(
-        cls, state: RunState, runtime: "Runtime[Knobs]", journal: Journal | None, failed: Failed, tariffs: Tariffs
-    ) -> "Calls":
+        cls, state: RunState, runtime: "Runtime[RunConfig]", journal: Journal | None, failed: Failed, tariffs: Tariffs
+    ) -> "ModelCaller":
         """The calls of a node that was handed `state`."""
         info = runtime.execution_info
         task = info.task_id if info else ""
@@ -87,7 +87,7 @@ class Calls:
             run_id=run_name(state, info.thread_id if info else None, info.checkpoint_ns if info else ""),
             task=task,
             before=state.get("calls") or [],
-            round=coming_round(state),
+            round=next_round(state),
             failed=failed,
             tariffs=tariffs,
             again=lineage.done_again if (lineage := state.get("continues")) else (),
@@ -101,7 +101,7 @@ class Calls:
         kind: type[Answer],
         content: Mapping[str, Any],
         ask: Callable[[], Awaitable[Answer]],
-        variation: Variation | None = None,
+        variation: SamplingParams | None = None,
         progress: ProgressCallback | None = None,
     ) -> Answer:
         """Make one call, unless the journal has its answer; an answer is kept before it is given back.
@@ -118,22 +118,24 @@ class Calls:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
             ReplayMissError: a strict replay, and nothing was recorded.
         """
-        varied = variation or Variation()
+        varied = variation or SamplingParams()
         content = {**content, "variation": written(varied)}
-        asked = Asked.of(role, backend, content, before=self._all())
-        call = Call(role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0)
+        asked = CallRequest.of(role, backend, content, before=self._all())
+        call = ModelCall(
+            role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0
+        )
         try:
             entry = await self._from_journal(asked, key := asked.key)
             if entry is None:
                 call, entry = await self._within_budget(call, asked, key, ask, progress)
         except BudgetExceededError as error:
-            raise carrying(self.made, error) from error.__cause__
+            raise attach_calls(self.made, error) from error.__cause__
         self.made.append(pending_calls.answered_by(call, entry, reused=entry.run_id != self.run_id))
         event_log.answered(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
         except (JudgeReplyError, RefusalError, UnreadableImageError) as error:
-            carrying(self.made, error)  # it was answered, and is to be in the record though it ends the run
+            attach_calls(self.made, error)  # it was answered, and is to be in the record though it ends the run
             raise
 
     async def make_readable(
@@ -142,8 +144,8 @@ class Calls:
         backend: str,
         kind: type[Answer],
         content: Mapping[str, Any],
-        ask: Callable[[Variation], Awaitable[Answer]],
-        first: Variation | None = None,
+        ask: Callable[[SamplingParams], Awaitable[Answer]],
+        first: SamplingParams | None = None,
     ) -> Answer:
         """Make one call, and once more with other words when the answer cannot be read.
 
@@ -153,7 +155,7 @@ class Calls:
         Raises:
             JudgeReplyError: neither answer could be read.
         """
-        first = first or Variation()
+        first = first or SamplingParams()
         lever = "seed_and_wording" if first.lever == "none" else first.lever
         again = first.model_copy(update={"attempt": first.attempt + 1, "wording": first.wording + 1, "lever": lever})
         try:
@@ -161,7 +163,7 @@ class Calls:
         except JudgeReplyError:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
-    async def _from_journal(self, asked: Asked, key: str) -> Entry | None:
+    async def _from_journal(self, asked: CallRequest, key: str) -> JournalEntry | None:
         """The cache: what the run was answered before, or where its knobs say so another run."""
         if self.journal is None:
             return None
@@ -175,7 +177,7 @@ class Calls:
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
 
-    async def _answered_before(self, key: str, journal: Journal) -> Entry | None:
+    async def _answered_before(self, key: str, journal: Journal) -> JournalEntry | None:
         """What another run was answered: one that this run does again, nearest first, else whoever asked last."""
         for run_id in self.again:
             if entry := await journal.find(key, run_id=run_id):
@@ -193,17 +195,17 @@ class Calls:
             return
         self._looked = True
         lost = await self.journal.unanswered(self.run_id)
-        found = pending_calls.left_behind(lost, self._all(), of_task=self.task if self.beside_others else None)
+        found = pending_calls.pending_of(lost, self._all(), of_task=self.task if self.beside_others else None)
         self.made[:0] = found
 
     async def _within_budget(
         self,
-        call: Call,
-        asked: Asked,
+        call: ModelCall,
+        asked: CallRequest,
         key: str,
         ask: Callable[[], Awaitable[Answer]],
         progress: ProgressCallback | None,
-    ) -> tuple[Call, Entry]:
+    ) -> tuple[ModelCall, JournalEntry]:
         """The budget: reserve what the call may take, wait as its service asked, and note it before it is made.
 
         Whatever ends the process or the task meanwhile, the note is left, and is booked.
@@ -218,7 +220,7 @@ class Calls:
         pending_calls.under_way.add(booked.call_id)
         try:
             if self.journal is not None:
-                await self.journal.keep_lost(pending_calls.noted(booked, self.run_id, self.task))
+                await self.journal.keep_lost(pending_calls.record_pending(booked, self.run_id, self.task))
             context = CallContext(
                 progress=progress or ProgressCallback(),
                 idempotency_key=f"{self.run_id}-{key}",  # another run that asks the same pays for itself
@@ -229,8 +231,8 @@ class Calls:
             pending_calls.under_way.discard(booked.call_id)
 
     async def _traced(
-        self, reserved: Reservation, asked: Asked, ask: Callable[[], Awaitable[Answer]], context: CallContext
-    ) -> Entry:
+        self, reserved: Reservation, asked: CallRequest, ask: Callable[[], Awaitable[Answer]], context: CallContext
+    ) -> JournalEntry:
         """The call itself, in a span; what it gave is kept: an answer, a refusal, or words that nobody can read."""
         limit, began = asyncio.timeout(reserved.seconds), time.monotonic()
         answer, failure = None, None
@@ -245,7 +247,7 @@ class Calls:
             if failure is None:
                 await self._failed(reserved.booked, error, time.monotonic() - began, expired=limit.expired())
                 raise
-        entry = Entry(
+        entry = JournalEntry(
             run_id=self.run_id,
             asked=asked,
             round=self.round,
@@ -259,38 +261,40 @@ class Calls:
             await self._keep(entry, reserved.booked, self.journal)
         return entry
 
-    async def _keep(self, entry: Entry, booked: Call, journal: Journal) -> None:
+    async def _keep(self, entry: JournalEntry, booked: ModelCall, journal: Journal) -> None:
         try:
             await journal.keep(entry, answers=booked.call_id)
         except StorageError as error:
             settled = booked.model_copy(update={"answered": True, "unsettled": False})
             # It was paid for all the same.
-            raise carrying([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
+            raise attach_calls([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
 
-    async def _failed(self, booked: Call, error: Exception, elapsed_s: float, *, expired: bool) -> None:
+    async def _failed(self, booked: ModelCall, error: Exception, elapsed_s: float, *, expired: bool) -> None:
         """Book a call without an answer; raises what the run ends with, where it is no use to make it again."""
         unsettled = expired or bool(getattr(error, "unsettled", False))
-        self.made.append(pending_calls.failed(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
+        self.made.append(pending_calls.record_failure(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
         event_log.lost(self.run_id, self.made[-1], error)
         if self.journal is not None:
-            await self.journal.keep_lost(Lost(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task))
+            await self.journal.keep_lost(
+                FailedCall(run_id=self.run_id, call=self.made[-1], at=clock.now(), task=self.task)
+            )
         if expired:
             raise BudgetExceededError("the deadline came during a call") from None
         if (too_long := too_long_wait(error, self.made, self.knobs)) is not None:
-            raise carrying(self.made, too_long) from None
+            raise attach_calls(self.made, too_long) from None
         self.failed[self.task] = self.made
-        carrying(self.made, error)
+        attach_calls(self.made, error)
         error.__dict__.update(deadline_at=self.knobs.deadline_at, after_payment=self._paid())
 
-    async def left_out(self) -> list[Call]:
+    async def left_out(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
-        return [] if self.journal is None else await pending_calls.unrecorded(self.journal, self.run_id, self._all())
+        return [] if self.journal is None else await pending_calls.is_unrecorded(self.journal, self.run_id, self._all())
 
     def _paid(self) -> bool:
         """Whether the run has a drawing that was paid for."""
         return any(c.role == "generate" and c.answered and not c.reused and c.cost_usd != 0 for c in self._all())
 
-    def _all(self) -> list[Call]:
+    def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]
 
     @cached_property

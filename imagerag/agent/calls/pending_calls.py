@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagerag.agent import clock
-from imagerag.agent.calls.journal import Entry, Journal, Lost
+from imagerag.agent.calls.journal import FailedCall, Journal, JournalEntry
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Call, Variation
+from imagerag.agent.types import ModelCall, SamplingParams
 
 NO_ANSWER: Final = "no answer arrived: the run was stopped during the call, and the service may charge for it"
 
@@ -21,18 +21,18 @@ under_way: Final[set[str]] = set()
 """The `call_id` of every call that this process makes right now: none of them is anybody's to book but who makes it."""
 
 
-def begun(call: Call, *, most_usd: float | None, assumed: bool, requests: int) -> Call:
+def write_pending(call: ModelCall, *, most_usd: float | None, assumed: bool, requests: int) -> ModelCall:
     """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
     told = {"most_usd": most_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
     return call.model_copy(update={**told, "answered": False, "unsettled": True, "error": NO_ANSWER})
 
 
-def noted(call: Call, run_id: str, task: str) -> Lost:
+def record_pending(call: ModelCall, run_id: str, task: str) -> FailedCall:
     """What the journal keeps of a call before it is made."""
-    return Lost(run_id=run_id, call=call, at=clock.now(), task=task, under_way=True)
+    return FailedCall(run_id=run_id, call=call, at=clock.now(), task=task, under_way=True)
 
 
-def failed(call: Call, error: Exception, *, elapsed_s: float, unsettled: bool) -> Call:
+def record_failure(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
     """What is left of a call that failed: one request unless nothing was sent, and a price only where nobody knows
     whether there is one."""
     told = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
@@ -41,7 +41,9 @@ def failed(call: Call, error: Exception, *, elapsed_s: float, unsettled: bool) -
     return call.model_copy(update={**told, "requests": requests, "retry_after_s": wait})
 
 
-def left_behind(lost: Sequence[Lost], known: Sequence[Call], *, of_task: str | None = None) -> list[Call]:
+def pending_of(
+    lost: Sequence[FailedCall], known: Sequence[ModelCall], *, of_task: str | None = None
+) -> list[ModelCall]:
     """The calls without an answer that are not known yet, and that nobody in this process makes right now.
 
     Args:
@@ -56,9 +58,9 @@ def left_behind(lost: Sequence[Lost], known: Sequence[Call], *, of_task: str | N
     ]
 
 
-async def unrecorded(
-    journal: Journal, run_id: str, known: Sequence[Call], *, skip_under_way: bool = False
-) -> list[Call]:
+async def is_unrecorded(
+    journal: Journal, run_id: str, known: Sequence[ModelCall], *, skip_under_way: bool = False
+) -> list[ModelCall]:
     """The run's calls that its state does not hold: of a node that never came to its end, answered or not.
 
     Args:
@@ -67,28 +69,28 @@ async def unrecorded(
     """
     entries, lost = await journal.of_run(run_id)
     answered = Counter(call.request for call in known if call.answered)
-    found = [(entry.at, recovered(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
+    found = [(entry.at, recover(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
     found += [
-        (one.at, call) for one in lost if not (skip_under_way and one.under_way) for call in left_behind([one], known)
+        (one.at, call) for one in lost if not (skip_under_way and one.under_way) for call in pending_of([one], known)
     ]
     return [call for _, call in sorted(found, key=lambda pair: pair[0])]
 
 
-def recovered(entry: Entry) -> Call:
+def recover(entry: JournalEntry) -> ModelCall:
     """The call that an entry answers."""
     asked = entry.asked
-    call = Call(
+    call = ModelCall(
         role=asked.role,
         backend=asked.backend,
         round=entry.round,
-        variation=Variation.model_validate(asked.content.get("variation") or {}),
+        variation=SamplingParams.model_validate(asked.content.get("variation") or {}),
         request=asked.request,
         elapsed_s=entry.elapsed_s,
     )
     return answered_by(call, entry, reused=False)
 
 
-def answered_by(call: Call, entry: Entry, *, reused: bool) -> Call:
+def answered_by(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelCall:
     """A call with what it was answered."""
     answer = entry.answer or {}
     return call.model_copy(
@@ -99,7 +101,7 @@ def answered_by(call: Call, entry: Entry, *, reused: bool) -> Call:
             "cost_usd": 0.0 if reused else entry.cost_usd,
             "usage": answer.get("usage") or {},
             "requests": answer.get("requests", 1),
-            "variation": Variation.model_validate(answer.get("variation") or call.variation),
+            "variation": SamplingParams.model_validate(answer.get("variation") or call.variation),
             "raw": entry.raw,
             "error": entry.error,
             "reused": reused,

@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.threads import CallCancelledError, cancellation
 
-__all__ = ["Answer", "decode_in_process", "processor_seconds"]
+__all__ = ["DecodedFile", "decode_in_process", "processor_seconds"]
 
 LARGE_PIXELS: Final = 25_000_000
 """From here on images share `_LARGE`, so that a batch of them needs the memory of one or two."""
@@ -48,7 +48,7 @@ def processor_seconds(pixels: int) -> int:
 
 
 @dataclass(frozen=True)
-class Answer:
+class DecodedFile:
     """What a process made of a file.
 
     Attributes:
@@ -60,7 +60,7 @@ class Answer:
     pixels: bytes
 
 
-def decode_in_process(data: bytes, side: int | None, pixels: int | None) -> Answer:
+def decode_in_process(data: bytes, side: int | None, pixels: int | None) -> DecodedFile:
     """Have a file decoded.
 
     Args:
@@ -137,7 +137,7 @@ class _Process:
         """Whether it is there."""
         return self._process.poll() is None
 
-    def ask(self, data: bytes, side: int | None, pixels: int) -> Answer:
+    def ask(self, data: bytes, side: int | None, pixels: int) -> DecodedFile:
         """Its answer.
 
         Raises:
@@ -160,7 +160,7 @@ class _Process:
             raise CallCancelledError
         raise UsageError(ended)
 
-    def _answer(self, data: bytes, side: int | None) -> Answer:
+    def _answer(self, data: bytes, side: int | None) -> DecodedFile:
         asking, answering = self._process.stdin, self._process.stdout
         assert asking, "asked for above"
         assert answering, "asked for above"
@@ -168,7 +168,7 @@ class _Process:
         asking.write(data)
         asking.flush()
         head_size, pixels_size = struct.unpack(">QQ", _read(answering, 16))
-        return Answer(json.loads(_read(answering, head_size)), _read(answering, pixels_size))
+        return DecodedFile(json.loads(_read(answering, head_size)), _read(answering, pixels_size))
 
     def _ended(self) -> str:
         self._process.kill()

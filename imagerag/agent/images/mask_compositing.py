@@ -18,7 +18,7 @@ VISIBLE: Final = 8
 
 
 @dataclass(frozen=True)
-class Held:
+class MaskedImage:
     """A generator's image within its mask.
 
     Attributes:
@@ -30,14 +30,16 @@ class Held:
     check: MaskCheck
 
 
-def viewable(data: bytes) -> bytes | None:
+def is_viewable_mask(data: bytes) -> bytes | None:
     """An image as every browser and judge shows it; None when it is one already."""
     if decode(data, side=256).for_every_viewer:  # reduced: only what it is counts
         return None
     return converted(decode(data).image)[0]
 
 
-def hold(drawn: bytes, picture: bytes, mask: bytes, *, size: Size | None = None, feather: int = 0) -> Held:
+def composite_mask(
+    drawn: bytes, picture: bytes, mask: bytes, *, size: Size | None = None, feather: int = 0
+) -> MaskedImage:
     """Put a picture back wherever its mask is not transparent, where what was drawn has its size or its shape.
 
     Args:
@@ -60,10 +62,10 @@ def hold(drawn: bytes, picture: bytes, mask: bytes, *, size: Size | None = None,
     found = MaskCheck(held=True, changed_outside=changed, drawn=drawn_size if new.size != fitted.size else "")
     if target is None:
         sizes = f"{drawn_size} pixels were drawn, the picture has {old_size}"
-        return Held(None, found.model_copy(update={"held": False, "reason": f"{sizes}: another shape"}))
+        return MaskedImage(None, found.model_copy(update={"held": False, "reason": f"{sizes}: another shape"}))
     if exact and new.size == target:
-        return Held(None, found)
-    return Held(png(_joined(fitted, old, keep, feather)), found)
+        return MaskedImage(None, found)
+    return MaskedImage(png(_joined(fitted, old, keep, feather)), found)
 
 
 def changed_share(new: "Image", old: "Image") -> float:

@@ -7,7 +7,7 @@ than was asked; a DEBUG line for every other call. What a line says is also in t
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.types import Call, Setup
+from imagerag.agent.types import ModelCall, RunSpec
 
 if TYPE_CHECKING:
     from imagerag.agent.run_record import RunRecord
@@ -16,7 +16,7 @@ RUNS: Final = logging.getLogger("imagerag.runs")
 CALLS: Final = logging.getLogger("imagerag.calls")
 
 
-def started(run_id: str, setup: Setup) -> None:
+def started(run_id: str, setup: RunSpec) -> None:
     """A run starts, or goes on."""
     told = {"generator": setup.generator, "judge": setup.judge, "library": setup.library}
     RUNS.info("run %s starts", run_id, extra=_extra("run.started", run_id, **told))
@@ -39,7 +39,7 @@ def stopped(run_id: str, record: "RunRecord | None") -> None:
     RUNS.info("run %s: %s", run_id, stands, extra=_extra("run.stopped", run_id, **told))
 
 
-def lost(run_id: str, call: Call, error: Exception) -> None:
+def lost(run_id: str, call: ModelCall, error: Exception) -> None:
     """A call got no answer. What it said may quote anything, and is in the run's record; here its class is enough."""
     told = {**_of(call), "error": type(error).__name__, "retry_after_s": call.retry_after_s}
     again = "to be asked again" if getattr(error, "retryable", False) else "not to be asked again"
@@ -48,7 +48,7 @@ def lost(run_id: str, call: Call, error: Exception) -> None:
     )
 
 
-def answered(run_id: str, call: Call) -> None:
+def answered(run_id: str, call: ModelCall) -> None:
     """A call was answered, by the journal or by a backend; in a cascade perhaps by another than was asked first."""
     if call.note:
         CALLS.info(
@@ -58,7 +58,7 @@ def answered(run_id: str, call: Call) -> None:
         CALLS.debug("%s: %s answered", call.role, call.backend, extra=_extra("call.answered", run_id, **_of(call)))
 
 
-def _of(call: Call) -> dict[str, Any]:
+def _of(call: ModelCall) -> dict[str, Any]:
     return {
         "role": call.role,
         "backend": call.backend,

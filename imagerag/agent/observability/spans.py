@@ -12,7 +12,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from imagerag.agent.observability import event_log
-from imagerag.agent.types import Attempt, Call, Search, Setup
+from imagerag.agent.types import Attempt, ModelCall, RunSpec, Search
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -43,7 +43,7 @@ class RunSpan:
     It is not made the current span: a run's events are read from an async generator, which has no context of its own.
     """
 
-    def __init__(self, run_id: str, setup: Setup) -> None:
+    def __init__(self, run_id: str, setup: RunSpec) -> None:
         self._run_id = run_id
         event_log.started(run_id, setup)
         if INSTALLED:
@@ -97,7 +97,7 @@ def _node_span(name: str, runtime: Runtime[Any]) -> "Iterator[Callable[[Any], No
 
 
 @contextmanager
-def model_call(call: Call) -> "Iterator[Callable[[Any], None]]":
+def model_call(call: ModelCall) -> "Iterator[Callable[[Any], None]]":
     """The span of a request to a model; call what it gives with the answer."""
     if not INSTALLED:
         yield lambda answer: None

@@ -17,8 +17,17 @@ from imagerag.agent.ports.library import (
     Reranker,
     queries_of,
 )
-from imagerag.agent.ports.prices import FREE, Tariff, tariff_of_all
-from imagerag.agent.ports.responses import Captions, Critique, Drawn, ImageCheck, Missing, Preference, Ranking, Reading
+from imagerag.agent.ports.prices import FREE, PriceEstimator, estimator_of_all
+from imagerag.agent.ports.responses import (
+    Captions,
+    Critique,
+    GeneratedImageRef,
+    ImageCheck,
+    MissingConcepts,
+    ModelResponse,
+    Preference,
+    Ranking,
+)
 
 __all__ = [
     "EDIT",
@@ -27,28 +36,28 @@ __all__ = [
     "Capabilities",
     "Captions",
     "Critique",
-    "Drawn",
     "Embedder",
     "EmbedderIdentity",
     "Filter",
     "GeneratedImage",
+    "GeneratedImageRef",
     "Hit",
     "ImageCheck",
     "ImageGenerator",
     "ImagePart",
     "Judge",
     "Lever",
-    "Missing",
+    "MissingConcepts",
+    "ModelResponse",
     "Preference",
+    "PriceEstimator",
     "Ranking",
-    "Reading",
     "ReferenceLibrary",
     "ReferenceTemplate",
     "Reranker",
-    "Tariff",
     "can_edit",
     "capabilities_of",
+    "estimator_of_all",
     "members_of",
     "queries_of",
-    "tariff_of_all",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.agent.ports.prices import Tariff
+from imagerag.agent.ports.prices import PriceEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Capabilities:
         members: the backends of a fallback, the preferred one first; empty for a single backend.
     """
 
-    tariff: Tariff | None = None
+    tariff: PriceEstimator | None = None
     supports_seed: bool = False
     edits: bool | None = None
     takes_mask: bool = False
@@ -41,7 +41,7 @@ class Capabilities:
     takes_pictures: bool = False
     members: "tuple[Any, ...]" = ()
 
-    def with_tariff(self, tariff: Tariff) -> "Capabilities":
+    def with_tariff(self, tariff: PriceEstimator) -> "Capabilities":
         """The same, at other prices."""
         return replace(self, tariff=tariff)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from imagerag.agent.control_tokens import control_tokens
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class ImageGenerator(Protocol):
     def template(self) -> ReferenceTemplate: ...
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture.
 

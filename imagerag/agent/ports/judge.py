@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from imagerag.agent.ports.generator import ImagePart
-from imagerag.agent.ports.responses import Captions, Critique, Missing, Preference, Ranking
-from imagerag.agent.types import Concept, Requirement, Variation, Verdict
+from imagerag.agent.ports.responses import Captions, Critique, MissingConcepts, Preference, Ranking
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 
 Lever = Literal["temperature", "seed", "wording"]
 
@@ -38,7 +38,7 @@ class Judge(Protocol):
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one).
@@ -53,9 +53,9 @@ class Judge(Protocol):
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """Name what of the prompt is not in the image, content and style: the second question after the verdict."""
         ...
 
@@ -65,7 +65,7 @@ class Judge(Protocol):
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),

@@ -7,7 +7,7 @@ from imagerag.agent.types import Size
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tariff:
+class PriceEstimator:
     """What is known of a backend's prices before it is called: `Capabilities.tariff`.
 
     A backend without one has an unknown price, which is never taken for zero.
@@ -24,12 +24,12 @@ class Tariff:
     partial_usd: float = 0.0
     most: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
     requests: int = 1
-    parts: "tuple[Tariff, ...]" = ()
+    parts: "tuple[PriceEstimator, ...]" = ()
 
-    def assuming(self, usd: float) -> "Tariff":
+    def assuming(self, usd: float) -> "PriceEstimator":
         """The same, where a request whose price is not known counts as costing so much, in US dollars."""
         if self.parts:
-            return tariff_of_all([part.assuming(usd) for part in self.parts])
+            return estimator_of_all([part.assuming(usd) for part in self.parts])
         if self.known:
             return self
         assumed = usd * self.requests
@@ -41,14 +41,14 @@ class Tariff:
         return replace(self, most=most)
 
 
-def tariff_of_all(tariffs: "Sequence[Tariff]") -> Tariff:
+def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:
     """The tariff of a cascade: known when every member's is; at most, every member is paid (an answer can be lost)."""
 
     def most(prompt: int, images: int, size: Size | None) -> float | None:
         prices = [tariff.most(prompt, images, size) for tariff in tariffs]
         return None if None in prices else sum(price for price in prices if price is not None)
 
-    return Tariff(
+    return PriceEstimator(
         known=all(tariff.known for tariff in tariffs),
         most=most,
         partial_usd=sum(tariff.partial_usd for tariff in tariffs),
@@ -56,5 +56,5 @@ def tariff_of_all(tariffs: "Sequence[Tariff]") -> Tariff:
     )
 
 
-FREE = Tariff(known=True, most=lambda prompt, images, size: 0.0)
+FREE = PriceEstimator(known=True, most=lambda prompt, images, size: 0.0)
 """The tariff of what runs on the user's own machine."""

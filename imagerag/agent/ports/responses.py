@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, Variation, Verdict
+from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ModelResponse:
     """A model's answer without bytes.
 
     Attributes:
@@ -25,13 +25,13 @@ class Reading:
     cost_usd: float | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     requests: int = 1
-    variation: Variation | None = None
+    variation: SamplingParams | None = None
     answered_by: str = ""
     steps_down: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn(Reading):
+class GeneratedImageRef(ModelResponse):
     """What a generator gave back, once its bytes are in the blob store.
 
     Attributes:
@@ -47,14 +47,14 @@ class Drawn(Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageCheck(Reading):
+class ImageCheck(ModelResponse):
     """What a judge was found to take: `limit` images with one request; None where as many as were asked with."""
 
     limit: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Critique(Reading):
+class Critique(ModelResponse):
     """A verdict, and the checklist it was reached by (the run keeps the first one for good)."""
 
     verdict: Verdict
@@ -62,28 +62,28 @@ class Critique(Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing(Reading):
+class MissingConcepts(ModelResponse):
     """What the judge named as missing; empty when it could name nothing."""
 
     concepts: tuple[Concept, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Captions(Reading):
+class Captions(ModelResponse):
     """One caption per concept asked for, in their order."""
 
     captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preference(Reading):
+class Preference(ModelResponse):
     """Which of two images fits the prompt better: "first", "second" or "neither" (a tie)."""
 
     better: Literal["first", "second", "neither"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranking(Reading):
+class Ranking(ModelResponse):
     """Which candidates fit, best first: indices into what was asked about; those left out do not fit."""
 
     order: tuple[int, ...]

@@ -7,14 +7,14 @@ from typing import Final
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
 from imagerag.agent.qa.types import SearchBy
 from imagerag.agent.retrieval.search_queries import add_nearer
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import RunConfig
 from imagerag.formatting.numbers import cosine
 
 UNCLAIMED: Final = "no threshold between pictures is known for this library"
 
 
 @dataclass(frozen=True)
-class Alike:
+class SimilarImages:
     """A library's pictures by their similarity to the question's.
 
     Attributes:
@@ -37,9 +37,9 @@ class Alike:
         return tuple(hit.image.sha256 for hit in self.passing)
 
 
-async def alike(
-    library: ReferenceLibrary, pictures: Sequence[bytes], *, knobs: Knobs, by: SearchBy, filter: Filter, looks: bool
-) -> Alike:
+async def similar_images(
+    library: ReferenceLibrary, pictures: Sequence[bytes], *, knobs: RunConfig, by: SearchBy, filter: Filter, looks: bool
+) -> SimilarImages:
     """Search with each picture; of two similarities of one library picture the higher counts.
 
     Args:
@@ -57,25 +57,27 @@ async def alike(
     if claims or any(hit.threshold is not None for hit in hits):
         claimed = hits if claims else [hit for hit in hits if hit.threshold is not None]
         passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, knobs)]
-        return Alike(tuple(hits), similar, tuple(passing), threshold)
+        return SimilarImages(tuple(hits), similar, tuple(passing), threshold)
     shown = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
-    return Alike(tuple(hits), similar, tuple(hits if looks else ()), None, (f"{UNCLAIMED}: {shown}",) if hits else ())
+    return SimilarImages(
+        tuple(hits), similar, tuple(hits if looks else ()), None, (f"{UNCLAIMED}: {shown}",) if hits else ()
+    )
 
 
-def reaches(hit: Hit, similarity: float, threshold: float | None, knobs: Knobs) -> bool:
+def reaches(hit: Hit, similarity: float, threshold: float | None, knobs: RunConfig) -> bool:
     """Whether a picture is near enough: by the threshold of its own library, where several are searched."""
     limit = hit.threshold if knobs.threshold == "auto" and hit.threshold is not None else threshold
     return limit is None or similarity >= limit
 
 
-def nothing_alike(near: float, threshold: float | None) -> str:
+def no_similar_images(near: float, threshold: float | None) -> str:
     """Why nothing was found by picture, in words."""
     if threshold is None:
         return f"the closest to the picture has {cosine(near)}, and {UNCLAIMED}"
     return f"the closest to the picture has {cosine(near)}, {cosine(threshold)} is needed"
 
 
-def _threshold(library: ReferenceLibrary, knobs: Knobs, by: SearchBy) -> tuple[float | None, bool]:
+def _threshold(library: ReferenceLibrary, knobs: RunConfig, by: SearchBy) -> tuple[float | None, bool]:
     """The cosine to reach, and whether there is anything to go by."""
     if knobs.threshold == "off":
         return None, True

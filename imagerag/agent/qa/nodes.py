@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, cast
 from langgraph.runtime import Runtime
 
 from imagerag.agent import clock
-from imagerag.agent.calls.budget import tariff_of
+from imagerag.agent.calls.budget import estimator_of
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.calls.model_caller import Calls, Failed
+from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import (
     BackendError,
     BlobError,
@@ -22,28 +22,28 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, Reranker, capabilities_of
-from imagerag.agent.qa.image_retrieval import nothing_alike
-from imagerag.agent.qa.metadata_query.query import told
-from imagerag.agent.qa.retrieval import Gatherer
-from imagerag.agent.qa.source_reranking import SourceOrder
-from imagerag.agent.qa.state import AskState, AskUpdate, question_name
+from imagerag.agent.qa.image_retrieval import no_similar_images
+from imagerag.agent.qa.metadata_query.query import describe_result
+from imagerag.agent.qa.retrieval import Retriever
+from imagerag.agent.qa.source_reranking import SourceReranker
+from imagerag.agent.qa.state import QAState, QAUpdate, question_name
 from imagerag.agent.qa.types import (
     MAX_ANSWER,
     MAX_CITATIONS,
     MAX_SUPPORT,
-    Answered,
     Answerer,
     AnswerOutcome,
-    AskEnding,
+    AnswerResponse,
+    AnswerWithCitations,
     Citation,
-    Exchange,
-    Found,
-    Reply,
+    ConversationTurn,
+    QAResult,
+    RetrievedImage,
     Source,
     short,
 )
 from imagerag.agent.state import RunState
-from imagerag.agent.types import ImageRef, Knobs
+from imagerag.agent.types import ImageRef, RunConfig
 from imagerag.formatting.numbers import cosine, counted
 
 EARLIER: Final = 6
@@ -55,7 +55,7 @@ _UNSEEN: Final = "the answerer looks at no picture, and it was not searched with
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnsweringNodes:
+class QANodes:
     """The nodes, bound to the ports they act through.
 
     Attributes:
@@ -73,7 +73,7 @@ class AnsweringNodes:
     journal: Journal | None = None
     failed: Failed = field(default_factory=dict)
 
-    async def retrieve(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
+    async def retrieve(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
         """Find what may hold the answer: what is similar, what the metadata says, what was just spoken of."""
         given, by = state.get("images", []), state.get("by", "words")
         shown, notes = await self._to_be_shown(state)
@@ -82,8 +82,8 @@ class AnsweringNodes:
         pictures = [(await self._own(image)).data for image in given]
         calls, order = self._calls(state, runtime), None
         if self.reranker is not None:
-            order = SourceOrder(reranker=self.reranker, library=self.library, calls=calls)
-        gathered = await Gatherer(self.library, self.answerer, runtime.context, pictures, by, order).gather(
+            order = SourceReranker(reranker=self.reranker, library=self.library, calls=calls)
+        gathered = await Retriever(self.library, self.answerer, runtime.context, pictures, by, order).gather(
             state["question"], _of_library(state)
         )
         return {
@@ -92,12 +92,12 @@ class AnsweringNodes:
             "image_threshold": gathered.image_threshold,
             "sources": list(gathered.sources),
             "finding": gathered.finding,
-            "lookup": told(gathered.finding) if gathered.finding else "",
+            "lookup": describe_result(gathered.finding) if gathered.finding else "",
             "threshold": gathered.threshold,
             "notes": [*notes, *gathered.notes],
         }
 
-    async def answer(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
+    async def answer(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
         """Answer from what was retrieved. An unreadable answer is asked for once more, then it is said to be one."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
         accepted = [found for found in state["sources"] if found.number]
@@ -115,38 +115,42 @@ class AnsweringNodes:
         ask = partial(self.answerer.answer, state["question"], sources, finding=finding, earlier=earlier, **own)
         try:
             answered = await calls.make_readable(
-                "answer", self.answerer.identity, Answered, content, lambda v: ask(variation=v)
+                "answer", self.answerer.identity, AnswerWithCitations, content, lambda v: ask(variation=v)
             )
         except JudgeReplyError as error:
             reason = short(f"the answer could not be read, twice: {error}", MAX_SUPPORT)
-            ending = AskEnding(outcome=AnswerOutcome.UNREADABLE, reason=reason, error=type(error).__name__)
+            ending = QAResult(outcome=AnswerOutcome.UNREADABLE, reason=reason, error=type(error).__name__)
             return {"ending": ending, "calls": [*state["calls"], *calls.made]}
         numbers = {found.number for found in accepted if found.number}
         return {"reply": _bounded(answered, numbers), "calls": [*state["calls"], *calls.made]}
 
-    async def answer_without(self, state: AskState, runtime: Runtime[Knobs]) -> AskUpdate:
+    async def answer_without(self, state: QAState, runtime: Runtime[RunConfig]) -> QAUpdate:
         """Ask the same model the same question without any source. That this fails takes nothing from the answer."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
         ask = partial(self.answerer.answer_without, state["question"], earlier=earlier, **await self._shown(state))
         try:
             answered = await calls.make_readable(
-                "answer.without", self.answerer.identity, Answered, _asked(state, earlier), lambda v: ask(variation=v)
+                "answer.without",
+                self.answerer.identity,
+                AnswerWithCitations,
+                _asked(state, earlier),
+                lambda v: ask(variation=v),
             )
-            without = Reply(text=short(answered.text, MAX_ANSWER), reason="; ".join(answered.notes))
+            without = AnswerResponse(text=short(answered.text, MAX_ANSWER), reason="; ".join(answered.notes))
         except (RefusalError, BudgetExceededError, JudgeReplyError) as error:
-            without = Reply(reason=short(str(error), MAX_SUPPORT))
+            without = AnswerResponse(reason=short(str(error), MAX_SUPPORT))
         return {"without": without, "calls": [*state["calls"], *calls.made]}
 
-    async def finish(self, state: AskState) -> AskUpdate:
+    async def finish(self, state: QAState) -> QAUpdate:
         """Name the outcome, and let the thread remember question and answer."""
         at = clock.now()
         ending = (state["ending"] or self._ending(state)).model_copy(update={"at": at})
-        reply = state["reply"] or Reply()
+        reply = state["reply"] or AnswerResponse()
         if ending.outcome is AnswerOutcome.NOT_HELD and not reply.text:
             reply = reply.model_copy(update={"text": ending.reason})
         cited = {citation.source for citation in reply.cited}
         spoken_of = [found for found in state["sources"] if found.number in cited]
-        exchange = Exchange(
+        exchange = ConversationTurn(
             question=short(state["question"], MAX_ANSWER),
             answer=reply.text,
             outcome=ending.outcome,
@@ -157,18 +161,18 @@ class AnsweringNodes:
         earlier = [*(state.get("earlier") or []), exchange][-KEPT:]
         return {"ending": ending, "reply": reply, "earlier": earlier, "asked": state.get("asked", 0) + 1}
 
-    def _ending(self, state: AskState) -> AskEnding:
+    def _ending(self, state: QAState) -> QAResult:
         reply, finding = state["reply"], state["finding"]
         if reply is not None:
             held = reply.held
             why = "" if held else "the library's pictures and metadata do not hold the answer"
-            return AskEnding(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
+            return QAResult(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
         if finding is not None and finding.clear and not finding.matched and finding.condition:
             of = "the only picture" if finding.rows == 1 else counted(finding.rows, "picture")
             those = f" ({'; '.join(finding.notes)})" if finding.notes else ""
             why = f"The library holds nothing like that: of {of} none has {finding.condition}.{those}"
         elif pictured := [one.image_similarity for one in state["sources"] if one.image_similarity is not None]:
-            told_ = nothing_alike(max(pictured), state.get("image_threshold"))
+            told_ = no_similar_images(max(pictured), state.get("image_threshold"))
             why = f"The library holds nothing similar enough to answer from ({told_})."
         elif state["sources"]:
             near = max((found.similarity for found in state["sources"] if found.similarity is not None), default=None)
@@ -182,18 +186,18 @@ class AnsweringNodes:
                 why = f"{why[:-1]}, and nothing in its metadata says {words}."
         else:
             why = "The library holds nothing to answer from: it is empty, or the filters leave nothing."
-        return AskEnding(outcome=AnswerOutcome.NOT_HELD, reason=why)
+        return QAResult(outcome=AnswerOutcome.NOT_HELD, reason=why)
 
-    def _calls(self, state: AskState, runtime: Runtime[Knobs]) -> Calls:
-        tariffs = {"answer": tariff_of(self.answerer)}
+    def _calls(self, state: QAState, runtime: Runtime[RunConfig]) -> ModelCaller:
+        tariffs = {"answer": estimator_of(self.answerer)}
         if self.reranker is not None:
-            tariffs["rerank"] = tariff_of(self.reranker)
-        calls = Calls.of(cast(RunState, state), runtime, self.journal, self.failed, tariffs)
+            tariffs["rerank"] = estimator_of(self.reranker)
+        calls = ModelCaller.of(cast(RunState, state), runtime, self.journal, self.failed, tariffs)
         calls.round = state.get("asked", 0)
         calls.run_id = question_name(cast(dict[str, Any], state), calls.run_id)
         return calls
 
-    async def _to_be_shown(self, state: AskState) -> tuple[list[ImageRef], list[str]]:
+    async def _to_be_shown(self, state: QAState) -> tuple[list[ImageRef], list[str]]:
         """The person's own pictures that the answerer is shown, and what is to be said of that.
 
         A follow-up that comes with none is shown those of the question before it, where they are still there.
@@ -211,7 +215,7 @@ class AnsweringNodes:
                 before.append(image)
         return before, ["the picture of the question before was shown again"] if before else []
 
-    async def _shown(self, state: AskState) -> dict[str, Any]:
+    async def _shown(self, state: QAState) -> dict[str, Any]:
         """The person's own pictures as an argument; none for an answerer that takes none."""
         shown = state.get("shown") or []
         return {"pictures": [await self._own(image) for image in shown]} if shown else {}
@@ -222,13 +226,13 @@ class AnsweringNodes:
         data, media_type = await self.blobs.for_models(image.sha256)
         return ImagePart(data=data, media_type=media_type, role="subject")
 
-    async def _part(self, found: Found) -> ImagePart:
+    async def _part(self, found: RetrievedImage) -> ImagePart:
         assert self.library is not None, "sources come from a library"
         data, media_type = await self.library.for_models(found.image.sha256)
         return ImagePart(data=data, media_type=media_type, concept=found.title, caption=found.caption)
 
 
-def after_retrieval(state: AskState) -> Literal["answer", "answer_without", "finish"]:
+def after_retrieval(state: QAState) -> Literal["answer", "answer_without", "finish"]:
     """Nothing accepted: nobody is asked, and nothing is paid; a comparison is made all the same."""
     finding = state["finding"]
     computed = finding is not None and finding.clear and bool(finding.values)
@@ -237,12 +241,12 @@ def after_retrieval(state: AskState) -> Literal["answer", "answer_without", "fin
     return after_answer(state)
 
 
-def after_answer(state: AskState) -> Literal["answer_without", "finish"]:
+def after_answer(state: QAState) -> Literal["answer_without", "finish"]:
     """Compare, when that is wanted and nothing has gone wrong."""
     return "answer_without" if state["compare"] and state["ending"] is None else "finish"
 
 
-def ending_of(error: BaseException, node: str) -> AskEnding:
+def result_of(error: BaseException, node: str) -> QAResult:
     """What it means for a question that `node` failed with `error`, retries spent."""
     message = str(error) or type(error).__name__
     kinds: tuple[tuple[type[BaseException], AnswerOutcome], ...] = (
@@ -253,12 +257,12 @@ def ending_of(error: BaseException, node: str) -> AskEnding:
     outcome = next((outcome for kind, outcome in kinds if isinstance(error, kind)), AnswerOutcome.FAILED)
     if outcome is AnswerOutcome.FAILED:
         told_ = message if isinstance(error, ImageRAGError) else f"{type(error).__name__}: {message}"
-        return AskEnding(outcome=outcome, reason=f"{node} failed: {told_}", error=type(error).__name__)
+        return QAResult(outcome=outcome, reason=f"{node} failed: {told_}", error=type(error).__name__)
     final = outcome in (AnswerOutcome.REFUSED, AnswerOutcome.BUDGET_EXHAUSTED)
-    return AskEnding(outcome=outcome, reason=message, error=None if final else type(error).__name__)
+    return QAResult(outcome=outcome, reason=message, error=None if final else type(error).__name__)
 
 
-def _asked(state: AskState, earlier: Sequence[Exchange]) -> dict[str, Any]:
+def _asked(state: QAState, earlier: Sequence[ConversationTurn]) -> dict[str, Any]:
     """What decides an answer besides its sources. A thread's next question is another one, even in the same words."""
     told_ = [[one.question, one.answer] for one in earlier]
     asked = {"question": state["question"], "earlier": told_, "turn": state.get("asked", 0)}
@@ -267,22 +271,22 @@ def _asked(state: AskState, earlier: Sequence[Exchange]) -> dict[str, Any]:
     return asked
 
 
-def _kept(found: Found) -> dict[str, Any]:
+def _kept(found: RetrievedImage) -> dict[str, Any]:
     """A source as what decides an answer; what was found by words alone, as before there were pictures."""
     kept = found.model_dump(mode="json")
     return kept if found.image_similarity is not None else {k: v for k, v in kept.items() if k != "image_similarity"}
 
 
-def _earlier(state: AskState) -> list[Exchange]:
+def _earlier(state: QAState) -> list[ConversationTurn]:
     return list(state.get("earlier") or [])[-EARLIER:]
 
 
-def _of_library(state: AskState) -> list[Exchange]:
+def _of_library(state: QAState) -> list[ConversationTurn]:
     """The earlier questions about the library that is asked now."""
     return [one for one in _earlier(state) if one.library == state["library"]]
 
 
-def _bounded(answered: Answered, known: set[int]) -> Reply:
+def _bounded(answered: AnswerWithCitations, known: set[int]) -> AnswerResponse:
     """An answer of bounded length, with citations of sources that exist."""
     cited = [c for c in answered.cited if c.source in known]
     invented = sorted({c.source for c in answered.cited} - known)
@@ -293,4 +297,4 @@ def _bounded(answered: Answered, known: set[int]) -> Reply:
         notes.append(f"the answer had {len(answered.text)} characters and was cut")
     bounded = tuple(Citation(source=c.source, supports=short(c.supports, MAX_SUPPORT)) for c in cited[:MAX_CITATIONS])
     notes = [short(note, MAX_SUPPORT) for note in notes]
-    return Reply(text=short(answered.text, MAX_ANSWER), cited=bounded, held=answered.held, notes=tuple(notes))
+    return AnswerResponse(text=short(answered.text, MAX_ANSWER), cited=bounded, held=answered.held, notes=tuple(notes))

@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imagerag.agent.qa.types import AnswerOutcome, AskEnding, By, Found, Reply, SearchBy
-from imagerag.agent.types import Call, ImageRef, Scalar, assumed_cost, cost_of_calls, unsettled_cost
+from imagerag.agent.qa.types import AnswerOutcome, AnswerResponse, MatchReason, QAResult, RetrievedImage, SearchBy
+from imagerag.agent.types import ImageRef, ModelCall, Scalar, assumed_cost, cost_of_calls, unsettled_cost
 
-UNFINISHED: Final = AskEnding(
+UNFINISHED: Final = QAResult(
     outcome=AnswerOutcome.CANCELLED, reason="stopped before its end, or somebody is still answering it"
 )
 """How a question stands whose process is gone."""
@@ -53,7 +53,7 @@ class RetrievedSource(BaseModel):
     id: str
     similarity: float | None
     accepted: bool
-    by: By
+    by: MatchReason
     title: str
     caption: str
     metadata: dict[str, Scalar]
@@ -64,7 +64,7 @@ class RetrievedSource(BaseModel):
     image_similarity: float | None = None
 
 
-class WithoutRetrieval(BaseModel):
+class BaselineAnswer(BaseModel):
     """What the same model says without the library; `answer` is empty when it said nothing, and `reason` says why."""
 
     model_config = ConfigDict(extra="forbid")
@@ -73,7 +73,7 @@ class WithoutRetrieval(BaseModel):
     reason: str = ""
 
 
-class AskedCall(BaseModel):
+class QACall(BaseModel):
     """One call of the model that answers: with what was retrieved, or without it, for comparison.
 
     Attributes:
@@ -141,14 +141,14 @@ class AnswerRecord(BaseModel):
     citations: list[CitedSource] = Field(default_factory=list)
     retrieved: list[RetrievedSource] = Field(default_factory=list)
     lookup: str = ""
-    without_retrieval: WithoutRetrieval | None = None
+    without_retrieval: BaselineAnswer | None = None
     library: str | None = None
     answerer: str = ""
     threshold: float | None = None
     image_threshold: float | None = None
     notes: list[str] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
-    asked: list[AskedCall] = Field(default_factory=list)
+    asked: list[QACall] = Field(default_factory=list)
     reused: dict[str, int] = Field(default_factory=dict)
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
@@ -176,11 +176,11 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         thread_id: the thread, as the caller named it.
         state: the values of its newest checkpoint; a question that has not ended is told as one that was stopped.
     """
-    ending: AskEnding = state.get("ending") or UNFINISHED
-    reply: Reply = state.get("reply") or Reply()
-    without: Reply | None = state.get("without")
-    calls: list[Call] = state.get("calls") or []
-    sources: list[Found] = state.get("sources") or []
+    ending: QAResult = state.get("ending") or UNFINISHED
+    reply: AnswerResponse = state.get("reply") or AnswerResponse()
+    without: AnswerResponse | None = state.get("without")
+    calls: list[ModelCall] = state.get("calls") or []
+    sources: list[RetrievedImage] = state.get("sources") or []
     numbered = {found.number: found for found in sources if found.number}
     cost_usd = cost_of_calls(calls)
     # One that was stopped is not among those that have ended.
@@ -201,7 +201,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
         retrieved=[_retrieved(found) for found in sources],
         lookup=state.get("lookup") or "",
-        without_retrieval=WithoutRetrieval(answer=without.text, reason=without.reason) if without else None,
+        without_retrieval=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
         library=state.get("library"),
         answerer=state.get("answerer") or "",
         threshold=state.get("threshold"),
@@ -220,11 +220,11 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
     return record.model_copy(update={"next_steps": next_steps(record)})
 
 
-def _asked(state: Mapping[str, Any], calls: list[Call], sources: list[Found]) -> list[AskedCall]:
+def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[RetrievedImage]) -> list[QACall]:
     numbers = [found.number for found in sources if found.number]
     shown = [image.sha256 for image in state.get("shown") or []]
     return [
-        AskedCall(
+        QACall(
             order=order,
             retrieval=call.role == "answer",
             backend=call.backend,
@@ -261,7 +261,7 @@ def next_steps(record: AnswerRecord) -> list[str]:
     }[record.outcome]
 
 
-def _cited(found: Found, number: int, supports: str) -> CitedSource:
+def _cited(found: RetrievedImage, number: int, supports: str) -> CitedSource:
     return CitedSource(
         number=number,
         id=found.image.sha256,
@@ -273,7 +273,7 @@ def _cited(found: Found, number: int, supports: str) -> CitedSource:
     )
 
 
-def _retrieved(found: Found) -> RetrievedSource:
+def _retrieved(found: RetrievedImage) -> RetrievedSource:
     return RetrievedSource(
         number=found.number,
         id=found.image.sha256,

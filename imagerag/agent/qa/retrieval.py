@@ -6,43 +6,43 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, capabilities_of, queries_of
-from imagerag.agent.qa.image_retrieval import Alike, alike, reaches
-from imagerag.agent.qa.metadata_query.parser import content_of
-from imagerag.agent.qa.metadata_query.query import look_up
-from imagerag.agent.qa.source_reranking import SourceOrder
+from imagerag.agent.qa.image_retrieval import SimilarImages, reaches, similar_images
+from imagerag.agent.qa.metadata_query.parser import content_words
+from imagerag.agent.qa.metadata_query.query import query_metadata
+from imagerag.agent.qa.source_reranking import SourceReranker
 from imagerag.agent.qa.types import (
     MAX_CITATIONS,
     MAX_ROWS,
     Answerer,
-    By,
-    Described,
-    Exchange,
-    Finding,
-    Found,
-    Listing,
+    ConversationTurn,
+    HasMetadata,
+    ListableLibrary,
+    MatchReason,
+    MetadataResult,
+    RetrievedImage,
     SearchBy,
 )
 from imagerag.agent.retrieval.search_queries import add_nearer, search_words
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import RunConfig
 from imagerag.formatting.messages import searched_with
 
 DEPTH: Final = 100
-"""How many of the nearest pictures are known by their similarity; `Knobs.candidates` of them can be sources for it."""
+"""How many of the nearest pictures are known by their similarity; `RunConfig.candidates` of them can be sources for it."""
 
 
 @dataclass(frozen=True)
-class Gathered:
+class RetrievedContext:
     """What was found: accepted pictures first, numbered from 1, then those that are not similar enough."""
 
-    sources: tuple[Found, ...]
-    finding: Finding | None
+    sources: tuple[RetrievedImage, ...]
+    finding: MetadataResult | None
     threshold: float | None
     notes: tuple[str, ...]
     image_threshold: float | None = None
 
 
 @dataclass(frozen=True)
-class Gatherer:
+class Retriever:
     """Finds sources for one question.
 
     A picture is accepted when its similarity to the question's words or to its pictures reaches the threshold, when a
@@ -57,12 +57,12 @@ class Gatherer:
 
     library: ReferenceLibrary
     answerer: Answerer
-    knobs: Knobs
+    knobs: RunConfig
     pictures: Sequence[bytes] = ()
     by: SearchBy = "words"
-    order: SourceOrder | None = None
+    order: SourceReranker | None = None
 
-    async def gather(self, question: str, earlier: Sequence[Exchange]) -> Gathered:
+    async def gather(self, question: str, earlier: Sequence[ConversationTurn]) -> RetrievedContext:
         """Find sources; `earlier` are the thread's questions to the same library, oldest first."""
         notes: list[str] = []
         seen = await self._alike(notes)
@@ -92,12 +92,12 @@ class Gatherer:
             one.model_copy(update={"image_similarity": seen.similar.get(one.image.sha256)})
             for one in (*numbered, *rest)
         ]
-        return Gathered(tuple(told), finding, threshold, tuple(notes), seen.threshold)
+        return RetrievedContext(tuple(told), finding, threshold, tuple(notes), seen.threshold)
 
-    async def _alike(self, notes: list[str]) -> Alike:
+    async def _alike(self, notes: list[str]) -> SimilarImages:
         if not self.pictures or self.by == "words":
-            return Alike()
-        seen = await alike(
+            return SimilarImages()
+        seen = await similar_images(
             self.library,
             self.pictures,
             knobs=self.knobs,
@@ -111,12 +111,12 @@ class Gatherer:
     def _accepted(
         self,
         near: Sequence[Hit],
-        rows: Mapping[str, Described],
-        finding: Finding | None,
-        earlier: Sequence[Exchange],
+        rows: Mapping[str, HasMetadata],
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
         similar: Mapping[str, float],
-        seen: Alike,
-    ) -> list[Found]:
+        seen: SimilarImages,
+    ) -> list[RetrievedImage]:
         """Accepted pictures, the most telling first: what is like the question's own picture before all else.
 
         A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
@@ -132,18 +132,18 @@ class Gatherer:
         pictured = [_found(hit, similar, "picture") for hit in seen.passing]
         first = max(1, room // 2) if ordered else room
         ordered = [*pictured[:first], *ordered, *pictured[first:]]
-        distinct: dict[str, Found] = {}
+        distinct: dict[str, RetrievedImage] = {}
         for one in ordered:
             distinct.setdefault(one.image.sha256, one)
         return list(distinct.values())[:room]
 
-    def _still_there(self, one: Found, rows: Mapping[str, Described]) -> bool:
+    def _still_there(self, one: RetrievedImage, rows: Mapping[str, HasMetadata]) -> bool:
         """Whether a picture is still in the library and passes this question's filters, as far as that can be told."""
         knobs = self.knobs
         return one.image.sha256 in rows if rows else not (knobs.where or knobs.tags or knobs.licences)
 
-    async def _rows(self, notes: list[str]) -> Sequence[Described] | None:
-        if not isinstance(self.library, Listing):
+    async def _rows(self, notes: list[str]) -> Sequence[HasMetadata] | None:
+        if not isinstance(self.library, ListableLibrary):
             return None
         rows, total = await self.library.listed(filter=self._filter(), limit=MAX_ROWS)
         if total <= MAX_ROWS:
@@ -165,7 +165,7 @@ class Gatherer:
             notes.append(f"the question is longer than the encoder reads: it was searched with “{text[:200]}”")
         hybrid = self.knobs.hybrid
         own = () if hybrid else queries_of(self.library, question)
-        texts = list(own) or [text, *([bare] if (bare := content_of(text)) not in ("", text) else [])]
+        texts = list(own) or [text, *([bare] if (bare := content_words(text)) not in ("", text) else [])]
         if own:
             notes.append(searched_with(own))
         if before and self.library.count_tokens(both := f"{before} {question}") <= self.library.context_length:
@@ -197,11 +197,11 @@ class Gatherer:
     async def _look_up(
         self,
         question: str,
-        rows: Sequence[Described],
-        earlier: Sequence[Exchange],
+        rows: Sequence[HasMetadata],
+        earlier: Sequence[ConversationTurn],
         similar: Mapping[str, float],
-        seen: Alike,
-    ) -> Finding | None:
+        seen: SimilarImages,
+    ) -> MetadataResult | None:
         """What the metadata says; of what is like the question's picture alone, where nothing else is searched with."""
         if self.by == "image":
             rows = [row for row in rows if row.image.sha256 in seen.ids]
@@ -209,7 +209,7 @@ class Gatherer:
                 return None
         last = earlier[-1] if earlier else None
         return await asyncio.to_thread(
-            look_up,
+            query_metadata,
             question,
             rows,
             synonyms=self.answerer.synonyms,
@@ -239,5 +239,5 @@ class Gatherer:
         return self.library.threshold if self.knobs.threshold == "auto" else self.knobs.threshold
 
 
-def _found(row: Described, similar: Mapping[str, float], by: By) -> Found:
-    return Found.of(row, similarity=similar.get(row.image.sha256), by=by)
+def _found(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:
+    return RetrievedImage.of(row, similarity=similar.get(row.image.sha256), by=by)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.ports import Hit, ReferenceLibrary, Reranker
 from imagerag.agent.retrieval.candidate_selection import candidates_of
-from imagerag.agent.retrieval.reranking import SecondLook
+from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.types import Concept, Query, Search
 
 _NO_DUPLICATES = 2.0
@@ -14,7 +14,7 @@ _NO_DUPLICATES = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOrder:
+class SourceReranker:
     """Puts pictures that are near enough to a question into a reranker's order.
 
     Attributes:
@@ -23,7 +23,7 @@ class SourceOrder:
 
     reranker: Reranker
     library: ReferenceLibrary
-    calls: Calls
+    calls: ModelCaller
 
     async def ordered(self, question: str, hits: Sequence[Hit]) -> tuple[list[Hit], str]:
         """The pictures that fit, best first, and a note where the reranker gave no order that could be read.
@@ -37,7 +37,7 @@ class SourceOrder:
             query=Query(concept=Concept(text=question), text=question, by="prompt"),
             candidates=candidates_of(near, threshold=None, near_duplicate=_NO_DUPLICATES),
         )
-        second = SecondLook(reranker=self.reranker, library=self.library, calls=self.calls)
+        second = CandidateReranker(reranker=self.reranker, library=self.library, calls=self.calls)
         ranked = await second.ranked(search, near, place=0)
         by_id = {hit.image.sha256: hit for hit in hits}
         return [by_id[c.image.sha256] for c in ranked.candidates if c.decision is None], ranked.note

@@ -5,11 +5,11 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict  # pydantic makes no schema of typing's own before Python 3.12
 
-from imagerag.agent.qa.types import AskEnding, Exchange, Finding, Found, Reply, SearchBy
-from imagerag.agent.types import Call, ImageRef
+from imagerag.agent.qa.types import AnswerResponse, ConversationTurn, MetadataResult, QAResult, RetrievedImage, SearchBy
+from imagerag.agent.types import ImageRef, ModelCall
 
 
-class AskInput(TypedDict):
+class QAInput(TypedDict):
     """A question. Everything that the question before it left in the thread is set anew, except `earlier`.
 
     `images` are the person's own pictures, in the blob store; `by` says what the library is searched with, by default
@@ -26,7 +26,7 @@ class AskInput(TypedDict):
     started_at: NotRequired[str]
 
 
-class AskState(TypedDict):
+class QAState(TypedDict):
     """A thread: its current question, and those before it.
 
     Attributes:
@@ -48,35 +48,35 @@ class AskState(TypedDict):
     started_at: str
     shown: list[ImageRef]
     image_threshold: float | None
-    sources: list[Found]
-    finding: Finding | None
+    sources: list[RetrievedImage]
+    finding: MetadataResult | None
     lookup: str
     threshold: float | None
     notes: list[str]
-    reply: Reply | None
-    without: Reply | None
-    ending: AskEnding | None
-    calls: list[Call]
-    earlier: list[Exchange]
+    reply: AnswerResponse | None
+    without: AnswerResponse | None
+    ending: QAResult | None
+    calls: list[ModelCall]
+    earlier: list[ConversationTurn]
     asked: int
     run_key: str
 
 
-class AskUpdate(TypedDict, total=False):
+class QAUpdate(TypedDict, total=False):
     """What a node may return."""
 
     shown: list[ImageRef]
     image_threshold: float | None
-    sources: list[Found]
-    finding: Finding | None
+    sources: list[RetrievedImage]
+    finding: MetadataResult | None
     lookup: str
     threshold: float | None
     notes: list[str]
-    reply: Reply | None
-    without: Reply | None
-    ending: AskEnding | None
-    calls: list[Call]
-    earlier: list[Exchange]
+    reply: AnswerResponse | None
+    without: AnswerResponse | None
+    ending: QAResult | None
+    calls: list[ModelCall]
+    earlier: list[ConversationTurn]
     asked: int
 
 
@@ -95,9 +95,9 @@ def fresh(
     started_at: str,
     images: Sequence[ImageRef] = (),
     by: SearchBy | None = None,
-) -> AskInput:
+) -> QAInput:
     """The input of a question; `by` is all that it comes with where it does not say."""
-    return AskInput(
+    return QAInput(
         question=question,
         images=list(images),
         by=by or ("both" if images else "words"),

@@ -1,6 +1,6 @@
 """What answering from pictures is made of: sources, answers with citations, and the port that answers.
 
-The values here go through checkpoints and the journal: frozen, and without pixels. `Source` and `Answered` pass between
+The values here go through checkpoints and the journal: frozen, and without pixels. `Source` and `AnswerWithCitations` pass between
 a node and an adapter; only `Source` holds bytes.
 """
 
@@ -11,8 +11,8 @@ from typing import Final, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from imagerag.agent.ports import Filter, ImagePart, Reading
-from imagerag.agent.types import ImageRef, Scalar, Sha256, Similarity, Value, Variation
+from imagerag.agent.ports import Filter, ImagePart, ModelResponse
+from imagerag.agent.types import ImageRef, SamplingParams, Scalar, Sha256, Similarity, Value
 
 MAX_ANSWER: Final = 2_000
 """Characters of an answer; what is longer is cut, and ends in an ellipsis."""
@@ -39,7 +39,7 @@ class AnswerOutcome(StrEnum):
 MAX_PICTURES: Final = 8
 """Pictures that one question may come with."""
 
-By = Literal["similarity", "picture", "metadata", "earlier"]
+MatchReason = Literal["similarity", "picture", "metadata", "earlier"]
 """Why a picture is a source: its similarity to the question's words, or to the question's picture; what its metadata
 says; an earlier answer of the thread spoke of it."""
 
@@ -47,7 +47,7 @@ SearchBy = Literal["image", "words", "both"]
 """What a library is searched with: the question's pictures, its words (in its metadata, too), or both."""
 
 
-class Described(Protocol):
+class HasMetadata(Protocol):
     """What a library knows of one picture; a hit of a search is one."""
 
     @property
@@ -69,15 +69,15 @@ class Described(Protocol):
 
 
 @runtime_checkable
-class Listing(Protocol):
+class ListableLibrary(Protocol):
     """A library that can list what it knows of its pictures. One that cannot is asked by similarity alone."""
 
-    async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Described], int]:
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[HasMetadata], int]:
         """At most `limit` of the pictures that a filter lets through, sorted by id, and how many there are in all."""
         ...
 
 
-class Found(Value):
+class RetrievedImage(Value):
     """A picture that was retrieved for a question.
 
     Attributes:
@@ -92,7 +92,7 @@ class Found(Value):
     image: ImageRef
     similarity: Similarity | None = None
     image_similarity: Similarity | None = None
-    by: By = "similarity"
+    by: MatchReason = "similarity"
     title: str = ""
     caption: str = ""
     tags: tuple[str, ...] = ()
@@ -102,7 +102,9 @@ class Found(Value):
     licence: str = ""
 
     @classmethod
-    def of(cls, row: Described, *, similarity: float | None, by: By, image_similarity: float | None = None) -> "Found":
+    def of(
+        cls, row: HasMetadata, *, similarity: float | None, by: MatchReason, image_similarity: float | None = None
+    ) -> "RetrievedImage":
         """From what a library knows, texts cut to a bounded length: nobody's metadata floods an answer."""
         metadata = {short(key, _MAX_TITLE): _bounded(value) for key, value in list(row.metadata.items())[:_MAX_KEYS]}
         return cls(
@@ -128,7 +130,7 @@ class Part(Value):
     id: Sha256 | None = None
 
 
-class Finding(Value):
+class MetadataResult(Value):
     """What a library's metadata says to a question, found without a model.
 
     Attributes:
@@ -182,18 +184,18 @@ class Citation(Value):
     supports: str = ""
 
 
-class Exchange(Value):
+class ConversationTurn(Value):
     """An earlier question of a thread, its answer, the pictures it spoke of, and those that it came with."""
 
     question: str
     answer: str
     outcome: AnswerOutcome
     library: str | None = None
-    sources: tuple[Found, ...] = ()
+    sources: tuple[RetrievedImage, ...] = ()
     images: tuple[ImageRef, ...] = ()
 
 
-class Reply(Value):
+class AnswerResponse(Value):
     """An answer as the state keeps it; `reason` says why there is none."""
 
     text: str = ""
@@ -203,7 +205,7 @@ class Reply(Value):
     reason: str = ""
 
 
-class AskEnding(Value):
+class QAResult(Value):
     """How and why a question ended; `error` is the class of the error that ended it, `at` an ISO 8601 time."""
 
     outcome: AnswerOutcome
@@ -234,10 +236,10 @@ class Source:
     licence: str = ""
     similarity: float | None = None
     image_similarity: float | None = None
-    by: By = "similarity"
+    by: MatchReason = "similarity"
 
     @classmethod
-    def of(cls, found: Found, image: ImagePart | None) -> "Source":
+    def of(cls, found: RetrievedImage, image: ImagePart | None) -> "Source":
         """An accepted picture, with its pixels for an answerer that looks."""
         assert found.number is not None, "only accepted pictures are sources"
         return cls(
@@ -257,7 +259,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered(Reading):
+class AnswerWithCitations(ModelResponse):
     """An answer.
 
     Attributes:
@@ -295,11 +297,11 @@ class Answerer(Protocol):
         question: str,
         sources: Sequence[Source],
         *,
-        finding: Finding | None,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """Answer from `sources` alone; `finding` is what a look-up in the library's metadata gave, where one was made.
 
         `earlier` are the thread's last questions and answers, oldest first. `pictures` are the person's own, which the
@@ -311,15 +313,24 @@ class Answerer(Protocol):
         self,
         question: str,
         *,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """Answer without any source, for comparison; `pictures` are the person's own."""
         ...
 
 
-STATE_TYPES: Final = (AnswerOutcome, Found, Part, Finding, Citation, Exchange, Reply, AskEnding)
+STATE_TYPES: Final = (
+    AnswerOutcome,
+    RetrievedImage,
+    Part,
+    MetadataResult,
+    Citation,
+    ConversationTurn,
+    AnswerResponse,
+    QAResult,
+)
 """What of this a checkpoint may hold."""
 
 

@@ -7,8 +7,17 @@ from typing import Literal
 from imagerag.agent import concept_tracker as ledgers
 from imagerag.agent.intents import Likeness, needs_likeness
 from imagerag.agent.ports import Filter, Hit
-from imagerag.agent.retrieval.reference_limits import Rooms
-from imagerag.agent.types import Candidate, Decision, ImageRef, LedgerEntry, LeftOut, Search, Subject, UsedReference
+from imagerag.agent.retrieval.reference_limits import ReferenceLimits
+from imagerag.agent.types import (
+    Candidate,
+    Decision,
+    ImageRef,
+    OmittedByFilter,
+    Search,
+    Subject,
+    TrackedConcept,
+    UsedReference,
+)
 
 FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
 
@@ -91,16 +100,16 @@ def relaxed_filters(filter: Filter) -> Iterator[tuple[FilterName, Filter]]:
         yield "filters", Filter()
 
 
-def left_out_of(
+def omitted_by_filter(
     by: FilterName, hits: Sequence[Hit], others: Sequence[Hit], *, threshold: float | None
-) -> LeftOut | None:
+) -> OmittedByFilter | None:
     """What a search finds without one of its filters (`others`) beside what it finds with it; None for nothing."""
     known = {hit.image.sha256 for hit in hits}
     more = [hit for hit in others if hit.image.sha256 not in known]
     if not more:
         return None
     closest = max(more, key=lambda hit: hit.similarity - (_limit(hit, threshold) or 0.0))
-    return LeftOut(
+    return OmittedByFilter(
         by=by,
         found=tuple(hit.image.sha256 for hit in more),
         passing=tuple(hit.image.sha256 for hit in more if _reaches(hit, threshold)),
@@ -109,8 +118,8 @@ def left_out_of(
     )
 
 
-def shortlist(
-    searches: Sequence[Search], ledger: Sequence[LedgerEntry], *, rooms: Rooms, by_hand: bool
+def select_candidates(
+    searches: Sequence[Search], ledger: Sequence[TrackedConcept], *, rooms: ReferenceLimits, by_hand: bool
 ) -> tuple[list[Search], list[UsedReference]]:
     """Decide every open candidate of a round's searches.
 
@@ -124,7 +133,7 @@ def shortlist(
     Returns:
         The searches, decided, and the references taken (none when they are offered instead).
     """
-    used = [ledgers.used_for(ledger, s.query.concept, in_place=s.query.ask > 0) for s in searches]
+    used = [ledgers.tried_references(ledger, s.query.concept, in_place=s.query.ask > 0) for s in searches]
     taken: dict[str, tuple[int, Candidate]] = {}
     for turn in range(0 if by_hand else rooms.turns(searches)):
         for n, search in enumerate(searches):
@@ -188,7 +197,7 @@ def edited_from(found: Hit | UsedReference, image: ImageRef) -> Subject:
     )
 
 
-def choose_by_hand(searches: Sequence[Search], chosen: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
+def select_by_user(searches: Sequence[Search], chosen: Sequence[str]) -> tuple[list[Search], list[UsedReference]]:
     """Carry out a human's choice among what was offered: `chosen` are SHA-256 ids, kept in the order given."""
     offered = {
         candidate.image.sha256: reference_of(candidate, search.query.concept.text, search.query.text, by_hand=True)

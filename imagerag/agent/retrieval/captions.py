@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import Captions, ImagePart, Judge, ReferenceLibrary
-from imagerag.agent.types import Concept, Query, Variation, Verdict
+from imagerag.agent.types import Concept, Query, SamplingParams, Verdict
 
 UNLIMITED: Final = 10**6
 
@@ -24,13 +24,13 @@ class CaptionWriter:
 
     judge: Judge
     library: ReferenceLibrary | None
-    calls: Calls
+    calls: ModelCaller
     prompt: str
     image: ImagePart
     sha256: str
     verdict: Verdict | None
     subjects: Sequence[ImagePart]
-    again: Variation | None = None
+    again: SamplingParams | None = None
 
     async def queries(self, concepts: Sequence[Concept]) -> list[Query]:
         """A query per concept.

@@ -8,8 +8,8 @@ from typing import Final
 
 from imagerag.agent.calls.budget import requests_made
 from imagerag.agent.retry_schedule import TEMPERATURES
-from imagerag.agent.state import RunState, coming_round, coming_searches, newest
-from imagerag.agent.types import Call, Decision, Knobs, Query, Search, Variation
+from imagerag.agent.state import RunState, latest_attempt, next_round, next_searches
+from imagerag.agent.types import Decision, ModelCall, Query, RunConfig, SamplingParams, Search
 
 MOST_TOLD: Final = 16
 """What was searched in vain is told to the judge, the newest of it: a question is not to grow without end."""
@@ -26,10 +26,10 @@ _NOT_IN_VAIN: Final[frozenset[Decision | None]] = frozenset({None, "taken", "off
 
 def searched(state: RunState) -> list[Search]:
     """The coming round's searches for what was named as missing."""
-    return [search for search in coming_searches(state) if search.query.by != "prompt"]
+    return [search for search in next_searches(state) if search.query.by != "prompt"]
 
 
-def in_vain(state: RunState) -> list[Search]:
+def failed_searches(state: RunState) -> list[Search]:
     """The run's searches for concepts that gave nothing to draw with, oldest first."""
     return [search for search in state.get("searches") or [] if search.query.by != "prompt" and _is_in_vain(search)]
 
@@ -38,29 +38,29 @@ def _is_in_vain(search: Search) -> bool:
     return not any(candidate.decision in _NOT_IN_VAIN for candidate in search.candidates)
 
 
-def concepts_in_vain(state: RunState) -> tuple[str, ...]:
+def failed_concepts(state: RunState) -> tuple[str, ...]:
     """The concepts that were searched in vain."""
-    return _told(search.query.concept.text for search in in_vain(state))
+    return _told(search.query.concept.text for search in failed_searches(state))
 
 
-def captions_in_vain(state: RunState) -> tuple[str, ...]:
+def failed_captions(state: RunState) -> tuple[str, ...]:
     """The captions that were searched with in vain."""
-    return _told(search.query.text for search in in_vain(state))
+    return _told(search.query.text for search in failed_searches(state))
 
 
 def _told(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))[-MOST_TOLD:]
 
 
-def may_ask_again(state: RunState, knobs: Knobs) -> bool:
+def may_ask_again(state: RunState, knobs: RunConfig) -> bool:
     """Whether the judge is asked once more for what to search with, before the prompt itself is searched with.
 
     Not where no concept could be found: nothing has been judged, the library has nothing to give, the generator takes
     no more, or the calls that are left are needed for a drawing and its verdict.
     """
-    if newest(state) is None or state["concept_tries"] >= len(TEMPERATURES):
+    if latest_attempt(state) is None or state["concept_tries"] >= len(TEMPERATURES):
         return False
-    made = coming_searches(state)
+    made = next_searches(state)
     if any(search.query.by == "prompt" for search in made):
         return False
     found = [candidate for search in made for candidate in search.candidates]
@@ -69,7 +69,7 @@ def may_ask_again(state: RunState, knobs: Knobs) -> bool:
     return not made or _affordable(state, knobs)
 
 
-def _affordable(state: RunState, knobs: Knobs) -> bool:
+def _affordable(state: RunState, knobs: RunConfig) -> bool:
     if knobs.max_calls is None:
         return True
     lineage = state.get("continues")
@@ -88,8 +88,8 @@ def new_queries(queries: Sequence[Query], state: RunState) -> list[Query]:
     return [_from(query, asked) if asked else query for query in fresh.values()]
 
 
-def _from(query: Query, asked: Variation) -> Query:
-    note = "; ".join(filter(None, (told(asked), query.note)))
+def _from(query: Query, asked: SamplingParams) -> Query:
+    note = "; ".join(filter(None, (repeat_instructions(asked), query.note)))
     return query.model_copy(update={"ask": asked.attempt, "note": note})
 
 
@@ -97,29 +97,29 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def last_ask(state: RunState) -> Variation | None:
+def last_ask(state: RunState) -> SamplingParams | None:
     """How the coming round's concepts were asked for; None where the verdict named them, or the first ask did."""
     asked = [
         call.variation
         for call in state.get("calls") or []
-        if call.role == "judge.missing_concepts" and call.round == coming_round(state) and call.answered
+        if call.role == "judge.missing_concepts" and call.round == next_round(state) and call.answered
     ]
     return asked[-1] if asked and asked[-1].attempt else None
 
 
-def for_captions(state: RunState) -> Variation | None:
+def for_captions(state: RunState) -> SamplingParams | None:
     """How captions are asked for: as the concepts were, where those were asked for again."""
     asked = last_ask(state)
-    return asked.model_copy(update={"in_vain": captions_in_vain(state)}) if asked else None
+    return asked.model_copy(update={"in_vain": failed_captions(state)}) if asked else None
 
 
-def how_asked(calls: Sequence[Call]) -> str:
+def ask_params(calls: Sequence[ModelCall]) -> str:
     """How a step asked again for what is missing, in words; empty where it asked for the first time, or nobody."""
     further = [call.variation for call in calls if call.role == "judge.missing_concepts" and call.variation.attempt]
-    return told(further[-1]) if further else ""
+    return repeat_instructions(further[-1]) if further else ""
 
 
-def told(variation: Variation) -> str:
+def repeat_instructions(variation: SamplingParams) -> str:
     """How a further ask differed from the one before it, in words."""
     if variation.lever == "temperature" and variation.temperature is not None:
         return f"asked again at temperature {variation.temperature:.2f}"

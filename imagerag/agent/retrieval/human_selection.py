@@ -20,7 +20,9 @@ class Selection(BaseModel):
     edit: str | None = Field(default=None, description="id of the picture that is to be edited")
 
 
-def offer(prompt: str, searches: Sequence[Search], limit: int, *, may_edit: bool = False) -> dict[str, Any]:
+def offered_candidates(
+    prompt: str, searches: Sequence[Search], limit: int, *, may_edit: bool = False
+) -> dict[str, Any]:
     """The question, JSON-able and without pixels: numbered candidates and how many may be taken.
 
     Args:
@@ -44,7 +46,7 @@ def offer(prompt: str, searches: Sequence[Search], limit: int, *, may_edit: bool
     return {"kind": "choose_references", "prompt": prompt, "limit": limit, "may_edit": may_edit, "candidates": numbered}
 
 
-def objection(question: Mapping[str, Any], chosen: Sequence[str], edit: str | None = None) -> str:
+def validate_selection(question: Mapping[str, Any], chosen: Sequence[str], edit: str | None = None) -> str:
     """Why a choice cannot be carried out as it is; empty when it can. Nothing of it is left out in silence."""
     offered = {str(candidate["id"]) for candidate in question["candidates"]}
     if edit is not None and not question.get("may_edit"):

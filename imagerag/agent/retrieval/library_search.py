@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
-from imagerag.agent.retrieval.candidate_selection import candidates_of, left_out_of, relaxed_filters
+from imagerag.agent.retrieval.candidate_selection import candidates_of, omitted_by_filter, relaxed_filters
 from imagerag.agent.retrieval.search_queries import search_words
-from imagerag.agent.types import Knobs, LeftOut, Query, Search
+from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class LibrarySearch:
     """Searches a library as a run's knobs say; without a library nothing is found."""
 
     library: ReferenceLibrary | None
-    knobs: Knobs
+    knobs: RunConfig
 
     async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
         """Search once: every candidate with whether it reaches the threshold, and the hits they are of."""
@@ -40,16 +40,16 @@ class LibrarySearch:
         )
         return search, hits
 
-    async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[LeftOut, ...]:
+    async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
         """What the filters kept out, where nothing that they let through passed."""
         if self.library is None:
             return ()
-        found: list[LeftOut] = []
+        found: list[OmittedByFilter] = []
         for by, relaxed in relaxed_filters(wanted):
             if by == "filters" and any(one.passing for one in found):
                 break  # one filter alone makes the difference
             others = await self._hits(query.text, relaxed)
-            if one := left_out_of(by, hits, others, threshold=self._threshold(others)):
+            if one := omitted_by_filter(by, hits, others, threshold=self._threshold(others)):
                 found.append(one)
         return tuple(found)
 

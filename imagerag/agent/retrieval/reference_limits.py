@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagerag.agent.outcomes import missing_words
+from imagerag.agent.outcomes import describe_missing
 from imagerag.agent.ports import capabilities_of
-from imagerag.agent.state import RunState, newest
+from imagerag.agent.state import RunState, latest_attempt
 from imagerag.agent.types import Search
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rooms:
+class ReferenceLimits:
     """The limits of a round, whatever it searches with.
 
     Attributes:
@@ -47,10 +47,10 @@ class Rooms:
 
 def missing_count(state: RunState) -> int:
     """How many concepts are missing from the newest attempt, as far as was named; 1 where nothing was."""
-    attempt = newest(state)
+    attempt = latest_attempt(state)
     verdict = attempt.verdict if attempt else None
     named = verdict.missing if verdict else ()
-    return max(1, len(named) or len(missing_words(verdict, state)))
+    return max(1, len(named) or len(describe_missing(verdict, state)))
 
 
 def shown_at_most(judge: object, always_sent: int) -> int | None:

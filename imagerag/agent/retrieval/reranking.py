@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import Hit, ImagePart, Ranking, ReferenceLibrary, Reranker, capabilities_of
 from imagerag.agent.types import Candidate, Decision, Search
@@ -14,7 +14,7 @@ LOOKED_AT: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondLook:
+class CandidateReranker:
     """Ranks the candidates of one search.
 
     Attributes:
@@ -23,7 +23,7 @@ class SecondLook:
 
     reranker: Reranker
     library: ReferenceLibrary
-    calls: Calls
+    calls: ModelCaller
 
     async def ranked(self, search: Search, hits: Sequence[Hit], *, place: int) -> Search:
         """The search with its open candidates in the reranker's order, those it left out rejected.

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imagerag.agent.types.base import ImageRef, Similarity, Value, Variation
+from imagerag.agent.types.base import ImageRef, SamplingParams, Similarity, Value
 
 
 class Requirement(Value):
@@ -22,7 +22,7 @@ class Requirement(Value):
     picture: int | None = Field(default=None, ge=1)
 
 
-class Check(Value):
+class RequirementCheck(Value):
     """Whether one requirement is met in one image, with the judge's evidence where it gave some.
 
     Attributes:
@@ -59,7 +59,7 @@ class Verdict(Value):
     status: Literal["judged", "abstained"] = "judged"
     aligned: bool | None
     score: float | None = Field(default=None, ge=0, le=1)
-    checks: tuple[Check, ...] = ()
+    checks: tuple[RequirementCheck, ...] = ()
     missing: tuple[Concept, ...] = ()
     reason: str = ""
     raw: str = ""
@@ -130,6 +130,6 @@ class Attempt(Value):
     references: tuple[UsedReference, ...] = ()
     origin: Literal["generated", "handed_in"] = "generated"
     generator: str = ""
-    variation: Variation = Variation()
+    variation: SamplingParams = SamplingParams()
     revised_prompt: str | None = None
     verdict: Verdict | None = None

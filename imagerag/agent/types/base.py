@@ -38,7 +38,7 @@ class Size(Value):
         return f"{self.width}x{self.height}"
 
 
-class Variation(Value):
+class SamplingParams(Value):
     """What makes one ask differ from the one before.
 
     Attributes:

@@ -5,10 +5,10 @@ from math import fsum
 
 from pydantic import Field
 
-from imagerag.agent.types.base import Value, Variation
+from imagerag.agent.types.base import SamplingParams, Value
 
 
-class Call(Value):
+class ModelCall(Value):
     """One call of a model, as it was made.
 
     Attributes:
@@ -36,7 +36,7 @@ class Call(Value):
     role: str
     backend: str
     round: int = 0
-    variation: Variation = Variation()
+    variation: SamplingParams = SamplingParams()
     elapsed_s: float = Field(ge=0)
     cost_usd: float | None = None
     most_usd: float | None = None
@@ -63,23 +63,23 @@ class Call(Value):
         """Whether it may have cost something: a call that failed did not, unless nobody knows how it ended."""
         return self.error is None or self.unsettled
 
-    def canonical(self) -> "Call":
+    def canonical(self) -> "ModelCall":
         """The same whoever paid for it."""
         return self.model_copy(update={"reused": False, "cost_usd": 0.0, "most_usd": None, "assumed": False})
 
 
-def cost_of_calls(calls: Iterable[Call]) -> float | None:
+def cost_of_calls(calls: Iterable[ModelCall]) -> float | None:
     """US dollars that calls cost together, or may have; None when the price of one is not known."""
     costs = [call.counted_usd for call in calls if call.counts]
     return None if None in costs else fsum(cost for cost in costs if cost is not None)
 
 
-def assumed_cost(calls: Iterable[Call]) -> float:
+def assumed_cost(calls: Iterable[ModelCall]) -> float:
     """The part of `cost_of_calls` that was assumed, in US dollars."""
     assumed = [call.most_usd or 0.0 for call in calls if call.counts and call.assumed and call.cost_usd is None]
     return fsum(assumed)
 
 
-def unsettled_cost(calls: Iterable[Call]) -> float:
+def unsettled_cost(calls: Iterable[ModelCall]) -> float:
     """The part of `cost_of_calls` that calls without an answer may have cost, at most, in US dollars."""
     return fsum(call.most_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None)

@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Ending(Value):
+class RunResult(Value):
     """How and why a run ended.
 
     Attributes:
@@ -74,7 +74,7 @@ class Subject(Value):
         return bool(self.title)
 
 
-class Lineage(Value):
+class ParentRun(Value):
     """Which run another one starts from.
 
     Attributes:
@@ -92,7 +92,7 @@ class Lineage(Value):
         return (self.run_id, *self.earlier) if self.step is not None else ()
 
 
-class Knobs(Value):
+class RunConfig(Value):
     """What a run may set. JSON-able, all defaulted.
 
     Attributes:
@@ -156,7 +156,7 @@ class Knobs(Value):
     patience_s: float = Field(default=PATIENCE_S, ge=0, allow_inf_nan=False)
 
 
-class RunContext(Knobs):
+class RunContext(RunConfig):
     """What whoever calls the graph itself may set: its `context_schema`. Names that there are not are refused.
 
     Attributes:
@@ -175,17 +175,17 @@ class RunContext(Knobs):
             raise ValueError("; ".join(_no_setting(name, cls.model_fields) for name in unknown[:4]))
         return given
 
-    def knobs(self, since: float | None = None) -> Knobs:
+    def knobs(self, since: float | None = None) -> RunConfig:
         """The knobs, with the moment by which the run has to be done.
 
         Args:
             since: when the clock started, in seconds since the epoch; None is when this was made.
         """
-        values = {name: getattr(self, name) for name in Knobs.model_fields}
+        values = {name: getattr(self, name) for name in RunConfig.model_fields}
         if self.deadline_s is not None:
             until = (self._made_at if since is None else since) + self.deadline_s
             values["deadline_at"] = until if self.deadline_at is None else min(until, self.deadline_at)
-        return Knobs.model_construct(**values)
+        return RunConfig.model_construct(**values)
 
 
 _BOUND: Final = frozenset({"generator", "judge", "library", "reranker", "embedder", "answerer", "home", "preset"})
@@ -200,7 +200,7 @@ def _no_setting(name: str, there_are: Collection[str]) -> str:
     return f"a run has no setting {name[:60]!r}: {hint}"
 
 
-class Setup(Value):
+class RunSpec(Value):
     """What a run was made with: enough to make it again, or to resume it elsewhere.
 
     Attributes:
@@ -212,9 +212,9 @@ class Setup(Value):
     judge: Spec
     library: str | None = None
     reranker: Spec | None = None
-    knobs: Knobs = Knobs()
+    knobs: RunConfig = RunConfig()
     deadline_s: float | None = Field(default=None, gt=0)
 
-    def canonical(self) -> "Setup":
+    def canonical(self) -> "RunSpec":
         """The same without what decides who pays: whose recorded answers are used, and which may be asked for."""
         return self.model_copy(update={"knobs": self.knobs.model_copy(update={"journal": "record"})})

@@ -83,7 +83,7 @@ class Query(Value):
     note: str = ""
 
 
-class LeftOut(Value):
+class OmittedByFilter(Value):
     """What a search would have found without one of its filters, beside what it found with it.
 
     Attributes:
@@ -120,7 +120,7 @@ class Search(Value):
     hybrid: bool = False
     reranker: str = ""
     note: str = ""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[OmittedByFilter, ...] = ()
 
     def threshold_of(self, candidate: Candidate) -> float | None:
         """The cosine that one of its candidates had to reach; None when the threshold is off."""
@@ -133,7 +133,7 @@ class Search(Value):
         return dict(sorted(own.items())) or ({} if self.threshold is None else {"": self.threshold})
 
 
-class LedgerEntry(Value):
+class TrackedConcept(Value):
     """What happened to one concept across rounds.
 
     Attributes:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from imagerag.evals.bench.runs import KINDS, prompts
-from imagerag.evals.bench.timing import Row
+from imagerag.evals.bench.timing import TimingRow
 
 PAIRS: Final = 20
 """Pairs of files that are shown, the most crossings first."""
@@ -37,7 +37,7 @@ print(json.dumps({"files": len(tracer.files), "crossings": tracer.total, "pairs"
 """Runs the command under the tracer: the front door is above this layer, so that it cannot be imported here."""
 
 
-async def calls(repeats: int) -> list[Row]:
+async def calls(repeats: int) -> list[TimingRow]:
     """Files entered and crossings of a run of two attempts, and the pairs of files with the most of them."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         await asyncio.to_thread(traced_run, Path(folder))  # builds the library
@@ -45,11 +45,13 @@ async def calls(repeats: int) -> list[Row]:
     last = runs[-1]
     found = {"files entered": [run["files"] for run in runs], "crossings": [run["crossings"] for run in runs]}
     rows = [
-        Row(section="calls", name=name, value=median(counts), unit="", spread=(min(counts), max(counts)), n=repeats)
+        TimingRow(
+            section="calls", name=name, value=median(counts), unit="", spread=(min(counts), max(counts)), n=repeats
+        )
         for name, counts in found.items()
     ]
     return rows + [
-        Row(section="calls", name=f"{caller} > {entered}", value=count, unit="", n=1)
+        TimingRow(section="calls", name=f"{caller} > {entered}", value=count, unit="", n=1)
         for caller, entered, count in last["pairs"][:PAIRS]
     ]
 

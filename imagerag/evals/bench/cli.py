@@ -22,10 +22,10 @@ from imagerag.evals.bench.graph import graph
 from imagerag.evals.bench.provider import provider
 from imagerag.evals.bench.report import reports
 from imagerag.evals.bench.runs import first_run, search, sketch_runs, start
-from imagerag.evals.bench.timing import Bench, Row
+from imagerag.evals.bench.timing import BenchReport, TimingRow
 from imagerag.formatting.messages import unknown as unknown_name
 
-SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[Row]]], int]]] = {
+SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[TimingRow]]], int]]] = {
     "graph": (graph, 30),
     "sketch": (sketch_runs, 15),
     "first": (first_run, 3),
@@ -44,7 +44,7 @@ async def bench(
     *,
     repeats: int | None = None,
     progress: Callable[[str], None] = lambda section: None,
-) -> Bench:
+) -> BenchReport:
     """Measure.
 
     Args:
@@ -69,9 +69,9 @@ async def bench(
         except Exception as error:
             # One part that cannot run here must not hide what the others measured.
             rows.append(
-                Row(section=section, name=section, value=None, unit="", note=f"{type(error).__name__}: {error}")
+                TimingRow(section=section, name=section, value=None, unit="", note=f"{type(error).__name__}: {error}")
             )
-    return Bench(machine=machine(), rows=tuple(rows), elapsed_s=round(time.monotonic() - began, 3))
+    return BenchReport(machine=machine(), rows=tuple(rows), elapsed_s=round(time.monotonic() - began, 3))
 
 
 def machine() -> dict[str, Any]:

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from imagerag.evals.bench.timing import Row, Work, in_turns
+from imagerag.evals.bench.timing import TimingRow, Work, interleaved
 from imagerag.evals.statistics.estimators import quartiles
 
 MODEL: Final = "ViT-B-32-quickgelu"
 BATCHES: Final = (1, 8, 32)
 
 
-async def embedder(repeats: int, *, model: str = MODEL, batches: tuple[int, ...] = BATCHES) -> list[Row]:
+async def embedder(repeats: int, *, model: str = MODEL, batches: tuple[int, ...] = BATCHES) -> list[TimingRow]:
     """Throughput of both towers. Ratios are of times, fp32 being 1: above 1 is slower."""
     import open_clip
     import torch
@@ -29,17 +29,17 @@ async def embedder(repeats: int, *, model: str = MODEL, batches: tuple[int, ...]
     for tower, inputs in (("images", _pixels), ("texts", _tokens)):
         for size in batches:
             work = {name: _forward(each, tower, inputs(each, size)) for name, each in nets.items()}
-            rows += _rows(tower, size, device, await in_turns(work, repeats))
+            rows += _rows(tower, size, device, await interleaved(work, repeats))
     return rows
 
 
-def _rows(tower: str, size: int, device: str, times: dict[str, list[float]]) -> list[Row]:
+def _rows(tower: str, size: int, device: str, times: dict[str, list[float]]) -> list[TimingRow]:
     base = quartiles(times["fp32"])[1]
     rows = []
     for kind, spent in times.items():
         low, middle, high = quartiles(spent)
         rows.append(
-            Row(
+            TimingRow(
                 section="embedder",
                 name=f"{tower} {kind}, batch {size}",
                 value=size / middle,

@@ -21,16 +21,25 @@ from imagerag.agent import concept_tracker
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Filter, ImagePart
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.retrieval.candidate_selection import candidates_of, shortlist
-from imagerag.agent.retrieval.reference_limits import Rooms
-from imagerag.agent.retry_schedule import step_ceiling
-from imagerag.agent.types import ImageRef, Knobs, LedgerEntry, Query, Search, Setup, UsedReference, Variation
-from imagerag.evals.bench.timing import Row, Work, in_turns, row
-from imagerag.graphs.dependencies import Parts, Wiring
+from imagerag.agent.retrieval.candidate_selection import candidates_of, select_candidates
+from imagerag.agent.retrieval.reference_limits import ReferenceLimits
+from imagerag.agent.retry_schedule import recursion_limit
+from imagerag.agent.types import (
+    ImageRef,
+    Query,
+    RunConfig,
+    RunSpec,
+    SamplingParams,
+    Search,
+    TrackedConcept,
+    UsedReference,
+)
+from imagerag.evals.bench.timing import TimingRow, Work, interleaved, row
+from imagerag.graphs.dependencies import Backends, Dependencies
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.graph_cache import Graph
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, ScriptedLibrary
 
@@ -45,43 +54,43 @@ _turns: Final = itertools.count()
 
 
 @cache
-def instant() -> Parts:
+def instant() -> Backends:
     """Parts that answer at once."""
     library = ScriptedLibrary()
     for concept, at in itertools.product(CONCEPTS, range(SHELF)):
         library.plant({f"a detailed picture of {concept}": 0.9 - at / 100})
-    return Parts(generator=ScriptedGenerator(), judge=ScriptedJudge(lambda *_: list(CONCEPTS)), library=library)
+    return Backends(generator=ScriptedGenerator(), judge=ScriptedJudge(lambda *_: list(CONCEPTS)), library=library)
 
 
 @dataclass(frozen=True)
-class InstantWiring(Wiring):
+class InstantDependencies(Dependencies):
     """The real home, checkpoints, journal, blobs and list of runs, with parts that answer at once."""
 
-    async def parts(self, setup: Setup) -> Parts:
+    async def parts(self, setup: RunSpec) -> Backends:
         """The instant ones, whatever the setup names."""
         return instant()
 
 
-def knobs() -> Knobs:
+def knobs() -> RunConfig:
     """Those of one run; a seed of its own makes every picture a new one, which has to be kept."""
-    return Knobs(max_rounds=ROUNDS, seed=next(_turns))
+    return RunConfig(max_rounds=ROUNDS, seed=next(_turns))
 
 
-async def graph(repeats: int) -> list[Row]:
+async def graph(repeats: int) -> list[TimingRow]:
     """A run of three rounds: plain loop, graph, graph with SQLite checkpoints, with the journal too, `Runner.start`."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        wiring = InstantWiring(Home(Path(folder)))
+        wiring = InstantDependencies(DataDir(Path(folder)))
         steps = 0
 
         async def whole() -> None:
             nonlocal steps
-            setup = Setup(generator="instant", judge="instant", knobs=knobs())
+            setup = RunSpec(generator="instant", judge="instant", knobs=knobs())
             steps = sum([event.kind == "step" async for event in Runner(wiring=wiring).start(PROMPT, setup)])
 
         async with compiled(wiring) as graphs:
             work: dict[str, Work] = {"plain loop": partial(plain_loop, wiring.blobs)}
             work |= {name: partial(invoke, each) for name, each in graphs.items()}
-            times = await in_turns({**work, "Runner.start": whole}, repeats, warm=2)
+            times = await interleaved({**work, "Runner.start": whole}, repeats, warm=2)
     notes = {"Runner.start": f"{steps} node updates; opens both databases, lists the run, reads its record"}
     base = ("the plain loop", times["plain loop"])
     return [
@@ -91,7 +100,7 @@ async def graph(repeats: int) -> list[Row]:
 
 
 @asynccontextmanager
-async def compiled(wiring: Wiring) -> AsyncIterator[Mapping[str, Graph]]:
+async def compiled(wiring: Dependencies) -> AsyncIterator[Mapping[str, Graph]]:
     """The graph alone, with the checkpoints a run has, and with the journal too."""
     parts, blobs = instant(), wiring.blobs
     async with wiring.checkpoints() as saver, wiring.journal() as journal:
@@ -114,7 +123,7 @@ async def invoke(graph: Graph) -> None:
     given = knobs()
     config: RunnableConfig = {
         "configurable": {"thread_id": f"bench-{given.seed}"},
-        "recursion_limit": step_ceiling(given),
+        "recursion_limit": recursion_limit(given),
     }
     durability: Durability | None = "sync" if graph.checkpointer else None
     await graph.ainvoke({"prompt": PROMPT}, config, context=given, durability=durability)
@@ -124,19 +133,19 @@ async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
     """The same calls in a plain loop; returns the pictures drawn."""
     parts, given = instant(), knobs()
     assert parts.library is not None, "the instant parts have one"
-    entries: list[LedgerEntry] = []
+    entries: list[TrackedConcept] = []
     drawn: list[ImageRef] = []
     references: list[UsedReference] = []
     for number in range(ROUNDS + 1):
         sent = [_part(await parts.library.image_bytes(used.image.sha256)) for used in references]
         prompt = reference_prompt(parts.generator.template, PROMPT, references)
-        picture = await parts.generator.generate(prompt, sent, variation=Variation(seed=given.seed), size=None)
+        picture = await parts.generator.generate(prompt, sent, variation=SamplingParams(seed=given.seed), size=None)
         drawn.append(await blobs.put(picture.data))
         seen = _part(await blobs.get(drawn[-1].sha256))
         critique = await parts.judge.critique(
-            PROMPT, seen, subjects=(), requirements=(), mode="fused", variation=Variation()
+            PROMPT, seen, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
         )
-        entries = concept_tracker.observe(entries, critique.verdict.missing, number)
+        entries = concept_tracker.update_missing(entries, critique.verdict.missing, number)
         searches = []
         for concept in critique.verdict.missing if number < ROUNDS else ():
             query = Query(concept=concept, text=concept.caption or concept.text)
@@ -144,8 +153,10 @@ async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
             threshold = parts.library.threshold
             candidates = candidates_of(hits, threshold=threshold, near_duplicate=given.near_duplicate)
             searches.append(Search(round=number + 1, query=query, candidates=candidates, threshold=threshold))
-        _, references = shortlist(searches, entries, rooms=Rooms(room=parts.generator.max_references), by_hand=False)
-        entries = concept_tracker.send(entries, references, number + 1)
+        _, references = select_candidates(
+            searches, entries, rooms=ReferenceLimits(room=parts.generator.max_references), by_hand=False
+        )
+        entries = concept_tracker.record_references(entries, references, number + 1)
     return drawn
 
 

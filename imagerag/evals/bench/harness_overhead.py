@@ -15,17 +15,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from imagerag.agent.types import Setup
-from imagerag.evals.dependencies import EvalWiring, wiring_for
+from imagerag.agent.types import RunSpec
+from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import parse_arms
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.harness.results_store import Ledger
-from imagerag.evals.harness.runner import Harness
-from imagerag.evals.metrics.cost import WorkScore
+from imagerag.evals.harness.results_store import ResultsStore
+from imagerag.evals.harness.runner import EvalRunner
+from imagerag.evals.metrics.cost import CostScore
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 
 TURNS: Final = 3
 
@@ -38,9 +38,9 @@ async def overhead(folder: Path, cases: int) -> dict[str, Any]:
         cases: how many.
     """
     suite = sketch_suite(max(cases, 6))
-    setup = Setup(generator="sketch", judge="sketch", library="sketch-rare-200")
+    setup = RunSpec(generator="sketch", judge="sketch", library="sketch-rare-200")
     plan = Plan(suite=suite, arms=parse_arms("full"), setup=setup)
-    made = wiring_for(Home(folder / "home"), Home(folder / "users"), suite.libraries)
+    made = dependencies_for(DataDir(folder / "home"), DataDir(folder / "users"), suite.libraries)
     await made.library("sketch-rare-200")
     # Texts are encoded once and modules imported once, for both alike.
     await _plain(made, plan, folder / "first")
@@ -70,17 +70,17 @@ async def _timed(work: Awaitable[None]) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-async def _harnessed(made: EvalWiring, plan: Plan, folder: Path) -> None:
-    own = wiring_for(Home(folder / "home"), Home(folder / "users"), plan.suite.libraries)
+async def _harnessed(made: EvalDependencies, plan: Plan, folder: Path) -> None:
+    own = dependencies_for(DataDir(folder / "home"), DataDir(folder / "users"), plan.suite.libraries)
     own._made.update(made._made)
-    harness = Harness(plan, own, [WorkScore()], Ledger(folder, plan.keys), concurrency=1)
+    harness = EvalRunner(plan, own, [CostScore()], ResultsStore(folder, plan.keys), concurrency=1)
     await harness.run()
     harness.ledger.finish()
 
 
-async def _plain(made: EvalWiring, plan: Plan, folder: Path) -> None:
+async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:
     """The product's own loop over the same cases, its checkpoints and its journal kept as it keeps them."""
-    own = Wiring(Home(folder))
+    own = Dependencies(DataDir(folder))
     own._made.update(made._made)
     runner = Runner(wiring=own, durability="exit")
     for case in plan.suite.cases:

@@ -21,18 +21,18 @@ from typing import Final, Literal
 
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Knobs, Setup, Variation
-from imagerag.evals.bench.timing import Row, Work, in_turns, row
-from imagerag.graphs.dependencies import Parts, Wiring
+from imagerag.agent.types import RunConfig, RunSpec, SamplingParams
+from imagerag.evals.bench.timing import TimingRow, Work, interleaved, row
+from imagerag.graphs.dependencies import Backends, Dependencies
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fakes import ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest, tiny_png
 
 Mode = Literal["fused", "stepwise"]
 
@@ -49,18 +49,18 @@ SHELF: Final = 12
 _numbers: Final = itertools.count(1000 * os.getpid())
 
 
-async def provider(repeats: int) -> list[Row]:
+async def provider(repeats: int) -> list[TimingRow]:
     """A round of fused and of stepwise judging in calls and wall time; the wall time of one run and of many at once."""
     with serving() as url, TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        runner = stage(Path(folder), url)
+        runner = run_stage(Path(folder), url)
         await warm(runner)
         # A round is hardly ever off by more than a hundredth: half as many do.
         rounds = await modes(runner, max(1, repeats // 2))
-        with crew(Path(folder), url, at_work := 2 * (os.cpu_count() or 1)) as together:
-            return [*rounds, *await crowd(runner, repeats, together, at_work)]
+        with workers(Path(folder), url, at_work := 2 * (os.cpu_count() or 1)) as together:
+            return [*rounds, *await concurrent_runs(runner, repeats, together, at_work)]
 
 
-async def modes(runner: Runner, repeats: int) -> list[Row]:
+async def modes(runner: Runner, repeats: int) -> list[TimingRow]:
     """One round each: judged, searched, drawn, judged again; without the round's drawing it is judging alone."""
     times: dict[Mode, list[float]] = {"fused": [], "stepwise": []}
     calls: dict[Mode, float] = {}
@@ -86,10 +86,10 @@ async def modes(runner: Runner, repeats: int) -> list[Row]:
     ]
 
 
-def judging_alone(times: dict[Mode, list[float]]) -> Row:
+def judging_alone(times: dict[Mode, list[float]]) -> TimingRow:
     """How much longer stepwise judging takes, drawing left out: what a round takes beside its picture."""
     fused, stepwise = (1000 * (median(times[mode]) - ANSWER_S) for mode in ("fused", "stepwise"))
-    return Row(
+    return TimingRow(
         section="provider",
         name="judging a round, stepwise",
         value=stepwise,
@@ -101,7 +101,7 @@ def judging_alone(times: dict[Mode, list[float]]) -> Row:
     )
 
 
-async def crowd(runner: Runner, repeats: int, together: Callable[[], None], at_work: int) -> list[Row]:
+async def concurrent_runs(runner: Runner, repeats: int, together: Callable[[], None], at_work: int) -> list[TimingRow]:
     """One run, and many at once in this process; and what of that the model calls take by themselves, without a graph.
 
     All do the same at the same moment, so that what the processor has to do adds up: the clients of the services alone
@@ -134,7 +134,7 @@ async def crowd(runner: Runner, repeats: int, together: Callable[[], None], at_w
         apart: spread,
         alone: bare,
     }
-    times = await in_turns(work, repeats, warm=0)
+    times = await interleaved(work, repeats, warm=0)
     notes = {
         "one run": f"{max(asked)} answers of {ANSWER_S:g} s",
         crowded: "target 1.2",
@@ -149,12 +149,12 @@ async def crowd(runner: Runner, repeats: int, together: Callable[[], None], at_w
 
 
 @contextmanager
-def crew(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
+def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
     """Processes that share a home; call what this gives to have them make `AT_ONCE` runs, and to wait for these."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(at_work)]
     shares = [AT_ONCE // at_work + (number < AT_ONCE % at_work) for number in range(at_work)]
-    hands = [context.Process(target=hand, args=(theirs, home, url), daemon=True) for _, theirs in pipes]
+    hands = [context.Process(target=dispatch, args=(theirs, home, url), daemon=True) for _, theirs in pipes]
 
     def told(orders: list[int]) -> None:
         for (ours, _), order in zip(pipes, orders, strict=True):
@@ -177,11 +177,11 @@ def crew(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
             process.join()
 
 
-def hand(pipe: Connection, home: Path, url: str) -> None:
+def dispatch(pipe: Connection, home: Path, url: str) -> None:
     """Make as many runs at once as the pipe says, and say when they are made, until it says 0."""
 
     async def work() -> None:
-        runner = stage(home, url)
+        runner = run_stage(home, url)
         await warm(runner)
         pipe.send("ready")
         while count := await asyncio.to_thread(pipe.recv):
@@ -191,15 +191,17 @@ def hand(pipe: Connection, home: Path, url: str) -> None:
     asyncio.run(work())
 
 
-async def calls_alone(parts: Parts) -> None:
+async def calls_alone(parts: Backends) -> None:
     """The model calls of a run, and nothing else: draw, judge, and again with references."""
     references: list[ImagePart] = []
     for _ in range(ROUNDS + 1):
         picture = await parts.generator.generate(
-            f"picture {next(_numbers)}", references, variation=Variation(), size=None
+            f"picture {next(_numbers)}", references, variation=SamplingParams(), size=None
         )
         seen = ImagePart(data=picture.data, media_type="image/png")
-        await parts.judge.critique("a picture", seen, subjects=(), requirements=(), mode="fused", variation=Variation())
+        await parts.judge.critique(
+            "a picture", seen, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
+        )
         references = [seen, seen]
 
 
@@ -221,20 +223,20 @@ async def warm(runner: Runner) -> None:
         pass
 
 
-def setup(mode: Mode, rounds: int = ROUNDS) -> Setup:
+def setup(mode: Mode, rounds: int = ROUNDS) -> RunSpec:
     """The same run in either mode."""
-    knobs = Knobs(max_rounds=rounds, judge_mode=mode, max_references=2)
-    return Setup(generator="provider", judge="provider", library="provider", knobs=knobs)
+    knobs = RunConfig(max_rounds=rounds, judge_mode=mode, max_references=2)
+    return RunSpec(generator="provider", judge="provider", library="provider", knobs=knobs)
 
 
-def stage(home: Path, url: str) -> Runner:
+def run_stage(home: Path, url: str) -> Runner:
     """A runner whose generator and judge are the provider at `url`."""
-    wiring, library = Wiring(Home(home)), ScriptedLibrary(elsewhere=0.6)
+    wiring, library = Dependencies(DataDir(home)), ScriptedLibrary(elsewhere=0.6)
     for number in range(SHELF):
         library.plant(f"picture {number}")
     generator = OpenAIImages("loopback", base_url=url, api_key="none", facts=ImageModel(max_references=2))
     wiring.use("generator", "provider", generator)
-    wiring.use("judge", "provider", VlmJudge(chat=OpenAIChat(model="loopback", account=Account(url, "none"))))
+    wiring.use("judge", "provider", VlmJudge(chat=OpenAIChat(model="loopback", account=OpenAICredentials(url, "none"))))
     wiring.use("library", "provider", library)
     return Runner(wiring=wiring)
 
@@ -255,25 +257,25 @@ def serving() -> Iterator[str]:
 
 def serve(pipe: Connection) -> None:
     """Serve until told that it is enough; the address is the first thing said."""
-    with Loopback(answer, latency_s=ANSWER_S, keep_alive=True) as server:
+    with MockOpenAIServer(answer, latency_s=ANSWER_S, keep_alive=True) as server:
         pipe.send(server.base_url)
         pipe.recv()
 
 
-def answer(request: Recorded) -> Reply:
+def answer(request: RecordedRequest) -> MockResponse:
     """A picture, or whatever the judge is asked for: the first point is met, the others are not."""
     if request.asks == "image":
-        return Reply(images=(tiny_png(request.digest),))
+        return MockResponse(images=(tiny_png(request.digest),))
     if "better" in (request.schema or {}).get("properties", ()):
-        return Reply(text=json.dumps({"reason": "", "better": "second"}))
+        return MockResponse(text=json.dumps({"reason": "", "better": "second"}))
     if request.schema:
         points = [
             {"number": n, "requirement": text, "kind": "content", "evidence": "", "met": n == 1, "caption": text}
             for n, text in enumerate(POINTS, start=1)
         ]
-        return Reply(text=json.dumps({"checks": points}))
+        return MockResponse(text=json.dumps({"checks": points}))
     if "yes or no" in request.prompt:
-        return Reply(text="No.")
+        return MockResponse(text="No.")
     lines = [f"content: {text}" for text in POINTS[1:]]
     captions = [f"{n}. A detailed picture of {text}." for n, text in enumerate(POINTS[1:], start=1)]
-    return Reply(text="\n".join(lines if '"content:' in request.prompt else captions))
+    return MockResponse(text="\n".join(lines if '"content:' in request.prompt else captions))

@@ -20,14 +20,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.bench.graph import PROMPT, InstantWiring, instant
+from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.evals.bench.graph import PROMPT, InstantDependencies, instant
 from imagerag.evals.bench.runs import COMMAND
-from imagerag.evals.bench.timing import Row, row
-from imagerag.graphs.dependencies import Parts
+from imagerag.evals.bench.timing import TimingRow, row
+from imagerag.graphs.dependencies import Backends
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
-from imagerag.store.run_index import RunList
+from imagerag.store.data_dir import DataDir
+from imagerag.store.run_index import RunIndex
 from imagerag.tools.testing.fakes import ScriptedGenerator
 
 ATTEMPTS: Final = 8
@@ -54,10 +54,10 @@ asyncio.run(made())
 
 
 @dataclass(frozen=True)
-class PhotoWiring(InstantWiring):
+class PhotoDependencies(InstantDependencies):
     """Parts that answer at once, with a new picture as full as a photograph every time."""
 
-    async def parts(self, setup: Setup) -> Parts:
+    async def parts(self, setup: RunSpec) -> Backends:
         """The instant ones, but for the generator."""
         return replace(instant(), generator=ScriptedGenerator(*map(photo, range(ATTEMPTS))))
 
@@ -72,10 +72,10 @@ def photo(number: int) -> bytes:
     return out.getvalue()
 
 
-async def reports(repeats: int) -> list[Row]:
+async def reports(repeats: int) -> list[TimingRow]:
     """The report of a run of eight attempts, and the list of ten thousand runs."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        home = Home(Path(folder))
+        home = DataDir(Path(folder))
         await _long_run(home)
         out = Path(folder) / "report.html"
         told = [await asyncio.to_thread(_said, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
@@ -94,10 +94,10 @@ async def reports(repeats: int) -> list[Row]:
     ]
 
 
-async def _long_run(home: Home) -> None:
-    knobs = Knobs(max_rounds=ATTEMPTS - 1)
-    setup = Setup(generator="instant", judge="instant", knobs=knobs)
-    _ = [event async for event in Runner(wiring=PhotoWiring(home)).start(PROMPT, setup, run_id=RUN)]
+async def _long_run(home: DataDir) -> None:
+    knobs = RunConfig(max_rounds=ATTEMPTS - 1)
+    setup = RunSpec(generator="instant", judge="instant", knobs=knobs)
+    _ = [event async for event in Runner(wiring=PhotoDependencies(home)).start(PROMPT, setup, run_id=RUN)]
 
 
 def _fill(path: Path) -> None:
@@ -111,9 +111,9 @@ def _fill(path: Path) -> None:
         )
 
 
-async def _listed(home: Home) -> float:
+async def _listed(home: DataDir) -> float:
     began = time.process_time()
-    found = await RunList(home.run_list).list(None)
+    found = await RunIndex(home.run_list).list(None)
     assert len(found) == LISTED, "as many as were put there"
     return time.process_time() - began
 

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import BUILT_IN_LIBRARY, Setup
-from imagerag.evals.bench.timing import Row, Work, in_turns, row
-from imagerag.evals.sketch.loop import painter_knows
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
+from imagerag.evals.bench.timing import TimingRow, Work, interleaved, row
+from imagerag.evals.sketch.loop import generator_knows
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.catalogue import products
 from imagerag.tools.sketch.world import describe
 
@@ -29,14 +29,14 @@ COMMAND: Final = "import sys; from imagerag.cli import main; sys.exit(main())"
 def prompts() -> dict[str, str]:
     """A prompt for each of `KINDS`, against the built-in catalogue."""
     known = "a red solid circle"
-    unknown = next(product.thing for product in products() if not painter_knows(product.thing))
+    unknown = next(product.thing for product in products() if not generator_knows(product.thing))
     return dict(zip(KINDS, (known, f"{known} and {describe(unknown)}", "a black checkered hexagon"), strict=True))
 
 
-async def sketch_runs(repeats: int) -> list[Row]:
+async def sketch_runs(repeats: int) -> list[TimingRow]:
     """The embedded preset as `imagerag generate` runs it: every step kept, models loaded once."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        runner = Runner(wiring=Wiring(Home(Path(folder))))
+        runner = Runner(wiring=Dependencies(DataDir(Path(folder))))
         asked = prompts()
         records: dict[str, RunRecord] = {}
 
@@ -46,7 +46,7 @@ async def sketch_runs(repeats: int) -> list[Row]:
 
             return one
 
-        times = await in_turns({name: work(name) for name in asked}, repeats)
+        times = await interleaved({name: work(name) for name in asked}, repeats)
     return [
         row("sketch", name, spent, note=f"{records[name].outcome}, {len(records[name].attempts)} drawn")
         for name, spent in times.items()
@@ -55,40 +55,40 @@ async def sketch_runs(repeats: int) -> list[Row]:
 
 async def _run(runner: Runner, prompt: str) -> RunRecord:
     record = None
-    async for event in runner.start(prompt, Setup(generator="sketch", judge="sketch", library=BUILT_IN_LIBRARY)):
+    async for event in runner.start(prompt, RunSpec(generator="sketch", judge="sketch", library=BUILT_IN_LIBRARY)):
         record = event.record or record
     assert record is not None, "a run's last event carries its record"
     return record
 
 
-async def start(repeats: int) -> list[Row]:
+async def start(repeats: int) -> list[TimingRow]:
     """The program's start: `--help`, beside Python itself."""
     bare, given = [sys.executable, "-c", "pass"], [sys.executable, "-c", COMMAND, "--help"]
     if problem := await _problem(given):
-        return [Row(section="start", name="imagerag --help", value=None, unit="ms", note=problem)]
-    times = await in_turns({"python": _process(bare), "imagerag --help": _process(given)}, repeats)
+        return [TimingRow(section="start", name="imagerag --help", value=None, unit="ms", note=problem)]
+    times = await interleaved({"python": _process(bare), "imagerag --help": _process(given)}, repeats)
     return [
         row("start", "python -c pass", times["python"]),
         row("start", "imagerag --help", times["imagerag --help"], against=("python", times["python"])),
     ]
 
 
-async def search(repeats: int) -> list[Row]:
+async def search(repeats: int) -> list[TimingRow]:
     """A search as one types it, everything loaded for it alone, beside the import of torch; two of those is enough."""
     asked = [sys.executable, "-c", COMMAND, "search", prompts()[KINDS[0]], "--library", BUILT_IN_LIBRARY]
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
         environment = {**os.environ, "IMAGERAG_HOME": folder}
         if problem := await _problem(asked, environment):  # this one makes the library
-            return [Row(section="search", name="imagerag search", value=None, unit="ms", note=problem)]
+            return [TimingRow(section="search", name="imagerag search", value=None, unit="ms", note=problem)]
         torch = _process([sys.executable, "-c", "import torch"])
-        times = await in_turns({"torch": torch, "search": _process(asked, environment)}, repeats)
+        times = await interleaved({"torch": torch, "search": _process(asked, environment)}, repeats)
     return [
         row("search", "import torch", times["torch"]),
         row("search", "imagerag search", times["search"], against=("import torch", times["torch"])),
     ]
 
 
-async def first_run(repeats: int) -> list[Row]:
+async def first_run(repeats: int) -> list[TimingRow]:
     """The demo in a home that does not exist yet, as `make demo` runs it, everything loaded and built."""
     spent: list[float] = []
     for _ in range(min(repeats, 3)):
@@ -96,8 +96,8 @@ async def first_run(repeats: int) -> list[Row]:
             command = [sys.executable, "-c", COMMAND, "demo", "--out", str(Path(folder) / "demo")]
             environment = {**os.environ, "IMAGERAG_HOME": str(Path(folder) / "home")}
             if not spent and (problem := await _problem([*command[:3], "demo", "--help"])):
-                return [Row(section="first", name="imagerag demo", value=None, unit="ms", note=problem)]
-            once = await in_turns({"demo": _process(command, environment)}, 1, warm=0)
+                return [TimingRow(section="first", name="imagerag demo", value=None, unit="ms", note=problem)]
+            once = await interleaved({"demo": _process(command, environment)}, 1, warm=0)
             spent += once["demo"]
     return [row("first", "imagerag demo", spent, note="its own process, an empty home")]
 

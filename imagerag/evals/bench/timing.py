@@ -11,7 +11,7 @@ from imagerag.evals.statistics.estimators import quartiles
 Work = Callable[[], Awaitable[object]]
 
 
-class Row(BaseModel):
+class TimingRow(BaseModel):
     """One figure.
 
     Attributes:
@@ -35,7 +35,7 @@ class Row(BaseModel):
     note: str = ""
 
 
-class Bench(BaseModel):
+class BenchReport(BaseModel):
     """All figures of one bench, `imagerag.bench/1`.
 
     Attributes:
@@ -46,7 +46,7 @@ class Bench(BaseModel):
 
     schema_name: Literal["imagerag.bench/1"] = Field(default="imagerag.bench/1", alias="schema")
     machine: Mapping[str, Any]
-    rows: tuple[Row, ...]
+    rows: tuple[TimingRow, ...]
     elapsed_s: float
 
     def table(self) -> str:
@@ -62,7 +62,7 @@ class Bench(BaseModel):
         return "\n".join(lines)
 
 
-def _figure(row: Row) -> str:
+def _figure(row: TimingRow) -> str:
     if row.value is None:
         return f"{'-':>10}  {row.note}"
     spread = f"({row.spread[0]:.1f} to {row.spread[1]:.1f}, n {row.n})" if row.spread else f"(n {row.n})"
@@ -70,7 +70,7 @@ def _figure(row: Row) -> str:
     return "  ".join(part for part in (f"{row.value:10.1f} {row.unit}", spread, ratio, row.note) if part)
 
 
-async def in_turns(work: Mapping[str, Work], repeats: int, *, warm: int = 1) -> dict[str, list[float]]:
+async def interleaved(work: Mapping[str, Work], repeats: int, *, warm: int = 1) -> dict[str, list[float]]:
     """Wall times in seconds of each kind of work, one after the other and again, so that none has the quiet hours.
 
     Args:
@@ -95,11 +95,11 @@ def row(
     *,
     against: tuple[str, Sequence[float]] | None = None,
     note: str = "",
-) -> Row:
+) -> TimingRow:
     """The row of some wall times, in milliseconds."""
     low, middle, high = (1000 * value for value in quartiles(seconds))
     base = 1000 * quartiles(against[1])[1] if against else None
-    return Row(
+    return TimingRow(
         section=section,
         name=name,
         value=middle,

@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from imagerag.agent.calls.budget import tariffs_of
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.budget import estimators_of
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.errors import UsageError
 from imagerag.agent.outcomes import best_attempts
-from imagerag.agent.ports import Critique, Drawn, ImagePart
+from imagerag.agent.ports import Critique, GeneratedImageRef, ImagePart
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.types import Attempt, Ending, ImageRef, Outcome, Requirement, Setup, Subject, Variation
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.agent.types import Attempt, ImageRef, Outcome, Requirement, RunResult, RunSpec, SamplingParams, Subject
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arms import Arm
-from imagerag.evals.retries import patiently
+from imagerag.evals.retries import with_retries
 from imagerag.evals.suites.case import Case
 
 
 @dataclass
-class Job:
+class ArmContext:
     """One case with one seed, and everything that an arm may work with.
 
     Attributes:
@@ -31,12 +31,12 @@ class Job:
 
     case: Case
     seed: int
-    setup: Setup
-    wiring: EvalWiring
+    setup: RunSpec
+    wiring: EvalDependencies
     run_id: str
     initial: ImageRef | None = None
     subjects: tuple[Subject, ...] = ()
-    calls: Calls | None = field(default=None, repr=False)
+    calls: ModelCaller | None = field(default=None, repr=False)
 
     async def run(self, **knobs: Any) -> RunRecord:
         """Run the generation graph from the initial picture, with some knobs set otherwise; its record.
@@ -57,22 +57,24 @@ class Job:
     async def draw(self, prompt: str, *, round: int = 0) -> Attempt:
         """Draw a picture without references, with the case's own pictures; through the journal."""
         generator, calls = self.wiring.generator(self.setup.generator), self.booked()
-        variation, size = Variation(seed=self.seed), self.setup.knobs.size
+        variation, size = SamplingParams(seed=self.seed), self.setup.knobs.size
         calls.round = round
 
-        async def draw() -> Drawn:
+        async def draw() -> GeneratedImageRef:
             parts = [await self.part(subject) for subject in self.subjects]
             drawn = await generator.generate(prompt, parts, variation=variation, size=size)
             image = await self.wiring.blobs.put(drawn.data)
             told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "answered_by")}
-            return Drawn(image=image, **told, steps_down=drawn.steps_down)
+            return GeneratedImageRef(image=image, **told, steps_down=drawn.steps_down)
 
         content = {
             "prompt": prompt,
             "images": [["subject", subject.image.sha256, subject.name, ""] for subject in self.subjects],
             "size": str(size) if size else None,
         }
-        drawn = await patiently(lambda: calls.make("generate", generator.identity, Drawn, content, draw, variation))
+        drawn = await with_retries(
+            lambda: calls.make("generate", generator.identity, GeneratedImageRef, content, draw, variation)
+        )
         return Attempt(
             index=round,
             round=round,
@@ -95,14 +97,14 @@ class Job:
         }
         image, subjects = await self.picture(attempt.image), [await self.part(subject) for subject in self.subjects]
 
-        async def ask(variation: Variation) -> Critique:
+        async def ask(variation: SamplingParams) -> Critique:
             return await judge.critique(
                 prompt, image, subjects=subjects, requirements=requirements, mode=mode, variation=variation
             )
 
         calls = self.booked()
         calls.round = attempt.round
-        found: Critique = await patiently(
+        found: Critique = await with_retries(
             lambda: calls.make_readable("judge.critique", judge.identity, Critique, content, ask)
         )
         return found
@@ -117,11 +119,11 @@ class Job:
         part = await self.picture(subject.image)
         return ImagePart(data=part.data, media_type=part.media_type, role="subject", concept=subject.name)
 
-    def booked(self) -> Calls:
+    def booked(self) -> ModelCaller:
         """What this job's own calls go through: budget, journal, record."""
         if self.calls is None:
             generator, judge = self.wiring.generator(self.setup.generator), self.wiring.judge(self.setup.judge)
-            self.calls = Calls(
+            self.calls = ModelCaller(
                 knobs=self.setup.knobs,
                 journal=self.wiring.held_journal,
                 run_id=self.run_id,
@@ -129,11 +131,11 @@ class Job:
                 before=[],
                 round=0,
                 failed={},
-                tariffs=tariffs_of(generator, judge),
+                tariffs=estimators_of(generator, judge),
             )
         return self.calls
 
-    def record(self, attempts: list[Attempt], ending: Ending, *, best: int | None = None, **more: Any) -> RunRecord:
+    def record(self, attempts: list[Attempt], ending: RunResult, *, best: int | None = None, **more: Any) -> RunRecord:
         """The record of a procedure that made its calls through this job.
 
         Args:
@@ -154,24 +156,24 @@ class Job:
         return run_record(self.run_id, state)
 
 
-async def keep(job: Job) -> RunRecord:
+async def keep(job: ArmContext) -> RunRecord:
     """The initial picture as it is: no search, no redrawing, nothing asked."""
     assert job.initial is not None, "the harness has drawn it"
-    return job.record([given(job)], Ending(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
+    return job.record([given(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
 
 
-async def graph(job: Job) -> RunRecord:
+async def graph(job: ArmContext) -> RunRecord:
     """The product itself."""
     return await job.run()
 
 
-def given(job: Job) -> Attempt:
+def given(job: ArmContext) -> Attempt:
     """The picture that all arms of a case start from, as an attempt."""
     assert job.initial is not None, "only called where there is one"
     return Attempt(index=0, round=0, prompt=job.case.prompt, image=job.initial, origin="handed_in")
 
 
-Procedure = Callable[[Job], Awaitable[RunRecord]]
+Procedure = Callable[[ArmContext], Awaitable[RunRecord]]
 
 
 def built_in() -> Mapping[str, Procedure]:
@@ -200,7 +202,7 @@ def procedure_of(arm: Arm) -> Procedure:
     if not inspect.iscoroutinefunction(own):
         raise UsageError(f"arm {arm.name!r}: {arm.procedure} has to be `async def {name}(job)`")
 
-    async def answer(job: Job) -> RunRecord:
+    async def answer(job: ArmContext) -> RunRecord:
         given = await own(job)
         if isinstance(given, RunRecord):
             return given
@@ -208,6 +210,6 @@ def procedure_of(arm: Arm) -> Procedure:
             raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of a picture")
         image = await job.wiring.blobs.put(given)
         drawn = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
-        return job.record([drawn], Ending(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
+        return job.record([drawn], RunResult(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
 
     return answer

@@ -1,7 +1,7 @@
 """Arms: the variants of the workflow that an evaluation compares, all from the same initial picture of a case.
 
 An arm is written `NAME`, or with changes `NAME+KEY=VALUE+KEY=VALUE`; keys are `generator`, `judge`, `library`,
-`reranker`, `subjects` (on or off), and every knob of a run (`imagerag.agent.types.Knobs`). `module:function` is an
+`reranker`, `subjects` (on or off), and every knob of a run (`imagerag.agent.types.RunConfig`). `module:function` is an
 arm of one's own. A TOML file names further ones:
 
 ```toml
@@ -27,7 +27,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular, read_regular_text
-from imagerag.agent.types import Knobs, Setup
+from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.agent.url_redaction import public, public_values
 from imagerag.evals.suites.case import Plain
 from imagerag.formatting.messages import invalid, unknown
@@ -63,7 +63,7 @@ class Arm(Plain):
     subjects: bool = True
     own_start: bool = False
 
-    def of(self, base: Setup, *, seed: int, journal: Literal["record", "reuse", "replay"]) -> Setup:
+    def of(self, base: RunSpec, *, seed: int, journal: Literal["record", "reuse", "replay"]) -> RunSpec:
         """The setup of one run.
 
         Raises:
@@ -71,11 +71,11 @@ class Arm(Plain):
         """
         knobs = {**base.knobs.model_dump(), **self.knobs, "seed": seed, "journal": journal}
         try:
-            return Setup(**{**base.model_dump(), **self.setup, "knobs": Knobs(**knobs)})
+            return RunSpec(**{**base.model_dump(), **self.setup, "knobs": RunConfig(**knobs)})
         except ValidationError as error:
             raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
 
-    def hash(self, base: Setup) -> str:
+    def hash(self, base: RunSpec) -> str:
         """SHA-256 of all that decides its answers, the name left out."""
         setup = self.of(base, seed=0, journal="record").model_dump(mode="json")
         del setup["knobs"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
@@ -174,10 +174,10 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
             subjects = value in ("on", True)
         elif arm.procedure == "paper" and key in FIXED:
             raise UsageError(f"arm {name!r}: the paper leaves no choice of {key}; full+{key}={value} has it")
-        elif key in Knobs.model_fields and key not in RESERVED:
+        elif key in RunConfig.model_fields and key not in RESERVED:
             knobs[key] = value
         else:
-            there = [*SETUP_KEYS, "subjects", *(field for field in Knobs.model_fields if field not in RESERVED)]
+            there = [*SETUP_KEYS, "subjects", *(field for field in RunConfig.model_fields if field not in RESERVED)]
             raise UsageError(unknown("option", key, there, where=f"arm {name!r}"))
     return arm.model_copy(update={"name": name, "knobs": knobs, "setup": setup, "subjects": subjects})
 

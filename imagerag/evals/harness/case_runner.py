@@ -8,24 +8,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imagerag.agent.calls.error_calls import calls_of
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BlobError, ImageRAGError, RunStateError, UsageError
-from imagerag.agent.outcomes import ending_for
+from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.regular_files import read_regular
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.types import Call, ImageRef, Subject
-from imagerag.evals.dependencies import EvalWiring
-from imagerag.evals.harness.arm_procedures import Job, procedure_of
+from imagerag.agent.types import ImageRef, ModelCall, Subject
+from imagerag.evals.dependencies import EvalDependencies
+from imagerag.evals.harness.arm_procedures import ArmContext, procedure_of
 from imagerag.evals.harness.arms import Arm
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.result_record import Initial, Result, call_lines, status_of
+from imagerag.evals.result_record import InitialImage, Result, call_lines, status_of
 from imagerag.evals.suites.case import Case
 
 Mode = Literal["record", "reuse", "replay"]
 
 
 @dataclass(frozen=True)
-class Casework:
+class CaseRunner:
     """Has cases answered.
 
     Attributes:
@@ -33,10 +33,10 @@ class Casework:
     """
 
     plan: Plan
-    wiring: EvalWiring
+    wiring: EvalDependencies
     journal: Mode = "record"
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
-    _unanswered: list[Call] = field(default_factory=list)
+    _unanswered: list[ModelCall] = field(default_factory=list)
     """Calls without an answer for a first picture; they are told with the arm that was first to start from it."""
 
     async def answers(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
@@ -45,7 +45,7 @@ class Casework:
         times: list[dict[str, Any]] = []
         subjects = tuple([Subject(image=await self._put(p.path), name=p.name) for p in case.subjects])
         for seed in case.seeds:
-            starts: dict[str, Initial] = {}
+            starts: dict[str, InitialImage] = {}
             for arm in self.plan.arms:
                 result, told = await self._answer(case, seed, arm, subjects, starts)
                 found.append(result)
@@ -54,22 +54,24 @@ class Casework:
         return found, times
 
     async def _answer(
-        self, case: Case, seed: int, arm: Arm, subjects: tuple[Subject, ...], starts: dict[str, Initial]
+        self, case: Case, seed: int, arm: Arm, subjects: tuple[Subject, ...], starts: dict[str, InitialImage]
     ) -> tuple[Result, dict[str, Any]]:
         setup = arm.of(self.plan.setup, seed=seed, journal=self.journal)
         arm_hash = arm.hash(self.plan.setup)
-        job = Job(
+        job = ArmContext(
             case=case,
             seed=seed,
             setup=setup,
             wiring=self.wiring,
-            run_id=named(self.plan.suite.hash, case.id, seed, arm_hash),
+            run_id=result_name(self.plan.suite.hash, case.id, seed, arm_hash),
             subjects=subjects if arm.subjects else (),
         )
-        start = named(setup.generator, setup.knobs.size, arm.subjects, self.plan.suite.hash, case.id, seed, "start")
+        start = result_name(
+            setup.generator, setup.knobs.size, arm.subjects, self.plan.suite.hash, case.id, seed, "start"
+        )
         if start not in starts and not arm.own_start:
             starts[start] = await self._start(job, start)
-        initial = Initial(origin="own") if arm.own_start else starts[start]
+        initial = InitialImage(origin="own") if arm.own_start else starts[start]
         began = time.perf_counter()
         record = await self._record(arm, job, initial)
         took = time.perf_counter() - began
@@ -80,9 +82,9 @@ class Casework:
         self._unanswered.clear()
         return result, told
 
-    async def _record(self, arm: Arm, job: Job, initial: Initial) -> RunRecord:
+    async def _record(self, arm: Arm, job: ArmContext, initial: InitialImage) -> RunRecord:
         if initial.error:
-            ending = ending_for(_failure(initial.error), "generate")
+            ending = result_from_error(_failure(initial.error), "generate")
             return run_record(job.run_id, {"prompt": job.case.prompt, "ending": ending, "setup": job.setup})
         job.initial = initial.image
         try:
@@ -93,27 +95,29 @@ class Casework:
             made = job.calls.made if job.calls else []
             state = {
                 "prompt": job.case.prompt,
-                "ending": ending_for(error, "generate"),
-                "calls": [*made, *(call for call in calls_of(error) if all(call is not one for one in made))],
+                "ending": result_from_error(error, "generate"),
+                "calls": [*made, *(call for call in calls_from_error(error) if all(call is not one for one in made))],
                 "setup": job.setup,
             }
             return run_record(job.run_id, state)
 
-    async def _start(self, job: Job, run_id: str) -> Initial:
+    async def _start(self, job: ArmContext, run_id: str) -> InitialImage:
         """The picture that arms start from: the case's own, or one that is drawn now."""
         if job.case.initial is not None:
-            return Initial(image=await self._put(job.case.initial.path), origin="handed_in")
-        drawing = Job(job.case, job.seed, job.setup, self.wiring, run_id, subjects=job.subjects)
+            return InitialImage(image=await self._put(job.case.initial.path), origin="handed_in")
+        drawing = ArmContext(job.case, job.seed, job.setup, self.wiring, run_id, subjects=job.subjects)
         try:
             attempt = await drawing.draw(job.case.prompt)
         except ImageRAGError as error:
             self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
-            return Initial(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
+            return InitialImage(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
         made = [call for call in drawing.booked().made if call.answered]
         self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
         costs = [call.cost_usd for call in made]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
-        return Initial(image=attempt.image, generator=attempt.generator, run_id=run_id, cost_usd=cost, calls=len(made))
+        return InitialImage(
+            image=attempt.image, generator=attempt.generator, run_id=run_id, cost_usd=cost, calls=len(made)
+        )
 
     async def _keep_references(self, result: Result) -> None:
         """Keep the library pictures that were sent beside the drawn ones: the folder needs no library to be shown."""
@@ -133,7 +137,7 @@ class Casework:
 
 
 def result_of(
-    plan: Plan, case: Case, arm: Arm, arm_hash: str, seed: int, record: RunRecord, initial: Initial
+    plan: Plan, case: Case, arm: Arm, arm_hash: str, seed: int, record: RunRecord, initial: InitialImage
 ) -> Result:
     """What is kept of a run."""
     status = status_of(record, initial.image)
@@ -167,7 +171,7 @@ def result_of(
     )
 
 
-def timing(result: Result, record: RunRecord, took: float, before: Sequence[Call] = ()) -> dict[str, Any]:
+def timing(result: Result, record: RunRecord, took: float, before: Sequence[ModelCall] = ()) -> dict[str, Any]:
     """What a run took, and the calls that got no answer, those for its first picture (`before`) among them.
 
     Each says how many requests it was, and the US dollars it may have cost: 0 where it failed, None where nobody knows.
@@ -188,7 +192,7 @@ def timing(result: Result, record: RunRecord, took: float, before: Sequence[Call
     return {**head, "elapsed_s": round(took, 4), "calls": calls, "unanswered": lost}
 
 
-def named(*parts: object) -> str:
+def result_name(*parts: object) -> str:
     """An id that is the same for the same parts."""
     return f"ev-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"
 

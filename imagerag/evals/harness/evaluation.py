@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from imagerag.agent.errors import BudgetExceededError, UsageError
-from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.dependencies import wiring_for
+from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.evals.dependencies import dependencies_for
 from imagerag.evals.harness.case_runner import Mode
 from imagerag.evals.harness.plan import FILE, Plan
 from imagerag.evals.harness.results_store import FILES as LEDGER_FILES
-from imagerag.evals.harness.results_store import RESULTS, TIMINGS, Ledger
-from imagerag.evals.harness.runner import Harness, Report, Tell, Warn
+from imagerag.evals.harness.results_store import RESULTS, TIMINGS, ResultsStore
+from imagerag.evals.harness.runner import EvalReport, EvalRunner, Tell, Warn
 from imagerag.evals.harness.scoring import Scoring
 from imagerag.evals.harness.summary import summarise, write_summary
 from imagerag.evals.metrics.encoder_independence import checked
@@ -24,9 +24,9 @@ from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.metrics.vlm_scores import graded_id
 from imagerag.evals.result_record import Result, lines_of, read_results
 from imagerag.graphs.trust_policy import check_named
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 from imagerag.store.trust_store import note_named
 
 HOME = "home"
@@ -34,7 +34,7 @@ REPLAY = "replay"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class EvalOptions:
     """How an evaluation is run; nothing of it decides a result.
 
     Attributes:
@@ -43,7 +43,7 @@ class Options:
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
     """
 
-    users: Home
+    users: DataDir
     journal: Mode = "record"
     concurrency: int = 4
     max_calls: int | None = None
@@ -55,7 +55,7 @@ class Options:
     warn: Warn = lambda warnings: None
 
 
-async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
+async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> EvalReport:
     """Run what of a plan is not done yet; write results and summary once all is.
 
     Raises:
@@ -63,8 +63,8 @@ async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
     """
     if options.journal == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
-    with only_writer(folder):
-        ledger = Ledger(folder, plan.keys)
+    with exclusive_writer(folder):
+        ledger = ResultsStore(folder, plan.keys)
         harness = await _harness(folder, plan, options, ledger, options.journal)
         plan.keep(folder)
         for named in plan.named:
@@ -76,7 +76,7 @@ async def run_evaluation(folder: Path, plan: Plan, options: Options) -> Report:
 
 
 @dataclass(frozen=True)
-class Replay:
+class EvalReplayReport:
     """How a replay compares with what was recorded.
 
     Attributes:
@@ -85,13 +85,13 @@ class Replay:
         carried: results of broken runs that were taken over: a call that got no answer cannot be replayed.
     """
 
-    report: Report
+    report: EvalReport
     identical: bool
     differs: tuple[str, int, str] | None
     carried: int
 
 
-async def replay_evaluation(folder: Path, options: Options) -> Replay:
+async def replay_evaluation(folder: Path, options: EvalOptions) -> EvalReplayReport:
     """Run a recorded evaluation again without calling any model, into `replay/`, and compare the results.
 
     Raises:
@@ -100,26 +100,26 @@ async def replay_evaluation(folder: Path, options: Options) -> Replay:
     """
     plan = Plan.read(folder)
     await asyncio.to_thread(check_named, str(folder / FILE), plan.named)
-    with only_writer(folder):
+    with exclusive_writer(folder):
         return await _replayed(folder, plan, options)
 
 
-async def _replayed(folder: Path, plan: Plan, options: Options) -> Replay:
+async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalReplayReport:
     recorded = folder / RESULTS
     carried = {result.key: result for result in read_results(recorded) if result.status == "technical"}
     target = folder / REPLAY
     shutil.rmtree(target, ignore_errors=True)
-    ledger = Ledger(target, plan.keys)
+    ledger = ResultsStore(target, plan.keys)
     # What was allowed when it was recorded is in its metrics' names.
     harness = await _harness(folder, plan, replace(options, allow_same_encoder=True), ledger, "replay")
     harness.carried, harness.stop_after = carried, 10**9
     report = await harness.run()
     _finish(target, plan, ledger)
     differs = _first_difference(recorded, target / RESULTS)
-    return Replay(report, differs is None, differs, len(carried))
+    return EvalReplayReport(report, differs is None, differs, len(carried))
 
 
-async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: Options) -> int:
+async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: EvalOptions) -> int:
     """Measure the pictures of a finished evaluation with other metrics, without drawing or judging anything anew.
 
     Args:
@@ -138,16 +138,16 @@ async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], opt
         raise UsageError(f"{folder} holds no finished evaluation: run it to its end first")
     if target.resolve() == folder.resolve():
         raise UsageError("the new scores need a folder of their own: what a run recorded is not rewritten")
-    with only_writer(target):
+    with exclusive_writer(target):
         return await _scored(folder, target, plan, specs, options)
 
 
-async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: Options) -> int:
+async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: EvalOptions) -> int:
     recorded = folder / RESULTS
     for name in (FILE, *LEDGER_FILES):
         (target / name).unlink(missing_ok=True)
     measured = plan.model_copy(update={"metrics": tuple(specs)})
-    harness = await _harness(folder, measured, options, Ledger(target, plan.keys), options.journal)
+    harness = await _harness(folder, measured, options, ResultsStore(target, plan.keys), options.journal)
     measured.keep(target)
     cases = {case.id: case for case in plan.mine}
     scoring, done = Scoring(harness.wiring, harness.metrics), 0
@@ -164,12 +164,12 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
     return done
 
 
-async def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, journal: Mode) -> Harness:
-    wiring = wiring_for(Home(folder / HOME), options.users, plan.suite.libraries)
+async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: ResultsStore, journal: Mode) -> EvalRunner:
+    wiring = dependencies_for(DataDir(folder / HOME), options.users, plan.suite.libraries)
     judges = frozenset(arm.of(plan.setup, seed=0, journal="record").judge for arm in plan.arms)
-    maker = MetricMaker(wiring, judges, Knobs(journal=journal))
+    maker = MetricMaker(wiring, judges, RunConfig(journal=journal))
     metrics = await checked(maker.all(plan.metrics), plan, wiring, allow=options.allow_same_encoder)
-    return Harness(
+    return EvalRunner(
         plan=plan,
         wiring=wiring,
         metrics=metrics,
@@ -186,7 +186,7 @@ async def _harness(folder: Path, plan: Plan, options: Options, ledger: Ledger, j
     )
 
 
-def _finish(folder: Path, plan: Plan, ledger: Ledger) -> None:
+def _finish(folder: Path, plan: Plan, ledger: ResultsStore) -> None:
     ledger.finish()
     write_summary(folder, summarise(plan, read_results(folder / RESULTS)))
 
@@ -197,7 +197,7 @@ def _first_difference(one: Path, other: Path) -> tuple[str, int, str] | None:
     return Result.model_validate_json(found).key if found else None
 
 
-async def merge_evaluations(folders: Sequence[Path], target: Path) -> Report:
+async def merge_evaluations(folders: Sequence[Path], target: Path) -> EvalReport:
     """Put the shards of one evaluation together: results in order, pictures, and the summary.
 
     Raises:
@@ -211,26 +211,26 @@ async def merge_evaluations(folders: Sequence[Path], target: Path) -> Report:
     numbers = sorted(plan.shard.number for plan in plans)
     if numbers != list(range(1, first.shard.of + 1)):
         raise UsageError(f"these are the shards {numbers} of {first.shard.of}: give each of them once")
-    with only_writer(target):
+    with exclusive_writer(target):
         return await _merged(folders, first.model_copy(update={"shard": type(first.shard)()}), target)
 
 
-async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> Report:
+async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> EvalReport:
     whole.keep(target)
-    ledger = Ledger(target, whole.keys)
+    ledger = ResultsStore(target, whole.keys)
     ledger.open()
     for folder in folders:
         times = {_time_key(line): line for line in lines_of(folder / TIMINGS)}
         for _, group in groupby(read_results(folder / RESULTS), key=lambda result: result.case):
             results = [result for result in group if not ledger.has([result.key])]
             ledger.add(results, [_loads(times[result.key]) for result in results if result.key in times])
-        await _copy_journal(Home(folder / HOME), Home(target / HOME), read_results(folder / RESULTS))
+        await _copy_journal(DataDir(folder / HOME), DataDir(target / HOME), read_results(folder / RESULTS))
         await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
     _finish(target, whole, ledger)
-    return Report(done=ledger.count, total=len(whole.keys))
+    return EvalReport(done=ledger.count, total=len(whole.keys))
 
 
-async def _copy_journal(source: Home, target: Home, results: Iterable[Result]) -> None:
+async def _copy_journal(source: DataDir, target: DataDir, results: Iterable[Result]) -> None:
     """So that the whole can be replayed as its shards can."""
     async with open_journal(source.store) as old, open_journal(target.store) as new:
         done: set[str] = {""}
@@ -260,6 +260,6 @@ def _loads(line: str) -> dict[str, Any]:
     return read
 
 
-def setup_for(generator: str, judge: str, library: str | None, knobs: Knobs | None = None) -> Setup:
+def setup_for(generator: str, judge: str, library: str | None, knobs: RunConfig | None = None) -> RunSpec:
     """The setup that arms have unless they say otherwise."""
-    return Setup(generator=generator, judge=judge, library=library, knobs=knobs or Knobs())
+    return RunSpec(generator=generator, judge=judge, library=library, knobs=knobs or RunConfig())

@@ -12,38 +12,38 @@ from functools import partial
 from typing import Any, Final
 
 from imagerag.agent import concept_tracker
-from imagerag.agent.calls.error_calls import calls_of
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.image_generation import Draughtsman
-from imagerag.agent.outcomes import ending_for
-from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, Missing, ReferenceLibrary
+from imagerag.agent.image_generation import ImageGeneration
+from imagerag.agent.outcomes import result_from_error
+from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, MissingConcepts, ReferenceLibrary
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.retrieval.candidate_selection import candidates_of, shortlist
-from imagerag.agent.retrieval.reference_limits import Rooms
-from imagerag.agent.retrieval.reranking import SecondLook
-from imagerag.agent.retry_schedule import TEMPERATURES, extraction_variation, tries_left
+from imagerag.agent.retrieval.candidate_selection import candidates_of, select_candidates
+from imagerag.agent.retrieval.reference_limits import ReferenceLimits
+from imagerag.agent.retrieval.reranking import CandidateReranker
+from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_left
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import (
     Attempt,
     Concept,
-    Ending,
-    Knobs,
-    LedgerEntry,
     Outcome,
     Query,
+    RunConfig,
+    RunResult,
+    SamplingParams,
     Search,
+    TrackedConcept,
     UsedReference,
-    Variation,
     Verdict,
 )
-from imagerag.evals.harness.arm_procedures import Job, given
-from imagerag.evals.retries import patiently, readable
-from imagerag.graphs.dependencies import Parts
+from imagerag.evals.harness.arm_procedures import ArmContext, given
+from imagerag.evals.retries import parsed_or_retried, with_retries
+from imagerag.graphs.dependencies import Backends
 
 UNLIMITED: Final = 10**6
 
 
-async def published(job: Job) -> RunRecord:
+async def published(job: ArmContext) -> RunRecord:
     """Answer a case as the paper does."""
     return await _Published(job, job.case.filtered(job.setup.knobs), await job.wiring.parts(job.setup)).answer()
 
@@ -52,15 +52,15 @@ async def published(job: Job) -> RunRecord:
 class _Published:
     """One case under way."""
 
-    job: Job
-    knobs: Knobs
-    parts: Parts
+    job: ArmContext
+    knobs: RunConfig
+    parts: Backends
     node: str = "critique"
 
     def __post_init__(self) -> None:
         self.attempts: list[Attempt] = [given(self.job)]
         self.searches: list[Search] = []
-        self.ledger: list[LedgerEntry] = []
+        self.ledger: list[TrackedConcept] = []
 
     async def answer(self) -> RunRecord:
         """The record, whatever happens."""
@@ -68,13 +68,13 @@ class _Published:
             ending = await self._answered()
         except Exception as error:
             made = self.job.booked().made
-            made.extend(call for call in calls_of(error) if call not in made)
+            made.extend(call for call in calls_from_error(error) if call not in made)
             drawing = self.node == "regenerate" and isinstance(error, BackendError)
-            ending = ending_for(error, "regenerate" if drawing else self.node)
+            ending = result_from_error(error, "regenerate" if drawing else self.node)
         told = {"searches": self.searches, "ledger": self.ledger}
         return self.job.record(self.attempts, ending, best=len(self.attempts) - 1, **told)
 
-    async def _answered(self) -> Ending:
+    async def _answered(self) -> RunResult:
         image = await self.job.picture(self.attempts[0].image)
         subjects = [await self.job.part(subject) for subject in self.job.subjects]
         verdict = await self._decision(image, subjects)
@@ -82,20 +82,22 @@ class _Published:
         if verdict.aligned is None:
             raise JudgeReplyError(verdict.reason or "the judge abstained", raw=verdict.raw)
         if verdict.aligned:
-            return Ending(outcome=Outcome.ALIGNED, reason="the judge says that the first picture matches the prompt")
+            return RunResult(outcome=Outcome.ALIGNED, reason="the judge says that the first picture matches the prompt")
         self.node = "extract_concepts"
         concepts = (await self._missing(image, subjects, verdict))[: max(1, self._room)]
-        self.ledger = concept_tracker.observe([], concepts, 0)
+        self.ledger = concept_tracker.update_missing([], concepts, 0)
         self.node = "write_captions"
         queries = await self._queries(image, subjects, verdict, concepts)
         self.node = "retrieve"
         references = await self._references(queries)
         if not references:
-            return Ending(outcome=Outcome.NO_USABLE_REFERENCE, reason="nothing was found to draw with")
+            return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason="nothing was found to draw with")
         self.node = "regenerate"
         self.attempts.append(await self._redrawn(references))
-        self.ledger = concept_tracker.send(self.ledger, references, 1)
-        return Ending(outcome=Outcome.BEST_EFFORT, reason="redrawn once with references, and given back as published")
+        self.ledger = concept_tracker.record_references(self.ledger, references, 1)
+        return RunResult(
+            outcome=Outcome.BEST_EFFORT, reason="redrawn once with references, and given back as published"
+        )
 
     @property
     def judge(self) -> Judge:
@@ -117,7 +119,7 @@ class _Published:
             "requirements": [],
             "mode": "stepwise",
         }
-        found = await readable(
+        found = await parsed_or_retried(
             self.job.booked(), self.judge, "judge.critique", Critique, content,
             lambda variation: self.judge.critique(
                 prompt, image, subjects=subjects, requirements=(), mode="stepwise", variation=variation
@@ -134,18 +136,20 @@ class _Published:
         """The second: what is missing? Asked again, hotter, only while nothing is named."""
         prompt, honours, content = self.job.case.prompt, self.judge.honours, self._about(verdict)
         for tried in range(len(TEMPERATURES)):
-            if tried and not tries_left(tried, honours):
+            if tried and not retries_left(tried, honours):
                 break
-            variation = extraction_variation(tried, honours, seed=self.knobs.seed)
+            variation = extraction_params(tried, honours, seed=self.knobs.seed)
 
-            async def ask(variation: Variation = variation) -> Missing:
+            async def ask(variation: SamplingParams = variation) -> MissingConcepts:
                 return await self.judge.missing_concepts(
                     prompt, image, verdict=verdict, variation=variation, subjects=subjects
                 )
 
-            make = partial(self.job.booked().make, "judge.missing_concepts", self.judge.identity, Missing, content)
+            make = partial(
+                self.job.booked().make, "judge.missing_concepts", self.judge.identity, MissingConcepts, content
+            )
             try:
-                if found := (await patiently(partial(make, ask, variation))).concepts:
+                if found := (await with_retries(partial(make, ask, variation))).concepts:
                     return list(found)
             except JudgeReplyError:
                 continue
@@ -161,7 +165,7 @@ class _Published:
         limit = library.context_length if library else UNLIMITED
         content = {**self._about(verdict), "concepts": [concept.model_dump() for concept in concepts]}
         content["max_tokens"] = limit
-        written = await readable(
+        written = await parsed_or_retried(
             self.job.booked(), self.judge, "judge.captions", Captions, content,
             lambda variation: self.judge.captions(
                 prompt, concepts, max_tokens=limit, variation=variation, image=image, verdict=verdict, subjects=subjects
@@ -187,16 +191,16 @@ class _Published:
             candidates = candidates_of(hits, threshold=cosine, near_duplicate=knobs.near_duplicate)
             search = Search(round=1, query=query, candidates=candidates, threshold=cosine)
             if self.parts.reranker is not None:
-                second = SecondLook(reranker=self.parts.reranker, library=library, calls=self.job.booked())
-                search = await patiently(partial(second.ranked, search, hits, place=place))
+                second = CandidateReranker(reranker=self.parts.reranker, library=library, calls=self.job.booked())
+                search = await with_retries(partial(second.ranked, search, hits, place=place))
             found.append(search)
-        rooms = Rooms(room=self._room, each=knobs.references_per_concept)
-        self.searches, chosen = shortlist(found, [], rooms=rooms, by_hand=False)
+        rooms = ReferenceLimits(room=self._room, each=knobs.references_per_concept)
+        self.searches, chosen = select_candidates(found, [], rooms=rooms, by_hand=False)
         return chosen
 
     async def _redrawn(self, references: Sequence[UsedReference]) -> Attempt:
         job, library, generator = self.job, self.parts.library, self.parts.generator
-        calls, variation = job.booked(), Variation(seed=job.seed)
+        calls, variation = job.booked(), SamplingParams(seed=job.seed)
         subjects = [
             UsedReference(image=subject.image, mask=subject.mask, role="subject", choice="given", concept=subject.name)
             for subject in job.subjects
@@ -212,12 +216,12 @@ class _Published:
                 caption=reference.caption,
             )  # fmt: skip
 
-        draughtsman = Draughtsman(
+        draughtsman = ImageGeneration(
             generator=generator, blobs=job.wiring.blobs, knobs=self.knobs, node="regenerate", part=part,
             tell=lambda told: None,
         )  # fmt: skip
         calls.round = 1
-        drawn = await patiently(lambda: draughtsman.draw(calls, prompt, sent, variation))
+        drawn = await with_retries(lambda: draughtsman.draw(calls, prompt, sent, variation))
         return Attempt(
             index=1,
             round=1,

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
-from imagerag.agent.types import Setup
+from imagerag.agent.types import RunSpec
 from imagerag.agent.url_redaction import Spec
 from imagerag.evals.harness.arms import PROCEDURES, Arm
 from imagerag.evals.suites.case import Case, Plain, Suite
@@ -54,7 +54,7 @@ class Plan(Plain):
     schema_name: Literal["imagerag.eval-plan/1"] = Field(default="imagerag.eval-plan/1", alias="schema")
     suite: Suite
     arms: tuple[Arm, ...]
-    setup: Setup
+    setup: RunSpec
     metrics: tuple[Spec, ...] = ()
     shard: Shard = Shard()
 

@@ -4,40 +4,40 @@ As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and s
 become descriptions, and what is drawn from them is given back, better or worse.
 """
 
-from imagerag.agent.calls.error_calls import calls_of
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BackendError
-from imagerag.agent.outcomes import ending_for
+from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Ending, Outcome
-from imagerag.evals.harness.arm_procedures import Job, given
-from imagerag.evals.retries import readable
+from imagerag.agent.types import Outcome, RunResult
+from imagerag.evals.harness.arm_procedures import ArmContext, given
+from imagerag.evals.retries import parsed_or_retried
 
 
-async def rephrase(job: Job) -> RunRecord:
+async def rephrase(job: ArmContext) -> RunRecord:
     """Ask for the prompt in other words, and give back what is drawn from them."""
     attempts = [given(job)]
     try:
         words, by = await reworded(job)
         if _same(words, job.case.prompt):
-            return job.record(attempts, Ending(outcome=Outcome.BEST_EFFORT, reason=f"{by}: the first picture stays"))
+            return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=f"{by}: the first picture stays"))
         attempts.append(await job.draw(words, round=1))
     except Exception as error:
-        job.booked().made.extend(call for call in calls_of(error) if call not in job.booked().made)
+        job.booked().made.extend(call for call in calls_from_error(error) if call not in job.booked().made)
         drawing = isinstance(error, BackendError) and bool(job.booked().made)
-        return job.record(attempts, ending_for(error, "regenerate" if drawing else "critique"))
+        return job.record(attempts, result_from_error(error, "regenerate" if drawing else "critique"))
     reason = f"drawn from other words, and not looked at: {words}"
-    return job.record(attempts, Ending(outcome=Outcome.BEST_EFFORT, reason=reason), best=1)
+    return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=reason), best=1)
 
 
-async def reworded(job: Job) -> tuple[str, str]:
+async def reworded(job: ArmContext) -> tuple[str, str]:
     """The prompt in other words, and why it is what it is: the case's own words, else those of the judge's model."""
     prompt, judge = job.case.prompt, job.wiring.judge(job.setup.judge)
     if job.case.rephrased:
         return job.case.rephrased, "the case words its prompt alike"
     if not isinstance(judge, Rephraser):
         return prompt, f"{judge.identity} words nothing"
-    answer = await readable(
+    answer = await parsed_or_retried(
         job.booked(), judge, "judge.rephrase", Rephrased, {"prompt": prompt},
         lambda variation: judge.rephrase(prompt, variation=variation),
     )  # fmt: skip

@@ -18,7 +18,7 @@ FILES: Final = (RESULTS, TIMINGS, PARTIAL, PARTIAL_TIMES)
 Key = tuple[str, int, str]
 
 
-class Ledger:
+class ResultsStore:
     """The results of one evaluation in one folder.
 
     Memory holds a place per result, never a result.

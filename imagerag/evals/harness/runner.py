@@ -9,14 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arm_procedures import procedure_of
-from imagerag.evals.harness.case_runner import Casework, Mode
+from imagerag.evals.harness.case_runner import CaseRunner, Mode
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.harness.results_store import Ledger
+from imagerag.evals.harness.results_store import ResultsStore
 from imagerag.evals.harness.scoring import Scoring
 from imagerag.evals.metrics.base import Metric
-from imagerag.evals.metrics.vlm_scores import Graded, graded_id
+from imagerag.evals.metrics.vlm_scores import GradingCalls, graded_id
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case
 from imagerag.formatting.numbers import dollars
@@ -33,7 +33,7 @@ STOP_AFTER: Final = 10
 
 
 @dataclass
-class Report:
+class EvalReport:
     """How an evaluation stands when it stops.
 
     Attributes:
@@ -61,7 +61,7 @@ class Report:
 
 
 @dataclass
-class Harness:
+class EvalRunner:
     """One evaluation under way.
 
     Attributes:
@@ -78,9 +78,9 @@ class Harness:
     """
 
     plan: Plan
-    wiring: EvalWiring
+    wiring: EvalDependencies
     metrics: Sequence[Metric]
-    ledger: Ledger
+    ledger: ResultsStore
     journal: Mode = "record"
     concurrency: int = 4
     max_calls: int | None = None
@@ -89,14 +89,14 @@ class Harness:
     stop_after: int = STOP_AFTER
     retry_failed: bool = False
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
-    graded: Graded = field(default_factory=Graded)
+    graded: GradingCalls = field(default_factory=GradingCalls)
     tell: Tell = lambda done, total, what: None
     warn: Warn = lambda warnings: None
-    report: Report = field(default_factory=Report)
+    report: EvalReport = field(default_factory=EvalReport)
     _broken: int = 0
     _half_made: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
-    async def run(self) -> Report:
+    async def run(self) -> EvalReport:
         """Do what is not done yet.
 
         Raises:
@@ -213,7 +213,7 @@ class Harness:
 
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """All arms and seeds of a case, scored; and what each took."""
-        found, times = await Casework(self.plan, self.wiring, self.journal, self.carried).answers(case)
+        found, times = await CaseRunner(self.plan, self.wiring, self.journal, self.carried).answers(case)
         scored = await Scoring(self.wiring, self.metrics).scored(case, found)
         return scored, [
             {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagerag.agent.errors import BlobError, ImageRAGError
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.base import AcrossSeeds, Metric, Sample
 from imagerag.evals.result_record import SCORED, Result, Score
 from imagerag.evals.suites.case import Case
@@ -14,7 +14,7 @@ from imagerag.evals.suites.case import Case
 class Scoring:
     """The metrics of an evaluation, and what they look with."""
 
-    wiring: EvalWiring
+    wiring: EvalDependencies
     metrics: Sequence[Metric]
 
     async def scored(self, case: Case, results: Sequence[Result]) -> list[Result]:

@@ -27,7 +27,7 @@ Table = dict[str, dict[str, dict[str, float]]]
 """Metric → arm → case → mean over its seeds."""
 
 
-class Tally:
+class Aggregator:
     """Scores by metric, arm and case, without the results they come from: memory grows by numbers only."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Tally:
 
 def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
     """The summary of an evaluation's results."""
-    tally = Tally()
+    tally = Aggregator()
     for result in results:
         tally.add(result)
     names = [arm.name for arm in plan.arms]
@@ -109,7 +109,7 @@ def summarise(plan: Plan, results: Iterable[Result]) -> dict[str, Any]:
     }
 
 
-def _arm(tally: Tally, arm: str) -> dict[str, Any]:
+def _arm(tally: Aggregator, arm: str) -> dict[str, Any]:
     n = tally.n[arm]
     return {
         "n": n,
@@ -118,7 +118,7 @@ def _arm(tally: Tally, arm: str) -> dict[str, Any]:
     }
 
 
-def _metric(tally: Tally, table: Table, name: str, arms: list[str]) -> dict[str, Any]:
+def _metric(tally: Aggregator, table: Table, name: str, arms: list[str]) -> dict[str, Any]:
     found = {}
     for arm in arms:
         if not tally.asked[name, arm]:
@@ -130,7 +130,7 @@ def _metric(tally: Tally, table: Table, name: str, arms: list[str]) -> dict[str,
     return {"kind": tally.kinds[name], "arms": found}
 
 
-def _share(tally: Tally, name: str, arm: str) -> dict[str, Any]:
+def _share(tally: Aggregator, name: str, arm: str) -> dict[str, Any]:
     """Hits over every answer that was asked, the broken ones among them."""
     hits = sum(sum(seeds) for seeds in tally.values[name].get(arm, {}).values())
     share = Proportion(round(hits), tally.asked[name, arm])
@@ -159,7 +159,7 @@ def compare(
     }
 
 
-def _by_tag(tally: Tally, arms: list[str]) -> dict[str, Any]:
+def _by_tag(tally: Aggregator, arms: list[str]) -> dict[str, Any]:
     """Means per tag, for tags that at least two cases have and not all."""
     counts = Counter(tag for tags in tally.tags.values() for tag in tags)
     found: dict[str, Any] = {}
@@ -175,7 +175,7 @@ def _by_tag(tally: Tally, arms: list[str]) -> dict[str, Any]:
     return found
 
 
-def _gains(tally: Tally, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
+def _gains(tally: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
     """Spearman's correlation of the references' mean similarity with what an arm gained over the first."""
     found: dict[str, Any] = {}
     for name in sorted(table):

@@ -19,9 +19,9 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.integrations.langsmith_and_datasets import run_case
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.settings import resolve
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -82,7 +82,7 @@ def found_suite(spec: str, home: str | Path | None = None) -> Suite:
 
     from imagerag.evals.suites.registry import find_suite
 
-    wiring = Wiring(Home.find(resolve(home=str(home) if home else None).home))
+    wiring = Dependencies(DataDir.find(resolve(home=str(home) if home else None).home))
     return asyncio.run(find_suite(spec, wiring))
 
 
@@ -137,7 +137,7 @@ def picture_file(result: Result, options: Mapping[str, Any]) -> Path | None:
     if result.image is None:
         return None
     sha256 = result.image.sha256
-    return Home(folder_of(options.get("folder"), options.get("home")) / HOME).blobs / sha256[:2] / sha256[2:]
+    return DataDir(folder_of(options.get("folder"), options.get("home")) / HOME).blobs / sha256[:2] / sha256[2:]
 
 
 def _scorer() -> "Scorer":

@@ -12,20 +12,20 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular
-from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.dependencies import EvalWiring, wiring_for
+from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.evals.dependencies import EvalDependencies, dependencies_for
 from imagerag.evals.harness.arms import RESERVED, Arm, parse_arms
 from imagerag.evals.harness.evaluation import HOME
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.harness.results_store import RESULTS, Ledger
-from imagerag.evals.harness.runner import Harness
+from imagerag.evals.harness.results_store import RESULTS, ResultsStore
+from imagerag.evals.harness.runner import EvalRunner
 from imagerag.evals.metrics.encoder_independence import checked
 from imagerag.evals.metrics.registry import MetricMaker, check_metric
 from imagerag.evals.result_record import Result, read_results
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.formatting.messages import invalid
 from imagerag.graphs.settings import resolve
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.output_dir_lock import shared_writer
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def run_case(
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
         seed: another seed gives another picture; by default the case's first.
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
-        knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `imagerag.agent.types.Knobs`);
+        knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `imagerag.agent.types.RunConfig`);
             what the arm sets stands above it.
 
     Raises:
@@ -78,29 +78,29 @@ async def run_case(
     settings = resolve(generator=generator, judge=judge, library=given, preset=preset, home=str(home) if home else None)
     asked = case if isinstance(case, Case) else Case(id="case", prompt=case)
     asked = asked.model_copy(update={"seeds": asked.seeds[:1] if seed is None else (_seed(seed),)})
-    users = Home.find(settings.home)
+    users = DataDir.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
     wanted = _knobs({"references_per_concept": settings.references_per_concept, **knobs})
-    setup = Setup(generator=settings.generator, judge=settings.judge, library=named, knobs=wanted)
+    setup = RunSpec(generator=settings.generator, judge=settings.judge, library=named, knobs=wanted)
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)
     plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs)
     where = folder_of(folder, settings.home)
-    wiring = wiring_for(Home(where / HOME), users, recipes)
+    wiring = dependencies_for(DataDir(where / HOME), users, recipes)
     judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
     with shared_writer(where, instead="another folder"):
-        made = MetricMaker(wiring, judges, Knobs(journal=journal)).all(metrics)
+        made = MetricMaker(wiring, judges, RunConfig(journal=journal)).all(metrics)
         made = await checked(made, plan, wiring, allow=allow_same_encoder)
         return await _answered(asked, plan, wiring, made, where, journal)
 
 
 async def _answered(
-    case: Case, plan: Plan, wiring: EvalWiring, metrics: "Sequence[Metric]", where: Path, journal: Any
+    case: Case, plan: Plan, wiring: EvalDependencies, metrics: "Sequence[Metric]", where: Path, journal: Any
 ) -> Result:
     harness, (chosen,), setup = (
-        Harness(plan, wiring, metrics, Ledger(where, plan.keys), journal=journal),
+        EvalRunner(plan, wiring, metrics, ResultsStore(where, plan.keys), journal=journal),
         plan.arms,
         plan.setup,
     )
@@ -114,26 +114,26 @@ def _seed(seed: int) -> int:
     return _knobs({"seed": seed}, reserved=()).seed
 
 
-def _knobs(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> Knobs:
+def _knobs(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
     """What a run is set to.
 
     Raises:
         UsageError: nothing of that name, or a value it cannot have.
     """
-    there = [name for name in Knobs.model_fields if name not in reserved]
+    there = [name for name in RunConfig.model_fields if name not in reserved]
     if unknown := [name for name in given if name not in there]:
         raise UsageError(
             f"there is no option {', '.join(unknown)}; beside the named ones there are: {', '.join(there)}"
         )
     try:
-        return Knobs(**given)
+        return RunConfig(**given)
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 
 
 def folder_of(folder: str | Path | None, home: str | Path | None) -> Path:
     """Where `run_case` keeps pictures and its journal."""
-    return Path(folder) if folder else Home.find(str(home) if home else None).root / "evals"
+    return Path(folder) if folder else DataDir.find(str(home) if home else None).root / "evals"
 
 
 def run_case_sync(case: Case | str, **options: Any) -> Result:

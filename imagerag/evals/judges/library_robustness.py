@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.agent.ports import ImagePart, Judge
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.evals.judges.robustness import concept_of
 from imagerag.evals.metrics.concept_match import counted
 from imagerag.evals.statistics.estimators import Proportion
 from imagerag.evals.statistics.significance import fleiss_kappa
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 Kind = Literal["there", "there_and_not", "not_there"]
 KINDS: Final[tuple[Kind, ...]] = ("there", "there_and_not", "not_there")
@@ -180,13 +180,13 @@ async def robustness(
     )
 
 
-def chosen(rows: Sequence[Row], classes: int, seed: int) -> list[tuple[Row, str]]:
+def chosen(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tuple[ImageRecord, str]]:
     """One picture for each of so many classes, with what it shows.
 
     Raises:
         UsageError: fewer than two.
     """
-    by_class: dict[str, tuple[Row, str]] = {}
+    by_class: dict[str, tuple[ImageRecord, str]] = {}
     for row in sorted(rows, key=lambda row: row.id):
         words = concept_of(row)
         if words:
@@ -205,7 +205,7 @@ class Asked:
         there: what the picture shows; `missing`, what of the prompt it does not, empty when it shows all of it.
     """
 
-    row: Row
+    row: ImageRecord
     words: str
     there: str
     missing: str = ""
@@ -219,7 +219,7 @@ FORMS: Final[Mapping[Kind, str]] = {
 """The paper's three forms of prompts."""
 
 
-def prompts_of(kind: Kind, rows: Sequence[tuple[Row, str]]) -> list[Asked]:
+def prompts_of(kind: Kind, rows: Sequence[tuple[ImageRecord, str]]) -> list[Asked]:
     """The prompts of a kind."""
     if kind == "there":
         return [Asked(row, FORMS[kind].format(there=_said(words)), words) for row, words in rows]
@@ -244,14 +244,14 @@ _FRAME: Final = re.compile(r"^an?\s+(?:photo|photograph|picture|image)\s+of\s+",
 _BEFORE: Final = frozenset(("a", "an", "the", "one", "two", "three", "some", "many", "several", "my", "our", "this"))
 
 
-async def _picture(library: Library, row: Row) -> ImagePart:
+async def _picture(library: Library, row: ImageRecord) -> ImagePart:
     data, media_type = await library.for_models(row.id)
     return ImagePart(data=data, media_type=media_type)
 
 
 async def _answer(judge: Judge, words: str, image: ImagePart, mode: Any, repeat: int, *, concepts: bool) -> Answer:
     cold = 0.0 if "temperature" in judge.honours else None
-    varied = Variation(attempt=repeat, lever="none" if cold is None else "temperature", temperature=cold)
+    varied = SamplingParams(attempt=repeat, lever="none" if cold is None else "temperature", temperature=cold)
     try:
         found = await judge.critique(words, image, subjects=(), requirements=(), mode=mode, variation=varied)
     except ImageRAGError as error:

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.errors import BackendError, ImageRAGError, UsageError
 from imagerag.agent.ports import ImagePart, Judge
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 Kind = Literal["there", "there_and_not", "not_there"]
 KINDS: Final[tuple[Kind, ...]] = ("there", "there_and_not", "not_there")
@@ -42,7 +42,7 @@ class Case:
     """
 
     kind: Kind
-    row: Row
+    row: ImageRecord
     prompt: str
     missing: str
     present: str
@@ -116,7 +116,7 @@ async def judge_test(
     return _report(judge, library, mode, questions, [first, *rest])
 
 
-def cases_of(rows: Sequence[Row], cases: int, seed: int = 0) -> list[Case]:
+def cases_of(rows: Sequence[ImageRecord], cases: int, seed: int = 0) -> list[Case]:
     """Three questions for each of up to `cases` captioned pictures; what is not there comes from another picture.
 
     Of the other captions one that shares the fewest words with the picture's own is taken.
@@ -148,7 +148,7 @@ def cases_of(rows: Sequence[Row], cases: int, seed: int = 0) -> list[Case]:
     return questions
 
 
-def concept_of(row: Row) -> str:
+def concept_of(row: ImageRecord) -> str:
     """What a picture shows, from its caption, without the name that the caption may begin with."""
     caption = row.caption.strip().rstrip(".")
     bare = caption.removeprefix(row.title).strip(" ,:;-") if row.title else caption
@@ -171,7 +171,7 @@ class _Answer:
 async def _ask(judge: Judge, library: Library, case: Case, mode: Mode) -> _Answer:
     data = await library.image_bytes(case.row.image.sha256)
     image = ImagePart(data=data, media_type=case.row.image.media_type)
-    told: dict[str, Any] = {"subjects": (), "variation": Variation()}
+    told: dict[str, Any] = {"subjects": (), "variation": SamplingParams()}
     try:
         found = await judge.critique(
             case.prompt, image, requirements=(), mode=mode, max_tokens=library.context_length, **told

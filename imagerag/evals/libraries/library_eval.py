@@ -16,7 +16,7 @@ from imagerag.agent.ports import Filter
 from imagerag.evals.libraries.negative_captions import UNRELATED
 from imagerag.evals.statistics.estimators import Proportion, mean
 from imagerag.store.library.calibration import OWN_SAMPLE, SWAP_SAMPLE, calibrate
-from imagerag.store.library.caption_index import Asked, CaptionIndex
+from imagerag.store.library.caption_index import CaptionIndex, CaptionQuery
 from imagerag.store.library.library import Library
 
 if TYPE_CHECKING:
@@ -150,13 +150,13 @@ async def check_library(library: Library, *, queries: int = 200, unrelated: Sequ
     )
 
 
-async def ranking(library: Library, asked: Sequence[Asked], ids: Sequence[str]) -> Ranking:
+async def ranking(library: Library, asked: Sequence[CaptionQuery], ids: Sequence[str]) -> Ranking:
     """Search for each as a run does, and see where the right pictures are."""
     searched = [await library.search(query.text, k=DEPTH, filter=Filter()) for query in asked]
     return ranked([[hit.image.sha256 for hit in hits] for hits in searched], asked, ids)
 
 
-def ranked(found: Sequence[Sequence[str]], asked: Sequence[Asked], ids: Sequence[str]) -> Ranking:
+def ranked(found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: Sequence[str]) -> Ranking:
     """How good rankings are: of each question the ids that were found, best first.
 
     Args:
@@ -180,7 +180,7 @@ def ranked(found: Sequence[Sequence[str]], asked: Sequence[Asked], ids: Sequence
 
 async def _decided(
     cosine: float,
-    asked: Sequence[Asked],
+    asked: Sequence[CaptionQuery],
     texts: "Vectors",
     vectors: "Vectors",
     library: Library,

@@ -13,7 +13,7 @@ from imagerag.evals.harness.arms import Arm, parse_arms
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.formatting.numbers import counted
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library, remove
 from imagerag.store.library.subsets import in_random_order, part_of
 
@@ -81,7 +81,7 @@ def check_curve(plan: Plan) -> None:
         )
 
 
-async def cut(home: Home, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
+async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
     """The part of a library that a recipe asks for: the whole where that is all of it, else opened or cut out.
 
     Raises:

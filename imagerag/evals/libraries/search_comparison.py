@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, Reranker, capabilities_of
 from imagerag.evals.libraries.library_eval import DEPTH, Ranking, ranked
-from imagerag.store.data_dir import Home
-from imagerag.store.library.caption_index import Asked, CaptionIndex
+from imagerag.store.data_dir import DataDir
+from imagerag.store.library.caption_index import CaptionIndex, CaptionQuery
 from imagerag.store.library.library import Library
 from imagerag.store.library.subsets import in_random_order, part_of
 
@@ -100,7 +100,7 @@ async def compare_searches(
             spec = embedder.identity.spec
             tell(at, 1 + len(others), spec)
             whole = at == 0 and all_of_it
-            one = library if whole else await part_of(Home(Path(folder)), f"n{at}", library, ids, embedder)
+            one = library if whole else await part_of(DataDir(Path(folder)), f"n{at}", library, ids, embedder)
             for way in ways:
                 found[spec, way] = [await _searched(one, query.text, way, rerankers) for query in asked]
     tell(1 + len(others), 1 + len(others), "")
@@ -117,7 +117,7 @@ async def compare_searches(
 
 
 def _row(
-    encoder: str, way: Way, found: Sequence[Sequence[str]], asked: Sequence[Asked], ids: Sequence[str]
+    encoder: str, way: Way, found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: Sequence[str]
 ) -> Compared:
     return Compared(encoder=encoder, way=way, ranking=ranked(found, asked, ids))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.result_record import Result, Score
 from imagerag.evals.suites.case import Case
 
@@ -22,7 +22,7 @@ class Sample:
 
     case: Case
     result: Result
-    wiring: EvalWiring = field(repr=False)
+    wiring: EvalDependencies = field(repr=False)
     image: bytes | None = field(default=None, repr=False)
 
 

@@ -6,7 +6,7 @@ from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.result_record import Score
 
 
-class WorkScore:
+class CostScore:
     """`work`: `calls`, `cost_usd`, `searches`, `redrawn`, `kept_initial`, `judge_agrees` (the loop's own judge)."""
 
     spec = "work"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import BackendError, SpecError, UsageError
 from imagerag.agent.ports import Embedder, EmbedderIdentity
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.metrics.base import AcrossSeeds, Metric, Sample
 from imagerag.evals.result_record import Score
@@ -35,16 +35,16 @@ PROBE: Final = "a small dog with a red ball on the grass"
 
 
 @dataclass(frozen=True)
-class Looker:
+class RunEncoder:
     """An encoder that takes part in a run, and as what."""
 
     embedder: Embedder
     what: str
 
 
-async def lookers(plan: Plan, wiring: EvalWiring) -> list[Looker]:
+async def run_encoders(plan: Plan, wiring: EvalDependencies) -> list[RunEncoder]:
     """The encoders that the plan's arms retrieve or judge with."""
-    found: dict[str, Looker] = {}
+    found: dict[str, RunEncoder] = {}
     for arm in plan.arms:
         if arm.procedure in NOT_LOOKING:
             continue
@@ -52,13 +52,15 @@ async def lookers(plan: Plan, wiring: EvalWiring) -> list[Looker]:
         if setup.library:
             library: Any = await wiring.library(setup.library)
             if embedder := getattr(library, "embedder", None):
-                found.setdefault(f"library {setup.library}", Looker(embedder, f"searches library {setup.library!r}"))
+                found.setdefault(
+                    f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}")
+                )
         for spec in wiring.seen_through(setup.judge):
-            found.setdefault(f"judge {spec}", Looker(wiring.embedder(spec), f"judges as {setup.judge!r}"))
+            found.setdefault(f"judge {spec}", RunEncoder(wiring.embedder(spec), f"judges as {setup.judge!r}"))
     return list(found.values())
 
 
-async def checked(metrics: Sequence[Metric], plan: Plan, wiring: EvalWiring, *, allow: bool) -> list[Metric]:
+async def checked(metrics: Sequence[Metric], plan: Plan, wiring: EvalDependencies, *, allow: bool) -> list[Metric]:
     """The metrics, those that use an encoder of the arms marked.
 
     Args:
@@ -68,7 +70,7 @@ async def checked(metrics: Sequence[Metric], plan: Plan, wiring: EvalWiring, *, 
         UsageError: there is one, and it is not allowed; the message says which, and what to type.
     """
     encoders = {id(metric): encoder for metric in metrics if (encoder := getattr(metric, "embedder", None)) is not None}
-    others = await lookers(plan, wiring) if encoders else []
+    others = await run_encoders(plan, wiring) if encoders else []
     made: list[Metric] = []
     for metric in metrics:
         encoder = encoders.get(id(metric))

@@ -40,7 +40,7 @@ class PictureEncoder(Protocol):
 Encoder = TypeVar("Encoder", bound=PictureEncoder)
 
 
-class Eyes:
+class ImageEncoder:
     """An encoder with a memory, one picture at a time: what else is looked at never changes a vector."""
 
     def __init__(self, encoder: PictureEncoder) -> None:
@@ -65,7 +65,7 @@ class Encoded(Generic[Encoder]):
 
     needs_image = True
 
-    def __init__(self, spec: str, embedder: Encoder, eyes: Eyes) -> None:
+    def __init__(self, spec: str, embedder: Encoder, eyes: ImageEncoder) -> None:
         self.spec, self.embedder, self._eyes = spec, embedder, eyes
 
 
@@ -101,7 +101,7 @@ class ImageScore(Encoded[PictureEncoder]):
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The mean cosine, in [-1, 1]; None where the case has no real picture."""
         assert sample.image is not None, "it needs one"
-        real = await real_pictures(sample)
+        real = await reference_photos(sample)
         if not real:
             return {self.spec: None}
         own = await self._eyes.see(sample.image)
@@ -123,7 +123,7 @@ class Diversity(Encoded[PictureEncoder]):
         return {self.spec: round(1 - sum(pairs) / len(pairs), DIGITS)} if pairs else {self.spec: None}
 
 
-async def real_pictures(sample: Sample) -> list[bytes]:
+async def reference_photos(sample: Sample) -> list[bytes]:
     """The pictures of the real thing: the case's own files, or for the sketch world three fresh drawings of it."""
     files = [Path(picture.path) for picture in sample.case.truth.images]
     if files:

@@ -13,13 +13,21 @@ from typing import Any, Final
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import check_factory, check_port
 from imagerag.agent.ports import Embedder
-from imagerag.agent.types import Knobs
-from imagerag.evals.dependencies import EvalWiring, Steady
+from imagerag.agent.types import RunConfig
+from imagerag.evals.dependencies import DeterministicEmbedder, EvalDependencies
 from imagerag.evals.metrics.base import AcrossSeeds, Metric
-from imagerag.evals.metrics.cost import WorkScore
-from imagerag.evals.metrics.encoder_scores import EYE, Diversity, Eyes, ImageScore, RightScore, TextScore, TimmEncoder
+from imagerag.evals.metrics.cost import CostScore
+from imagerag.evals.metrics.encoder_scores import (
+    EYE,
+    Diversity,
+    ImageEncoder,
+    ImageScore,
+    RightScore,
+    TextScore,
+    TimmEncoder,
+)
 from imagerag.evals.metrics.retrieval import RetrievalScore
-from imagerag.evals.metrics.vlm_scores import Graded, GradeScore, VqaScore
+from imagerag.evals.metrics.vlm_scores import GradeScore, GradingCalls, VqaScore
 from imagerag.formatting.messages import near
 
 KINDS: Final[Mapping[str, str]] = {
@@ -110,12 +118,12 @@ class MetricMaker:
         graded: what they asked.
     """
 
-    wiring: EvalWiring
+    wiring: EvalDependencies
     judges: frozenset[str] = frozenset()
-    knobs: Knobs = field(default_factory=Knobs)
-    graded: Graded = field(default_factory=Graded)
+    knobs: RunConfig = field(default_factory=RunConfig)
+    graded: GradingCalls = field(default_factory=GradingCalls)
     _encoders: dict[str, Any] = field(default_factory=dict)
-    _eyes: dict[str, Eyes] = field(default_factory=dict)
+    _eyes: dict[str, ImageEncoder] = field(default_factory=dict)
 
     def all(self, specs: Iterable[str | Metric]) -> list[Metric]:
         """The metrics of these specs; a metric itself is taken as it is.
@@ -137,7 +145,7 @@ class MetricMaker:
             "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
             "retrieval": RetrievalScore,
-            "work": WorkScore,
+            "work": CostScore,
         }
         made = known.get(name)
         if made is None and (own := _installed(name)) is not None:
@@ -161,16 +169,16 @@ class MetricMaker:
         found: TimmEncoder = self._encoders.setdefault(f"timm:{spec}", TimmEncoder(spec))
         return found
 
-    def _seeing(self, spec: str) -> Eyes:
+    def _seeing(self, spec: str) -> ImageEncoder:
         encoder = self._timm(spec.removeprefix("timm:")) if spec.startswith("timm:") else self._embedder(spec)
-        return self._eyes.setdefault(spec, Eyes(encoder))
+        return self._eyes.setdefault(spec, ImageEncoder(encoder))
 
 
 def eye() -> Embedder:
     """The sketch world's second encoder: of another seed and architecture than the one that retrieves and judges."""
     from imagerag.tools.embedders.openclip import OpenClipEmbedder
 
-    return Steady(OpenClipEmbedder(f"local-dir:{EYE}", spec="eye"))
+    return DeterministicEmbedder(OpenClipEmbedder(f"local-dir:{EYE}", spec="eye"))
 
 
 def _full(spec: str) -> str:

@@ -10,7 +10,7 @@ from imagerag.agent.types import Candidate, Search
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.result_record import Score
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 KEYS: Final = ("label", "class", "species", "category")
 """Metadata that names what a picture shows."""
@@ -84,7 +84,7 @@ async def names_of(sample: Sample) -> dict[str, frozenset[str]]:
     return {sha256: _names(candidate, rows.get(sha256)) for sha256, candidate in candidates.items()}
 
 
-def _names(candidate: Candidate, row: Row | None) -> frozenset[str]:
+def _names(candidate: Candidate, row: ImageRecord | None) -> frozenset[str]:
     said = [candidate.caption, candidate.title]
     if candidate.source:
         said.append(PurePath(candidate.source).parent.name)
@@ -93,7 +93,7 @@ def _names(candidate: Candidate, row: Row | None) -> frozenset[str]:
     return frozenset(folded(text) for text in said if text)
 
 
-def row_names(row: Row) -> frozenset[str]:
+def row_names(row: ImageRecord) -> frozenset[str]:
     """What a library's row says that its picture shows: caption, title, tags, class, and the folder it came from."""
     said = [row.caption, row.title, *row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
     if row.source:

@@ -14,20 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imagerag.agent.calls.model_caller import Calls
+from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
 from imagerag.agent.images.decoding import for_models
-from imagerag.agent.ports import Reading
-from imagerag.agent.types import Knobs, Variation
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.agent.ports import ModelResponse
+from imagerag.agent.types import RunConfig, SamplingParams
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.base import DIGITS, Sample
 from imagerag.evals.result_record import Score
-from imagerag.evals.retries import patiently
-from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, Turn
+from imagerag.evals.retries import with_retries
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel
 from imagerag.tools.judges.vlm.reasoning import reasoning_in
 from imagerag.tools.model_text import clean, silence
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.spec import BackendSpec
 
 ASK: Final = 'Does this picture show "{prompt}"? Answer with one word: Yes or No.'
@@ -49,26 +49,26 @@ TOP: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Odds(Reading):
+class YesProbability(ModelResponse):
     """How probable a yes is, of yes and no, in [0, 1]."""
 
     yes: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words(Reading):
+class TextScorer(ModelResponse):
     """A grader's words, in `raw`."""
 
 
 @dataclass
-class Graded:
+class GradingCalls:
     """What graders asked, by the run that they graded: it is paid like everything else.
 
     Attributes:
         calls: the books of each grading.
     """
 
-    calls: dict[str, list[Calls]] = field(default_factory=dict)
+    calls: dict[str, list[ModelCaller]] = field(default_factory=dict)
 
     def taken(self, run_id: str) -> list[dict[str, Any]]:
         """What grading a run took: each call's requests, and US dollars (None where nobody knows); told once."""
@@ -94,10 +94,10 @@ class _Grader:
 
     spec: str
     grader: str
-    wiring: EvalWiring
+    wiring: EvalDependencies
     judges: frozenset[str]
-    knobs: Knobs = field(default_factory=Knobs)
-    graded: "Graded" = field(default_factory=lambda: Graded())
+    knobs: RunConfig = field(default_factory=RunConfig)
+    graded: "GradingCalls" = field(default_factory=lambda: GradingCalls())
     needs_image = True
 
     def __post_init__(self) -> None:
@@ -110,8 +110,8 @@ class _Grader:
                         "name another model"
                     )
 
-    def _calls(self, sample: Sample) -> Calls:
-        calls = Calls(
+    def _calls(self, sample: Sample) -> ModelCaller:
+        calls = ModelCaller(
             knobs=self.knobs,
             journal=self.wiring.held_journal,
             run_id=graded_id(sample.result.run_id),
@@ -124,10 +124,10 @@ class _Grader:
         self.graded.calls.setdefault(sample.result.run_id, []).append(calls)
         return calls
 
-    async def _shown(self, sample: Sample) -> Picture:
+    async def _shown(self, sample: Sample) -> ChatImage:
         assert sample.image is not None, "it needs one"
         data, media_type = for_models(sample.image)
-        return Picture(data, media_type)
+        return ChatImage(data, media_type)
 
 
 def _model_of(spec: BackendSpec) -> tuple[str, str, str]:
@@ -152,7 +152,7 @@ class VqaScore(_Grader):
         one = BackendSpec.parse(self.grader)
         if one.provider != "openai":
             raise UsageError(f"{self.spec}: log probabilities come from openai:MODEL[@URL] only")
-        self._model, self._account = one.model, Account.of_spec(one)
+        self._model, self._account = one.model, OpenAICredentials.of_spec(one)
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """The probability, in [0, 1]."""
@@ -161,10 +161,10 @@ class VqaScore(_Grader):
         identity, content = self._account.named_as("openai", self._model), {"prompt": words, "image": picture.sha256}
         calls = self._calls(sample)
         ask = lambda: self._ask(identity, words, picture)  # noqa: E731
-        odds = await patiently(lambda: calls.make("grade.vqa", identity, Odds, content, ask))
+        odds = await with_retries(lambda: calls.make("grade.vqa", identity, YesProbability, content, ask))
         return {self.spec: round(odds.yes, DIGITS)}
 
-    async def _ask(self, identity: str, words: str, picture: Picture) -> Odds:
+    async def _ask(self, identity: str, words: str, picture: ChatImage) -> YesProbability:
         import openai
 
         url = f"data:{picture.media_type};base64,{b64encode(picture.data).decode()}"
@@ -187,7 +187,9 @@ class VqaScore(_Grader):
         except openai.APIStatusError as error:
             again = error.status_code == 429 or error.status_code >= 500
             raise BackendError(f"{identity} answered {error.status_code}", retryable=again) from None
-        return Odds(yes=chance_of_yes(identity, answer.choices[0]), raw=answer.choices[0].message.content or "")
+        return YesProbability(
+            yes=chance_of_yes(identity, answer.choices[0]), raw=answer.choices[0].message.content or ""
+        )
 
 
 def chance_of_yes(identity: str, choice: Any) -> float:
@@ -224,21 +226,21 @@ class GradeScore(_Grader):
         if chat is None:
             raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
         picture = await self._shown(sample)
-        turns = [Turn("user", (picture, GRADE.format(prompt=sample.case.prompt)))]
+        turns = [ChatMessage("user", (picture, GRADE.format(prompt=sample.case.prompt)))]
         content = {"prompt": turns[0].parts[1], "image": picture.sha256}
         calls = self._calls(sample)
 
-        async def ask(variation: Variation) -> Words:
+        async def ask(variation: SamplingParams) -> TextScorer:
             return await _marked(chat, turns, variation)
 
-        answer = await patiently(lambda: calls.make_readable("grade.marks", chat.identity, Words, content, ask))
+        answer = await with_retries(lambda: calls.make_readable("grade.marks", chat.identity, TextScorer, content, ask))
         return {self.spec: int(MARK.findall(clean(answer.raw))[-1]) / 4}
 
 
-async def _marked(chat: Chat, turns: list[Turn], variation: Variation) -> Words:
+async def _marked(chat: ChatModel, turns: list[ChatMessage], variation: SamplingParams) -> TextScorer:
     reply = await chat.ask(turns, schema=None, variation=variation)
     said = clean(reply.text)
     if not MARK.search(said):
         why = "" if said else f": {silence(reply.text)}"
         raise JudgeReplyError(f"{chat.identity} gave no mark{why}", raw=reply.text)
-    return Words(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)
+    return TextScorer(raw=reply.text, cost_usd=reply.cost_usd, usage=reply.usage)

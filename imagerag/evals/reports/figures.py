@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.harness.summary import Tally
+from imagerag.evals.harness.summary import Aggregator
 from imagerag.evals.metrics.encoder_independence import MARK
 from imagerag.evals.reports.plots import Plot, Point
 from imagerag.evals.reports.tables import quality
@@ -36,7 +36,7 @@ def figures(plan: Plan, summary: Mapping[str, Any], results: Iterable[Result]) -
     score = main_score(summary)
     if score is None:
         return {}
-    tally = Tally()
+    tally = Aggregator()
     for result in results:
         tally.add(result)
     made = {
@@ -85,7 +85,7 @@ def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
                 base=("no gain", 0.0), joined=True, logarithmic=True)  # fmt: skip
 
 
-def similarity_gain(tally: Tally, summary: Mapping[str, Any], score: str) -> Plot | None:
+def similarity_gain(tally: Aggregator, summary: Mapping[str, Any], score: str) -> Plot | None:
     """What each case gained over the first arm, against how similar its references were."""
     table = tally.table()[score]
     first = table.get(summary["base"], {})

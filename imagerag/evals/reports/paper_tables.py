@@ -32,7 +32,7 @@ ABLATION: Final = {
 """What an arm does → its row in tables 3 and 8."""
 
 
-class Way(NamedTuple):
+class Method(NamedTuple):
     """What decides an arm's row: who draws, what is done, with which library and reranker; "" is the evaluation's."""
 
     generator: str
@@ -42,7 +42,7 @@ class Way(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MethodScores:
     """An evaluation: a data set in the paper's words."""
 
     name: str
@@ -50,15 +50,15 @@ class Measured:
     summary: Mapping[str, Any]
 
     @cached_property
-    def ways(self) -> dict[Way, str]:
+    def ways(self) -> dict[Method, str]:
         """Each way's first arm; arms that differ from the others in anything else have no place in these tables."""
-        found: dict[Way, str] = {}
+        found: dict[Method, str] = {}
         for arm in self.plan.arms:
             if (way := self._way(arm)) is not None:
                 found.setdefault(way, arm.name)
         return found
 
-    def _way(self, arm: Arm) -> Way | None:
+    def _way(self, arm: Arm) -> Method | None:
         base = self.plan.setup
         setup = arm.of(base, seed=base.knobs.seed, journal=base.knobs.journal)
         own = ("retrieve_by", *(AS_PUBLISHED if arm.procedure == PUBLISHED and arm.knobs == AS_PUBLISHED else ()))
@@ -68,28 +68,28 @@ class Measured:
             return None
         does = setup.knobs.retrieve_by if arm.procedure == "graph" else arm.procedure
         if does not in ABLATION:
-            return Way(setup.generator, f"{OWN} {arm.name}")
+            return Method(setup.generator, f"{OWN} {arm.name}")
         library, reranker = (
             (new or "") if new != old else ""
             for new, old in ((setup.library, base.library), (setup.reranker, base.reranker))
         )
-        return Way(setup.generator, does, library, reranker)
+        return Method(setup.generator, does, library, reranker)
 
-    def metric(self, measure: "Measure") -> str | None:
+    def metric(self, measure: "MetricColumn") -> str | None:
         """The first metric that fills a column."""
         asked = [spec.strip() for spec in self.plan.metrics if measure.fits(spec.strip())]
         there = self.summary["metrics"]
         named = [name for spec in asked for name in (spec, f"{spec}{MARK}") if name in there]
         return next(iter(sorted(named, key=lambda name: name.endswith(MARK))), None)
 
-    def score(self, way: Way, measure: "Measure") -> Mapping[str, Any] | None:
+    def score(self, way: Method, measure: "MetricColumn") -> Mapping[str, Any] | None:
         """`value` and `stderr` of an arm; None where there is none."""
         arm, metric = self.ways.get(way), self.metric(measure)
         found = self.summary["metrics"][metric]["arms"].get(arm) if arm and metric else None
         return found if found and found["value"] is not None else None
 
 
-class Measure(NamedTuple):
+class MetricColumn(NamedTuple):
     """A column: what it is called, and which metrics can fill it."""
 
     name: str
@@ -100,13 +100,13 @@ def _kind(*kinds: str, siglip: bool = False) -> Callable[[str], bool]:
     return lambda spec: spec.partition(":")[0] in kinds and ("siglip" in spec.lower()) is siglip
 
 
-GRADE: Final = (Measure("GPTScore", _kind("grade")),)
+GRADE: Final = (MetricColumn("GPTScore", _kind("grade")),)
 SCORES: Final = (
-    Measure("CLIP", _kind("text")),
-    Measure("SigLIP", _kind("text", siglip=True)),
-    Measure("DINO", _kind("dino")),
+    MetricColumn("CLIP", _kind("text")),
+    MetricColumn("SigLIP", _kind("text", siglip=True)),
+    MetricColumn("DINO", _kind("dino")),
 )
-TEXT_AND_IMAGE: Final = (Measure("CLIP-T", _kind("text")), Measure("CLIP-I", _kind("image")))
+TEXT_AND_IMAGE: Final = (MetricColumn("CLIP-T", _kind("text")), MetricColumn("CLIP-I", _kind("image")))
 
 
 class Cell(NamedTuple):
@@ -117,7 +117,7 @@ class Cell(NamedTuple):
     among: Hashable
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A line of a table; where `part` changes, a rule is drawn."""
 
     label: str
@@ -126,7 +126,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PaperTable:
     """A table ready to be written.
 
     Attributes:
@@ -138,7 +138,7 @@ class Sheet:
     title: str
     groups: tuple[tuple[str, int], ...]
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     note: str
 
     @property
@@ -157,22 +157,22 @@ class Sheet:
         return len(values) > 1 and cell.value == max(values)
 
 
-def sheets(sets: Sequence[Measured]) -> list[Sheet]:
+def paper_tables(sets: Sequence[MethodScores]) -> list[PaperTable]:
     """Every table of the paper that these evaluations fill."""
     return [sheet for make in LAYOUTS for sheet in make(sets)]
 
 
-def _generators(sets: Sequence[Measured]) -> list[str]:
+def _generators(sets: Sequence[MethodScores]) -> list[str]:
     return list(dict.fromkeys(way.generator for data in sets for way in data.ways))
 
 
-def _has(sets: Sequence[Measured], *ways: Way) -> bool:
+def _has(sets: Sequence[MethodScores], *ways: Method) -> bool:
     return any(all(way in data.ways for way in ways) for data in sets)
 
 
-def _with_and_without(sets: Sequence[Measured]) -> list[str]:
+def _with_and_without(sets: Sequence[MethodScores]) -> list[str]:
     """The generators that were run alone and with ImageRAG."""
-    return [name for name in _generators(sets) if _has(sets, Way(name, ALONE), Way(name, FULL))]
+    return [name for name in _generators(sets) if _has(sets, Method(name, ALONE), Method(name, FULL))]
 
 
 def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spread: bool = True) -> Cell:
@@ -182,7 +182,7 @@ def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spr
     return Cell(found["value"], f"{found['value']:.{digits}f}{stderr}", among)
 
 
-def _note(sets: Sequence[Measured], columns: Sequence[Measure], ways: Sequence[Way]) -> str:
+def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: Sequence[Method]) -> str:
     told, marked = [], ""
     for column in columns:
         by = {data.name: data.metric(column) for data in sets}
@@ -204,7 +204,7 @@ def _note(sets: Sequence[Measured], columns: Sequence[Measure], ways: Sequence[W
     return f"{'. '.join(told)}. Cases: {cases}.{lost}{legend}{_settings(sets, ways)}"
 
 
-def _settings(sets: Sequence[Measured], ways: Sequence[Way]) -> str:
+def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
     """What the rows were run with, where they searched."""
     told: dict[str, None] = {}
     for data in sets:
@@ -216,12 +216,12 @@ def _settings(sets: Sequence[Measured], ways: Sequence[Way]) -> str:
 
 
 def _by_score(
-    number: int, title: str, sets: Sequence[Measured], columns: Sequence[Measure], rows: Sequence[tuple[str, str, Way]],
+    number: int, title: str, sets: Sequence[MethodScores], columns: Sequence[MetricColumn], rows: Sequence[tuple[str, str, Method]],
     *, digits: int = 3, spread: bool = True,
-) -> Iterator[Sheet]:  # fmt: skip
+) -> Iterator[PaperTable]:  # fmt: skip
     """A table with (label, part, way) as rows, and every data set's scores as columns, if there is any."""
     made = tuple(
-        Row(label, part, tuple(
+        TableRow(label, part, tuple(
             _cell(data.score(way, column), (part, data.name, column.name), digits, spread)
             for data in sets for column in columns
         ))
@@ -230,60 +230,62 @@ def _by_score(
     if any(cell.value is not None for row in made for cell in row.cells):
         groups = tuple((data.name, len(columns)) for data in sets)
         names = tuple(f"{column.name} ↑{_mark(data, column)}" for data in sets for column in columns)
-        yield Sheet(number, title, groups, names, made, _note(sets, columns, [way for *_, way in rows]))
+        yield PaperTable(number, title, groups, names, made, _note(sets, columns, [way for *_, way in rows]))
 
 
-def _mark(data: Measured, column: Measure) -> str:
+def _mark(data: MethodScores, column: MetricColumn) -> str:
     metric = data.metric(column)
     return MARK if metric and metric.endswith(MARK) else ""
 
 
-def _compared(generators: Sequence[str]) -> list[tuple[str, str, Way]]:
+def _compared(generators: Sequence[str]) -> list[tuple[str, str, Method]]:
     return [
         row
         for name in generators
-        for row in ((name, name, Way(name, ALONE)), (f"ImageRAG ({name})", name, Way(name, FULL)))
+        for row in ((name, name, Method(name, ALONE)), (f"ImageRAG ({name})", name, Method(name, FULL)))
     ]
 
 
-def marks(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def marks(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 1: GPTScore with and without ImageRAG, a row per data set."""
     generators, graded = _with_and_without(sets), [data for data in sets if data.metric(GRADE[0])]
     ways = [way for *_, way in _compared(generators)]
     if generators and graded:
         rows = tuple(
-            Row(data.name, "", tuple(_cell(data.score(w, GRADE[0]), (data.name, w.generator), 2, False) for w in ways))
+            TableRow(
+                data.name, "", tuple(_cell(data.score(w, GRADE[0]), (data.name, w.generator), 2, False) for w in ways)
+            )
             for data in graded
         )
         groups = tuple((name, 2) for name in generators)
         columns = ("alone", "ImageRAG") * len(generators)
-        yield Sheet(1, "GPTScore with and without references", groups, columns, rows, _note(graded, GRADE, ways))
+        yield PaperTable(1, "GPTScore with and without references", groups, columns, rows, _note(graded, GRADE, ways))
 
 
-def comparison(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def comparison(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 2: the scores of other methods, and of every generator with and without ImageRAG."""
     if generators := _with_and_without(sets):
         own = dict.fromkeys(way for data in sets for way in data.ways if way.does.startswith(OWN))
         others = [(way.does.removeprefix(f"{OWN} "), "", way) for way in own]
         published = [
-            (f"{ABLATION[PUBLISHED]} ({name})", name, Way(name, PUBLISHED))
+            (f"{ABLATION[PUBLISHED]} ({name})", name, Method(name, PUBLISHED))
             for name in generators
-            if _has(sets, Way(name, PUBLISHED))
+            if _has(sets, Method(name, PUBLISHED))
         ]
         rows = sorted([*_compared(generators), *published], key=lambda row: generators.index(row[1]))
         yield from _by_score(2, "With and without references", sets, SCORES, [*others, *rows])
 
 
-def ablations(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def ablations(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 3, and 8 for further generators: what each part of the method adds."""
     for at, name in enumerate(_with_and_without(sets)):
-        ways = {does: Way(name, does) for does in ABLATION if _has(sets, Way(name, does))}
+        ways = {does: Method(name, does) for does in ABLATION if _has(sets, Method(name, does))}
         if len(ways) > 2:
             rows = [(ABLATION[does].format(name), "", way) for does, way in ways.items()]
             yield from _by_score(8 if at else 3, f"Ablation over {name}", sets, SCORES, rows)
 
 
-def rerankers(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def rerankers(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 4: the order that references are taken in."""
     for name in _generators(sets):
         found = dict.fromkeys(
@@ -296,7 +298,7 @@ def rerankers(sets: Sequence[Measured]) -> Iterator[Sheet]:
             yield from _by_score(4, f"Retrieval over {name}", sets, SCORES, rows)
 
 
-def text_and_image(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def text_and_image(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Table 5: similarity with the prompt, and with pictures of the real thing."""
     generators, shown = _with_and_without(sets), [data for data in sets if data.metric(TEXT_AND_IMAGE[1])]
     if generators and shown:
@@ -304,7 +306,7 @@ def text_and_image(sets: Sequence[Measured]) -> Iterator[Sheet]:
         yield from _by_score(5, title, shown, TEXT_AND_IMAGE, rows, digits=2, spread=False)
 
 
-def libraries(sets: Sequence[Measured]) -> Iterator[Sheet]:
+def libraries(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
     """Tables 6 and 7, two data sets each: one library and another, a part per generator."""
     for at in range(0, len(sets), 2):
         some = sets[at : at + 2]
@@ -319,7 +321,7 @@ def libraries(sets: Sequence[Measured]) -> Iterator[Sheet]:
             yield from _by_score(7 if at else 6, "What the library adds", some, SCORES, rows)
 
 
-def _own(sets: Sequence[Measured]) -> str:
+def _own(sets: Sequence[MethodScores]) -> str:
     """What the evaluations' own library is called."""
     names = dict.fromkeys(data.plan.setup.library or "" for data in sets)
     return " / ".join(names)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from imagerag.evals.metrics.encoder_independence import explanation
-from imagerag.evals.reports.paper_tables import Sheet
+from imagerag.evals.reports.paper_tables import PaperTable
 from imagerag.formatting.labels import CASES
 from imagerag.formatting.numbers import difference, score
 
@@ -172,7 +172,7 @@ def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[
         yield "What an answer took", rows
 
 
-def markdown(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
+def markdown(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> str:
     """The whole report as Markdown, the paper's tables at its end."""
     suite = summary["suite"]
     told = (
@@ -189,7 +189,7 @@ def markdown(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
     return "\n".join([*lines, "", markdown_sheets(paper)]).rstrip() + "\n"
 
 
-def markdown_sheets(sheets: Iterable[Sheet]) -> str:
+def markdown_sheets(sheets: Iterable[PaperTable]) -> str:
     """The paper's tables in Markdown, which has one line of headings: what stands above columns is put before each."""
     lines: list[str] = []
     for sheet in sheets:
@@ -204,7 +204,7 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def latex(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
+def latex(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> str:
     """Every table as a LaTeX `table` with booktabs' rules, the paper's at the end."""
     parts, legend = ["% Needs \\usepackage{booktabs}"], explanation(list(summary["metrics"]))
     for title, rows in all_tables(summary, bold="\x02{}\x03"):
@@ -213,7 +213,7 @@ def latex(summary: Mapping[str, Any], paper: Iterable[Sheet] = ()) -> str:
     return "\n".join([*parts, latex_sheets(paper)])
 
 
-def latex_sheets(sheets: Iterable[Sheet]) -> str:
+def latex_sheets(sheets: Iterable[PaperTable]) -> str:
     """The paper's tables in LaTeX: the data sets above their columns, a rule between the parts, the note below."""
     parts: list[str] = []
     for sheet in sheets:

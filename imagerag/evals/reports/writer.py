@@ -14,11 +14,11 @@ from imagerag.evals.harness.results_store import RESULTS
 from imagerag.evals.harness.summary import SUMMARY
 from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
-from imagerag.evals.reports.paper_tables import Measured, sheets
+from imagerag.evals.reports.paper_tables import MethodScores, paper_tables
 from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.result_record import read_results
 from imagerag.store.images.blob_store import write_atomically
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 
 Pictures = Callable[[str], bytes | None]
 
@@ -45,7 +45,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     """
     summary, plan = read_summary(folder), Plan.read(folder)
     plots = {name: plot.svg() for name, plot in figures(plan, summary, read_results(folder / RESULTS)).items()}
-    paper = sheets([Measured(plan.suite.name, plan, summary)])
+    paper = paper_tables([MethodScores(plan.suite.name, plan, summary)])
     text = markdown(summary, paper)
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
@@ -53,7 +53,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     made["tables.csv"] = comma_separated(summary)
     made |= {f"plots/{name}": svg for name, svg in plots.items()}
-    with only_writer(folder):
+    with exclusive_writer(folder):
         for name, content in made.items():
             write_atomically(folder / name, content.encode())
     return [folder / name for name in made]
@@ -70,15 +70,15 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     """
     read = [(folder, Plan.read(folder), read_summary(folder)) for folder in folders]
     names = Counter(plan.suite.name for _, plan, _ in read)
-    made = sheets([
-        Measured(f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary)
+    made = paper_tables([
+        MethodScores(f"{plan.suite.name} ({folder.name})" if names[plan.suite.name] > 1 else plan.suite.name, plan, summary)
         for folder, plan, summary in read
     ])  # fmt: skip
     if not made:
         raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
     told = (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}")
     texts = dict(zip(PAPER, told, strict=True))
-    with only_writer(target):
+    with exclusive_writer(target):
         for name, text in texts.items():
             write_atomically(target / name, text.encode())
     return [target / name for name in texts]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from imagerag.agent.ports import Embedder, Judge
-from imagerag.agent.types import Setup
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import RunSpec
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.library.library import Library
 
 Progress = Callable[[str, int, int], None]
@@ -17,7 +17,7 @@ def silent(part: str, done: int, total: int) -> None:
 
 
 @dataclass
-class Lab:
+class SketchContext:
     """One evaluation under way.
 
     Attributes:
@@ -30,11 +30,11 @@ class Lab:
         progress: told after every step.
     """
 
-    wiring: Wiring
+    wiring: Dependencies
     cases: int
     seed: int
     sizes: tuple[int, ...]
-    setup: Setup
+    setup: RunSpec
     embedder_spec: str
     progress: Progress = silent
     _part: str = field(default="", init=False)

@@ -10,11 +10,11 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Judge
-from imagerag.agent.types import Concept, Variation, Verdict
-from imagerag.evals.sketch.context import Lab
+from imagerag.agent.types import Concept, SamplingParams, Verdict
+from imagerag.evals.sketch.context import SketchContext
 from imagerag.evals.sketch.report_document import Case, unscored
-from imagerag.evals.sketch.synthetic_images import Picture, chance, different_things, named, near_miss, said
-from imagerag.tools.sketch.caption_text import Claim, say, wish
+from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, different_things, named, near_miss
+from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, describe, random_scene
 
 SIDE: Final = 256
@@ -48,7 +48,7 @@ def one_of_two(rng: Random) -> Question:
     scene = _scene(rng)
     (other,) = different_things(rng, 1, without=scene.things)
     asked = rng.sample((scene.things[0], other), 2)
-    return Question(scene, said(asked), aligned=False, missing=frozenset({other}))
+    return Question(scene, caption_text(asked), aligned=False, missing=frozenset({other}))
 
 
 def none_there(rng: Random) -> Question:
@@ -69,9 +69,9 @@ def three_things(rng: Random) -> Question:
     things = different_things(rng, 3)
     scene = random_scene(rng, things)
     if rng.random() < 0.5:
-        return Question(scene, said(rng.sample(things, 3)), aligned=True, missing=frozenset())
+        return Question(scene, caption_text(rng.sample(things, 3)), aligned=True, missing=frozenset())
     (other,) = different_things(rng, 1, without=things)
-    return Question(scene, said(rng.sample((*things[1:], other), 3)), aligned=False, missing=frozenset({other}))
+    return Question(scene, caption_text(rng.sample((*things[1:], other), 3)), aligned=False, missing=frozenset({other}))
 
 
 def on_background(rng: Random) -> Question:
@@ -79,15 +79,15 @@ def on_background(rng: Random) -> Question:
     scene = random_scene(rng, different_things(rng, 1))
     right = rng.random() < 0.5
     ground = scene.background if right else rng.choice([word for word in BACKGROUNDS if word != scene.background])
-    return Question(scene, said(scene.things, ground), aligned=right)
+    return Question(scene, caption_text(scene.things, ground), aligned=right)
 
 
-def in_free_words(rng: Random) -> Question:
+def free_text(rng: Random) -> Question:
     """A thing that is there, or one that is not, said in one of the many ways there are: synonyms, order, frames."""
     scene = _scene(rng)
     right = rng.random() < 0.5
     thing = scene.things[0] if right else different_things(rng, 1, without=scene.things)[0]
-    return Question(scene, say(rng, Claim((wish(thing),))), aligned=right)
+    return Question(scene, say(rng, CaptionClaim((caption_spec(thing),))), aligned=right)
 
 
 KINDS: Final[dict[str, Callable[[Random], Question]]] = {
@@ -97,7 +97,7 @@ KINDS: Final[dict[str, Callable[[Random], Question]]] = {
     "near_miss": near_by,
     "three_things": three_things,
     "background": on_background,
-    "free_words": in_free_words,
+    "free_words": free_text,
 }
 
 
@@ -114,17 +114,17 @@ def questions(seed: int, cases: int) -> Iterator[tuple[str, Question]]:
             yield f"judge/{kind}/{at:04}", make(rng)
 
 
-async def judging(lab: Lab) -> list[Case]:
+async def evaluate_judge(lab: SketchContext) -> list[Case]:
     """Every kind of question, `lab.cases` of each."""
     lab.begin("judge", len(KINDS) * lab.cases)
     found = []
     for name, question in questions(lab.seed, lab.cases):
-        found.append(await answered(lab.judge, name, question))
+        found.append(await judge_answer(lab.judge, name, question))
         lab.tell()
     return found
 
 
-async def answered(judge: Judge, id: str, question: Question) -> Case:
+async def judge_answer(judge: Judge, id: str, question: Question) -> Case:
     """Put one question to the judge and score its answer; one that abstains is not scored."""
     kind = id.split("/")[1]
     right, names = f"judge.{kind}", f"judge.{kind}.named"
@@ -148,16 +148,16 @@ async def _ask(judge: Judge, question: Question) -> tuple[Verdict, tuple[Concept
     """The verdict and what it names as missing; a judge that does not say so by itself is asked."""
     picture = Picture.of(question.scene, SIDE).part
     critique = await judge.critique(
-        question.prompt, picture, subjects=(), requirements=(), mode="fused", variation=Variation()
+        question.prompt, picture, subjects=(), requirements=(), mode="fused", variation=SamplingParams()
     )
     verdict = critique.verdict
     if verdict.aligned is not False or verdict.missing:
         return verdict, verdict.missing
-    asked = await judge.missing_concepts(question.prompt, picture, verdict=verdict, variation=Variation())
+    asked = await judge.missing_concepts(question.prompt, picture, verdict=verdict, variation=SamplingParams())
     return verdict, asked.concepts
 
 
 def _note(question: Question, verdict: Verdict) -> str:
     checks = "; ".join(f"{check.requirement.text}: {'met' if check.met else 'not met'}, {check.evidence}"
                        for check in verdict.checks)  # fmt: skip
-    return f"shows {said(question.scene.things)} on {question.scene.background}. {checks or verdict.reason}"
+    return f"shows {caption_text(question.scene.things)} on {question.scene.background}. {checks or verdict.reason}"

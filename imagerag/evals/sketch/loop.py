@@ -12,9 +12,9 @@ from typing import Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.evals.sketch.context import Lab
+from imagerag.evals.sketch.context import SketchContext
 from imagerag.evals.sketch.report_document import Case, unscored
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill, named, said
+from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, fill, named
 from imagerag.graphs.runs.runner import Runner
 from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
@@ -47,7 +47,7 @@ class Prompt:
     @property
     def text(self) -> str:
         """In canonical words."""
-        return said(self.things, self.background)
+        return caption_text(self.things, self.background)
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class World:
         """Up to half of the unknown things are held, so that the absent ones have near misses all around."""
         things = all_things()
         chance(seed, "loop things").shuffle(things)
-        unknown = [thing for thing in things if not painter_knows(thing)]
-        known = tuple(thing for thing in things if painter_knows(thing))
+        unknown = [thing for thing in things if not generator_knows(thing)]
+        known = tuple(thing for thing in things if generator_knows(thing))
         half = min(max(cases, 8), len(unknown) // 2)
         return cls(tuple(unknown[:half]), tuple(unknown[half : 2 * half]), known, known[: max(1, half // 3)])
 
 
-def painter_knows(thing: Thing) -> bool:
+def generator_knows(thing: Thing) -> bool:
     """Whether the painter draws it right without a reference."""
     return thing.shape in KNOWN_SHAPES and thing.pattern in KNOWN_PATTERNS
 
@@ -101,7 +101,7 @@ def _wanted(rng: Random, thing: Thing, kind: str, world: World) -> tuple[tuple[T
     return tuple(rng.sample((thing, *companions), 1 + len(companions))), None
 
 
-async def looping(lab: Lab) -> list[Case]:
+async def evaluate_loop(lab: SketchContext) -> list[Case]:
     """`lab.cases` runs of every kind against one fresh library."""
     world = World.of(lab.seed, lab.cases)
     stock = [*world.held, *world.extra]
@@ -118,7 +118,7 @@ async def looping(lab: Lab) -> list[Case]:
     return found
 
 
-async def run(lab: Lab, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Case:
+async def run(lab: SketchContext, id: str, prompt: Prompt, shown: dict[str, Scene]) -> Case:
     """Run the graph once, with a seed of its own, and score how it ended.
 
     Args:
@@ -165,14 +165,15 @@ def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[s
     """
     sent = [(named(reference.concept), shown[reference.image.sha256].things) for reference in record.references]
     found = [
-        f"{said([thing])} was not among what the references show"
+        f"{caption_text([thing])} was not among what the references show"
         for thing in prompt.things
-        if not painter_knows(thing) and not any(thing in stands_for and thing in things for stands_for, things in sent)
+        if not generator_knows(thing)
+        and not any(thing in stands_for and thing in things for stands_for, things in sent)
     ]
     return found + [
-        f"{said([thing])} was drawn from a picture of {said(things)}"
+        f"{caption_text([thing])} was drawn from a picture of {caption_text(things)}"
         for stands_for, things in sent
         for thing in stands_for
         # A reference for several things is shared out by the painter; one for a single thing takes its place.
-        if len(stands_for) == 1 and thing in prompt.things and thing not in things and painter_knows(thing)
+        if len(stands_for) == 1 and thing in prompt.things and thing not in things and generator_knows(thing)
     ]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imagerag.evals.sketch.context import Lab
+from imagerag.evals.sketch.context import SketchContext
 from imagerag.evals.sketch.report_document import Case, unscored
-from imagerag.evals.sketch.synthetic_images import WORDS, Picture, chance, said, swapped, vectors
+from imagerag.evals.sketch.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 
@@ -19,7 +19,7 @@ SIDE = 128
 """Pixels; the encoder reads 64."""
 
 
-async def retrieval(lab: Lab) -> list[Case]:
+async def retrieval(lab: SketchContext) -> list[Case]:
     """The grid (every thing there can be, when there are cases enough for it) and twice as many swapped pairs."""
     pairs = 2 * lab.cases
     things = grid(lab)
@@ -27,13 +27,13 @@ async def retrieval(lab: Lab) -> list[Case]:
     return [*await _grid(lab, things), *await _pairs(lab, pairs)]
 
 
-def grid(lab: Lab) -> list[Thing]:
+def grid(lab: SketchContext) -> list[Thing]:
     """The things of the grid: all 1,152 from 192 cases on, six for every case below."""
     things = all_things()
     return things if 6 * lab.cases >= len(things) else chance(lab.seed, "grid things").sample(things, 6 * lab.cases)
 
 
-async def _grid(lab: Lab, things: Sequence[Thing]) -> list[Case]:
+async def _grid(lab: SketchContext, things: Sequence[Thing]) -> list[Case]:
     import numpy as np
 
     rng = chance(lab.seed, "grid")
@@ -58,14 +58,14 @@ def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gal
     return Case(id=name, asked=words, results={metrics[0]: rank < 1, metrics[1]: rank < 5}, note=note)
 
 
-async def _pairs(lab: Lab, count: int) -> list[Case]:
+async def _pairs(lab: SketchContext, count: int) -> list[Case]:
     """Two-thing scenes against the same scene with one word exchanged between the things."""
     rng = chance(lab.seed, "swapped")
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
     pictures = [Picture.of(random_scene(rng, things), SIDE).data for things in sides]
     shown = await vectors(lab.embedder.embed_images, pictures, lab.tell)
-    asked = await vectors(lab.embedder.embed_texts, [said(things) for things in sides], lab.tell)
+    asked = await vectors(lab.embedder.embed_texts, [caption_text(things) for things in sides], lab.tell)
     return [
         _told_apart(f"retrieval/swapped/{at:04}", name, sides[2 * at : 2 * at + 2], found)
         for at, name in enumerate(names)
@@ -76,7 +76,7 @@ async def _pairs(lab: Lab, count: int) -> list[Case]:
 def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Case:
     """Told apart when each of the two pictures is nearer to its own text than to the other's."""
     metrics = ("retrieval.swapped", f"retrieval.swapped.{name}")
-    words = f"{said(sides[0])} | {said(sides[1])}"
+    words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
     for vector in found:
         if isinstance(vector, Exception):
             return unscored(id, words, metrics, vector)

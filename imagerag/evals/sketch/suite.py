@@ -12,21 +12,21 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.types import Knobs, Setup
-from imagerag.evals.sketch.context import Lab, Progress, silent
-from imagerag.evals.sketch.judge import judging
-from imagerag.evals.sketch.loop import looping
+from imagerag.agent.types import RunConfig, RunSpec
+from imagerag.evals.sketch.context import Progress, SketchContext, silent
+from imagerag.evals.sketch.judge import evaluate_judge
+from imagerag.evals.sketch.loop import evaluate_loop
 from imagerag.evals.sketch.report_document import Case, Evaluation, Target, count, failures
 from imagerag.evals.sketch.retrieval import retrieval
 from imagerag.evals.sketch.threshold import thresholds
 from imagerag.formatting.messages import unknown as unknown_name
-from imagerag.graphs.dependencies import Wiring
-from imagerag.store.data_dir import Home
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.store.data_dir import DataDir
 
-PARTS: Final[Mapping[str, Callable[[Lab], Awaitable[list[Case]]]]] = {
+PARTS: Final[Mapping[str, Callable[[SketchContext], Awaitable[list[Case]]]]] = {
     "retrieval": retrieval,
-    "judge": judging,
-    "loop": looping,
+    "judge": evaluate_judge,
+    "loop": evaluate_loop,
     "threshold": thresholds,
 }
 
@@ -80,8 +80,8 @@ async def evaluate_sketch(
     _check(chosen, cases, tuple(sizes))
     with ExitStack() as stack:
         folder = Path(home or stack.enter_context(TemporaryDirectory(prefix="imagerag-eval-")))
-        setup = Setup(generator=generator, judge=judge, knobs=Knobs())
-        lab = Lab(Wiring(Home(folder)), cases, seed, tuple(sizes), setup, embedder, progress)
+        setup = RunSpec(generator=generator, judge=judge, knobs=RunConfig())
+        lab = SketchContext(Dependencies(DataDir(folder)), cases, seed, tuple(sizes), setup, embedder, progress)
         found, elapsed = await _measure(lab, chosen)
     return Evaluation(
         suite="sketch",
@@ -93,7 +93,7 @@ async def evaluate_sketch(
     )
 
 
-async def _measure(lab: Lab, parts: tuple[str, ...]) -> tuple[list[Case], dict[str, float]]:
+async def _measure(lab: SketchContext, parts: tuple[str, ...]) -> tuple[list[Case], dict[str, float]]:
     found: list[Case] = []
     elapsed: dict[str, float] = {}
     for part in parts:
@@ -111,7 +111,7 @@ def _check(parts: tuple[str, ...], cases: int, sizes: tuple[int, ...]) -> None:
         raise UsageError(f"at least one case and one picture are needed, not {cases} and {min(sizes, default=0)}")
 
 
-def _settings(lab: Lab, parts: tuple[str, ...]) -> dict[str, Any]:
+def _settings(lab: SketchContext, parts: tuple[str, ...]) -> dict[str, Any]:
     return {
         "seed": lab.seed,
         "cases": lab.cases,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import ImageRef
 from imagerag.store.library.library import Library
-from imagerag.store.library.schema import NewImage, Row
+from imagerag.store.library.schema import ImageRecord, NewImage
 from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.text_parser import parse
 from imagerag.tools.sketch.world import (
@@ -66,14 +66,14 @@ class Picture:
     @property
     def caption(self) -> str:
         """What is in it, in canonical words, without the background."""
-        return said(self.scene.things)
+        return caption_text(self.scene.things)
 
-    def row(self) -> Row:
+    def row(self) -> ImageRecord:
         """As a library knows it: by its caption."""
         image = ImageRef(
             sha256=hashlib.sha256(self.data).hexdigest(), media_type="image/png", width=self.side, height=self.side
         )
-        return Row(image=image, caption=self.caption, source="imagerag.evals", licence="CC0-1.0")
+        return ImageRecord(image=image, caption=self.caption, source="imagerag.evals", licence="CC0-1.0")
 
 
 def chance(seed: int, *about: object) -> Random:
@@ -81,7 +81,7 @@ def chance(seed: int, *about: object) -> Random:
     return Random(f"imagerag.evals/{seed}/{'/'.join(map(str, about))}")
 
 
-def said(things: Sequence[Thing], background: str | None = None) -> str:
+def caption_text(things: Sequence[Thing], background: str | None = None) -> str:
     """`a red solid circle and a blue striped square`, and ` on a grid background` where one is asked for."""
     words = listing([describe(thing) for thing in things])
     return f"{words} on {article(background)} background" if background else words

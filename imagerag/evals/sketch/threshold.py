@@ -15,9 +15,9 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Filter
-from imagerag.evals.sketch.context import Lab
+from imagerag.evals.sketch.context import SketchContext
 from imagerag.evals.sketch.report_document import Case, unscored
-from imagerag.evals.sketch.synthetic_images import BATCH, Picture, chance, near_miss, said
+from imagerag.evals.sketch.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
@@ -110,7 +110,7 @@ def _absent(rng: Random, there: set[Thing], count: int) -> list[Query]:
     ]
 
 
-async def thresholds(lab: Lab) -> list[Case]:
+async def thresholds(lab: SketchContext) -> list[Case]:
     """`lab.cases` things that are there and as many that are not, for every size and kind of library."""
     plan = [(size, number) for size in lab.sizes for number in range(libraries(size))]
     drawn = {one: scenes(lab.seed, *one) for one in plan}
@@ -121,7 +121,7 @@ async def thresholds(lab: Lab) -> list[Case]:
     return found
 
 
-async def _one_pair(lab: Lab, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Case]:
+async def _one_pair(lab: SketchContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> list[Case]:
     """The cases of a library of each kind, of the same size."""
     both = {kind: await lab.new_library(f"eval-{kind.replace('.', '-')}-{size}-{number}") for kind in KINDS}
     shown: dict[str, Scene] = {}
@@ -133,13 +133,15 @@ async def _one_pair(lab: Lab, size: int, number: int, drawn: Mapping[str, Sequen
     return [
         await searched(case, query, names, both[kind], shown)
         if error is None
-        else unscored(case, said(query.things), names, error)
+        else unscored(case, caption_text(query.things), names, error)
         for kind, case, query in _asked(lab, size, number, drawn)
         for names in [metrics(f"{kind}.{size}", query)]
     ]
 
 
-def _asked(lab: Lab, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]) -> Iterator[tuple[str, str, Query]]:
+def _asked(
+    lab: SketchContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
+) -> Iterator[tuple[str, str, Query]]:
     """What each kind of library is asked, with the case's id."""
     for kind in KINDS:
         rng = chance(lab.seed, kind, "queries", size, number)
@@ -147,7 +149,9 @@ def _asked(lab: Lab, size: int, number: int, drawn: Mapping[str, Sequence[Scene]
             yield kind, f"{kind.replace('.', '/')}/{size}-{number}/{at:04}", query
 
 
-async def _fill(lab: Lab, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]) -> dict[str, Scene]:
+async def _fill(
+    lab: SketchContext, both: Mapping[str, Library], drawn: Mapping[str, Sequence[Scene]]
+) -> dict[str, Scene]:
     """Put the pictures into the libraries and calibrate them. What each shows, by id.
 
     Drawing and encoding is nearly all of the time: a picture of both libraries is drawn and encoded once.
@@ -191,7 +195,7 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
 
 async def searched(id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]) -> Case:
     """One search as the loop makes it: what is best, and does it pass the library's own threshold."""
-    words = said(query.things)
+    words = caption_text(query.things)
     try:
         first = (await library.search(words, k=1, filter=Filter()))[0]
     except Exception as error:

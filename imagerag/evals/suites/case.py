@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.regular_files import read_regular
-from imagerag.agent.types import Knobs
+from imagerag.agent.types import RunConfig
 
 
 class Plain(BaseModel):
@@ -89,7 +89,7 @@ class Case(Plain):
     licences: tuple[str, ...] = ()
     where: Mapping[str, str] = Field(default_factory=dict)
 
-    def filtered(self, knobs: Knobs) -> Knobs:
+    def filtered(self, knobs: RunConfig) -> RunConfig:
         """The knobs of an arm, with what this case's references must have."""
         update = {
             "tags": (*knobs.tags, *(tag for tag in self.filter_tags if tag not in knobs.tags)),

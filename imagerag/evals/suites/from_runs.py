@@ -2,11 +2,11 @@
 
 from imagerag.agent.errors import ImageRAGError, UsageError
 from imagerag.evals.suites.case import Case, Picture, Suite
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
 
 
-async def run_suite(wiring: Wiring, limit: int = 100) -> Suite:
+async def run_suite(wiring: Dependencies, limit: int = 100) -> Suite:
     """The newest runs that have a first picture, oldest of them first.
 
     Raises:

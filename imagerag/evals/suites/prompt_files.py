@@ -20,7 +20,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
 from imagerag.evals.suites.case import Case, Picture, Suite, Truth
 from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, named, pairs, several, table
-from imagerag.store.path_policy import NamedFiles
+from imagerag.store.path_policy import PathPolicy
 
 OWN: Final = frozenset(("prompt", "id", "initial_image", "subjects", "seed", "seeds", "tags", *FILTERS, *TRUTH))
 KNOWN: Final = OWN | LABELS
@@ -41,7 +41,7 @@ def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
         rows = list(_rows(source))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise UsageError(f"cannot read the prompts in {source}: {error}") from error
-    files = NamedFiles(source.parent, allow_outside=allow_outside)
+    files = PathPolicy(source.parent, allow_outside=allow_outside)
     cases = [_case(at, row, source, files) for at, row in enumerate(rows)]
     name = re.sub(r"[^a-z0-9]+", "-", source.stem.lower()).strip("-")
     return Suite(name=f"prompts-{name}", cases=tuple(cases), notes=_notes(rows)).checked()
@@ -82,7 +82,7 @@ def _object(line: str) -> Mapping[str, Any]:
     return read
 
 
-def _case(at: int, row: Mapping[str, Any], source: Path, files: NamedFiles) -> Case:
+def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> Case:
     told = named(row)
     prompt = str(told.get("prompt", "")).strip()
     if not prompt:
@@ -113,11 +113,11 @@ def _id(given: Any, at: int) -> str:
     return slug[:120] or f"{at:05}"
 
 
-def _picture(file: Any, files: NamedFiles) -> Picture:
+def _picture(file: Any, files: PathPolicy) -> Picture:
     return Picture.of(files.find(str(file)))
 
 
-def _subject(given: Any, files: NamedFiles) -> Picture:
+def _subject(given: Any, files: PathPolicy) -> Picture:
     name, equals, file = str(given).partition("=")
     picture = _picture(file if equals else given, files)
     return picture.model_copy(update={"name": name.strip()}) if equals else picture

@@ -11,7 +11,7 @@ from imagerag.evals.suites.from_runs import run_suite
 from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.sketch import CASES, sketch_suite
 from imagerag.formatting.messages import near
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 
 KINDS: Final[Mapping[str, str]] = {
     "sketch[:CASES]": f"rare things of the sketch world, six levels of difficulty ({CASES} cases)",
@@ -22,7 +22,7 @@ KINDS: Final[Mapping[str, str]] = {
 
 
 async def find_suite(
-    spec: str, wiring: Wiring, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False
+    spec: str, wiring: Dependencies, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False
 ) -> Suite:
     """The suite of that name; a bare path is a prompt set, or where it is a folder a class list.
 

@@ -17,9 +17,9 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.sketch.synthetic_images import WORDS, chance, said
+from imagerag.evals.sketch.synthetic_images import WORDS, caption_text, chance
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite, Truth
-from imagerag.tools.sketch.caption_text import Claim, say, wish
+from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.generator import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Thing, all_things, describe
 
@@ -64,11 +64,11 @@ def _case(level: str, at: int, seed: int, pool: Sequence[Thing], known: Sequence
     unknown = tuple(thing for thing in things if rare(thing))
     return Case(
         id=f"{level}/{at:04}",
-        prompt=said(things, background),
-        rephrased=say(rng, Claim(tuple(wish(thing) for thing in things), background)),
+        prompt=caption_text(things, background),
+        rephrased=say(rng, CaptionClaim(tuple(caption_spec(thing) for thing in things), background)),
         truth=Truth(
             labels=tuple(describe(thing) for thing in unknown),
-            wrong=tuple(said(other, background) for other in near_misses(things)),
+            wrong=tuple(caption_text(other, background) for other in near_misses(things)),
             data={"things": [[thing.shape, thing.colour, thing.pattern] for thing in things], "background": background},
         ),
         seeds=(at,),

@@ -7,14 +7,14 @@ from imagerag.agent.ports import Embedder
 from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import rare
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library, remove
 from imagerag.tools.sketch.world import Thing, all_things, random_scene
 
 SIDE = 256
 
 
-async def stocked(home: Home, name: str, recipe: LibraryRecipe, embedder: Embedder) -> Library:
+async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedder: Embedder) -> Library:
     """The library of that recipe: opened when it is whole, else drawn (anew, when an earlier try was stopped)."""
     try:
         found = await Library.open(home, name, embedder)
@@ -24,11 +24,11 @@ async def stocked(home: Home, name: str, recipe: LibraryRecipe, embedder: Embedd
     except UnknownLibraryError:
         pass
     library = await Library.create_or_open(home, name, embedder)
-    await fill(library, (Picture.of(random_scene(rng, (thing,)), SIDE) for thing, rng in shown(recipe)))
+    await fill(library, (Picture.of(random_scene(rng, (thing,)), SIDE) for thing, rng in render_image(recipe)))
     return library
 
 
-def shown(recipe: LibraryRecipe) -> list[tuple[Thing, Random]]:
+def render_image(recipe: LibraryRecipe) -> list[tuple[Thing, Random]]:
     """What each picture of a library shows, with its own source of chance.
 
     A smaller library of a kind is the beginning of a larger one, picture by picture.

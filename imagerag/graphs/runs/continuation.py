@@ -17,7 +17,7 @@ from imagerag.agent.outcomes import best_attempts
 from imagerag.agent.ports import Filter, ReferenceLibrary
 from imagerag.agent.retrieval.candidate_selection import reference_of
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Lineage, Setup, Subject, UsedReference
+from imagerag.agent.types import Attempt, ParentRun, RunSpec, Subject, UsedReference
 from imagerag.formatting.messages import invalid
 
 SHORTEST_ID: Final = 6
@@ -25,7 +25,7 @@ SHORTEST_ID: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steering:
+class ContinueOptions:
     """What is to be different from here on. Images are named by SHA-256, or by the first six characters or more.
 
     Attributes:
@@ -55,14 +55,14 @@ class Steering:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seed:
+class InitialState:
     """A state that a new run begins with, as if the node `after` had just made it."""
 
     after: str
     values: Mapping[str, Any] = field(repr=False)
 
 
-def steered(setup: Setup, steering: Steering) -> Setup:
+def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
     """What the new run is made with."""
     names = ("max_calls", "max_cost_usd", "assume_cost_usd_per_call", "patience_s")
     given = {name: getattr(steering, name) for name in names}
@@ -70,19 +70,19 @@ def steered(setup: Setup, steering: Steering) -> Setup:
     try:
         knobs = {**setup.knobs.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
-        return Setup(**{**setup.model_dump(), "knobs": knobs, "deadline_s": deadline_s})
+        return RunSpec(**{**setup.model_dump(), "knobs": knobs, "deadline_s": deadline_s})
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 
 
 async def continuation(
     record: RunRecord,
-    steering: Steering,
+    steering: ContinueOptions,
     *,
     subjects: Sequence[Subject],
     limit: int,
     library: ReferenceLibrary | None,
-) -> Seed:
+) -> InitialState:
     """The state from which a run goes on.
 
     Args:
@@ -99,7 +99,7 @@ async def continuation(
     excluded, pinned, chosen = await _named(record, steering, library)
     if len(subjects) + len(pinned) + len(chosen) > limit:
         raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
-    lineage = Lineage(run_id=record.run_id)
+    lineage = ParentRun(run_id=record.run_id)
     values = {"prompt": prompt, "continues": lineage, "excluded": excluded, "pinned": pinned, "subjects": [*subjects]}
     base = _base(record, excluded)
     if base is None or prompt != record.prompt:
@@ -107,12 +107,16 @@ async def continuation(
     return _onward(values, chosen, base, record)
 
 
-def _anew(values: dict[str, Any], chosen: Sequence[UsedReference]) -> Seed:
+def _anew(values: dict[str, Any], chosen: Sequence[UsedReference]) -> InitialState:
     """Draw what was not drawn before: with references where there are some, else as every run begins."""
-    return Seed(after="select", values=values | _round(chosen)) if chosen else Seed(after=START, values=values)
+    return (
+        InitialState(after="select", values=values | _round(chosen))
+        if chosen
+        else InitialState(after=START, values=values)
+    )
 
 
-def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attempt, record: RunRecord) -> Seed:
+def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attempt, record: RunRecord) -> InitialState:
     """Go on from a picture: draw with what was chosen, else find out what it lacks.
 
     What somebody chose is what they want to see: the picture before is left to its own run, and not compared.
@@ -128,9 +132,9 @@ def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attem
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
     if verdict and verdict.aligned is not None:
         entries = [entry.model_copy(update={"first_missing": 0, "resolved": None}) for entry in record.concepts]
-        known = concept_tracker.observe(entries, verdict.missing, 0) if verdict.missing else entries
+        known = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
         values |= {"requirements": record.requirements, "ledger": known}
-    return Seed(after="select" if chosen else "generate", values=values)
+    return InitialState(after="select" if chosen else "generate", values=values)
 
 
 def _round(chosen: Sequence[UsedReference]) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def _base(record: RunRecord, excluded: Sequence[str]) -> Attempt | None:
 
 
 async def _named(
-    record: RunRecord, steering: Steering, library: ReferenceLibrary | None
+    record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
     """What is never to be used, what goes with every drawing, and what to draw with next."""
     without = [_id_of(name, record) for name in steering.without]

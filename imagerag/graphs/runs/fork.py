@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from imagerag.agent import clock
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Call, Knobs, Lineage, Setup, Subject
+from imagerag.agent.types import ModelCall, ParentRun, RunConfig, RunSpec, Subject
 from imagerag.formatting.messages import invalid
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mask_validation import check_kept_masks
 from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
@@ -29,13 +29,13 @@ from imagerag.graphs.trust_policy import check_recorded, note_setup
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-    from imagerag.store.sqlite.checkpointer import GroupedSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
 _OF_SETUP: Final = frozenset({"generator", "judge", "library", "reranker", "deadline_s"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replay:
+class ForkOptions:
     """From which step a run is done again, and what is to be different.
 
     Attributes:
@@ -54,8 +54,8 @@ class Replay:
 
 
 async def fork(
-    wiring: Wiring, record: RunRecord, replay: Replay, new_id: str, *, subjects: Sequence[Subject] = ()
-) -> Setup:
+    wiring: Dependencies, record: RunRecord, replay: ForkOptions, new_id: str, *, subjects: Sequence[Subject] = ()
+) -> RunSpec:
     """Write the beginning of a run that does another one again from a step.
 
     Args:
@@ -86,7 +86,7 @@ async def fork(
     earlier = record.continues.done_again if record.continues else ()
     values: dict[str, Any] = {
         "setup": setup,
-        "continues": Lineage(run_id=record.run_id, step=step.index, earlier=earlier),
+        "continues": ParentRun(run_id=record.run_id, step=step.index, earlier=earlier),
         "started_at": clock.now(),
     }
     if replay.prompt is not None and replay.prompt != record.prompt:
@@ -98,13 +98,13 @@ async def fork(
     return setup
 
 
-def changed(setup: Setup, replay: Replay) -> Setup:
+def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
     """A setup with a replay's changes.
 
     Raises:
         UsageError: a field that there is not, or a value that cannot be.
     """
-    unknown = sorted(set(replay.changes) - _OF_SETUP - set(Knobs.model_fields))
+    unknown = sorted(set(replay.changes) - _OF_SETUP - set(RunConfig.model_fields))
     if unknown:
         raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
     given = {name: value for name, value in replay.changes.items() if value is not None}
@@ -112,12 +112,12 @@ def changed(setup: Setup, replay: Replay) -> Setup:
     journal = "record" if replay.fresh else "reuse"
     knobs = {"journal": journal} | {name: value for name, value in given.items() if name not in _OF_SETUP}
     try:
-        return Setup(**{**setup.model_dump(), **outer, "knobs": {**setup.knobs.model_dump(), **knobs}})
+        return RunSpec(**{**setup.model_dump(), **outer, "knobs": {**setup.knobs.model_dump(), **knobs}})
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 
 
-def _step(listed: Sequence[Step], replay: Replay) -> Step:
+def _step(listed: Sequence[Step], replay: ForkOptions) -> Step:
     """The step to begin with. Step 0 is the input: the first that is done then is the one after it."""
     done = [step for step in listed if step.index > 0]
     found = next((step for step in done if step.index == max(replay.step, 1)), None)
@@ -129,7 +129,7 @@ def _step(listed: Sequence[Step], replay: Replay) -> Step:
     return found
 
 
-async def _copy(saver: "GroupedSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
+async def _copy(saver: "BatchedSqliteSaver", run_id: str, last: str, new_id: str, values: Mapping[str, Any]) -> None:
     """Copy a run's checkpoints up to `last` under a new id, and put one with `values` after them."""
     chain = await _chain(saver, run_id, last)
     at: RunnableConfig = {"configurable": {"thread_id": new_id, "checkpoint_ns": ""}}
@@ -156,7 +156,7 @@ async def _copy(saver: "GroupedSaver", run_id: str, last: str, new_id: str, valu
     await saver.aput(at, now, told, versions)
 
 
-async def _chain(saver: "GroupedSaver", run_id: str, last: str) -> list[CheckpointTuple]:
+async def _chain(saver: "BatchedSqliteSaver", run_id: str, last: str) -> list[CheckpointTuple]:
     """The checkpoints that led to `last`, oldest first."""
     chain: list[CheckpointTuple] = []
     at: RunnableConfig | None = {"configurable": {"thread_id": run_id, "checkpoint_ns": "", "checkpoint_id": last}}
@@ -176,6 +176,6 @@ def _sent_on(value: Any, values: Mapping[str, Any]) -> Any:
     return [Send(one.node, {**one.arg, "continues": values["continues"]}) for one in value]
 
 
-def _paid_for(call: Call) -> Call:
+def _paid_for(call: ModelCall) -> ModelCall:
     """A call that the run this one comes from has paid for."""
     return call.model_copy(update={"reused": True, "cost_usd": 0.0})

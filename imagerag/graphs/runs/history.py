@@ -13,8 +13,8 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.state import RunInput
-from imagerag.agent.types import Call, Ending, Outcome, Setup, cost_of_calls
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.types import ModelCall, Outcome, RunResult, RunSpec, cost_of_calls
+from imagerag.graphs.dependencies import Dependencies
 
 StepStatus = Literal["done", "failed", "pending", "waiting"]
 
@@ -58,7 +58,7 @@ class Step:
     at: str | None = None
     elapsed_s: float = 0.0
     changes: Mapping[str, Change] = field(default_factory=dict)
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ModelCall, ...] = ()
     next: tuple[str, ...] = ()
     error: str | None = None
 
@@ -68,7 +68,7 @@ class Step:
         return cost_of_calls(self.calls)
 
 
-async def steps(wiring: Wiring, run_id: str) -> list[Step]:
+async def steps(wiring: Dependencies, run_id: str) -> list[Step]:
     """The steps of a run, oldest first; for a run that stopped, the last ones are where it stopped.
 
     Raises:
@@ -133,9 +133,9 @@ def _told_apart(changes: Mapping[str, Change]) -> dict[str, Change]:
 
 
 def _undated(value: Any) -> Any:
-    if isinstance(value, Setup):
+    if isinstance(value, RunSpec):
         return value.canonical()
-    return value.model_copy(update={"at": None}) if isinstance(value, Ending) else value
+    return value.model_copy(update={"at": None}) if isinstance(value, RunResult) else value
 
 
 def _chain(history: Sequence[StateSnapshot]) -> list[StateSnapshot]:

@@ -11,36 +11,36 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 from imagerag.agent import clock
-from imagerag.agent.calls.pending_calls import unrecorded
+from imagerag.agent.calls.pending_calls import is_unrecorded
 from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
-from imagerag.agent.qa.state import AskInput, AskState, AskUpdate, fresh, question_name
-from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, AskEnding, SearchBy
-from imagerag.agent.types import Call, ImageRef, Knobs
-from imagerag.graphs.dependencies import Wiring
+from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_name
+from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, QAResult, SearchBy
+from imagerag.agent.types import ImageRef, ModelCall, RunConfig
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mismatch_warnings import question_warnings
-from imagerag.graphs.qa import build_answering
+from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.runner import new_run_id
-from imagerag.graphs.validation import checked_by, checked_question, checked_thread
+from imagerag.graphs.validation import validate_match_reason, validate_question, validate_thread
 from imagerag.store.disk_space import check_writable
 from imagerag.store.sqlite.checkpoint_listing import open_checkpointer
-from imagerag.store.sqlite.pool import Shared
+from imagerag.store.sqlite.pool import PerLoopResource
 
 if TYPE_CHECKING:
-    from imagerag.store.sqlite.checkpointer import GroupedSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
-Graph = CompiledStateGraph[AskState, Knobs, AskInput, AskState]
+Graph = CompiledStateGraph[QAState, RunConfig, QAInput, QAState]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class QARunner:
     """Answers questions against one home directory.
 
     Attributes:
         wiring: how specs become ports.
     """
 
-    wiring: Wiring
+    wiring: Dependencies
 
     async def ask(
         self,
@@ -48,7 +48,7 @@ class Asker:
         *,
         answerer: str,
         library: str | None,
-        knobs: Knobs,
+        knobs: RunConfig,
         compare: bool = False,
         thread: str | None = None,
         follow_up: bool = False,
@@ -77,8 +77,8 @@ class Asker:
             UnknownThreadError: a follow-up in a thread that there is not.
             StorageError: the answer could not be kept; nothing was asked.
         """
-        text, thread_id = checked_question(question), checked_thread(thread) or new_run_id()
-        by = checked_by(by, images)
+        text, thread_id = validate_question(question), validate_thread(thread) or new_run_id()
+        by = validate_match_reason(by, images)
         if deadline_s is not None:
             if deadline_s <= 0:
                 raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
@@ -109,9 +109,9 @@ class Asker:
         """
         from imagerag.tools.answerers.metadata import MetadataAnswerer
 
-        config: RunnableConfig = {"configurable": {"thread_id": checked_thread(thread)}}
+        config: RunnableConfig = {"configurable": {"thread_id": validate_thread(thread)}}
         async with self._conversations.use() as saver:
-            graph = build_answering(answerer=MetadataAnswerer(), library=None).compile(checkpointer=saver)
+            graph = build_qa(answerer=MetadataAnswerer(), library=None).compile(checkpointer=saver)
             values = (await graph.aget_state(config)).values
         if not values.get("question"):
             raise UnknownThreadError(f"there is no thread {thread!r}: imagerag ask names the thread of each answer")
@@ -119,10 +119,10 @@ class Asker:
             values = {**values, "calls": [*(values.get("calls") or []), *await self._left_out(values, thread)]}
         return answer_record(thread, values)
 
-    async def _left_out(self, values: Mapping[str, Any], thread: str) -> list[Call]:
+    async def _left_out(self, values: Mapping[str, Any], thread: str) -> list[ModelCall]:
         """The calls of a question that its state does not hold: it was stopped during them."""
         async with self.wiring.journal() as journal:
-            return await unrecorded(journal, question_name(values, thread), values.get("calls") or [])
+            return await is_unrecorded(journal, question_name(values, thread), values.get("calls") or [])
 
     async def _cancel(self, graph: Graph, config: RunnableConfig, started: str) -> None:
         """End a question as cancelled, with what its calls may have cost; one that has no first step has no record."""
@@ -130,8 +130,8 @@ class Asker:
         if not values or values.get("ending") or values.get("started_at") != started:
             return
         calls = await self._left_out(values, str(config["configurable"]["thread_id"]))
-        ending = AskEnding(outcome=AnswerOutcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
-        update: AskUpdate = {"ending": ending, "calls": [*(values.get("calls") or []), *calls]}
+        ending = QAResult(outcome=AnswerOutcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
+        update: QAUpdate = {"ending": ending, "calls": [*(values.get("calls") or []), *calls]}
         await graph.aupdate_state(config, cast(dict[str, Any], update), as_node="finish")
 
     @asynccontextmanager
@@ -143,11 +143,11 @@ class Asker:
         opened = await self.wiring.library(library) if library else None
         await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
         async with self._conversations.use() as saver, self.wiring.journal() as journal:
-            workflow = build_answering(
+            workflow = build_qa(
                 answerer=answerer, library=opened, blobs=self.wiring.blobs, reranker=order, journal=journal
             )
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
 
     @cached_property
-    def _conversations(self) -> "Shared[GroupedSaver]":
-        return Shared(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))
+    def _conversations(self) -> "PerLoopResource[BatchedSqliteSaver]":
+        return PerLoopResource(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))

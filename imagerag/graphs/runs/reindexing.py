@@ -11,7 +11,7 @@ from imagerag.store.sqlite.connection import can_write, connect
 from imagerag.store.storage_errors import damaged_file, storage_errors
 
 if TYPE_CHECKING:
-    from imagerag.graphs.dependencies import Wiring
+    from imagerag.graphs.dependencies import Dependencies
 
 
 _RUNS: Final = """
@@ -34,7 +34,7 @@ def kept_runs(checkpoints: Path) -> list[str]:
     return [row[0] for row in found]
 
 
-async def relist(wiring: "Wiring", run_ids: list[str]) -> tuple[int, list[str]]:
+async def reindex(wiring: "Dependencies", run_ids: list[str]) -> tuple[int, list[str]]:
     """Put runs on the list, as their checkpoints tell of them.
 
     Returns:
@@ -52,7 +52,7 @@ async def relist(wiring: "Wiring", run_ids: list[str]) -> tuple[int, list[str]]:
     return len(run_ids) - len(unreadable), unreadable
 
 
-async def ensure_listed(wiring: "Wiring") -> None:
+async def ensure_indexed(wiring: "Dependencies") -> None:
     """Make the list of runs anew where it was deleted or emptied, though runs are kept.
 
     Raises:
@@ -69,20 +69,20 @@ async def ensure_listed(wiring: "Wiring") -> None:
     if kept and not can_write(wiring.home.checkpoints):
         raise damaged_file(path, f"it is gone, though {len(kept)} runs are kept")
     if kept:
-        await relist(wiring, kept)
+        await reindex(wiring, kept)
 
 
 def _remove_empty(path: Path) -> None:
     """Take away a file without a byte in it, and the WAL of what it was."""
-    from imagerag.store.sqlite.connection import beside
+    from imagerag.store.sqlite.connection import companion_files
 
     with storage_errors(path, "cannot write"):
-        for each in (path, *beside(path)):
+        for each in (path, *companion_files(path)):
             if each != path or not each.stat().st_size:
                 each.unlink(missing_ok=True)
 
 
-def missing_from_list(wiring: "Wiring") -> list[str]:
+def missing_from_index(wiring: "Dependencies") -> list[str]:
     """The runs that are kept and not on the list."""
     kept = kept_runs(wiring.home.checkpoints)
     if wiring.runs.is_lost():

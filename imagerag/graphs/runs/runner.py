@@ -14,30 +14,30 @@ from langgraph.graph import START
 from langgraph.types import Command, Durability
 
 from imagerag.agent import clock
-from imagerag.agent.calls.pending_calls import unrecorded
+from imagerag.agent.calls.pending_calls import is_unrecorded
 from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.observability.spans import RunSpan
 from imagerag.agent.outcomes import best_attempts
-from imagerag.agent.retrieval.human_selection import objection
-from imagerag.agent.retry_schedule import step_ceiling
+from imagerag.agent.retrieval.human_selection import validate_selection
+from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput, RunState, run_name
-from imagerag.agent.types import Call, Ending, ImageRef, Knobs, Outcome, Setup, Subject, cost_of_calls
-from imagerag.graphs.dependencies import Wiring
-from imagerag.graphs.graph_cache import Compiled, Graph
+from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
+from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.graph_cache import Graph, GraphCache
 from imagerag.graphs.mask_validation import check_kept_masks, check_masks
 from imagerag.graphs.mismatch_warnings import run_warnings
-from imagerag.graphs.runs.continuation import Seed, Steering, continuation, steered
+from imagerag.graphs.runs.continuation import ContinueOptions, InitialState, apply_options, continuation
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.graphs.runs.fork import Replay, fork
-from imagerag.graphs.runs.reindexing import ensure_listed
-from imagerag.graphs.runs.snapshot import Standing, read_standing
+from imagerag.graphs.runs.fork import ForkOptions, fork
+from imagerag.graphs.runs.reindexing import ensure_indexed
+from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
 from imagerag.graphs.trust_policy import check_recorded, note_setup
-from imagerag.graphs.validation import checked_id, checked_prompt
+from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
 from imagerag.store.run_index import RunEntry
-from imagerag.store.run_lock import held, is_held
+from imagerag.store.run_lock import is_locked, run_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +50,14 @@ class Runner:
         left_open: a run that is left early can be resumed, as after a crash, instead of ending cancelled.
     """
 
-    wiring: Wiring
+    wiring: Dependencies
     durability: Durability = "sync"
     left_open: bool = False
 
     async def start(
         self,
         prompt: str,
-        setup: Setup,
+        setup: RunSpec,
         *,
         subjects: Sequence[Subject] = (),
         initial_image: ImageRef | None = None,
@@ -73,13 +73,13 @@ class Runner:
         if any(own.mask or own.intent == "edit" for own in subjects):
             check_masks(self.wiring.generator(setup.generator), subjects)
         given: RunInput = {
-            "prompt": checked_prompt(prompt),
+            "prompt": validate_prompt(prompt),
             "subjects": list(subjects),
             "initial_image": initial_image,
         }
         await asyncio.to_thread(note_setup, setup)
-        seed = Seed(after=START, values=given)
-        follow = self._follow(checked_id(run_id) or new_run_id(), seed, setup, given["prompt"])
+        seed = InitialState(after=START, values=given)
+        follow = self._follow(validate_id(run_id) or new_run_id(), seed, setup, given["prompt"])
         async with aclosing(follow) as events:
             async for event in events:
                 yield event
@@ -100,19 +100,21 @@ class Runner:
             UntrustedError: its record names an address or a path that only the user may name.
             UsageError: a choice that was not offered.
         """
-        standing = await read_standing(self.wiring, run_id)
-        setup: Setup | None = standing.values.get("setup")
+        standing = await read_snapshot(self.wiring, run_id)
+        setup: RunSpec | None = standing.values.get("setup")
         if setup is None:
             raise UnknownRunError(
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
         await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
-        answer = answer_to(standing, choose, edit)
+        answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
                 yield event
 
-    async def go_on(self, run_id: str, steering: Steering, *, new_id: str | None = None) -> AsyncGenerator[RunEvent]:
+    async def go_on(
+        self, run_id: str, steering: ContinueOptions, *, new_id: str | None = None
+    ) -> AsyncGenerator[RunEvent]:
         """Start a run that goes on from where another one ended.
 
         Args:
@@ -126,26 +128,26 @@ class Runner:
             UsageError: an image that is not known, more references than may be sent, or a mask that cannot be drawn
                 with again.
         """
-        standing = await read_standing(self.wiring, run_id)
+        standing = await read_snapshot(self.wiring, run_id)
         record, setup = run_record(run_id, standing.values, question=standing.question), standing.values.get("setup")
         if record.outcome is not None and setup is None:
             raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
         if record.outcome is None or setup is None:
             how = "--choose 1,2" if standing.question else "first"
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
-        prompt = checked_prompt(steering.prompt or record.prompt)
+        prompt = validate_prompt(steering.prompt or record.prompt)
         await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
-        setup = steered(setup, steering)
+        setup = apply_options(setup, steering)
         parts, subjects = await self.wiring.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.wiring.blobs)
         limit = min(setup.knobs.max_references or parts.generator.max_references, parts.generator.max_references)
         seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
-        follow = self._follow(checked_id(new_id) or new_run_id(), seed, setup, prompt, continues=run_id)
+        follow = self._follow(validate_id(new_id) or new_run_id(), seed, setup, prompt, continues=run_id)
         async with aclosing(follow) as events:
             async for event in events:
                 yield event
 
-    async def replay(self, run_id: str, replay: Replay, *, new_id: str | None = None) -> AsyncGenerator[RunEvent]:
+    async def replay(self, run_id: str, replay: ForkOptions, *, new_id: str | None = None) -> AsyncGenerator[RunEvent]:
         """Do a run again from one of its steps, as a run of its own, with something changed or nothing.
 
         Args:
@@ -157,9 +159,9 @@ class Runner:
             UnknownRunError: no such run.
             UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with again.
         """
-        standing = await read_standing(self.wiring, run_id)
+        standing = await read_snapshot(self.wiring, run_id)
         record, subjects = self._record(standing), standing.values.get("subjects") or []
-        prompt, named = checked_prompt(replay.prompt or record.prompt), checked_id(new_id) or new_run_id()
+        prompt, named = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
         setup = await fork(self.wiring, record, replay, named, subjects=subjects)
         async with aclosing(self._follow(named, None, setup, prompt, continues=run_id)) as events:
             async for event in events:
@@ -171,7 +173,7 @@ class Runner:
         Raises:
             UnknownRunError: no such run.
         """
-        return self._record(await self._whole(await read_standing(self.wiring, run_id)))
+        return self._record(await self._whole(await read_snapshot(self.wiring, run_id)))
 
     async def relist(self, run_id: str) -> None:
         """Bring the list of runs up to date with one that a server made, and not this runner.
@@ -185,19 +187,19 @@ class Runner:
     async def _follow(
         self,
         run_id: str,
-        given: Seed | Command[Any] | None,
-        setup: Setup,
+        given: InitialState | Command[Any] | None,
+        setup: RunSpec,
         prompt: str,
         *,
         continues: str | None = None,
     ) -> AsyncGenerator[RunEvent]:
         config: RunnableConfig = {
             "configurable": {"thread_id": run_id},
-            "recursion_limit": step_ceiling(setup.knobs, own=self.wiring.extension.own_steps),
+            "recursion_limit": recursion_limit(setup.knobs, own=self.wiring.extension.own_steps),
         }
         record: RunRecord | None = None
         async with self._graph(run_id, setup) as graph:
-            if isinstance(given, Seed) and (await graph.aget_state(config)).values:
+            if isinstance(given, InitialState) and (await graph.aget_state(config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             listed = asyncio.ensure_future(
                 self.wiring.runs.upsert(
@@ -207,9 +209,9 @@ class Runner:
             sequence, span = 0, RunSpan(run_id, setup)
             try:
                 await asyncio.shield(listed)
-                warned = await run_warnings(self.wiring, setup, prompt) if isinstance(given, Seed) else ()
+                warned = await run_warnings(self.wiring, setup, prompt) if isinstance(given, InitialState) else ()
                 yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
-                first = await _sown(graph, config, given, setup, warned) if isinstance(given, Seed) else given
+                first = await _sown(graph, config, given, setup, warned) if isinstance(given, InitialState) else given
                 follow = steps(graph, first, config, knobs=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:
                     async for told in events:
@@ -221,7 +223,7 @@ class Runner:
                     record = await asyncio.shield(self._cancel(graph, config, entry))
                 raise
             else:
-                record = self._record(Standing.of(run_id, await graph.aget_state(config)))
+                record = self._record(RunSnapshot.of(run_id, await graph.aget_state(config)))
             finally:
                 span.end(record)
             await self._note(record)
@@ -230,36 +232,36 @@ class Runner:
         )
 
     @cached_property
-    def _compiled(self) -> Compiled:
-        return Compiled(self.wiring)
+    def _compiled(self) -> GraphCache:
+        return GraphCache(self.wiring)
 
     @asynccontextmanager
-    async def _graph(self, run_id: str, setup: Setup) -> AsyncIterator[Graph]:
+    async def _graph(self, run_id: str, setup: RunSpec) -> AsyncIterator[Graph]:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
         parts = await self.wiring.parts(setup)
         await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
-        await ensure_listed(self.wiring)
-        with held(self.wiring.home.lock(run_id), run_id):
+        await ensure_indexed(self.wiring)
+        with run_lock(self.wiring.home.lock(run_id), run_id):
             # Journal and list stay open beside the checkpoints, so that not every call opens them.
             async with self.wiring.checkpoints() as saver, self.wiring.journal(), self.wiring.runs.kept_open():
                 yield self._compiled.graph(parts, saver)
 
-    async def _whole(self, standing: Standing) -> Standing:
+    async def _whole(self, standing: RunSnapshot) -> RunSnapshot:
         """Where a run that has not ended stands, with the calls that its state does not hold yet."""
         values = standing.values
         if values.get("ending") or not self.wiring.home.store.exists():
             return standing
-        made, run_id = is_held(self.wiring.home.lock(standing.run_id)), _named(values, standing.run_id)
+        made, run_id = is_locked(self.wiring.home.lock(standing.run_id)), _named(values, standing.run_id)
         async with self.wiring.journal() as journal:
-            calls = await unrecorded(journal, run_id, values.get("calls") or [], skip_under_way=made)
+            calls = await is_unrecorded(journal, run_id, values.get("calls") or [], skip_under_way=made)
         return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
 
     async def _cancel(self, graph: Graph, config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
         """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
         values = (await graph.aget_state(config)).values
-        known: list[Call] = values.get("calls") or []
+        known: list[ModelCall] = values.get("calls") or []
         async with self.wiring.journal() as journal:
-            calls = await unrecorded(journal, _named(values, entry.run_id), known)
+            calls = await is_unrecorded(journal, _named(values, entry.run_id), known)
         if not values:
             await self.wiring.runs.upsert(
                 entry.run_id,
@@ -274,7 +276,7 @@ class Runner:
         if not values or values.get("ending"):
             return None
         best = best_attempts(values.get("attempts") or [])
-        ending = Ending(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
+        ending = RunResult(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
         update = {"ending": ending, "best": best[0].index if best else None, "calls": calls}
         await graph.aupdate_state(config, update, as_node="finish")
         record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
@@ -295,7 +297,7 @@ class Runner:
             created=created,
         )
 
-    def _record(self, standing: Standing) -> RunRecord:
+    def _record(self, standing: RunSnapshot) -> RunRecord:
         record = run_record(standing.run_id, standing.values, question=standing.question)
         if record.image is None:
             return record
@@ -304,7 +306,7 @@ class Runner:
 
 
 async def _sown(
-    graph: Graph, config: RunnableConfig, seed: Seed, setup: Setup, warned: Sequence[str]
+    graph: Graph, config: RunnableConfig, seed: InitialState, setup: RunSpec, warned: Sequence[str]
 ) -> RunInput | None:
     """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
     values = {**seed.values, "setup": setup, "started_at": clock.now(), "warnings": list(warned)}
@@ -314,8 +316,8 @@ async def _sown(
     return None
 
 
-def answer_to(
-    standing: Standing, choose: Sequence[str | int] | None, edit: str | int | None = None
+def resume_value(
+    standing: RunSnapshot, choose: Sequence[str | int] | None, edit: str | int | None = None
 ) -> Command[Any] | None:
     """What to hand a run so that it goes on: nothing when it was killed, the choice when it waits for one."""
     if ending := standing.values.get("ending"):
@@ -332,12 +334,12 @@ def answer_to(
     offered |= {sha: sha for sha in offered.values()}
     chosen = [offered.get(str(choice), str(choice)) for choice in choose or ()]
     edited = None if edit is None else offered.get(str(edit), str(edit))
-    if problem := objection(standing.question, chosen, edited):
+    if problem := validate_selection(standing.question, chosen, edited):
         raise UsageError(problem)
     return Command(resume={standing.interrupt_id: {"chosen": chosen, **({"edit": edited} if edited else {})}})
 
 
-def with_deadline(setup: Setup) -> Knobs:
+def with_deadline(setup: RunSpec) -> RunConfig:
     """The knobs, with the moment by which this start or resume has to be done."""
     if setup.deadline_s is None:
         return setup.knobs

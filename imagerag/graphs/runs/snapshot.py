@@ -9,12 +9,12 @@ from typing import Any
 from langgraph.types import Interrupt, StateSnapshot
 
 from imagerag.agent.errors import ImageRAGError, UnknownRunError
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.storage_errors import damaged_file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class RunSnapshot:
     """Where a run stands.
 
     Attributes:
@@ -29,7 +29,7 @@ class Standing:
     interrupt_id: str = ""
 
     @classmethod
-    def of(cls, run_id: str, snapshot: StateSnapshot) -> "Standing":
+    def of(cls, run_id: str, snapshot: StateSnapshot) -> "RunSnapshot":
         """From a snapshot of the graph's state."""
         waiting: tuple[Interrupt, ...] = snapshot.interrupts
         if not waiting:
@@ -37,7 +37,7 @@ class Standing:
         return cls(run_id=run_id, values=snapshot.values, question=waiting[0].value, interrupt_id=waiting[0].id)
 
 
-async def read_standing(wiring: Wiring, run_id: str) -> Standing:
+async def read_snapshot(wiring: Dependencies, run_id: str) -> RunSnapshot:
     """Where a run stands.
 
     Raises:
@@ -57,4 +57,4 @@ async def read_standing(wiring: Wiring, run_id: str) -> Standing:
             raise damaged_file(wiring.home.checkpoints, why) from error
     if not snapshot.values:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
-    return Standing.of(run_id, snapshot)
+    return RunSnapshot.of(run_id, snapshot)

@@ -7,7 +7,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Durability
 
 from imagerag.agent.state import RunInput
-from imagerag.agent.types import Knobs, Progress
+from imagerag.agent.types import Progress, RunConfig
 from imagerag.graphs.graph_cache import Graph
 
 
@@ -16,7 +16,7 @@ async def steps(
     given: RunInput | Command[Any] | None,
     config: RunnableConfig,
     *,
-    knobs: Knobs,
+    knobs: RunConfig,
     durability: Durability,
 ) -> AsyncGenerator[dict[str, Any]]:
     """What an event says: of nodes at work (what they write as custom stream), and of those that have finished.

@@ -10,7 +10,7 @@ from PIL import Image
 
 from imagerag.formatting.labels import FOUND_BY, decision
 from imagerag.formatting.numbers import cosine, dollars, seconds
-from imagerag.reports.contact_sheet.canvas import Pen, leading, measure
+from imagerag.reports.contact_sheet.canvas import Canvas, leading, measure
 from imagerag.reports.contact_sheet.layout import (
     ACCENT,
     GREY,
@@ -56,7 +56,7 @@ def answer_sheet(answer: Document, load: Load) -> Image.Image:
 class _Sheet(Page):
     capitals = 12.0
 
-    def __init__(self, answer: Document, gallery: Gallery, pen: Pen) -> None:
+    def __init__(self, answer: Document, gallery: Gallery, pen: Canvas) -> None:
         super().__init__(gallery, pen)
         self.answer = answer
         self.supports: dict[int, str] = {one["number"]: one["supports"] for one in answer.get("citations") or []}
@@ -102,7 +102,7 @@ class _Sheet(Page):
     def _without(self, without: Document, y: float) -> float:
         """What the same model says without the library, in a card as high as its words."""
         words = str(without.get("answer") or without.get("reason") or "nothing")
-        measured = Pen().text(0, 0, words, 15, MUTED, width=INNER - 48, lines=8)
+        measured = Canvas().text(0, 0, words, 15, MUTED, width=INNER - 48, lines=8)
         self.pen.frame(MARGIN, y, INNER, measured + 56, HAIRLINE, WHITE, radius=12, line=1)
         top = self.heading(MARGIN + 24, y + 18, "without the library")
         self.pen.text(MARGIN + 24, top - 2, words, 15, MUTED, width=INNER - 48, lines=8)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, dollars, drawing, met, model_calls, seconds
-from imagerag.reports.contact_sheet.canvas import Pen, leading
+from imagerag.reports.contact_sheet.canvas import Canvas, leading
 from imagerag.reports.contact_sheet.layout import (
     ACCENT,
     GREY,
@@ -27,10 +27,10 @@ BARS = 44
 """The height of the tallest similarity bar."""
 
 
-class Parts(Page):
+class SheetBlocks(Page):
     """Draws the parts of one run's sheet."""
 
-    def __init__(self, run: Document, gallery: Gallery, pen: Pen) -> None:
+    def __init__(self, run: Document, gallery: Gallery, pen: Canvas) -> None:
         super().__init__(gallery, pen)
         self.run = run
         self.span = _span(run.get("searches") or [])
@@ -90,7 +90,7 @@ class Parts(Page):
         for number, search in enumerate(searches):
             y += 14 if number else 0
             # The card is as high as what it holds: measured first with a pen that has no page.
-            page, self.pen = self.pen, Pen()
+            page, self.pen = self.pen, Canvas()
             high = self._search(search, x + 20, y + 16, width - 40) + 16 - y
             self.pen = page
             self.pen.frame(x, y, width, high, HAIRLINE, WHITE, radius=12, line=1)

@@ -30,7 +30,7 @@ _STROKES: dict[Icon, tuple[tuple[tuple[float, float], ...], ...]] = {
 _SPELLED = str.maketrans({"—": "-", "–": "-", "−": "-", "×": "x", "→": ">", "≥": ">=", "≤": "<=", "•": "·", "ß": "ss"})
 
 
-class Pen:
+class Canvas:
     """Draws on one page.
 
     A pen without a page draws nothing but measures everything: a layout is run once without and once with a page, so

@@ -6,7 +6,7 @@ from typing import Any, Final
 from PIL import Image
 
 from imagerag.formatting.numbers import cosine
-from imagerag.reports.contact_sheet.canvas import SCALE, Pen, measure
+from imagerag.reports.contact_sheet.canvas import SCALE, Canvas, measure
 from imagerag.reports.contact_sheet.layout import ACCENT, HAIRLINE, INK, MUTED, PAPER, WHITE, Gallery, Load
 
 MARGIN: Final = 32
@@ -28,10 +28,10 @@ def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
     across = max(1, min(len(offered), PER_ROW))
     rows = -(-len(offered) // PER_ROW)
     width = max(2 * MARGIN + across * TILE + (across - 1) * GAP, 420)
-    top = _heading(Pen(), question, len(offered), width)
+    top = _heading(Canvas(), question, len(offered), width)
     height = top + rows * (TILE + WORDS + GAP) - GAP + MARGIN
     page = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
-    pen, gallery = Pen(page), Gallery(load)
+    pen, gallery = Canvas(page), Gallery(load)
     _heading(pen, question, len(offered), width)
     for place, one in enumerate(offered):
         x = MARGIN + place % PER_ROW * (TILE + GAP)
@@ -40,14 +40,14 @@ def choices_sheet(question: Mapping[str, Any], load: Load) -> Image.Image:
     return page
 
 
-def _heading(pen: Pen, question: Mapping[str, Any], offered: int, width: float) -> float:
+def _heading(pen: Canvas, question: Mapping[str, Any], offered: int, width: float) -> float:
     inner = width - 2 * MARGIN
     y = pen.text(MARGIN, MARGIN - 6, str(question.get("prompt", "")), 17, INK, width=inner, lines=3, bold=True)
     told = f"{offered} to choose from, at most {question.get('limit', 0)} of them"
     return pen.text(MARGIN, y + 2, told, 12, MUTED, width=inner) + 14
 
 
-def _tile(pen: Pen, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
+def _tile(pen: Canvas, x: float, y: float, one: Mapping[str, Any], picture: Image.Image | None) -> None:
     pen.frame(x, y, TILE, TILE, HAIRLINE, WHITE, radius=8, line=0.75)
     if picture is not None:
         pen.picture(_whole(picture), x + 6, y + 6, TILE - 12, TILE - 12, radius=5)

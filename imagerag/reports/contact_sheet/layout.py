@@ -9,7 +9,7 @@ from PIL import Image
 from imagerag.agent.errors import BlobError, UsageError
 from imagerag.agent.images.decoding import decode, opaque
 from imagerag.formatting.labels import ANSWERS, OUTCOMES, Tone, label, standing
-from imagerag.reports.contact_sheet.canvas import SCALE, Color, Icon, Pen, measure
+from imagerag.reports.contact_sheet.canvas import SCALE, Canvas, Color, Icon, measure
 from imagerag.store.images.masks import shown_mask
 
 Document = Mapping[str, Any]
@@ -60,10 +60,10 @@ class Gallery:
         return self._seen[sha256, mask]
 
 
-def drawn(layout: Callable[[Pen], float]) -> Image.Image:
+def drawn(layout: Callable[[Canvas], float]) -> Image.Image:
     """A page as high as what `layout` draws: measured first, with a pen that has no page."""
-    page = Image.new("RGB", (WIDTH * SCALE, round(layout(Pen()) * SCALE)), PAPER)
-    layout(Pen(page))
+    page = Image.new("RGB", (WIDTH * SCALE, round(layout(Canvas()) * SCALE)), PAPER)
+    layout(Canvas(page))
     return page
 
 
@@ -80,7 +80,7 @@ class Page:
     capitals = 11.0
     """The size of small headings."""
 
-    def __init__(self, gallery: Gallery, pen: Pen) -> None:
+    def __init__(self, gallery: Gallery, pen: Canvas) -> None:
         self.gallery = gallery
         self.pen = pen
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from imagerag.reports.contact_sheet.blocks import Parts, facts
-from imagerag.reports.contact_sheet.canvas import Pen, leading, wrap
+from imagerag.reports.contact_sheet.blocks import SheetBlocks, facts
+from imagerag.reports.contact_sheet.canvas import Canvas, leading, wrap
 from imagerag.reports.contact_sheet.layout import (
     HAIRLINE,
     INK,
@@ -45,11 +45,11 @@ def contact_sheet(run: Document, load: Load) -> Image.Image:
         An RGB image, 2400 pixels wide and as high as the run needs.
     """
     gallery = Gallery(load)
-    return drawn(lambda pen: _Sheet(run, Parts(run, gallery, pen)).draw())
+    return drawn(lambda pen: _Sheet(run, SheetBlocks(run, gallery, pen)).draw())
 
 
 @dataclass(frozen=True)
-class Row:
+class LayoutRow:
     """One round: the attempt it starts from, what was searched, the attempt it led to."""
 
     before: Document | None
@@ -57,20 +57,20 @@ class Row:
     after: Document | None
 
 
-def rows_of(attempts: Sequence[Document], searches: Sequence[Document]) -> list[Row]:
+def rows_of(attempts: Sequence[Document], searches: Sequence[Document]) -> list[LayoutRow]:
     """The rounds of a run, oldest first.
 
     A run that searched before it drew opens with a row without a `before`; one that found nothing to redraw with
     closes with a row without an `after`; one attempt and no search is no row at all.
     """
-    rows: list[Row] = []
+    rows: list[LayoutRow] = []
     before: Document | None = None
     for number in sorted({a["round"] for a in attempts} | {s["round"] for s in searches}):
         found = [s for s in searches if s["round"] == number]
         drawn: list[Document | None] = [a for a in attempts if a["round"] == number]
         for after in drawn or [None]:
             if before is not None or found:
-                rows.append(Row(before, found, after))
+                rows.append(LayoutRow(before, found, after))
             before, found = after or before, []
     return rows
 
@@ -78,10 +78,10 @@ def rows_of(attempts: Sequence[Document], searches: Sequence[Document]) -> list[
 @dataclass(frozen=True)
 class _Sheet:
     run: Document
-    parts: Parts
+    parts: SheetBlocks
 
     @property
-    def pen(self) -> Pen:
+    def pen(self) -> Canvas:
         return self.parts.pen
 
     def draw(self) -> float:
@@ -104,7 +104,7 @@ class _Sheet:
         reason = str(self.run.get("reason") or "")
         return self.pen.text(MARGIN, y + 8, reason[:1].upper() + reason[1:], 16, MUTED, width=width, lines=2)
 
-    def _row(self, row: Row, y: float, *, first: bool) -> float:
+    def _row(self, row: LayoutRow, y: float, *, first: bool) -> float:
         middle, right = MARGIN + ASIDE + GUTTER, MARGIN + INNER - ASIDE
         for x in (middle, right):
             self.pen.icon(x - GUTTER / 2 - 10, y + 22 + ASIDE / 2 - 10, 20, "arrow", MUTED)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from imagerag.agent.qa.qa_record import AnswerRecord, AskedCall, CitedSource, RetrievedSource
+from imagerag.agent.qa.qa_record import AnswerRecord, CitedSource, QACall, RetrievedSource
 from imagerag.formatting.labels import FOUND_BY
 from imagerag.formatting.numbers import cosine, counted, dollars, model_calls, seconds
 
@@ -51,7 +51,7 @@ def why(one: RetrievedSource) -> str:
     return FOUND_BY[one.by] if one.accepted else "not similar enough"
 
 
-def asked(call: AskedCall) -> str:
+def asked(call: QACall) -> str:
     """What one call was, what it was shown, and what came of it."""
     shown = [counted(len(call.pictures), "picture of the question's own", "pictures of the question's own")]
     shown = shown if call.pictures else []

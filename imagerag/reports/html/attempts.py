@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Candidate, Check, Search, UsedReference, Verdict
+from imagerag.agent.types import Attempt, Candidate, RequirementCheck, Search, UsedReference, Verdict
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt as attempt_name
 from imagerag.formatting.numbers import cosine, counted, drawing, threshold_words
@@ -83,7 +83,7 @@ def checklist(verdict: Verdict | None) -> Html:
     return tag("ul", [_check(check) for check in verdict.checks], class_="checks")
 
 
-def _check(check: Check) -> Html:
+def _check(check: RequirementCheck) -> Html:
     kind = labels.KINDS[check.requirement.kind]
     style = tag("span", kind, class_="kind") if kind else None
     evidence = tag("small", check.evidence) if check.evidence else None

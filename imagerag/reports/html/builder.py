@@ -10,7 +10,7 @@ from imagerag.agent.errors import BlobError, UnknownRunError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.threads import in_thread
 from imagerag.files.export import write_file
-from imagerag.store.output_dir_lock import only_writer
+from imagerag.store.output_dir_lock import exclusive_writer
 
 if TYPE_CHECKING:
     from imagerag.agent.qa.qa_record import AnswerRecord
@@ -93,27 +93,27 @@ async def write_reports(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path
     Raises:
         UsageError: a file cannot be written, or somebody else writes the folder.
     """
-    with only_writer(folder):
+    with exclusive_writer(folder):
         return await _written(rag, entries, folder)
 
 
 async def _written(rag: "Runs", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     from imagerag.agent.errors import UnknownRunError
-    from imagerag.reports.html.index import Line, index
+    from imagerag.reports.html.index import IndexRow, index
 
-    lines: list[Line] = []
+    lines: list[IndexRow] = []
     for entry in entries:
         try:
             record = await rag.record(entry.run_id)
         except UnknownRunError:
-            lines.append(Line(entry))
+            lines.append(IndexRow(entry))
             continue
         await write_report(rag, record, folder / f"{entry.run_id}.html")
         thumbnail = None
         if record.image is not None:
             with suppress(BlobError):
                 thumbnail = await rag.image_bytes(record.image.sha256)
-        lines.append(Line(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
+        lines.append(IndexRow(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
     page = folder / "index.html"
     await write_file(page, index(lines).encode())
     return page

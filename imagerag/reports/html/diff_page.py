@@ -11,8 +11,8 @@ from imagerag.reports.html.image_gallery import Gallery, Load
 from imagerag.reports.html.markup import Child, Html, join, tag
 from imagerag.reports.html.page import document, section
 from imagerag.reports.html.summary import badge
-from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, Side
-from imagerag.reports.run_diff.text import ended, lone, pair, place, related, steps_of, verdict_of
+from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, RunSummary
+from imagerag.reports.run_diff.text import outcome_text, pair, place, related, steps_of, unmatched_text, verdict_of
 
 
 def page(found: RunDiff, a: RunRecord, b: RunRecord, load: Load) -> str:
@@ -58,7 +58,7 @@ def _head(found: RunDiff, a: RunRecord, b: RunRecord) -> Html:
     )
 
 
-def _side(name: str, side: Side, record: RunRecord) -> Html:
+def _side(name: str, side: RunSummary, record: RunRecord) -> Html:
     facts: list[tuple[str, Child]] = [
         ("run", tag("code", side.run_id)),
         ("score", "" if side.score is None else f"{percent(side.score)} met"),
@@ -77,12 +77,12 @@ def _answers(found: RunDiff) -> Html:
     ]
     if found.setup:
         rows.append(("What was asked for differently?", _list(found.setup)))
-    rows.append(("Did they end differently?", ended(found)))
+    rows.append(("Did they end differently?", outcome_text(found)))
     return tag("dl", [join(tag("dt", asked), tag("dd", said)) for asked, said in rows], class_="answers")
 
 
 def _alone(divergence: Divergence) -> str:
-    return f"Only {'A' if divergence.a else 'B'} did this: {lone(divergence)}"
+    return f"Only {'A' if divergence.a else 'B'} did this: {unmatched_text(divergence)}"
 
 
 def _list(differences: Sequence[Difference]) -> Html:
@@ -109,7 +109,7 @@ def _card(divergence: Divergence) -> Html:
 
 
 def _folded(divergence: Divergence) -> Html:
-    told = lone(divergence) if divergence.a is None or divergence.b is None else ""
+    told = unmatched_text(divergence) if divergence.a is None or divergence.b is None else ""
     words = [difference.what for difference in (*divergence.asked, *divergence.answered)]
     line = (
         tag("span", "≠" if divergence.a and divergence.b else "A" if divergence.a else "B", class_="number"),

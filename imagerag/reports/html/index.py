@@ -13,7 +13,7 @@ from imagerag.store.run_index import RunEntry
 
 
 @dataclass(frozen=True)
-class Line:
+class IndexRow:
     """One run of the index.
 
     Attributes:
@@ -28,7 +28,7 @@ class Line:
     picture: str | None = None
 
 
-def index(lines: Sequence[Line]) -> str:
+def index(lines: Sequence[IndexRow]) -> str:
     """The page."""
     counts = Counter(_standing(line.entry) for line in lines)
     tally = [tag("span", f"{number} {word}", class_=f"badge {tone}") for (word, tone), number in counts.most_common()]
@@ -52,7 +52,7 @@ def _standing(entry: RunEntry) -> tuple[str, str]:
     return stands.name, stands.tone
 
 
-def _card(line: Line) -> Html:
+def _card(line: IndexRow) -> Html:
     entry = line.entry
     word, tone = _standing(entry)
     picture: Child = tag("span", tag("span", "no picture"), class_="gone")

@@ -4,7 +4,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import UsedReference
 from imagerag.reports.html.image_gallery import Gallery
 from imagerag.reports.html.markup import Child, Html, join, tag
-from imagerag.reports.run_diff.input_diff import changed_since, lineage_of, seen_name
+from imagerag.reports.run_diff.input_diff import ancestors_of, inputs_changed_since, seen_name
 from imagerag.reports.run_diff.models import Difference
 from imagerag.reports.run_diff.text import pair
 
@@ -14,10 +14,10 @@ def lineage(record: RunRecord, parent: RunRecord | None, gallery: Gallery) -> Ht
     rows: list[tuple[str, Child]] = []
     if record.continues is not None:
         gone = "" if parent else " It is not here any more."
-        told = lineage_of(record.continues).capitalize()
+        told = ancestors_of(record.continues).capitalize()
         rows.append(("Comes from", tag("span", f"{told} ", tag("code", record.continues.run_id), f".{gone}")))
     if parent is not None:
-        changes = changed_since(parent, record)
+        changes = inputs_changed_since(parent, record)
         rows.append(("What was changed", tag("ul", map(_change, changes)) if changes else "Nothing."))
     if record.pinned:
         rows.append(("Always sent", _pins(record.pinned, gallery)))

@@ -6,14 +6,14 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Call, Knobs, LedgerEntry, cost_of_calls
+from imagerag.agent.types import ModelCall, RunConfig, TrackedConcept, cost_of_calls
 from imagerag.formatting.labels import node
 from imagerag.formatting.numbers import counted, dollars, drawing, seconds
 from imagerag.graphs.runs.events import plain
 from imagerag.graphs.runs.history import Change, Step
 from imagerag.reports.html.image_gallery import Gallery
 from imagerag.reports.html.markup import Html, join, tag
-from imagerag.reports.step_text import lever_of, told
+from imagerag.reports.step_text import step_text, varied_parameter
 
 LONGEST = 6_000
 """Characters of one value or answer that are shown."""
@@ -21,7 +21,7 @@ LONGEST = 6_000
 KINDS = {"pending": "here", "waiting": "here", "failed": "bad", "done": ""}
 
 
-def ledger(entries: Sequence[LedgerEntry], gallery: Gallery) -> Html | None:
+def ledger(entries: Sequence[TrackedConcept], gallery: Gallery) -> Html | None:
     """What became of each missing concept."""
     if not entries:
         return None
@@ -68,11 +68,11 @@ def _node(name: str) -> Html:
     return join(node(name), tag("code", name) if node(name) != name else None)
 
 
-def _sum(calls: Sequence[Call]) -> str:
+def _sum(calls: Sequence[ModelCall]) -> str:
     return dollars(cost_of_calls(calls)) if calls else "–"
 
 
-def _paid(call: Call) -> str:
+def _paid(call: ModelCall) -> str:
     assumed = call.assumed and call.cost_usd is None
     return dollars(call.counted_usd, call.counted_usd if assumed else 0.0)
 
@@ -84,14 +84,14 @@ def history(steps: Sequence[Step]) -> Html:
 
 def _step(step: Step) -> Html:
     facts = [
-        lever_of(step.calls),
+        varied_parameter(step.calls),
         dollars(step.cost_usd) if step.calls else "",
         seconds(step.elapsed_s) if step.elapsed_s else "",
     ]
     line = (
         tag("span", str(step.index), class_="number"),
         tag("strong", node(step.node)),
-        tag("span", told(step), class_="told"),
+        tag("span", step_text(step), class_="told"),
         tag("span", " · ".join(filter(None, facts[1:])), class_="facts"),
     )
     inside = [
@@ -112,10 +112,10 @@ def _place(step: Step) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _call(call: Call) -> Html:
+def _call(call: ModelCall) -> Html:
     tokens = ", ".join(f"{number:,} {kind}" for kind, number in call.usage.items())
     reused = "from another run's journal" if call.reused else ""
-    facts = (call.backend, lever_of([call]), seconds(call.elapsed_s), _paid(call), tokens, reused, call.note)
+    facts = (call.backend, varied_parameter([call]), seconds(call.elapsed_s), _paid(call), tokens, reused, call.note)
     raw = tag("details", tag("summary", "The model's own words"), tag("pre", _cut(call.raw))) if call.raw else None
     return tag(
         "div",
@@ -182,7 +182,7 @@ def setup(record: RunRecord) -> Html | None:
         return None
     made = record.setup
     named = {"generator": made.generator, "judge": made.judge, "library": made.library or "none"}
-    default = Knobs()
+    default = RunConfig()
     values = {name: plain(getattr(made.knobs, name)) for name in type(made.knobs).model_fields}
     own = {name: value for name, value in values.items() if value != plain(getattr(default, name))}
     rest = ", ".join(f"{name} {value}" for name, value in values.items() if name not in own)

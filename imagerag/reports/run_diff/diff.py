@@ -7,9 +7,9 @@ from typing import Literal
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt
 from imagerag.graphs.runs.history import Step
-from imagerag.reports.run_diff.input_diff import Facts, asked_for, differences
-from imagerag.reports.run_diff.models import Difference, Divergence, Place, Relation, RunDiff, Side
-from imagerag.reports.run_diff.step_facts import Done, done
+from imagerag.reports.run_diff.input_diff import Facts, input_differences, requested_inputs
+from imagerag.reports.run_diff.models import Difference, Divergence, Relation, RunDiff, RunSummary, StepPosition
+from imagerag.reports.run_diff.step_facts import StepFacts, step_facts
 
 
 def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequence[Step] = ()) -> RunDiff:
@@ -21,7 +21,7 @@ def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequ
         steps_a: A's history; without any, the runs are compared by what they were asked for and how they ended.
         steps_b: B's.
     """
-    divergences, shared = _divergences(done(steps_a, a.setup), done(steps_b, b.setup))
+    divergences, shared = _divergences(step_facts(steps_a, a.setup), step_facts(steps_b, b.setup))
     relation, descendant, since = _related(a, b)
     return RunDiff(
         a=_side(a),
@@ -29,14 +29,14 @@ def diff(a: RunRecord, b: RunRecord, steps_a: Sequence[Step] = (), steps_b: Sequ
         relation=relation,
         descendant=descendant,
         since=since,
-        setup=tuple(differences(asked_for(a), asked_for(b))),
+        setup=tuple(input_differences(requested_inputs(a), requested_inputs(b))),
         shared=shared,
         divergences=tuple(divergences),
-        result=tuple(differences(_result(a), _result(b))),
+        result=tuple(input_differences(_result(a), _result(b))),
     )
 
 
-def _divergences(a: Sequence[Done], b: Sequence[Done]) -> tuple[list[Divergence], int]:
+def _divergences(a: Sequence[StepFacts], b: Sequence[StepFacts]) -> tuple[list[Divergence], int]:
     """The steps that differ, in order, and how many were alike before the first of them."""
     found: list[Divergence] = []
     shared = 0
@@ -49,7 +49,7 @@ def _divergences(a: Sequence[Done], b: Sequence[Done]) -> tuple[list[Divergence]
     return found, shared
 
 
-def _paired(a: Sequence[Done], b: Sequence[Done]) -> Iterator[tuple[Done | None, Done | None]]:
+def _paired(a: Sequence[StepFacts], b: Sequence[StepFacts]) -> Iterator[tuple[StepFacts | None, StepFacts | None]]:
     """Steps that belong beside each other: the same node in the same round. One that only one run did stands alone."""
     mine, others = ([(step.round, step.node) for step in steps] for steps in (a, b))
     for kind, i, to_i, j, to_j in SequenceMatcher(None, mine, others, autojunk=False).get_opcodes():
@@ -60,23 +60,23 @@ def _paired(a: Sequence[Done], b: Sequence[Done]) -> Iterator[tuple[Done | None,
             yield from ((None, step) for step in b[j:to_j])
 
 
-def _divergence(a: Done | None, b: Done | None) -> Divergence | None:
+def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
     step = a or b
     assert step is not None, "a pair holds a step"
     asked: list[Difference] = []
     answered: list[Difference] = []
     if a and b:
-        answered = _telling(differences(a.answered, b.answered), ("words",))
+        answered = _telling(input_differences(a.answered, b.answered), ("words",))
         if a.asked and b.asked and a.answered.get("standing") == b.answered.get("standing"):
             # Of a step that is not done little was kept; and a picture that a run brings along is not judged again.
-            asked = _telling(differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
+            asked = _telling(input_differences(a.asked, b.asked), ("backend", "reference pictures", "request"))
         if not asked and not answered:
             return None
     return Divergence(
         node=step.node,
         round=step.round,
-        a=Place(step=a.index, told=a.told) if a else None,
-        b=Place(step=b.index, told=b.told) if b else None,
+        a=StepPosition(step=a.index, told=a.told) if a else None,
+        b=StepPosition(step=b.index, told=b.told) if b else None,
         asked=tuple(asked),
         asked_alike=bool(a and b and a.asked and not asked),
         answered=tuple(answered),
@@ -103,8 +103,8 @@ def _result(record: RunRecord) -> Facts:
     }
 
 
-def _side(record: RunRecord) -> Side:
-    return Side(
+def _side(record: RunRecord) -> RunSummary:
+    return RunSummary(
         run_id=record.run_id,
         prompt=record.prompt,
         status=record.status,

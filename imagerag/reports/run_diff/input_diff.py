@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Lineage, Setup, UsedReference
+from imagerag.agent.types import ParentRun, RunSpec, UsedReference
 from imagerag.reports.run_diff.models import Difference
 
 Facts = dict[str, Any]
 
 
-def asked_for(record: RunRecord) -> Facts:
+def requested_inputs(record: RunRecord) -> Facts:
     """What a run was asked for and made with, by name; what is empty is left out."""
     first = record.attempts[0] if record.attempts else None
     subjects = [ref.image.sha256 for ref in first.references if ref.role != "reference"] if first else []
@@ -22,17 +22,17 @@ def asked_for(record: RunRecord) -> Facts:
         "always sent": [reference_name(pin) for pin in record.pinned],
     }
     if record.setup is not None:
-        asked |= made_with(record.setup)
+        asked |= backend_inputs(record.setup)
     return {name: value for name, value in asked.items() if value not in (None, [], {}, "")}
 
 
-def made_with(setup: Setup) -> Facts:
+def backend_inputs(setup: RunSpec) -> Facts:
     """A setup and its knobs by their names."""
     made = setup.canonical().model_dump(mode="json")
     return {**made.pop("knobs"), **made}
 
 
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+def input_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
     """In what two sets of facts differ; of mappings, the parts that do."""
     for name in dict.fromkeys((*a, *b)):
         one, other = a.get(name), b.get(name)
@@ -45,12 +45,12 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Differen
             yield Difference(what=name, a=one, b=other)
 
 
-def changed_since(parent: RunRecord, record: RunRecord) -> list[Difference]:
+def inputs_changed_since(parent: RunRecord, record: RunRecord) -> list[Difference]:
     """What a run was asked for that the one it comes from was not."""
-    return list(differences(asked_for(parent), asked_for(record)))
+    return list(input_differences(requested_inputs(parent), requested_inputs(record)))
 
 
-def lineage_of(lineage: Lineage) -> str:
+def ancestors_of(lineage: ParentRun) -> str:
     """Where a run comes from, without the run's id."""
     return "goes on from the end of" if lineage.step is None else f"done again from step {lineage.step} of"
 

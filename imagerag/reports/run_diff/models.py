@@ -9,13 +9,13 @@ from imagerag.agent.types import Outcome
 Relation = Literal["unrelated", "replay", "continuation", "same_run"]
 
 
-class Part(BaseModel):
+class DiffPart(BaseModel):
     """Base of what a comparison is made of: frozen, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Difference(Part):
+class Difference(DiffPart):
     """One thing in which two runs differ.
 
     Attributes:
@@ -29,7 +29,7 @@ class Difference(Part):
     b: Any = None
 
 
-class Place(Part):
+class StepPosition(DiffPart):
     """A step of one of the runs.
 
     Attributes:
@@ -41,7 +41,7 @@ class Place(Part):
     told: str = ""
 
 
-class Divergence(Part):
+class Divergence(DiffPart):
     """A step that the runs did differently, or that only one of them did.
 
     Attributes:
@@ -53,14 +53,14 @@ class Divergence(Part):
 
     node: str
     round: int
-    a: Place | None = None
-    b: Place | None = None
+    a: StepPosition | None = None
+    b: StepPosition | None = None
     asked: tuple[Difference, ...] = ()
     asked_alike: bool = False
     answered: tuple[Difference, ...] = ()
 
 
-class Side(Part):
+class RunSummary(DiffPart):
     """One of the runs, in short.
 
     Attributes:
@@ -84,7 +84,7 @@ class Side(Part):
     elapsed_s: float = 0.0
 
 
-class RunDiff(Part):
+class RunDiff(DiffPart):
     """How two runs differ, first divergence first.
 
     Attributes:
@@ -100,8 +100,8 @@ class RunDiff(Part):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_name: Literal["imagerag.diff/1"] = Field(default="imagerag.diff/1", alias="schema")
-    a: Side
-    b: Side
+    a: RunSummary
+    b: RunSummary
     relation: Relation = "unrelated"
     descendant: Literal["a", "b"] | None = None
     since: int | None = None

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imagerag.agent.outcomes import missing_words
+from imagerag.agent.outcomes import describe_missing
 from imagerag.agent.state import upsert_searches
-from imagerag.agent.types import Attempt, Call, Candidate, Knobs, Search, Setup
+from imagerag.agent.types import Attempt, Candidate, ModelCall, RunConfig, RunSpec, Search
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import cosine
 from imagerag.graphs.runs.events import plain
 from imagerag.graphs.runs.history import Step
 from imagerag.reports.run_diff.input_diff import Facts, reference_name
 from imagerag.reports.run_diff.text import ENDS
-from imagerag.reports.step_text import told
+from imagerag.reports.step_text import step_text
 
 Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class StepFacts:
     """One step as it is compared.
 
     Attributes:
@@ -35,26 +35,28 @@ class Done:
     answered: Facts = field(default_factory=dict)
 
 
-def done(steps: Sequence[Step], setup: Setup | None) -> list[Done]:
+def step_facts(steps: Sequence[Step], setup: RunSpec | None) -> list[StepFacts]:
     """The steps that did the run's work: without the input, and without what was changed by hand, as forks do.
 
     Args:
         steps: a run's history.
         setup: what it was made with, for a history that does not say.
     """
-    found: list[Done] = []
+    found: list[StepFacts] = []
     for step, before in _with_states(steps, setup):
         if step.node in ("input", "state", "update"):
             continue
         asked, answered = _facts(step, before)
         place = _round(step, before)
         found.append(
-            Done(node=step.node, round=place, index=step.index, told=told(step), asked=asked, answered=answered)
+            StepFacts(
+                node=step.node, round=place, index=step.index, told=step_text(step), asked=asked, answered=answered
+            )
         )
     return found
 
 
-def _with_states(steps: Sequence[Step], setup: Setup | None) -> Iterator[tuple[Step, Values]]:
+def _with_states(steps: Sequence[Step], setup: RunSpec | None) -> Iterator[tuple[Step, Values]]:
     """Each step with the state it began from; searches side by side all see the same."""
     values: dict[str, Any] = {"setup": setup}
     coming: dict[str, Any] = dict(values)
@@ -95,7 +97,7 @@ def _full(facts: Facts) -> Facts:
     return {name: plain(value) for name, value in facts.items() if value not in (None, "", [], {}, ())}
 
 
-def _drawn(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     attempts: list[Attempt] = made.get("attempts") or []
     if not attempts:
         return {}, {}
@@ -112,14 +114,14 @@ def _drawn(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, 
     return asked, {"picture": attempt.image.sha256, "revised prompt": attempt.revised_prompt}
 
 
-def _judged(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     shown: list[Attempt] = before.get("attempts") or []
     attempts: list[Attempt] = made.get("attempts") or []
     asked: Facts = {
         "prompt": before.get("prompt"),
         "picture shown": shown[-1].image.sha256 if shown else None,
         "checklist": [requirement.text for requirement in before.get("requirements") or []],
-        "judge": setup.judge if isinstance(setup := before.get("setup"), Setup) else None,
+        "judge": setup.judge if isinstance(setup := before.get("setup"), RunSpec) else None,
         "judge mode": _knobs(before).judge_mode,
     }
     verdict = (attempts or shown)[-1].verdict if attempts or shown else None
@@ -130,24 +132,24 @@ def _judged(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts,
         "verdict": labels.verdict(judged=verdict.status == "judged", aligned=verdict.aligned),
         "score": verdict.score,
         "met": [check.requirement.text for check in verdict.checks if check.met],
-        "missing": missing_words(verdict) if not verdict.aligned else [],
+        "missing": describe_missing(verdict) if not verdict.aligned else [],
         "why": verdict.reason,
     }
 
 
-def _named(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _named(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     shown: list[Attempt] = before.get("attempts") or []
     asked: Facts = {"picture shown": shown[-1].image.sha256 if shown else None, "try": len(calls) or None}
     asked |= {"temperature": [c.variation.temperature for c in calls if c.variation.temperature is not None]}
     return asked, {"concepts": [concept.text for concept in made.get("concepts") or []]}
 
 
-def _captioned(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _captioned(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     asked = {"concepts": [concept.text for concept in before.get("concepts") or []]}
     return asked, {"captions": [query.text for query in made.get("queries") or []]}
 
 
-def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     known: list[Search] = before.get("searches") or []
     found = [search for search in made.get("searches") or [] if search not in known]
     knobs, setup = _knobs(before), before.get("setup")
@@ -155,8 +157,8 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
         "searched with": [search.query.text for search in found],
         "threshold": [limit for s in found for limit in s.thresholds.values()],
         "hybrid": True if knobs.hybrid else None,
-        "library": setup.library if isinstance(setup, Setup) else None,
-        "reranker": setup.reranker if isinstance(setup, Setup) else None,
+        "library": setup.library if isinstance(setup, RunSpec) else None,
+        "reranker": setup.reranker if isinstance(setup, RunSpec) else None,
         "filters": _full({"where": knobs.where, "tags": knobs.tags, "licences": knobs.licences}),
     }
     candidates = [candidate for search in found for candidate in search.candidates]
@@ -166,7 +168,7 @@ def _searched(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Fact
     }
 
 
-def _decided(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _decided(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     known: list[Search] = before.get("searches") or []
     fresh = [search for search in made.get("searches") or [] if search not in known]
     passed = [c for search in fresh for c in search.candidates if c.decision != "below_threshold"]
@@ -174,19 +176,19 @@ def _decided(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts
     return {}, {"taken": [reference_name(r) for r in made.get("chosen") or []], "decisions": decisions}
 
 
-def _ended(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _ended(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     ending = made.get("ending") or before.get("ending")
     if ending is None:
         return {}, {}
     return {}, {"outcome": ending.outcome.value, "reason": ending.reason, "best attempt": made.get("best")}
 
 
-def _other(before: Values, made: Values, calls: Sequence[Call]) -> tuple[Facts, Facts]:
+def _other(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     """A node of someone's own: the channels it wrote."""
     return {}, dict(made)
 
 
-_TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[Call]], tuple[Facts, Facts]]]] = {
+_TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tuple[Facts, Facts]]]] = {
     "generate": _drawn,
     "regenerate": _drawn,
     "critique": _judged,
@@ -200,9 +202,9 @@ _TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[Call]], tuple[Fa
 }
 
 
-def _knobs(values: Values) -> Knobs:
+def _knobs(values: Values) -> RunConfig:
     setup = values.get("setup")
-    return setup.knobs if isinstance(setup, Setup) else Knobs()
+    return setup.knobs if isinstance(setup, RunSpec) else RunConfig()
 
 
 def candidate_name(candidate: Candidate) -> str:

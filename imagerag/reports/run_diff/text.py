@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from imagerag.formatting import labels
 from imagerag.formatting.numbers import attempt, cosine, counted, drawing, percent
-from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, Side
+from imagerag.reports.run_diff.models import Difference, Divergence, RunDiff, RunSummary
 
 ENDS: Final = frozenset({"finish", "cancel"})
 """Nodes that belong to no round."""
@@ -14,7 +14,7 @@ ENDS: Final = frozenset({"finish", "cancel"})
 _HASH: Final = re.compile(r"^[0-9a-f]{64}$")
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as a person reads it; pictures and requests by the start of their hash."""
     if value is None or value == "" or value == []:
         return "nothing"
@@ -23,9 +23,9 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return cosine(value) if -1 <= value <= 1 else f"{value:g}"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {value_text(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
-        return "; ".join(map(shown, value))
+        return "; ".join(map(value_text, value))
     text = str(value)
     return text[:12] if _HASH.match(text) else text
 
@@ -35,14 +35,14 @@ def pair(difference: Difference) -> tuple[str, str]:
     a, b = difference.a, difference.b
     if difference.what in ("outcome", "status"):
         table = labels.OUTCOMES if difference.what == "outcome" else labels.STATUSES
-        return labels.label(table, a).name or shown(a), labels.label(table, b).name or shown(b)
+        return labels.label(table, a).name or value_text(a), labels.label(table, b).name or value_text(b)
     if difference.what == "best attempt":
         return _attempt(a), _attempt(b)
     if not (isinstance(a, list) and isinstance(b, list)):
-        return shown(a), shown(b)
+        return value_text(a), value_text(b)
     shared = [item for item in a if item in b]
     if len(shared) == len(a) == len(b):
-        return shown(a), f"{shown(b)} (another order)"
+        return value_text(a), f"{value_text(b)} (another order)"
     return _own(a, b, len(shared)), _own(b, a, len(shared))
 
 
@@ -53,8 +53,8 @@ def _attempt(index: int | None) -> str:
 def _own(mine: Sequence[Any], other: Sequence[Any], shared: int) -> str:
     own = [item for item in mine if item not in other]
     if not shared:
-        return shown(own)
-    return f"{shown(own)}, and {shared} that both have" if own else f"only the {shared} that both have"
+        return value_text(own)
+    return f"{value_text(own)}, and {shared} that both have" if own else f"only the {shared} that both have"
 
 
 def place(divergence: Divergence) -> str:
@@ -74,7 +74,7 @@ def steps_of(divergence: Divergence) -> str:
     return f"step {a.step} of A only" if a else f"step {b.step} of B only" if b else ""
 
 
-def lone(divergence: Divergence) -> str:
+def unmatched_text(divergence: Divergence) -> str:
     """What the only run that did a step did in it."""
     own = divergence.a or divergence.b
     return own.told if own else ""
@@ -104,12 +104,12 @@ def verdict_of(found: RunDiff) -> str:
     return f"{alike} they part at {place(found.first)}."
 
 
-def standing(side: Side) -> str:
+def standing_text(side: RunSummary) -> str:
     """How a run stands."""
     return labels.standing(side.status, side.outcome).name
 
 
-def ended(found: RunDiff) -> str:
+def outcome_text(found: RunDiff) -> str:
     """How both ended, in a sentence."""
     if not found.result:
         return f"No: {_end(found.a)}, with the same picture." if found.a.image else f"No: {_end(found.a)}."
@@ -117,6 +117,6 @@ def ended(found: RunDiff) -> str:
     return f"A: {a}. B: {b}." if a != b else f"Both: {a}. See below in what they differ."
 
 
-def _end(side: Side) -> str:
+def _end(side: RunSummary) -> str:
     score = "" if side.score is None else f", {percent(side.score)} of the checklist met"
-    return standing(side) + score
+    return standing_text(side) + score

@@ -15,7 +15,7 @@ THUMBNAIL_SIDE = 256
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageInfo:
     """What a look at an image gives.
 
     Attributes:
@@ -33,10 +33,10 @@ def inspect(data: bytes) -> ImageRef:
     Raises:
         UsageError: as `imagerag.agent.images.decoding.decode`; the message is the reason, without a file name.
     """
-    return look(data, thumbnail=False).image
+    return image_info(data, thumbnail=False).image
 
 
-def look(data: bytes, *, thumbnail: bool = True) -> Look:
+def image_info(data: bytes, *, thumbnail: bool = True) -> ImageInfo:
     """Say what `data` is and make a thumbnail, decoding once.
 
     Raises:
@@ -45,7 +45,7 @@ def look(data: bytes, *, thumbnail: bool = True) -> Look:
     decoded = decode(data, side=THUMBNAIL_SIDE)
     digest = sha256(data).hexdigest()
     image = ImageRef(sha256=digest, media_type=decoded.media_type, width=decoded.width, height=decoded.height)
-    return Look(image, _thumbnail(decoded.image) if thumbnail else b"")
+    return ImageInfo(image, _thumbnail(decoded.image) if thumbnail else b"")
 
 
 def _thumbnail(picture: "Image") -> bytes:

@@ -28,7 +28,7 @@ from imagerag.agent.ports import Embedder
 from imagerag.store.library.caption_index import CaptionIndex
 from imagerag.store.library.metadata import Threshold, percentile_of
 from imagerag.store.library.negative_captions import NULL_CAPTIONS
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ QUANTILES = 101
 BLOCK = 32
 
 
-async def calibrate(rows: Sequence[Row], vectors: "Vectors", embedder: Embedder) -> Threshold:
+async def calibrate(rows: Sequence[ImageRecord], vectors: "Vectors", embedder: Embedder) -> Threshold:
     """Measure a library's default threshold. The same rows and encoder give the same threshold.
 
     Args:
@@ -82,8 +82,8 @@ async def calibrate(rows: Sequence[Row], vectors: "Vectors", embedder: Embedder)
     near = np.concatenate([left_out, rest[: len(swapped)]])
     far = rest[len(swapped) :]
     usable = len(own) >= ENOUGH and len(near) >= ENOUGH and float(beaten.mean()) >= CONNECTED
-    floor = unrelated_floor(far)
-    cosine = not_below(floor, balance(own, near, far), own) if usable else floor
+    floor = negative_floor(far)
+    cosine = clamp_threshold(floor, balanced_threshold(own, near, far), own) if usable else floor
     null = _quantiles(np.concatenate([near, far]))
     return Threshold(
         cosine=cosine,
@@ -101,7 +101,7 @@ async def calibrate(rows: Sequence[Row], vectors: "Vectors", embedder: Embedder)
     )
 
 
-def unrelated_floor(best: "Cosines") -> float:
+def negative_floor(best: "Cosines") -> float:
     """What the best hit of an unrelated caption rarely reaches: the 99th percentile, read with care.
 
     In a library of everything some of the bank's captions do find what they say. Those are few and far above the
@@ -115,7 +115,7 @@ def unrelated_floor(best: "Cosines") -> float:
     return float(min(high, median + 3.5 * (median - low)))
 
 
-def not_below(floor: float, cosine: float, own: "Cosines") -> float:
+def clamp_threshold(floor: float, cosine: float, own: "Cosines") -> float:
     """The cosine, raised to the floor unless that refuses the library's own captions wholesale.
 
     Args:
@@ -126,7 +126,7 @@ def not_below(floor: float, cosine: float, own: "Cosines") -> float:
     return max(cosine, floor) if float((own < floor).mean()) <= WHOLESALE else cosine
 
 
-def balance(own: "Cosines", *nulls: "Cosines") -> float:
+def balanced_threshold(own: "Cosines", *nulls: "Cosines") -> float:
     """The cosine at which both errors are the same multiple of what is allowed of them.
 
     Where nothing without a match reaches any own caption it is the middle of the gap. Where the multiple is above one,

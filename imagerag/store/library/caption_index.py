@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ _JOINER = re.compile(
 
 
 @dataclass(frozen=True)
-class Asked:
+class CaptionQuery:
     """Something a caption of the library says, as somebody would ask for it, and the rows that show it."""
 
     text: str
@@ -66,7 +66,7 @@ class CaptionIndex:
     names: frozenset[str]
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> "CaptionIndex":
+    def of(cls, rows: Sequence[ImageRecord]) -> "CaptionIndex":
         """Read the captions of a library's rows, in their order."""
         import numpy as np
 
@@ -93,7 +93,7 @@ class CaptionIndex:
             found = rows if found is None else np.intersect1d(found, rows)
         return np.zeros(0, dtype=np.intp) if found is None else np.unique(found)
 
-    def sample(self, most: int) -> list[Asked]:
+    def sample(self, most: int) -> list[CaptionQuery]:
         """Up to `most` different things: of each picture one that its caption names, or the caption if it names none.
 
         A concept is searched for, so single things are asked for: an image with one of two things in it is near to a
@@ -108,7 +108,7 @@ class CaptionIndex:
             said = _any_of(things(text) or [text], text)
             if required := self._required(said):
                 chosen.setdefault(required, said)
-        return [Asked(said, self.matches(said)) for said in chosen.values()]
+        return [CaptionQuery(said, self.matches(said)) for said in chosen.values()]
 
     def near_misses(self, most: int) -> list[str]:
         """Up to `most` texts that differ from what a caption says by one word, and that no image fits.

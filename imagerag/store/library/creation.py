@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from imagerag.agent.errors import ImageRAGError
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, list_libraries, open_table, remove, valid_name
-from imagerag.store.run_lock import alone_now, waited_for
+from imagerag.store.run_lock import alone_now, waiting_lock
 
 
 @asynccontextmanager
-async def filling(home: Home, name: str) -> AsyncIterator[bool]:
+async def creating_library(home: DataDir, name: str) -> AsyncIterator[bool]:
     """While a library is filled. When that fails, one that was not there before and is still empty is removed.
 
     Gives whether there was none of that name. Whoever else fills it meanwhile keeps it: the lock is shared by all
@@ -21,7 +21,7 @@ async def filling(home: Home, name: str) -> AsyncIterator[bool]:
     Raises:
         UsageError: the name cannot be a library's.
     """
-    lock = await asyncio.to_thread(waited_for, home.filling / valid_name(name), alone=False)
+    lock = await asyncio.to_thread(waiting_lock, home.filling / valid_name(name), alone=False)
     try:
         fresh = name not in await asyncio.to_thread(list_libraries, home)
         try:
@@ -35,7 +35,7 @@ async def filling(home: Home, name: str) -> AsyncIterator[bool]:
             os.close(lock)
 
 
-def _remove_if_empty(home: Home, name: str, lock: int | None) -> None:
+def _remove_if_empty(home: DataDir, name: str, lock: int | None) -> None:
     if lock is not None and not alone_now(lock):
         return  # somebody else fills it
     try:

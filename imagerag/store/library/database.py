@@ -17,9 +17,9 @@ from imagerag.agent.errors import (
     UsageError,
 )
 from imagerag.formatting.messages import unknown as unknown_name
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.lancedb_import import import_lancedb
-from imagerag.store.run_lock import waited_for
+from imagerag.store.run_lock import waiting_lock
 from imagerag.store.storage_errors import damaged_file, storage_error, storage_errors
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _CROSSED: Final = (*_CONFLICT, "not found", "no such file", "os error 2)")
 _NEWER: Final = ("please upgrade", "newer version", "unsupported feature flag", "cannot be read by this version")
 
 
-def list_libraries(home: Home) -> list[str]:
+def list_libraries(home: DataDir) -> list[str]:
     """The names of the libraries there are, sorted."""
     with storage_errors(home.libraries, "cannot read"):
         if not home.libraries.exists():
@@ -59,7 +59,7 @@ def list_libraries(home: Home) -> list[str]:
     return sorted(names)
 
 
-def remove(home: Home, name: str) -> None:
+def remove(home: DataDir, name: str) -> None:
     """Delete a library with everything in it.
 
     Raises:
@@ -88,13 +88,13 @@ def valid_name(name: str) -> str:
     return name
 
 
-def connect(home: Home) -> Any:
+def connect(home: DataDir) -> Any:
     """The home's LanceDB database."""
     # Zero: another process's commits are seen by the next read.
     return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0))
 
 
-def open_table(home: Home, name: str) -> Any:
+def open_table(home: DataDir, name: str) -> Any:
     """The table of a library.
 
     Raises:
@@ -109,7 +109,7 @@ def open_table(home: Home, name: str) -> Any:
         raise damaged(name, error, folder_of(home, name)) from error
 
 
-def create_table(home: Home, name: str, schema: Any) -> None:
+def create_table(home: DataDir, name: str, schema: Any) -> None:
     """Make a library's table, unless there is one of that name already.
 
     Raises:
@@ -119,7 +119,7 @@ def create_table(home: Home, name: str, schema: Any) -> None:
         return
     with storage_errors(home.libraries, "cannot write into"):
         home.libraries.mkdir(parents=True, exist_ok=True)
-    lock = waited_for(home.filling / f"{name}.new", alone=True)  # who comes second finds a whole table
+    lock = waiting_lock(home.filling / f"{name}.new", alone=True)  # who comes second finds a whole table
     try:
         if name not in list_libraries(home):
             connect(home).create_table(name, schema=schema)
@@ -131,12 +131,12 @@ def create_table(home: Home, name: str, schema: Any) -> None:
             os.close(lock)
 
 
-def folder_of(home: Home, name: str) -> Path:
+def folder_of(home: DataDir, name: str) -> Path:
     """Where a library's files are."""
     return home.libraries / f"{name}.lance"
 
 
-def insist(work: Callable[[], T], tries: int = 8) -> T:
+def retry_on_conflict(work: Callable[[], T], tries: int = 8) -> T:
     """Do it again when another's commit got in between; LanceDB retries only some of these itself.
 
     A commit may also be followed by a cleanup: files of the version that was just being read are then gone, and the
@@ -154,7 +154,7 @@ def insist(work: Callable[[], T], tries: int = 8) -> T:
     raise AssertionError("unreachable")
 
 
-def unknown(home: Home, name: str) -> UnknownLibraryError:
+def unknown(home: DataDir, name: str) -> UnknownLibraryError:
     """That there is no such library, and which there are."""
     told = unknown_name("library", name, list_libraries(home), where=str(home.root))
     return UnknownLibraryError(f"{told}. Make one: imagerag index PATH --library {name}")

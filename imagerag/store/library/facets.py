@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, open_table
-from imagerag.store.library.metadata import Threshold, passport_of
+from imagerag.store.library.metadata import Threshold, library_metadata_of
 from imagerag.store.library.schema import as_text
 
 VALUES: Final = 1_000
@@ -15,7 +15,7 @@ VALUES: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contents:
+class Facets:
     """What a library holds.
 
     Attributes:
@@ -33,7 +33,7 @@ class Contents:
     threshold: Threshold | None
 
 
-def contents(home: Home, name: str) -> Contents:
+def facets(home: DataDir, name: str) -> Facets:
     """What a library holds.
 
     Raises:
@@ -51,13 +51,13 @@ def contents(home: Home, name: str) -> Contents:
             counter = keys.setdefault(key, Counter())
             if len(counter) < VALUES:
                 counter[as_text(value)] += 1
-    return Contents(
+    return Facets(
         images=len(found),
         captioned=sum(bool(record["caption"]) for record in found),
         tags=_counted(Counter(tag for record in found for tag in record["tags"] or ())),
         licences=_counted(Counter(record["licence"] or "" for record in found)),
         metadata={key: _counted(keys[key]) for key in sorted(keys)},
-        threshold=passport_of(table, name).threshold,
+        threshold=library_metadata_of(table, name).threshold,
     )
 
 

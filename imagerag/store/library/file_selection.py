@@ -12,7 +12,7 @@ LEFT_OUT: Final = frozenset(
 """Names, in lower case, of what systems and programs leave among pictures; hidden files are left out, too."""
 
 
-class Excluded:
+class ExcludedFiles:
     """What is left out of folders.
 
     Args:

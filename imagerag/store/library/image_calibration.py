@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
-from imagerag.store.library.calibration import ENOUGH, balance
+from imagerag.store.library.calibration import ENOUGH, balanced_threshold
 from imagerag.store.library.metadata import ImageThreshold
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ with a look-alike, would lose a third of the views."""
 
 
 async def calibrate_images(
-    rows: Sequence[Row], vectors: "Vectors", embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
+    rows: Sequence[ImageRecord], vectors: "Vectors", embedder: Embedder, read: Callable[[str], Awaitable[bytes]]
 ) -> ImageThreshold:
     """Measure a library's threshold between pictures; none is claimed where its pictures cannot be told apart.
 
@@ -67,7 +67,7 @@ async def calibrate_images(
     # A picture has a few views in a library; where most others are as near, the encoder does not tell them apart.
     views_there = (cosines >= alike).sum(axis=1, keepdims=True) <= max(VIEWS, len(rows) // 10)
     nearest = np.where((cosines >= alike) & views_there, -1, cosines).max(axis=1).astype(float)
-    cosine = balance(own, nearest) if len(own) else 1.0
+    cosine = balanced_threshold(own, nearest) if len(own) else 1.0
     if float((nearest >= cosine).mean()) > CONFUSED or float((own < cosine).mean()) > REFUSED:
         return none
     return none.model_copy(update={"cosine": min(1.0, cosine), "n_views": len(own), "n_others": len(nearest)})

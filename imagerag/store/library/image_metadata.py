@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from imagerag.agent.types import Scalar
-from imagerag.store.library.schema import Row
+from imagerag.store.library.schema import ImageRecord
 from imagerag.store.text_files import parsed
 
 TEXTS: Final = ("title", "caption", "source", "author", "licence")
@@ -43,7 +43,7 @@ DETECTIONS: Final = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
+class ImageMetadata:
     """What a manifest row or a sidecar says of one image; None is "says nothing"."""
 
     title: str | None = None
@@ -54,12 +54,12 @@ class Description:
     author: str | None = None
     licence: str | None = None
 
-    def applied_to(self, row: Row) -> Row:
+    def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with everything that is said here."""
         said = {name: value for name, value in vars(self).items() if value is not None}
         return replace(row, **said)
 
-    def or_else(self, other: "Description") -> "Description":
+    def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """What is said here, and by the other one where nothing is."""
         return replace(other, **{name: value for name, value in vars(self).items() if value is not None})
 
@@ -82,17 +82,17 @@ def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
     return found
 
 
-def told_fields(said: Mapping[str, Any]) -> dict[str, str]:
+def written_fields(said: Mapping[str, Any]) -> dict[str, str]:
     """`fields_of`, of those whose values can stand for such a field: a class number is no caption."""
     return fields_of({key: value for key, value in said.items() if _tells(key, value)})
 
 
-def describe(record: Mapping[str, Any]) -> Description:
+def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     """A description from a manifest row or a sidecar's object; empty and null fields say nothing."""
     said = {key: value for key, value in record.items() if key and value not in (None, "", [], {}, ())}
     if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
         return _of_a_run(said)
-    fields = told_fields(said)
+    fields = written_fields(said)
     texts: dict[str, str] = {}
     rest = {key: value for key, value in said.items() if key not in fields}
     tags, given = None, {}
@@ -109,7 +109,7 @@ def describe(record: Mapping[str, Any]) -> Description:
     extra = _small({**rest, **given})
     if "title" not in texts and isinstance(name := extra.get("name"), str):
         texts["title"] = name
-    return Description(tags=tags, metadata=extra or None, **texts)
+    return ImageMetadata(tags=tags, metadata=extra or None, **texts)
 
 
 def clean(text: str) -> str:
@@ -127,13 +127,13 @@ def _tells(key: str, value: Any) -> bool:
     return plain != "label" or bool(re.search(r"[^\W\d_]", value))
 
 
-def _of_a_run(said: Mapping[str, Any]) -> Description:
+def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:
     """What `generate` wrote beside a picture: its prompt, and under whose licences the references in it were."""
     references = [one for one in said.get("references") or [] if isinstance(one, dict)]
     licences, authors = (_each(references, name) for name in ("licence", "author"))
     kept = {name: said[name] for name in ("run_id", "generator", "outcome") if name in said}
     titles = "; ".join(_each(references, "title"))
-    return Description(
+    return ImageMetadata(
         caption=clean(_as_string(said["prompt"]))[:MAX_CAPTION] if said.get("prompt") else None,
         licence="; ".join(licences) or None,
         author="; ".join(authors) or None,

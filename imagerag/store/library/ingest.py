@@ -18,12 +18,12 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.threads import in_thread
 from imagerag.store.disk_space import check_space, check_writable
-from imagerag.store.images.image_info import Look, look
-from imagerag.store.library.file_selection import Excluded
-from imagerag.store.library.image_metadata import Description, clean
+from imagerag.store.images.image_info import ImageInfo, image_info
+from imagerag.store.library.file_selection import ExcludedFiles
+from imagerag.store.library.image_metadata import ImageMetadata, clean
 from imagerag.store.library.library import Library
 from imagerag.store.library.manifest import Manifest, read_manifest
-from imagerag.store.library.schema import NewImage, Row
+from imagerag.store.library.schema import ImageRecord, NewImage
 from imagerag.store.library.sidecars import Sidecars
 
 IMAGE_SUFFIXES = frozenset(
@@ -98,8 +98,8 @@ class _Seen:
 
     path: Path
     data: bytes
-    look: Look
-    said: Description
+    look: ImageInfo
+    said: ImageMetadata
     problems: tuple[str, ...] = ()
 
 
@@ -142,7 +142,7 @@ async def index(
     await asyncio.to_thread(check_writable, library.folder, SPARE)
     with report._timed("read"):
         given = [Path(path) for path in paths]
-        files, listed = await asyncio.to_thread(_plan, given, manifest, Excluded(exclude), allow_outside)
+        files, listed = await asyncio.to_thread(_plan, given, manifest, ExcludedFiles(exclude), allow_outside)
     report.skipped += listed.problems
     if manifest is not None:
         report.columns, report.manifest_captions = dict(listed.columns), listed.captions
@@ -240,8 +240,8 @@ async def _embedded(new: Sequence[_Seen], library: Library) -> Sequence[Any]:
     return [found for seen in new for found in await _embedded([seen], library)]
 
 
-def _new_row(seen: _Seen) -> Row:
-    row = Row(image=seen.look.image, title=clean(seen.path.stem), source=clean(str(seen.path)))
+def _new_row(seen: _Seen) -> ImageRecord:
+    row = ImageRecord(image=seen.look.image, title=clean(seen.path.stem), source=clean(str(seen.path)))
     return seen.said.applied_to(row)
 
 
@@ -255,8 +255,8 @@ def _read(path: Path, listed: Manifest, sidecars: Sidecars) -> _Seen | str:
             return f"the file has {status.st_size / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read"
         data = path.read_bytes()
         beside = sidecars.of(path)
-        said = listed.entries.get(path, Description()).or_else(beside.description)
-        return _Seen(path, data, look(data), said, beside.problems)
+        said = listed.entries.get(path, ImageMetadata()).or_else(beside.description)
+        return _Seen(path, data, image_info(data), said, beside.problems)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     except UsageError as error:
@@ -277,7 +277,7 @@ def _first_pictures(files: Sequence[Path], count: int = 8) -> list[bytes]:
 
 
 def _plan(
-    paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: Excluded, allow_outside: bool
+    paths: Sequence[Path], manifest: str | os.PathLike[str] | None, excluded: ExcludedFiles, allow_outside: bool
 ) -> tuple[list[Path], Manifest]:
     """Every file to look at, absolute, each once and always in the same order, and the manifest."""
     for path in paths:

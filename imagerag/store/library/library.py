@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from imagerag.agent.errors import BlobError, EmbeddingMismatchError, ImageRAGError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
@@ -19,23 +19,23 @@ from imagerag.store.library.database import (
     create_table,
     damaged,
     folder_of,
-    insist,
     list_libraries,
     open_table,
     remove,
+    retry_on_conflict,
 )
 from imagerag.store.library.metadata import (
     PASSPORT_KEY,
     SCHEMA_VERSION,
     ImageThreshold,
-    Passport,
+    LibraryMetadata,
     Threshold,
     content_of,
-    passport_of,
+    library_metadata_of,
     stale,
 )
-from imagerag.store.library.schema import NewImage, Row
-from imagerag.store.run_lock import shared_or_alone, waited_for
+from imagerag.store.library.schema import ImageRecord, NewImage
+from imagerag.store.run_lock import shared_or_alone, waiting_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ class Library:
         folder: where its files are.
     """
 
-    def __init__(self, home: Home, name: str, table: Any, passport: Passport, embedder: Embedder) -> None:
+    def __init__(self, home: DataDir, name: str, table: Any, passport: LibraryMetadata, embedder: Embedder) -> None:
         self.name = name
         self.embedder = embedder
         self.folder = folder_of(home, name)
@@ -74,7 +74,7 @@ class Library:
         self._passport = passport
 
     @classmethod
-    async def open(cls, home: Home, name: str, embedder: Embedder) -> "Library":
+    async def open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
         """Open a library that exists.
 
         Raises:
@@ -85,7 +85,7 @@ class Library:
         return await asyncio.to_thread(cls._open, home, name, embedder)
 
     @classmethod
-    async def create_or_open(cls, home: Home, name: str, embedder: Embedder) -> "Library":
+    async def create_or_open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
         """Open a library, making an empty one when there is none.
 
         Raises:
@@ -94,7 +94,7 @@ class Library:
         """
 
         def create() -> "Library":
-            passport = Passport.of(embedder.identity, datetime.now(UTC))
+            passport = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
             metadata = {PASSPORT_KEY: passport.model_dump_json()}
             create_table(home, name, form.schema(passport.dimension, metadata))
             return cls._open(home, name, embedder)
@@ -102,9 +102,9 @@ class Library:
         return await asyncio.to_thread(create)
 
     @classmethod
-    def _open(cls, home: Home, name: str, embedder: Embedder) -> "Library":
+    def _open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
         table = open_table(home, name)
-        passport = passport_of(table, name)
+        passport = library_metadata_of(table, name)
         if passport.embedder != embedder.identity:
             raise EmbeddingMismatchError(
                 f"library {name!r} was built with {passport.embedder}, not with {embedder.identity}. "
@@ -114,7 +114,7 @@ class Library:
         return cls(home, name, table, passport, embedder)
 
     @property
-    def passport(self) -> Passport:
+    def passport(self) -> LibraryMetadata:
         """What the vectors were made with, and the calibrated threshold, as of the last search or calibration."""
         return self._passport
 
@@ -233,20 +233,20 @@ class Library:
         """How many images it holds."""
         return int(await self._read(self._table.count_rows))
 
-    async def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
+    async def rows(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """What it knows of its images (of those with `ids`, when given), sorted by id."""
         found = await self._records(list(form.ROW_COLUMNS), ids)
         return sorted((form.from_record(record) for record in found), key=lambda row: row.id)
 
-    async def listed(self, *, filter: Filter, limit: int) -> tuple[list[Row], int]:
+    async def listed(self, *, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
         """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
         return await self._read(lambda: searching.listed(self._table, filter, limit))
 
-    async def get(self, id: str) -> Row | None:
+    async def get(self, id: str) -> ImageRecord | None:
         """What it knows of one image; None when it does not hold it."""
         return next(iter(await self.rows([id])), None)
 
-    async def captioned_vectors(self) -> tuple[list[Row], "Vectors"]:
+    async def captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
         """Every row, sorted by id, and its vector: float32 [rows, dimension]."""
         return await self._read(self._captioned_vectors)
 
@@ -272,7 +272,7 @@ class Library:
                 )
             )
 
-    async def update(self, rows: Sequence[Row]) -> None:
+    async def update(self, rows: Sequence[ImageRecord]) -> None:
         """Write title, caption, tags, metadata, source, author and licence of rows that are there; no re-embedding."""
         distinct = list({row.id: row for row in rows}.values())
         if distinct:
@@ -283,7 +283,7 @@ class Library:
         """Take images out; how many there were. The threshold stays: `calibrate` again when many went."""
         if not ids:
             return 0
-        result = await self._write(lambda: self._table.delete(form.among("id", ids)))
+        result = await self._write(lambda: self._table.delete(form.id_filter("id", ids)))
         return int(result.num_deleted_rows)
 
     async def calibrate(self, *, anew: bool = True) -> Threshold:
@@ -307,7 +307,9 @@ class Library:
                 break
         return measured[0]
 
-    async def _measured(self, rows: list[Row], vectors: "Vectors", anew: bool) -> tuple[Threshold, ImageThreshold]:
+    async def _measured(
+        self, rows: list[ImageRecord], vectors: "Vectors", anew: bool
+    ) -> tuple[Threshold, ImageThreshold]:
         from imagerag.store.library.calibration import calibrate
         from imagerag.store.library.image_calibration import calibrate_images
 
@@ -328,9 +330,9 @@ class Library:
         Args:
             anyway: keep them even so where there are none yet; whoever changes the library measures after it.
         """
-        lock = waited_for(self._locks / f"{self.name}.calibrating", alone=True)
+        lock = waiting_lock(self._locks / f"{self.name}.calibrating", alone=True)
         try:
-            kept = passport_of(self._table, self.name)
+            kept = library_metadata_of(self._table, self.name)
             if self._content() != threshold.measured_on and not (anyway and kept.threshold is None):
                 self._passport = kept
                 return anyway
@@ -346,7 +348,7 @@ class Library:
 
     async def is_stale(self) -> bool:
         """Whether its threshold was measured on something else than what it holds now, or never."""
-        return await self._read(lambda: stale(passport_of(self._table, self.name), self._content()))
+        return await self._read(lambda: stale(library_metadata_of(self._table, self.name), self._content()))
 
     def _content(self) -> str:
         return content_of(self._table)
@@ -360,7 +362,7 @@ class Library:
 
         def work() -> None:
             with shared_or_alone(self._locks / f"{self.name}.writing", alone=True) as alone:
-                insist(lambda: searching.build_indexes(self._table, alone=alone))
+                retry_on_conflict(lambda: searching.build_indexes(self._table, alone=alone))
 
         await self._read(work)
 
@@ -377,12 +379,12 @@ class Library:
     async def _search(self, find: Callable[[], list[Hit]]) -> list[Hit]:
         def work() -> list[Hit]:
             hits = find()
-            self._passport = passport_of(self._table, self.name)  # another process may have calibrated since
+            self._passport = library_metadata_of(self._table, self.name)  # another process may have calibrated since
             return hits
 
         return await self._read(work)
 
-    def _captioned_vectors(self) -> tuple[list[Row], "Vectors"]:
+    def _captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
         import numpy as np
 
         found = self._table.search().select([*form.ROW_COLUMNS, "vector"]).to_arrow().sort_by("id")
@@ -395,12 +397,12 @@ class Library:
         if ids is not None:
             if not ids:
                 return []
-            query = query.where(form.among("id", ids))
+            query = query.where(form.id_filter("id", ids))
         return list(await self._read(lambda: query.to_arrow().to_pylist()))
 
     async def _read(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(insist, work)
+            return await asyncio.to_thread(retry_on_conflict, work)
         except ImageRAGError:
             raise
         except LANCE_ERRORS as error:

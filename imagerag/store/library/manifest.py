@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.store.library.image_metadata import PATH, Description, clean, describe, fields_of, told_fields
-from imagerag.store.path_policy import OUTSIDE, NamedFiles
+from imagerag.store.library.image_metadata import PATH, ImageMetadata, clean, fields_of, read_metadata, written_fields
+from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import SEPARATORS, parsed, read_text, separator_of
 
 _TABLES: Final = (".csv", ".tsv", ".tab", ".psv")
@@ -35,7 +35,7 @@ class Manifest:
         columns: what each column was read as: one of our fields, or "metadata".
     """
 
-    entries: Mapping[Path, Description] = field(default_factory=dict)
+    entries: Mapping[Path, ImageMetadata] = field(default_factory=dict)
     problems: Sequence[tuple[str, str]] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,10 +72,10 @@ def read_manifest(
         raise UsageError(f"the manifest {file} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"the manifest {file} cannot be read: {error}") from None
-    places = _Places((file.parent, *roots), NamedFiles(file.parent, (*roots, *given), allow_outside))
+    places = _Places((file.parent, *roots), PathPolicy(file.parent, (*roots, *given), allow_outside))
     whole = file.suffix.lower() == ".json"
     records = _table(text, file, places) if _is_table(file, text) else _json(text, whole=whole)
-    entries: dict[Path, Description] = {}
+    entries: dict[Path, ImageMetadata] = {}
     problems: list[tuple[str, str]] = []
     columns: Counter[tuple[str, str]] = Counter()
     for line, record in records:
@@ -84,7 +84,7 @@ def read_manifest(
             problems.append((where, record))
             continue
         filled = {name: value for name, value in record.items() if value not in (None, "")}
-        fields = told_fields(filled)
+        fields = written_fields(filled)
         columns.update((name, fields.get(name, "metadata")) for name in filled)
         name = next((record[column] for column, field in fields.items() if field == PATH), None)
         if not isinstance(name, str) or not name.strip():
@@ -95,7 +95,7 @@ def read_manifest(
             problems.append((clean(name), f"named in {where}, but {why}"))
         else:
             try:
-                entries[found] = describe(record)
+                entries[found] = read_metadata(record)
             except ValueError as error:
                 problems.append((where, str(error)))
     return Manifest(entries, problems, _read_as(columns))
@@ -191,7 +191,7 @@ def _json(text: str, *, whole: bool) -> Iterator[Record]:
     elif isinstance(value, dict) and _is_coco(value):
         yield from _coco(value)
     elif isinstance(value, dict):
-        yield from [(1, value)] if PATH in told_fields(value).values() else _by_file(value)
+        yield from [(1, value)] if PATH in written_fields(value).values() else _by_file(value)
     else:
         yield from _lines(text)
 
@@ -241,7 +241,7 @@ class _Places:
     """Folders in which the images of a manifest may lie; names are compared with their accents composed."""
 
     folders: Sequence[Path]
-    named: NamedFiles
+    named: PathPolicy
     _listed: dict[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def find(self, name: str) -> Path | None:

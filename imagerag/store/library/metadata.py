@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import Similarity, Value
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import CONTENT_COLUMNS, content_hash
 
@@ -77,7 +77,7 @@ class ImageThreshold(Value):
     measured_on: str = ""
 
 
-class Passport(Value):
+class LibraryMetadata(Value):
     """What must be known of a library before its vectors mean anything.
 
     Attributes:
@@ -98,7 +98,7 @@ class Passport(Value):
     image_threshold: ImageThreshold | None = None
 
     @classmethod
-    def of(cls, identity: EmbedderIdentity, created: datetime) -> "Passport":
+    def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":
         """The passport of a new library."""
         return cls(
             spec=identity.spec,
@@ -140,17 +140,17 @@ def percentile_of(cosine: float, quantiles: tuple[float, ...]) -> float:
     return 100.0 * (below - 1 + (cosine - low) / (high - low)) / last
 
 
-def read_passport(home: Home, name: str) -> Passport:
+def read_library_metadata(home: DataDir, name: str) -> LibraryMetadata:
     """What a library's vectors were made with, without loading an encoder. Blocks for some milliseconds.
 
     Raises:
         UnknownLibraryError: there is none of that name.
         LibraryDamagedError: its files or its passport cannot be read.
     """
-    return passport_of(open_table(home, name), name)
+    return library_metadata_of(open_table(home, name), name)
 
 
-def passport_of(table: Any, name: str) -> Passport:
+def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
     """The passport in a library's LanceDB table.
 
     Raises:
@@ -162,7 +162,7 @@ def passport_of(table: Any, name: str) -> Passport:
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
-        return Passport.model_validate_json(text)
+        return LibraryMetadata.model_validate_json(text)
     except ValidationError as error:
         if (version := _version_of(text)) > SCHEMA_VERSION:
             raise newer(name, f"its form is {version}, and this version reads up to {SCHEMA_VERSION}") from error
@@ -176,7 +176,7 @@ def content_of(table: Any) -> str:
     return content_hash(zip(found["id"], titles, captions, strict=True))
 
 
-def stale(passport: Passport, content: str) -> bool:
+def stale(passport: LibraryMetadata, content: str) -> bool:
     """Whether a threshold was measured on something else than this content, or never."""
     return passport.threshold is None or passport.threshold.measured_on != content
 

@@ -20,7 +20,7 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ImageRecord:
     """What a library knows of one image, without its pixels and its vector.
 
     Attributes:
@@ -53,7 +53,7 @@ class NewImage:
         vector: unit, float32 [dimension].
     """
 
-    row: Row
+    row: ImageRecord
     data: bytes
     thumbnail: bytes
     vector: "NDArray[np.float32]"
@@ -64,7 +64,7 @@ TEXT_COLUMNS = ("title", "caption", "tags", "metadata", "labels", "source", "aut
 
 ROW_COLUMNS = ("id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author",
                "licence", "created")  # fmt: skip
-"""What a `Row` is read from: everything small."""
+"""What a `ImageRecord` is read from: everything small."""
 
 
 def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
@@ -120,7 +120,7 @@ def to_table(images: Sequence[NewImage], dimension: int) -> Any:
     return pa.Table.from_pylist(records, schema=schema(dimension))
 
 
-def to_text_table(rows: Sequence[Row]) -> Any:
+def to_text_table(rows: Sequence[ImageRecord]) -> Any:
     """Arrow table of ids and what may change without the vector changing. Ids must differ."""
     import pyarrow as pa
 
@@ -150,9 +150,9 @@ def _hash(lines: Iterable[str]) -> str:
     return hashed.hexdigest()
 
 
-def from_record(record: Mapping[str, Any]) -> Row:
+def from_record(record: Mapping[str, Any]) -> ImageRecord:
     """The row in a record that holds `ROW_COLUMNS`."""
-    return Row(
+    return ImageRecord(
         image=ImageRef(
             sha256=record["id"], media_type=record["media_type"], width=record["width"], height=record["height"]
         ),
@@ -167,7 +167,7 @@ def from_record(record: Mapping[str, Any]) -> Row:
     )
 
 
-def _texts(row: Row) -> dict[str, Any]:
+def _texts(row: ImageRecord) -> dict[str, Any]:
     return {
         "title": row.title,
         "caption": row.caption,
@@ -185,7 +185,7 @@ def as_text(value: Scalar) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _labels(row: Row) -> str:
+def _labels(row: ImageRecord) -> str:
     """Tags and metadata as one line each, so that a filter is a plain substring search.
 
     JSON escapes line ends and everything beyond ASCII: no value can pretend to be another label.
@@ -199,7 +199,7 @@ def _label(*parts: str) -> str:
     return json.dumps(parts)
 
 
-def condition(filter: Filter) -> Any | None:
+def filter_sql(filter: Filter) -> Any | None:
     """A LanceDB expression for `filter`; None when it lets everything through.
 
     Built from expression nodes, never from query text, so a value with quotes or SQL in it is only a value.
@@ -210,18 +210,18 @@ def condition(filter: Filter) -> Any | None:
     wanted += [_label("tag", tag) for tag in filter.tags]
     terms = [col("labels").contains(lit(f"\n{label}\n")) for label in wanted]
     if filter.licences:
-        terms.append(among("licence", filter.licences))
+        terms.append(id_filter("licence", filter.licences))
     if filter.exclude:
-        terms.append(~among("id", filter.exclude))
+        terms.append(~id_filter("id", filter.exclude))
     if filter.only:
-        terms.append(among("id", filter.only))
+        terms.append(id_filter("id", filter.only))
     whole = None
     for term in terms:
         whole = term if whole is None else whole & term
     return whole
 
 
-def among(column: str, values: Iterable[str]) -> Any:
+def id_filter(column: str, values: Iterable[str]) -> Any:
     """A LanceDB expression: the column holds one of the values."""
     from lancedb.expr import col, lit
 

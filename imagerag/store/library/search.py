@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
-from imagerag.store.library.schema import ROW_COLUMNS, Row, condition, from_record
+from imagerag.store.library.schema import ROW_COLUMNS, ImageRecord, filter_sql, from_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -
         table: the library's LanceDB table.
         vector: unit, float32 [dimension].
     """
-    where = condition(filter)
+    where = filter_sql(filter)
     query = (
         table.search(vector, vector_column_name="vector")
         .distance_type("cosine")
@@ -65,9 +65,9 @@ def by_words(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filte
     return _worded(table, vector, text, k, filter)
 
 
-def listed(table: Any, filter: Filter, limit: int) -> tuple[list[Row], int]:
+def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
     """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
-    where = condition(filter)
+    where = filter_sql(filter)
     total = int(table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows)
     query = table.search().select(list(ROW_COLUMNS)).limit(limit)
     found = (query if where is None else query.where(where)).to_arrow().to_pylist()
@@ -113,7 +113,7 @@ def _worded(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter
 
     if not {"caption", "title"} <= {column for index in table.list_indices() for column in index.columns}:
         return []
-    where = condition(filter)
+    where = filter_sql(filter)
     query = (
         table.search(MultiMatchQuery(text, ["caption", "title"]), query_type="fts")
         .select([*ROW_COLUMNS, "vector", "_score"])

@@ -18,8 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.store.library.generation_metadata import without_parameters
-from imagerag.store.library.image_metadata import DETECTIONS, MAX_CAPTION, Description, clean, describe, plain_name
-from imagerag.store.path_policy import OUTSIDE, NamedFiles
+from imagerag.store.library.image_metadata import (
+    DETECTIONS,
+    MAX_CAPTION,
+    ImageMetadata,
+    clean,
+    plain_name,
+    read_metadata,
+)
+from imagerag.store.path_policy import OUTSIDE, PathPolicy
 from imagerag.store.text_files import parsed, read_text
 
 SUFFIXES: Final = (".json", ".txt", ".caption")
@@ -33,7 +40,7 @@ _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
-class Said:
+class SidecarMetadata:
     """What the sidecars of one image say.
 
     Attributes:
@@ -41,7 +48,7 @@ class Said:
         problems: of each that could not be used, its name and why.
     """
 
-    description: Description = field(default_factory=Description)
+    description: ImageMetadata = field(default_factory=ImageMetadata)
     problems: tuple[str, ...] = ()
 
 
@@ -58,19 +65,19 @@ class Sidecars:
     allow_outside: bool = False
     _folders: dict[Path, Mapping[str, str]] = field(default_factory=dict)
 
-    def of(self, image: Path) -> Said:
+    def of(self, image: Path) -> SidecarMetadata:
         """What lies beside an image and says something of it."""
-        description, problems = Description(), []
+        description, problems = ImageMetadata(), []
         for name in self._beside(image):
             try:
                 description = description.or_else(_read(self._allowed(image.with_name(name))))
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) and error.strerror else error
                 problems.append(f"its sidecar {clean(name)} was left out: {why}")
-        return Said(description, tuple(problems))
+        return SidecarMetadata(description, tuple(problems))
 
     def _allowed(self, sidecar: Path) -> Path:
-        files = NamedFiles(sidecar.parent, self.given, self.allow_outside)
+        files = PathPolicy(sidecar.parent, self.given, self.allow_outside)
         if sidecar.is_symlink() and not files.allows(sidecar):
             raise ValueError(f"it is a link to a file outside of what is indexed: {OUTSIDE}")
         return sidecar
@@ -123,7 +130,7 @@ def _takeout(image: str) -> Iterator[str]:
             yield f"{name[:_TAKEOUT_LONGEST]}{number}.json"
 
 
-def _read(file: Path) -> Description:
+def _read(file: Path) -> ImageMetadata:
     """What a sidecar says.
 
     Raises:
@@ -139,22 +146,22 @@ def _read(file: Path) -> Description:
     if isinstance(record, str):
         return _of_text(record)
     if isinstance(record, list) and record and all(isinstance(part, str) for part in record):
-        return describe({"tags": record})
+        return read_metadata({"tags": record})
     if not isinstance(record, dict):
         raise ValueError("it is neither an object nor a text")
     if "photoTakenTime" in record or "googlePhotosOrigin" in record:
         record = {key: value for key, value in record.items() if key != "title"}  # Takeout's is the file's name
-    return describe(_without_labels(record))
+    return read_metadata(_without_labels(record))
 
 
-def _of_text(text: str) -> Description:
+def _of_text(text: str) -> ImageMetadata:
     text, parameters = without_parameters(text)
     caption = clean(text)
     if is_labels(caption):
         raise ValueError("it holds a detector's labels, not a caption")
     if len(caption) > MAX_CAPTION:
         raise ValueError(f"it is longer than {MAX_CAPTION:,} characters, which is no caption")
-    return Description(caption=caption or None, metadata=parameters or None)
+    return ImageMetadata(caption=caption or None, metadata=parameters or None)
 
 
 def is_labels(text: str) -> bool:

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 from imagerag.agent.ports import Embedder
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
@@ -27,7 +27,7 @@ async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> Non
         part = ids[at : at + BATCH]
 
         def work(part: Sequence[str] = part) -> None:
-            table = source._table.search().where(form.among("id", part)).to_arrow()
+            table = source._table.search().where(form.id_filter("id", part)).to_arrow()
             names = [name for name in source._table.schema.names if name in table.column_names]
             merge = target._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table.select(names))
@@ -46,7 +46,7 @@ async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> 
         )
 
 
-async def part_of(home: Home, name: str, source: Library, ids: Sequence[str], embedder: Embedder) -> Library:
+async def part_of(home: DataDir, name: str, source: Library, ids: Sequence[str], embedder: Embedder) -> Library:
     """A library of some of another one's pictures, ready to be searched; not calibrated."""
     target = await Library.create_or_open(home, name, embedder)
     alike = embedder.identity == source.embedder.identity

@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from imagerag.agent.errors import LibraryError, UnknownLibraryError
 from imagerag.agent.retrieval.search_queries import names_of
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.library import schema as form
 from imagerag.store.library.database import LANCE_ERRORS, open_table
 
 
-def thumbnails(home: Home, library: str, ids: Collection[str]) -> dict[str, bytes]:
+def thumbnails(home: DataDir, library: str, ids: Collection[str]) -> dict[str, bytes]:
     """The thumbnails (WebP) of these images, by SHA-256; those that are not to be had any more are left out."""
     found: dict[str, bytes] = {}
     for name in names_of(library):
@@ -18,10 +18,10 @@ def thumbnails(home: Home, library: str, ids: Collection[str]) -> dict[str, byte
     return found
 
 
-def _thumbnails(home: Home, library: str, ids: Collection[str]) -> dict[str, bytes]:
+def _thumbnails(home: DataDir, library: str, ids: Collection[str]) -> dict[str, bytes]:
     try:
         table = open_table(home, library)
-        found = table.search().where(form.among("id", ids)).select(["id", "thumbnail"]).limit(len(ids)).to_list()
+        found = table.search().where(form.id_filter("id", ids)).select(["id", "thumbnail"]).limit(len(ids)).to_list()
     except (LibraryError, UnknownLibraryError, *LANCE_ERRORS):
         return {}
     return {row["id"]: row["thumbnail"] for row in found}

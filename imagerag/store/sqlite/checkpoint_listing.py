@@ -14,7 +14,7 @@ from imagerag.store.sqlite.write_batcher import open_grouped
 if TYPE_CHECKING:
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-    from imagerag.store.sqlite.checkpointer import GroupedSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
 
 def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def serializer(extra: Iterable[type] = ()) -> "JsonPlusSerializer":
 
 
 @asynccontextmanager
-async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIterator["GroupedSaver"]:
+async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIterator["BatchedSqliteSaver"]:
     """Open the checkpoints at `path`, creating the file when there is none.
 
     Several processes may have it open: readers never wait (WAL), writers wait for each other for up to 30 s.
@@ -51,9 +51,9 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
     """
     from langgraph.checkpoint.sqlite import SqliteSaver
 
-    from imagerag.store.sqlite.checkpointer import GroupedSaver
+    from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
     async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup(), patience_s=BUSY_S) as grouped:
-        saver = GroupedSaver(grouped, serializer(extra))
+        saver = BatchedSqliteSaver(grouped, serializer(extra))
         await saver.prepare()
         yield saver

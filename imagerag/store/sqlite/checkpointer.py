@@ -11,10 +11,10 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from imagerag.store.sqlite.write_batcher import GroupCommit
+from imagerag.store.sqlite.write_batcher import WriteBatcher
 
 
-class GroupedSaver(SqliteSaver):
+class BatchedSqliteSaver(SqliteSaver):
     """A checkpointer for asynchronous use; each write is durable when it returns.
 
     LangGraph's own asynchronous one goes to its thread and back for every statement, with all other runs locked out
@@ -22,7 +22,7 @@ class GroupedSaver(SqliteSaver):
     less to resume for every statement.
     """
 
-    def __init__(self, grouped: GroupCommit, serde: SerializerProtocol) -> None:
+    def __init__(self, grouped: WriteBatcher, serde: SerializerProtocol) -> None:
         super().__init__(grouped.connection, serde=serde)
         self._grouped = grouped
 

@@ -18,7 +18,7 @@ BUSY_S: Final = 30.0
 """How long a writer waits for another, in seconds."""
 
 
-def ensure(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
+def create_tables(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
     """Make the file at `path` in WAL mode when there is none: it appears with all its tables or not at all.
 
     Making tables in place is not safe: of two openers of a new file one finds half of the other's tables, and switching
@@ -91,7 +91,7 @@ def can_write(path: Path) -> bool:
 def _for_reading(path: Path, **options: Any) -> sqlite3.Connection:
     with path.open("rb"):  # SQLite would say only that it was unable to
         pass
-    wal = beside(path)[0]
+    wal = companion_files(path)[0]
     if not (wal.exists() and wal.stat().st_size):
         return _as_it_stands(path, **options)
     folder = tempfile.mkdtemp(prefix="imagerag-")
@@ -109,7 +109,7 @@ def _as_it_stands(path: Path, **options: Any) -> sqlite3.Connection:
     return connection
 
 
-def beside(path: Path) -> tuple[Path, Path]:
+def companion_files(path: Path) -> tuple[Path, Path]:
     """What SQLite keeps beside a file while it is open: its WAL, and the index of that."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 

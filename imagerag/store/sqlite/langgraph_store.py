@@ -9,17 +9,17 @@ from typing import Any
 from langgraph.store.base import Op, PutOp, Result
 from langgraph.store.sqlite import SqliteStore
 
-from imagerag.store.sqlite.write_batcher import GroupCommit
+from imagerag.store.sqlite.write_batcher import WriteBatcher
 
 
-class GroupedStore(SqliteStore):
+class BatchedSqliteStore(SqliteStore):
     """A store for asynchronous use; what is put is durable when `abatch` returns.
 
     Args:
         unflushed: first parts of namespaces whose values need not outlive a power cut, only the process.
     """
 
-    def __init__(self, grouped: GroupCommit, *, unflushed: Collection[str] = ()) -> None:
+    def __init__(self, grouped: WriteBatcher, *, unflushed: Collection[str] = ()) -> None:
         super().__init__(grouped.connection)
         self._grouped, self._unflushed = grouped, frozenset(unflushed)
 

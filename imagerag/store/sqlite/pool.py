@@ -24,7 +24,7 @@ class _Held(Generic[T]):
     value: T | None = None
 
 
-class Shared(Generic[T]):
+class PerLoopResource(Generic[T]):
     """One thing per event loop, for any number of users at once.
 
     Args:

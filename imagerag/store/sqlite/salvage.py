@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from imagerag.store.sqlite.connection import beside, ensure
+from imagerag.store.sqlite.connection import companion_files, create_tables
 from imagerag.store.storage_errors import storage_errors
 
 LONGEST: Final = 2**40
@@ -51,7 +51,7 @@ class Salvaged:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """A kind of SQLite file.
 
     Attributes:
@@ -63,12 +63,12 @@ class Kind:
     tables: Mapping[str, Whole]
 
 
-def kind_of(name: str) -> Kind | None:
+def kind_of(name: str) -> FileKind | None:
     """What a file of a home is, by its name; None for one that is salvaged in no such way."""
     return {
-        "runs.sqlite": Kind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
-        "questions.sqlite": Kind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
-        "store.sqlite": Kind(_make_store, {"store": _is_entry}),
+        "runs.sqlite": FileKind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
+        "questions.sqlite": FileKind(_make_checkpoints, {"checkpoints": _is_checkpoint, "writes": _is_write}),
+        "store.sqlite": FileKind(_make_store, {"store": _is_entry}),
     }.get(name)
 
 
@@ -98,13 +98,13 @@ def salvage(damaged: Path, fresh: Path) -> Salvaged:
                 raise _NothingError
 
         with suppress(_NothingError):
-            ensure(fresh, make)
+            create_tables(fresh, make)
     return total
 
 
 def _readable_copy(damaged: Path, folder: Path) -> Path:
     """A copy as long as its header says: SQLite opens none that is shorter."""
-    for file in (damaged, beside(damaged)[0]):
+    for file in (damaged, companion_files(damaged)[0]):
         if file.exists():
             shutil.copyfile(file, folder / file.name)
     copy = folder / damaged.name

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from imagerag.store.sqlite.connection import BUSY_S, check_locked, connect, ensure
+from imagerag.store.sqlite.connection import BUSY_S, check_locked, connect, create_tables
 from imagerag.store.storage_errors import storage_errors
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class _Job:
     answer: "asyncio.Future[Any]"
 
 
-class GroupCommit:
+class WriteBatcher:
     """One SQLite connection, for any number of coroutines, in any event loop.
 
     Work is done in the order it is asked for. Work that is cancelled while it waits is done all the same.
@@ -169,7 +169,7 @@ def _deliver(done: list[tuple[_Job, Any]]) -> None:
 @asynccontextmanager
 async def open_grouped(
     path: Path, make: Callable[[sqlite3.Connection], object], *, patience_s: float = 0.0
-) -> AsyncIterator[GroupCommit]:
+) -> AsyncIterator[WriteBatcher]:
     """Open the SQLite file at `path`, in WAL mode with every commit flushed.
 
     Several processes may have it open: readers never wait, writers wait for each other for up to 30 s.
@@ -177,16 +177,16 @@ async def open_grouped(
     Args:
         path: the file.
         make: makes its tables, when there is no such file.
-        patience_s: see `GroupCommit`.
+        patience_s: see `WriteBatcher`.
 
     Raises:
         StorageError: it can be neither opened nor made.
         DamagedFileError: it is not what it was.
     """
-    await asyncio.to_thread(ensure, path, make)  # makes folders and files, which is not for an event loop
+    await asyncio.to_thread(create_tables, path, make)  # makes folders and files, which is not for an event loop
     options = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
     connection = await asyncio.to_thread(partial(connect, path, **options))
-    grouped = GroupCommit(connection, path, patience_s=BUSY_S)
+    grouped = WriteBatcher(connection, path, patience_s=BUSY_S)
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.

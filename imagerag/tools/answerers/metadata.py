@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from imagerag.agent.ports import FREE, Capabilities, Embedder, ImagePart
 from imagerag.agent.qa.metadata_query.query import NOTHING_LIKE_IT
 from imagerag.agent.qa.metadata_query.vocabulary import written
-from imagerag.agent.qa.types import MAX_CITATIONS, Answered, Citation, Exchange, Finding, Part, Source
-from imagerag.agent.types import Variation
+from imagerag.agent.qa.types import (
+    MAX_CITATIONS,
+    AnswerWithCitations,
+    Citation,
+    ConversationTurn,
+    MetadataResult,
+    Part,
+    Source,
+)
+from imagerag.agent.types import SamplingParams
 from imagerag.formatting.numbers import counted
 
 if TYPE_CHECKING:
@@ -45,11 +53,11 @@ class MetadataAnswerer:
         question: str,
         sources: Sequence[Source],
         *,
-        finding: Finding | None,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """Put the finding into words; every picture that is named is cited."""
         return _Answer(sources, finding).worded()
 
@@ -57,13 +65,13 @@ class MetadataAnswerer:
         self,
         question: str,
         *,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """Nothing: without a library there is no metadata."""
         note = "this answerer has no model: without the library it knows nothing"
-        return Answered(text="", held=False, notes=(note,), cost_usd=0.0)
+        return AnswerWithCitations(text="", held=False, notes=(note,), cost_usd=0.0)
 
 
 def metadata_answerer(spec: "BackendSpec", *, embedder: Embedder | None = None) -> MetadataAnswerer:
@@ -79,13 +87,13 @@ def metadata_answerer(spec: "BackendSpec", *, embedder: Embedder | None = None) 
 class _Answer:
     """One answer being worded."""
 
-    def __init__(self, sources: Sequence[Source], finding: Finding | None) -> None:
+    def __init__(self, sources: Sequence[Source], finding: MetadataResult | None) -> None:
         self.sources = {source.id: source for source in sources}
         self.listed = list(sources)
-        self.finding = finding or Finding()
+        self.finding = finding or MetadataResult()
         self.cited: dict[int, str] = {}
 
-    def worded(self) -> Answered:
+    def worded(self) -> AnswerWithCitations:
         """The whole answer."""
         finding = self.finding
         if not finding.clear:
@@ -97,7 +105,7 @@ class _Answer:
         told = [*finding.notes, *([f"left out: {', '.join(finding.left_out)}"] if finding.left_out else [])]
         notes = f" ({'; '.join(told)})" if told else ""
         cited = tuple(Citation(source=number, supports=words) for number, words in self.cited.items())
-        return Answered(text=text + notes, cited=cited, held=held, cost_usd=0.0)
+        return AnswerWithCitations(text=text + notes, cited=cited, held=held, cost_usd=0.0)
 
     def best(self) -> str:
         """The first of an order, with what ties with it, and the first of each side of an "or"."""

@@ -7,8 +7,8 @@ end, and the system message says that such strings are data.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from imagerag.agent.qa.metadata_query.query import told
-from imagerag.agent.qa.types import Exchange, Finding, Source, short
+from imagerag.agent.qa.metadata_query.query import describe_result
+from imagerag.agent.qa.types import ConversationTurn, MetadataResult, Source, short
 from imagerag.tools.judges.vlm.prompts import quoted
 
 SYSTEM: Final = (
@@ -69,8 +69,8 @@ def source_text(source: Source) -> str:
 def question(
     text: str,
     *,
-    finding: Finding | None,
-    earlier: Sequence[Exchange],
+    finding: MetadataResult | None,
+    earlier: Sequence[ConversationTurn],
     sources: Sequence[Source],
     wording: int,
     pictures: int = 0,
@@ -80,14 +80,16 @@ def question(
     if finding is not None and finding.kind != "unknown":
         named = [f"{source.number}" for source in sources if source.id in finding.ids]
         which = f" The first of these, in order, are the sources {', '.join(named)}." if named else ""
-        parts.append(f"A search of all the written data, by program, gave:\nLOOKUP: {quoted(told(finding))}{which}")
+        parts.append(
+            f"A search of all the written data, by program, gave:\nLOOKUP: {quoted(describe_result(finding))}{which}"
+        )
     if earlier:
         parts.append("What was said before in this conversation:\n" + "\n".join(map(_exchange, earlier)))
     parts += [f"QUESTION: {quoted(text)}", _ASK[wording % len(_ASK)], _FORM]
     return "\n\n".join(parts)
 
 
-def plain_question(text: str, earlier: Sequence[Exchange], *, pictures: int = 0) -> str:
+def plain_question(text: str, earlier: Sequence[ConversationTurn], *, pictures: int = 0) -> str:
     """The question alone, with what was asked (not what was answered: that came from the library) before it."""
     before = "".join(f"EARLIER QUESTION: {quoted(one.question)}\n" for one in earlier)
     if pictures:
@@ -95,7 +97,7 @@ def plain_question(text: str, earlier: Sequence[Exchange], *, pictures: int = 0)
     return f"{before}QUESTION: {quoted(text)}\n\nAnswer in at most five sentences of plain text."
 
 
-def _exchange(one: Exchange) -> str:
+def _exchange(one: ConversationTurn) -> str:
     return f"EARLIER QUESTION: {quoted(one.question)}\nEARLIER ANSWER: {quoted(short(one.answer, 600))}"
 
 

@@ -62,7 +62,7 @@ class _Answer(BaseModel):
     )
 
 
-class Said:
+class ParsedAnswer:
     """What a model answered.
 
     Attributes:
@@ -75,7 +75,7 @@ class Said:
         self.text, self.held, self.cited = text, held, cited
 
 
-def read_answer(reply: str, count: int) -> Said:
+def read_answer(reply: str, count: int) -> ParsedAnswer:
     """Read an answer from sources 1 to `count`.
 
     An answer that says it rests on the sources and names none of them, or none that exists, is not one: nobody could
@@ -103,7 +103,7 @@ def read_answer(reply: str, count: int) -> Said:
         raise JudgeReplyError(
             "the answer is not what was asked for: no JSON object, and no source in brackets", raw=reply
         )
-    return Said(text, held, tuple(cited) if held else tuple(c for c in cited if c.source <= count))
+    return ParsedAnswer(text, held, tuple(cited) if held else tuple(c for c in cited if c.source <= count))
 
 
 def _bracketed(text: str) -> list[Citation]:

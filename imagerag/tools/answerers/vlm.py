@@ -1,6 +1,6 @@
 """An answerer that is a vision-language model: it is shown the retrieved pictures and what is written about them.
 
-It asks through the same `Chat` as the judge of that spec, so any model that can judge can answer. Prompts are in
+It asks through the same `ChatModel` as the judge of that spec, so any model that can judge can answer. Prompts are in
 `prompts.py`, how answers are read in `response_parsing.py`.
 """
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import JudgeReplyError, SpecError
 from imagerag.agent.ports import Capabilities, Embedder, ImagePart
-from imagerag.agent.qa.types import Answered, Exchange, Finding, Source
+from imagerag.agent.qa.types import AnswerWithCitations, ConversationTurn, MetadataResult, Source
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers import prompts
 from imagerag.tools.answerers.response_parsing import ANSWER, read_answer
-from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, Turn, told
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, built_messages
 from imagerag.tools.judges.vlm.images import scaled
 from imagerag.tools.judges.vlm.judge import LONGEST_SIDE, VlmJudge
 from imagerag.tools.model_text import check_refusal, clean, silence
@@ -35,7 +35,7 @@ class VlmAnswerer:
         longest_side: pictures are scaled down to this many pixels on their longer side.
     """
 
-    chat: Chat
+    chat: ChatModel
     longest_side: int = LONGEST_SIDE
 
     @property
@@ -58,11 +58,11 @@ class VlmAnswerer:
         question: str,
         sources: Sequence[Source],
         *,
-        finding: Finding | None,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        finding: MetadataResult | None,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """Show the person's own pictures and the sources, ask, and read the answer with its citations.
 
         Raises:
@@ -85,19 +85,21 @@ class VlmAnswerer:
                 pictures=len(pictures),
             )
         )
-        turns = [Turn("system", (prompts.SYSTEM,)), Turn("user", tuple(parts))]
+        turns = [ChatMessage("system", (prompts.SYSTEM,)), ChatMessage("user", tuple(parts))]
         reply = await self.chat.ask(turns, schema=ANSWER, variation=variation)
         said = read_answer(reply.text, len(sources))
-        return Answered(text=said.text, cited=said.cited, held=said.held, raw=reply.text, **told(reply))
+        return AnswerWithCitations(
+            text=said.text, cited=said.cited, held=said.held, raw=reply.text, **built_messages(reply)
+        )
 
     async def answer_without(
         self,
         question: str,
         *,
-        earlier: Sequence[Exchange],
-        variation: Variation,
+        earlier: Sequence[ConversationTurn],
+        variation: SamplingParams,
         pictures: Sequence[ImagePart] = (),
-    ) -> Answered:
+    ) -> AnswerWithCitations:
         """Ask the same without any source.
 
         Raises:
@@ -107,19 +109,19 @@ class VlmAnswerer:
         """
         own = await self._own(pictures)
         turns = [
-            Turn("system", (prompts.PLAIN_SYSTEM,)),
-            Turn("user", (*own, prompts.plain_question(question, earlier, pictures=len(pictures)))),
+            ChatMessage("system", (prompts.PLAIN_SYSTEM,)),
+            ChatMessage("user", (*own, prompts.plain_question(question, earlier, pictures=len(pictures)))),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         text = clean(reply.text)
         check_refusal(text)
         if not text:
             raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
-        return Answered(text=text, held=False, raw=reply.text, **told(reply))
+        return AnswerWithCitations(text=text, held=False, raw=reply.text, **built_messages(reply))
 
-    async def _own(self, pictures: Sequence[ImagePart]) -> list[str | Picture]:
+    async def _own(self, pictures: Sequence[ImagePart]) -> list[str | ChatImage]:
         """The person's own pictures, each marked as that."""
-        parts: list[str | Picture] = []
+        parts: list[str | ChatImage] = []
         for number, picture in enumerate(pictures, start=1):
             parts += [prompts.own_picture_text(number), await in_thread(scaled, picture.data, self.longest_side)]
         return parts

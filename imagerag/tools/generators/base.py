@@ -11,7 +11,7 @@ from imagerag.agent.types import Size
 from imagerag.tools.credentials import Variable
 from imagerag.tools.generators.image_decoding import fetched
 from imagerag.tools.generators.model_table import EDIT_TEMPLATE, ImageModel, model_facts
-from imagerag.tools.openai.client import TIMEOUT_S, Account
+from imagerag.tools.openai.client import TIMEOUT_S, OpenAICredentials
 from imagerag.tools.openai.option_fallback import RefusedOptions
 from imagerag.tools.pricing.call_cost import Price, tariff_of
 from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS
@@ -19,7 +19,7 @@ from imagerag.tools.spec import with_options
 from imagerag.tools.spec_options import Number, Reader
 
 
-class Hosting(TypedDict, total=False):
+class HostedModelConfig(TypedDict, total=False):
     """Arguments that all these generators take.
 
     Attributes:
@@ -52,22 +52,28 @@ HOSTED_OPTIONS: Final[Mapping[str, Reader]] = {
 nobody described in `models.py`, or set less; the templates are the user's own words (see `templates.py`)."""
 
 
-class HostedGenerator:
+class OpenAIImageGenerator:
     """The base of `openai`, `openai-chat` and `openai-responses`.
 
     Args:
         provider, model: what is asked.
         draws: the model that draws, where `model` is another.
         told: what else changes the pictures, for the identity; None is left out.
-        hosting: see `Hosting`.
+        hosting: see `HostedModelConfig`.
     """
 
     own_template: ClassVar[ReferenceTemplate] = EDIT_TEMPLATE
 
     def __init__(
-        self, provider: str, model: str, hosting: Hosting, *, draws: str = "", told: Mapping[str, object] | None = None
+        self,
+        provider: str,
+        model: str,
+        hosting: HostedModelConfig,
+        *,
+        draws: str = "",
+        told: Mapping[str, object] | None = None,
     ) -> None:
-        self._account = Account.of(hosting.get("base_url"), hosting.get("api_key"), hosting.get("key_env"))
+        self._account = OpenAICredentials.of(hosting.get("base_url"), hosting.get("api_key"), hosting.get("key_env"))
         self._model = model
         self._facts = hosting.get("facts") or model_facts(draws or model)
         self._timeout_s = hosting.get("timeout_s", TIMEOUT_S)

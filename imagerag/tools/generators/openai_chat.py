@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import Size, Variation
-from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
+from imagerag.agent.types import SamplingParams, Size
+from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described, digest
 from imagerag.tools.generators.image_decoding import (
     checked,
     data_url,
@@ -20,9 +20,9 @@ from imagerag.tools.generators.image_decoding import (
 )
 from imagerag.tools.generators.model_table import CHAT_TEMPLATE, check_request
 from imagerag.tools.openai import idempotency
-from imagerag.tools.openai.client import Account
-from imagerag.tools.openai.errors import check_error_field, guarded, is_refusal_reason, refusal, unreadable
-from imagerag.tools.openai.text_replies import no_image
+from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.openai.errors import check_error_field, is_refusal_reason, map_openai_errors, refusal, unreadable
+from imagerag.tools.openai.text_replies import no_image_error
 from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of
 from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.reasoning_tags import answer_in
@@ -52,7 +52,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {
 """What may follow the `?` of a spec, as `OpenAIChatImages` takes it: `modalities=image`, `image_config=true`, …"""
 
 
-class OpenAIChatImages(HostedGenerator):
+class OpenAIChatImages(OpenAIImageGenerator):
     """`openai-chat:MODEL@URL`: references go as image parts of one user message, the picture comes in the answer.
 
     Args:
@@ -61,7 +61,7 @@ class OpenAIChatImages(HostedGenerator):
             is not, no size can be asked for.
         extra_body: further fields of the request.
         image_hosts: other hosts that pictures come from, where the model itself writes their addresses, with a query.
-        hosting: where it is, and what is known of it (see `Hosting`).
+        hosting: where it is, and what is known of it (see `HostedModelConfig`).
     """
 
     own_template = CHAT_TEMPLATE
@@ -74,7 +74,7 @@ class OpenAIChatImages(HostedGenerator):
         image_config: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         image_hosts: Sequence[str] = (),
-        **hosting: Unpack[Hosting],
+        **hosting: Unpack[HostedModelConfig],
     ) -> None:
         self._modalities, self._extra = list(modalities), dict(extra_body or {})
         self._image_hosts = tuple(image_hosts)
@@ -93,11 +93,11 @@ class OpenAIChatImages(HostedGenerator):
         given = with_template(spec.settings(OPTIONS), cls.own_template)
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-chat:MODEL@URL")
-        price = price_of(prices, spec.model, Account.of_spec(spec))
+        price = price_of(prices, spec.model, OpenAICredentials.of_spec(spec))
         return cls(spec.model, base_url=spec.base_url, price=price, facts=described(spec.model, given), **given)
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture. A size is asked for as the nearest aspect ratio.
 
@@ -110,7 +110,7 @@ class OpenAIChatImages(HostedGenerator):
         if size and not self._image_config:
             raise UsageError(f"{self.identity} cannot be asked for a size; leave it out, or set image_config=True")
         ask = self._ask(prompt, references, size)
-        return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
+        return await map_openai_errors(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
 
     async def _ask(self, prompt: str, references: Sequence[ImagePart], size: Size | None) -> GeneratedImage:
         parts: list[dict[str, Any]] = [{"type": "text", "text": self._words(prompt)}]
@@ -151,7 +151,9 @@ class OpenAIChatImages(HostedGenerator):
         if url is None:
             if is_refusal_reason(choice.finish_reason) or is_refusal_reason(extra.get("native_finish_reason")):
                 raise refusal(self.identity, _text(choice.message.content), secrets)
-            raise misplaced(answer, self.identity) or no_image(self.identity, _text(choice.message.content), secrets)
+            raise misplaced(answer, self.identity) or no_image_error(
+                self.identity, _text(choice.message.content), secrets
+            )
         if is_address(url) or is_path(url):
             data = await self._fetched(url, by_model=by_model, hosts=self._image_hosts)
         else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 from imagerag.agent.calls.call_context import ProgressCallback, current_call
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart
-from imagerag.agent.types import Size, Variation
-from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described, digest
+from imagerag.agent.types import SamplingParams, Size
+from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described, digest
 from imagerag.tools.generators.image_decoding import checked, decoded, first_image, is_address, is_path, misplaced
 from imagerag.tools.generators.model_table import (
     BACKGROUNDS,
@@ -24,8 +24,8 @@ from imagerag.tools.generators.model_table import (
 )
 from imagerag.tools.generators.reference_formats import LOCALAI, OPENROUTER, JsonReferences
 from imagerag.tools.openai import idempotency
-from imagerag.tools.openai.client import Account
-from imagerag.tools.openai.errors import check_error_field, guarded, redact, unreadable
+from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.openai.errors import check_error_field, map_openai_errors, redact, unreadable
 from imagerag.tools.openai.option_fallback import no_edits
 from imagerag.tools.pricing.call_cost import cost_of, price_of, tariff_of, usage_of
 from imagerag.tools.prompt_templates import with_template
@@ -62,7 +62,7 @@ stream, and the form of answer to ask it for."""
 _log = logging.getLogger(__name__)
 
 
-class OpenAIImages(HostedGenerator):
+class OpenAIImages(OpenAIImageGenerator):
     """`openai:MODEL[@URL]`: `images.generate` without references, `images.edit` with them.
 
     Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
@@ -74,7 +74,7 @@ class OpenAIImages(HostedGenerator):
         quality, background, output_format, input_fidelity, moderation: OpenAI's, sent only where they apply
             (`input_fidelity` with references, `moderation` without).
         extra_body: further fields for other servers, for instance `{"guidance_scale": 4}`.
-        hosting: where it is, and what is known of it (see `Hosting`).
+        hosting: where it is, and what is known of it (see `HostedModelConfig`).
 
     Raises:
         UsageError: an option that this model does not take.
@@ -92,7 +92,7 @@ class OpenAIImages(HostedGenerator):
         moderation: Literal["low", "auto"] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         provider: str = "openai",
-        **hosting: Unpack[Hosting],
+        **hosting: Unpack[HostedModelConfig],
     ) -> None:
         self._json, self._extra = json_references, dict(extra_body or {})
         self._shared = _given(quality=quality, background=background, output_format=output_format)
@@ -110,7 +110,7 @@ class OpenAIImages(HostedGenerator):
         Raises:
             SpecError: an option that cannot be.
         """
-        special = OPENROUTER if Account.of_spec(spec).host == "openrouter.ai" else None
+        special = OPENROUTER if OpenAICredentials.of_spec(spec).host == "openrouter.ai" else None
         return cls._made(spec, spec.model or DEFAULT_MODEL, spec.base_url, special, "openai", prices)
 
     @classmethod
@@ -131,7 +131,7 @@ class OpenAIImages(HostedGenerator):
     ) -> "OpenAIImages":  # fmt: skip
         given = with_template(spec.settings(OPTIONS), cls.own_template)
         facts = described(model, given, "response_format", "masks", "seed", "streams")
-        price = price_of(prices, model, Account.of_spec(spec, url), local=provider == "localai")
+        price = price_of(prices, model, OpenAICredentials.of_spec(spec, url), local=provider == "localai")
         return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
 
     @property
@@ -149,7 +149,7 @@ class OpenAIImages(HostedGenerator):
         return self._facts.masks and self._json is None
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture.
 
@@ -164,9 +164,9 @@ class OpenAIImages(HostedGenerator):
             self._check_mask(part, number)
         params = self._params(prompt, size, variation)
         ask = self._ask(params, references)
-        return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
+        return await map_openai_errors(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
 
-    def _params(self, prompt: str, size: Size | None, variation: Variation) -> dict[str, Any]:
+    def _params(self, prompt: str, size: Size | None, variation: SamplingParams) -> dict[str, Any]:
         facts = self._facts
         params = {"model": self._model, "prompt": self._words(prompt), **self._shared}
         params |= _given(size=str(size) if size else None, response_format=facts.response_format)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from imagerag.agent.errors import SpecError, UnreadableImageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import Size, Variation
-from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedGenerator, Hosting, described
+from imagerag.agent.types import SamplingParams, Size
+from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described
 from imagerag.tools.generators.image_decoding import checked, data_url, decoded
 from imagerag.tools.generators.model_table import (
     BACKGROUNDS,
@@ -18,9 +18,9 @@ from imagerag.tools.generators.model_table import (
     check_request,
 )
 from imagerag.tools.openai import idempotency
-from imagerag.tools.openai.client import Account
-from imagerag.tools.openai.errors import guarded, refusal, unparsable, unreadable
-from imagerag.tools.openai.text_replies import no_image
+from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.openai.errors import map_openai_errors, refusal, unparsable, unreadable
+from imagerag.tools.openai.text_replies import no_image_error
 from imagerag.tools.pricing.call_cost import cost_of, price_of, usage_of
 from imagerag.tools.prompt_templates import with_template
 from imagerag.tools.spec import BackendSpec
@@ -46,7 +46,7 @@ OPTIONS: Final[Mapping[str, Reader]] = {**HOSTED_OPTIONS, **TOOL_OPTIONS, "image
 """What may follow the `?` of a spec: `image_model=gpt-image-2&quality=high`. Those of the tool go to the tool."""
 
 
-class OpenAIResponsesImages(HostedGenerator):
+class OpenAIResponsesImages(OpenAIImageGenerator):
     """`openai-responses:MODEL[@URL]`: a language model that is told to draw, and may reword the prompt first.
 
     What it reworded it to is kept as `revised_prompt`. `cost_usd` is of the language model's tokens, which are all that
@@ -56,7 +56,7 @@ class OpenAIResponsesImages(HostedGenerator):
         model: the language model that calls the tool.
         image_model: what the tool draws with. Named always: the service's own default moves.
         tool: further options of the tool, for instance `{"quality": "high"}`.
-        hosting: where it is, and what is known of it (see `Hosting`).
+        hosting: where it is, and what is known of it (see `HostedModelConfig`).
 
     Raises:
         UsageError: an option that the image model does not take.
@@ -68,7 +68,7 @@ class OpenAIResponsesImages(HostedGenerator):
         *,
         image_model: str = DEFAULT_IMAGE_MODEL,
         tool: Mapping[str, Any] | None = None,
-        **hosting: Unpack[Hosting],
+        **hosting: Unpack[HostedModelConfig],
     ) -> None:
         self._tool = {"type": "image_generation", "model": image_model, **(tool or {})}
         told = {"image_model": None if image_model == DEFAULT_IMAGE_MODEL else image_model, **(tool or {})}
@@ -86,13 +86,13 @@ class OpenAIResponsesImages(HostedGenerator):
         if not spec.model:
             raise SpecError(f"{str(spec)!r} names no model: write openai-responses:MODEL, the language model")
         # The usage told is the language model's: what its image tool counted is billed beside it.
-        price = price_of(prices, spec.model, Account.of_spec(spec), complete=False)
+        price = price_of(prices, spec.model, OpenAICredentials.of_spec(spec), complete=False)
         tool = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         facts = described(given.get("image_model", DEFAULT_IMAGE_MODEL), given)
         return cls(spec.model, base_url=spec.base_url, price=price, facts=facts, tool=tool, **given)
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture.
 
@@ -104,7 +104,7 @@ class OpenAIResponsesImages(HostedGenerator):
         check_request(self.identity, self._facts, prompt, len(references), size)
         key = self._account.sent_key(self.identity)
         ask = self._ask(prompt, references, size, key)
-        return await guarded(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
+        return await map_openai_errors(self.identity, ask, timeout_s=self._timeout_s, secrets=self._account.secrets)
 
     async def _ask(self, prompt: str, references: Sequence[ImagePart], size: Size | None, key: str) -> GeneratedImage:
         from langchain_core.messages import HumanMessage
@@ -142,7 +142,7 @@ class OpenAIResponsesImages(HostedGenerator):
         from langchain_openai import ChatOpenAI
         from pydantic import SecretStr
 
-        from imagerag.tools.http_client import connections
+        from imagerag.tools.http_client import http_client
 
         model = ChatOpenAI(
             model=self._model,
@@ -153,7 +153,7 @@ class OpenAIResponsesImages(HostedGenerator):
             max_retries=0,
             timeout=self._timeout_s,
             disable_streaming=True,
-            http_async_client=connections(),
+            http_async_client=http_client(),
         )
         must = {"type": "image_generation"}
         drawer: Runnable[Any, AIMessage] = model.bind_tools([tool], tool_choice=must)
@@ -167,7 +167,7 @@ class OpenAIResponsesImages(HostedGenerator):
             declined = message.additional_kwargs.get("refusal")
             if declined:
                 raise refusal(self.identity, str(declined), self._account.secrets)
-            raise no_image(self.identity, str(message.text), self._account.secrets)
+            raise no_image_error(self.identity, str(message.text), self._account.secrets)
         data, media_type = await checked(decoded(image["base64"], self.identity), self.identity)
         revised = (image.get("extras") or {}).get("revised_prompt")
         cost = cost_of(self._price, self._model, message.usage_metadata)

@@ -9,8 +9,8 @@ from imagerag.agent.images.mask_compositing import changed_share
 from imagerag.agent.ports import Embedder, ImagePart
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
-from imagerag.tools.judges.clip.crops import Regions, views
-from imagerag.tools.judges.clip.region_scorer import Finding
+from imagerag.tools.judges.clip.crops import Regions, crops_of
+from imagerag.tools.judges.clip.region_scorer import RegionScore
 
 ALIKE: Final = 0.8
 """Cosine between two pictures from which they show the same, for encoders of photographs. It was not calibrated."""
@@ -39,7 +39,7 @@ def whole_pictures(embedder: Embedder, regions: Regions, alike: float = ALIKE) -
     """Comparisons by the cosines of whole pictures and their parts, for any encoder."""
 
     async def same(_prompt: str, judged: bytes, sent: bytes) -> Compared:
-        seen, known = await in_thread(views, judged, regions), await in_thread(views, sent, regions)
+        seen, known = await in_thread(crops_of, judged, regions), await in_thread(crops_of, sent, regions)
         vectors = await embedder.embed_images([view.data for view in (*seen, *known)])
         cosines = vectors[: len(seen)] @ vectors[len(seen) :].T
         best = float(cosines.max())
@@ -56,7 +56,7 @@ def whole_pictures(embedder: Embedder, regions: Regions, alike: float = ALIKE) -
 
 async def compared(
     how: Comparisons, prompt: str, judged: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
-) -> list[Finding]:
+) -> list[RegionScore]:
     """One finding per requirement that compares; what it compares with and was not shown is not met."""
     findings = []
     for requirement in asked:
@@ -69,9 +69,9 @@ async def compared(
     return findings
 
 
-def _finding(requirement: Requirement, found: Compared) -> Finding:
+def _finding(requirement: Requirement, found: Compared) -> RegionScore:
     met, number, words = found
-    return Finding(
+    return RegionScore(
         text=requirement.text, met=met, similarity=number, rival="", rival_similarity=0.0, view="whole", words=words
     )
 

@@ -21,13 +21,13 @@ NO_KEY: Final = "none"
 TIMEOUT_S: Final = 180.0
 """The client's own default of 600 s is longer than most runs may take."""
 
-_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Account, float], openai.AsyncOpenAI]]"
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[OpenAICredentials, float], openai.AsyncOpenAI]]"
 _clients = WeakKeyDictionary()
 """Making one takes as long as a tenth of a request does."""
 
 
 @dataclass(frozen=True)
-class Account:
+class OpenAICredentials:
     """An address and the key to it. Neither shows in a repr.
 
     Attributes:
@@ -45,7 +45,7 @@ class Account:
     named: bool = False
 
     @classmethod
-    def of(cls, base_url: str | None = None, key: str | None = None, key_env: str | None = None) -> "Account":
+    def of(cls, base_url: str | None = None, key: str | None = None, key_env: str | None = None) -> "OpenAICredentials":
         """The account for an address: OpenAI's unless another is given (argument, or OPENAI_BASE_URL).
 
         Args:
@@ -59,7 +59,7 @@ class Account:
         return cls(address, found.value, pairs, found.variable, found.named)
 
     @classmethod
-    def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "Account":
+    def of_spec(cls, spec: "BackendSpec", base_url: str | None = None) -> "OpenAICredentials":
         """The account that a spec names.
 
         Args:
@@ -111,7 +111,7 @@ class Account:
         """
         import openai
 
-        from imagerag.tools.http_client import connections
+        from imagerag.tools.http_client import http_client
 
         known = _clients.setdefault(asyncio.get_running_loop(), {})
         if (self, timeout_s) not in known:
@@ -121,6 +121,6 @@ class Account:
                 default_query=dict(self.query),
                 max_retries=0,
                 timeout=timeout_s,
-                http_client=connections(),
+                http_client=http_client(),
             )
         return known[self, timeout_s]

@@ -62,7 +62,7 @@ _SECRETS: Final = (
 _MAX_MESSAGE: Final = 500
 
 
-async def guarded(
+async def map_openai_errors(
     who: str, ask: Awaitable[Answer], *, timeout_s: float | None = None, secrets: Collection[str] = ()
 ) -> Answer:
     """Await a call, and turn whatever its client raises into our errors. Our own pass through.
@@ -84,14 +84,14 @@ async def guarded(
         async with asyncio.timeout(timeout_s):
             return await ask
     except Exception as error:
-        known = translate(error, who, secrets)
+        known = to_imagerag_error(error, who, secrets)
         if known is None:
             raise
     # Raised outside of the handler: `__context__` would keep the request, its key and its images alive.
     raise known
 
 
-def translate(error: Exception, who: str, secrets: Collection[str] = ()) -> ImageRAGError | None:
+def to_imagerag_error(error: Exception, who: str, secrets: Collection[str] = ()) -> ImageRAGError | None:
     """Our error for a client's; None for what is ours already, or a mistake in the program."""
     import httpx2
     import openai

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import AuthError, BackendError, QuotaError, RefusalError
 from imagerag.tools.openai.error_bodies import body_of
-from imagerag.tools.openai.errors import redact, translate
+from imagerag.tools.openai.errors import redact, to_imagerag_error
 from imagerag.tools.openai.refused_options import may_refuse, refused_option
 
 NEVER: Final = frozenset({"model", "prompt", "messages", "image", "mask", "extra_body", "extra_headers", "input"})
@@ -76,7 +76,7 @@ class RefusedOptions:
             options: as they were sent.
             editing: whether files were sent in a form.
         """
-        known = translate(error, self.who, self.secrets)
+        known = to_imagerag_error(error, self.who, self.secrets)
         if not may_refuse(error) or isinstance(known, RefusalError | QuotaError | AuthError):
             return False
         said = body_of(error)

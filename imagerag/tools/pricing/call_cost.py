@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.ports import Tariff
+from imagerag.agent.ports import PriceEstimator
 from imagerag.agent.types import Size
 from imagerag.tools.pricing.billed_cost import billed_usd
 from imagerag.tools.pricing.token_usage import tokens_of
 
 if TYPE_CHECKING:
-    from imagerag.tools.openai.client import Account
+    from imagerag.tools.openai.client import OpenAICredentials
     from imagerag.tools.pricing.price_table import Prices
 
 Price = Callable[[str, Mapping[str, Any]], float | None]
@@ -44,7 +44,7 @@ def _mapping(usage: object) -> Mapping[str, Any] | None:
 
 
 def price_of(
-    prices: "Prices | None", model: str, account: "Account", *, complete: bool = True, local: bool = False
+    prices: "Prices | None", model: str, account: "OpenAICredentials", *, complete: bool = True, local: bool = False
 ) -> Price | None:
     """The price hook for a model at an account's address; None without a table.
 
@@ -55,23 +55,25 @@ def price_of(
     return None if prices is None else prices.of(model, account.host, complete=complete, local=local)
 
 
-def tariff_of(price: Price | None, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
+def tariff_of(
+    price: Price | None, *, draws: bool, quality: str | None = None, answer: int | None = None
+) -> PriceEstimator:
     """What a price hook knows before a call: nothing, unless it comes from a table of prices."""
     make = getattr(price, "tariff", None)
     tariff = make(draws=draws, quality=quality, answer=answer) if callable(make) else None
-    return tariff if isinstance(tariff, Tariff) else Tariff()
+    return tariff if isinstance(tariff, PriceEstimator) else PriceEstimator()
 
 
-def words_tariff(chat: object) -> Tariff:
+def words_tariff(chat: object) -> PriceEstimator:
     """What is known of the price of one answer in words of a model that a judge or an answerer asks."""
     return tariff_of(getattr(chat, "price", None), draws=False, answer=getattr(chat, "answer_tokens", None))
 
 
-def times(tariff: Tariff, votes: int) -> Tariff:
+def times(tariff: PriceEstimator, votes: int) -> PriceEstimator:
     """The tariff of a call that asks a model up to `votes` times."""
 
     def most(prompt: int, images: int, size: Size | None) -> float | None:
         one = tariff.most(prompt, images, size)
         return None if one is None else one * votes
 
-    return Tariff(known=tariff.known, most=most, requests=votes)
+    return PriceEstimator(known=tariff.known, most=most, requests=votes)

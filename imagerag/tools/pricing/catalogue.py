@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.tools.pricing.price_rows import Rates, Row
+from imagerag.tools.pricing.price_rows import PriceRow, Rates
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -46,12 +46,12 @@ _FIELDS: Final = {
 
 
 @dataclass(frozen=True)
-class Listed:
+class CatalogueModel:
     """One model of the catalogue."""
 
     provider: str
     model: str
-    row: Row
+    row: PriceRow
 
 
 def is_sold(model: str) -> bool:
@@ -63,24 +63,24 @@ def is_sold(model: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def at_host(model: str, host: str) -> Row | None:
+def at_host(model: str, host: str) -> PriceRow | None:
     """What a model costs at the service that this host belongs to; None when the catalogue does not say."""
     provider = _provider_at(host)
     return None if provider is None else _row_of(provider, model)
 
 
 @lru_cache(maxsize=256)
-def at_vendor(model: str) -> Row | None:
+def at_vendor(model: str) -> PriceRow | None:
     """What a model costs at whoever made it, for proxies; None when none of the vendors is known to sell it."""
     bare = model.rpartition("/")[2]
     rows = (_row_of(provider, bare) for provider in _providers() if provider.id in VENDORS)
     return next((row for row in rows if row is not None), None)
 
 
-def listed() -> list[Listed]:
+def listed() -> list[CatalogueModel]:
     """All models of the vendors, by vendor and name."""
     found = [
-        Listed(provider.id, info.id, _row(provider, info))
+        CatalogueModel(provider.id, info.id, _row(provider, info))
         for provider in _providers()
         if provider.id in VENDORS
         for info in provider.models
@@ -98,13 +98,13 @@ def _provider_at(host: str) -> "Provider | None":
     return next((one for one in _providers() if re.match(one.api_pattern, f"https://{host}")), None)
 
 
-def _row_of(provider: "Provider", model: str) -> Row | None:
+def _row_of(provider: "Provider", model: str) -> PriceRow | None:
     info = provider.find_model(model.lower(), all_providers=_providers())
     row = _row(provider, info) if info is not None else None
     return row if row is not None and row.priced else None
 
 
-def _row(provider: "Provider", info: "ModelInfo") -> Row:
+def _row(provider: "Provider", info: "ModelInfo") -> PriceRow:
     prices = info.get_prices(datetime.now(tz=UTC))
     named = {field: getattr(prices, unit) for field, unit in _FIELDS.items()}
     starts = sorted({tier.start for price in named.values() for tier in getattr(price, "tiers", ())})
@@ -114,7 +114,7 @@ def _row(provider: "Provider", info: "ModelInfo") -> Row:
         "as_of": _since(info, prices),
         "source": f"{PACKAGE} {_version()} ({provider.id})",
     }
-    return Row(**row)
+    return PriceRow(**row)
 
 
 def _rates(named: dict[str, Any], sent: int, model: str) -> dict[str, float | None]:

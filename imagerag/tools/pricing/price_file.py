@@ -14,17 +14,17 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.formatting.messages import invalid
-from imagerag.tools.pricing.price_rows import Row
+from imagerag.tools.pricing.price_rows import PriceRow
 from imagerag.tools.pricing.price_table import read_table, rows_of
 
 
-def set_price(path: Path, name: str, values: Mapping[str, Any]) -> Row:
+def set_price(path: Path, name: str, values: Mapping[str, Any]) -> PriceRow:
     """Write a model's row, over the fields it had; the file is the old one or the new one, never half of it.
 
     Args:
         path: the file; it is made when there is none.
         name: the model, `model@host` or `*@host`.
-        values: fields of `Row`.
+        values: fields of `PriceRow`.
 
     Raises:
         UsageError: a value that cannot be, or a file that is no table of prices.
@@ -34,7 +34,7 @@ def set_price(path: Path, name: str, values: Mapping[str, Any]) -> Row:
     known = rows_of(text, str(path)).get(name)
     fields = {**(known.model_dump(exclude_defaults=True) if known else {}), **values}
     try:
-        row = Row.model_validate(fields)
+        row = PriceRow.model_validate(fields)
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
     if not row.priced:
@@ -70,7 +70,7 @@ def _names(line: str, name: str) -> bool:
     return isinstance(found, Mapping) and name in found
 
 
-def _block(name: str, row: Row) -> str:
+def _block(name: str, row: PriceRow) -> str:
     fields = row.model_dump(exclude_defaults=True)
     return "\n".join([f"[models.{_key(name)}]", *(f"{key} = {_value(value)}" for key, value in fields.items()), ""])
 

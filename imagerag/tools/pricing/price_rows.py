@@ -81,7 +81,7 @@ class Rates(BaseModel):
         return max((rate for rate in (self.text_in, self.cache_write_in) if rate is not None), default=None)
 
 
-class Row(Rates):
+class PriceRow(Rates):
     """What one model costs; the comments of `prices.toml` say what each field means. None is not known."""
 
     as_of: date | None = None

@@ -19,12 +19,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import FREE, Tariff
+from imagerag.agent.ports import FREE, PriceEstimator
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.agent.types import Size
 from imagerag.formatting.messages import invalid
 from imagerag.tools.pricing.catalogue import PACKAGE, at_host, at_vendor, is_sold
-from imagerag.tools.pricing.price_rows import MILLION, Row
+from imagerag.tools.pricing.price_rows import MILLION, PriceRow
 from imagerag.tools.pricing.token_usage import tokens_of
 
 FILE: Final = "prices.toml"
@@ -47,7 +47,7 @@ class ModelPrice:
         complete: whether the usage that the service reports covers all that is billed.
     """
 
-    row: Row | None
+    row: PriceRow | None
     free: bool = False
     tells_cost: bool = False
     complete: bool = True
@@ -69,7 +69,7 @@ class ModelPrice:
         """Whether an answer in words costs money by its length: who asks is to say how long it may be."""
         return self.row is not None and self.row.per_call is None and bool(self.row.text_out)
 
-    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
+    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> PriceEstimator:
         """What is known before a call.
 
         Args:
@@ -79,7 +79,7 @@ class ModelPrice:
         """
         row = self.row
         if row is None:
-            return FREE if self.free else Tariff(known=self.tells_cost)
+            return FREE if self.free else PriceEstimator(known=self.tells_cost)
 
         def most(prompt: int, images: int, size: Size | None) -> float | None:
             return row.most(prompt, images, size, draws=draws, quality=quality, answer=answer)
@@ -87,7 +87,7 @@ class ModelPrice:
         rates = (row.text_in, row.image_out) if draws else (row.text_in, row.text_out)
         told = self.complete and None not in rates
         partial_usd = PARTIAL_TOKENS * (row.image_out or 0.0) / MILLION if draws else 0.0
-        return Tariff(known=told or self.tells_cost, most=most, partial_usd=partial_usd)
+        return PriceEstimator(known=told or self.tells_cost, most=most, partial_usd=partial_usd)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class Prices:
         counts: how many tokens the images of a model are, by the beginning of its name.
     """
 
-    rows: Mapping[str, Row] = field(default_factory=dict)
+    rows: Mapping[str, PriceRow] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
-    counts: Mapping[str, Row] = field(default_factory=dict)
+    counts: Mapping[str, PriceRow] = field(default_factory=dict)
 
     @classmethod
     def load(cls, *folders: str | os.PathLike[str]) -> "Prices":
@@ -112,7 +112,7 @@ class Prices:
             UsageError: one of them is not such a table, or the named one is not there.
         """
         counts = rows_of((files("imagerag.tools.pricing") / FILE).read_text(encoding="utf-8"), FILE)
-        rows: dict[str, Row] = {}
+        rows: dict[str, PriceRow] = {}
         sources = [f"{PACKAGE} {version(PACKAGE)}, {FILE} (packaged)"]
         named = os.environ.get(ENVIRONMENT)
         for path in [*(Path(folder) / FILE for folder in folders), *([Path(named).expanduser()] if named else [])]:
@@ -147,7 +147,7 @@ class Prices:
         row = row and self._counted(model, row)
         return ModelPrice(row, free=here and not sold, tells_cost=host in TELLS_COST, complete=complete)
 
-    def _counted(self, model: str, row: Row) -> Row:
+    def _counted(self, model: str, row: PriceRow) -> PriceRow:
         """The row, with the tokens of an image where it does not say them itself."""
         bare = model.rpartition("/")[2].lower()
         fitting = [name for name in self.counts if bare == name or bare.startswith(f"{name}-")]
@@ -187,7 +187,7 @@ def read_table(path: Path) -> str:
         raise UsageError(f"{path} cannot be read as a table of prices: {error}") from error
 
 
-def rows_of(text: str, where: str) -> dict[str, Row]:
+def rows_of(text: str, where: str) -> dict[str, PriceRow]:
     """The rows of a table.
 
     Raises:
@@ -195,7 +195,7 @@ def rows_of(text: str, where: str) -> dict[str, Row]:
     """
     try:
         found = tomllib.loads(text)
-        return {name: Row.model_validate(row) for name, row in found.get("models", {}).items()}
+        return {name: PriceRow.model_validate(row) for name, row in found.get("models", {}).items()}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is not TOML: {error}") from error
     except ValidationError as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imagerag.agent.calls.budget import tariff_of
+from imagerag.agent.calls.budget import estimator_of
 from imagerag.agent.ports import Capabilities, Hit, ImagePart, Judge, Ranking, members_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class VlmReranker:
     @property
     def capabilities(self) -> Capabilities:
         """The judge's prices, and the judges that can be asked: several, where it is a fallback."""
-        return Capabilities(tariff=tariff_of(self.judge), needs_images=True, members=tuple(members_of(self.judge)))
+        return Capabilities(tariff=estimator_of(self.judge), needs_images=True, members=tuple(members_of(self.judge)))
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
         """What the judge picks, best first.

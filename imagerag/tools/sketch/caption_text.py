@@ -30,7 +30,7 @@ FAMILIES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CaptionSpec:
     """A thing that may leave words open; `None` means any."""
 
     shape: str | None = None
@@ -39,43 +39,45 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class CaptionClaim:
     """What a text says: wishes that different things must meet, and perhaps a background."""
 
-    wishes: tuple[Wish, ...] = ()
+    wishes: tuple[CaptionSpec, ...] = ()
     background: str | None = None
 
 
-def wish(thing: Thing) -> Wish:
+def caption_spec(thing: Thing) -> CaptionSpec:
     """The wish only this thing meets."""
-    return Wish(thing.shape, thing.colour, thing.pattern)
+    return CaptionSpec(thing.shape, thing.colour, thing.pattern)
 
 
-def full_claim(rng: Random, scene: Scene) -> Claim:
+def full_claim(rng: Random, scene: Scene) -> CaptionClaim:
     """Everything in the scene, in any order, with the background half of the time."""
-    wishes = [wish(thing) for thing in scene.things]
+    wishes = [caption_spec(thing) for thing in scene.things]
     rng.shuffle(wishes)
-    return Claim(tuple(wishes), scene.background if rng.random() < 0.5 else None)
+    return CaptionClaim(tuple(wishes), scene.background if rng.random() < 0.5 else None)
 
 
-def part_claim(rng: Random, scene: Scene) -> Claim:
+def part_claim(rng: Random, scene: Scene) -> CaptionClaim:
     """One thing of the scene, or two of three, completely."""
     things = rng.sample(scene.things, rng.randint(1, max(1, len(scene.things) - 1)))
-    return Claim(tuple(wish(thing) for thing in things), scene.background if rng.random() < 0.25 else None)
+    return CaptionClaim(
+        tuple(caption_spec(thing) for thing in things), scene.background if rng.random() < 0.25 else None
+    )
 
 
-def vague_claim(rng: Random, scene: Scene) -> Claim:
+def vague_claim(rng: Random, scene: Scene) -> CaptionClaim:
     """Some words only: `a red circle`, `a heart`, `something striped`, `a grid background`."""
     if rng.random() < 0.12:
-        return Claim((), scene.background)
+        return CaptionClaim((), scene.background)
     wishes = []
     for thing in rng.sample(scene.things, rng.randint(1, len(scene.things)) if rng.random() < 0.3 else 1):
         keep = rng.sample(("shape", "colour", "pattern"), rng.choice((1, 2, 2, 2)))
-        wishes.append(Wish(**{name: getattr(thing, name) for name in keep}))
-    return Claim(tuple(wishes), scene.background if rng.random() < 0.15 else None)
+        wishes.append(CaptionSpec(**{name: getattr(thing, name) for name in keep}))
+    return CaptionClaim(tuple(wishes), scene.background if rng.random() < 0.15 else None)
 
 
-def false_claim(rng: Random, scene: Scene) -> Claim:
+def false_claim(rng: Random, scene: Scene) -> CaptionClaim:
     """A near miss: the full or a part claim with one word exchanged."""
     claim = full_claim(rng, scene) if rng.random() < 0.5 else part_claim(rng, scene)
     if claim.background is not None and rng.random() < 0.2:
@@ -98,7 +100,7 @@ _GROUNDS: Final = (
 )  # fmt: skip
 
 
-def say(rng: Random, claim: Claim) -> str:
+def say(rng: Random, claim: CaptionClaim) -> str:
     """One of the many texts that make this claim."""
     ground = ""
     if claim.background is not None:
@@ -110,7 +112,7 @@ def say(rng: Random, claim: Claim) -> str:
     return text if rng.random() < 0.55 else rng.choice(_FRAMES).format(text)
 
 
-def _say_thing(rng: Random, part: Wish) -> str:
+def _say_thing(rng: Random, part: CaptionSpec) -> str:
     shape = _word(rng, part.shape) if part.shape else rng.choice(("shape", "thing", "object"))
     adjectives = [_word(rng, word) for word in (part.colour, part.pattern) if word]
     style = rng.random()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from imagerag.tools.sketch.caption_text import SYNONYMS
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import BACKGROUNDS, article
 
 
@@ -25,8 +25,8 @@ class Edit:
         background: the word of the new background; another word where this world has no such background.
     """
 
-    target: Mention | None = None
-    result: Mention | None = None
+    target: ParsedMention | None = None
+    result: ParsedMention | None = None
     background: str = ""
 
 
@@ -94,7 +94,7 @@ def _changed(target: str, result: str) -> list[Edit]:
         return []
     old, new = before[0], after[0]
     unknown = new.unknown if not new.shape else ()
-    merged = Mention(
+    merged = ParsedMention(
         shape=new.shape or (None if unknown else old.shape),
         colour=new.colour or old.colour,
         pattern=new.pattern or old.pattern,

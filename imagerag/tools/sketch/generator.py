@@ -22,21 +22,21 @@ from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, 
 from imagerag.agent.threads import in_thread
 from imagerag.tools.judges.clip.subject_segmentation import cut_subjects
 from imagerag.tools.sketch.renderer import INK, backdrop, stamp
-from imagerag.tools.sketch.style_transfer import Borrowing, after, untangle
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.style_transfer import StyleTransfer, after, untangle
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import COLOURS, MAX_THINGS, Placed, Thing, scatter
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from imagerag.agent.types import Size, Variation
+    from imagerag.agent.types import SamplingParams, Size
 
 KNOWN_SHAPES: Final = ("circle", "square", "triangle", "rectangle", "diamond", "oval", "star", "heart")
 KNOWN_PATTERNS: Final = ("solid", "striped", "dotted")
 
 
 @dataclass(frozen=True, slots=True)
-class PaintReference:
+class StyleReference:
     """A picture handed to the painter.
 
     Attributes:
@@ -60,18 +60,18 @@ class Spot:
         model: the cut-out of that.
     """
 
-    mention: Mention
+    mention: ParsedMention
     x: float
     y: float
     radius: float
     subject: bool = False
     cutout: Image.Image | None = None
-    after: Borrowing | None = None
+    after: StyleTransfer | None = None
     model: Image.Image | None = None
 
 
 def paint(
-    prompt: str, references: Sequence[PaintReference], *, seed: int = 0, size: tuple[int, int] = (256, 256)
+    prompt: str, references: Sequence[StyleReference], *, seed: int = 0, size: tuple[int, int] = (256, 256)
 ) -> Image.Image:
     """Paint a prompt, an RGB picture of `size` (width, height).
 
@@ -111,22 +111,24 @@ def scene_prompt(prompt: str) -> str:
     return _PREFIX.sub("", prompt, count=1)
 
 
-def _spots(prompt: str, mentions: tuple[Mention, ...], references: Sequence[PaintReference], seed: int) -> list[Spot]:
+def _spots(
+    prompt: str, mentions: tuple[ParsedMention, ...], references: Sequence[StyleReference], seed: int
+) -> list[Spot]:
     wanted = list(mentions[:MAX_THINGS])
     subjects = [reference.concept for reference in references if reference.role == "subject"]
     homeless = [concept for concept in subjects if _find(concept, wanted) is None]
-    extra = [Mention(name="subject", text=concept.lower()) for concept in homeless]
-    wanted = [*extra, *wanted][:MAX_THINGS] or [Mention(text=prompt.lower())]
+    extra = [ParsedMention(name="subject", text=concept.lower()) for concept in homeless]
+    wanted = [*extra, *wanted][:MAX_THINGS] or [ParsedMention(text=prompt.lower())]
     places = scatter(Random(f"{seed}/{prompt}"), len(wanted))
     return [Spot(mention, *place, subject=mention in extra) for mention, place in zip(wanted, places, strict=True)]
 
 
-def apply(reference: PaintReference, spots: list[Spot]) -> None:
+def apply(reference: StyleReference, spots: list[Spot]) -> None:
     """Cut the reference's subjects out and share them among the mentions its concept speaks of."""
     cutouts = _lend(reference, _cut(reference.data), spots)
     open_spots: list[Spot] = []
     concept = untangle(reference.concept)[0]
-    for mention in parse(concept).mentions or (Mention(text=concept.lower()),):
+    for mention in parse(concept).mentions or (ParsedMention(text=concept.lower()),):
         free = [spot for spot in spots if spot.cutout is None and not spot.subject and spot not in open_spots]
         at = _find_mention(mention, [spot.mention for spot in free])
         spot = free[at] if at is not None else _own_place(reference, spots)
@@ -140,7 +142,7 @@ def apply(reference: PaintReference, spots: list[Spot]) -> None:
         cutouts.remove(cutout)
 
 
-def _lend(reference: PaintReference, cutouts: list[Image.Image], spots: list[Spot]) -> list[Image.Image]:
+def _lend(reference: StyleReference, cutouts: list[Image.Image], spots: list[Spot]) -> list[Image.Image]:
     """Give cut-outs that show the model of a borrowing to its place; the others are given back.
 
     Words decide only what the picture was sought for. Whether it shows the model is decided by colour: a picture of the
@@ -161,25 +163,25 @@ def _lend(reference: PaintReference, cutouts: list[Image.Image], spots: list[Spo
     return left
 
 
-def _own_place(reference: PaintReference, spots: list[Spot]) -> Spot | None:
+def _own_place(reference: StyleReference, spots: list[Spot]) -> Spot | None:
     """The place that was made for this subject because the prompt does not mention it."""
     own = (spot for spot in spots if spot.subject and spot.mention.text == reference.concept.lower())
     return next((spot for spot in own if spot.cutout is None), None)
 
 
-def _find(concept: str, mentions: list[Mention]) -> int | None:
+def _find(concept: str, mentions: list[ParsedMention]) -> int | None:
     found = [_find_mention(mention, mentions) for mention in parse(concept).mentions]
     return next((at for at in found if at is not None), None)
 
 
-def _find_mention(wanted: Mention, mentions: list[Mention]) -> int | None:
+def _find_mention(wanted: ParsedMention, mentions: list[ParsedMention]) -> int | None:
     """Which mention a concept speaks of: the one it agrees with most, among those it does not contradict."""
     scores = [_agreement(wanted, mention) for mention in mentions]
     best = max(scores, default=0)
     return scores.index(best) if best > 0 else None
 
 
-def _agreement(concept: Mention, mention: Mention) -> int:
+def _agreement(concept: ParsedMention, mention: ParsedMention) -> int:
     score = 0
     for mine, theirs, weight in (
         (concept.shape, mention.shape, 4), (concept.colour, mention.colour, 2), (concept.pattern, mention.pattern, 2)
@@ -197,7 +199,7 @@ def _cut(data: bytes) -> list[Image.Image]:
         return []  # what cannot be read cannot help; the judge will see that it did not
 
 
-def _fit(cutout: Image.Image, mention: Mention) -> float:
+def _fit(cutout: Image.Image, mention: ParsedMention) -> float:
     """How much of a cut-out has the colour asked for, in [0, 1]; in a tie the unknown goes first."""
     unknown = mention.shape not in KNOWN_SHAPES or mention.pattern not in (None, *KNOWN_PATTERNS)
     if mention.colour is None:
@@ -246,7 +248,7 @@ def alone(place: Placed) -> Image.Image:
     return tile.crop(tile.getbbox())
 
 
-def _imagine(rng: Random, mention: Mention) -> Thing:
+def _imagine(rng: Random, mention: ParsedMention) -> Thing:
     """What the painter takes a mention for: what it knows as it is, a guess for the rest."""
     shape, pattern = rng.choice(KNOWN_SHAPES), rng.choice(KNOWN_PATTERNS)
     colour = rng.choice(COLOURS)
@@ -259,7 +261,7 @@ def _imagine(rng: Random, mention: Mention) -> Thing:
     return Thing(shape, mention.colour or colour, pattern)
 
 
-class SketchPainter:
+class SketchGenerator:
     """The painter behind the `ImageGenerator` port. Free of cost, deterministic, a few milliseconds per picture."""
 
     identity = "sketch:painter-1"
@@ -275,19 +277,19 @@ class SketchPainter:
     )
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Paint one picture as PNG; only `variation.seed` changes it.
 
         It is 256 x 256 unless asked otherwise; a picture that is edited keeps its own size.
         """
-        given = [PaintReference(part.data, part.concept or part.caption, part.role) for part in references]
+        given = [StyleReference(part.data, part.concept or part.caption, part.role) for part in references]
         canvas = (size.width, size.height) if size else None
         data = await in_thread(_painted, prompt, given, variation.seed or 0, canvas)
         return GeneratedImage(data=data, cost_usd=0.0)
 
 
-def _painted(prompt: str, references: Sequence[PaintReference], seed: int, size: tuple[int, int] | None) -> bytes:
+def _painted(prompt: str, references: Sequence[StyleReference], seed: int, size: tuple[int, int] | None) -> bytes:
     from imagerag.tools.sketch.image_editing import repaint
 
     buffer = io.BytesIO()

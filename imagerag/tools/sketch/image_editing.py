@@ -16,8 +16,8 @@ from imagerag.tools.judges.clip.subject_segmentation import placed_cuts
 from imagerag.tools.sketch.edit_parser import Edit, read_edits
 from imagerag.tools.sketch.generator import (
     KNOWN_SHAPES,
-    PaintReference,
     Spot,
+    StyleReference,
     alone,
     apply,
     put,
@@ -25,7 +25,7 @@ from imagerag.tools.sketch.generator import (
     share,
 )
 from imagerag.tools.sketch.renderer import backdrop
-from imagerag.tools.sketch.style_transfer import Borrowing, after
+from imagerag.tools.sketch.style_transfer import StyleTransfer, after
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, SHAPES, Placed, Thing, scatter
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imagerag.tools.judges.clip.subject_segmentation import Box
-    from imagerag.tools.sketch.text_parser import Mention
+    from imagerag.tools.sketch.text_parser import ParsedMention
 
     Piece = tuple[Image.Image, Box]
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def repaint(
     prompt: str,
     original: bytes,
-    references: list[PaintReference],
+    references: list[StyleReference],
     *,
     seed: int = 0,
     size: tuple[int, int] | None = None,
@@ -109,16 +109,16 @@ def _changed(cut: Image.Image, edit: Edit, rng: Random) -> Image.Image | None:
     wanted = replace(result, colour=result.colour if result.colour != target.colour else colour)
     if result.pattern is None or result.pattern == target.pattern:
         same = replace(model, pattern=wanted.pattern)
-        return after(cut, Borrowing(target=wanted, model=same), cut, cut)
+        return after(cut, StyleTransfer(target=wanted, model=same), cut, cut)
     if result.pattern not in ("solid", "striped", "dotted"):
         return None
     shape, other = target.shape or rng.choice(KNOWN_SHAPES), "striped" if result.pattern == "solid" else "solid"
     cloth = alone(Placed(Thing("square", wanted.colour or colour, result.pattern), 0.5, 0.5, 0.4, 0.0, 0.06, 0.5))
     before = replace(model, shape=shape, pattern=other)  # whatever pattern it has, it is not the one that is wanted
-    return after(cut, Borrowing(target=replace(wanted, shape=shape), model=before), cut, cloth)
+    return after(cut, StyleTransfer(target=replace(wanted, shape=shape), model=before), cut, cloth)
 
 
-def _likeness(cut: Image.Image, mention: Mention | None) -> float:
+def _likeness(cut: Image.Image, mention: ParsedMention | None) -> float:
     """How much a cut-out looks like what a mention says, by colour and outline.
 
     It tells all outlines apart when it sees them: what it does not know is how to draw some of them.

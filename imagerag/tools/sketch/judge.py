@@ -7,7 +7,7 @@ from typing import Final
 
 from imagerag.agent.ports import Embedder
 from imagerag.agent.rephrasing import Rephrased
-from imagerag.agent.types import Requirement, Variation
+from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.judges.clip import checklist as checklists
 from imagerag.tools.judges.clip.checklist import split_style
 from imagerag.tools.judges.clip.judge import FREE, ClipJudge
@@ -17,7 +17,7 @@ from imagerag.tools.sketch.image_comparison import sketch_comparisons
 from imagerag.tools.sketch.out_of_domain import is_known
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.style_transfer import untangle
-from imagerag.tools.sketch.text_parser import Mention, parse, phrases
+from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
 AROUND: Final = 0.06
@@ -31,7 +31,7 @@ FLOOR: Final = 0.2
 class SketchJudge(ClipJudge):
     """A `ClipJudge` that can also say a prompt of the sketch world in other words."""
 
-    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """The prompt with its rare words described; itself where it has none."""
         words = rephrased(prompt)
         return Rephrased(prompt=words, raw=words, cost_usd=FREE)
@@ -76,7 +76,7 @@ def edit_checklist(prompt: str) -> tuple[Requirement, ...]:
     return (*found, *(Requirement(text=text, kind="style") for text in grounds)) or checklist(prompt)
 
 
-def _phrase(mention: Mention) -> str:
+def _phrase(mention: ParsedMention) -> str:
     return mention.phrase() if mention.known or len(mention.unknown) < 2 else mention.text
 
 
@@ -96,7 +96,7 @@ def unchecked(requirement: Requirement) -> str:
     return f"the sketch judge does not know {named}"
 
 
-def near_misses(text: str) -> list[str]:
+def hard_negatives(text: str) -> list[str]:
     """The phrase with one of its words exchanged for each other of its kind; words it leaves open stay open.
 
     A shape the world does not have competes with every shape it has.
@@ -116,7 +116,7 @@ def near_misses(text: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _near_misses(text: str) -> tuple[str, ...]:
-    return tuple(near_misses(text))
+    return tuple(hard_negatives(text))
 
 
 def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
@@ -135,7 +135,7 @@ def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
     return tuple(Requirement(text=text, kind=requirement.kind) for text in others[wording - 1 : wording])
 
 
-def _other_words(mention: Mention) -> list[str]:
+def _other_words(mention: ParsedMention) -> list[str]:
     """A thing in other orders, each with the next synonyms of its words."""
     words = [word for word in (mention.colour, mention.pattern) if word]
     forms = ("{adjectives} {shape}", "{shape} that is {joined}", "{shape}, {joined}")

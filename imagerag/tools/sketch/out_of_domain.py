@@ -9,7 +9,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.tools.sketch.edit_parser import is_instruction, read_edits
 from imagerag.tools.sketch.style_transfer import untangle
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import BACKGROUNDS
 
 SAMPLE: Final = 8
@@ -17,7 +17,7 @@ COLOURS: Final = 50
 """Colours (16 shades a channel, 128 pixels): drawings of the sketch world have at most 48, photographs some hundred."""
 
 
-def is_known(mention: Mention) -> bool:
+def is_known(mention: ParsedMention) -> bool:
     """Whether this world has the thing itself: a shape, or anything at all that is said of nothing unknown."""
     return bool(mention.shape) or (mention.known and not mention.unknown)
 
@@ -35,7 +35,7 @@ def is_foreign(text: str) -> bool:
     return bool(foreign_words(text)) or not (ground or any(map(is_known, mentions)))
 
 
-def _said(text: str) -> tuple[list[Mention], str]:
+def _said(text: str) -> tuple[list[ParsedMention], str]:
     """The things a text speaks of, and the background; of one that tells what to change, what it is about."""
     plain = untangle(text)[0]
     if not is_instruction(plain):

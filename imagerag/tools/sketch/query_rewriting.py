@@ -9,7 +9,7 @@ from typing import Final
 
 from imagerag.agent.qa.metadata_query.languages import in_english
 from imagerag.agent.qa.metadata_query.word_forms import is_plain, tokens
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.translations import translations
 
 _SIDES: Final = re.compile(r"\s*(?:\bor\b|\?|\.(?=\s|$)|;)\s*")
@@ -40,7 +40,7 @@ def _phrase(side: str) -> str | None:
     return mentions[0].phrase()
 
 
-def _is_whole(mention: Mention) -> bool:
+def _is_whole(mention: ParsedMention) -> bool:
     return mention.known and not mention.unknown and not mention.name
 
 

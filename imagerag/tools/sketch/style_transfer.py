@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from imagerag.tools.sketch.renderer import INK, TINT
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import article
 
 if TYPE_CHECKING:
@@ -36,19 +36,19 @@ _VARIANT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Borrowing:
+class StyleTransfer:
     """A thing that is to look like another one, but for what is said of itself."""
 
-    target: Mention
-    model: Mention
+    target: ParsedMention
+    model: ParsedMention
 
 
-def untangle(text: str) -> tuple[str, tuple[Borrowing, ...]]:
+def untangle(text: str) -> tuple[str, tuple[StyleTransfer, ...]]:
     """A text with its borrowings put plainly, and these; a text without any as it is.
 
     A model of which nothing is known in this world (`in the style of Van Gogh`) is left in the text.
     """
-    found: list[Borrowing] = []
+    found: list[StyleTransfer] = []
 
     def plain(match: re.Match[str]) -> str:
         mine, model = (parse(match[name]).mentions for name in ("mine", "model"))
@@ -56,9 +56,9 @@ def untangle(text: str) -> tuple[str, tuple[Borrowing, ...]]:
             return match[0]
         own, other = mine[0], model[0]
         words = {kind: getattr(own, kind) or getattr(other, kind) for kind in ("shape", "colour", "pattern")}
-        target = Mention(**words)
+        target = ParsedMention(**words)
         target = replace(target, text=target.phrase().split(" ", 1)[1])
-        found.append(Borrowing(target, replace(other, unknown=())))
+        found.append(StyleTransfer(target, replace(other, unknown=())))
         return article(target.text)
 
     for pattern in (_STYLE, _VARIANT):
@@ -66,7 +66,7 @@ def untangle(text: str) -> tuple[str, tuple[Borrowing, ...]]:
     return text, tuple(found)
 
 
-def after(model: Image.Image, wanted: Borrowing, shape: Image.Image, own: Image.Image) -> Image.Image:
+def after(model: Image.Image, wanted: StyleTransfer, shape: Image.Image, own: Image.Image) -> Image.Image:
     """A thing that takes from the cut-out of its model what it shares with it.
 
     Args:
@@ -147,7 +147,7 @@ def _square(cutout: Image.Image) -> tuple[int, int, int]:
     return int(left) + rim, int(top) + rim, low - 2 * rim
 
 
-def _dyed(cutout: Image.Image, source: Mention, target: Mention) -> Image.Image:
+def _dyed(cutout: Image.Image, source: ParsedMention, target: ParsedMention) -> Image.Image:
     """A cut-out with its ink changed into the target's; the light of its pattern and the dark of its edge stay."""
     import numpy as np
     from PIL import Image

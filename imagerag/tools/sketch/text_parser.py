@@ -1,7 +1,7 @@
 """Read a text of the sketch world: which things it mentions, and which background.
 
 This is the painter's understanding of language. It reads only the text, and what it cannot read stays visible: words
-without meaning here are kept in `Mention.unknown`, they are not dropped.
+without meaning here are kept in `ParsedMention.unknown`, they are not dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTER
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
+class ParsedMention:
     """One thing a text speaks of. `None` means the text leaves that open.
 
     Attributes:
@@ -49,16 +49,16 @@ class Mention:
         return " ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun])
 
 
-def phrases(mentions: Iterable[Mention]) -> list[str]:
+def phrases(mentions: Iterable[ParsedMention]) -> list[str]:
     """The `phrase` of each."""
     return articles([mention._words() for mention in mentions])
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedText:
     """What a text says: its mentions in order (a numeral repeats one), and the background if it names one."""
 
-    mentions: tuple[Mention, ...]
+    mentions: tuple[ParsedMention, ...]
     background: str | None = None
 
 
@@ -118,7 +118,7 @@ _MEDIUM: Final = re.compile(r"\b(?:icon|logo|graphic|vector|clip ?art|render|pri
 
 
 @lru_cache(maxsize=4096)  # a prompt is read again for every requirement and every look
-def parse(text: str) -> Reading:
+def parse(text: str) -> ParsedText:
     """Read a text.
 
     Args:
@@ -135,7 +135,7 @@ def parse(text: str) -> Reading:
     reader = _Reader()
     for clause in re.split(r"([,;:.!?()\n])", lowered):
         reader.clause(clause)
-    return Reading(reader.finish(), background)
+    return ParsedText(reader.finish(), background)
 
 
 def _background(form: str) -> str:
@@ -146,7 +146,7 @@ class _Reader:
     """Collects words until a noun closes a mention; words that follow the noun may still complete it."""
 
     def __init__(self) -> None:
-        self.mentions: list[Mention] = []
+        self.mentions: list[ParsedMention] = []
         self._start()
 
     def _start(self) -> None:
@@ -246,7 +246,7 @@ class _Reader:
 
     def _close(self, *, comma: bool = False) -> None:
         raw = " ".join(self.raw).replace(" ,", ",").strip(" ,").removesuffix(" and").removesuffix(" with").strip(" ,")
-        mention = Mention(
+        mention = ParsedMention(
             self.words.get("shape"), self.words.get("colour"), self.words.get("pattern"),
             unknown=tuple(self.unknown), text=raw,
         )  # fmt: skip
@@ -260,7 +260,7 @@ class _Reader:
             self.mentions += [mention] * min(self.count, MAX_THINGS)
         self._start()
 
-    def finish(self) -> tuple[Mention, ...]:
+    def finish(self) -> tuple[ParsedMention, ...]:
         """Close the last mention and return all of them."""
         self._close()
         return tuple(self.mentions)

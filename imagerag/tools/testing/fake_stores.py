@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedSearch:
     """One call of a fake: the method and its arguments by name."""
 
     method: str
@@ -161,7 +161,7 @@ class ScriptedLibrary:
     ) -> None:
         self.name, self.threshold, self.context_length, self.elsewhere = name, threshold, context_length, elsewhere
         self.blobs = MemoryBlobs()
-        self.calls: list[Asked] = []
+        self.calls: list[RecordedSearch] = []
         self._planted: dict[str, _Planted] = {}
 
     def plant(
@@ -209,18 +209,18 @@ class ScriptedLibrary:
 
     async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The planted pictures, by their similarity to `text`, best first."""
-        self.calls.append(Asked("search", {"text": text, "k": k, "filter": filter}))
+        self.calls.append(RecordedSearch("search", {"text": text, "k": k, "filter": filter}))
         return self._ranked(lambda planted: planted.similarities.get(text, self.elsewhere), k, filter)
 
     async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
         """The picture itself with similarity 1, the others after it."""
-        self.calls.append(Asked("search_by_image", {"image": image, "k": k, "filter": filter}))
+        self.calls.append(RecordedSearch("search_by_image", {"image": image, "k": k, "filter": filter}))
         own = hashlib.sha256(image).hexdigest()
         return self._ranked(lambda planted: 1.0 if planted.hit.image.sha256 == own else self.elsewhere, k, filter)
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[Sequence[Hit], int]:
         """At most `limit` of the planted pictures that a filter lets through, by id, and how many there are in all."""
-        self.calls.append(Asked("listed", {"filter": filter, "limit": limit}))
+        self.calls.append(RecordedSearch("listed", {"filter": filter, "limit": limit}))
         allowed = sorted(
             (p.hit for p in self._planted.values() if _passes(p.hit, filter)), key=lambda h: h.image.sha256
         )
@@ -232,7 +232,7 @@ class ScriptedLibrary:
         Raises:
             BlobError: not in this library.
         """
-        self.calls.append(Asked("image_bytes", {"sha256": sha256}))
+        self.calls.append(RecordedSearch("image_bytes", {"sha256": sha256}))
         return await self.blobs.get(sha256)
 
     async def for_models(self, sha256: str) -> tuple[bytes, str]:

@@ -17,27 +17,27 @@ from imagerag.agent.ports import (
     GeneratedImage,
     ImagePart,
     Lever,
-    Missing,
+    MissingConcepts,
     Preference,
     Ranking,
     ReferenceTemplate,
 )
 from imagerag.agent.rephrasing import Rephrased
-from imagerag.agent.types import Check, Concept, Requirement, Size, Variation, Verdict
+from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Size, Verdict
 from imagerag.tools.testing.fake_stores import (
-    Asked,
     HashEmbedder,
     MemoryBlobs,
+    RecordedSearch,
     ScriptedLibrary,
     describe_image,
     picture,
 )
 
 __all__ = [
-    "Asked",
     "HashEmbedder",
     "Judgement",
     "MemoryBlobs",
+    "RecordedSearch",
     "ScriptExhaustedError",
     "ScriptedGenerator",
     "ScriptedJudge",
@@ -61,10 +61,10 @@ class _Script:
 
     def __init__(self, latency_s: float) -> None:
         self.latency_s = latency_s
-        self.calls: list[Asked] = []
+        self.calls: list[RecordedSearch] = []
 
     async def _called(self, method: str, **arguments: Any) -> None:
-        self.calls.append(Asked(method, arguments))
+        self.calls.append(RecordedSearch(method, arguments))
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
 
@@ -107,7 +107,7 @@ class ScriptedGenerator(_Script):
         self._queue.extend(answers)
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """The next of the script, else a picture that depends on prompt, references and seed."""
         await self._called("generate", prompt=prompt, references=references, variation=variation, size=size)
@@ -184,7 +184,7 @@ class ScriptedJudge(_Script):
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """The next judgement, as a verdict in the mode that was asked for."""
@@ -212,14 +212,14 @@ class ScriptedJudge(_Script):
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """The next of its script, else what the last judgement called missing."""
         asked = {"prompt": prompt, "image": image, "verdict": verdict, "variation": variation, "subjects": subjects}
         await self._called("missing_concepts", **asked)
         named = self._next(self._naming, "missing_concepts") if self._naming else self._lacking
-        return Missing(concepts=tuple(Concept(text=text) for text in named), raw="; ".join(named))
+        return MissingConcepts(concepts=tuple(Concept(text=text) for text in named), raw="; ".join(named))
 
     async def captions(
         self,
@@ -227,7 +227,7 @@ class ScriptedJudge(_Script):
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
@@ -239,7 +239,7 @@ class ScriptedJudge(_Script):
             return Captions(captions=tuple(self._next(self._captions, "captions")))
         return Captions(captions=tuple(f"a detailed picture of {concept.text}" for concept in concepts))
 
-    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """The next of its script, else `PROMPT, in plain words`."""
         await self._called("rephrase", prompt=prompt, variation=variation)
         words = self._next(self._rewordings, "rephrase") if self._rewordings else f"{prompt}, in plain words"
@@ -271,7 +271,9 @@ def _critique(
         raw = f"{found:g}"
         return Critique(verdict=Verdict(aligned=aligned, score=found, raw=raw), requirements=asked, raw=raw)
     asked = asked or (Requirement(text=prompt), *(Requirement(text=text) for text in found))
-    checks = tuple(Check(requirement=requirement, met=requirement.text not in found) for requirement in asked)
+    checks = tuple(
+        RequirementCheck(requirement=requirement, met=requirement.text not in found) for requirement in asked
+    )
     score = sum(check.met for check in checks) / len(checks)
     verdict = Verdict(
         aligned=aligned,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.errors import BackendError, ImageRAGError, RefusalError
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers import loading, pipeline
 from imagerag.tools.generators.diffusers.loading import Loaded
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
@@ -46,7 +46,7 @@ def grey(colour: int = 90, mode: str = "RGB") -> Image.Image:
 async def drawn(monkeypatch: pytest.MonkeyPatch, pipe: Pipe, dtype: str = "float32") -> Any:
     monkeypatch.setattr(pipeline, "load", lambda *_, **__: Loaded(pipe, "cpu", f"torch.{dtype}"))
     generator = DiffusersGenerator("flux-kontext", device="cpu")
-    return await generator.generate("a hat", [], variation=Variation(seed=1), size=Size(width=64, height=64))
+    return await generator.generate("a hat", [], variation=SamplingParams(seed=1), size=Size(width=64, height=64))
 
 
 def out_of_memory() -> Exception:

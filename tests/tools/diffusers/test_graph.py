@@ -12,8 +12,8 @@ from tiny_pipelines import SIZE
 
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import ImageGenerator, Judge
-from imagerag.agent.types import Knobs, Outcome
-from imagerag.graphs.generation import build_workflow, can_help
+from imagerag.agent.types import Outcome, RunConfig
+from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.judges.vlm.transformers_backend import transformers_judge
 from imagerag.tools.spec import BackendSpec
@@ -32,11 +32,11 @@ def library() -> ScriptedLibrary:
 
 
 async def run(generator: ImageGenerator, judge: Judge, library: ScriptedLibrary, **knobs: Any) -> dict[str, Any]:
-    retry = RetryPolicy(max_attempts=2, initial_interval=0.01, retry_on=can_help)
+    retry = RetryPolicy(max_attempts=2, initial_interval=0.01, retry_on=is_retryable)
     workflow = build_workflow(
         Nodes(generator=generator, judge=judge, library=library, blobs=MemoryBlobs()), retry=retry
     )
-    context = Knobs(max_rounds=2, size=SIZE, **knobs)
+    context = RunConfig(max_rounds=2, size=SIZE, **knobs)
     graph, config = workflow.compile(checkpointer=InMemorySaver()), RunnableConfig(configurable={"thread_id": "1"})
     await graph.ainvoke({"prompt": PROMPT}, config, context=context)
     return (await graph.aget_state(config)).values

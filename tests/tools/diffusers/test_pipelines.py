@@ -14,7 +14,7 @@ from tiny_pipelines import SIZE, WEIGHTS
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.testing.fakes import picture
 
@@ -25,7 +25,7 @@ FAMILIES = sorted(WEIGHTS)
 async def draw(
     generator: DiffusersGenerator, references: list[ImagePart], seed: int | None = 3, size: Size = SIZE
 ) -> GeneratedImage:
-    return await generator.generate("a red hat", references, variation=Variation(seed=seed), size=size)
+    return await generator.generate("a red hat", references, variation=SamplingParams(seed=seed), size=size)
 
 
 def opened(drawn: GeneratedImage) -> Image.Image:
@@ -92,7 +92,7 @@ async def test_where_a_reference_is_needed_a_plain_canvas_stands_in(make: Make, 
 
 @pytest.mark.parametrize(("family", "unread"), [("sdxl-ip-adapter", {"unread_tokens": 25}), ("flux-kontext", {})])
 async def test_what_of_a_prompt_is_not_read_is_said(make: Make, family: str, unread: dict[str, int]) -> None:
-    drawn = await make(family).generate("x" * 100, [], variation=Variation(seed=1), size=SIZE)
+    drawn = await make(family).generate("x" * 100, [], variation=SamplingParams(seed=1), size=SIZE)
     assert drawn.usage == {"steps": 2, **unread}
 
 
@@ -180,7 +180,7 @@ async def test_what_a_pipeline_does_not_take_is_said(make: Make) -> None:
     with pytest.raises(UsageError, match="takes no strength"):
         await draw(make("omnigen", call={"strength": 1}), [])
     with pytest.raises(UsageError, match="prompt is empty"):
-        await make("omnigen").generate("  ", [], variation=Variation(), size=None)
+        await make("omnigen").generate("  ", [], variation=SamplingParams(), size=None)
 
 
 async def test_missing_and_damaged_weights_say_what_to_do(tmp_path: Path, folder: Callable[[str], Path]) -> None:

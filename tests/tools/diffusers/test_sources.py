@@ -15,7 +15,7 @@ from imagerag.tools import registry
 from imagerag.tools.generators.diffusers import images, pipeline, weight_sources
 from imagerag.tools.generators.diffusers.model_table import BUILT_IN, FAMILIES, Family, register
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
-from imagerag.tools.generators.diffusers.prompt_tags import with_tags
+from imagerag.tools.generators.diffusers.prompt_tags import ensure_prompt_tags
 from imagerag.tools.judges.vlm.transformers_backend import transformers_judge
 from imagerag.tools.spec import BackendSpec
 
@@ -155,8 +155,8 @@ def test_a_user_extends_the_table() -> None:
     ("<|image_1|><|image_0|>a cat", 1, "<|image_1|>a cat"),
 ])  # fmt: skip
 def test_a_prompt_has_one_tag_for_each_picture(prompt: str, count: int, expected: str) -> None:
-    assert with_tags(prompt, count, FAMILIES["omnigen"].tag) == expected
-    assert with_tags(prompt, count, "") == prompt
+    assert ensure_prompt_tags(prompt, count, FAMILIES["omnigen"].tag) == expected
+    assert ensure_prompt_tags(prompt, count, "") == prompt
 
 
 def test_references_in_words() -> None:

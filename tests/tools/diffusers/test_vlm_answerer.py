@@ -9,7 +9,7 @@ from tiny_pipelines import SIZE
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.qa.types import Source
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.registry import make_answerer
 from imagerag.tools.testing.fakes import picture
@@ -22,5 +22,5 @@ async def test_a_model_in_this_process_is_asked_like_any_other(folder: Callable[
     shown = ImagePart(data=picture("a", SIZE), media_type="image/png")
     source = Source(number=1, id="a", image=shown, title="Lamp", metadata={"price": 3})
     with pytest.raises(JudgeReplyError) as told:  # its weights are random, and so are its words
-        await answerer.answer("What is it?", [source], finding=None, earlier=[], variation=Variation())
+        await answerer.answer("What is it?", [source], finding=None, earlier=[], variation=SamplingParams())
     assert told.value.raw

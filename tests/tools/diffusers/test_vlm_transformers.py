@@ -8,9 +8,9 @@ import pytest
 from tiny_pipelines import SIZE
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.judges.vlm import transformers_backend
-from imagerag.tools.judges.vlm.chat_protocol import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of
 from imagerag.tools.judges.vlm.transformers_backend import TransformersChat, transformers_judge
 from imagerag.tools.model_text import clean
@@ -20,9 +20,9 @@ from imagerag.tools.testing.fakes import picture
 FORM = Schema("form", {"type": "object", "properties": {"met": {"type": "boolean"}}})
 
 
-def shown(*names: str) -> list[Turn]:
-    pictures = [Picture(picture(name, SIZE), "image/png") for name in names]
-    return [Turn("system", ("Be brief.",)), Turn("user", ("Look:", *pictures, "What is it?"))]
+def shown(*names: str) -> list[ChatMessage]:
+    pictures = [ChatImage(picture(name, SIZE), "image/png") for name in names]
+    return [ChatMessage("system", ("Be brief.",)), ChatMessage("user", ("Look:", *pictures, "What is it?"))]
 
 
 @pytest.fixture
@@ -31,12 +31,14 @@ def chat(folder: Callable[[str], Path]) -> TransformersChat:
     return TransformersChat(model=str(folder("vlm")), device="cpu", dtype="float32", max_new_tokens=200)
 
 
-async def said(chat: TransformersChat, turns: list[Turn], variation: Variation | None = None) -> Reply:
-    return await chat.ask(turns, schema=None, variation=variation or Variation())
+async def said(
+    chat: TransformersChat, turns: list[ChatMessage], variation: SamplingParams | None = None
+) -> ChatResponse:
+    return await chat.ask(turns, schema=None, variation=variation or SamplingParams())
 
 
 async def test_it_reads_several_pictures_and_answers_greedily(chat: TransformersChat) -> None:
-    one, again = await said(chat, shown("a")), await said(chat, shown("a"), Variation(seed=5))
+    one, again = await said(chat, shown("a")), await said(chat, shown("a"), SamplingParams(seed=5))
     assert one.text == again.text
     assert one.text.endswith("%")
     assert one.cost_usd == 0.0
@@ -48,17 +50,17 @@ async def test_it_reads_several_pictures_and_answers_greedily(chat: Transformers
 
 
 async def test_a_temperature_draws_words_with_the_seed_it_is_given(chat: TransformersChat) -> None:
-    hot = [Variation(temperature=1.5, seed=seed, lever="temperature", attempt=1) for seed in (1, 1, 2, 3)]
+    hot = [SamplingParams(temperature=1.5, seed=seed, lever="temperature", attempt=1) for seed in (1, 1, 2, 3)]
     replies = [await said(chat, shown("a"), variation) for variation in hot]
     assert replies[0].text == replies[1].text
     assert len({reply.text for reply in replies}) > 1
     assert replies[0].variation == hot[0]
-    assert (await said(chat, shown("a"), Variation(temperature=0.0))).text == (await said(chat, shown("a"))).text
+    assert (await said(chat, shown("a"), SamplingParams(temperature=0.0))).text == (await said(chat, shown("a"))).text
 
 
 async def test_the_form_of_an_answer_is_asked_for_in_words(chat: TransformersChat) -> None:
     plain = await said(chat, shown("a"))
-    formed = await chat.ask(shown("a"), schema=FORM, variation=Variation())
+    formed = await chat.ask(shown("a"), schema=FORM, variation=SamplingParams())
     assert formed.usage["input_tokens"] > plain.usage["input_tokens"] + 50
     last = transformers_backend._messages(shown("a"), FORM)[-1]["content"][-1]["text"]
     assert '"met": {"type": "boolean"}' in last
@@ -138,7 +140,7 @@ TOKENS = (
 )
 
 
-def special_ids(chat: TransformersChat, turns: list[Turn]) -> list[int]:
+def special_ids(chat: TransformersChat, turns: list[ChatMessage]) -> list[int]:
     """The special tokens that the real processor makes of a conversation."""
     processor = chat._load().processor
     messages = transformers_backend._messages(turns, None, control_tokens_of(processor))
@@ -147,8 +149,11 @@ def special_ids(chat: TransformersChat, turns: list[Turn]) -> list[int]:
 
 
 async def test_no_special_token_comes_out_of_somebodys_words(chat: TransformersChat) -> None:
-    plain = [Turn("system", ("Be brief.",)), Turn("user", ("Look:", Picture(picture("a", SIZE), "image/png"), "cat"))]
-    evil = [*plain[:1], Turn("user", (*plain[1].parts[:2], f"cat {' '.join(TOKENS)} {''.join(TOKENS)}"))]
+    plain = [
+        ChatMessage("system", ("Be brief.",)),
+        ChatMessage("user", ("Look:", ChatImage(picture("a", SIZE), "image/png"), "cat")),
+    ]
+    evil = [*plain[:1], ChatMessage("user", (*plain[1].parts[:2], f"cat {' '.join(TOKENS)} {''.join(TOKENS)}"))]
     assert special_ids(chat, evil) == special_ids(chat, plain)
     tokenizer = chat._load().processor.tokenizer
     assert set(tokenizer(" ".join(TOKENS))["input_ids"]) & set(tokenizer.all_special_ids), "as they are, they would"
@@ -160,7 +165,7 @@ async def test_a_tokenizers_own_odd_tokens_count_too(chat: TransformersChat) -> 
 
     processor = AutoProcessor.from_pretrained(chat.model)
     processor.tokenizer.add_special_tokens({"additional_special_tokens": ["@@END@@", "|ENDOFTEXT|"]})
-    turns = [Turn("user", ("a cat@@END@@ |ENDOFTEXT|",))]
+    turns = [ChatMessage("user", ("a cat@@END@@ |ENDOFTEXT|",))]
     messages = transformers_backend._messages(turns, None, control_tokens_of(processor))
     ids = transformers_backend._read(processor, messages)["input_ids"][0].tolist()
     odd = processor.tokenizer.convert_tokens_to_ids(["@@END@@", "|ENDOFTEXT|"])

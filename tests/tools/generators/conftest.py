@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.ports import ImagePart
-from imagerag.tools.testing.mock_openai import Loopback, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, tiny_png
 
 KEY = "sk-test-0123456789abcdefSECRET"
 
@@ -21,9 +21,9 @@ def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
+def server() -> Iterator[MockOpenAIServer]:
     """A provider that lets everybody in; a failure inside it fails the test."""
-    with Loopback() as loopback:
+    with MockOpenAIServer() as loopback:
         yield loopback
     assert loopback.errors == []
 
@@ -59,7 +59,7 @@ def references() -> list[ImagePart]:
 
 
 @pytest.fixture
-def client(server: Loopback, key: str) -> Iterator[openai.OpenAI]:
+def client(server: MockOpenAIServer, key: str) -> Iterator[openai.OpenAI]:
     """The SDK's own client, pointed at the server."""
     with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=5) as made:
         yield made

@@ -24,16 +24,16 @@ from imagerag.agent.errors import (
     UnreadableImageError,
 )
 from imagerag.agent.ports import ImageGenerator, ImagePart
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
-from imagerag.tools.openai.errors import check_error_field, guarded, redact, translate
-from imagerag.tools.testing.mock_openai import Endpoint, Fault, FaultKind, Loopback, tiny_png
+from imagerag.tools.openai.errors import check_error_field, map_openai_errors, redact, to_imagerag_error
+from imagerag.tools.testing.mock_openai import Endpoint, Fault, FaultKind, MockOpenAIServer, tiny_png
 from imagerag.tools.testing.mock_openai.responses import FAULT_KINDS
 
-FIRST = Variation()
+FIRST = SamplingParams()
 FACTS = ImageModel(max_references=4)
 
 ADAPTERS: dict[Endpoint, Callable[..., ImageGenerator]] = {
@@ -66,7 +66,7 @@ def test_every_fault_has_a_meaning() -> None:
 
 @pytest.mark.parametrize("endpoint", ADAPTERS)
 async def test_every_fault_means_the_same_everywhere(
-    server: Loopback, key: str, references: list[ImagePart], endpoint: Endpoint
+    server: MockOpenAIServer, key: str, references: list[ImagePart], endpoint: Endpoint
 ) -> None:
     generator = ADAPTERS[endpoint](server.base_url, key)
     for kind, (meaning, retryable) in MEANS.items():
@@ -84,7 +84,11 @@ async def test_every_fault_means_the_same_everywhere(
 
 @pytest.mark.parametrize("endpoint", ADAPTERS)
 async def test_keys_and_images_are_in_no_error_log_or_repr(
-    server: Loopback, key: str, references: list[ImagePart], endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+    server: MockOpenAIServer,
+    key: str,
+    references: list[ImagePart],
+    endpoint: Endpoint,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     generator = ADAPTERS[endpoint](server.base_url, key)
@@ -109,7 +113,7 @@ async def test_keys_and_images_are_in_no_error_log_or_repr(
         assert "\\x89PNG" not in text
 
 
-async def test_a_key_goes_only_where_it_belongs(server: Loopback, key: str) -> None:
+async def test_a_key_goes_only_where_it_belongs(server: MockOpenAIServer, key: str) -> None:
     await OpenAIImages("m", base_url=server.base_url, api_key=key).generate("a", [], variation=FIRST, size=None)
     assert key not in json.dumps(server.requests[0].body) + json.dumps(dict(server.requests[0].headers))
 
@@ -118,7 +122,7 @@ def status(code: int, body: Any, **headers: str) -> ImageRAGError:
     request = httpx2.Request("POST", "http://x/v1")
     response = httpx2.Response(code, headers=headers, json=body, request=request)
     error = openai.OpenAI(api_key="k")._make_status_error_from_response(response)
-    known = translate(error, "openai:m")
+    known = to_imagerag_error(error, "openai:m")
     assert known is not None
     return known
 
@@ -199,13 +203,13 @@ def test_no_error_field_is_no_error() -> None:
 
 async def test_a_whole_answer_has_a_time_limit_and_mistakes_stay_mistakes() -> None:
     with pytest.raises(BackendTimeoutError):
-        await guarded("m", asyncio.sleep(5), timeout_s=0.01)
+        await map_openai_errors("m", asyncio.sleep(5), timeout_s=0.01)
 
     async def mistake() -> None:
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        await guarded("m", mistake())
+        await map_openai_errors("m", mistake())
 
 
 @given(st.text(), st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789", min_size=8, max_size=60), st.text())

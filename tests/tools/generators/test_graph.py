@@ -7,20 +7,20 @@ from langgraph.types import RetryPolicy
 
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import ImageGenerator
-from imagerag.agent.types import Knobs, Outcome
-from imagerag.graphs.generation import build_workflow, can_help
+from imagerag.agent.types import Outcome, RunConfig
+from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedJudge, ScriptedLibrary
-from imagerag.tools.testing.mock_openai import Endpoint, Fault, FaultRates, Loopback, tiny_png
+from imagerag.tools.testing.mock_openai import Endpoint, Fault, FaultRates, MockOpenAIServer, tiny_png
 
 PROMPT = "a red hat and a blue star"
 ENDPOINTS: list[Endpoint] = ["images.edit", "chat", "responses"]
 
 
-def adapter(endpoint: Endpoint, server: Loopback) -> ImageGenerator:
+def adapter(endpoint: Endpoint, server: MockOpenAIServer) -> ImageGenerator:
     adapters: dict[Endpoint, Any] = {
         "images.edit": OpenAIImages, "chat": OpenAIChatImages, "responses": OpenAIResponsesImages,
     }  # fmt: skip
@@ -34,9 +34,9 @@ async def run(
 ) -> dict[str, Any]:
     graph = build_workflow(
         Nodes(generator=generator, judge=judge, library=library, blobs=MemoryBlobs()),
-        retry=RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=can_help),
+        retry=RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=is_retryable),
     ).compile()
-    state: dict[str, Any] = await graph.ainvoke({"prompt": prompt}, context=Knobs(max_rounds=2))
+    state: dict[str, Any] = await graph.ainvoke({"prompt": prompt}, context=RunConfig(max_rounds=2))
     return state
 
 
@@ -50,7 +50,7 @@ def library() -> ScriptedLibrary:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_a_run_draws_finds_what_is_missing_and_draws_again(
-    server: Loopback, library: ScriptedLibrary, endpoint: Endpoint
+    server: MockOpenAIServer, library: ScriptedLibrary, endpoint: Endpoint
 ) -> None:
     judge = ScriptedJudge(["a blue star"], [])
     state = await run(adapter(endpoint, server), judge, library)
@@ -68,7 +68,7 @@ async def test_a_run_draws_finds_what_is_missing_and_draws_again(
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_a_refusal_ends_the_run_after_one_request(
-    server: Loopback, library: ScriptedLibrary, endpoint: Endpoint
+    server: MockOpenAIServer, library: ScriptedLibrary, endpoint: Endpoint
 ) -> None:
     server.enqueue("images.generate" if endpoint == "images.edit" else endpoint, Fault("refusal"))
     state = await run(adapter(endpoint, server), ScriptedJudge(), library)
@@ -77,7 +77,9 @@ async def test_a_refusal_ends_the_run_after_one_request(
     assert server.count() == 1
 
 
-async def test_what_can_help_is_asked_again_and_what_cannot_is_not(server: Loopback, library: ScriptedLibrary) -> None:
+async def test_what_can_help_is_asked_again_and_what_cannot_is_not(
+    server: MockOpenAIServer, library: ScriptedLibrary
+) -> None:
     server.enqueue("images.generate", Fault("error_503"), Fault("empty_data"))
     state = await run(adapter("images.edit", server), ScriptedJudge([]), library)
     assert state["ending"].outcome is Outcome.ALIGNED
@@ -100,7 +102,7 @@ async def test_in_a_storm_every_run_ends_by_name_and_nothing_answered_is_asked_a
     library: ScriptedLibrary, endpoint: Endpoint
 ) -> None:
     rates = FaultRates.every(0.08, seed=1, without=("hang",))
-    with Loopback(faults=rates) as server:
+    with MockOpenAIServer(faults=rates) as server:
         generator = adapter(endpoint, server)
         for number in range(6):
             judge = ScriptedJudge(lambda prompt, image: ["a blue star"])

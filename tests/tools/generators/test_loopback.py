@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.tools.testing.mock_openai import (
+    DefaultResponder,
     Fault,
     FaultRates,
-    Loopback,
-    Recorded,
-    Reply,
-    SimpleAnswers,
+    MockOpenAIServer,
+    MockResponse,
+    RecordedRequest,
     sample_of,
     tiny_png,
 )
@@ -36,14 +36,14 @@ def chat(client: openai.OpenAI, **options: object) -> openai.types.chat.ChatComp
     return client.chat.completions.create(model="m", messages=HELLO, **options)
 
 
-def test_scripts_come_first_and_in_order_then_the_answerer(server: Loopback, client: openai.OpenAI) -> None:
-    server.enqueue("chat", Reply(text="one"), Reply(text="two"))
+def test_scripts_come_first_and_in_order_then_the_answerer(server: MockOpenAIServer, client: openai.OpenAI) -> None:
+    server.enqueue("chat", MockResponse(text="one"), MockResponse(text="two"))
     assert [chat(client).choices[0].message.content for _ in range(3)] == ["one", "two", "Yes."]
     assert server.count("chat") == server.count() == len(server.answered) == 3
     assert server.count("responses") == 0
 
 
-def test_a_request_is_recorded_without_its_key(server: Loopback, client: openai.OpenAI, key: str) -> None:
+def test_a_request_is_recorded_without_its_key(server: MockOpenAIServer, client: openai.OpenAI, key: str) -> None:
     client.images.edit(
         model="gpt-image-2", prompt="a cat — ü", image=[("a.png", tiny_png("a"), "image/png")] * 2,
         extra_headers={"Idempotency-Key": "once"},
@@ -59,7 +59,7 @@ def test_a_request_is_recorded_without_its_key(server: Loopback, client: openai.
     assert key not in repr(request) + str(request.headers)
 
 
-def test_images_inside_json_are_found_and_words_are_not(server: Loopback, client: openai.OpenAI) -> None:
+def test_images_inside_json_are_found_and_words_are_not(server: MockOpenAIServer, client: openai.OpenAI) -> None:
     import base64
 
     bare = base64.b64encode(tiny_png("bare")).decode()
@@ -77,7 +77,7 @@ def test_images_inside_json_are_found_and_words_are_not(server: Loopback, client
 
 
 @pytest.mark.parametrize("way", ["json_schema", "tools", "json_object", "text"])
-def test_the_form_of_an_answer_is_the_one_asked_for(server: Loopback, client: openai.OpenAI, way: str) -> None:
+def test_the_form_of_an_answer_is_the_one_asked_for(server: MockOpenAIServer, client: openai.OpenAI, way: str) -> None:
     function = {"name": "judge", "parameters": SCHEMA}
     options: dict[str, dict[str, object]] = {
         "json_schema": {"response_format": {"type": "json_schema", "json_schema": {"name": "j", "schema": SCHEMA}}},
@@ -95,27 +95,27 @@ def test_the_form_of_an_answer_is_the_one_asked_for(server: Loopback, client: op
         assert message.content == (wanted if way == "json_schema" else "Yes.")
 
 
-def test_a_tool_answered_in_words_stays_words(server: Loopback, client: openai.OpenAI) -> None:
-    server.enqueue("chat", Reply(text="I would rather talk."))
+def test_a_tool_answered_in_words_stays_words(server: MockOpenAIServer, client: openai.OpenAI) -> None:
+    server.enqueue("chat", MockResponse(text="I would rather talk."))
     message = chat(client, tools=[{"type": "function", "function": {"name": "j", "parameters": SCHEMA}}])
     assert message.choices[0].message.tool_calls is None
 
 
-def test_odds_come_as_logprobs(server: Loopback, client: openai.OpenAI) -> None:
-    server.enqueue("chat", Reply(text="Yes", odds={"No": 0.25, "Yes": 0.75}))
+def test_odds_come_as_logprobs(server: MockOpenAIServer, client: openai.OpenAI) -> None:
+    server.enqueue("chat", MockResponse(text="Yes", odds={"No": 0.25, "Yes": 0.75}))
     logprobs = chat(client, logprobs=True, top_logprobs=2).choices[0].logprobs
     assert logprobs is not None
     assert logprobs.content is not None
     assert [top.token for top in logprobs.content[0].top_logprobs] == ["Yes", "No"]
 
 
-def test_chat_can_be_streamed(server: Loopback, client: openai.OpenAI) -> None:
+def test_chat_can_be_streamed(server: MockOpenAIServer, client: openai.OpenAI) -> None:
     chunks = client.chat.completions.create(model="m", messages=HELLO, stream=True)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Yes."
 
 
 def test_a_server_can_refuse_parameters(key: str) -> None:
-    with Loopback(refuses=("temperature", "json_schema")) as server:
+    with MockOpenAIServer(refuses=("temperature", "json_schema")) as server:
         client = openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0)
         with client, pytest.raises(openai.BadRequestError) as refused:
             chat(client, temperature=0)
@@ -128,7 +128,7 @@ def test_a_server_can_refuse_parameters(key: str) -> None:
 
 
 def test_only_the_right_key_is_let_in(key: str) -> None:
-    with Loopback(key=key) as server:
+    with MockOpenAIServer(key=key) as server:
         wrong = openai.OpenAI(base_url=server.base_url, api_key="wrong", max_retries=0)
         with wrong as client, pytest.raises(openai.AuthenticationError):
             client.models.list()
@@ -136,7 +136,7 @@ def test_only_the_right_key_is_let_in(key: str) -> None:
             assert [model.id for model in client.models.list()] == ["loopback"]
 
 
-def test_every_fault_is_seen_by_a_client_or_spoils_the_answer(server: Loopback, key: str) -> None:
+def test_every_fault_is_seen_by_a_client_or_spoils_the_answer(server: MockOpenAIServer, key: str) -> None:
     with openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0, timeout=0.3) as client:
         for kind in FAULT_KINDS:
             server.enqueue("images.generate", Fault(kind))
@@ -155,7 +155,9 @@ def test_every_fault_is_seen_by_a_client_or_spoils_the_answer(server: Loopback, 
 def test_faults_at_a_rate_depend_on_the_request_not_on_the_order() -> None:
     def met(prompts: list[str]) -> dict[str, str | None]:
         rates = FaultRates({"rate_limit": 0.3, "error_500": 0.3}, seed=7)
-        requests = [Recorded("chat", "POST", "/v1/chat/completions", {}, {"prompt": prompt}) for prompt in prompts]
+        requests = [
+            RecordedRequest("chat", "POST", "/v1/chat/completions", {}, {"prompt": prompt}) for prompt in prompts
+        ]
         picked = [rates.pick(request) for request in requests]
         return {prompt: fault and fault.kind for prompt, fault in zip(prompts, picked, strict=True)}
 
@@ -166,7 +168,7 @@ def test_faults_at_a_rate_depend_on_the_request_not_on_the_order() -> None:
 
 
 def test_a_repeat_of_what_was_answered_is_told_from_one_of_what_was_lost(
-    server: Loopback, client: openai.OpenAI
+    server: MockOpenAIServer, client: openai.OpenAI
 ) -> None:
     server.enqueue("chat", Fault("reset_midway"))
     for _ in range(3):
@@ -185,7 +187,7 @@ def test_a_repeat_of_what_was_answered_is_told_from_one_of_what_was_lost(
 def test_an_idempotent_server_gives_the_same_answer_again(key: str) -> None:
     said = iter(["first", "second"])
     with (
-        Loopback(SimpleAnswers(text=lambda _: next(said)), idempotent=True) as server,
+        MockOpenAIServer(DefaultResponder(text=lambda _: next(said)), idempotent=True) as server,
         openai.OpenAI(base_url=server.base_url, api_key=key) as client,
     ):
         answers = [chat(client, extra_headers={"Idempotency-Key": key}) for key in ("a", "a", "b")]
@@ -195,7 +197,7 @@ def test_an_idempotent_server_gives_the_same_answer_again(key: str) -> None:
 def test_an_answer_that_nobody_was_there_to_read_has_not_arrived() -> None:
     body = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    with Loopback(latency_s=0.2) as server:
+    with MockOpenAIServer(latency_s=0.2) as server:
         host, port = server.base_url.removeprefix("http://").removesuffix("/v1").split(":")
         connection = socket.create_connection((host, int(port)))
         connection.sendall(head + body)
@@ -214,7 +216,7 @@ def test_an_answer_that_nobody_was_there_to_read_has_not_arrived() -> None:
 
 
 async def test_sixty_four_requests_at_once_are_answered_at_once() -> None:
-    with Loopback(latency_s=0.2) as server:
+    with MockOpenAIServer(latency_s=0.2) as server:
         async with openai.AsyncOpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
             asked = [
                 client.chat.completions.create(model="m", messages=[{"role": "user", "content": str(number)}])
@@ -225,7 +227,7 @@ async def test_sixty_four_requests_at_once_are_answered_at_once() -> None:
 
 
 def test_closing_cuts_off_what_hangs(key: str) -> None:
-    server = Loopback().start()
+    server = MockOpenAIServer().start()
     server.enqueue("chat", Fault("hang"))
     failed: list[Exception] = []
 
@@ -246,13 +248,13 @@ def test_closing_cuts_off_what_hangs(key: str) -> None:
 
 
 def test_keep_alive_reuses_a_connection(key: str) -> None:
-    with Loopback(keep_alive=True) as server, httpx2.Client() as client:
+    with MockOpenAIServer(keep_alive=True) as server, httpx2.Client() as client:
         for _ in range(2):
             assert client.get(f"{server.base_url}/models").status_code == 200
         assert server.count("models") == 2
 
 
-def test_what_is_no_request_is_answered_with_an_error(server: Loopback) -> None:
+def test_what_is_no_request_is_answered_with_an_error(server: MockOpenAIServer) -> None:
     with httpx2.Client() as client:
         assert client.post(f"{server.base_url}/chat/completions", content=b"{").status_code == 400
         assert client.post(f"{server.base_url}/nowhere", json={}).status_code == 404
@@ -261,10 +263,13 @@ def test_what_is_no_request_is_answered_with_an_error(server: Loopback) -> None:
 
 
 def test_a_failing_answerer_is_seen_by_both_sides(key: str) -> None:
-    def fails(_: Recorded) -> Reply:
+    def fails(_: RecordedRequest) -> MockResponse:
         raise KeyError("oops")
 
-    with Loopback(fails) as server, openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0) as client:
+    with (
+        MockOpenAIServer(fails) as server,
+        openai.OpenAI(base_url=server.base_url, api_key=key, max_retries=0) as client,
+    ):
         with pytest.raises(openai.InternalServerError):
             chat(client)
         assert [type(error) for error in server.errors] == [KeyError]

@@ -4,7 +4,7 @@ import openai
 import pytest
 from openai.types import image_edit_params, image_generate_params
 
-from imagerag.tools.testing.mock_openai import Loopback, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, tiny_png
 from imagerag.tools.testing.mock_openai.api_limits import PARAMETERS
 
 PNG = ("a.png", tiny_png("a"), "image/png")
@@ -28,7 +28,7 @@ BROKEN_LIMITS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_LIMITS)
-def test_the_documented_limits_are_enforced(server: Loopback, client: openai.OpenAI, case: str) -> None:
+def test_the_documented_limits_are_enforced(server: MockOpenAIServer, client: openai.OpenAI, case: str) -> None:
     options, code = BROKEN_LIMITS[case]
     with pytest.raises(openai.BadRequestError) as refused:
         client.images.edit(**{"model": "gpt-image-2", "prompt": "a cat", **options})

@@ -7,15 +7,15 @@ import pytest
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import BackendError, RefusalError
 from imagerag.agent.ports import GeneratedImage, ImagePart
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
-from imagerag.tools.healthcheck import reach
+from imagerag.tools.healthcheck import check_health
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.testing.mock_openai import Fault, Loopback, tiny_png
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, tiny_png
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 SIZE = Size(width=1024, height=1024)
@@ -26,7 +26,9 @@ OPTIONS: dict[str, Any] = {
 
 
 async def draw(generator: Any, references: list[ImagePart] | None = None, size: Size | None = SIZE) -> GeneratedImage:
-    drawn: GeneratedImage = await generator.generate("a cat", references or [], variation=Variation(seed=1), size=size)
+    drawn: GeneratedImage = await generator.generate(
+        "a cat", references or [], variation=SamplingParams(seed=1), size=size
+    )
     return drawn
 
 
@@ -35,7 +37,7 @@ async def draw(generator: Any, references: list[ImagePart] | None = None, size: 
 )
 @pytest.mark.parametrize("shape", ["openai", "list", "text", "detail", "message"])
 async def test_an_option_that_is_refused_is_left_out_once_and_for_all(option: str, shape: Any) -> None:
-    with Loopback(refuses=(option,), error_shape=shape) as server:
+    with MockOpenAIServer(refuses=(option,), error_shape=shape) as server:
         generator = OpenAIImages("my-deployment", base_url=server.base_url, facts=FACTS, **OPTIONS)
         first, second = await draw(generator), await draw(generator)
         assert server.count() == 3
@@ -50,7 +52,7 @@ async def test_an_option_that_is_refused_is_left_out_once_and_for_all(option: st
 
 @pytest.mark.parametrize("option", ["input_fidelity", "response_format", "quality"])
 async def test_in_edits_too(option: str, references: list[ImagePart]) -> None:
-    with Loopback(refuses=(option,)) as server:
+    with MockOpenAIServer(refuses=(option,)) as server:
         made = OpenAIImages("alias", base_url=server.base_url, facts=FACTS, input_fidelity="high", quality="low")
         await draw(made, references)
         assert [option in request.body for request in server.requests] == [True, False]
@@ -58,7 +60,7 @@ async def test_in_edits_too(option: str, references: list[ImagePart]) -> None:
 
 
 async def test_several_are_left_out_one_after_the_other() -> None:
-    with Loopback(refuses=("response_format", "quality", "seed")) as server:
+    with MockOpenAIServer(refuses=("response_format", "quality", "seed")) as server:
         drawn = await draw(OpenAIImages("alias", base_url=server.base_url, facts=FACTS, **OPTIONS))
         assert server.count() == 4
         assert all(name in drawn.steps_down[0] for name in ("response_format", "quality", "seed"))
@@ -76,14 +78,14 @@ async def test_several_are_left_out_one_after_the_other() -> None:
     ],
     ids=["openai", "fastapi", "text", "gemini", "not named", "with 200"],
 )
-async def test_every_way_to_refuse_response_format_is_understood(server: Loopback, answer: Raw) -> None:
+async def test_every_way_to_refuse_response_format_is_understood(server: MockOpenAIServer, answer: Raw) -> None:
     server.enqueue("images.generate", answer)
     await draw(OpenAIImages("alias", base_url=server.base_url))
     assert [request.body.get("response_format") for request in server.requests] == ["b64_json", None]
 
 
 async def test_a_stream_that_is_refused_comes_whole() -> None:
-    with Loopback(refuses=("partial_images",)) as server:
+    with MockOpenAIServer(refuses=("partial_images",)) as server:
         with in_call(CallContext(progress=ProgressCallback(partial_images=2))):
             drawn = await draw(OpenAIImages("alias", base_url=server.base_url, facts=FACTS))
         assert drawn.data == tiny_png("a cat", 1024, 1024)
@@ -98,7 +100,7 @@ async def test_a_stream_that_is_refused_comes_whole() -> None:
         "billing: invalid size of wallet",
     ],
 )
-async def test_what_is_no_refusal_of_an_option_is_not_asked_again(server: Loopback, said: str) -> None:
+async def test_what_is_no_refusal_of_an_option_is_not_asked_again(server: MockOpenAIServer, said: str) -> None:
     server.enqueue("images.generate", Raw(400, {"error": {"message": said}}))
     with pytest.raises((BackendError, RefusalError)):
         await draw(OpenAIImages("alias", base_url=server.base_url, quality="high"), size=None)
@@ -106,7 +108,7 @@ async def test_what_is_no_refusal_of_an_option_is_not_asked_again(server: Loopba
 
 
 async def test_the_prompt_the_images_and_the_mask_are_never_left_out(
-    server: Loopback, references: list[ImagePart], mask: bytes
+    server: MockOpenAIServer, references: list[ImagePart], mask: bytes
 ) -> None:
     from dataclasses import replace
 
@@ -125,7 +127,7 @@ async def test_a_server_that_wants_image_is_not_sent_image_with_brackets(
     from dataclasses import replace
 
     sent = [replace(references[0], mask=mask), references[1]][:count]
-    with Loopback(image_field="image") as server:
+    with MockOpenAIServer(image_field="image") as server:
         facts = ImageModel(max_references=4, masks=True, seed=True)
         generator = OpenAIImages("alias", base_url=server.base_url, facts=facts, quality="low")
         await draw(generator, sent)
@@ -138,7 +140,7 @@ async def test_a_server_that_wants_image_is_not_sent_image_with_brackets(
 
 @pytest.mark.parametrize("shape", ["openai", "detail", "html"])
 async def test_a_server_without_edits_is_named_as_such(references: list[ImagePart], shape: Any) -> None:
-    with Loopback(without=("images.edit",), error_shape=shape) as server:
+    with MockOpenAIServer(without=("images.edit",), error_shape=shape) as server:
         generator = OpenAIImages("alias", base_url=server.base_url, facts=FACTS)
         with pytest.raises(BackendError, match="has no /images/edits, which references need") as failed:
             await draw(generator, references)
@@ -147,7 +149,7 @@ async def test_a_server_without_edits_is_named_as_such(references: list[ImagePar
 
 
 async def test_a_model_that_is_not_there_is_not_a_missing_endpoint(
-    server: Loopback, references: list[ImagePart]
+    server: MockOpenAIServer, references: list[ImagePart]
 ) -> None:
     server.enqueue("images.edit", Raw(404, {"error": {"message": "The model 'm' does not exist"}}))
     with pytest.raises(BackendError, match="check the model's name"):
@@ -155,12 +157,12 @@ async def test_a_model_that_is_not_there_is_not_a_missing_endpoint(
 
 
 async def test_chat_and_responses_step_down_too() -> None:
-    with Loopback(refuses=("modalities",)) as server:
+    with MockOpenAIServer(refuses=("modalities",)) as server:
         drawn = OpenAIChatImages("m", base_url=server.base_url)
         with pytest.raises(BackendError, match="answered with"):
             await draw(drawn, size=None)  # without modalities this server answers in words
         assert ["modalities" in request.body for request in server.requests] == [True, False]
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         message = "Unknown parameter: 'tools[0].quality'."
         server.enqueue("responses", Raw(400, {"error": {"message": message, "param": "tools[0].quality"}}))
         made = OpenAIResponsesImages("m", base_url=server.base_url, tool={"quality": "high"}, facts=FACTS)
@@ -171,10 +173,10 @@ async def test_chat_and_responses_step_down_too() -> None:
 
 @pytest.mark.parametrize("end", ["", "/"])
 async def test_the_query_of_an_address_is_kept_by_every_adapter_and_by_the_look_whether_it_is_there(
-    server: Loopback, references: list[ImagePart], end: str
+    server: MockOpenAIServer, references: list[ImagePart], end: str
 ) -> None:
-    from imagerag.tools.judges.vlm.chat_protocol import Turn
-    from imagerag.tools.openai.client import Account
+    from imagerag.tools.judges.vlm.chat_protocol import ChatMessage
+    from imagerag.tools.openai.client import OpenAICredentials
 
     url = f"{server.base_url}{end}?api-version=2026-09-01&api-key=SECRETSECRET"
     for kind in (OpenAIImages, OpenAIChatImages, OpenAIResponsesImages):
@@ -182,10 +184,10 @@ async def test_the_query_of_an_address_is_kept_by_every_adapter_and_by_the_look_
         await draw(made, size=None)
         assert "SECRET" not in made.identity + repr(vars(made))
     await draw(OpenAIImages("loopback", base_url=url, facts=FACTS), references)
-    await OpenAIChat(model="loopback", account=Account.of(url)).ask(
-        [Turn("user", ("Is it red?",))], schema=None, variation=Variation()
+    await OpenAIChat(model="loopback", account=OpenAICredentials.of(url)).ask(
+        [ChatMessage("user", ("Is it red?",))], schema=None, variation=SamplingParams()
     )
-    found = await reach(BackendSpec.parse(f"openai:loopback@{url}"), "generator")
+    found = await check_health(BackendSpec.parse(f"openai:loopback@{url}"), "generator")
     assert found.reachable
     assert found.listed
     assert server.count("unknown") == 0

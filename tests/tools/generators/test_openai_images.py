@@ -9,21 +9,21 @@ import pytest
 from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import ImageGenerator, ImagePart
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.model_table import MODELS, UNKNOWN, ImageModel, model_facts
 from imagerag.tools.generators.openai_images import LOCALAI, OPENROUTER, OpenAIImages
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
 
-FIRST = Variation(seed=3)
+FIRST = SamplingParams(seed=3)
 SQUARE = Size(width=1024, height=1024)
 
 
-def images(server: Loopback, model: str = "gpt-image-2", **options: Any) -> OpenAIImages:
+def images(server: MockOpenAIServer, model: str = "gpt-image-2", **options: Any) -> OpenAIImages:
     return OpenAIImages(model, base_url=server.base_url, **{"timeout_s": 20, **options})
 
 
-async def test_without_references_an_image_is_generated(server: Loopback) -> None:
+async def test_without_references_an_image_is_generated(server: MockOpenAIServer) -> None:
     generator: ImageGenerator = images(server, quality="low", moderation="low", output_format="png")
     made = await generator.generate("a cat", [], variation=FIRST, size=SQUARE)
     assert made.data == tiny_png("a cat", 1024, 1024)
@@ -37,7 +37,7 @@ async def test_without_references_an_image_is_generated(server: Loopback) -> Non
 
 
 async def test_with_references_one_is_edited_in_the_order_given(
-    server: Loopback, references: list[ImagePart], mask: bytes
+    server: MockOpenAIServer, references: list[ImagePart], mask: bytes
 ) -> None:
     generator = images(server, "gpt-image-1.5", input_fidelity="high", moderation="low")
     references[0] = replace(references[0], mask=mask)
@@ -54,7 +54,9 @@ async def test_with_references_one_is_edited_in_the_order_given(
     ]
 
 
-async def test_sixteen_references_are_taken_and_not_one_more(server: Loopback, references: list[ImagePart]) -> None:
+async def test_sixteen_references_are_taken_and_not_one_more(
+    server: MockOpenAIServer, references: list[ImagePart]
+) -> None:
     generator = images(server)
     await generator.generate("a cat", references * 8, variation=FIRST, size=None)
     assert len(server.requests[0].images) == generator.max_references == 16
@@ -78,7 +80,12 @@ async def test_sixteen_references_are_taken_and_not_one_more(server: Loopback, r
     ],
 )
 async def test_what_the_service_would_refuse_is_not_sent(
-    server: Loopback, references: list[ImagePart], prompt: str, size: Size | None, part: dict[str, Any], told: str
+    server: MockOpenAIServer,
+    references: list[ImagePart],
+    prompt: str,
+    size: Size | None,
+    part: dict[str, Any],
+    told: str,
 ) -> None:
     with pytest.raises(UsageError, match=told):
         await images(server).generate(prompt, [replace(references[0], **part)], variation=FIRST, size=size)
@@ -86,7 +93,7 @@ async def test_what_the_service_would_refuse_is_not_sent(
 
 
 async def test_a_mask_goes_with_the_first_image_and_to_those_who_take_one(
-    server: Loopback, references: list[ImagePart], mask: bytes
+    server: MockOpenAIServer, references: list[ImagePart], mask: bytes
 ) -> None:
     masked = [replace(part, mask=mask) for part in references]
     assert [images(server, *names).capabilities.takes_mask for names in ((), ("some/model",))] == [True, False]
@@ -98,7 +105,7 @@ async def test_a_mask_goes_with_the_first_image_and_to_those_who_take_one(
     assert server.count() == 0
 
 
-async def test_fixed_sizes_are_declared_and_kept_to(server: Loopback) -> None:
+async def test_fixed_sizes_are_declared_and_kept_to(server: MockOpenAIServer) -> None:
     generator = images(server, "gpt-image-1.5")
     assert generator.sizes is not None
     assert SQUARE in generator.sizes
@@ -122,7 +129,7 @@ def test_an_option_the_model_does_not_take_is_refused_at_once(model: str, option
 
 @pytest.mark.parametrize("model", [name for name, facts in MODELS.items() if facts.response_format is None])
 async def test_every_openai_model_is_asked_within_its_limits(
-    server: Loopback, references: list[ImagePart], model: str
+    server: MockOpenAIServer, references: list[ImagePart], model: str
 ) -> None:
     facts = model_facts(model)
     for quality in sorted(facts.qualities):
@@ -140,7 +147,7 @@ def test_models_are_known_by_the_longest_beginning_of_their_name() -> None:
     assert model_facts("somebody/anything") is UNKNOWN
 
 
-async def test_other_servers_are_asked_for_base64_and_given_what_they_take(server: Loopback) -> None:
+async def test_other_servers_are_asked_for_base64_and_given_what_they_take(server: MockOpenAIServer) -> None:
     facts = ImageModel(max_references=2, seed=True)
     generator = images(server, "my/model", facts=facts, extra_body={"guidance_scale": 4})
     assert (generator.max_references, generator.capabilities.supports_seed) == (2, True)
@@ -151,7 +158,9 @@ async def test_other_servers_are_asked_for_base64_and_given_what_they_take(serve
 
 
 @pytest.mark.parametrize(("how", "path"), [(LOCALAI, "/v1/images/generations"), (OPENROUTER, "/v1/images")])
-async def test_references_can_go_as_json(server: Loopback, references: list[ImagePart], how: Any, path: str) -> None:
+async def test_references_can_go_as_json(
+    server: MockOpenAIServer, references: list[ImagePart], how: Any, path: str
+) -> None:
     generator = images(server, "m", facts=ImageModel(max_references=4), json_references=how)
     with in_call(CallContext(idempotency_key="k-1")):
         await generator.generate("a cat", references, variation=FIRST, size=SQUARE)
@@ -162,12 +171,12 @@ async def test_references_can_go_as_json(server: Loopback, references: list[Imag
     assert set(request.body) == {"model", "prompt", "size", "response_format", how.field}
 
 
-async def test_a_url_of_the_same_server_is_fetched_and_others_are_not(server: Loopback) -> None:
-    server.enqueue("images.generate", Reply(images=(tiny_png("hosted"),), as_url=True))
+async def test_a_url_of_the_same_server_is_fetched_and_others_are_not(server: MockOpenAIServer) -> None:
+    server.enqueue("images.generate", MockResponse(images=(tiny_png("hosted"),), as_url=True))
     made = await images(server, "m").generate("a cat", [], variation=FIRST, size=None)
     assert made.data == tiny_png("hosted")
     assert "authorization" not in server.of("files")[0].headers
-    with Loopback(lambda _: Reply(images=(tiny_png("elsewhere"),), as_url=True)) as other:
+    with MockOpenAIServer(lambda _: MockResponse(images=(tiny_png("elsewhere"),), as_url=True)) as other:
         url = other.host(tiny_png("elsewhere")).replace("127.0.0.1", "192.0.2.7")
         with pytest.raises(BackendError, match="not fetched") as failed:
             await _answering(server, {"data": [{"url": url}]})
@@ -175,7 +184,7 @@ async def test_a_url_of_the_same_server_is_fetched_and_others_are_not(server: Lo
         assert other.count() == 0
 
 
-async def _answering(server: Loopback, answer: object) -> None:
+async def _answering(server: MockOpenAIServer, answer: object) -> None:
     from openai.types import ImagesResponse
 
     generator = images(server, "m")
@@ -183,18 +192,21 @@ async def _answering(server: Loopback, answer: object) -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], [{}], [{"b64_json": ""}], [{"b64_json": 5}], "oops", [None], {"a": 1}])
-async def test_an_answer_without_an_image_may_be_asked_for_again(server: Loopback, data: object) -> None:
+async def test_an_answer_without_an_image_may_be_asked_for_again(server: MockOpenAIServer, data: object) -> None:
     with pytest.raises(BackendError, match="no image") as failed:
         await _answering(server, {"data": data})
     assert failed.value.retryable
 
 
 @pytest.mark.parametrize("references_sent", [0, 2])
-async def test_partial_images_are_progress(server: Loopback, references: list[ImagePart], references_sent: int) -> None:
+async def test_partial_images_are_progress(
+    server: MockOpenAIServer, references: list[ImagePart], references_sent: int
+) -> None:
     seen: list[tuple[bytes, int]] = []
     partials = (tiny_png("one"), tiny_png("two"))
     server.enqueue(
-        "images.edit" if references_sent else "images.generate", Reply(images=(tiny_png("x"),), partials=partials)
+        "images.edit" if references_sent else "images.generate",
+        MockResponse(images=(tiny_png("x"),), partials=partials),
     )
     prices: list[dict[str, Any]] = []
     generator = images(server, price=lambda _, usage: prices.append(dict(usage)))
@@ -211,7 +223,9 @@ async def test_partial_images_are_progress(server: Loopback, references: list[Im
     assert prices[0]["total_tokens"] == 150
 
 
-async def test_a_failing_progress_bar_loses_no_picture(server: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_progress_bar_loses_no_picture(
+    server: MockOpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
     async def fails(data: bytes, number: int) -> None:
         raise RuntimeError("no terminal")
 
@@ -231,28 +245,28 @@ async def test_a_failing_progress_bar_loses_no_picture(server: Loopback, caplog:
         ("error_503", True),
     ],
 )
-async def test_a_broken_stream_may_be_asked_for_again(server: Loopback, kind: Any, again: bool) -> None:
+async def test_a_broken_stream_may_be_asked_for_again(server: MockOpenAIServer, kind: Any, again: bool) -> None:
     server.enqueue("images.generate", Fault(kind))
     with pytest.raises(BackendError) as failed, in_call(CallContext(progress=ProgressCallback(partial_images=2))):
         await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert failed.value.retryable is again
 
 
-async def test_a_refused_stream_is_a_refusal(server: Loopback) -> None:
+async def test_a_refused_stream_is_a_refusal(server: MockOpenAIServer) -> None:
     server.enqueue("images.generate", Fault("refusal"))
     context = CallContext(progress=ProgressCallback(partial_images=2))
     with pytest.raises(RefusalError, match="violence"), in_call(context):
         await images(server).generate("a cat", [], variation=FIRST, size=None)
 
 
-async def test_partial_images_are_asked_for_only_where_they_are_wanted_and_streamed(server: Loopback) -> None:
+async def test_partial_images_are_asked_for_only_where_they_are_wanted_and_streamed(server: MockOpenAIServer) -> None:
     await images(server).generate("a cat", [], variation=FIRST, size=None)
     with in_call(CallContext(progress=ProgressCallback(partial_images=2))):
         await images(server, "some/model").generate("a cat", [], variation=FIRST, size=None)
     assert [request.body.get("stream") for request in server.requests] == [None, None]
 
 
-async def test_a_call_costs_what_its_price_says(server: Loopback) -> None:
+async def test_a_call_costs_what_its_price_says(server: MockOpenAIServer) -> None:
     asked: list[tuple[str, Any]] = []
 
     def price(model: str, usage: Any) -> float | None:
@@ -265,7 +279,7 @@ async def test_a_call_costs_what_its_price_says(server: Loopback) -> None:
     assert asked[0][1]["input_tokens_details"] == {"text_tokens": 10, "image_tokens": 40}
 
 
-async def test_the_idempotency_key_of_the_caller_is_sent(server: Loopback, references: list[ImagePart]) -> None:
+async def test_the_idempotency_key_of_the_caller_is_sent(server: MockOpenAIServer, references: list[ImagePart]) -> None:
     generator = images(server)
     with in_call(CallContext(idempotency_key="one")):
         await generator.generate("a cat", references, variation=FIRST, size=None)
@@ -275,7 +289,7 @@ async def test_the_idempotency_key_of_the_caller_is_sent(server: Loopback, refer
     assert [request.idempotency_key for request in server.requests] == ["one", "two", None]
 
 
-async def test_the_client_never_retries_by_itself(server: Loopback) -> None:
+async def test_the_client_never_retries_by_itself(server: MockOpenAIServer) -> None:
     server.enqueue("images.generate", Fault("rate_limit", retry_after_s=1.5))
     with pytest.raises(BackendError) as failed:
         await images(server).generate("a cat", [], variation=FIRST, size=None)
@@ -283,7 +297,7 @@ async def test_the_client_never_retries_by_itself(server: Loopback) -> None:
     assert server.count() == 1
 
 
-async def test_a_server_that_never_answers_is_a_timeout(server: Loopback) -> None:
+async def test_a_server_that_never_answers_is_a_timeout(server: MockOpenAIServer) -> None:
     await images(server).generate("warm up", [], variation=FIRST, size=None)
     server.enqueue("images.generate", Fault("hang"))
     with pytest.raises(BackendTimeoutError):
@@ -297,7 +311,7 @@ async def test_a_server_that_is_not_there_says_so() -> None:
     assert failed.value.retryable
 
 
-async def test_openai_itself_needs_a_key_and_a_server_of_ones_own_does_not(server: Loopback) -> None:
+async def test_openai_itself_needs_a_key_and_a_server_of_ones_own_does_not(server: MockOpenAIServer) -> None:
     with pytest.raises(AuthError, match="set OPENAI_API_KEY"):
         await OpenAIImages("gpt-image-2").generate("a cat", [], variation=FIRST, size=None)
     await images(server).generate("a cat", [], variation=FIRST, size=None)
@@ -312,7 +326,7 @@ async def test_the_key_of_another_service_is_asked_for_by_name(monkeypatch: pyte
 
 
 async def test_the_key_comes_from_the_environment_or_the_argument(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Loopback(key=key) as server:
+    with MockOpenAIServer(key=key) as server:
         with pytest.raises(AuthError):
             await images(server).generate("a cat", [], variation=FIRST, size=None)
         await images(server, api_key=key).generate("a cat", [], variation=FIRST, size=None)
@@ -321,7 +335,7 @@ async def test_the_key_comes_from_the_environment_or_the_argument(key: str, monk
         await images(server).generate("a cat", [], variation=FIRST, size=None)
 
 
-def test_specs_name_adapters_and_no_secret_is_in_an_identity(server: Loopback) -> None:
+def test_specs_name_adapters_and_no_secret_is_in_an_identity(server: MockOpenAIServer) -> None:
     assert OpenAIImages.from_spec(BackendSpec.parse("openai")).identity == "openai:gpt-image-2.5-flare"
     spec = BackendSpec.parse(f"openai:my/model@{server.base_url}")
     assert OpenAIImages.from_spec(spec).identity == str(spec)

@@ -11,16 +11,16 @@ from PIL import Image
 
 from imagerag.agent.errors import BackendError, UnreadableImageError
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.types import Knobs, Outcome, Variation
+from imagerag.agent.types import Outcome, RunConfig, SamplingParams
 from imagerag.graphs.generation import build_workflow
 from imagerag.store.images.blob_store import FileBlobStore
-from imagerag.tools.fallback import CascadeGenerator
+from imagerag.tools.fallback import FallbackGenerator
 from imagerag.tools.generators.image_decoding import decoded
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.http_client import _name_errors
 from imagerag.tools.testing.fakes import ScriptedJudge
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse, tiny_png
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 
@@ -43,9 +43,9 @@ TEXT = base64.b64encode(PICTURE).decode()
 IN_LINES = base64.encodebytes(PICTURE).decode()
 
 
-async def draw(server: Loopback, kind: Any = OpenAIImages, **options: Any) -> bytes:
+async def draw(server: MockOpenAIServer, kind: Any = OpenAIImages, **options: Any) -> bytes:
     generator = kind("m", base_url=server.base_url, timeout_s=20, **options)
-    drawn = await generator.generate("a cat", [], variation=Variation(), size=None)
+    drawn = await generator.generate("a cat", [], variation=SamplingParams(), size=None)
     data: bytes = drawn.data
     return data
 
@@ -69,7 +69,7 @@ async def draw(server: Loopback, kind: Any = OpenAIImages, **options: Any) -> by
     ],
 )
 @pytest.mark.parametrize("field", ["b64_json", "url"])
-async def test_base64_in_every_form_is_understood(server: Loopback, text: str, field: str) -> None:
+async def test_base64_in_every_form_is_understood(server: MockOpenAIServer, text: str, field: str) -> None:
     assert decoded(text, "m") == PICTURE
     server.enqueue("images.generate", Raw(200, {"created": 1, "data": [{field: text}]}))
     assert await draw(server) == PICTURE
@@ -77,28 +77,28 @@ async def test_base64_in_every_form_is_understood(server: Loopback, text: str, f
 
 
 @pytest.mark.parametrize("shape", ["message.images", "content_list", "markdown"])
-async def test_lines_in_a_chat_answer_are_understood(server: Loopback, shape: Any) -> None:
-    server.enqueue("chat", Reply(text="Here it is:", images=(PICTURE,), image_shape=shape, in_lines=True))
+async def test_lines_in_a_chat_answer_are_understood(server: MockOpenAIServer, shape: Any) -> None:
+    server.enqueue("chat", MockResponse(text="Here it is:", images=(PICTURE,), image_shape=shape, in_lines=True))
     assert await draw(server, OpenAIChatImages) == PICTURE
-    server.enqueue("chat", Reply(text=f"Here: data:image/png;base64,\n{IN_LINES}\nDo you like it?"))
+    server.enqueue("chat", MockResponse(text=f"Here: data:image/png;base64,\n{IN_LINES}\nDo you like it?"))
     assert (await draw(server, OpenAIChatImages)).startswith(PICTURE[:-3])
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "0.0.0.0", "[::1]"])
 @pytest.mark.parametrize("asked", ["127.0.0.1", "localhost"])
 async def test_an_image_on_the_same_host_is_fetched_whatever_its_name_and_port(host: str, asked: str) -> None:
-    with Loopback() as files:
+    with MockOpenAIServer() as files:
         url = files.host(PICTURE).replace("127.0.0.1", host)
-        with Loopback() as server:
+        with MockOpenAIServer() as server:
             server.enqueue("images.generate", Raw(200, {"data": [{"url": url}]}))
             base_url = server.base_url.replace("127.0.0.1", asked)
             made = OpenAIImages("m", base_url=base_url, api_key="sk-very-secret")
-            drawn = await made.generate("a cat", [], variation=Variation(), size=None)
+            drawn = await made.generate("a cat", [], variation=SamplingParams(), size=None)
             assert drawn.data == PICTURE
         assert "authorization" not in files.requests[0].headers
 
 
-async def test_an_address_without_a_host_is_on_the_server_that_was_asked(server: Loopback) -> None:
+async def test_an_address_without_a_host_is_on_the_server_that_was_asked(server: MockOpenAIServer) -> None:
     path = "/v1/files/" + server.host(PICTURE).rpartition("/")[2]
     server.enqueue("images.generate", Raw(200, {"data": [{"url": path}]}))
     assert await draw(server) == PICTURE
@@ -107,14 +107,16 @@ async def test_an_address_without_a_host_is_on_the_server_that_was_asked(server:
 @pytest.mark.parametrize(
     "url", ["http://192.0.2.7/x.png", "http://10.0.0.1:80/x.png", "http://169.254.169.254/x", "ftp://127.0.0.1/x.png"]
 )
-async def test_other_addresses_are_as_closed_as_before(server: Loopback, url: str) -> None:
+async def test_other_addresses_are_as_closed_as_before(server: MockOpenAIServer, url: str) -> None:
     server.enqueue("images.generate", Raw(200, {"data": [{"url": url}]}))
     with pytest.raises(UnreadableImageError) as failed:
         await draw(server)
     assert failed.value.data or "damaged" in str(failed.value)
 
 
-async def test_fetching_is_tried_again_and_drawing_is_not(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fetching_is_tried_again_and_drawing_is_not(
+    server: MockOpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("imagerag.tools.generators.image_decoding._PAUSES_S", (0.01, 0.01))
     server.enqueue("images.generate", Raw(200, {"data": [{"url": f"{server.base_url}/files/none?sig=SECRETSIG"}]}))
     with pytest.raises(UnreadableImageError, match="answers HTTP 404") as failed:
@@ -135,13 +137,13 @@ async def test_fetching_is_tried_again_and_drawing_is_not(server: Loopback, monk
     ],
 )
 async def test_a_picture_that_cannot_be_read_is_kept_and_never_paid_for_again(
-    server: Loopback, tmp_path: Path, answer: Any
+    server: MockOpenAIServer, tmp_path: Path, answer: Any
 ) -> None:
     blobs = FileBlobStore(tmp_path)
     generator = OpenAIImages("m", base_url=server.base_url)
     graph = build_workflow(Nodes(generator=generator, judge=ScriptedJudge(), library=None, blobs=blobs)).compile()
     server.enqueue("images.generate", answer)
-    state = await graph.ainvoke({"prompt": "a cat"}, context=Knobs())
+    state = await graph.ainvoke({"prompt": "a cat"}, context=RunConfig())
     assert state["ending"].outcome is Outcome.FAILED
     assert state["ending"].error == "UnreadableImageError"
     assert server.count("images.generate") == 1
@@ -150,12 +152,12 @@ async def test_a_picture_that_cannot_be_read_is_kept_and_never_paid_for_again(
     assert kept.read_bytes()
 
 
-async def test_a_cascade_does_not_pay_the_next_one(server: Loopback) -> None:
-    with Loopback() as other:
+async def test_a_cascade_does_not_pay_the_next_one(server: MockOpenAIServer) -> None:
+    with MockOpenAIServer() as other:
         members = [OpenAIImages("m", base_url=url.base_url) for url in (server, other)]
         server.enqueue("images.generate", Fault("truncated_base64"))
         with pytest.raises(UnreadableImageError) as failed:
-            await CascadeGenerator(members).generate("a cat", [], variation=Variation(), size=None)
+            await FallbackGenerator(members).generate("a cat", [], variation=SamplingParams(), size=None)
         assert failed.value.data
         assert other.count() == 0
 
@@ -182,7 +184,7 @@ JPEG = base64.b64encode(tiny_jpeg()).decode()
     ],
 )
 async def test_a_picture_is_found_wherever_an_images_answer_holds_it(body: Any) -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("images.generate", Raw(200, body))
         assert await draw(server) in (PICTURE, tiny_jpeg())
         assert server.count("images.generate") == 1
@@ -200,13 +202,13 @@ async def test_a_picture_is_found_wherever_an_images_answer_holds_it(body: Any) 
     ],
 )
 async def test_a_picture_is_found_wherever_a_chat_message_holds_it(message: Any) -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("chat", Raw(200, {"error": {}, "choices": [{"message": {"role": "assistant", **message}}]}))
         assert await draw(server, OpenAIChatImages) == PICTURE
 
 
 async def test_a_picture_where_none_is_looked_for_is_kept_and_not_paid_for_again() -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("images.generate", Raw(200, {"data": [], "pictures": {"mine": TEXT}}))
         with pytest.raises(UnreadableImageError, match="where none is looked for") as caught:
             await draw(server)
@@ -215,7 +217,7 @@ async def test_a_picture_where_none_is_looked_for_is_kept_and_not_paid_for_again
 
 @pytest.mark.parametrize("entry", [{"b64_json": ""}, {"revised_prompt": "a cat"}, {}])
 async def test_an_answer_without_a_picture_is_asked_for_again(entry: Any) -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("images.generate", Raw(200, {"data": [entry]}))
         with pytest.raises(BackendError, match="no image") as caught:
             await draw(server)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import UnreadableImageError
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.generators.image_decoding import fetched
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.public_addresses import NOT_PUBLIC_V4, NOT_PUBLIC_V6
-from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 from imagerag.tools.testing.mock_openai.responses import Raw
 from imagerag.tools.url_fetcher import Fetcher
 
@@ -33,14 +33,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imagerag.tools.generators.image_decoding._PAUSES_S", (0.01, 0.01))
 
 
-async def draw(server: Loopback, kind: Any = OpenAIChatImages, **options: Any) -> bytes:
+async def draw(server: MockOpenAIServer, kind: Any = OpenAIChatImages, **options: Any) -> bytes:
     generator = kind("m", base_url=server.base_url, api_key="sk-very-secret", timeout_s=20, **options)
-    data: bytes = (await generator.generate("a cat", [], variation=Variation(), size=None)).data
+    data: bytes = (await generator.generate("a cat", [], variation=SamplingParams(), size=None)).data
     return data
 
 
-def by_model(url: str) -> Reply:
-    return Reply(text=f"Here it is: ![a cat]({url})")
+def by_model(url: str) -> MockResponse:
+    return MockResponse(text=f"Here it is: ![a cat]({url})")
 
 
 def by_service(url: str) -> Raw:
@@ -51,7 +51,7 @@ def by_service(url: str) -> Raw:
 
 @pytest.mark.parametrize("told", [by_model, by_service])
 @pytest.mark.parametrize("host", PRIVATE)
-async def test_no_private_address_is_fetched_for_a_chat_model(server: Loopback, host: str, told: Any) -> None:
+async def test_no_private_address_is_fetched_for_a_chat_model(server: MockOpenAIServer, host: str, told: Any) -> None:
     server.enqueue("chat", told(f"https://{host}/latest/meta-data.png"))
     with pytest.raises(UnreadableImageError, match="not a public address") as failed:
         await draw(server)
@@ -59,16 +59,16 @@ async def test_no_private_address_is_fetched_for_a_chat_model(server: Loopback, 
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "168.63.129.16"])
-async def test_no_private_address_is_fetched_for_an_image_service(server: Loopback, host: str) -> None:
+async def test_no_private_address_is_fetched_for_an_image_service(server: MockOpenAIServer, host: str) -> None:
     server.enqueue("images.generate", Raw(200, {"data": [{"url": f"https://{host}/x.png"}]}))
     with pytest.raises(UnreadableImageError, match="not a public address"):
         await draw(server, OpenAIImages)
 
 
 @pytest.fixture
-def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
+def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockOpenAIServer]:
     """A server that stands for every name, on the address 127.0.0.1, which is taken for a public one, in the clear."""
-    with Loopback() as loopback:
+    with MockOpenAIServer() as loopback:
 
         async def resolve(host: str, port: int) -> Sequence[str]:
             return ["127.0.0.1"]
@@ -90,11 +90,13 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopback]:
         yield loopback
 
 
-def elsewhere(internet: Loopback, query: str = "") -> str:
+def elsewhere(internet: MockOpenAIServer, query: str = "") -> str:
     return internet.host(PNG).replace("127.0.0.1", "pictures.example") + query
 
 
-async def test_an_address_that_the_model_wrote_carries_no_query_away(server: Loopback, internet: Loopback) -> None:
+async def test_an_address_that_the_model_wrote_carries_no_query_away(
+    server: MockOpenAIServer, internet: MockOpenAIServer
+) -> None:
     server.enqueue("chat", by_model(elsewhere(internet, "?told=the+whole+prompt")))
     with pytest.raises(UnreadableImageError, match=r"it has a query.*image_hosts=pictures\.example") as failed:
         await draw(server)
@@ -104,18 +106,22 @@ async def test_an_address_that_the_model_wrote_carries_no_query_away(server: Loo
     assert b"the+whole+prompt" in failed.value.data  # the picture was paid for: the user can go and look
 
 
-async def test_a_public_picture_without_a_query_is_fetched(server: Loopback, internet: Loopback) -> None:
+async def test_a_public_picture_without_a_query_is_fetched(
+    server: MockOpenAIServer, internet: MockOpenAIServer
+) -> None:
     server.enqueue("chat", by_model(elsewhere(internet)))
     assert await draw(server) == PNG
     assert "authorization" not in internet.requests[0].headers
 
 
-async def test_hosts_that_the_user_named_may_have_a_query(server: Loopback, internet: Loopback) -> None:
+async def test_hosts_that_the_user_named_may_have_a_query(server: MockOpenAIServer, internet: MockOpenAIServer) -> None:
     server.enqueue("chat", by_model(elsewhere(internet, "?sig=1")))
     assert await draw(server, image_hosts=("pictures.example",)) == PNG
 
 
-async def test_an_address_of_the_service_itself_may_have_a_query(server: Loopback, internet: Loopback) -> None:
+async def test_an_address_of_the_service_itself_may_have_a_query(
+    server: MockOpenAIServer, internet: MockOpenAIServer
+) -> None:
     server.enqueue("chat", by_service(elsewhere(internet, "?sig=1")))
     assert await draw(server) == PNG
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent.errors import QuotaError, RateLimitedError
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.openai.retry_delay import duration, retry_delay
-from imagerag.tools.testing.mock_openai import Loopback
+from imagerag.tools.testing.mock_openai import MockOpenAIServer
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 NOT_SAID: list[str] = [
@@ -128,16 +128,16 @@ def test_no_words_and_no_headers_break_it(body: str, headers: dict[str, str]) ->
     ],
 )
 async def test_over_http_the_error_says_it(
-    server: Loopback, body: Any, headers: dict[str, str], seconds: float
+    server: MockOpenAIServer, body: Any, headers: dict[str, str], seconds: float
 ) -> None:
     server.enqueue("images.generate", Raw(429, body, headers))
     with pytest.raises(RateLimitedError) as failed:
-        await OpenAIImages("m", base_url=server.base_url).generate("a", [], variation=Variation(), size=None)
+        await OpenAIImages("m", base_url=server.base_url).generate("a", [], variation=SamplingParams(), size=None)
     assert failed.value.retry_after_s == seconds
 
 
-async def test_an_account_without_money_is_not_waited_for(server: Loopback) -> None:
+async def test_an_account_without_money_is_not_waited_for(server: MockOpenAIServer) -> None:
     body = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
     server.enqueue("images.generate", Raw(429, body, {"retry-after": "5"}))
     with pytest.raises(QuotaError):
-        await OpenAIImages("m", base_url=server.base_url).generate("a", [], variation=Variation(), size=None)
+        await OpenAIImages("m", base_url=server.base_url).generate("a", [], variation=SamplingParams(), size=None)

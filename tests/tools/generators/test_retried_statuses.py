@@ -5,8 +5,8 @@ import openai
 import pytest
 
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, QuotaError, RateLimitedError
-from imagerag.graphs.generation import can_help
-from imagerag.tools.openai.errors import check_error_field, translate
+from imagerag.graphs.generation import is_retryable
+from imagerag.tools.openai.errors import check_error_field, to_imagerag_error
 
 MEANING: dict[int, tuple[type[BackendError], bool]] = {
     400: (BackendError, False),
@@ -34,9 +34,9 @@ MEANING: dict[int, tuple[type[BackendError], bool]] = {
 @pytest.mark.parametrize(("status", "kind", "retried"), [(status, *meaning) for status, meaning in MEANING.items()])
 def test_a_status(status: int, kind: type[BackendError], retried: bool) -> None:
     response = httpx2.Response(status, request=httpx2.Request("POST", "http://127.0.0.1/v1"), json={"note": "no"})
-    error = translate(openai.APIStatusError("no", response=response, body={"note": "no"}), "the service")
+    error = to_imagerag_error(openai.APIStatusError("no", response=response, body={"note": "no"}), "the service")
     assert type(error) is kind
-    assert can_help(error) is retried
+    assert is_retryable(error) is retried
 
 
 @pytest.mark.parametrize(("status", "kind", "retried"), [(status, *meaning) for status, meaning in MEANING.items()])
@@ -44,4 +44,4 @@ def test_a_code_inside_an_answer(status: int, kind: type[BackendError], retried:
     with pytest.raises(BackendError) as error:
         check_error_field({"code": status, "message": "no"}, "the service")
     assert type(error.value) is kind
-    assert can_help(error.value) is retried
+    assert is_retryable(error.value) is retried

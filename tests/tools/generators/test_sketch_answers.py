@@ -9,19 +9,19 @@ from PIL import Image
 
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.types import ImageRef, UsedReference, Variation
+from imagerag.agent.types import ImageRef, SamplingParams, UsedReference
 from imagerag.tools.generators.image_decoding import data_url
 from imagerag.tools.generators.openai_images import OpenAIImages
-from imagerag.tools.sketch.generator import SketchPainter
+from imagerag.tools.sketch.generator import SketchGenerator
 from imagerag.tools.testing.fakes import ScriptedJudge
-from imagerag.tools.testing.mock_openai import Loopback, SketchAnswers, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, SketchResponder, tiny_png
 
-VARIATION = Variation(seed=0)
+VARIATION = SamplingParams(seed=0)
 SEEN = ImageRef(sha256="a" * 64, media_type="image/png", width=8, height=8)
 
 
 def test_a_template_is_read_back_whatever_is_in_prompt_and_captions() -> None:
-    answers = SketchAnswers()
+    answers = SketchResponder()
     captions = ["a striped, blue moon: new.", "two\nlines {n}", "Draw one new picture"]
     used = [UsedReference(image=SEEN, caption=caption) for caption in captions]
     prompt = "a red circle\n\nImage 2: not one"
@@ -32,12 +32,12 @@ def test_a_template_is_read_back_whatever_is_in_prompt_and_captions() -> None:
 
 
 async def test_it_draws_what_the_painter_draws() -> None:
-    painter = SketchPainter()
+    painter = SketchGenerator()
     wanted = await painter.generate("a red circle", [], variation=VARIATION, size=None)
     moon = await painter.generate("a blue star", [], variation=VARIATION, size=None)
     reference = ImagePart(data=moon.data, media_type="image/png", caption="a green crescent")
     direct = await painter.generate("a green crescent", [reference], variation=VARIATION, size=None)
-    with Loopback(SketchAnswers()) as server:
+    with MockOpenAIServer(SketchResponder()) as server:
         generator = OpenAIImages("gpt-image-2", base_url=server.base_url)
         plain = await generator.generate("a red circle", [], variation=VARIATION, size=None)
         used = [UsedReference(image=SEEN, caption=reference.caption)]
@@ -68,7 +68,10 @@ def test_it_judges_in_the_form_that_is_asked_for() -> None:
     prompt = 'a red hat and a "blue" star'
     judge = ScriptedJudge(lambda prompt, image: ["a blue star"])
     given = f"PROMPT: {json.dumps(prompt)}"
-    with Loopback(SketchAnswers(judge=judge)) as server, openai.OpenAI(base_url=server.base_url, api_key="k") as client:
+    with (
+        MockOpenAIServer(SketchResponder(judge=judge)) as server,
+        openai.OpenAI(base_url=server.base_url, api_key="k") as client,
+    ):
         verdict = json.loads(asked(client, given, tiny_png("x"), response_format=form))
         listed = f'{given}\nCHECKLIST:\n1. [content] "a red hat"\n2. [content] "a blue star"'
         again = json.loads(asked(client, listed, tiny_png("x"), response_format=form))
@@ -85,7 +88,7 @@ def test_it_judges_in_the_form_that_is_asked_for() -> None:
 
 
 def test_its_own_judge_is_the_sketch_judge() -> None:
-    assert "sketch" in SketchAnswers()._looker.identity
+    assert "sketch" in SketchResponder()._looker.identity
 
 
 def _pixels(data: bytes) -> bytes:

@@ -7,21 +7,21 @@ import pytest
 
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.ports import ImagePart, capabilities_of
-from imagerag.agent.types import Requirement, Variation
+from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.registry import make_generator, make_judge
-from imagerag.tools.testing.mock_openai import Loopback, Reply, tiny_png
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
 
 LOOK = ImagePart(data=tiny_png("x"), media_type="image/png")
 
 
-async def sent(server: Loopback, spec: str, references: list[ImagePart]) -> dict[str, Any]:
+async def sent(server: MockOpenAIServer, spec: str, references: list[ImagePart]) -> dict[str, Any]:
     generator = make_generator(f"{spec}@{server.base_url}")
     assert generator.identity == f"{spec}@{server.base_url}"
-    await generator.generate("a cat", references, variation=Variation(seed=3), size=None)
+    await generator.generate("a cat", references, variation=SamplingParams(seed=3), size=None)
     return server.requests[-1].body
 
 
-async def test_the_images_api(server: Loopback, references: list[ImagePart]) -> None:
+async def test_the_images_api(server: MockOpenAIServer, references: list[ImagePart]) -> None:
     both = "quality=high&background=transparent&output_format=webp"
     body = await sent(server, f"openai:gpt-image-1.5?{both}&input_fidelity=low", references)
     assert (body["quality"], body["background"], body["output_format"]) == ("high", "transparent", "webp")
@@ -30,35 +30,37 @@ async def test_the_images_api(server: Loopback, references: list[ImagePart]) -> 
     assert (await sent(server, "openai:my-model?seed=true", []))["seed"] == 3
 
 
-async def test_what_only_says_how_to_ask_is_in_no_identity(server: Loopback, references: list[ImagePart]) -> None:
+async def test_what_only_says_how_to_ask_is_in_no_identity(
+    server: MockOpenAIServer, references: list[ImagePart]
+) -> None:
     spec = f"openai:my-model?max_references=2&masks=true&streams=true&timeout_s=9&response_format=url@{server.base_url}"
     generator = make_generator(spec)
     assert generator.identity == f"openai:my-model@{server.base_url}"
     assert (generator.max_references, capabilities_of(generator).takes_mask) == (2, True)
-    await generator.generate("a cat", references, variation=Variation(), size=None)
+    await generator.generate("a cat", references, variation=SamplingParams(), size=None)
     assert server.of("images.edit")[0].body["response_format"] == "url"
 
 
-async def test_the_others(server: Loopback, references: list[ImagePart]) -> None:
+async def test_the_others(server: MockOpenAIServer, references: list[ImagePart]) -> None:
     assert (await sent(server, "openai-chat:m?modalities=image", []))["modalities"] == ["image"]
     body = await sent(server, "openai-responses:gpt-5?image_model=gpt-image-2&quality=low&background=opaque", [])
     tool = body["tools"][0]
     assert (tool["model"], tool["quality"], tool["background"]) == ("gpt-image-2", "low", "opaque")
     local = make_generator(f"localai:flux?max_references=2&quality=hd@{server.base_url}")
-    await local.generate("a cat", references, variation=Variation(), size=None)
+    await local.generate("a cat", references, variation=SamplingParams(), size=None)
     assert server.requests[-1].body["quality"] == "hd"
     assert len(server.requests[-1].images) == 2
 
 
-async def test_a_judge(server: Loopback) -> None:
+async def test_a_judge(server: MockOpenAIServer) -> None:
     spec = "openai:some-vlm?votes=3&longest_side=128&detail=low&temperature=0.5&max_tokens=300&refuses=json_schema+tool"
     judge = make_judge(f"{spec}@{server.base_url}")
     told = "detail=low&max_tokens=300&temperature=0.5&votes=3&longest_side=128"
     assert judge.identity == f"openai:some-vlm?{told}@{server.base_url}"
     answer = {"checks": [{"number": 1, "requirement": "a cat", "evidence": "", "met": False, "caption": "c"}]}
-    server.enqueue("chat", *[Reply(text=json.dumps(answer))] * 3)
+    server.enqueue("chat", *[MockResponse(text=json.dumps(answer))] * 3)
     found = await judge.critique(
-        "a cat", LOOK, subjects=[], requirements=[Requirement(text="a cat")], mode="fused", variation=Variation()
+        "a cat", LOOK, subjects=[], requirements=[Requirement(text="a cat")], mode="fused", variation=SamplingParams()
     )
     assert (server.count("chat"), found.requests) == (2, 2)
     body = server.requests[0].body

@@ -5,27 +5,27 @@ from typing import Any, get_args
 import pytest
 
 from imagerag.agent.errors import BackendError, RateLimitedError, RefusalError
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
 from imagerag.tools.openai.error_bodies import in_good_answer, read_body
-from imagerag.tools.testing.mock_openai import Fault, Loopback
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer
 from imagerag.tools.testing.mock_openai.responses import ErrorShape, Raw
 
 ADAPTERS = {"images.generate": OpenAIImages, "chat": OpenAIChatImages, "responses": OpenAIResponsesImages}
 
 
-async def draw(server: Loopback, endpoint: str = "images.generate") -> Any:
+async def draw(server: MockOpenAIServer, endpoint: str = "images.generate") -> Any:
     generator = ADAPTERS[endpoint]("m", base_url=server.base_url, timeout_s=20)
-    return await generator.generate("a cat", [], variation=Variation(), size=None)
+    return await generator.generate("a cat", [], variation=SamplingParams(), size=None)
 
 
 @pytest.mark.parametrize("ok", [False, True], ids=["by its status", "with HTTP 200"])
 @pytest.mark.parametrize("shape", get_args(ErrorShape))
 @pytest.mark.parametrize("endpoint", ADAPTERS)
 async def test_the_words_arrive_from_every_shape(endpoint: Any, shape: Any, ok: bool) -> None:
-    with Loopback(error_shape=shape, errors_ok=ok) as server:
+    with MockOpenAIServer(error_shape=shape, errors_ok=ok) as server:
         server.enqueue(endpoint, Fault("error_503", message="the GPU is on fire"))
         with pytest.raises(BackendError, match="the GPU is on fire") as failed:
             await draw(server, endpoint)
@@ -67,7 +67,7 @@ def test_an_answer_is_no_error() -> None:
         assert in_good_answer(answer) is None
 
 
-async def test_an_error_with_200_keeps_its_kind(server: Loopback) -> None:
+async def test_an_error_with_200_keeps_its_kind(server: MockOpenAIServer) -> None:
     limited = {"error": {"message": "slow down", "status": "RESOURCE_EXHAUSTED", "retryDelay": "8s"}}
     server.enqueue("images.generate", Raw(200, limited))
     with pytest.raises(RateLimitedError, match="slow down") as failed:

@@ -9,17 +9,17 @@ from PIL import Image
 
 from imagerag.agent.errors import BackendError
 from imagerag.agent.ports import ImagePart
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
 from imagerag.tools.judges.vlm.spec import vlm_judge
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.spec import BackendSpec
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 CHECK = {"number": 1, "requirement": "a hat", "kind": "content", "evidence": "e", "met": True, "caption": ""}
-YES = Reply(text=json.dumps({"checks": [CHECK]}))
+YES = MockResponse(text=json.dumps({"checks": [CHECK]}))
 
 
 def part(color: str) -> ImagePart:
@@ -31,20 +31,20 @@ def part(color: str) -> ImagePart:
 RED, GREEN, BLUE = part("red"), part("lime"), part("blue")
 
 
-def judge_on(server: Loopback, **chat: Any) -> VlmJudge:
-    return VlmJudge(chat=OpenAIChat(model="some-vlm", account=Account(server.base_url, "sk-x"), **chat))
+def judge_on(server: MockOpenAIServer, **chat: Any) -> VlmJudge:
+    return VlmJudge(chat=OpenAIChat(model="some-vlm", account=OpenAICredentials(server.base_url, "sk-x"), **chat))
 
 
 async def fused(judge: VlmJudge, subjects: list[ImagePart] | None = None) -> Any:
     return await judge.critique(
-        "a hat", RED, subjects=subjects or [], requirements=[], mode="fused", variation=Variation()
+        "a hat", RED, subjects=subjects or [], requirements=[], mode="fused", variation=SamplingParams()
     )
 
 
 @pytest.mark.parametrize("ok", [False, True], ids=["by its status", "with HTTP 200"])
 @pytest.mark.parametrize("shape", ["openai", "list", "text", "detail", "message"])
 async def test_a_response_format_that_is_refused_is_left_out_whatever_shape_the_error_has(shape: Any, ok: bool) -> None:
-    with Loopback(lambda _: YES, refuses=("json_schema",), error_shape=shape, errors_ok=ok) as server:
+    with MockOpenAIServer(lambda _: YES, refuses=("json_schema",), error_shape=shape, errors_ok=ok) as server:
         judge = judge_on(server)
         for _ in range(2):
             assert (await fused(judge)).verdict.aligned
@@ -64,7 +64,7 @@ async def test_a_form_that_was_not_kept_to_is_asked_in_another_and_not_given_up_
         },
     )
     untooled = Raw(400, {"error": {"message": "Failed to call a function.", "code": "tool_use_failed"}})
-    with Loopback(lambda _: YES) as server:
+    with MockOpenAIServer(lambda _: YES) as server:
         server.enqueue("chat", unkept, untooled)
         judge = judge_on(server)
         for _ in range(2):
@@ -82,7 +82,7 @@ async def test_a_form_that_was_not_kept_to_is_asked_in_another_and_not_given_up_
     ],
 )
 async def test_rules_open_the_first_question_where_there_is_no_turn_for_them(status: int, words: str) -> None:
-    with Loopback(lambda _: YES) as server:
+    with MockOpenAIServer(lambda _: YES) as server:
         server.enqueue("chat", Raw(status, {"error": {"message": words}}))
         judge = judge_on(server)
         for _ in range(2):
@@ -96,14 +96,14 @@ async def test_rules_open_the_first_question_where_there_is_no_turn_for_them(sta
 
 
 async def test_a_whole_server_without_system_roles() -> None:
-    with Loopback(lambda _: YES, refuses=("system",)) as server:
+    with MockOpenAIServer(lambda _: YES, refuses=("system",)) as server:
         assert (await fused(judge_on(server))).verdict.aligned
         assert server.count() == 2
 
 
 @pytest.mark.parametrize("declared", [None, 1])
 async def test_pictures_go_on_one_sheet_where_a_server_takes_one(declared: int | None) -> None:
-    with Loopback(lambda _: YES, max_images=1) as server:
+    with MockOpenAIServer(lambda _: YES, max_images=1) as server:
         judge = judge_on(server, max_images=declared)
         for _ in range(2):
             assert (await fused(judge, [GREEN, BLUE])).verdict.aligned
@@ -128,14 +128,14 @@ async def test_pictures_go_on_one_sheet_where_a_server_takes_one(declared: int |
     ],
 )
 async def test_the_ways_servers_say_how_many_images_they_take(words: str) -> None:
-    with Loopback(lambda _: YES) as server:
+    with MockOpenAIServer(lambda _: YES) as server:
         server.enqueue("chat", Raw(400, {"error": {"message": words}}))
         assert (await fused(judge_on(server), [GREEN])).verdict.aligned
         assert [len(request.images) for request in server.requests] == [2, 1]
 
 
 async def test_an_image_that_is_too_large_is_no_limit_of_their_number() -> None:
-    with Loopback(lambda _: YES) as server:
+    with MockOpenAIServer(lambda _: YES) as server:
         server.enqueue("chat", Raw(400, {"error": {"message": "an image must be at most 1 MB"}}))
         with pytest.raises(BackendError, match="at most 1 MB"):
             await fused(judge_on(server), [GREEN])
@@ -148,13 +148,13 @@ def test_a_spec_says_how_many_images_are_taken() -> None:
 
 
 async def test_a_limit_of_tokens_goes_by_its_other_name_where_the_old_one_is_refused() -> None:
-    with Loopback(lambda _: YES, refuses=("max_tokens",)) as server:
+    with MockOpenAIServer(lambda _: YES, refuses=("max_tokens",)) as server:
         assert (await fused(judge_on(server, max_tokens=300))).verdict.aligned
         assert server.requests[1].body["max_completion_tokens"] == 300
 
 
 async def test_the_words_of_an_answer_that_is_an_error_reach_the_caller() -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("chat", Raw(200, {"error": "the model fell over"}))
         with pytest.raises(BackendError, match="the model fell over"):
             await fused(judge_on(server))

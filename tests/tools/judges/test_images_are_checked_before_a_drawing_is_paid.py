@@ -11,25 +11,25 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from imagerag.agent.judge_image_limits import CHECK_IMAGES
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import Capabilities, Tariff
-from imagerag.agent.types import Knobs, Outcome, Setup, Subject
+from imagerag.agent.ports import Capabilities, PriceEstimator
+from imagerag.agent.types import Outcome, RunConfig, RunSpec, Subject
 from imagerag.diagnostics.doctor import Diagnosis, diagnose
 from imagerag.graphs.cost_estimate import estimate_setup
-from imagerag.graphs.dependencies import Wiring
+from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.runner import Runner
 from imagerag.graphs.settings import resolve
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
-from imagerag.tools.fallback import CascadeJudge
+from imagerag.tools.fallback import FallbackJudge
 from imagerag.tools.generators.openai_images import OpenAIImages
-from imagerag.tools.healthcheck import Reach
+from imagerag.tools.healthcheck import HealthStatus
 from imagerag.tools.judges.vlm.image_limits import known_limit, takes_none
 from imagerag.tools.judges.vlm.spec import vlm_judge
 from imagerag.tools.pricing.price_table import Prices
 from imagerag.tools.spec import BackendSpec
 from imagerag.tools.testing.fakes import MemoryBlobs, ScriptedGenerator, ScriptedJudge
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply, SimpleAnswers, tiny_png
+from imagerag.tools.testing.mock_openai import DefaultResponder, Fault, MockOpenAIServer, MockResponse, tiny_png
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 YES = '{"checks": [{"number": 1, "requirement": "r", "kind": "content", "evidence": "", "met": true, "caption": ""}]}'
@@ -63,19 +63,19 @@ ABOUT_THEIR_FORM = [
 BLOBS, PRICES = MemoryBlobs(), Prices.load()
 
 
-def judge_at(server: Loopback, options: str = "") -> Any:
+def judge_at(server: MockOpenAIServer, options: str = "") -> Any:
     return vlm_judge(BackendSpec.parse(f"openai:judge{options}@{server.base_url}"))
 
 
 async def state_of(generator: Any, judge: Any, given: Any, journal: Any = None, **knobs: Any) -> dict[str, Any]:
     nodes = Nodes(generator=generator, judge=judge, library=None, blobs=BLOBS, journal=journal)
     graph, config = build_workflow(nodes).compile(InMemorySaver()), {"configurable": {"thread_id": uuid4().hex}}
-    await graph.ainvoke(given, config, context=Knobs(**knobs))  # type: ignore[call-overload]
+    await graph.ainvoke(given, config, context=RunConfig(**knobs))  # type: ignore[call-overload]
     values: dict[str, Any] = (await graph.aget_state(config)).values  # type: ignore[arg-type]
     return values
 
 
-async def run(server: Loopback, judge: Any = None, journal: Any = None, subjects: int = 0, **knobs: Any) -> Any:
+async def run(server: MockOpenAIServer, judge: Any = None, journal: Any = None, subjects: int = 0, **knobs: Any) -> Any:
     generator = OpenAIImages("gpt-image-2", base_url=server.base_url, price=PRICES.of("gpt-image-2", "127.0.0.1"))
     own = [Subject(image=await BLOBS.put(tiny_png(f"own {n}"))) for n in range(subjects)]
     given = {"prompt": "a cat", "subjects": own}
@@ -83,13 +83,13 @@ async def run(server: Loopback, judge: Any = None, journal: Any = None, subjects
     return await state_of(generator, judge or judge_at(server), given, journal, **{"likeness": "never", **knobs})
 
 
-def drawings(server: Loopback) -> int:
+def drawings(server: MockOpenAIServer) -> int:
     return server.count("images.generate") + server.count("images.edit")
 
 
 @pytest.mark.parametrize("words", NO_IMAGES)
 async def test_a_judge_that_takes_no_image_ends_the_run_before_anything_is_paid(words: str) -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("chat", Raw(400, {"error": {"message": words}}))
         state = await run(server)
         assert drawings(server) == 0
@@ -117,7 +117,7 @@ def test_a_server_that_is_down_says_nothing_of_images() -> None:
 
 
 async def test_a_limit_is_known_before_the_drawing_is_paid() -> None:
-    with Loopback(SimpleAnswers(text=YES), max_images=1) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES), max_images=1) as server:
         state = await run(server, subjects=2)
         order = [request.endpoint for request in server.requests]
         # Three pictures are too many, one sheet is not; after the drawing none is turned down any more.
@@ -128,7 +128,7 @@ async def test_a_limit_is_known_before_the_drawing_is_paid() -> None:
 
 
 async def test_what_was_found_is_kept_and_not_asked_again(tmp_path: Path) -> None:
-    with Loopback(SimpleAnswers(text=YES), max_images=1) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES), max_images=1) as server:
         judge = judge_at(server)
         for _ in range(2):
             await run(server, judge)
@@ -142,7 +142,7 @@ async def test_what_was_found_is_kept_and_not_asked_again(tmp_path: Path) -> Non
 
 
 async def test_what_failed_is_asked_again(tmp_path: Path) -> None:
-    with Loopback(SimpleAnswers(text=YES)) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         server.enqueue("chat", Raw(400, {"error": {"message": NO_IMAGES[0]}}))
         async with open_journal(tmp_path / "store.sqlite") as journal:
             assert (await run(server, None, journal))["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
@@ -150,7 +150,7 @@ async def test_what_failed_is_asked_again(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_key_of_the_judge_costs_no_drawing() -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         server.enqueue("chat", Raw(401, {"error": {"message": "Incorrect API key provided"}}))
         state = await run(server)
         assert drawings(server) == 0
@@ -159,16 +159,16 @@ async def test_a_wrong_key_of_the_judge_costs_no_drawing() -> None:
 
 
 async def test_a_judge_that_is_busy_is_asked_again_before_the_drawing() -> None:
-    with Loopback(SimpleAnswers(text=YES)) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         server.enqueue("chat", Fault("rate_limit", retry_after_s=0.01))
         state = await run(server)
         assert [request.endpoint for request in server.requests] == ["chat", "chat", "images.generate", "chat"]
     assert state["ending"].outcome is Outcome.ALIGNED
 
 
-@pytest.mark.parametrize("reply", [Reply(text=""), Fault("refusal"), Reply(text="A cat.")])
+@pytest.mark.parametrize("reply", [MockResponse(text=""), Fault("refusal"), MockResponse(text="A cat.")])
 async def test_whatever_it_says_of_the_test_picture_it_has_looked(reply: Any) -> None:
-    with Loopback(SimpleAnswers(text=YES)) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         server.enqueue("chat", reply)
         assert (await run(server))["ending"].outcome is Outcome.ALIGNED
 
@@ -179,14 +179,14 @@ async def test_whatever_it_says_of_the_test_picture_it_has_looked(reply: Any) ->
 async def test_it_is_not_asked_where_that_is_known_or_leaves_no_call_for_the_verdict(
     options: str, knobs: dict[str, Any]
 ) -> None:
-    with Loopback(SimpleAnswers(text=YES)) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         state = await run(server, judge_at(server, options), **knobs)
     assert [call.role for call in state["calls"]] == ["generate", "judge.critique"]
     assert state["ending"].outcome is Outcome.ALIGNED
 
 
 async def test_it_counts_as_a_call_and_fits_the_budget() -> None:
-    with Loopback(SimpleAnswers(text=YES)) as server:
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         state = await run(server, max_calls=3)
         assert sum(call.requests for call in state["calls"]) == 3
         tight = await run(server, max_cost_usd=0.01)
@@ -195,8 +195,8 @@ async def test_it_counts_as_a_call_and_fits_the_budget() -> None:
 
 
 async def test_where_drawing_costs_nothing_nobody_is_asked() -> None:
-    with Loopback(SimpleAnswers(text=YES)) as server:
-        for tariff in (None, Tariff(known=True, most=lambda prompt, images, size: 0.0)):
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
+        for tariff in (None, PriceEstimator(known=True, most=lambda prompt, images, size: 0.0)):
             generator = ScriptedGenerator()
             if tariff is not None:
                 generator.capabilities = Capabilities(tariff=tariff)
@@ -205,13 +205,13 @@ async def test_where_drawing_costs_nothing_nobody_is_asked() -> None:
 
 
 async def test_of_a_cascade_the_next_is_asked_where_the_first_takes_none() -> None:
-    with Loopback() as blind, Loopback(SimpleAnswers(text=YES)) as seeing:
+    with MockOpenAIServer() as blind, MockOpenAIServer(DefaultResponder(text=YES)) as seeing:
         blind.enqueue("chat", *[Raw(400, {"error": {"message": NO_IMAGES[0]}})] * 2)
-        state = await run(seeing, CascadeJudge([judge_at(blind), judge_at(seeing)]))
+        state = await run(seeing, FallbackJudge([judge_at(blind), judge_at(seeing)]))
     assert state["ending"].outcome is Outcome.ALIGNED
     assert state["calls"][0].role == CHECK_IMAGES
     assert "NoImagesError" in state["calls"][0].note
-    assert not CascadeJudge([ScriptedJudge()]).image_check_needed(1)
+    assert not FallbackJudge([ScriptedJudge()]).image_check_needed(1)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_what_is_known_of_models(host: str, model: str, limit: int | None) -> No
 async def test_a_model_of_openais_that_takes_no_images_is_not_even_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         state = await run(server, vlm_judge(BackendSpec.parse("openai:o3-mini")))
         assert server.count() == 0
     assert state["ending"].outcome is Outcome.JUDGE_UNAVAILABLE
@@ -245,13 +245,13 @@ async def test_a_model_of_openais_that_takes_no_images_is_not_even_asked(monkeyp
 
 
 async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path) -> None:
-    wiring = Wiring(Home(tmp_path))
-    with Loopback(SimpleAnswers(text=YES)) as server:
+    wiring = Dependencies(DataDir(tmp_path))
+    with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         drawn_with, judge = f"openai:gpt-image-2@{server.base_url}", f"openai:judge@{server.base_url}"
-        setup = Setup(generator=drawn_with, judge=judge, library=None, knobs=Knobs())
+        setup = RunSpec(generator=drawn_with, judge=judge, library=None, knobs=RunConfig())
 
         async def roles(**knobs: Any) -> dict[str, int]:
-            found = await estimate_setup(wiring, setup.model_copy(update={"knobs": Knobs(**knobs)}), prompt="a cat")
+            found = await estimate_setup(wiring, setup.model_copy(update={"knobs": RunConfig(**knobs)}), prompt="a cat")
             return {role.role: role.usual for role in found.roles}
 
         assert (await roles())[CHECK_IMAGES] == 1
@@ -261,7 +261,7 @@ async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path
             record = event.record
         assert record is not None
         assert record.calls == {CHECK_IMAGES: 1, "generate": 1, "judge.critique": 1}
-        wiring = Wiring(Home(tmp_path))  # as another process would
+        wiring = Dependencies(DataDir(tmp_path))  # as another process would
         assert CHECK_IMAGES not in await roles()
         (state,) = [one for one in (await diagnosed(wiring, judge)).backends if one.role == "judge"]
         assert state.takes_images is True
@@ -271,24 +271,24 @@ async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path
 async def test_the_doctor_says_whether_a_judge_takes_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, takes: bool
 ) -> None:
-    monkeypatch.setattr("imagerag.diagnostics.doctor.reach", reachable)
-    found = await diagnosed(Wiring(Home(tmp_path)), spec)
+    monkeypatch.setattr("imagerag.diagnostics.doctor.check_health", reachable)
+    found = await diagnosed(Dependencies(DataDir(tmp_path)), spec)
     (state,) = [one for one in found.backends if one.role == "judge"]
     assert state.takes_images is takes
     assert any("takes no images" in problem for problem in found.problems) is not takes
 
 
 async def test_the_doctor_says_what_it_does_not_know(tmp_path: Path) -> None:
-    with Loopback() as server:
-        found = await diagnosed(Wiring(Home(tmp_path)), f"openai:judge@{server.base_url}")
+    with MockOpenAIServer() as server:
+        found = await diagnosed(Dependencies(DataDir(tmp_path)), f"openai:judge@{server.base_url}")
         assert server.count("chat") == 0
     (state,) = [one for one in found.backends if one.role == "judge"]
     assert state.takes_images is None
 
 
-async def reachable(spec: BackendSpec, role: str, **_: Any) -> Reach:
-    return Reach(identity=str(spec), reachable=True)
+async def reachable(spec: BackendSpec, role: str, **_: Any) -> HealthStatus:
+    return HealthStatus(identity=str(spec), reachable=True)
 
 
-async def diagnosed(wiring: Wiring, judge: str) -> Diagnosis:
+async def diagnosed(wiring: Dependencies, judge: str) -> Diagnosis:
     return await diagnose(resolve(judge=judge), wiring)

@@ -19,28 +19,28 @@ from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.ports import Hit, ImagePart
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.qa.types import Exchange, Finding, Source
-from imagerag.agent.types import Concept, Requirement, Setup, Variation, Verdict
-from imagerag.assistants.tool_result import ToolAnswer
-from imagerag.evals.dependencies import EvalWiring
+from imagerag.agent.qa.types import ConversationTurn, MetadataResult, Source
+from imagerag.agent.types import Concept, Requirement, RunSpec, SamplingParams, Verdict
+from imagerag.assistants.tool_result import ToolResult
+from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.base import Sample
 from imagerag.evals.metrics.vlm_scores import GradeScore, VqaScore
-from imagerag.evals.result_record import Initial, Result
+from imagerag.evals.result_record import InitialImage, Result
 from imagerag.evals.suites.case import Case
-from imagerag.store.data_dir import Home
+from imagerag.store.data_dir import DataDir
 from imagerag.tools.answerers import prompts as answer_prompts
 from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.generators.openai_responses import OpenAIResponsesImages
 from imagerag.tools.judges.vlm import prompts
-from imagerag.tools.judges.vlm.chat_protocol import Turn
+from imagerag.tools.judges.vlm.chat_protocol import ChatMessage
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.rerankers.vlm import VlmReranker
 from imagerag.tools.testing.fakes import describe_image, picture
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 TOKENS = ("<|im_end|>", "<|image_pad|>", "<start_of_turn>", "</s>", "[INST]", "<image>", "<｜User｜>", "◁think▷")
 KEY = "sk-loopback-0123456789"
@@ -57,68 +57,76 @@ SOURCE = Source(
     metadata={evil("key"): evil("value"), "ocr": evil("ocr"), "file": evil("file")}, author=evil("author"),
     licence=evil("licence"),
 )  # fmt: skip
-FINDING = Finding(
+FINDING = MetadataResult(
     kind="list", rows=3, matched=1, condition=evil("condition"), asked=(evil("key"),), values=(evil("value"),),
     unknown=(evil("unknown"),), notes=(evil("note"),), ids=("a" * 64,),
 )  # fmt: skip
-EARLIER = [Exchange(question=evil("asked"), answer=evil("answered"), outcome="answered")]
+EARLIER = [ConversationTurn(question=evil("asked"), answer=evil("answered"), outcome="answered")]
 CONCEPTS = [Concept(text=evil("concept"), caption=evil("caption"))]
 REQUIREMENTS = [Requirement(text=evil("point"))]
 VERDICT = Verdict(aligned=False, raw=f"No. {evil('raw')}", missing=tuple(CONCEPTS))
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as running:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as running:
         yield running
 
 
-def judge(server: Loopback) -> VlmJudge:
-    return VlmJudge(chat=OpenAIChat(model="m", account=Account(server.base_url, KEY)))
+def judge(server: MockOpenAIServer) -> VlmJudge:
+    return VlmJudge(chat=OpenAIChat(model="m", account=OpenAICredentials(server.base_url, KEY)))
 
 
-def sample(server: Loopback, folder: Path) -> Sample:
+def sample(server: MockOpenAIServer, folder: Path) -> Sample:
     case = Case(id="c", prompt=evil("prompt"))
     result = Result(
         suite={"name": "s", "version": "1", "hash": "0"}, case="c", arm="full", arm_hash="0", seed=0,
-        prompt=case.prompt, setup=Setup(generator="fake", judge="fake"), run_id="ev-1", status="answered", outcome=None,
-        initial=Initial(), image=describe_image(IMAGE.data),
+        prompt=case.prompt, setup=RunSpec(generator="fake", judge="fake"), run_id="ev-1", status="answered", outcome=None,
+        initial=InitialImage(), image=describe_image(IMAGE.data),
     )  # fmt: skip
-    return Sample(case=case, result=result, wiring=EvalWiring(Home(folder)), image=IMAGE.data)
+    return Sample(case=case, result=result, wiring=EvalDependencies(DataDir(folder)), image=IMAGE.data)
 
 
-async def graded(server: Loopback, folder: Path, made: Any, kind: str) -> None:
+async def graded(server: MockOpenAIServer, folder: Path, made: Any, kind: str) -> None:
     given, grader = sample(server, folder), f"openai:m@{server.base_url}"
     metric = made(spec=f"{kind}:{grader}", grader=grader, wiring=given.wiring, judges=frozenset())
     async with given.wiring.working():
         await metric.measure(given)
 
 
-def critique(mode: Any, requirements: Any = ()) -> "Callable[[Loopback, Path], Awaitable[Any]]":
+def critique(mode: Any, requirements: Any = ()) -> "Callable[[MockOpenAIServer, Path], Awaitable[Any]]":
     return lambda server, folder: judge(server).critique(
-        evil("prompt"), IMAGE, subjects=[IMAGE], requirements=requirements, mode=mode, variation=Variation()
+        evil("prompt"), IMAGE, subjects=[IMAGE], requirements=requirements, mode=mode, variation=SamplingParams()
     )
 
 
-def drawn(make: Callable[[str], Any], references: int) -> "Callable[[Loopback, Path], Awaitable[Any]]":
-    def draw(server: Loopback, folder: Path) -> Any:
-        return make(server.base_url).generate(evil("prompt"), [IMAGE] * references, variation=Variation(), size=None)
+def drawn(make: Callable[[str], Any], references: int) -> "Callable[[MockOpenAIServer, Path], Awaitable[Any]]":
+    def draw(server: MockOpenAIServer, folder: Path) -> Any:
+        return make(server.base_url).generate(
+            evil("prompt"), [IMAGE] * references, variation=SamplingParams(), size=None
+        )
 
     return draw
 
 
-BUILDERS: "dict[str, Callable[[Loopback, Path], Awaitable[Any]]]" = {
+BUILDERS: "dict[str, Callable[[MockOpenAIServer, Path], Awaitable[Any]]]" = {
     "fused": critique("fused"),
     "fused with a checklist": critique("fused", REQUIREMENTS),
     "stepwise": critique("stepwise"),
     "missing concepts": lambda server, folder: judge(server).missing_concepts(
-        evil("prompt"), IMAGE, verdict=VERDICT, variation=Variation(), subjects=[IMAGE]
+        evil("prompt"), IMAGE, verdict=VERDICT, variation=SamplingParams(), subjects=[IMAGE]
     ),
     "captions": lambda server, folder: judge(server).captions(
-        evil("prompt"), CONCEPTS, max_tokens=77, variation=Variation(), image=IMAGE, verdict=VERDICT, subjects=[IMAGE]
+        evil("prompt"),
+        CONCEPTS,
+        max_tokens=77,
+        variation=SamplingParams(),
+        image=IMAGE,
+        verdict=VERDICT,
+        subjects=[IMAGE],
     ),
     "captions alone": lambda server, folder: judge(server).captions(
-        evil("prompt"), CONCEPTS, max_tokens=77, variation=Variation()
+        evil("prompt"), CONCEPTS, max_tokens=77, variation=SamplingParams()
     ),
     "compare": lambda server, folder: judge(server).compare(evil("prompt"), IMAGE, IMAGE),
     "choose": lambda server, folder: judge(server).choose(evil("search"), [IMAGE, IMAGE]),
@@ -128,10 +136,10 @@ BUILDERS: "dict[str, Callable[[Loopback, Path], Awaitable[Any]]]" = {
         [IMAGE],
     ),
     "answer": lambda server, folder: VlmAnswerer(chat=judge(server).chat).answer(
-        evil("question"), [SOURCE], finding=FINDING, earlier=EARLIER, variation=Variation()
+        evil("question"), [SOURCE], finding=FINDING, earlier=EARLIER, variation=SamplingParams()
     ),
     "answer without": lambda server, folder: VlmAnswerer(chat=judge(server).chat).answer_without(
-        evil("question"), earlier=EARLIER, variation=Variation()
+        evil("question"), earlier=EARLIER, variation=SamplingParams()
     ),
     "vqa": lambda server, folder: graded(server, folder, VqaScore, "vqa"),
     "grade": lambda server, folder: graded(server, folder, GradeScore, "grade"),
@@ -143,8 +151,10 @@ BUILDERS: "dict[str, Callable[[Loopback, Path], Awaitable[Any]]]" = {
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-async def test_no_message_holds_somebodys_control_tokens(server: Loopback, builder: str, tmp_path: Path) -> None:
-    server.enqueue("chat", *[Reply(text="Yes")] * 4)
+async def test_no_message_holds_somebodys_control_tokens(
+    server: MockOpenAIServer, builder: str, tmp_path: Path
+) -> None:
+    server.enqueue("chat", *[MockResponse(text="Yes")] * 4)
     with suppress(ImageRAGError):  # what is answered is no matter here
         await BUILDERS[builder](server, tmp_path)
     assert server.requests
@@ -163,13 +173,13 @@ def test_what_a_generator_is_told_of_references_is_neutralised() -> None:
 
 
 def test_what_an_assistants_model_reads_is_neutralised() -> None:
-    assert ToolAnswer(text=evil("caption"), data={}).text == neutralised(evil("caption"))
+    assert ToolResult(text=evil("caption"), data={}).text == neutralised(evil("caption"))
 
 
 def test_our_own_words_hold_no_control_token() -> None:
     """Turns are neutralised whole, and so nothing of ours may be changed by it."""
     concepts, requirements = [Concept(text="a hat")], [Requirement(text="a hat"), Requirement(text="ink", kind="style")]
-    finding = Finding(kind="list", rows=1, matched=1)
+    finding = MetadataResult(kind="list", rows=1, matched=1)
     source = Source(number=1, id="a" * 64, title="t", caption="c", tags=("x",))
     texts = [prompts.SYSTEM, answer_prompts.SYSTEM, answer_prompts.PLAIN_SYSTEM, answer_prompts.source_text(source)]
     for wording in range(3):
@@ -189,16 +199,16 @@ def test_our_own_words_hold_no_control_token() -> None:
     texts += [prompts.asked_for("p", sent), prompts.compare(), prompts.choose("q", ["c"], sheets=2)]
     for text in texts:
         assert neutralised(text) == text
-        assert Turn("user", (text,)).parts == (text,)
+        assert ChatMessage("user", (text,)).parts == (text,)
 
 
 def test_a_checklist_with_such_words_is_still_matched() -> None:
     import json
 
-    from imagerag.tools.judges.vlm.structured_verdict import read_critique
+    from imagerag.tools.judges.vlm.structured_verdict import parse_critique
 
     said = json.dumps({"checks": [{"requirement": neutralised(REQUIREMENTS[0].text), "met": True}]})
-    read = read_critique(said, REQUIREMENTS)
+    read = parse_critique(said, REQUIREMENTS)
     assert read.requirements == tuple(REQUIREMENTS), "by its words, where the model gave no number"
 
 

@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.qa.types import Source
-from imagerag.agent.types import Concept, Variation, Verdict
+from imagerag.agent.types import Concept, SamplingParams, Verdict
 from imagerag.tools.answerers.response_parsing import read_answer
 from imagerag.tools.answerers.vlm import VlmAnswerer
 from imagerag.tools.generators.openai_chat import OpenAIChatImages
 from imagerag.tools.judges.vlm import response_parsing
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.judges.vlm.ranking_parser import read_preference, read_ranking
-from imagerag.tools.judges.vlm.structured_verdict import read_critique
+from imagerag.tools.judges.vlm.ranking_parser import parse_preference, parse_ranking
+from imagerag.tools.judges.vlm.structured_verdict import parse_critique
 from imagerag.tools.model_text import clean
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.reasoning_tags import answer_in, opened_reasoning, split_reasoning
 from imagerag.tools.testing.fakes import picture
-from imagerag.tools.testing.mock_openai import Loopback, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse
 
 FAMILIES = {
     "DeepSeek, Qwen, GLM": ("<think>", "</think>"),
@@ -74,7 +74,7 @@ ANSWER = json.dumps({"citations": [{"source": 1, "supports": "s"}], "held": True
 READERS: dict[str, tuple[Callable[[str], Any], str, str, Any]] = {
     # what it reads, a draft in the thoughts, the answer, what is to be read
     "verdict": (response_parsing.verdict, "Yes.", "No.", False),
-    "fused": (lambda text: read_critique(text, ()).checks[0].met, met(True), met(False), False),
+    "fused": (lambda text: parse_critique(text, ()).checks[0].met, met(True), met(False), False),
     "concepts": (
         lambda text: [c.text for c in response_parsing.concepts(text)],
         "content: a hat",
@@ -82,8 +82,8 @@ READERS: dict[str, tuple[Callable[[str], Any], str, str, Any]] = {
         ["a cat"],
     ),
     "captions": (lambda text: response_parsing.captions(text, 1), "1. a hat", "1. a cat", ("a cat",)),
-    "preference": (read_preference, '{"better": "first"}', '{"better": "second"}', "second"),
-    "ranking": (lambda text: read_ranking(text, 3), "[1, 2]", "[3]", [2]),
+    "preference": (parse_preference, '{"better": "first"}', '{"better": "second"}', "second"),
+    "ranking": (lambda text: parse_ranking(text, 3), "[1, 2]", "[3]", [2]),
     "answer": (lambda text: read_answer(text, 1).text, '{"answer": "blue [1]"}', ANSWER, "It is red. [1]"),
 }
 
@@ -118,7 +118,7 @@ def test_a_template_that_opens_the_tag_leaves_only_the_closing_one(family: str, 
 def test_the_reported_answers() -> None:
     draft = f"draft {met(True)}\n</think>\nThe red circle is missing."
     with pytest.raises(JudgeReplyError, match="no JSON object"):
-        read_critique(draft, ())
+        parse_critique(draft, ())
     with pytest.raises(JudgeReplyError, match="reasoning only"):
         response_parsing.verdict("<think>\nYes it is red")
     listed = response_parsing.concepts("Okay, let me look at the picture\nHm.\n</think>\n\ncontent: a red circle")
@@ -136,10 +136,10 @@ def test_a_refusal_that_is_only_thought_of_is_none() -> None:
 def test_what_a_sign_in_the_picture_says_cuts_no_json_in_two() -> None:
     sign = json.dumps({"checks": [{"number": 1, "requirement": "a sign", "evidence": "it says </think>", "met": True}]})
     for text in (sign, f"```json\n{sign}\n```"):
-        assert read_critique(text, ()).checks[0].met is True
+        assert parse_critique(text, ()).checks[0].met is True
     assert response_parsing.verdict('{"answer": "<think>yes</think> no"}') is False
     asked = json.dumps({"checks": [{"requirement": "a hat", "met": False, "caption": "<think>hm</think>a red hat"}]})
-    assert read_critique(asked, ()).captions == {"a hat": "a red hat"}
+    assert parse_critique(asked, ()).captions == {"a hat": "a red hat"}
 
 
 @pytest.mark.parametrize(
@@ -210,18 +210,20 @@ JSON_ALONE = met(True)
 
 
 @pytest.fixture
-def server() -> Iterator[Loopback]:
-    with Loopback() as running:
+def server() -> Iterator[MockOpenAIServer]:
+    with MockOpenAIServer() as running:
         yield running
     assert running.errors == []
 
 
-def judge_on(server: Loopback) -> VlmJudge:
-    return VlmJudge(chat=OpenAIChat(model="some-vlm", account=Account(server.base_url, "sk-loopback-0123456789")))
+def judge_on(server: MockOpenAIServer) -> VlmJudge:
+    return VlmJudge(
+        chat=OpenAIChat(model="some-vlm", account=OpenAICredentials(server.base_url, "sk-loopback-0123456789"))
+    )
 
 
 async def critique(judge: VlmJudge, mode: Any = "fused") -> Any:
-    return await judge.critique("a circle", RED, subjects=[], requirements=[], mode=mode, variation=Variation())
+    return await judge.critique("a circle", RED, subjects=[], requirements=[], mode=mode, variation=SamplingParams())
 
 
 IN_FIELDS: list[dict[str, Any]] = [
@@ -237,9 +239,9 @@ IN_FIELDS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("message", IN_FIELDS, ids=lambda message: next(reversed(message)))
 async def test_json_alone_in_the_field_of_the_reasoning_is_an_answer_and_named(
-    server: Loopback, message: dict[str, Any], caplog: pytest.LogCaptureFixture
+    server: MockOpenAIServer, message: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.enqueue("chat", Reply(message=message))
+    server.enqueue("chat", MockResponse(message=message))
     answer = await critique(judge_on(server))
     assert (answer.verdict.aligned, json.loads(answer.raw.strip("`json\n"))) == (True, json.loads(JSON_ALONE))
     field = next(reversed(message))
@@ -258,61 +260,74 @@ async def test_json_alone_in_the_field_of_the_reasoning_is_an_answer_and_named(
         {"content": f"<think>Yes. {JSON_ALONE}"},
     ],
 )
-async def test_other_words_there_are_thoughts_and_kept(server: Loopback, message: dict[str, Any], mode: Any) -> None:
-    server.enqueue("chat", Reply(message=message))
+async def test_other_words_there_are_thoughts_and_kept(
+    server: MockOpenAIServer, message: dict[str, Any], mode: Any
+) -> None:
+    server.enqueue("chat", MockResponse(message=message))
     with pytest.raises(JudgeReplyError, match="reasoning") as told:
         await critique(judge_on(server), mode)
     assert told.value.raw == (message.get("reasoning_content") or message.get("reasoning") or message["content"])
 
 
-async def test_reasoning_beside_an_answer_changes_nothing(server: Loopback) -> None:
+async def test_reasoning_beside_an_answer_changes_nothing(server: MockOpenAIServer) -> None:
     message = {"content": met(False), "reasoning_content": JSON_ALONE}
-    server.enqueue("chat", Reply(message=message))
+    server.enqueue("chat", MockResponse(message=message))
     answer = await critique(judge_on(server))
     assert (answer.verdict.aligned, answer.raw) == (False, met(False))
 
 
-async def test_reasoning_that_is_cut_off_is_kept(server: Loopback) -> None:
-    server.enqueue("chat", Reply(message={"content": None, "reasoning_content": JSON_ALONE}, finish_reason="length"))
+async def test_reasoning_that_is_cut_off_is_kept(server: MockOpenAIServer) -> None:
+    server.enqueue(
+        "chat", MockResponse(message={"content": None, "reasoning_content": JSON_ALONE}, finish_reason="length")
+    )
     with pytest.raises(JudgeReplyError, match="cut off") as told:
         await critique(judge_on(server))
     assert told.value.raw == JSON_ALONE
 
 
-async def test_a_conversation_goes_on_without_the_thoughts(server: Loopback) -> None:
-    server.enqueue("chat", Reply(text="hm, yes?</think>No."), Reply(text="Okay.\n</think>\ncontent: a hat"))
+async def test_a_conversation_goes_on_without_the_thoughts(server: MockOpenAIServer) -> None:
+    server.enqueue(
+        "chat", MockResponse(text="hm, yes?</think>No."), MockResponse(text="Okay.\n</think>\ncontent: a hat")
+    )
     judge = judge_on(server)
     first = await critique(judge, "stepwise")
     assert first.raw == "hm, yes?</think>No.", "what the model said is kept whole"
-    missing = await judge.missing_concepts("a circle", RED, verdict=first.verdict, variation=Variation())
+    missing = await judge.missing_concepts("a circle", RED, verdict=first.verdict, variation=SamplingParams())
     assert missing.concepts == (Concept(text="a hat"),)
     said = [text for role, text in server.requests[1].turns if role == "assistant"]
     assert said == ["No."]
-    server.enqueue("chat", Reply(text="1. draft</think>1. a red hat"))
+    server.enqueue("chat", MockResponse(text="1. draft</think>1. a red hat"))
     written = await judge.captions(
-        "a circle", missing.concepts, max_tokens=77, variation=Variation(), image=RED, verdict=Verdict(aligned=False)
+        "a circle",
+        missing.concepts,
+        max_tokens=77,
+        variation=SamplingParams(),
+        image=RED,
+        verdict=Verdict(aligned=False),
     )
     assert written.captions == ("a red hat",)
 
 
-async def test_the_answers_of_ask_hold_no_thoughts(server: Loopback) -> None:
+async def test_the_answers_of_ask_hold_no_thoughts(server: MockOpenAIServer) -> None:
     answerer = VlmAnswerer(chat=judge_on(server).chat)
-    server.enqueue("chat", Reply(text=f'{{"answer": "blue [1]"}}</think>{ANSWER}'), Reply(text="Blue?</think>Red."))
+    server.enqueue(
+        "chat", MockResponse(text=f'{{"answer": "blue [1]"}}</think>{ANSWER}'), MockResponse(text="Blue?</think>Red.")
+    )
     source = Source(number=1, id="a" * 64, image=RED)
-    found = await answerer.answer("colour?", [source], finding=None, earlier=[], variation=Variation())
+    found = await answerer.answer("colour?", [source], finding=None, earlier=[], variation=SamplingParams())
     assert found.text == "It is red. [1]"
-    assert (await answerer.answer_without("colour?", earlier=[], variation=Variation())).text == "Red."
-    server.enqueue("chat", Reply(text="<think>Red, I guess."))
+    assert (await answerer.answer_without("colour?", earlier=[], variation=SamplingParams())).text == "Red."
+    server.enqueue("chat", MockResponse(text="<think>Red, I guess."))
     with pytest.raises(ImageRAGError, match="reasoning"):
-        await answerer.answer_without("colour?", earlier=[], variation=Variation())
+        await answerer.answer_without("colour?", earlier=[], variation=SamplingParams())
 
 
-async def test_a_picture_that_is_only_thought_of_is_not_drawn(server: Loopback) -> None:
+async def test_a_picture_that_is_only_thought_of_is_not_drawn(server: MockOpenAIServer) -> None:
     drawn = picture("drawn")
-    shown = Reply(
+    shown = MockResponse(
         text="<think>![a](https://example.invalid/draft.png)</think>", images=(drawn,), image_shape="markdown"
     )
     server.enqueue("chat", shown)
     generator = OpenAIChatImages("m", base_url=server.base_url, api_key="sk-loopback-0123456789")
-    made = await generator.generate("a circle", [], variation=Variation(), size=None)
+    made = await generator.generate("a circle", [], variation=SamplingParams(), size=None)
     assert made.data == drawn

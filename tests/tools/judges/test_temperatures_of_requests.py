@@ -14,14 +14,14 @@ from PIL import Image
 
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Filter, Hit, ImagePart
-from imagerag.agent.types import Concept, ImageRef, Knobs, Outcome, Variation, Verdict
+from imagerag.agent.types import Concept, ImageRef, Outcome, RunConfig, SamplingParams, Verdict
 from imagerag.graphs.generation import build_workflow
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.testing.fakes import ScriptedGenerator
-from imagerag.tools.testing.mock_openai import Loopback, Recorded, Reply
+from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, RecordedRequest
 from imagerag.tools.testing.mock_openai.responses import Raw
 
 ONE_THIRD, FIVE_SIXTHS = pytest.approx(1 / 3), pytest.approx(5 / 6)
@@ -93,12 +93,14 @@ class OnlyByPrompt:
         return self.picture, "image/png"
 
 
-def judge_on(server: Loopback, model: str = "some-vlm", **chat: Any) -> VlmJudge:
+def judge_on(server: MockOpenAIServer, model: str = "some-vlm", **chat: Any) -> VlmJudge:
     votes = chat.pop("votes", 1)
-    return VlmJudge(chat=OpenAIChat(model=model, account=Account(server.base_url, "sk-x"), **chat), votes=votes)
+    return VlmJudge(
+        chat=OpenAIChat(model=model, account=OpenAICredentials(server.base_url, "sk-x"), **chat), votes=votes
+    )
 
 
-def sent(server: Loopback) -> list[float | None]:
+def sent(server: MockOpenAIServer) -> list[float | None]:
     return [request.body.get("temperature") for request in server.requests]
 
 
@@ -106,18 +108,18 @@ async def run(judge: VlmJudge, folder: Path, mode: Literal["fused", "stepwise"],
     nodes = Nodes(generator=ScriptedGenerator(), judge=judge, library=library, blobs=FileBlobStore(folder))
     graph = build_workflow(nodes).compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}, "recursion_limit": 80}
-    await graph.ainvoke({"prompt": "a red hat"}, config, context=Knobs(judge_mode=mode, seed=3))
+    await graph.ainvoke({"prompt": "a red hat"}, config, context=RunConfig(judge_mode=mode, seed=3))
     return dict((await graph.aget_state(config)).values)
 
 
-def asked_again(n: int) -> list[Reply]:
-    return [Reply(text=f"content: thing {n}"), Reply(text=f"1. A picture of thing {n}.")]
+def asked_again(n: int) -> list[MockResponse]:
+    return [MockResponse(text=f"content: thing {n}"), MockResponse(text=f"1. A picture of thing {n}.")]
 
 
 async def test_fused_two_hotter_asks_before_the_prompt_is_searched(tmp_path: Path) -> None:
     library = OnlyByPrompt("a red hat")
-    with Loopback() as server:
-        replies = [Reply(text=checks(False)), *asked_again(1), *asked_again(2), Reply(text=checks(True))]
+    with MockOpenAIServer() as server:
+        replies = [MockResponse(text=checks(False)), *asked_again(1), *asked_again(2), MockResponse(text=checks(True))]
         server.enqueue("chat", *replies)
         state = await run(judge_on(server), tmp_path, "fused", library)
         assert sent(server) == [0, ONE_THIRD, ONE_THIRD, FIVE_SIXTHS, FIVE_SIXTHS, 0]
@@ -132,18 +134,18 @@ async def test_fused_two_hotter_asks_before_the_prompt_is_searched(tmp_path: Pat
 
 
 async def test_stepwise_decision_list_and_captions_at_zero_and_then_hotter(tmp_path: Path) -> None:
-    with Loopback() as server:
+    with MockOpenAIServer() as server:
         replies = [reply for n in range(3) for reply in asked_again(n)]
-        server.enqueue("chat", Reply(text="No."), *replies, Reply(text="Yes."))
+        server.enqueue("chat", MockResponse(text="No."), *replies, MockResponse(text="Yes."))
         await run(judge_on(server), tmp_path, "stepwise", OnlyByPrompt("a red hat"))
         assert sent(server) == [0, 0, 0, ONE_THIRD, ONE_THIRD, FIVE_SIXTHS, FIVE_SIXTHS, 0]
 
 
 async def test_the_same_concept_and_caption_again_is_not_searched_with_again(tmp_path: Path) -> None:
     library = OnlyByPrompt("another picture")
-    with Loopback() as server:
-        again = [Reply(text="content: point 1"), Reply(text="1. CAP 1")]
-        server.enqueue("chat", Reply(text=checks(False)), *again, *again)
+    with MockOpenAIServer() as server:
+        again = [MockResponse(text="content: point 1"), MockResponse(text="1. CAP 1")]
+        server.enqueue("chat", MockResponse(text=checks(False)), *again, *again)
         state = await run(judge_on(server), tmp_path, "fused", library)
         assert len(server.requests) == 5
     assert library.asked == ["cap 1", "a red hat"]
@@ -154,15 +156,15 @@ async def test_the_same_concept_and_caption_again_is_not_searched_with_again(tmp
 async def test_a_server_that_refuses_temperature_gets_other_words_and_seeds_and_the_trace_says_so(
     tmp_path: Path, mode: Any
 ) -> None:
-    def answer(request: Recorded) -> Reply:
+    def answer(request: RecordedRequest) -> MockResponse:
         if request.asks != "text":
-            return Reply(text=checks(False))
+            return MockResponse(text=checks(False))
         if "yes or no" in request.prompt:
-            return Reply(text="No.")
+            return MockResponse(text="No.")
         number = len(server.requests)
-        return Reply(text=f"1. Picture {number}" if "CONCEPTS" in request.prompt else f"content: thing {number}")
+        return MockResponse(text=f"1. Picture {number}" if "CONCEPTS" in request.prompt else f"content: thing {number}")
 
-    with Loopback(answer, refuses=("temperature",)) as server:
+    with MockOpenAIServer(answer, refuses=("temperature",)) as server:
         state = await run(judge_on(server), tmp_path, mode, OnlyByPrompt("another picture"))
         refused = [request for request in server.requests if "temperature" in request.body]
         assert len(refused) == 1  # found out once, and remembered
@@ -177,7 +179,7 @@ async def test_a_server_that_refuses_temperature_gets_other_words_and_seeds_and_
 
 
 async def every_kind(judge: VlmJudge) -> None:
-    no, usual = Verdict(aligned=False, raw="No."), Variation()
+    no, usual = Verdict(aligned=False, raw="No."), SamplingParams()
     for mode in ("fused", "stepwise"):
         await judge.critique("a hat", RED, subjects=[], requirements=[], mode=mode, variation=usual)  # type: ignore[arg-type]
     await judge.missing_concepts("a hat", RED, verdict=no, variation=usual)
@@ -190,30 +192,30 @@ ANSWERS = [checks(True), "Yes.", "content: hat", "1. A hat.", '{"better": "first
 
 
 async def test_every_kind_of_question_is_asked_at_zero() -> None:
-    with Loopback() as server:
-        server.enqueue("chat", *(Reply(text=text) for text in ANSWERS))
+    with MockOpenAIServer() as server:
+        server.enqueue("chat", *(MockResponse(text=text) for text in ANSWERS))
         await every_kind(judge_on(server))
         assert sent(server) == [0] * len(ANSWERS)
 
 
 async def test_what_the_user_set_is_sent_instead() -> None:
-    with Loopback() as server:
-        server.enqueue("chat", *(Reply(text=text) for text in ANSWERS))
+    with MockOpenAIServer() as server:
+        server.enqueue("chat", *(MockResponse(text=text) for text in ANSWERS))
         await every_kind(judge_on(server, temperature=0.5))
         assert sent(server) == [0.5] * len(ANSWERS)
 
 
 @pytest.mark.parametrize("model", ["gpt-5", "o3-2025-04-16"])
 async def test_a_model_that_reasons_gets_none(model: str) -> None:
-    with Loopback() as server:
-        server.enqueue("chat", *(Reply(text=text) for text in ANSWERS))
+    with MockOpenAIServer() as server:
+        server.enqueue("chat", *(MockResponse(text=text) for text in ANSWERS))
         await every_kind(judge_on(server, model=model))
         assert sent(server) == [None] * len(ANSWERS)
 
 
 async def test_a_server_that_refuses_zero_and_max_tokens_is_asked_twice_more_and_never_again() -> None:
-    with Loopback() as server:
-        server.enqueue("chat", NO_MAX_TOKENS, NO_ZERO, *(Reply(text=text) for text in ANSWERS))
+    with MockOpenAIServer() as server:
+        server.enqueue("chat", NO_MAX_TOKENS, NO_ZERO, *(MockResponse(text=text) for text in ANSWERS))
         await every_kind(judge_on(server, max_tokens=300))
         assert sent(server) == [0, 0] + [None] * len(ANSWERS)
         limits = [(r.body.get("max_tokens"), r.body.get("max_completion_tokens")) for r in server.requests]
@@ -221,9 +223,9 @@ async def test_a_server_that_refuses_zero_and_max_tokens_is_asked_twice_more_and
 
 
 async def test_votes_are_asked_at_zero_while_their_words_are_new() -> None:
-    with Loopback(lambda _: Reply(text=checks(False))) as server:
+    with MockOpenAIServer(lambda _: MockResponse(text=checks(False))) as server:
         judge = judge_on(server, votes=9)
-        await judge.critique("a hat", RED, subjects=[], requirements=[], mode="fused", variation=Variation())
+        await judge.critique("a hat", RED, subjects=[], requirements=[], mode="fused", variation=SamplingParams())
         told = sent(server)
         assert told[:3] == [0, 0, 0]
         assert told[3:] == [ONE_THIRD] * len(told[3:])

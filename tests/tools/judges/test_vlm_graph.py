@@ -16,13 +16,13 @@ from PIL import Image
 
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Capabilities, Filter, GeneratedImage, Hit, ImagePart, ReferenceTemplate
-from imagerag.agent.types import ImageRef, Knobs, Outcome, Size, Variation
-from imagerag.graphs.generation import build_workflow, can_help
+from imagerag.agent.types import ImageRef, Outcome, RunConfig, SamplingParams, Size
+from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
-from imagerag.tools.testing.mock_openai import Fault, Loopback, Reply
+from imagerag.tools.openai.client import OpenAICredentials
+from imagerag.tools.testing.mock_openai import Fault, MockOpenAIServer, MockResponse
 
 KEY = "sk-loopback-secret-0123456789"
 
@@ -45,7 +45,7 @@ class ScriptedGenerator:
     template: ReferenceTemplate = field(default_factory=ReferenceTemplate)
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         self.drawn.append((prompt, references))
         return GeneratedImage(data=png((10 * len(self.drawn), 0, 0)))
@@ -84,8 +84,8 @@ def hit(data: bytes, similarity: float, n: int, caption: str = "") -> Hit:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Loopback]:
-    with Loopback() as running:
+async def server() -> AsyncIterator[MockOpenAIServer]:
+    with MockOpenAIServer() as running:
         yield running
     assert running.errors == []
 
@@ -99,27 +99,27 @@ def points(*met: bool) -> str:
     return json.dumps({"checks": checks})
 
 
-def vlm(server: Loopback) -> VlmJudge:
-    return VlmJudge(chat=OpenAIChat(model="some-vlm", account=Account(server.base_url, KEY), timeout_s=20))
+def vlm(server: MockOpenAIServer) -> VlmJudge:
+    return VlmJudge(chat=OpenAIChat(model="some-vlm", account=OpenAICredentials(server.base_url, KEY), timeout_s=20))
 
 
 async def run(
-    server: Loopback, tmp_path: Path, mode: Literal["fused", "stepwise"], rounds: int = 3
+    server: MockOpenAIServer, tmp_path: Path, mode: Literal["fused", "stepwise"], rounds: int = 3
 ) -> tuple[dict[str, Any], ScriptedGenerator, SmallLibrary]:
     generator = ScriptedGenerator()
     library = SmallLibrary([png((0, 200, n)) for n in range(6)])
     graph = build_workflow(
         Nodes(generator=generator, judge=vlm(server), library=library, blobs=FileBlobStore(tmp_path)),
-        retry=RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=can_help),
+        retry=RetryPolicy(max_attempts=3, initial_interval=0.01, retry_on=is_retryable),
     ).compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
-    await graph.ainvoke({"prompt": "a red hat in ink"}, config, context=Knobs(judge_mode=mode, max_rounds=rounds))
+    await graph.ainvoke({"prompt": "a red hat in ink"}, config, context=RunConfig(judge_mode=mode, max_rounds=rounds))
     state = (await graph.aget_state(config)).values
     return state, generator, library
 
 
-async def test_fused_makes_one_vlm_call_a_round(server: Loopback, tmp_path: Path) -> None:
-    server.enqueue("chat", *[Reply(text=points(*met)) for met in ((False, False), (True, False), (True, True))])
+async def test_fused_makes_one_vlm_call_a_round(server: MockOpenAIServer, tmp_path: Path) -> None:
+    server.enqueue("chat", *[MockResponse(text=points(*met)) for met in ((False, False), (True, False), (True, True))])
     state, generator, library = await run(server, tmp_path, "fused")
     assert state["ending"].outcome is Outcome.ALIGNED
     assert len(generator.drawn) == 3
@@ -132,10 +132,12 @@ async def test_fused_makes_one_vlm_call_a_round(server: Loopback, tmp_path: Path
     assert server.repeats == []
 
 
-async def test_stepwise_makes_three_vlm_calls_a_round(server: Loopback, tmp_path: Path) -> None:
+async def test_stepwise_makes_three_vlm_calls_a_round(server: MockOpenAIServer, tmp_path: Path) -> None:
     for _ in range(2):
-        server.enqueue("chat", Reply(text="No."), Reply(text="content: hat"), Reply(text="1. A red hat."))
-    server.enqueue("chat", Reply(text="Yes."))
+        server.enqueue(
+            "chat", MockResponse(text="No."), MockResponse(text="content: hat"), MockResponse(text="1. A red hat.")
+        )
+    server.enqueue("chat", MockResponse(text="Yes."))
     state, generator, library = await run(server, tmp_path, "stepwise")
     assert state["ending"].outcome is Outcome.ALIGNED
     assert len(generator.drawn) == 3
@@ -146,9 +148,11 @@ async def test_stepwise_makes_three_vlm_calls_a_round(server: Loopback, tmp_path
 
 
 async def test_what_could_not_be_named_is_asked_for_hotter_and_then_searched_by_the_prompt(
-    server: Loopback, tmp_path: Path
+    server: MockOpenAIServer, tmp_path: Path
 ) -> None:
-    server.enqueue("chat", Reply(text="No."), *[Reply(text="I’m unable to name any.")] * 3, Reply(text="Yes."))
+    server.enqueue(
+        "chat", MockResponse(text="No."), *[MockResponse(text="I’m unable to name any.")] * 3, MockResponse(text="Yes.")
+    )
     state, _, library = await run(server, tmp_path, "stepwise")
     temperatures = [request.body.get("temperature") for request in server.requests]
     assert temperatures == [0, 0, pytest.approx(1 / 3), pytest.approx(5 / 6), 0]
@@ -158,7 +162,7 @@ async def test_what_could_not_be_named_is_asked_for_hotter_and_then_searched_by_
 
 async def test_a_model_without_temperature_is_reworded_and_reseeded_instead(tmp_path: Path) -> None:
     said = iter(["No.", "Unable to", "Unable to", "Unable to", "Yes."])
-    with Loopback(lambda request: Reply(text=next(said)), refuses=("temperature",)) as server:
+    with MockOpenAIServer(lambda request: MockResponse(text=next(said)), refuses=("temperature",)) as server:
         state, _, _ = await run(server, tmp_path, "stepwise")
         tries = server.requests[2:5]
     assert state["ending"].outcome is Outcome.ALIGNED
@@ -170,16 +174,16 @@ async def test_a_model_without_temperature_is_reworded_and_reseeded_instead(tmp_
     ("script", "outcome", "requests"),
     [
         ([Fault("refusal")], Outcome.REFUSED, 1),
-        ([Reply(text="I can't help with that.")], Outcome.REFUSED, 1),
-        ([Reply(text="hm"), Reply(text="hm")], Outcome.JUDGE_UNAVAILABLE, 2),
-        ([Reply(text="hm"), Reply(text=points(True, True))], Outcome.ALIGNED, 2),
-        ([Fault("error_500"), Fault("reset_midway"), Reply(text=points(True))], Outcome.ALIGNED, 3),
+        ([MockResponse(text="I can't help with that.")], Outcome.REFUSED, 1),
+        ([MockResponse(text="hm"), MockResponse(text="hm")], Outcome.JUDGE_UNAVAILABLE, 2),
+        ([MockResponse(text="hm"), MockResponse(text=points(True, True))], Outcome.ALIGNED, 2),
+        ([Fault("error_500"), Fault("reset_midway"), MockResponse(text=points(True))], Outcome.ALIGNED, 3),
         ([Fault("unauthorized")], Outcome.JUDGE_UNAVAILABLE, 1),
         ([Fault("quota")], Outcome.JUDGE_UNAVAILABLE, 1),
     ],
 )
 async def test_every_failure_of_the_judge_ends_by_name_with_the_picture_kept(
-    server: Loopback, tmp_path: Path, script: list[Any], outcome: Outcome, requests: int
+    server: MockOpenAIServer, tmp_path: Path, script: list[Any], outcome: Outcome, requests: int
 ) -> None:
     server.enqueue("chat", *script)
     state, _, _ = await run(server, tmp_path, "fused")

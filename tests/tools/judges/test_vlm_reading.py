@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.types import Concept, Requirement
 from imagerag.tools.judges.vlm import response_parsing
-from imagerag.tools.judges.vlm.ranking_parser import read_preference, read_ranking
-from imagerag.tools.judges.vlm.structured_verdict import majority, read_critique, settled, verdict_of
+from imagerag.tools.judges.vlm.ranking_parser import parse_preference, parse_ranking
+from imagerag.tools.judges.vlm.structured_verdict import combine_votes, majority_vote, parse_critique, verdict_of
 from imagerag.tools.model_text import fold
 
 UNREADABLE, REFUSED = "unreadable", "refused"
@@ -191,7 +191,7 @@ def answer(*met: bool, **more: Any) -> str:
 
 def met(said: str, *requirements: str) -> Any:
     wanted = [Requirement(text=text) for text in requirements]
-    return outcome(lambda: [check.met for check in read_critique(said, wanted).checks])
+    return outcome(lambda: [check.met for check in parse_critique(said, wanted).checks])
 
 
 GOOD = answer(True, False)
@@ -238,7 +238,7 @@ def test_a_structured_answer_is_read_rightly(said: str, meant: Any) -> None:
 def test_a_given_checklist_is_kept_word_for_word_and_in_its_order() -> None:
     shuffled = json.dumps({"checks": json.loads(answer(True, False))["checks"][::-1]})
     assert met(shuffled, "one", "two") == [True, False]
-    judged = read_critique(shuffled, [Requirement(text="one"), Requirement(text="two", kind="style")])
+    judged = parse_critique(shuffled, [Requirement(text="one"), Requirement(text="two", kind="style")])
     assert judged.requirements == (Requirement(text="one"), Requirement(text="two", kind="style"))
 
 
@@ -251,7 +251,7 @@ def test_a_checklist_without_numbers_is_matched_by_its_words_and_never_by_chance
 
 
 def test_the_checklist_wins_over_a_verdict_that_contradicts_it() -> None:
-    verdict = verdict_of(read_critique(answer(True, False, aligned=True), []), raw="")
+    verdict = verdict_of(parse_critique(answer(True, False, aligned=True), []), raw="")
     assert verdict.aligned is False
     assert verdict.score == 0.5
     assert verdict.missing == (Concept(text="point 2", caption="a cap"),)
@@ -259,25 +259,25 @@ def test_the_checklist_wins_over_a_verdict_that_contradicts_it() -> None:
 
 
 def test_votes_are_counted_point_by_point_and_a_tie_is_not_met() -> None:
-    first, second, third = (read_critique(answer(*points), []) for points in ((0, 1, 0), (1, 1, 0), (1, 0, 0)))
-    assert [check.met for check in majority([first, second, third]).checks] == [True, True, False]
-    assert [check.met for check in majority([first, second]).checks] == [False, True, False]
-    assert not settled([first, second], 3)
-    assert settled([read_critique(answer(0, 1), [])] * 2, 3)
-    assert settled([first], 1)
+    first, second, third = (parse_critique(answer(*points), []) for points in ((0, 1, 0), (1, 1, 0), (1, 0, 0)))
+    assert [check.met for check in majority_vote([first, second, third]).checks] == [True, True, False]
+    assert [check.met for check in majority_vote([first, second]).checks] == [False, True, False]
+    assert not combine_votes([first, second], 3)
+    assert combine_votes([parse_critique(answer(0, 1), [])] * 2, 3)
+    assert combine_votes([first], 1)
 
 
 def test_preferences_and_rankings_are_read_rightly() -> None:
     for said in ('{"better": "First"}', "first", "Image 1.", '```json\n{"reason": "x", "better": "1"}\n```'):
-        assert read_preference(said) == "first"
-    assert read_preference('{"better": "tie"}') == "neither"
-    assert outcome(lambda: read_preference("the one on the left")) == UNREADABLE
-    assert outcome(lambda: read_preference("I can't help with that")) == REFUSED
-    assert read_ranking('{"ranking": [3, 1, 3]}', 3) == [2, 0]
-    assert read_ranking("3, 1", 3) == read_ranking("[3, 1]", 3) == [2, 0]
-    assert read_ranking('{"ranking": []}', 3) == read_ranking("[]", 3) == []
+        assert parse_preference(said) == "first"
+    assert parse_preference('{"better": "tie"}') == "neither"
+    assert outcome(lambda: parse_preference("the one on the left")) == UNREADABLE
+    assert outcome(lambda: parse_preference("I can't help with that")) == REFUSED
+    assert parse_ranking('{"ranking": [3, 1, 3]}', 3) == [2, 0]
+    assert parse_ranking("3, 1", 3) == parse_ranking("[3, 1]", 3) == [2, 0]
+    assert parse_ranking('{"ranking": []}', 3) == parse_ranking("[]", 3) == []
     for said in ('{"ranking": [4]}', '{"ranking": [0]}', "the third", ""):
-        assert outcome(lambda said=said: read_ranking(said, 3)) == UNREADABLE
+        assert outcome(lambda said=said: parse_ranking(said, 3)) == UNREADABLE
 
 
 PIECES = (
@@ -289,10 +289,10 @@ READERS: list[Callable[[str], Any]] = [
     response_parsing.verdict,
     response_parsing.concepts,
     lambda said: response_parsing.captions(said, 2),
-    lambda said: read_critique(said, []),
-    lambda said: read_critique(said, [Requirement(text="a")]),
-    read_preference,
-    lambda said: read_ranking(said, 3),
+    lambda said: parse_critique(said, []),
+    lambda said: parse_critique(said, [Requirement(text="a")]),
+    parse_preference,
+    lambda said: parse_ranking(said, 3),
 ]
 
 

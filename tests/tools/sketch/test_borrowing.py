@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.tools.judges.clip.subject_segmentation import cut_subject
-from imagerag.tools.sketch.generator import PaintReference, paint
+from imagerag.tools.sketch.generator import StyleReference, paint
 from imagerag.tools.sketch.judge import checklist
 from imagerag.tools.sketch.renderer import INK, draw, stamp
-from imagerag.tools.sketch.style_transfer import Borrowing, after, untangle
-from imagerag.tools.sketch.text_parser import Mention
+from imagerag.tools.sketch.style_transfer import StyleTransfer, after, untangle
+from imagerag.tools.sketch.text_parser import ParsedMention
 from imagerag.tools.sketch.world import COLOURS, PATTERNS, SHAPES, Placed, Scene, Thing
 
 
-def reference(thing: Thing, concept: str) -> PaintReference:
+def reference(thing: Thing, concept: str) -> StyleReference:
     data = io.BytesIO()
     draw(Scene((Placed(thing),))).save(data, "PNG")
-    return PaintReference(data.getvalue(), concept)
+    return StyleReference(data.getvalue(), concept)
 
 
 def share(image: Image.Image, colour: str) -> float:
@@ -111,7 +111,7 @@ def test_every_thing_can_lend_to_every_shape(shape: str, pattern: str) -> None:
     assert model is not None
     heart, _ = stamp(Placed(Thing("heart", "red", "solid")), 160)
     heart = heart.crop(heart.getbbox())
-    wanted = Borrowing(Mention("heart", "red", pattern), Mention(shape, "blue", pattern))
+    wanted = StyleTransfer(ParsedMention("heart", "red", pattern), ParsedMention(shape, "blue", pattern))
     made = after(model, wanted, heart, heart)
     assert made.getchannel("A").getbbox() is not None
     shown = Image.alpha_composite(Image.new("RGBA", made.size, "white"), made)

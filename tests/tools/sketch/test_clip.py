@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imagerag.tools import sketch
-from imagerag.tools.sketch.caption_text import full_claim, wish
+from imagerag.tools.sketch.caption_text import caption_spec, full_claim
 from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.training.dataset import encode_wishes, family
 from imagerag.tools.sketch.training.evaluate import Clip, load, separation
@@ -70,7 +70,7 @@ def test_the_truth_table_agrees_with_the_families() -> None:
     rng = Random(4)
     for _ in range(20):
         scenes = [random_scene(rng, things, "white") for things in family(rng)]
-        table = torch.tensor([encode_wishes([wish(thing) for thing in scene.things]) for scene in scenes])
+        table = torch.tensor([encode_wishes([caption_spec(thing) for thing in scene.things]) for scene in scenes])
         claims = torch.tensor([encode_wishes(full_claim(rng, scene).wishes) for scene in scenes])
         truth = holds(table, torch.zeros(4), claims, torch.full((4,), -1))
         for row, scene in enumerate(scenes):

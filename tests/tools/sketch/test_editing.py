@@ -9,7 +9,7 @@ from PIL import Image
 
 from imagerag.agent.intents import KEPT
 from imagerag.agent.ports import ImagePart, Judge
-from imagerag.agent.types import Requirement, Variation, Verdict
+from imagerag.agent.types import Requirement, SamplingParams, Verdict
 from imagerag.tools.registry import make_judge
 from imagerag.tools.sketch.edit_parser import read_edits, requirements_of
 from imagerag.tools.sketch.image_editing import repaint
@@ -68,7 +68,12 @@ def judge() -> Judge:
 async def verdict(judge: Judge, prompt: str, image: bytes) -> Verdict:
     asked = [Requirement(text=KEPT, kind="kept", picture=1)]
     told = await judge.critique(
-        prompt, part(image), subjects=[part(ORIGINAL, "edit")], requirements=asked, mode="fused", variation=Variation()
+        prompt,
+        part(image),
+        subjects=[part(ORIGINAL, "edit")],
+        requirements=asked,
+        mode="fused",
+        variation=SamplingParams(),
     )
     return told.verdict
 
@@ -130,7 +135,7 @@ async def test_the_very_same_thing_is_told_from_one_that_differs_in_one_word(jud
     image = png(draw(random_scene(Random(8), (Thing(**words), Thing("circle", "red", "solid")), "lined")))
     asked = [Requirement(text="it: the very one of picture 1", kind="likeness", picture=1)]
     told = await judge.critique(
-        "a red circle", part(image), subjects=[part(sent)], requirements=asked, mode="fused", variation=Variation()
+        "a red circle", part(image), subjects=[part(sent)], requirements=asked, mode="fused", variation=SamplingParams()
     )
     assert [check.met for check in told.verdict.checks] == [True, not differs]
     assert told.verdict.missing == ()

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from imagerag.agent.ports import ImageGenerator, ImagePart
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.judges.clip.subject_segmentation import cut_subject, regions
 from imagerag.tools.sketch.generator import (
     KNOWN_PATTERNS,
     KNOWN_SHAPES,
-    PaintReference,
-    SketchPainter,
+    SketchGenerator,
+    StyleReference,
     paint,
     scene_prompt,
 )
@@ -31,8 +31,8 @@ def png(scene: Scene) -> bytes:
     return buffer.getvalue()
 
 
-def reference(thing: Thing, concept: str | None = None, background: str = "white") -> PaintReference:
-    return PaintReference(png(Scene((Placed(thing),), background)), concept or describe(thing))
+def reference(thing: Thing, concept: str | None = None, background: str = "white") -> StyleReference:
+    return StyleReference(png(Scene((Placed(thing),), background)), concept or describe(thing))
 
 
 def silhouette(picture: Image.Image) -> Mask:
@@ -126,7 +126,7 @@ def test_a_reference_with_two_subjects_can_serve_two_concepts() -> None:
     bolt = Thing("bolt", "orange", "split")
     scene = Scene((Placed(MOON, 0.27, 0.3, 0.2), Placed(bolt, 0.72, 0.7, 0.2)))
     prompt = f"{describe(bolt)} and {describe(MOON)}"
-    painted = paint(prompt, [PaintReference(png(scene), prompt)])
+    painted = paint(prompt, [StyleReference(png(scene), prompt)])
     assert share(painted, "purple") > 0.005
     assert share(painted, "orange") > 0.005
 
@@ -138,13 +138,13 @@ def test_a_reference_for_something_else_is_left_out() -> None:
 @pytest.mark.parametrize("data", [b"", b"no picture", png(Scene((Placed(MOON),)))[:200]])
 def test_an_unreadable_reference_is_like_none(data: bytes) -> None:
     assert (
-        paint(describe(MOON), [PaintReference(data, describe(MOON))]).tobytes() == paint(describe(MOON), []).tobytes()
+        paint(describe(MOON), [StyleReference(data, describe(MOON))]).tobytes() == paint(describe(MOON), []).tobytes()
     )
 
 
 def test_a_subject_of_the_user_is_always_there() -> None:
     logo = Thing("flower", "lime", "ringed")
-    given = PaintReference(reference(logo).data, "my logo", "subject")
+    given = StyleReference(reference(logo).data, "my logo", "subject")
     for prompt in ("my logo next to a blue star", "a blue star on a sky background"):
         painted = paint(prompt, [given])
         assert share(painted, "lime") > 0.01
@@ -182,14 +182,14 @@ def test_seed_and_prompt_decide_everything() -> None:
 
 
 async def test_it_is_an_image_generator() -> None:
-    painter: ImageGenerator = SketchPainter()
+    painter: ImageGenerator = SketchGenerator()
     part = ImagePart(data=reference(MOON).data, media_type="image/png", concept=describe(MOON))
     items = painter.template.item.format(n=1, caption="x")
     prompt = painter.template.whole.format(items=items, prompt=describe(MOON))
-    made = await painter.generate(prompt, [part], variation=Variation(seed=3), size=Size(width=128, height=96))
+    made = await painter.generate(prompt, [part], variation=SamplingParams(seed=3), size=Size(width=128, height=96))
     with Image.open(io.BytesIO(made.data)) as picture:
         assert picture.size == (128, 96)
-        expected = paint(describe(MOON), [PaintReference(part.data, part.concept)], seed=3, size=(128, 96))
+        expected = paint(describe(MOON), [StyleReference(part.data, part.concept)], seed=3, size=(128, 96))
         assert picture.tobytes() == expected.tobytes()
     assert made.cost_usd == 0
 

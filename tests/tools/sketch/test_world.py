@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagerag.tools.sketch.caption_text import SYNONYMS, Wish, false_claim, full_claim, part_claim, say, vague_claim
-from imagerag.tools.sketch.text_parser import Mention, parse
+from imagerag.tools.sketch.caption_text import (
+    SYNONYMS,
+    CaptionSpec,
+    false_claim,
+    full_claim,
+    part_claim,
+    say,
+    vague_claim,
+)
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,
     COLOURS,
@@ -68,7 +76,7 @@ def test_every_way_of_saying_a_claim_is_read_back(seed: int) -> None:
         claim = make(rng, scene)
         text = say(rng, claim)
         reading = parse(text)
-        read = [Wish(m.shape, m.colour, m.pattern) for m in reading.mentions if m.known]
+        read = [CaptionSpec(m.shape, m.colour, m.pattern) for m in reading.mentions if m.known]
         assert read == list(claim.wishes), text
         assert reading.background == claim.background, text
 
@@ -105,7 +113,7 @@ def test_readings(text: str, expected: list[tuple[str, ...]]) -> None:
 
 def test_unknown_words_stay_visible() -> None:
     assert parse("a purple zorple").mentions == (
-        Mention(None, "purple", None, unknown=("zorple",), text="purple zorple"),
+        ParsedMention(None, "purple", None, unknown=("zorple",), text="purple zorple"),
     )
     assert parse("a photo of a dog").mentions[0].unknown == ("dog",)
     assert parse("a white circle").mentions[0].unknown == ("white",)

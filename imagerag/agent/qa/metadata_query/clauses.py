@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imagerag.agent.qa.metadata_query.languages import in_english
-from imagerag.agent.qa.metadata_query.parser import Ask, frame
-from imagerag.agent.qa.metadata_query.vocabulary import LONGEST, Entry, Vocabulary, stemmed
+from imagerag.agent.qa.metadata_query.parser import ParsedQuestion, parse_question
+from imagerag.agent.qa.metadata_query.vocabulary import LONGEST, Vocabulary, VocabularyEntry, stemmed
 from imagerag.agent.qa.metadata_query.word_forms import TOLD, is_plain
 
 _NOT = frozenset({"not", "without", "except", "excluding", "non", "no", "nor", "neither", "never"})
@@ -22,7 +22,7 @@ _BETWEEN = frozenset({"a", "an", "the", "by", "in", "of", "from", "with", "for",
 
 
 @dataclass(frozen=True)
-class Term:
+class Condition:
     """Something a question names.
 
     Attributes:
@@ -42,7 +42,7 @@ class Term:
     start: int
     end: int
     negated: bool = False
-    both: "tuple[Term, ...]" = ()
+    both: "tuple[Condition, ...]" = ()
 
     @property
     def about(self) -> str:
@@ -51,7 +51,7 @@ class Term:
             return f"both {self.words}"
         return self.key or f"says {self.words}"
 
-    def fits(self, entry: Entry) -> bool:
+    def fits(self, entry: VocabularyEntry) -> bool:
         """Whether a picture has it (or has it not, when negated)."""
         if self.both:
             has = all(term.fits(entry) for term in self.both)
@@ -70,12 +70,12 @@ class Term:
         return f"{'no ' if self.negated else ''}“{self.written}” in its words"
 
 
-Clause = tuple[Term, ...]
+Clause = tuple[Condition, ...]
 """Terms that hold together."""
 
 
 @dataclass(frozen=True)
-class Read:
+class ParsedFilter:
     """A question as far as it was understood.
 
     Attributes:
@@ -85,29 +85,29 @@ class Read:
         left_out: words that say what somebody is after, and nothing about a picture.
     """
 
-    ask: Ask
-    terms: tuple[Term, ...] = ()
+    ask: ParsedQuestion
+    terms: tuple[Condition, ...] = ()
     clauses: tuple[Clause, ...] = ()
     asked: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def fits(self, entry: Entry) -> bool:
+    def fits(self, entry: VocabularyEntry) -> bool:
         """Whether a picture is one that the question names."""
         return not self.clauses or any(all(term.fits(entry) for term in clause) for clause in self.clauses)
 
 
 @dataclass
 class _Reader:
-    ask: Ask
+    ask: ParsedQuestion
     vocabulary: Vocabulary
     synonyms: Mapping[str, str]
-    terms: list[Term] = field(default_factory=list)
+    terms: list[Condition] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
-    def read(self) -> Read:
+    def read(self) -> ParsedFilter:
         at = 0
         while at < len(self.ask.words):
             at += self._take(at)
@@ -116,7 +116,7 @@ class _Reader:
         terms = _negated(self.terms, self.ask.words)
         clauses = joined(terms, self.ask.words)
         unknown, left_out = (tuple(dict.fromkeys(words)) for words in (self.unknown, self.left_out))
-        return Read(self.ask, tuple(terms), clauses, asked, unknown, left_out)
+        return ParsedFilter(self.ask, tuple(terms), clauses, asked, unknown, left_out)
 
     def _take(self, at: int) -> int:
         words = self.ask.words
@@ -173,40 +173,40 @@ class _Reader:
         elif word != "how" or not (self.ask.order or self.ask.limits):
             self.unknown.append(word)
 
-    def _term(self, key: str, keys: frozenset[str], met: tuple[str, ...], written: str, at: int, end: int) -> Term:
+    def _term(self, key: str, keys: frozenset[str], met: tuple[str, ...], written: str, at: int, end: int) -> Condition:
         before = [word for word in self.ask.words[max(0, at - 3) : at] if word not in _BETWEEN]
         negated = bool(before) and before[-1] in _NOT
-        return Term(key, keys, met, written, at, end, negated)
+        return Condition(key, keys, met, written, at, end, negated)
 
 
-def read(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> Read:
+def parse_filter(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> ParsedFilter:
     """Read a question with the words that a library has.
 
     Args:
         synonyms: further words, each with the library's own word for it; used where the library lacks the first.
     """
-    return _Reader(frame(question), vocabulary, synonyms).read()
+    return _Reader(parse_question(question), vocabulary, synonyms).read()
 
 
-def best_reading(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> tuple[Read, str]:
+def best_parse(question: str, vocabulary: Vocabulary, synonyms: Mapping[str, str]) -> tuple[ParsedFilter, str]:
     """A question read as English, or as the language that leaves the fewest of its words unknown; and as what.
 
     The second is empty where it was read as it stands.
     """
-    best, words = read(question, vocabulary, synonyms), ""
+    best, words = parse_filter(question, vocabulary, synonyms), ""
     if not best.unknown:
         return best, words
     for _, english in in_english(question, lambda word: (stemmed(word),) in vocabulary.keys):
-        other = read(english, vocabulary, synonyms)
+        other = parse_filter(english, vocabulary, synonyms)
         if len(other.unknown) < len(best.unknown):
             best, words = other, english
     return best, words
 
 
-def _negated(terms: list[Term], words: tuple[str, ...]) -> list[Term]:
+def _negated(terms: list[Condition], words: tuple[str, ...]) -> list[Condition]:
     """Terms with their negations as far as these reach: over an "or" ("not red or blue"), and over a whole thing
     ("not a red circle" may be red, and may be a circle)."""
-    made: list[Term] = []
+    made: list[Condition] = []
     for term in terms:
         last = made[-1] if made else None
         between = {word for word in words[last.end : term.start] if word} if last else set[str]()
@@ -223,13 +223,13 @@ def _negated(terms: list[Term], words: tuple[str, ...]) -> list[Term]:
     return made
 
 
-def joined(terms: list[Term], words: tuple[str, ...]) -> tuple[Clause, ...]:
+def joined(terms: list[Condition], words: tuple[str, ...]) -> tuple[Clause, ...]:
     """How terms hold together: side by side or with "and" they all hold, "or" gives a choice.
 
     "And" between two values of one key ("purple and blue circles") is a choice too, for nothing is both. A side that
     lacks what its neighbour says ("purple or blue circles") takes it over.
     """
-    clauses: list[list[Term]] = []
+    clauses: list[list[Condition]] = []
     for term in terms:
         between = words[clauses[-1][-1].end : term.start] if clauses else ()
         mine = {other.about for other in clauses[-1]} if clauses else set[str]()
@@ -241,7 +241,7 @@ def joined(terms: list[Term], words: tuple[str, ...]) -> tuple[Clause, ...]:
     return tuple(tuple(_completed(clauses, at)) for at in range(len(clauses)))
 
 
-def _completed(clauses: list[list[Term]], at: int) -> list[Term]:
+def _completed(clauses: list[list[Condition]], at: int) -> list[Condition]:
     own = {term.about for term in clauses[at]}
     for other in (*clauses[at + 1 :], *reversed(clauses[:at])):
         if own < {term.about for term in other}:

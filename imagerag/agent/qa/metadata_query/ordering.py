@@ -31,7 +31,7 @@ _NUMBERS: Final = "one two three four five six seven eight nine ten eleven twelv
 
 
 @dataclass(frozen=True)
-class Order:
+class SortOrder:
     """An order by a number.
 
     Attributes:
@@ -55,7 +55,7 @@ _ORDINALS: Final = "first second third fourth fifth sixth seventh eighth ninth t
 _ORDINAL: Final = re.compile(r"(\d{1,3})(?:st|nd|rd|th)")
 
 
-def ordered(words: list[str]) -> Order | None:
+def ordered(words: list[str]) -> SortOrder | None:
     """The order a question asks for; its words are taken out of `words`."""
     said = list(words)
     order = _by_key(words) or _superlative(words)
@@ -66,7 +66,7 @@ def ordered(words: list[str]) -> Order | None:
     return replace(order, rank=_rank(words, said))
 
 
-def _by_key(words: list[str]) -> Order | None:
+def _by_key(words: list[str]) -> SortOrder | None:
     """`sort by price`, `ordered by price descending`: every picture, by a number that is named."""
     at = next((at for at, word in enumerate(words) if word in _SORTED), None)
     if at is None or "by" not in words[at + 1 : -1]:
@@ -79,7 +79,7 @@ def _by_key(words: list[str]) -> Order | None:
         if place in (at, by, by + 1) or word in _DOWN | _UP or (place > by and word in ("highest", "lowest", "first")):
             words[place] = ""
     names = next((names for names in _SCALES if key in names), (key,))
-    return Order(((names, "highest" if falls else "lowest"),), first=0)
+    return SortOrder(((names, "highest" if falls else "lowest"),), first=0)
 
 
 def _asks_for_all(words: list[str], said: list[str]) -> bool:
@@ -127,7 +127,7 @@ def _rank(words: list[str], said: list[str]) -> int:
     return 1
 
 
-def _superlative(words: list[str]) -> Order | None:
+def _superlative(words: list[str]) -> SortOrder | None:
     """The order that an adjective asks for."""
     for at, word in enumerate(words):
         before = words[at - 1] if at else ""
@@ -144,36 +144,36 @@ def _superlative(words: list[str]) -> Order | None:
             begin = at - 1 if form == "plain" else at
             words[begin : at + 1] = [""] * (at + 1 - begin)
             if form == "er" or before in ("more", "less"):
-                return Order(tuple(options), compared=True)
-            return Order(tuple(options), first=_first(words, begin, at))
+                return SortOrder(tuple(options), compared=True)
+            return SortOrder(tuple(options), first=_first(words, begin, at))
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else ""
         if word in _HIGH | _LOW and following and following not in ("than", "of") and not is_plain(following):
             words[at] = ""
             direction_: Direction = "highest" if word in _HIGH else "lowest"
             if word in _COMPARED:
-                return Order((((following,), direction_),), compared=True)
-            return Order((((following,), direction_),), first=_first(words, at, at))
+                return SortOrder((((following,), direction_),), compared=True)
+            return SortOrder((((following,), direction_),), first=_first(words, at, at))
     return _ranked(words) or _costing(words)
 
 
-def _costing(words: list[str]) -> Order | None:
+def _costing(words: list[str]) -> SortOrder | None:
     """`which two cost the most`, `what costs more than Widget A`."""
     for at, word in enumerate(words[:-2]):
         if word in ("cost", "costs", "costing") and words[at + 1] in ("more", "less") and words[at + 2] == "than":
             side: Direction = "highest" if words[at + 1] == "more" else "lowest"
             words[at : at + 2] = ["", ""]
-            return Order(((PRICE, side),), compared=True)
+            return SortOrder(((PRICE, side),), compared=True)
     for at, word in enumerate(words[:-1]):
         end = at + 2 if words[at + 1] == "the" and at + 2 < len(words) else at + 1
         if word in ("cost", "costs") and words[end] in ("most", "least"):
             direction: Direction = "highest" if words[end] == "most" else "lowest"
             words[at : end + 1] = [""] * (end + 1 - at)
-            return Order(((PRICE, direction),), first=_first(words, at, end))
+            return SortOrder(((PRICE, direction),), first=_first(words, at, end))
     return None
 
 
-def _ranked(words: list[str]) -> Order | None:
+def _ranked(words: list[str]) -> SortOrder | None:
     """`top 3 by rating`: an order without an adjective."""
     for at, word in enumerate(words[:-1]):
         ends: dict[str, Direction] = {"top": "highest", "bottom": "lowest"}
@@ -181,7 +181,7 @@ def _ranked(words: list[str]) -> Order | None:
             by = words.index("by", at + 2)
             options: tuple[tuple[tuple[str, ...], Direction], ...] = (((words[by + 1],), ends[word]),)
             words[at : at + 2] = ["", ""]
-            return Order(options, first=first)
+            return SortOrder(options, first=first)
     return None
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from imagerag.agent.qa.metadata_query.ordering import PRICE, Order, ordered
+from imagerag.agent.qa.metadata_query.ordering import PRICE, SortOrder, ordered
 from imagerag.agent.qa.metadata_query.word_forms import fold, is_plain, tokens
 
 _LISTS: Final = re.compile(r"\b(list|show|everything|all|every|is there|are there|have|hold|holds)\b")
@@ -55,7 +55,7 @@ _LIMITS: Final = (
 
 
 @dataclass(frozen=True)
-class Limit:
+class RangeFilter:
     """A bound on a number: `<`, `<=`, `>`, `>=`, or `=` for the number itself."""
 
     sign: str
@@ -63,7 +63,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ParsedQuestion:
     """The frame of a question: everything but the values it names.
 
     Attributes:
@@ -82,30 +82,30 @@ class Ask:
     lists: bool = False
     price: bool = False
     author: bool = False
-    order: Order | None = None
-    limits: tuple[Limit, ...] = ()
+    order: SortOrder | None = None
+    limits: tuple[RangeFilter, ...] = ()
     those: bool = False
     it: bool = False
     continues: bool = False
 
 
-def content_of(question: str) -> str:
+def content_words(question: str) -> str:
     """The words of a question that say something about a picture."""
     said = [word for word in tokens(question) if not is_plain(word) and word not in (*PRICE, "costs", "prices")]
     return " ".join(said)
 
 
-def frame(question: str) -> Ask:
+def parse_question(question: str) -> ParsedQuestion:
     """Read what a question asks for."""
     question = _EXCEPT.sub(lambda found: f"{found['all'] or ''} except", question)
     words = list(tokens(question))
     spaced = " ".join(words)
-    limits: list[Limit] = []
+    limits: list[RangeFilter] = []
     flat = " ".join(fold(question).replace(",", ", ").split())
     for pattern, sign, second in _LIMITS:
         for found in pattern.finditer(flat):
             for number, which in zip(found.groups(), (sign, second), strict=False):
-                limits.append(Limit(which, float(number.replace(",", ""))))
+                limits.append(RangeFilter(which, float(number.replace(",", ""))))
             spent = tokens(found.group())
             words = ["" if word in spent and not word.isalpha() else word for word in words]
             flat = flat.replace(found.group(), " ")
@@ -114,7 +114,7 @@ def frame(question: str) -> Ask:
         for at, word in enumerate(words):
             if word in ("cheaper", "dearer", "expensive", "fewer", "less", "more", "exactly", "precisely"):
                 words[at] = ""
-    return Ask(
+    return ParsedQuestion(
         words=tuple(words),
         text=spaced,
         count=bool(_COUNTS.search(spaced)),

@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagerag.agent.qa.metadata_query.clauses import Clause, Read, best_reading, joined
-from imagerag.agent.qa.metadata_query.ordering import PRICE, Direction, Order
-from imagerag.agent.qa.metadata_query.parser import Ask, Limit
-from imagerag.agent.qa.metadata_query.vocabulary import Entry, Vocabulary, value_of, written
-from imagerag.agent.qa.types import MAX_CITATIONS, Described, Finding, Part
+from imagerag.agent.qa.metadata_query.clauses import Clause, ParsedFilter, best_parse, joined
+from imagerag.agent.qa.metadata_query.ordering import PRICE, Direction, SortOrder
+from imagerag.agent.qa.metadata_query.parser import ParsedQuestion, RangeFilter
+from imagerag.agent.qa.metadata_query.vocabulary import Vocabulary, VocabularyEntry, value_of, written
+from imagerag.agent.qa.types import MAX_CITATIONS, HasMetadata, MetadataResult, Part
 
 _SIGNS: Final = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "=": "exactly"}
 _MOST_VALUES: Final = 40
@@ -26,16 +26,16 @@ _SHOWN: Final = re.compile(r"\b(this|these|it|its|same|similar|alike|ours|mine|m
 """Words that mean what the question's own picture shows."""
 
 
-def look_up(
+def query_metadata(
     question: str,
-    rows: Sequence[Described],
+    rows: Sequence[HasMetadata],
     *,
     synonyms: Mapping[str, str] | None = None,
     similarity: Mapping[str, float] | None = None,
     before: str | None = None,
     spoken_of: Collection[str] = (),
     pictured: Collection[str] | None = None,
-) -> Finding:
+) -> MetadataResult:
     """What the metadata of `rows` says to a question.
 
     Args:
@@ -46,33 +46,33 @@ def look_up(
         pictured: ids of what is like the picture that the question came with; None where it came with none.
     """
     vocabulary = Vocabulary.of(rows)
-    understood, as_english = best_reading(question, vocabulary, synonyms or {})
+    understood, as_english = best_parse(question, vocabulary, synonyms or {})
     if before is not None and (_goes_on(understood) or _turns(understood)):
-        understood = _continued(understood, best_reading(before, vocabulary, synonyms or {})[0], vocabulary)
+        understood = _continued(understood, best_parse(before, vocabulary, synonyms or {})[0], vocabulary)
     finding = _found(understood, vocabulary, similarity or {}, spoken_of, pictured)
     note = (f"read as: {as_english}",) if as_english else ()
     return finding.model_copy(update={"notes": (*note, *finding.notes)})
 
 
 def _found(
-    understood: Read,
+    understood: ParsedFilter,
     vocabulary: Vocabulary,
     similarity: Mapping[str, float],
     spoken_of: Collection[str],
     pictured: Collection[str] | None,
-) -> Finding:
+) -> MetadataResult:
     """What an understood question finds: of what is like its picture, of what was spoken of, or of everything."""
     known = {entry.id for entry in vocabulary.entries}
     if pictured is not None and _is_of_the_picture(understood):
         those = frozenset(pictured) & known
         if not those:
-            return Finding(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
+            return MetadataResult(rows=len(known), unknown=understood.unknown, notes=(NOTHING_LIKE_IT,))
         return _Search(vocabulary, understood, similarity, those, _LIKE_IT).finding()
     those = frozenset(spoken_of) & known if _looks_back(understood) else frozenset[str]()
     return _Search(vocabulary, understood, similarity, those).finding()
 
 
-def told(finding: Finding) -> str:
+def describe_result(finding: MetadataResult) -> str:
     """A finding in words, for a reader who sees the sources beside it."""
     pictures = "1 picture" if finding.rows == 1 else f"{finding.rows} pictures"
     parts = [f"The metadata of {pictures} was looked through"]
@@ -97,34 +97,34 @@ def told(finding: Finding) -> str:
     return "; ".join([*parts, *finding.notes]) + "."
 
 
-def _goes_on(understood: Read) -> bool:
+def _goes_on(understood: ParsedFilter) -> bool:
     """Whether it is the second half of a question: "and the red one?"."""
     ask = understood.ask
     own = ask.order or ask.count or ask.average or ask.total or ask.price or ask.author or ask.limits
     return ask.continues and bool(understood.terms) and not own and not understood.asked
 
 
-def _turns(understood: Read) -> bool:
+def _turns(understood: ParsedFilter) -> bool:
     """Whether it asks for another end of what was asked before: "and the most expensive?"."""
     ask, order = understood.ask, understood.ask.order
     loose = not understood.terms and not understood.unknown
     return bool(ask.continues and order and not order.compared and loose and not ask.those and not ask.it)
 
 
-def _is_of_the_picture(understood: Read) -> bool:
+def _is_of_the_picture(understood: ParsedFilter) -> bool:
     """Whether a question that came with a picture is about what it shows: it says so, or names nothing else."""
     ask = understood.ask
     own = ask.order or ask.count or ask.average or ask.total or ask.lists or ask.limits
     return bool(_SHOWN.search(ask.text)) or not (understood.terms or own)
 
 
-def _looks_back(understood: Read) -> bool:
+def _looks_back(understood: ParsedFilter) -> bool:
     ask = understood.ask
     loose = not understood.terms and not understood.unknown
     return ask.those or (loose and (ask.it or ask.continues or bool(ask.order and ask.order.compared)))
 
 
-def _continued(now: Read, before: Read, vocabulary: Vocabulary) -> Read:
+def _continued(now: ParsedFilter, before: ParsedFilter, vocabulary: Vocabulary) -> ParsedFilter:
     """What was asked before, with the values named now in the place of those of the same keys."""
     mine = {term.about for term in now.terms}
     kept = [term for term in before.terms if term.about not in mine and term.key not in ("name", "title")]
@@ -141,19 +141,19 @@ def _continued(now: Read, before: Read, vocabulary: Vocabulary) -> Read:
 @dataclass(frozen=True)
 class _Search:
     vocabulary: Vocabulary
-    read: Read
+    read: ParsedFilter
     similarity: Mapping[str, float]
     those: frozenset[str]
     why_those: str = _SPOKEN_OF
 
     @property
-    def ask(self) -> Ask:
+    def ask(self) -> ParsedQuestion:
         return self.read.ask
 
-    def finding(self) -> Finding:
+    def finding(self) -> MetadataResult:
         pool = [entry for entry in self.vocabulary.entries if not self.those or entry.id in self.those]
         notes = (self.why_those,) if self.those else ()
-        blank = Finding(rows=len(pool), unknown=self.read.unknown, left_out=self.read.left_out, notes=notes)
+        blank = MetadataResult(rows=len(pool), unknown=self.read.unknown, left_out=self.read.left_out, notes=notes)
         bound = self._relative() if self._is_relative() else self._bound()
         if bound is None:
             return blank
@@ -164,7 +164,9 @@ class _Search:
         found = self._asked(blank, searched, fitting, named=bool(clauses or limits or self.those))
         return found.model_copy(update={"condition": condition, "matched": len(fitting)}) if found else blank
 
-    def _asked(self, blank: Finding, searched: Read, fitting: list[Entry], *, named: bool) -> Finding | None:
+    def _asked(
+        self, blank: MetadataResult, searched: ParsedFilter, fitting: list[VocabularyEntry], *, named: bool
+    ) -> MetadataResult | None:
         """What is asked of the fitting pictures; None when that is not clear."""
         ask, asked = self.ask, list(self.read.asked)
         numbers = [key for key in asked if key in self.vocabulary.numeric]
@@ -190,14 +192,22 @@ class _Search:
             return self._listed(blank, "value", searched, fitting, asked)
         return self._listed(blank, "list", searched, fitting, asked) if named or ask.lists else None
 
-    def _listed(self, blank: Finding, kind: str, searched: Read, fitting: list[Entry], asked: list[str]) -> Finding:
+    def _listed(
+        self, blank: MetadataResult, kind: str, searched: ParsedFilter, fitting: list[VocabularyEntry], asked: list[str]
+    ) -> MetadataResult:
         parts = self._parts(searched, fitting)
         ids = _first([*(part.id for part in parts if part.id), *(entry.id for entry in fitting)])
         return blank.model_copy(update={"kind": kind, "asked": tuple(asked), "ids": ids, "parts": parts})
 
     def _ordered(
-        self, blank: Finding, searched: Read, fitting: list[Entry], asked: list[str], *, named: bool
-    ) -> Finding | None:
+        self,
+        blank: MetadataResult,
+        searched: ParsedFilter,
+        fitting: list[VocabularyEntry],
+        asked: list[str],
+        *,
+        named: bool,
+    ) -> MetadataResult | None:
         order = self.ask.order
         assert order is not None, "called for questions that have one"
         key, direction = self._ordering(order)
@@ -228,7 +238,7 @@ class _Search:
         asked = [name for name in asked if name != key]
         return blank.model_copy(update={**update, "ids": ids, "parts": parts, "asked": tuple(asked), "notes": notes})
 
-    def _computed(self, blank: Finding, fitting: list[Entry], key: str) -> Finding:
+    def _computed(self, blank: MetadataResult, fitting: list[VocabularyEntry], key: str) -> MetadataResult:
         numbers = [entry.numbers[key] for entry in fitting if key in entry.numbers]
         total = sum(numbers)
         number = total if self.ask.total else total / len(numbers) if numbers else None
@@ -238,14 +248,14 @@ class _Search:
         ids = _first([entry.id for entry in fitting])
         return blank.model_copy(update={"kind": kind, "key": key, "number": number, "notes": notes, "ids": ids})
 
-    def _distinct(self, blank: Finding, fitting: list[Entry], key: str) -> Finding:
+    def _distinct(self, blank: MetadataResult, fitting: list[VocabularyEntry], key: str) -> MetadataResult:
         counted = Counter(value for entry in fitting if (value := value_of(entry.row, key)))
         shown = [f"{value} ({times})" for value, times in counted.most_common(_MOST_VALUES)]
         if len(counted) > _MOST_VALUES:
             shown.append(f"and {len(counted) - _MOST_VALUES} more")
         return blank.model_copy(update={"kind": "distinct", "asked": (key,), "values": tuple(shown)})
 
-    def _parts(self, searched: Read, fitting: list[Entry]) -> tuple[Part, ...]:
+    def _parts(self, searched: ParsedFilter, fitting: list[VocabularyEntry]) -> tuple[Part, ...]:
         if len(searched.clauses) < 2:
             return ()
         parts = []
@@ -254,7 +264,7 @@ class _Search:
             parts.append(Part(words=_told(clause), matched=len(mine), id=mine[0].id if mine else None))
         return tuple(parts)
 
-    def _bound(self) -> tuple[str, tuple[Limit, ...], tuple[Clause, ...], str] | None:
+    def _bound(self) -> tuple[str, tuple[RangeFilter, ...], tuple[Clause, ...], str] | None:
         """The number that limits are about, the limits, the clauses, and all that in words."""
         clauses, limits = self.read.clauses, self.ask.limits
         words = " or ".join(map(_told, clauses))
@@ -268,7 +278,7 @@ class _Search:
         joint = f"({words}) and {bounds}" if len(clauses) > 1 else " and ".join(filter(None, [words, bounds]))
         return key, limits, clauses, joint
 
-    def _ordering(self, order: Order) -> tuple[str | None, Direction]:
+    def _ordering(self, order: SortOrder) -> tuple[str | None, Direction]:
         """The number that orders, of those that the question may mean, and which end comes first."""
         found = ((self.vocabulary.number(names), direction) for names, direction in order.options)
         return next(((key, direction) for key, direction in found if key), (None, ""))
@@ -286,7 +296,7 @@ class _Search:
         names = {term.about for term in self.read.terms if term.start > than}
         return any(term.about in names for term in self.read.terms if term.start < than)
 
-    def _relative(self) -> tuple[str, tuple[Limit, ...], tuple[Clause, ...], str] | None:
+    def _relative(self) -> tuple[str, tuple[RangeFilter, ...], tuple[Clause, ...], str] | None:
         order, than = self.ask.order, self.ask.words.index("than")
         assert order is not None, "called for questions that compare"
         key, direction = self._ordering(order)
@@ -298,17 +308,17 @@ class _Search:
         )
         if key is None or len(values) != 1:
             return None
-        limit = Limit(">" if direction == "highest" else "<", next(iter(values)))
+        limit = RangeFilter(">" if direction == "highest" else "<", next(iter(values)))
         bound = f"{key} {_SIGNS[limit.sign]} {written(limit.value)} ({' or '.join(map(_told, after))})"
         return key, (limit,), clauses, " and ".join(filter(None, [" or ".join(map(_told, clauses)), bound]))
 
 
-def _sort(entries: list[Entry], key: str, direction: Direction) -> None:
+def _sort(entries: list[VocabularyEntry], key: str, direction: Direction) -> None:
     sign = -1 if direction == "highest" else 1
     entries.sort(key=lambda entry: (sign * entry.numbers[key], entry.name, entry.id))
 
 
-def _within(number: float | None, limit: Limit) -> bool:
+def _within(number: float | None, limit: RangeFilter) -> bool:
     if number is None:
         return False
     return {

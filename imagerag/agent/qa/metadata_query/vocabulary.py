@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from imagerag.agent.qa.metadata_query.word_forms import is_plain, stem, tokens
-from imagerag.agent.qa.types import Described
+from imagerag.agent.qa.types import HasMetadata
 from imagerag.agent.types import Scalar
 
 LONGEST: Final = 6
@@ -38,10 +38,10 @@ def _telling(text: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class VocabularyEntry:
     """One picture: its texts by key, its numbers by key, and every word that is said of it."""
 
-    row: Described
+    row: HasMetadata
     texts: Mapping[str, tuple[Words, ...]]
     numbers: Mapping[str, float]
     words: frozenset[str]
@@ -68,14 +68,14 @@ class Vocabulary:
         words: every word that is said of any picture.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[VocabularyEntry, ...]
     values: Mapping[Words, Mapping[str, str]]
     keys: Mapping[Words, str]
     numeric: frozenset[str]
     words: frozenset[str] = field(repr=False)
 
     @classmethod
-    def of(cls, rows: Sequence[Described]) -> "Vocabulary":
+    def of(cls, rows: Sequence[HasMetadata]) -> "Vocabulary":
         """Read a library's rows."""
         numeric = _numeric(rows)
         values: dict[Words, dict[str, str]] = defaultdict(dict)
@@ -90,7 +90,7 @@ class Vocabulary:
             said = [row.title, row.caption, *row.tags, *(str(v) for k, v in row.metadata.items() if k not in numeric)]
             words = frozenset().union(*(_telling(text[:_READ]) for text in said))
             numbers = {key: number for key in numeric if (number := number_of(row.metadata.get(key))) is not None}
-            entries.append(Entry(row, texts, numbers, words))
+            entries.append(VocabularyEntry(row, texts, numbers, words))
         names = {key for row in rows for key in row.metadata} | {"licence", "author", "title", "tags", "source"}
         keys = {tuple(stemmed(token) for token in tokens(name.replace("_", " "))): name for name in sorted(names)}
         everything = frozenset().union(*(entry.words for entry in entries)) if entries else frozenset[str]()
@@ -134,14 +134,14 @@ def written(value: Scalar | tuple[str, ...]) -> str:
     return "" if value is None else str(value)
 
 
-def value_of(row: Described, key: str) -> str:
+def value_of(row: HasMetadata, key: str) -> str:
     """What a row says under a key, metadata first; empty where it says nothing."""
     if key in row.metadata:
         return written(row.metadata[key])
     return written(getattr(row, key)) if key in (*_TEXTS, "source", "caption") else ""
 
 
-def _numeric(rows: Sequence[Described]) -> frozenset[str]:
+def _numeric(rows: Sequence[HasMetadata]) -> frozenset[str]:
     """Keys most of whose values are numbers: a price "on request" does not keep the others from being compared."""
     numbers, seen = Counter[str](), Counter[str]()
     for row in rows:
@@ -152,7 +152,7 @@ def _numeric(rows: Sequence[Described]) -> frozenset[str]:
     return frozenset(key for key, times in seen.items() if 2 * numbers[key] > times)
 
 
-def _texts(row: Described, numeric: frozenset[str]) -> Iterable[tuple[str, str]]:
+def _texts(row: HasMetadata, numeric: frozenset[str]) -> Iterable[tuple[str, str]]:
     for key, value in sorted(row.metadata.items()):
         if isinstance(value, str) and key not in numeric:
             yield key, value

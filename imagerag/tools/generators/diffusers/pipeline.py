@@ -13,7 +13,7 @@ from typing import Any, Final
 from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
-from imagerag.agent.types import Size, Variation
+from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers import images, weight_sources
 from imagerag.tools.generators.diffusers.devices import (
     DTYPES,
@@ -26,7 +26,7 @@ from imagerag.tools.generators.diffusers.devices import (
 )
 from imagerag.tools.generators.diffusers.loading import SMALLER, Loaded, load, ready
 from imagerag.tools.generators.diffusers.model_table import BUILT_IN, FAMILIES, Family
-from imagerag.tools.generators.diffusers.prompt_tags import inert, unread, with_tags
+from imagerag.tools.generators.diffusers.prompt_tags import ensure_prompt_tags, truncated_tokens, without_weights
 from imagerag.tools.prompt_templates import TEMPLATE_OPTIONS, with_template
 from imagerag.tools.spec import BackendSpec, with_options
 from imagerag.tools.spec_options import Choice, Number, Reader
@@ -161,7 +161,7 @@ class DiffusersGenerator:
         return ready(self._source, self._device, self._dtype)
 
     async def generate(
-        self, prompt: str, references: Sequence[ImagePart], *, variation: Variation, size: Size | None
+        self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
         """Draw one picture. Where the family needs a reference and none is sent, it draws on a plain canvas.
 
@@ -196,7 +196,12 @@ class DiffusersGenerator:
             stop.set()
 
     def _draw(
-        self, prompt: str, references: Sequence[ImagePart], variation: Variation, size: Size | None, stepped: OnStep
+        self,
+        prompt: str,
+        references: Sequence[ImagePart],
+        variation: SamplingParams,
+        size: Size | None,
+        stepped: OnStep,
     ) -> GeneratedImage:
         family = self._family
         stepped(0, self._steps or family.steps or 0)  # cancelled while it waited, or while weights were loaded
@@ -207,8 +212,8 @@ class DiffusersGenerator:
         drawn = images.rounded(wanted, _multiple(family, loaded.pipe)) if wanted else None
         sent = images.opened(references, family)
         blank = family.needs_reference and not sent
-        words = inert(with_tags(prompt, len(sent), family.tag), self.template, family.tag, len(sent))
-        cut = unread(loaded.pipe, words)
+        words = without_weights(ensure_prompt_tags(prompt, len(sent), family.tag), self.template, family.tag, len(sent))
+        cut = truncated_tokens(loaded.pipe, words)
         arguments = self._arguments(loaded, words, drawn)
         self._refer(loaded, arguments, [images.canvas(drawn)] if blank else sent)
         picture, steps = self._run(loaded, arguments, variation, stepped)
@@ -246,7 +251,9 @@ class DiffusersGenerator:
         if family.parameter == "input_images":  # OmniGen's: one list per prompt, prompts as a list
             arguments["prompt"] = [arguments["prompt"]]
 
-    def _run(self, loaded: Loaded, arguments: dict[str, Any], variation: Variation, stepped: OnStep) -> tuple[Any, int]:
+    def _run(
+        self, loaded: Loaded, arguments: dict[str, Any], variation: SamplingParams, stepped: OnStep
+    ) -> tuple[Any, int]:
         total, done = arguments.get("num_inference_steps") or 0, 0
 
         def after_step(pipe: Any, step: int, _time: Any, kept: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from imagerag.agent.ports import ReferenceTemplate
 _TAG: Final = re.compile(r"(?:<img>)?<\|image_(\d+)\|>(?:</img>)?")
 
 
-def with_tags(prompt: str, count: int, tag: str) -> str:
+def ensure_prompt_tags(prompt: str, count: int, tag: str) -> str:
     """The prompt with a tag for each of `count` pictures: too many are taken out, missing ones put in front.
 
     OmniGen fails on either; a user's subject without a name has no words in the prompt, and so no tag.
@@ -22,13 +22,13 @@ def with_tags(prompt: str, count: int, tag: str) -> str:
     return " ".join([*missing, kept])
 
 
-def inert(prompt: str, template: ReferenceTemplate, tag: str, count: int) -> str:
+def without_weights(prompt: str, template: ReferenceTemplate, tag: str, count: int) -> str:
     """The prompt with no control tokens but those of the template and of the tags of `count` pictures."""
     tags = (token for n in range(1, count + 1) for token in control_tokens(tag.format(n=n)))
     return neutralised(prompt, template.tokens(count) | {*tags})
 
 
-def unread(pipe: Any, prompt: str) -> int:
+def truncated_tokens(pipe: Any, prompt: str) -> int:
     """How many tokens at the end of a prompt are cut off, where all of a pipeline's text encoders are CLIPs.
 
     CLIP reads 77 tokens, start and end included. Others read hundreds, and are not counted here.

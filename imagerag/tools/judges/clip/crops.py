@@ -20,14 +20,14 @@ AROUND: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Crop:
     """A part of a picture, as PNG; `name` is "whole", or left,top,right,bottom in pixels."""
 
     name: str
     data: bytes
 
 
-def views(data: bytes, regions: Regions, *, around: float = AROUND) -> list[View]:
+def crops_of(data: bytes, regions: Regions, *, around: float = AROUND) -> list[Crop]:
     """The whole picture first, then its parts: a square around each region, or overlapping tiles where there is none.
 
     Args:
@@ -40,8 +40,8 @@ def views(data: bytes, regions: Regions, *, around: float = AROUND) -> list[View
     """
     image = open_rgb(data)
     boxes = [_square(box, image.size, around) for box in regions(image)] or tiles(image.size)
-    parts = [View(",".join(map(str, box)), png(image.crop(box))) for box in dict.fromkeys(boxes)]
-    return [View("whole", png(image)), *parts]
+    parts = [Crop(",".join(map(str, box)), png(image.crop(box))) for box in dict.fromkeys(boxes)]
+    return [Crop("whole", png(image)), *parts]
 
 
 def tiles(size: tuple[int, int]) -> list[Box]:

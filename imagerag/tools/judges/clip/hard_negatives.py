@@ -39,7 +39,7 @@ NOUNS: Final = tuple(
 )
 
 
-def near_misses(text: str) -> list[str]:
+def hard_negatives(text: str) -> list[str]:
     """The phrase with one word exchanged for another of its kind: colours, patterns, materials, numbers, opposites."""
     found = []
     for match in re.finditer(r"[\w'-]+", text):
@@ -51,7 +51,7 @@ def near_misses(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def other_things(text: str) -> list[str]:
+def common_objects(text: str) -> list[str]:
     """`NOUNS` with an article, without those the phrase itself names."""
     words = set(re.findall(r"[\w'-]+", text.lower()))
     words |= {word.removesuffix("s") for word in words} | {word.removesuffix("es") for word in words}

@@ -21,15 +21,15 @@ from imagerag.agent.ports import (
     Embedder,
     ImagePart,
     Lever,
-    Missing,
+    MissingConcepts,
     Preference,
     Ranking,
 )
-from imagerag.agent.types import Check, Concept, Requirement, Variation, Verdict
+from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
-from imagerag.tools.judges.clip.region_scorer import Eye, Finding, Rivals, Wordings
+from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals, Wordings
 from imagerag.tools.judges.image_comparison import Comparisons, compared, whole_pictures
 from imagerag.tools.sketch.edit_parser import GONE
 
@@ -90,8 +90,8 @@ class ClipJudge:
         self,
         embedder: Embedder,
         *,
-        near_misses: Rivals = hard_negatives.near_misses,
-        others: Rivals = hard_negatives.other_things,
+        near_misses: Rivals = hard_negatives.hard_negatives,
+        others: Rivals = hard_negatives.common_objects,
         wordings: Wordings = photo_wordings,
         split: Callable[[str], Sequence[Requirement]] = checklist,
         regions: "Regions" = border_regions,
@@ -109,7 +109,7 @@ class ClipJudge:
         self._embedder, self._split, self._identity = embedder, split, identity
         self._split_edit, self._reworded = split_edit or split, reworded
         self._comparisons = comparisons or whole_pictures(embedder, regions)
-        self._eye = Eye(
+        self._eye = RegionScorer(
             embedder=embedder,
             near_misses=near_misses,
             others=others,
@@ -138,7 +138,7 @@ class ClipJudge:
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """Judge `image` on `requirements`, or on the prompt's own; "stepwise" says yes or no and nothing else.
@@ -164,9 +164,9 @@ class ClipJudge:
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """Name the requirements that are not met; none only when it finds all of them met.
 
         Asked in another wording, it names them in other words: what was searched in vain is not named again, nor what
@@ -184,7 +184,7 @@ class ClipJudge:
             asked = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in known)
             findings = await self._eye.look(image.data, asked) if asked else []
             concepts = tuple(filter(None, map(concept_of, _unmet(asked, findings))))
-        return Missing(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
+        return MissingConcepts(concepts=concepts, raw=_in_numbers(findings), cost_usd=FREE)
 
     async def captions(
         self,
@@ -192,7 +192,7 @@ class ClipJudge:
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
@@ -230,7 +230,7 @@ class ClipJudge:
 
     async def _findings(
         self, prompt: str, image: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
-    ) -> list[Finding]:
+    ) -> list[RegionScore]:
         """One finding per requirement: what is looked for, what may not be there any more, and what is compared."""
         gone = [_edits(sent) and one.picture is None and one.text.startswith(GONE) for one in asked]
         look = [
@@ -261,13 +261,13 @@ class ClipJudge:
         return " ".join(words)
 
 
-def _unmet(asked: Sequence[Requirement], findings: Sequence[Finding]) -> list[Requirement]:
+def _unmet(asked: Sequence[Requirement], findings: Sequence[RegionScore]) -> list[Requirement]:
     return [requirement for requirement, finding in zip(asked, findings, strict=True) if not finding.met]
 
 
-def _verdict(asked: Sequence[Requirement], findings: Sequence[Finding], raw: str) -> Verdict:
+def _verdict(asked: Sequence[Requirement], findings: Sequence[RegionScore], raw: str) -> Verdict:
     checks = tuple(
-        Check(requirement=requirement, met=finding.met, evidence=finding.evidence)
+        RequirementCheck(requirement=requirement, met=finding.met, evidence=finding.evidence)
         for requirement, finding in zip(asked, findings, strict=True)
     )
     unmet = [check.requirement for check in checks if not check.met]
@@ -286,7 +286,7 @@ def _edits(sent: Sequence[ImagePart]) -> bool:
     return bool(sent) and sent[0].role == "edit"
 
 
-def _abstention(findings: Sequence[Finding], raw: str) -> Verdict:
+def _abstention(findings: Sequence[RegionScore], raw: str) -> Verdict:
     """Nothing of the prompt can be checked: neither a yes nor a no."""
     why = "; ".join(f"“{finding.text}”: {finding.unchecked}" for finding in findings)
     reason = f"nothing of the prompt can be checked: {why or 'it asks for nothing'}"
@@ -305,7 +305,7 @@ def _caption(concept: Concept) -> str:
     return concept.text if alone else f"a picture, {concept.text}"
 
 
-def _in_numbers(findings: Sequence[Finding]) -> str:
+def _in_numbers(findings: Sequence[RegionScore]) -> str:
     """The judge's own words, which are numbers: compact JSON."""
     rows = [
         {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from imagerag.agent.ports import Embedder
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Requirement
-from imagerag.tools.judges.clip.crops import Regions, views
+from imagerag.tools.judges.clip.crops import Regions, crops_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RegionScore:
     """How a requirement fared in its best view.
 
     Attributes:
@@ -55,7 +55,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eye:
+class RegionScorer:
     """An encoder, and how to look through it. The fields are those of `ClipJudge`."""
 
     embedder: Embedder
@@ -70,13 +70,13 @@ class Eye:
     floor: float
     unchecked: Callable[[Requirement], str]
 
-    async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[Finding]:
+    async def look(self, data: bytes, asked: Sequence[Requirement]) -> list[RegionScore]:
         """One finding per requirement. All views are embedded in one batch, and all texts in another.
 
         Raises:
             UsageError: the image cannot be read.
         """
-        seen = await in_thread(views, data, self.regions, around=self.around)
+        seen = await in_thread(crops_of, data, self.regions, around=self.around)
         searches = [self._prepared(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
         pictures = await self.embedder.embed_images([view.data for view in seen])
@@ -99,7 +99,7 @@ class Eye:
         phrases = (requirement.text, *near, *far)
         return _Search(requirement, phrases, tuple(self.wordings(phrases, requirement.kind)), len(near))
 
-    def _judge(self, search: "_Search", cosines: "Cosines", names: list[str]) -> Finding:
+    def _judge(self, search: "_Search", cosines: "Cosines", names: list[str]) -> RegionScore:
         import numpy as np
 
         own, rivals = cosines[0], cosines[1:]
@@ -111,7 +111,7 @@ class Eye:
         view = max(places, key=lambda place: float(own[place] - bar[place]))
         rival = int(rivals[:, view].argmax()) if len(rivals) else None
         unchecked = self.unchecked(search.requirement)
-        return Finding(
+        return RegionScore(
             text=search.requirement.text,
             met=bool(own[view] > bar[view]) and not unchecked,
             similarity=float(own[view]),

@@ -1,7 +1,7 @@
 """The seam between a judge and whatever runs its model: turns of text and pictures in, words out.
 
-A `Chat` is the one place where a VLM is called. `vlm_openai.py` has the one for OpenAI's protocol; a model in this
-process is another. A recording that must not pay twice wraps a `Chat`: all that goes in is in `Turn.key`.
+A `ChatModel` is the one place where a VLM is called. `vlm_openai.py` has the one for OpenAI's protocol; a model in this
+process is another. A recording that must not pay twice wraps a `ChatModel`: all that goes in is in `ChatMessage.key`.
 """
 
 from collections import Counter
@@ -13,11 +13,11 @@ from typing import Any, Literal, Protocol, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.ports import Lever
-from imagerag.agent.types import Variation
+from imagerag.agent.types import SamplingParams
 
 
 @dataclass(frozen=True)
-class Picture:
+class ChatImage:
     """An encoded image on its way to a model; its bytes show in no repr.
 
     Attributes:
@@ -35,14 +35,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Turn:
+class ChatMessage:
     """One turn of a conversation: texts and pictures in the order they are read.
 
     Its texts are neutralised: whoever's words they hold, no model takes any of them for its control tokens.
     """
 
     role: Literal["system", "user", "assistant"]
-    parts: tuple[str | Picture, ...]
+    parts: tuple[str | ChatImage, ...]
 
     def __post_init__(self) -> None:
         inert = tuple(neutralised(part) if isinstance(part, str) else part for part in self.parts)
@@ -68,7 +68,7 @@ class Schema:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class ChatResponse:
     """What a model said.
 
     Attributes:
@@ -83,10 +83,10 @@ class Reply:
     note: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
     cost_usd: float | None = None
-    variation: Variation = field(default_factory=Variation)
+    variation: SamplingParams = field(default_factory=SamplingParams)
 
 
-class Chat(Protocol):
+class ChatModel(Protocol):
     """A vision-language model that answers a conversation.
 
     Attributes:
@@ -99,7 +99,9 @@ class Chat(Protocol):
     @property
     def honours(self) -> frozenset[Lever]: ...
 
-    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+    async def ask(
+        self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams
+    ) -> ChatResponse:
         """Continue the conversation by one answer.
 
         Raises:
@@ -110,16 +112,16 @@ class Chat(Protocol):
         ...
 
 
-class Told(TypedDict):
+class BuiltMessages(TypedDict):
     """What an answer of the judge says of the replies it was read from."""
 
     cost_usd: float | None
     usage: Mapping[str, int]
     requests: int
-    variation: Variation
+    variation: SamplingParams
 
 
-def told(*replies: Reply, requests: int | None = None) -> Told:
+def built_messages(*replies: ChatResponse, requests: int | None = None) -> BuiltMessages:
     """What replies cost and used together (US dollars; None when one price is not known), and how the first was asked.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Final
 
 from imagerag.agent.errors import BackendTimeoutError
 from imagerag.tools.openai.error_bodies import body_of
-from imagerag.tools.openai.errors import translate, unreadable
+from imagerag.tools.openai.errors import to_imagerag_error, unreadable
 from imagerag.tools.openai.refused_options import may_refuse
 
 _NAMES: Final = {
@@ -95,7 +95,7 @@ def failure_of(error: Exception, who: str, timeout_s: float, secrets: Collection
     """Our error for what a call raised; its message holds neither the key nor the request."""
     if isinstance(error, TimeoutError):
         return BackendTimeoutError(f"{who} gave no answer within {timeout_s:g} s")
-    known = translate(error, who, secrets)
+    known = to_imagerag_error(error, who, secrets)
     if known is None and isinstance(error, _NOT_A_COMPLETION):
         return unreadable(who, f"something that is no chat completion ({type(error).__name__})")
     return known or error

@@ -7,8 +7,8 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, NoImagesError, RefusalError
 from imagerag.agent.ports import ImageCheck
-from imagerag.agent.types import Variation
-from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, told
+from imagerag.agent.types import SamplingParams
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatModel, built_messages
 from imagerag.tools.judges.vlm.error_mapping import image_limit
 from imagerag.tools.judges.vlm.messages import user
 from imagerag.tools.openai.error_bodies import body_of
@@ -52,7 +52,7 @@ _STATUS: Final = frozenset({400, 404, 415, 422, 500, 501})
 
 
 @runtime_checkable
-class CountsImages(Protocol):
+class LearnsImageLimit(Protocol):
     """A model of which it is not known from the beginning how many images it takes."""
 
     @property
@@ -96,7 +96,7 @@ def no_images(who: str, said: str = "") -> NoImagesError:
     return error
 
 
-async def ask_with_images(chat: Chat, count: int) -> ImageCheck:
+async def probe_image_limit(chat: ChatModel, count: int) -> ImageCheck:
     """Show a model `count` tiny pictures. What it says of them does not matter.
 
     Raises:
@@ -106,15 +106,15 @@ async def ask_with_images(chat: Chat, count: int) -> ImageCheck:
     picture = _test_picture()
     question = user(*[picture] * count, "Is this a red circle? Answer with one word, yes or no.")
     try:
-        reply = await chat.ask([question], schema=None, variation=Variation())
-        answer: dict[str, Any] = {**told(reply)}
+        reply = await chat.ask([question], schema=None, variation=SamplingParams())
+        answer: dict[str, Any] = {**built_messages(reply)}
     except (JudgeReplyError, RefusalError) as error:  # it has looked, all the same
         answer = {"raw": str(error)}
     except BackendError as error:
         if not _was_answering(error):
             raise
         answer = {"raw": str(error)}
-    return ImageCheck(limit=chat.image_limit if isinstance(chat, CountsImages) else None, **answer)
+    return ImageCheck(limit=chat.image_limit if isinstance(chat, LearnsImageLimit) else None, **answer)
 
 
 def _was_answering(error: BackendError) -> bool:
@@ -123,13 +123,13 @@ def _was_answering(error: BackendError) -> bool:
 
 
 @cache
-def _test_picture() -> Picture:
+def _test_picture() -> ChatImage:
     from PIL import Image, ImageDraw
 
     image, out = Image.new("RGB", (64, 64), "white"), io.BytesIO()
     ImageDraw.Draw(image).ellipse((12, 12, 52, 52), fill=(220, 30, 30))
     image.save(out, "PNG")
-    return Picture(out.getvalue(), "image/png")
+    return ChatImage(out.getvalue(), "image/png")
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.images.decoding import decode, opaque
-from imagerag.tools.judges.vlm.chat_protocol import Picture, Turn
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +24,7 @@ _QUALITY: Final = 92
 _SHEET_RULE: Final = "All pictures are on one sheet; each has its number on a black label in its upper left corner."
 
 
-def scaled(data: bytes, longest_side: int) -> Picture:
+def scaled(data: bytes, longest_side: int) -> ChatImage:
     """A PNG or JPEG at most `longest_side` pixels on its longer side, upright, transparency on white; never enlarged.
 
     Raises:
@@ -37,11 +37,11 @@ def scaled(data: bytes, longest_side: int) -> Picture:
     fits = max(decoded.width, decoded.height) <= longest_side and len(data) <= _AS_IT_IS_BYTES
     ordinary = decoded.plain and not decoded.exif and decoded.image.mode == "RGB"
     if fits and ordinary and decoded.media_type in ("image/png", "image/jpeg"):
-        return Picture(data, decoded.media_type)
+        return ChatImage(data, decoded.media_type)
     return _encoded(_reduced(decoded.image, longest_side))
 
 
-def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[Picture]:
+def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[ChatImage]:
     """Numbered contact sheets of `images`, counting on from sheet to sheet, each at most `longest_side` pixels.
 
     Raises:
@@ -51,28 +51,28 @@ def contact_sheets(images: Sequence[bytes], longest_side: int) -> list[Picture]:
     return [_sheet(images[start : start + SHEET_CELLS], start + 1, longest_side) for start in starts]
 
 
-def on_sheets(turns: Sequence[Turn], limit: int | None, longest_side: int) -> list[Turn]:
+def on_sheets(turns: Sequence[ChatMessage], limit: int | None, longest_side: int) -> list[ChatMessage]:
     """The conversation with at most `limit` pictures: where it has more, they are put on one numbered sheet.
 
     Each picture's own place says its number on the sheet, which is shown with the first.
     """
-    pictures = [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
+    pictures = [part for turn in turns for part in turn.parts if isinstance(part, ChatImage)]
     if limit is None or len(pictures) <= max(1, limit):
         return list(turns)
     sheet = _sheet([picture.data for picture in pictures], 1, longest_side)
     numbers = iter(range(1, len(pictures) + 1))
 
-    def shown(part: str | Picture) -> tuple[str | Picture, ...]:
+    def shown(part: str | ChatImage) -> tuple[str | ChatImage, ...]:
         if isinstance(part, str):
             return (part,)
         number = next(numbers)
         told = f"[This is picture {number} of the sheet.]"
         return (_SHEET_RULE, sheet, told) if number == 1 else (told,)
 
-    return [Turn(turn.role, tuple(piece for part in turn.parts for piece in shown(part))) for turn in turns]
+    return [ChatMessage(turn.role, tuple(piece for part in turn.parts for piece in shown(part))) for turn in turns]
 
 
-def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> Picture:
+def _sheet(images: Sequence[bytes], first: int, longest_side: int) -> ChatImage:
     from PIL import Image, ImageDraw, ImageFont
 
     columns = min(_COLUMNS, len(images)) if len(images) != 4 else 2
@@ -108,7 +108,7 @@ def _reduced(image: "Image", longest_side: int) -> "Image":
     return small
 
 
-def _encoded(image: "Image") -> Picture:
+def _encoded(image: "Image") -> ChatImage:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY, subsampling=0)
-    return Picture(file.getvalue(), "image/jpeg")
+    return ChatImage(file.getvalue(), "image/jpeg")

@@ -1,7 +1,7 @@
 """A judge that is a vision-language model: fused (one structured question) or stepwise (the paper's three).
 
 Sources: ImageRAG, section 3.2 and appendix C (the three questions, asked in one conversation); the fused checklist is
-ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm_fused.py`, the model behind `Chat`.
+ours. Prompts are in `prompts.py`, how answers are read in `reading.py` and `vlm_fused.py`, the model behind `ChatModel`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,21 +17,27 @@ from imagerag.agent.ports import (
     ImageCheck,
     ImagePart,
     Lever,
-    Missing,
+    MissingConcepts,
     Preference,
     Ranking,
 )
 from imagerag.agent.rephrasing import Rephrased
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Concept, Requirement, Variation, Verdict
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
 from imagerag.tools.judges.vlm import prompts, rephrasing, response_parsing
-from imagerag.tools.judges.vlm.chat_protocol import Chat, Picture, Reply, Turn, told
-from imagerag.tools.judges.vlm.image_limits import CountsImages, ask_with_images
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatModel, ChatResponse, built_messages
+from imagerag.tools.judges.vlm.image_limits import LearnsImageLimit, probe_image_limit
 from imagerag.tools.judges.vlm.images import SHEET_SIDE, contact_sheets, scaled
 from imagerag.tools.judges.vlm.messages import NEXT_ANSWER, decided, joined, listed, system, user
-from imagerag.tools.judges.vlm.ranking_parser import PREFERENCE, RANKING, read_preference, read_ranking
+from imagerag.tools.judges.vlm.ranking_parser import PREFERENCE, RANKING, parse_preference, parse_ranking
 from imagerag.tools.judges.vlm.repeat_prompts import other_captions, other_concepts
-from imagerag.tools.judges.vlm.structured_verdict import CRITIQUE, majority, read_critique, settled, verdict_of
+from imagerag.tools.judges.vlm.structured_verdict import (
+    CRITIQUE,
+    combine_votes,
+    majority_vote,
+    parse_critique,
+    verdict_of,
+)
 from imagerag.tools.pricing.call_cost import times, words_tariff
 from imagerag.tools.spec import with_options
 
@@ -52,7 +58,7 @@ class VlmJudge:
             asked for where the run may make no more calls.
     """
 
-    chat: Chat
+    chat: ChatModel
     longest_side: int = LONGEST_SIDE
     votes: int = 1
 
@@ -80,11 +86,11 @@ class VlmJudge:
 
     def image_check_needed(self, count: int) -> bool:
         """Whether it is not known that the model takes `count` images with one request; here it always is."""
-        return isinstance(self.chat, CountsImages) and self.chat.image_check_needed(count)
+        return isinstance(self.chat, LearnsImageLimit) and self.chat.image_check_needed(count)
 
     def images_checked(self, count: int, limit: int | None) -> None:
         """Learn what was found before."""
-        if isinstance(self.chat, CountsImages):
+        if isinstance(self.chat, LearnsImageLimit):
             self.chat.images_checked(count, limit)
 
     async def check_images(self, count: int) -> ImageCheck:
@@ -94,7 +100,7 @@ class VlmJudge:
             NoImagesError: it takes none.
             BackendError: it did not answer.
         """
-        return await ask_with_images(self.chat, count)
+        return await probe_image_limit(self.chat, count)
 
     async def critique(
         self,
@@ -104,7 +110,7 @@ class VlmJudge:
         subjects: Sequence[ImagePart],
         requirements: Sequence[Requirement],
         mode: Literal["fused", "stepwise"],
-        variation: Variation,
+        variation: SamplingParams,
         max_tokens: int | None = None,
     ) -> Critique:
         """Judge `image` against `prompt`: one call, and further ones only for votes after a no.
@@ -130,9 +136,9 @@ class VlmJudge:
         image: ImagePart,
         *,
         verdict: Verdict,
-        variation: Variation,
+        variation: SamplingParams,
         subjects: Sequence[ImagePart] = (),
-    ) -> Missing:
+    ) -> MissingConcepts:
         """Ask what is missing, as the second question after the verdict.
 
         Raises:
@@ -146,7 +152,7 @@ class VlmJudge:
             user(prompts.list_missing(variation.wording), *other_concepts(variation.in_vain)),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
-        return Missing(concepts=response_parsing.concepts(reply.text), raw=reply.text, **told(reply))
+        return MissingConcepts(concepts=response_parsing.concepts(reply.text), raw=reply.text, **built_messages(reply))
 
     async def captions(
         self,
@@ -154,7 +160,7 @@ class VlmJudge:
         concepts: Sequence[Concept],
         *,
         max_tokens: int,
-        variation: Variation,
+        variation: SamplingParams,
         image: ImagePart | None = None,
         verdict: Verdict | None = None,
         subjects: Sequence[ImagePart] = (),
@@ -180,9 +186,9 @@ class VlmJudge:
         turns = joined([*before, user(question, *other_captions(variation.in_vain))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = response_parsing.captions(reply.text, len(concepts))
-        return Captions(captions=found, raw=reply.text, **told(reply))
+        return Captions(captions=found, raw=reply.text, **built_messages(reply))
 
-    async def rephrase(self, prompt: str, *, variation: Variation) -> Rephrased:
+    async def rephrase(self, prompt: str, *, variation: SamplingParams) -> Rephrased:
         """Ask for the prompt in other words: rare ones become descriptions, clear ones stay.
 
         Raises:
@@ -204,8 +210,8 @@ class VlmJudge:
         question = user(
             prompts.asked_for(prompt), "The first picture:", one, "The second picture:", two, prompts.compare()
         )
-        reply = await self.chat.ask([system(), question], schema=PREFERENCE, variation=Variation())
-        return Preference(better=read_preference(reply.text), raw=reply.text, **told(reply))
+        reply = await self.chat.ask([system(), question], schema=PREFERENCE, variation=SamplingParams())
+        return Preference(better=parse_preference(reply.text), raw=reply.text, **built_messages(reply))
 
     async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
         """Ask which candidates fit a search, by their numbers on contact sheets.
@@ -219,44 +225,44 @@ class VlmJudge:
             return Ranking(order=())
         sheets = await in_thread(contact_sheets, [image.data for image in images], SHEET_SIDE)
         question = prompts.choose(query, [image.caption for image in images], sheets=len(sheets))
-        reply = await self.chat.ask([system(), user(*sheets, question)], schema=RANKING, variation=Variation())
-        return Ranking(order=tuple(read_ranking(reply.text, len(images))), raw=reply.text, **told(reply))
+        reply = await self.chat.ask([system(), user(*sheets, question)], schema=RANKING, variation=SamplingParams())
+        return Ranking(order=tuple(parse_ranking(reply.text, len(images))), raw=reply.text, **built_messages(reply))
 
     async def _fused(
         self,
-        shown: list[Turn],
+        shown: list[ChatMessage],
         requirements: Sequence[Requirement],
         words: int,
-        variation: Variation,
+        variation: SamplingParams,
         sent: Sequence[ImagePart],
     ) -> Critique:
         edit = any(image.role == "edit" for image in sent)
 
-        def turns(checklist: Sequence[Requirement], wording: int) -> list[Turn]:
+        def turns(checklist: Sequence[Requirement], wording: int) -> list[ChatMessage]:
             return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording, edit=edit))])
 
         replies = [await self.chat.ask(turns(requirements, variation.wording), schema=CRITIQUE, variation=variation)]
-        answers = [read_critique(replies[0].text, requirements)]
+        answers = [parse_critique(replies[0].text, requirements)]
         checklist = answers[0].requirements
 
-        async def again(other: Variation) -> None:
+        async def again(other: SamplingParams) -> None:
             replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
-            answers.append(read_critique(replies[-1].text, checklist))
+            answers.append(parse_critique(replies[-1].text, checklist))
 
         votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
-        asked = await self._vote(again, votes, lambda: settled(answers, votes), variation)
+        asked = await self._vote(again, votes, lambda: combine_votes(answers, votes), variation)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
-        verdict = _noted(verdict_of(majority(answers), raw), replies)
-        return Critique(verdict=verdict, requirements=checklist, raw=raw, **told(*replies, requests=asked))
+        verdict = _noted(verdict_of(majority_vote(answers), raw), replies)
+        return Critique(verdict=verdict, requirements=checklist, raw=raw, **built_messages(*replies, requests=asked))
 
-    async def _decide(self, shown: list[Turn], sent: Sequence[ImagePart], variation: Variation) -> Critique:
-        def turns(wording: int) -> list[Turn]:
+    async def _decide(self, shown: list[ChatMessage], sent: Sequence[ImagePart], variation: SamplingParams) -> Critique:
+        def turns(wording: int) -> list[ChatMessage]:
             return joined([*shown, user(prompts.decide(wording, sent))])
 
-        replies: list[Reply] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
+        replies: list[ChatResponse] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
         answers = [response_parsing.verdict(replies[0].text)]
 
-        async def again(other: Variation) -> None:
+        async def again(other: SamplingParams) -> None:
             replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
             answers.append(response_parsing.verdict(replies[-1].text))
 
@@ -272,10 +278,14 @@ class VlmJudge:
         counted = f" ({sum(answers)} of {len(answers)} answers say yes)" if len(answers) > 1 else ""
         reason = f"the judge says {'yes' if aligned else 'no'}{counted}"
         verdict = _noted(Verdict(aligned=aligned, reason=reason, raw=raw), replies)
-        return Critique(verdict=verdict, raw=raw, **told(*replies, requests=asked))
+        return Critique(verdict=verdict, raw=raw, **built_messages(*replies, requests=asked))
 
     async def _vote(
-        self, again: Callable[[Variation], Awaitable[None]], votes: int, done: Callable[[], bool], first: Variation
+        self,
+        again: Callable[[SamplingParams], Awaitable[None]],
+        votes: int,
+        done: Callable[[], bool],
+        first: SamplingParams,
     ) -> int:
         """Ask until the majority is certain, and say how often was asked in all.
 
@@ -295,9 +305,9 @@ class VlmJudge:
                 continue
         return votes
 
-    async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[Turn]:
+    async def _shown(self, prompt: str, image: ImagePart, subjects: Sequence[ImagePart]) -> list[ChatMessage]:
         """How every conversation begins: the rules, the prompt, and the picture, the user's own ones before it."""
-        parts: list[str | Picture] = [prompts.asked_for(prompt, subjects)]
+        parts: list[str | ChatImage] = [prompts.asked_for(prompt, subjects)]
         for number, sent in enumerate(subjects, start=1):
             parts += [prompts.sent_along(number, sent), await self._scaled(sent)]
         if subjects:
@@ -305,11 +315,11 @@ class VlmJudge:
         parts.append(await self._scaled(image))
         return [system(), user(*parts)]
 
-    async def _scaled(self, image: ImagePart) -> Picture:
+    async def _scaled(self, image: ImagePart) -> ChatImage:
         return await in_thread(scaled, image.data, self.longest_side)
 
 
-def _noted(verdict: Verdict, replies: Sequence[Reply]) -> Verdict:
+def _noted(verdict: Verdict, replies: Sequence[ChatResponse]) -> Verdict:
     """The verdict, its reason with what was unusual about the way the answers came."""
     notes = dict.fromkeys(reply.note for reply in replies if reply.note)
     return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *notes])}) if notes else verdict

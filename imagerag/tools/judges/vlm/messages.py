@@ -7,32 +7,32 @@ from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Concept, Verdict
 from imagerag.tools.judges.vlm import prompts, response_parsing
-from imagerag.tools.judges.vlm.chat_protocol import Picture, Turn
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage
 from imagerag.tools.model_text import clean
 
 NEXT_ANSWER: Final = "\n---\n"
 """Between the answers of a vote, in a verdict's raw text."""
 
 
-def system() -> Turn:
+def system() -> ChatMessage:
     """The rules, at the head of every conversation."""
-    return Turn("system", (prompts.SYSTEM,))
+    return ChatMessage("system", (prompts.SYSTEM,))
 
 
-def user(*parts: str | Picture) -> Turn:
+def user(*parts: str | ChatImage) -> ChatMessage:
     """A question, with the pictures it is about."""
-    return Turn("user", parts)
+    return ChatMessage("user", parts)
 
 
-def decided(shown: list[Turn], verdict: Verdict, sent: Sequence[ImagePart] = ()) -> list[Turn]:
+def decided(shown: list[ChatMessage], verdict: Verdict, sent: Sequence[ImagePart] = ()) -> list[ChatMessage]:
     """The conversation up to the verdict."""
-    return [*joined([*shown, user(prompts.decide(0, sent))]), Turn("assistant", (_said(verdict),))]
+    return [*joined([*shown, user(prompts.decide(0, sent))]), ChatMessage("assistant", (_said(verdict),))]
 
 
-def listed(before: list[Turn], concepts: Sequence[Concept]) -> list[Turn]:
+def listed(before: list[ChatMessage], concepts: Sequence[Concept]) -> list[ChatMessage]:
     """The conversation up to the list of what is missing."""
     named = "\n".join(f"{concept.kind}: {concept.text}" for concept in concepts)
-    return [*before, user(prompts.list_missing(0)), Turn("assistant", (named,))]
+    return [*before, user(prompts.list_missing(0)), ChatMessage("assistant", (named,))]
 
 
 def _said(verdict: Verdict) -> str:
@@ -46,17 +46,17 @@ def _said(verdict: Verdict) -> str:
     return "Yes." if verdict.aligned else "No."
 
 
-def joined(turns: Sequence[Turn]) -> list[Turn]:
+def joined(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
     """Turns that alternate, as some models' chat templates demand: what follows a user's turn joins it."""
-    alternating: list[Turn] = []
+    alternating: list[ChatMessage] = []
     for turn in turns:
         if alternating and alternating[-1].role == turn.role:
-            alternating[-1] = Turn(turn.role, (*alternating[-1].parts, *turn.parts))
+            alternating[-1] = ChatMessage(turn.role, (*alternating[-1].parts, *turn.parts))
         else:
             alternating.append(turn)
     return alternating
 
 
-def without_system(turns: Sequence[Turn]) -> list[Turn]:
+def without_system(turns: Sequence[ChatMessage]) -> list[ChatMessage]:
     """The same conversation for models that have no place for rules: they open the first question."""
-    return joined([Turn("user", turn.parts) if turn.role == "system" else turn for turn in turns])
+    return joined([ChatMessage("user", turn.parts) if turn.role == "system" else turn for turn in turns])

@@ -22,15 +22,15 @@ from weakref import WeakKeyDictionary
 from imagerag.agent.errors import AuthError, QuotaError, RefusalError
 from imagerag.agent.ports import Lever
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import Variation
-from imagerag.tools.judges.vlm.chat_protocol import Picture, Reply, Schema, Turn
+from imagerag.agent.types import SamplingParams
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.error_mapping import failure_of, image_limit, refused_form, unkept_form
 from imagerag.tools.judges.vlm.image_limits import known_limit, no_images, takes_none
 from imagerag.tools.judges.vlm.images import SHEET_SIDE, on_sheets
 from imagerag.tools.judges.vlm.messages import without_system
 from imagerag.tools.judges.vlm.reasoning import answer_text, keep_reasoning
 from imagerag.tools.openai import idempotency
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.openai.errors import is_refusal_reason, refusal
 from imagerag.tools.pricing.billed_cost import listen
 from imagerag.tools.pricing.call_cost import Price, cost_of
@@ -51,7 +51,7 @@ times what a verdict takes, and what an answer costs at most is known before it 
 DECIDING: Final = 0.0
 """Sampling temperature of decisions, verdicts and captions, as ImageRAG's."""
 
-_PIXELS: ContextVar[Mapping[str, Picture] | None] = ContextVar("imagerag_pixels", default=None)
+_PIXELS: ContextVar[Mapping[str, ChatImage] | None] = ContextVar("imagerag_pixels", default=None)
 _BY_HASH: Final = "sha256:"
 _FINAL: Final = (RefusalError, QuotaError, AuthError)
 """What is no answer about an option, whatever words it has."""
@@ -78,7 +78,7 @@ class OpenAIChat:
     """
 
     model: str
-    account: Account = field(default_factory=Account.of)
+    account: OpenAICredentials = field(default_factory=OpenAICredentials.of)
     timeout_s: float = TIMEOUT_S
     detail: str | None = None
     temperature: float | None = None
@@ -142,7 +142,9 @@ class OpenAIChat:
             return DECIDING
         return self.temperature
 
-    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+    async def ask(
+        self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams
+    ) -> ChatResponse:
         """Continue the conversation by one answer, in the best form this server is known to take.
 
         Raises:
@@ -178,17 +180,17 @@ class OpenAIChat:
                 # Outside of the handler: `__context__` would keep the request, its key and its images alive.
                 raise failure
 
-    async def _fitted(self, turns: Sequence[Turn], without: AbstractSet[str]) -> list[Turn]:
+    async def _fitted(self, turns: Sequence[ChatMessage], without: AbstractSet[str]) -> list[ChatMessage]:
         """The conversation in a form that this server is known to take."""
         asked = await in_thread(on_sheets, turns, self.image_limit, SHEET_SIDE)
         return without_system(asked) if "system" in without else asked
 
-    def _fewer(self, error: Exception, asked: Sequence[Turn]) -> int | None:
+    def _fewer(self, error: Exception, asked: Sequence[ChatMessage]) -> int | None:
         """A limit of images that an error names and that what was asked exceeds; at least the one that is judged."""
         limit, sent = image_limit(error), len(_pictures(asked))
         return max(1, limit) if limit is not None and max(1, limit) < sent else None
 
-    def _sent(self, asked: Sequence[Turn], options: Mapping[str, Any]) -> set[str]:
+    def _sent(self, asked: Sequence[ChatMessage], options: Mapping[str, Any]) -> set[str]:
         """What of how is asked can be left out, by the names that `refused` has for it."""
         body = options.get("extra_body", {})
         told = {
@@ -200,7 +202,7 @@ class OpenAIChat:
         }
         return {name for name, sent in told.items() if sent} | (options.keys() & {"temperature", "seed"})
 
-    def _within_reach(self, variation: Variation) -> Variation:
+    def _within_reach(self, variation: SamplingParams) -> SamplingParams:
         """The variation in levers this model has: where temperature is refused, a further ask gets another seed.
 
         Other words are the caller's part, who reads `honours`. Only the very call that proves the refusal comes here
@@ -213,7 +215,7 @@ class OpenAIChat:
         seed = variation.attempt if variation.seed is None else variation.seed
         return variation.model_copy(update={"temperature": None, "lever": "seed_and_wording", "seed": seed})
 
-    def _options(self, schema: Schema | None, variation: Variation, without: AbstractSet[str]) -> dict[str, Any]:
+    def _options(self, schema: Schema | None, variation: SamplingParams, without: AbstractSet[str]) -> dict[str, Any]:
         options: dict[str, Any] = {}
         temperature = self._temperature if variation.temperature is None else variation.temperature
         if temperature is not None and "temperature" not in without:
@@ -240,7 +242,7 @@ class OpenAIChat:
         return options
 
     async def _invoke(
-        self, turns: Sequence[Turn], options: Mapping[str, Any], without: AbstractSet[str]
+        self, turns: Sequence[ChatMessage], options: Mapping[str, Any], without: AbstractSet[str]
     ) -> "AIMessage":
         pictures = {part.sha256: part for part in _pictures(turns)}
         client, headers = self._client(), _idempotency(turns, {**options, "without": sorted(without)}) or None
@@ -254,13 +256,13 @@ class OpenAIChat:
             error = unanswered.error
         raise error
 
-    def _messages(self, turns: Sequence[Turn]) -> "list[BaseMessage]":
+    def _messages(self, turns: Sequence[ChatMessage]) -> "list[BaseMessage]":
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
         return [kinds[turn.role](content=self._content(turn)) for turn in turns]
 
-    def _content(self, turn: Turn) -> Any:
+    def _content(self, turn: ChatMessage) -> Any:
         if turn.role != "user":
             return "\n\n".join(part for part in turn.parts if isinstance(part, str))
         more = {"detail": self.detail} if self.detail and "detail" not in self.refused else {}
@@ -271,7 +273,7 @@ class OpenAIChat:
             for part in turn.parts
         ]
 
-    def _reply(self, message: "AIMessage", variation: Variation) -> Reply:
+    def _reply(self, message: "AIMessage", variation: SamplingParams) -> ChatResponse:
         declined = message.additional_kwargs.get("refusal")
         finish = message.response_metadata.get("finish_reason")
         if declined or is_refusal_reason(finish):
@@ -286,7 +288,7 @@ class OpenAIChat:
         told: Any = message.usage_metadata or {}
         usage = {name: int(told[name]) for name in ("input_tokens", "output_tokens") if name in told}
         cost = cost_of(self.price, self.model, message.response_metadata.get("token_usage"))
-        return Reply(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
+        return ChatResponse(text=text, note=note, usage=usage, cost_usd=cost, variation=variation)
 
     def _client(self) -> "ChatOpenAI":
         """One client per event loop: a connection must not outlive the loop it was opened in."""
@@ -299,7 +301,7 @@ class OpenAIChat:
     def _new_client(self) -> "ChatOpenAI":
         import openai
 
-        from imagerag.tools.http_client import connections, trust
+        from imagerag.tools.http_client import http_client, ssl_context
 
         # ChatOpenAI warns about a refused schema before it raises; the next form is tried in silence.
         warnings.filterwarnings("ignore", message=r"This model does not support OpenAI's structured", append=False)
@@ -315,8 +317,10 @@ class OpenAIChat:
             use_responses_api=False,
             cache=False,
             disable_streaming=True,
-            http_client=openai.DefaultHttpxClient(verify=trust()),  # never used; its own would read certificates anew
-            http_async_client=connections(),
+            http_client=openai.DefaultHttpxClient(
+                verify=ssl_context()
+            ),  # never used; its own would read certificates anew
+            http_async_client=http_client(),
         )
 
 
@@ -330,12 +334,12 @@ def declared_temperature(model: str) -> bool:
     return bool(profile.get("temperature", True))
 
 
-def _with(variation: Variation, options: Mapping[str, Any]) -> Variation:
+def _with(variation: SamplingParams, options: Mapping[str, Any]) -> SamplingParams:
     """The variation with the temperature that was really sent."""
     return variation.model_copy(update={"temperature": options.get("temperature")})
 
 
-def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str, str]:
+def _idempotency(turns: Sequence[ChatMessage], options: Mapping[str, Any]) -> dict[str, str]:
     """The header a journal asked for. One question can take several requests (votes, a refused option), which a
     service must not take for one: each has the request's own content in its key."""
     given = idempotency.headers()
@@ -344,8 +348,8 @@ def _idempotency(turns: Sequence[Turn], options: Mapping[str, Any]) -> dict[str,
     return {name: f"{key}-{digest}" for name, key in given.items()}
 
 
-def _pictures(turns: Sequence[Turn]) -> list[Picture]:
-    return [part for turn in turns for part in turn.parts if isinstance(part, Picture)]
+def _pictures(turns: Sequence[ChatMessage]) -> list[ChatImage]:
+    return [part for turn in turns for part in turn.parts if isinstance(part, ChatImage)]
 
 
 class _UnansweredError(Exception):
@@ -357,7 +361,7 @@ class _UnansweredError(Exception):
 
 
 @contextmanager
-def _pixels(pictures: Mapping[str, Picture]) -> Iterator[None]:
+def _pixels(pictures: Mapping[str, ChatImage]) -> Iterator[None]:
     token = _PIXELS.set(pictures)
     try:
         yield

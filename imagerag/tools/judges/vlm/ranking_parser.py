@@ -39,7 +39,7 @@ class _Ranking(BaseModel):
     ranking: list[int]
 
 
-def read_preference(text: str) -> Literal["first", "second", "neither"]:
+def parse_preference(text: str) -> Literal["first", "second", "neither"]:
     """Which of two pictures, from JSON or from the bare word.
 
     Raises:
@@ -50,7 +50,7 @@ def read_preference(text: str) -> Literal["first", "second", "neither"]:
     return bare or model_of(text, _Preference).better
 
 
-def read_ranking(text: str, count: int) -> list[int]:
+def parse_ranking(text: str, count: int) -> list[int]:
     """Which of `count` candidates, best first, as indices from 0; from JSON or from bare numbers, which start at 1.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Final
 
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.rephrasing import Rephrased
-from imagerag.agent.types import Variation
-from imagerag.tools.judges.vlm.chat_protocol import Chat, Turn, told
+from imagerag.agent.types import SamplingParams
+from imagerag.tools.judges.vlm.chat_protocol import ChatMessage, ChatModel, built_messages
 from imagerag.tools.judges.vlm.prompts import asked_for
 from imagerag.tools.model_text import check_refusal, silence, unfenced
 
@@ -38,7 +38,7 @@ LONGEST: Final = 4000
 _LABEL: Final = re.compile(r"^\W*(?:(?:rephrased|reworded|new|the)\s+)*prompt\W*:\s*", re.IGNORECASE)
 
 
-async def rephrase(chat: Chat, prompt: str, variation: Variation) -> Rephrased:
+async def rephrase(chat: ChatModel, prompt: str, variation: SamplingParams) -> Rephrased:
     """Ask a model for the prompt in other words.
 
     Raises:
@@ -47,8 +47,10 @@ async def rephrase(chat: Chat, prompt: str, variation: Variation) -> Rephrased:
         JudgeReplyError: its answer is no prompt.
     """
     question = f"{asked_for(prompt)}\n\n{REPHRASE[variation.wording % len(REPHRASE)]}"
-    reply = await chat.ask([Turn("system", (SYSTEM,)), Turn("user", (question,))], schema=None, variation=variation)
-    return Rephrased(prompt=prompt_in(reply.text), raw=reply.text, **told(reply))
+    reply = await chat.ask(
+        [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (question,))], schema=None, variation=variation
+    )
+    return Rephrased(prompt=prompt_in(reply.text), raw=reply.text, **built_messages(reply))
 
 
 def prompt_in(text: str) -> str:

@@ -16,9 +16,9 @@ from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.types import Concept
 from imagerag.formatting.messages import invalid
 from imagerag.tools.judges.vlm.json_parsing import objects_in
-from imagerag.tools.model_text import cannot, check_refusal, clean, declines, fold, silence, unfenced
+from imagerag.tools.model_text import cannot, check_refusal, clean, fold, is_refusal, silence, unfenced
 
-__all__ = ["cannot", "captions", "clean", "concepts", "declines", "fold", "lines", "model_of", "unfenced", "verdict"]
+__all__ = ["cannot", "captions", "clean", "concepts", "fold", "is_refusal", "lines", "model_of", "unfenced", "verdict"]
 
 Model = TypeVar("Model", bound=BaseModel)
 

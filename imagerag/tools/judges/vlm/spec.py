@@ -7,7 +7,7 @@ from imagerag.agent.errors import SpecError
 from imagerag.tools.credentials import Variable
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.openai_backend import OpenAIChat
-from imagerag.tools.openai.client import Account
+from imagerag.tools.openai.client import OpenAICredentials
 from imagerag.tools.pricing.call_cost import price_of
 from imagerag.tools.spec_options import Choice, Number, Reader, Words
 
@@ -48,6 +48,6 @@ def vlm_judge(spec: "BackendSpec", *, prices: "Prices | None" = None) -> VlmJudg
     if not spec.model:
         raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:MODEL[@URL]")
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
-    account, refused = Account.of_spec(spec), set(given.pop("refuses", ()))
+    account, refused = OpenAICredentials.of_spec(spec), set(given.pop("refuses", ()))
     price = price_of(prices, spec.model, account)
     return VlmJudge(chat=OpenAIChat(model=spec.model, account=account, price=price, refused=refused, **given), **own)

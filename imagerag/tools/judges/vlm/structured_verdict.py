@@ -10,7 +10,7 @@ from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import JudgeReplyError
 from imagerag.agent.intents import concept_of
 from imagerag.agent.prompts import says_something
-from imagerag.agent.types import Check, Requirement, Verdict
+from imagerag.agent.types import Requirement, RequirementCheck, Verdict
 from imagerag.tools.judges.vlm.chat_protocol import Schema
 from imagerag.tools.judges.vlm.response_parsing import model_of
 from imagerag.tools.model_text import clean, fold
@@ -28,7 +28,7 @@ def _text(value: Any) -> Any:
     return "" if value is None else clean(value) if isinstance(value, str) else value
 
 
-class ReadCheck(BaseModel):
+class ParsedCheck(BaseModel):
     """One point of the checklist in a model's answer. Evidence comes before the decision, so that it is looked for."""
 
     number: int = 0
@@ -41,10 +41,10 @@ class ReadCheck(BaseModel):
     caption: Annotated[str, BeforeValidator(_text)] = ""
 
 
-class ReadCritique(BaseModel):
+class ParsedCritique(BaseModel):
     """A fused answer. `aligned` is not asked for; some models say it all the same."""
 
-    checks: list[ReadCheck] = Field(validation_alias=AliasChoices("checks", "checklist", "requirements"))
+    checks: list[ParsedCheck] = Field(validation_alias=AliasChoices("checks", "checklist", "requirements"))
     aligned: bool | None = None
 
 
@@ -73,10 +73,10 @@ CRITIQUE: Final = Schema(
 
 
 @dataclass(frozen=True)
-class Judged:
+class VerdictPayload:
     """What one fused answer says: a check per requirement, and captions for the unmet by requirement."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[RequirementCheck, ...]
     captions: Mapping[str, str]
     note: str = ""
 
@@ -86,7 +86,7 @@ class Judged:
         return tuple(check.requirement for check in self.checks)
 
 
-def read_critique(text: str, requirements: Sequence[Requirement]) -> Judged:
+def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPayload:
     """Read a fused answer, on the given checklist or, where that is empty, on the one the model made.
 
     Where the model also says "aligned" and contradicts its own checklist, the checklist wins, unless that would turn a
@@ -96,7 +96,7 @@ def read_critique(text: str, requirements: Sequence[Requirement]) -> Judged:
         RefusalError: content policy.
         JudgeReplyError: not of that form, no checklist at all, or a point of the given one was not judged.
     """
-    read = model_of(text, ReadCritique)
+    read = model_of(text, ParsedCritique)
     own = any(requirement.picture is None for requirement in requirements)
     pairs = _on(requirements, read.checks, text) if own else _and_fixed(_made(read.checks), requirements, text)
     if not pairs:
@@ -106,12 +106,12 @@ def read_critique(text: str, requirements: Sequence[Requirement]) -> Judged:
         raise JudgeReplyError("the judge says not aligned, and that every point is met", raw=text)
     captions = {c.requirement.text: words for c, words in pairs if not c.met and words}
     note = "the judge called it aligned against its own checklist" if read.aligned and not aligned else ""
-    return Judged(tuple(check for check, _ in pairs), captions, note)
+    return VerdictPayload(tuple(check for check, _ in pairs), captions, note)
 
 
-def _made(checks: Sequence[ReadCheck]) -> list[tuple[Check, str]]:
+def _made(checks: Sequence[ParsedCheck]) -> list[tuple[RequirementCheck, str]]:
     """The model's own checklist; a point named twice is met when it is met both times."""
-    found: dict[str, tuple[Check, str]] = {}
+    found: dict[str, tuple[RequirementCheck, str]] = {}
     for read in checks:
         words = " ".join(read.requirement.split())
         if not says_something(words):
@@ -123,7 +123,9 @@ def _made(checks: Sequence[ReadCheck]) -> list[tuple[Check, str]]:
     return list(found.values())
 
 
-def _and_fixed(made: list[tuple[Check, str]], fixed: Sequence[Requirement], text: str) -> list[tuple[Check, str]]:
+def _and_fixed(
+    made: list[tuple[RequirementCheck, str]], fixed: Sequence[Requirement], text: str
+) -> list[tuple[RequirementCheck, str]]:
     """The model's own points, and at their end those that it had to add word for word."""
     if not fixed:
         return made
@@ -142,10 +144,12 @@ def _folded(text: str) -> str:
     return fold(" ".join(neutralised(text).split()))
 
 
-def _on(requirements: Sequence[Requirement], checks: Sequence[ReadCheck], text: str) -> list[tuple[Check, str]]:
+def _on(
+    requirements: Sequence[Requirement], checks: Sequence[ParsedCheck], text: str
+) -> list[tuple[RequirementCheck, str]]:
     """The answer on a given checklist, matched by number, or by words where the numbers are of no use."""
     numbers = [read.number for read in checks]
-    by: dict[Any, ReadCheck] = {read.number: read for read in checks}
+    by: dict[Any, ParsedCheck] = {read.number: read for read in checks}
     keys: list[Any] = list(range(1, len(requirements) + 1))
     if sorted(numbers) != keys:
         by = {_folded(read.requirement): read for read in checks}
@@ -157,11 +161,11 @@ def _on(requirements: Sequence[Requirement], checks: Sequence[ReadCheck], text: 
     return [_check(requirement, by[key]) for requirement, key in zip(requirements, keys, strict=True)]
 
 
-def _check(requirement: Requirement, read: ReadCheck) -> tuple[Check, str]:
-    return Check(requirement=requirement, met=read.met, evidence=read.evidence.strip()), read.caption.strip()
+def _check(requirement: Requirement, read: ParsedCheck) -> tuple[RequirementCheck, str]:
+    return RequirementCheck(requirement=requirement, met=read.met, evidence=read.evidence.strip()), read.caption.strip()
 
 
-def settled(answers: Sequence[Judged], votes: int) -> bool:
+def combine_votes(answers: Sequence[VerdictPayload], votes: int) -> bool:
     """Whether further answers, up to `votes` in all, could no longer change what the majority says of any point."""
     left = votes - len(answers)
     for column in zip(*(answer.checks for answer in answers), strict=True):
@@ -171,7 +175,7 @@ def settled(answers: Sequence[Judged], votes: int) -> bool:
     return True
 
 
-def majority(answers: Sequence[Judged]) -> Judged:
+def majority_vote(answers: Sequence[VerdictPayload]) -> VerdictPayload:
     """Point by point what most answers say; a tie is not met, for votes are asked for only after a no."""
     if len(answers) == 1:
         return answers[0]
@@ -186,10 +190,10 @@ def majority(answers: Sequence[Judged]) -> Judged:
         caption = next((a.captions[c] for a in answers if (c := agreeing.requirement.text) in a.captions), "")
         if not met and caption:
             captions[agreeing.requirement.text] = caption
-    return Judged(tuple(checks), captions, next((answer.note for answer in answers if answer.note), ""))
+    return VerdictPayload(tuple(checks), captions, next((answer.note for answer in answers if answer.note), ""))
 
 
-def verdict_of(judged: Judged, raw: str) -> Verdict:
+def verdict_of(judged: VerdictPayload, raw: str) -> Verdict:
     """The verdict: its score is met / all, and what is missing goes by the requirement's own words.
 
     The same words in every round are what lets the ledger tell that a concept is still missing, or resolved.

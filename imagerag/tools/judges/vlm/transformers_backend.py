@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from imagerag.agent.control_tokens import without_tokens
 from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
 from imagerag.agent.images.decoding import open_rgb
-from imagerag.agent.ports import FREE, Embedder, Lever, Tariff
-from imagerag.agent.types import Variation
+from imagerag.agent.ports import FREE, Embedder, Lever, PriceEstimator
+from imagerag.agent.types import SamplingParams
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.devices import (
     DTYPES,
@@ -33,7 +33,7 @@ from imagerag.tools.generators.diffusers.devices import (
 )
 from imagerag.tools.generators.diffusers.weight_sources import is_here, short
 from imagerag.tools.huggingface_hub import hub
-from imagerag.tools.judges.vlm.chat_protocol import Picture, Reply, Schema, Turn
+from imagerag.tools.judges.vlm.chat_protocol import ChatImage, ChatMessage, ChatResponse, Schema
 from imagerag.tools.judges.vlm.judge import VlmJudge
 from imagerag.tools.judges.vlm.spec import JUDGE_OPTIONS
 from imagerag.tools.judges.vlm.tokenizer import control_tokens_of, decoded
@@ -70,7 +70,7 @@ class _Free:
     def __call__(self, model: str, usage: Mapping[str, Any]) -> float:
         return 0.0
 
-    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> Tariff:
+    def tariff(self, *, draws: bool, quality: str | None = None, answer: int | None = None) -> PriceEstimator:
         """Known before a call, and nothing."""
         return FREE
 
@@ -113,7 +113,9 @@ class TransformersChat:
         numbers = str(choose_dtype(self.dtype, place)).removeprefix("torch.")
         return f"on {place} in {numbers}; {is_here(self.model, 'config.json')}"
 
-    async def ask(self, turns: Sequence[Turn], *, schema: Schema | None, variation: Variation) -> Reply:
+    async def ask(
+        self, turns: Sequence[ChatMessage], *, schema: Schema | None, variation: SamplingParams
+    ) -> ChatResponse:
         """Continue the conversation by one answer.
 
         Returns:
@@ -131,7 +133,9 @@ class TransformersChat:
         finally:
             stop.set()
 
-    def _answer(self, turns: Sequence[Turn], schema: Schema | None, variation: Variation, stop: Event) -> Reply:
+    def _answer(
+        self, turns: Sequence[ChatMessage], schema: Schema | None, variation: SamplingParams, stop: Event
+    ) -> ChatResponse:
         loaded = self._load()
         failure = None
         try:
@@ -151,7 +155,7 @@ class TransformersChat:
         if not clean(text):
             raise JudgeReplyError(f"{self.identity} sent reasoning and no answer after it", raw=text)
         usage = {"input_tokens": len(read), "output_tokens": len(said)}
-        return Reply(text=text, usage=usage, cost_usd=0.0, variation=variation)
+        return ChatResponse(text=text, usage=usage, cost_usd=0.0, variation=variation)
 
     def _failure(self, error: Exception) -> BackendError:
         if is_out_of_memory(error):
@@ -160,7 +164,7 @@ class TransformersChat:
         return BackendError(told, retryable=False)
 
     def _generate(
-        self, loaded: _Loaded, messages: list[dict[str, Any]], variation: Variation, stop: Event
+        self, loaded: _Loaded, messages: list[dict[str, Any]], variation: SamplingParams, stop: Event
     ) -> tuple[list[int], list[int], bool]:
         """The tokens read, the tokens said, and whether it came to an end by itself."""
         import torch
@@ -273,7 +277,7 @@ def check_attention(transformers: Any, path: str) -> None:
                 raise BackendError(told, retryable=False)
 
 
-def _messages(turns: Sequence[Turn], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
+def _messages(turns: Sequence[ChatMessage], schema: Schema | None, tokens: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Turns as chat templates read them, the form of the answer in words at the end.
 
     Args:
@@ -289,7 +293,7 @@ def _messages(turns: Sequence[Turn], schema: Schema | None, tokens: Sequence[str
     return messages
 
 
-def _part(part: str | Picture, tokens: Sequence[str]) -> dict[str, Any]:
+def _part(part: str | ChatImage, tokens: Sequence[str]) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": without_tokens(part, tokens)}
     return {"type": "image", "image": open_rgb(part.data)}
@@ -309,7 +313,7 @@ def _read(processor: Any, messages: list[dict[str, Any]]) -> Any:
         return processor.apply_chat_template([joined, *messages[2:]], add_generation_prompt=True, **form)
 
 
-def _sampling(variation: Variation) -> dict[str, Any]:
+def _sampling(variation: SamplingParams) -> dict[str, Any]:
     """Greedy whatever the model's own settings say, unless a temperature is wanted."""
     if variation.temperature:
         return {"do_sample": True, "temperature": variation.temperature}

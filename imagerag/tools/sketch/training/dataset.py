@@ -12,7 +12,16 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from imagerag.tools.sketch.caption_text import Claim, Wish, false_claim, full_claim, part_claim, say, vague_claim, wish
+from imagerag.tools.sketch.caption_text import (
+    CaptionClaim,
+    CaptionSpec,
+    caption_spec,
+    false_claim,
+    full_claim,
+    part_claim,
+    say,
+    vague_claim,
+)
 from imagerag.tools.sketch.renderer import draw
 from imagerag.tools.sketch.world import (
     BACKGROUNDS,
@@ -123,7 +132,7 @@ def _build_chunk(task: tuple[int, int, int, int]) -> Pool:
     shape = (len(scenes), len(TEXTS))
     return Pool(
         np.stack([np.asarray(picture) for picture in pictures]),
-        np.array([encode_wishes([wish(thing) for thing in scene.things]) for scene in scenes], np.int8),
+        np.array([encode_wishes([caption_spec(thing) for thing in scene.things]) for scene in scenes], np.int8),
         np.array([BACKGROUNDS.index(scene.background) for scene in scenes], np.int8),
         tokenizer(texts).numpy().astype(np.uint16).reshape(*shape, context),
         np.array([[encode_wishes(claim.wishes) for claim in row] for row in claims], np.int8),
@@ -138,11 +147,11 @@ def _place(rng: Random, scenes: list[tuple[Thing, ...]]) -> Iterator[Scene]:
         yield random_scene(rng, things, shared)
 
 
-def _ground(claim: Claim) -> int:
+def _ground(claim: CaptionClaim) -> int:
     return -1 if claim.background is None else BACKGROUNDS.index(claim.background)
 
 
-def encode_wishes(wishes: list[Wish] | tuple[Wish, ...]) -> list[list[int]]:
+def encode_wishes(wishes: list[CaptionSpec] | tuple[CaptionSpec, ...]) -> list[list[int]]:
     """Wishes as a 3 x 3 table of word indices, -1 where open."""
     rows = [
         [-1 if word is None else words.index(word) for word, words in

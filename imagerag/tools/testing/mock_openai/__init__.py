@@ -10,30 +10,38 @@ with Loopback() as server:                        # server.base_url == "http://1
 ```
 
 Scripted replies are given first, oldest first, per endpoint; after them an answerer makes one for each request:
-`SimpleAnswers` (a tiny picture, words you choose) or `SketchAnswers` (the sketch world draws and judges for real).
-Nothing here needs a network, a key, or anything outside the standard library, except `SketchAnswers`.
+`DefaultResponder` (a tiny picture, words you choose) or `SketchResponder` (the sketch world draws and judges for real).
+Nothing here needs a network, a key, or anything outside the standard library, except `SketchResponder`.
 """
 
-from imagerag.tools.testing.mock_openai.default_responder import SimpleAnswers, sample_of, tiny_png
-from imagerag.tools.testing.mock_openai.request_log import Endpoint, Recorded, SentImage
-from imagerag.tools.testing.mock_openai.responses import Answerer, ErrorShape, Fault, FaultKind, FaultRates, Raw, Reply
-from imagerag.tools.testing.mock_openai.server import Loopback
-from imagerag.tools.testing.mock_openai.sketch_responder import SketchAnswers
+from imagerag.tools.testing.mock_openai.default_responder import DefaultResponder, sample_of, tiny_png
+from imagerag.tools.testing.mock_openai.request_log import Endpoint, RecordedRequest, SentImage
+from imagerag.tools.testing.mock_openai.responses import (
+    Answerer,
+    ErrorShape,
+    Fault,
+    FaultKind,
+    FaultRates,
+    MockResponse,
+    Raw,
+)
+from imagerag.tools.testing.mock_openai.server import MockOpenAIServer
+from imagerag.tools.testing.mock_openai.sketch_responder import SketchResponder
 
 __all__ = [
     "Answerer",
+    "DefaultResponder",
     "Endpoint",
     "ErrorShape",
     "Fault",
     "FaultKind",
     "FaultRates",
-    "Loopback",
+    "MockOpenAIServer",
+    "MockResponse",
     "Raw",
-    "Recorded",
-    "Reply",
+    "RecordedRequest",
     "SentImage",
-    "SimpleAnswers",
-    "SketchAnswers",
+    "SketchResponder",
     "sample_of",
     "tiny_png",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from imagerag.tools.testing.mock_openai.request_log import Recorded, SentImage
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest, SentImage
 
 MAX_PROMPT: Final = 32_000
 MAX_IMAGES: Final = 16
@@ -29,7 +29,7 @@ PARAMETERS: Final = {
 
 
 @dataclass(frozen=True)
-class Rejection:
+class ApiError:
     """Why the service will not do it: the parts of an OpenAI error body."""
 
     message: str
@@ -43,85 +43,85 @@ class Rejection:
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
-def too_many(request: Recorded, most: int | None) -> Rejection | None:
+def too_many(request: RecordedRequest, most: int | None) -> ApiError | None:
     """The words of vLLM for more images than its model takes with one request."""
     if most is None or request.endpoint not in ("chat", "responses") or len(request.images) <= most:
         return None
-    return Rejection(f"At most {most} image(s) may be provided in one request.", "BadRequestError")
+    return ApiError(f"At most {most} image(s) may be provided in one request.", "BadRequestError")
 
 
-def wrong_field(request: Recorded, wanted: str | None) -> Rejection | None:
+def wrong_field(request: RecordedRequest, wanted: str | None) -> ApiError | None:
     """The words of FastAPI for files that are not in the field of the form they are looked for in."""
     files = [image.name for image in request.images if image.name != "mask"]
     if wanted is None or request.endpoint != "images.edit" or all(name == wanted for name in files):
         return None
-    return Rejection(f"body.{wanted}: Field required", "missing", wanted, 422)
+    return ApiError(f"body.{wanted}: Field required", "missing", wanted, 422)
 
 
-def check(request: Recorded, refuses: frozenset[str]) -> Rejection | None:
+def check(request: RecordedRequest, refuses: frozenset[str]) -> ApiError | None:
     """The first limit that a request breaks, if any.
 
     Args:
         refuses: names of parameters that this server does not take, and of response formats (`json_schema`).
     """
     if not request.model and request.endpoint != "images.edit":
-        return Rejection("you must provide a model parameter", "missing_required_parameter", "model")
+        return ApiError("you must provide a model parameter", "missing_required_parameter", "model")
     if "system" in refuses and any(role == "system" for role, _ in request.turns):
-        return Rejection("System role not supported", "invalid_request_error")
+        return ApiError("System role not supported", "invalid_request_error")
     refused = [name for name in refuses if name in request.body or name == request.asks]
     if refused:
         return _unsupported(refused[0], request)
     if request.endpoint in ("images.generate", "images.edit"):
         return _check_images(request)
     if not request.turns:
-        return Rejection("messages: array too short, expected at least one", "empty_array", "messages")
+        return ApiError("messages: array too short, expected at least one", "empty_array", "messages")
     return _check_pictures(request.images, "image_url", MEDIA_TYPES | {"image/gif"})
 
 
-def _check_images(request: Recorded) -> Rejection | None:
+def _check_images(request: RecordedRequest) -> ApiError | None:
     prompt = str(request.body.get("prompt", ""))
     if not prompt.strip():
-        return Rejection("prompt: a non-empty string is required", "missing_required_parameter", "prompt")
+        return ApiError("prompt: a non-empty string is required", "missing_required_parameter", "prompt")
     if len(prompt) > MAX_PROMPT:
-        return Rejection(f"prompt: longer than {MAX_PROMPT} characters", "string_above_max_length", "prompt")
+        return ApiError(f"prompt: longer than {MAX_PROMPT} characters", "string_above_max_length", "prompt")
     pictures = [image for image in request.images if image.name != "mask"]
     if request.endpoint == "images.edit":
         if not pictures:
-            return Rejection("image: at least one is required", "missing_required_parameter", "image")
+            return ApiError("image: at least one is required", "missing_required_parameter", "image")
         if any(image.name not in ("image", "image[]") and image.filename is not None for image in pictures):
-            return Rejection("unknown file field", "unknown_parameter", pictures[0].name)
+            return ApiError("unknown file field", "unknown_parameter", pictures[0].name)
     if len(pictures) > MAX_IMAGES:
-        return Rejection(f"image: at most {MAX_IMAGES} images", "array_above_max_length", "image")
+        return ApiError(f"image: at most {MAX_IMAGES} images", "array_above_max_length", "image")
     problem = _check_pictures(pictures, "image", MEDIA_TYPES) or _check_mask(request.images)
     if problem or not request.model.startswith(("gpt-image", "chatgpt-image", "dall-e")):
         return problem
     return _check_gpt_image(request)
 
 
-def _check_pictures(images: Any, param: str, kinds: frozenset[str]) -> Rejection | None:
+def _check_pictures(images: Any, param: str, kinds: frozenset[str]) -> ApiError | None:
     for image in images:
         kind = image.media_type or "application/octet-stream"
         if kind not in kinds:
-            return Rejection(f"unsupported image type {kind}: use PNG, JPEG or WebP", "unsupported_file_type", param)
+            return ApiError(f"unsupported image type {kind}: use PNG, JPEG or WebP", "unsupported_file_type", param)
         if len(image.data) >= MAX_IMAGE_BYTES:
-            return Rejection("an image must be smaller than 50 MB", "file_too_large", param)
+            return ApiError("an image must be smaller than 50 MB", "file_too_large", param)
         if not image.data:
-            return Rejection("an image is empty", "invalid_image_file", param)
+            return ApiError("an image is empty", "invalid_image_file", param)
     return None
 
 
-def _check_mask(images: tuple[SentImage, ...]) -> Rejection | None:
+def _check_mask(images: tuple[SentImage, ...]) -> ApiError | None:
     pictures = [image for image in images if image.name != "mask"]
     for mask in (image for image in images if image.name == "mask"):
         if mask.media_type != "image/png" or len(mask.data) >= MAX_MASK_BYTES:
-            return Rejection("mask: a PNG smaller than 4 MB is required", "invalid_image_file", "mask")
+            return ApiError("mask: a PNG smaller than 4 MB is required", "invalid_image_file", "mask")
         size = _png_size(mask.data)
         if size is None or not _png_transparent(mask.data):
-            return Rejection("mask: a PNG with an alpha channel is required", "invalid_image_file", "mask")
+            return ApiError("mask: a PNG with an alpha channel is required", "invalid_image_file", "mask")
         first = _png_size(pictures[0].data) if pictures else None
         if first is not None and first != size:
             words = "mask: must have the same dimensions as the first image"
-            return Rejection(words, "invalid_image_file", "mask")
+            return ApiError(words, "invalid_image_file", "mask")
     return None
 
 
@@ -137,11 +137,11 @@ def _png_transparent(data: bytes) -> bool:
     return data[25] in (4, 6) or b"tRNS" in data.partition(b"IDAT")[0]
 
 
-def _check_gpt_image(request: Recorded) -> Rejection | None:
+def _check_gpt_image(request: RecordedRequest) -> ApiError | None:
     """What only OpenAI's own image models forbid."""
     body, model = request.body, request.model
     if model in RETIRED:
-        return Rejection(f"the model {model!r} does not exist or was retired", "model_not_found", "model", 404)
+        return ApiError(f"the model {model!r} does not exist or was retired", "model_not_found", "model", 404)
     unknown = next((name for name in body if name not in PARAMETERS[request.endpoint]), None)
     if unknown:
         return _unsupported(unknown, request)
@@ -150,11 +150,11 @@ def _check_gpt_image(request: Recorded) -> Rejection | None:
         if body["input_fidelity"] not in allowed:
             return _unsupported("input_fidelity", request)
     if body.get("background") == "transparent" and body.get("output_format") == "jpeg":
-        return Rejection("background: transparent needs output_format png or webp", param="background")
+        return ApiError("background: transparent needs output_format png or webp", param="background")
     return _check_values(body, model)
 
 
-def _check_values(body: Mapping[str, Any], model: str) -> Rejection | None:
+def _check_values(body: Mapping[str, Any], model: str) -> ApiError | None:
     levels = {"low", "medium", "high", "auto"} | ({"xhigh", "max"} if "2.5" in model else set())
     choices = {
         "quality": levels,
@@ -164,13 +164,13 @@ def _check_values(body: Mapping[str, Any], model: str) -> Rejection | None:
     }
     for name, allowed in choices.items():
         if name in body and body[name] not in allowed:
-            return Rejection(f"{name}: {json.dumps(body[name])} is not one of {sorted(allowed)}", param=name)
+            return ApiError(f"{name}: {json.dumps(body[name])} is not one of {sorted(allowed)}", param=name)
     for name, low, high in (("n", 1, 10), ("partial_images", 0, 3), ("output_compression", 0, 100)):
         if name in body and not (str(body[name]).isdigit() and low <= int(body[name]) <= high):
-            return Rejection(f"{name}: must be from {low} to {high}", param=name)
+            return ApiError(f"{name}: must be from {low} to {high}", param=name)
     size = str(body.get("size", "auto"))
     if not (size in _SIZES or (model.startswith("gpt-image-2") and _any_size(size))):
-        return Rejection(f"size: {size!r} is not supported by {model}", param="size")
+        return ApiError(f"size: {size!r} is not supported by {model}", param="size")
     return None
 
 
@@ -183,6 +183,6 @@ def _any_size(size: str) -> bool:
     return short > 0 and long <= 3840 and short <= 2160 and not (short % 16 or long % 16) and long <= 3 * short
 
 
-def _unsupported(name: str, request: Recorded) -> Rejection:
+def _unsupported(name: str, request: RecordedRequest) -> ApiError:
     words = f"Unsupported parameter: '{name}' is not supported with model {request.model!r}."
-    return Rejection(words, "unsupported_parameter", name)
+    return ApiError(words, "unsupported_parameter", name)

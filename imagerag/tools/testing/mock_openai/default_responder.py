@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imagerag.tools.testing.mock_openai.request_log import Recorded
-from imagerag.tools.testing.mock_openai.responses import ImageShape, Reply
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
+from imagerag.tools.testing.mock_openai.responses import ImageShape, MockResponse
 
 
 @dataclass(frozen=True)
-class SimpleAnswers:
+class DefaultResponder:
     """Answers everything, knows nothing.
 
     Attributes:
@@ -22,22 +22,22 @@ class SimpleAnswers:
         image_shape: where chat answers carry images.
     """
 
-    text: str | Callable[[Recorded], str] | None = None
+    text: str | Callable[[RecordedRequest], str] | None = None
     image_shape: ImageShape = "message.images"
 
-    def __call__(self, request: Recorded) -> Reply:
+    def __call__(self, request: RecordedRequest) -> MockResponse:
         """A picture when one is asked for, else words."""
         if request.asks == "image":
             width, height = wanted_size(request)
-            return Reply(images=(tiny_png(request.prompt, width, height),), image_shape=self.image_shape)
+            return MockResponse(images=(tiny_png(request.prompt, width, height),), image_shape=self.image_shape)
         if callable(self.text):
-            return Reply(text=self.text(request))
+            return MockResponse(text=self.text(request))
         if self.text is not None:
-            return Reply(text=self.text)
-        return Reply(text="Yes." if request.schema is None else json.dumps(sample_of(request.schema)))
+            return MockResponse(text=self.text)
+        return MockResponse(text="Yes." if request.schema is None else json.dumps(sample_of(request.schema)))
 
 
-def wanted_size(request: Recorded, default: tuple[int, int] = (64, 64)) -> tuple[int, int]:
+def wanted_size(request: RecordedRequest, default: tuple[int, int] = (64, 64)) -> tuple[int, int]:
     """(width, height) in pixels that a request asks for, in its body or in its image tool."""
     tools = [tool for tool in request.body.get("tools") or [] if tool.get("type") == "image_generation"]
     given = str(tools[0].get("size", "") if tools else request.body.get("size", ""))

@@ -9,14 +9,14 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
-from imagerag.tools.testing.mock_openai.api_limits import Rejection
-from imagerag.tools.testing.mock_openai.request_log import Recorded
+from imagerag.tools.testing.mock_openai.api_limits import ApiError
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 from imagerag.tools.testing.mock_openai.request_parsing import UnreadableError, recorded
-from imagerag.tools.testing.mock_openai.response_rendering import Answer, rejected
+from imagerag.tools.testing.mock_openai.response_rendering import RenderedResponse, rejected
 from imagerag.tools.testing.mock_openai.responses import Fault
 
 if TYPE_CHECKING:
-    from imagerag.tools.testing.mock_openai.server import Loopback
+    from imagerag.tools.testing.mock_openai.server import MockOpenAIServer
 
 MAX_BODY: Final = 1024 * 1024 * 1024
 LINGER_S: Final = 2.0
@@ -29,7 +29,7 @@ class Listener(socketserver.ThreadingTCPServer):
     daemon_threads = False
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], handler: type["Handler"], loopback: "Loopback") -> None:
+    def __init__(self, address: tuple[str, int], handler: type["Handler"], loopback: "MockOpenAIServer") -> None:
         self.loopback = loopback
         self._open: set[socket.socket] = set()
         self._abrupt: set[socket.socket] = set()
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: what happened is in `Loopback.requests`."""
+        """Say nothing: what happened is in `MockOpenAIServer.requests`."""
 
     def _serve(self) -> None:
         loopback = self.server.loopback
@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = recorded(self.command, self.path, dict(self.headers.items()), self._body())
         except UnreadableError as error:
-            self._write(rejected(Rejection(str(error), "invalid_request")))
+            self._write(rejected(ApiError(str(error), "invalid_request")))
             return
         loopback.note(request)
         try:
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
             answer = loopback.finished(request, given)
         except Exception as error:
             loopback.errors.append(error)
-            answer = rejected(Rejection(f"the answerer failed: {error!r}", "loopback_error", None, 500))
+            answer = rejected(ApiError(f"the answerer failed: {error!r}", "loopback_error", None, 500))
         self._deliver(request, answer)
 
     def _body(self) -> bytes:
@@ -150,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
             return True
         return False
 
-    def _deliver(self, request: Recorded, answer: Answer) -> None:
+    def _deliver(self, request: RecordedRequest, answer: RenderedResponse) -> None:
         """Write an answer and note whether the client was there to read it."""
         loopback = self.server.loopback
         if self._client_left():
@@ -166,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
         if arrived and self.close_connection and self._dropped():
             loopback.mark(request, served=False)
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: RenderedResponse) -> None:
         self.send_response(answer.status)
         headers = {"content-type": answer.content_type, "content-length": str(len(answer.body)), **answer.headers}
         for name, value in headers.items():

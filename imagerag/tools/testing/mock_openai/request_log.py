@@ -30,7 +30,7 @@ class SentImage:
 
 
 @dataclass(eq=False)
-class Recorded:
+class RecordedRequest:
     """One request and its fate.
 
     Attributes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from email.message import Message
 from typing import Any, Final
 
-from imagerag.tools.testing.mock_openai.request_log import Endpoint, Recorded, SentImage
+from imagerag.tools.testing.mock_openai.request_log import Endpoint, RecordedRequest, SentImage
 
 ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
     ("POST", "/images/generations"): "images.generate",
@@ -37,7 +37,7 @@ def endpoint_of(method: str, path: str) -> Endpoint:
     return ENDPOINTS.get((method, f"/{route}"), "unknown") if found else "unknown"
 
 
-def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Recorded:
+def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) -> RecordedRequest:
     """What was asked.
 
     Raises:
@@ -53,7 +53,7 @@ def recorded(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
     else:
         fields, images = {}, []
     shown = {name: "<redacted>" if name in SECRET else value for name, value in given.items()}
-    return Recorded(endpoint_of(method, path), method, path, shown, fields, tuple(images), time.time())
+    return RecordedRequest(endpoint_of(method, path), method, path, shown, fields, tuple(images), time.time())
 
 
 def read_form(content_type: str, body: bytes) -> tuple[dict[str, Any], list[SentImage]]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from imagerag.tools.testing.mock_openai.api_limits import Rejection
-from imagerag.tools.testing.mock_openai.request_log import Recorded
-from imagerag.tools.testing.mock_openai.responses import ErrorShape, Fault, Raw, Reply
+from imagerag.tools.testing.mock_openai.api_limits import ApiError
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
+from imagerag.tools.testing.mock_openai.responses import ErrorShape, Fault, MockResponse, Raw
 
 REFUSED = "Your request was rejected by the safety system. safety_violations=[violence]."
 GARBLED = "Ehrlich gesagt sehe ich hier mehrere Dinge, aber"
@@ -24,7 +24,7 @@ USAGE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class RenderedResponse:
     """An HTTP answer, ready to be written.
 
     Attributes:
@@ -42,7 +42,7 @@ Host = Callable[[bytes], str]
 """Keeps an image on this server and says its address."""
 
 
-def render(request: Recorded, reply: Reply, host: Host) -> Answer:
+def render(request: RecordedRequest, reply: MockResponse, host: Host) -> RenderedResponse:
     """A good answer in the endpoint's own form."""
     if request.endpoint == "chat":
         return _chat(request, reply)
@@ -51,12 +51,12 @@ def render(request: Recorded, reply: Reply, host: Host) -> Answer:
     return _responses(request, reply) if request.endpoint == "responses" else _images(request, reply, host)
 
 
-def rejected(rejection: Rejection, headers: Mapping[str, str] | None = None) -> Answer:
+def rejected(rejection: ApiError, headers: Mapping[str, str] | None = None) -> RenderedResponse:
     """An error answer."""
-    return Answer(rejection.status, json.dumps(rejection.body()).encode(), headers=headers or {})
+    return RenderedResponse(rejection.status, json.dumps(rejection.body()).encode(), headers=headers or {})
 
 
-def shaped(answer: Answer, shape: ErrorShape, *, ok: bool) -> Answer:
+def shaped(answer: RenderedResponse, shape: ErrorShape, *, ok: bool) -> RenderedResponse:
     """An error answer as another server would give it.
 
     Args:
@@ -72,42 +72,42 @@ def shaped(answer: Answer, shape: ErrorShape, *, ok: bool) -> Answer:
     return replace(answer, status=status, body=json.dumps(body).encode())
 
 
-def raw(given: Raw) -> Answer:
+def raw(given: Raw) -> RenderedResponse:
     """An answer byte for byte."""
     body = given.body if isinstance(given.body, str) else json.dumps(given.body)
-    return Answer(given.status, body.encode(), given.content_type, given.headers)
+    return RenderedResponse(given.status, body.encode(), given.content_type, given.headers)
 
 
-def spoil(request: Recorded, fault: Fault, reply: Callable[[], Reply], host: Host) -> Answer:
+def spoil(request: RecordedRequest, fault: Fault, reply: Callable[[], MockResponse], host: Host) -> RenderedResponse:
     """What a request that meets a fault is answered; `hang` and `reset_before` never get here."""
     wait = {} if fault.retry_after_s is None else {"retry-after": f"{fault.retry_after_s:g}"}
     message = fault.message
     match fault.kind:
         case "rate_limit":
             words = message or "Rate limit reached for images per min."
-            return rejected(Rejection(words, "rate_limit_exceeded", None, 429, "requests"), wait)
+            return rejected(ApiError(words, "rate_limit_exceeded", None, 429, "requests"), wait)
         case "quota":
             words = message or "You exceeded your current quota, please check your plan and billing details."
-            return rejected(Rejection(words, "insufficient_quota", None, 429, "insufficient_quota"))
+            return rejected(ApiError(words, "insufficient_quota", None, 429, "insufficient_quota"))
         case "billing":
-            return rejected(Rejection(message or "Billing hard limit has been reached", "billing_hard_limit_reached"))
+            return rejected(ApiError(message or "Billing hard limit has been reached", "billing_hard_limit_reached"))
         case "unauthorized":
-            return rejected(Rejection(message or "Incorrect API key provided.", "invalid_api_key", None, 401))
+            return rejected(ApiError(message or "Incorrect API key provided.", "invalid_api_key", None, 401))
         case "forbidden":
             words = message or "Your organization must be verified to use this model."
-            return rejected(Rejection(words, "", None, 403))
+            return rejected(ApiError(words, "", None, 403))
         case "error_500":
             words = message or "The server had an error while processing your request."
-            return rejected(Rejection(words, "server_error", None, 500, "server_error"))
+            return rejected(ApiError(words, "server_error", None, 500, "server_error"))
         case "error_503":
             words = message or "The engine is currently overloaded, please try again later."
-            return rejected(Rejection(words, "overloaded", None, 503, "server_error"), wait)
+            return rejected(ApiError(words, "overloaded", None, 503, "server_error"), wait)
         case "wrong_content_type":
-            return Answer(200, b"<html><body><h1>It works!</h1></body></html>", "text/html; charset=utf-8")
+            return RenderedResponse(200, b"<html><body><h1>It works!</h1></body></html>", "text/html; charset=utf-8")
         case "refusal":
-            return render(request, Reply(refusal=message or REFUSED), host)
+            return render(request, MockResponse(refusal=message or REFUSED), host)
         case "empty_data":
-            return render(request, Reply(), host)
+            return render(request, MockResponse(), host)
         case "garbled_text":
             return render(request, replace(reply(), text=message or GARBLED), host)
         case "truncated_base64":
@@ -121,8 +121,8 @@ def spoil(request: Recorded, fault: Fault, reply: Callable[[], Reply], host: Hos
             return replace(good_answer, cut=True)
 
 
-def _refusal(words: str) -> Rejection:
-    return Rejection(words, "moderation_blocked", "", 400, "image_generation_user_error")
+def _refusal(words: str) -> ApiError:
+    return ApiError(words, "moderation_blocked", "", 400, "image_generation_user_error")
 
 
 def _base64(data: bytes, *, in_lines: bool = False) -> str:
@@ -140,17 +140,17 @@ def _data_url(data: bytes, *, in_lines: bool = False) -> str:
     return f"data:{media_type_of(data)};base64,{_base64(data, in_lines=in_lines)}"
 
 
-def _json(value: Any) -> Answer:
-    return Answer(200, json.dumps(value).encode())
+def _json(value: Any) -> RenderedResponse:
+    return RenderedResponse(200, json.dumps(value).encode())
 
 
-def _events(events: Sequence[tuple[str, Any]], *, done: bool = False) -> Answer:
+def _events(events: Sequence[tuple[str, Any]], *, done: bool = False) -> RenderedResponse:
     """Server-sent events; unnamed ones are data only, as chat streams them."""
     lines = [f"event: {name}\n" * bool(name) + f"data: {json.dumps(value)}\n\n" for name, value in events]
-    return Answer(200, "".join([*lines, "data: [DONE]\n\n" * done]).encode(), "text/event-stream")
+    return RenderedResponse(200, "".join([*lines, "data: [DONE]\n\n" * done]).encode(), "text/event-stream")
 
 
-def _images(request: Recorded, reply: Reply, host: Host) -> Answer:
+def _images(request: RecordedRequest, reply: MockResponse, host: Host) -> RenderedResponse:
     said = {"revised_prompt": reply.revised_prompt} if reply.revised_prompt else {}
     body = request.body
     if body.get("stream") in (True, "true", "True") and reply.images:
@@ -164,7 +164,7 @@ def _images(request: Recorded, reply: Reply, host: Host) -> Answer:
     return _json({"created": int(time.time()), "data": data, "usage": reply.usage or USAGE})
 
 
-def _image_stream(request: Recorded, reply: Reply) -> Answer:
+def _image_stream(request: RecordedRequest, reply: MockResponse) -> RenderedResponse:
     kind = "image_edit" if request.endpoint == "images.edit" else "image_generation"
     wanted = int(request.body.get("partial_images", 0))
     facts = {"created_at": int(time.time()), "size": "1024x1024", "quality": "high"}
@@ -180,7 +180,7 @@ def _image_stream(request: Recorded, reply: Reply) -> Answer:
     return _events([*events, (name, facts | final)])
 
 
-def _chat(request: Recorded, reply: Reply) -> Answer:
+def _chat(request: RecordedRequest, reply: MockResponse) -> RenderedResponse:
     message = _chat_message(request, reply) | dict(reply.message)
     finish = reply.finish_reason or ("tool_calls" if "tool_calls" in message else "stop")
     head = {"id": f"chatcmpl-{request.digest[:16]}", "created": int(time.time()), "model": request.model}
@@ -191,7 +191,7 @@ def _chat(request: Recorded, reply: Reply) -> Answer:
     return _json(head | {"object": "chat.completion", "choices": [choice], "usage": usage})
 
 
-def _chat_message(request: Recorded, reply: Reply) -> dict[str, Any]:
+def _chat_message(request: RecordedRequest, reply: MockResponse) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
     if reply.refusal is not None:
         return message | {"content": None}
@@ -217,8 +217,8 @@ def is_object(text: str) -> bool:
 
 
 def _chat_stream(
-    request: Recorded, message: dict[str, Any], finish: str, head: dict[str, Any], usage: Mapping[str, Any]
-) -> Answer:
+    request: RecordedRequest, message: dict[str, Any], finish: str, head: dict[str, Any], usage: Mapping[str, Any]
+) -> RenderedResponse:
     for index, call in enumerate(message.get("tool_calls", [])):
         call["index"] = index
     chunk = head | {"object": "chat.completion.chunk"}
@@ -231,7 +231,7 @@ def _chat_stream(
     return _events(events, done=True)
 
 
-def _logprobs(request: Recorded, reply: Reply) -> dict[str, Any] | None:
+def _logprobs(request: RecordedRequest, reply: MockResponse) -> dict[str, Any] | None:
     if not request.body.get("logprobs"):
         return None
     odds = reply.odds or {(reply.text.split() or [""])[0]: 0.999}
@@ -244,7 +244,7 @@ def _logprobs(request: Recorded, reply: Reply) -> dict[str, Any] | None:
     return {"content": [tokens[0] | {"top_logprobs": top}], "refusal": None}
 
 
-def _responses(request: Recorded, reply: Reply) -> Answer:
+def _responses(request: RecordedRequest, reply: MockResponse) -> RenderedResponse:
     usage = reply.usage or {
         "input_tokens": 50,
         "input_tokens_details": {"cached_tokens": 0},
@@ -267,11 +267,11 @@ def _responses(request: Recorded, reply: Reply) -> Answer:
         "usage": usage,
     }
     if request.body.get("stream"):
-        return rejected(Rejection("this loopback does not stream Responses", "unsupported_parameter", "stream"))
+        return rejected(ApiError("this loopback does not stream Responses", "unsupported_parameter", "stream"))
     return _json(whole)
 
 
-def _output(request: Recorded, reply: Reply) -> list[dict[str, Any]]:
+def _output(request: RecordedRequest, reply: MockResponse) -> list[dict[str, Any]]:
     output: list[dict[str, Any]] = []
     for index, image in enumerate(reply.images):
         call = {"id": f"ig_{index}", "type": "image_generation_call", "status": "completed", "result": _base64(image)}

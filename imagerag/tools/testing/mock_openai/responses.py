@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from imagerag.tools.testing.mock_openai.request_log import Recorded
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 
 ImageShape = Literal["message.images", "content_list", "markdown"]
 
@@ -52,7 +52,7 @@ FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class MockResponse:
     """A good answer. Each endpoint puts it into its own form.
 
     Attributes:
@@ -145,7 +145,7 @@ class FaultRates:
         """Every kind of fault at the same rate, except those named."""
         return cls({kind: rate for kind in FAULT_KINDS if kind not in without}, seed)
 
-    def pick(self, request: Recorded) -> Fault | None:
+    def pick(self, request: RecordedRequest) -> Fault | None:
         """The fault that this request meets, if any."""
         chance = random.Random(f"{self.seed}/{request.digest}/{request.nth}")
         tossed = [kind for kind, rate in self.rates.items() if chance.random() < rate]
@@ -153,5 +153,5 @@ class FaultRates:
         return Fault(chance.choice(hit), self.retry_after_s) if hit else None
 
 
-Answerer = Callable[[Recorded], Reply | Fault | Raw]
+Answerer = Callable[[RecordedRequest], MockResponse | Fault | Raw]
 """Makes the answer to a request for which none was scripted."""

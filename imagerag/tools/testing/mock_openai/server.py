@@ -9,12 +9,12 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Final
 
-from imagerag.tools.testing.mock_openai.api_limits import Rejection, check, too_many, wrong_field
-from imagerag.tools.testing.mock_openai.default_responder import SimpleAnswers
+from imagerag.tools.testing.mock_openai.api_limits import ApiError, check, too_many, wrong_field
+from imagerag.tools.testing.mock_openai.default_responder import DefaultResponder
 from imagerag.tools.testing.mock_openai.http_handler import Handler, Listener
-from imagerag.tools.testing.mock_openai.request_log import Endpoint, Recorded
+from imagerag.tools.testing.mock_openai.request_log import Endpoint, RecordedRequest
 from imagerag.tools.testing.mock_openai.response_rendering import (
-    Answer,
+    RenderedResponse,
     media_type_of,
     raw,
     rejected,
@@ -22,12 +22,12 @@ from imagerag.tools.testing.mock_openai.response_rendering import (
     shaped,
     spoil,
 )
-from imagerag.tools.testing.mock_openai.responses import Answerer, ErrorShape, Fault, FaultRates, Raw, Reply
+from imagerag.tools.testing.mock_openai.responses import Answerer, ErrorShape, Fault, FaultRates, MockResponse, Raw
 
 SETTLE_S: Final = 1.0
 
 
-class Loopback:
+class MockOpenAIServer:
     """A provider that speaks OpenAI's Images, Chat Completions and Responses over real HTTP.
 
     Thread-safe. A context manager; `start` and `close` do the same by hand.
@@ -60,7 +60,7 @@ class Loopback:
         """Make a server; it listens once started.
 
         Args:
-            answer: makes answers where none is scripted; default `SimpleAnswers()`.
+            answer: makes answers where none is scripted; default `DefaultResponder()`.
             faults: faults at random, for requests that no script answers.
             latency_s: seconds before each answer.
             key: the only key that is let in; None lets everybody in.
@@ -83,22 +83,22 @@ class Loopback:
         self.errors: list[BaseException] = []
         self.keep_alive = keep_alive
         self.closing = threading.Event()
-        self._answer: Answerer = answer or SimpleAnswers()
+        self._answer: Answerer = answer or DefaultResponder()
         self._faults, self._latency_s, self._key = faults, latency_s, key
         self._refuses, self._models, self._limits = frozenset(refuses), tuple(models), limits
         self._idempotent, self._port = idempotent, port
         self._without, self._image_field, self._max_images = frozenset(without), image_field, max_images
         self._shape, self._errors_ok, self._files_at = error_shape, errors_ok, files_at
         self._changed = threading.Condition()
-        self._requests: list[Recorded] = []
+        self._requests: list[RecordedRequest] = []
         self._seen: Counter[str] = Counter()
-        self._script: defaultdict[str, deque[Reply | Fault | Raw]] = defaultdict(deque)
-        self._kept: dict[str, Answer] = {}
+        self._script: defaultdict[str, deque[MockResponse | Fault | Raw]] = defaultdict(deque)
+        self._kept: dict[str, RenderedResponse] = {}
         self._files: dict[str, bytes] = {}
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self) -> "Loopback":
+    def start(self) -> "MockOpenAIServer":
         """Listen, in a thread."""
         self._listener = Listener(("127.0.0.1", self._port), Handler, self)
         poll = {"poll_interval": 0.05}
@@ -115,7 +115,7 @@ class Loopback:
             self._listener.server_close()
             self._thread.join()
 
-    def __enter__(self) -> "Loopback":
+    def __enter__(self) -> "MockOpenAIServer":
         return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -128,19 +128,19 @@ class Loopback:
             raise RuntimeError("the loopback server is not started: use `with Loopback() as server:`")
         return f"http://127.0.0.1:{self._listener.server_address[1]}/v1"
 
-    def enqueue(self, endpoint: Endpoint, *replies: Reply | Fault | Raw) -> None:
+    def enqueue(self, endpoint: Endpoint, *replies: MockResponse | Fault | Raw) -> None:
         """Script the next answers of an endpoint; they come in this order, before the answerer is asked."""
         with self._changed:
             self._script[endpoint].extend(replies)
 
     @property
-    def requests(self) -> list[Recorded]:
+    def requests(self) -> list[RecordedRequest]:
         """Every request so far, oldest first. Waits a moment for answers that are just being written."""
         with self._changed:
             self._changed.wait_for(lambda: not any(request.writing for request in self._requests), SETTLE_S)
             return list(self._requests)
 
-    def of(self, endpoint: Endpoint) -> list[Recorded]:
+    def of(self, endpoint: Endpoint) -> list[RecordedRequest]:
         """The requests to one endpoint, oldest first."""
         return [request for request in self.requests if request.endpoint == endpoint]
 
@@ -149,12 +149,12 @@ class Loopback:
         return len(self.of(endpoint) if endpoint else self.requests)
 
     @property
-    def answered(self) -> list[Recorded]:
+    def answered(self) -> list[RecordedRequest]:
         """The requests whose real answer (a refusal is one) arrived whole: those a service would be paid for."""
         return [request for request in self.requests if request.answered]
 
     @property
-    def repeats(self) -> list[Recorded]:
+    def repeats(self) -> list[RecordedRequest]:
         """Requests that were made although the very same one had been answered before: money spent twice.
 
         The same Idempotency-Key makes two requests the same; without one, the same content does.
@@ -177,21 +177,23 @@ class Loopback:
             self._kept.clear()
             self._seen.clear()
 
-    def note(self, request: Recorded) -> None:
+    def note(self, request: RecordedRequest) -> None:
         """Record a request (called by the handler)."""
         with self._changed:
             request.nth = self._seen[request.digest]
             self._seen[request.digest] += 1
             self._requests.append(request)
 
-    def mark(self, request: Recorded, **fate: Any) -> None:
+    def mark(self, request: RecordedRequest, **fate: Any) -> None:
         """Record what became of a request (called by the handler)."""
         with self._changed:
             for name, value in fate.items():
                 setattr(request, name, value)
             self._changed.notify_all()
 
-    def decide(self, request: Recorded, authorization: str) -> tuple[Reply | Fault | Raw | Answer, float]:
+    def decide(
+        self, request: RecordedRequest, authorization: str
+    ) -> tuple[MockResponse | Fault | Raw | RenderedResponse, float]:
         """What a request gets, and after how many seconds (called by the handler)."""
         early = self._early(request, authorization)
         if early is not None:
@@ -202,7 +204,9 @@ class Loopback:
         given = scripted or (self._faults.pick(request) if self._faults else None) or self._answer(request)
         return given, self._latency_s if given.delay_s is None else given.delay_s
 
-    def finished(self, request: Recorded, given: Reply | Fault | Raw | Answer) -> Answer:
+    def finished(
+        self, request: RecordedRequest, given: MockResponse | Fault | Raw | RenderedResponse
+    ) -> RenderedResponse:
         """The HTTP answer for what was decided (called by the handler)."""
         if isinstance(given, Raw):
             return raw(given)
@@ -210,8 +214,8 @@ class Loopback:
         odd = self._shape != "openai" or self._errors_ok
         return shaped(answer, self._shape, ok=self._errors_ok) if odd and answer.status >= 400 else answer
 
-    def _rendered(self, request: Recorded, given: Reply | Fault | Answer) -> Answer:
-        if isinstance(given, Answer):
+    def _rendered(self, request: RecordedRequest, given: MockResponse | Fault | RenderedResponse) -> RenderedResponse:
+        if isinstance(given, RenderedResponse):
             return given
         if isinstance(given, Fault):
             return spoil(request, given, lambda: self._good(request), self.host)
@@ -220,23 +224,25 @@ class Loopback:
             self._kept[request.idempotency_key] = answer
         return answer
 
-    def _good(self, request: Recorded) -> Reply:
+    def _good(self, request: RecordedRequest) -> MockResponse:
         """The good answer that a fault spoils."""
         given = self._answer(request)
-        return given if isinstance(given, Reply) else Reply()
+        return given if isinstance(given, MockResponse) else MockResponse()
 
-    def _early(self, request: Recorded, authorization: str) -> Answer | None:
+    def _early(self, request: RecordedRequest, authorization: str) -> RenderedResponse | None:
         if request.endpoint == "files":
             data = self._files.get(request.path.partition("?")[0].rpartition("/")[2])
-            return Answer(200, data, media_type_of(data)) if data else Answer(404, b"", "text/plain")
+            return (
+                RenderedResponse(200, data, media_type_of(data)) if data else RenderedResponse(404, b"", "text/plain")
+            )
         if self._key is not None and authorization != f"Bearer {self._key}":
-            return rejected(Rejection("Incorrect API key provided.", "invalid_api_key", None, 401))
+            return rejected(ApiError("Incorrect API key provided.", "invalid_api_key", None, 401))
         if request.endpoint == "unknown" or request.endpoint in self._without:
             words = f"Invalid URL ({request.method} {request.path})"
-            return rejected(Rejection(words, "unknown_url", None, 404))
+            return rejected(ApiError(words, "unknown_url", None, 404))
         if request.endpoint == "models":
             data_ = [{"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in self._models]
-            return Answer(200, json.dumps({"object": "list", "data": data_}).encode())
+            return RenderedResponse(200, json.dumps({"object": "list", "data": data_}).encode())
         problem = too_many(request, self._max_images) or wrong_field(request, self._image_field)
         problem = problem or (check(request, self._refuses) if self._limits else None)
         if problem:

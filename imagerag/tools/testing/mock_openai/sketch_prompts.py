@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from imagerag.agent.types import Check, Concept, Verdict
+from imagerag.agent.types import Concept, RequirementCheck, Verdict
 from imagerag.tools.testing.mock_openai.default_responder import sample_of
-from imagerag.tools.testing.mock_openai.request_log import Recorded
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 
 CHECKLISTS: Final = frozenset({"requirements", "checklist", "checks", "items", "judgements", "judgments"})
 MISSING: Final = frozenset({"missing", "concepts", "missing_concepts"})
@@ -45,7 +45,7 @@ About = Literal["decision", "missing", "captions", "rephrased"]
 
 
 @dataclass(frozen=True)
-class Question:
+class ParsedRequest:
     """What a judge was asked.
 
     Attributes:
@@ -66,7 +66,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SketchVerdict:
     """What the sketch judge saw."""
 
     verdict: Verdict | None = None
@@ -75,7 +75,7 @@ class Seen:
     better: Literal["first", "second", "neither"] = "neither"
 
 
-def question_of(request: Recorded) -> Question:
+def question_of(request: RecordedRequest) -> ParsedRequest:
     """Read what is asked from the words of a request."""
     found = next((match for role, text in request.turns if role == "user" and (match := _PROMPT.search(text))), None)
     prompt = _prompt_in(found) if found else ""
@@ -86,7 +86,7 @@ def question_of(request: Recorded) -> Question:
     sent = tuple(_ROLES[found] for found in _SENT.findall(request.prompt))
     words = request.prompt.lower()
     if "yes or no" in words:
-        return Question(prompt, listed, kinds, sent, "decision")
+        return ParsedRequest(prompt, listed, kinds, sent, "decision")
     about: About = "decision"
     if "rephrase" in words:
         about = "rephrased"
@@ -95,7 +95,7 @@ def question_of(request: Recorded) -> Question:
     elif "missing" in words or "difference" in words:
         about = "missing"
     searched = tuple(map(json.loads, _SEARCHED.findall(request.prompt)))
-    return Question(prompt, listed, kinds, sent, about, searched)
+    return ParsedRequest(prompt, listed, kinds, sent, about, searched)
 
 
 def _prompt_in(found: re.Match[str]) -> str:
@@ -110,13 +110,13 @@ def _bare(point: str) -> str:
     return str(json.loads(point)) if re.fullmatch(r'"(?:[^"\\]|\\.)*"', point) else point
 
 
-def asks_preference(request: Recorded) -> bool:
+def asks_preference(request: RecordedRequest) -> bool:
     """Whether two images are to be compared."""
     fields = (request.schema or {}).get("properties", {})
     return bool(BETTER & set(fields))
 
 
-def answer_text(request: Recorded, question: Question, seen: Seen) -> str:
+def answer_text(request: RecordedRequest, question: ParsedRequest, seen: SketchVerdict) -> str:
     """The answer in words: JSON where a schema was given, lines where not."""
     schema = request.schema
     if schema is not None:
@@ -133,7 +133,7 @@ class _Filler:
     """Fills a JSON schema with what was seen, field by field, by the fields' names."""
 
     root: Mapping[str, Any]
-    seen: Seen
+    seen: SketchVerdict
 
     def value(self, schema: Mapping[str, Any], name: str, record: Mapping[str, Any] | None = None) -> Any:
         """A value for the field `name`; `record` is the list item it belongs to."""
@@ -172,7 +172,7 @@ class _Filler:
     def _records(self, name: str) -> Sequence[Mapping[str, Any]] | None:
         if name in CHECKLISTS:
             unmet = dict(zip((concept.text for concept in self.seen.concepts), self.seen.captions, strict=False))
-            checks: Sequence[Check] = self.seen.verdict.checks if self.seen.verdict else ()
+            checks: Sequence[RequirementCheck] = self.seen.verdict.checks if self.seen.verdict else ()
             return [
                 {"text": check.requirement.text, "kind": check.requirement.kind, "met": check.met,
                  "evidence": check.evidence, "caption": unmet.get(check.requirement.text, ""),

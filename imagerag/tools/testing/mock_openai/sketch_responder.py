@@ -8,21 +8,27 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from imagerag.agent.ports import ImageGenerator, ImagePart, Judge, ReferenceTemplate
-from imagerag.agent.types import Concept, Requirement, Size, Variation
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Size
 from imagerag.tools.generators.model_table import CHAT_TEMPLATE, EDIT_TEMPLATE
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.testing.mock_openai.default_responder import wanted_size
-from imagerag.tools.testing.mock_openai.request_log import Recorded
+from imagerag.tools.testing.mock_openai.request_log import RecordedRequest
 from imagerag.tools.testing.mock_openai.response_rendering import media_type_of
-from imagerag.tools.testing.mock_openai.responses import ImageShape, Reply
-from imagerag.tools.testing.mock_openai.sketch_prompts import Question, Seen, answer_text, asks_preference, question_of
-from imagerag.tools.testing.mock_openai.sketch_templates import Named, read_back
+from imagerag.tools.testing.mock_openai.responses import ImageShape, MockResponse
+from imagerag.tools.testing.mock_openai.sketch_prompts import (
+    ParsedRequest,
+    SketchVerdict,
+    answer_text,
+    asks_preference,
+    question_of,
+)
+from imagerag.tools.testing.mock_openai.sketch_templates import PromptImage, read_back
 
 Made = TypeVar("Made")
 
 
 @dataclass
-class SketchAnswers:
+class SketchResponder:
     """Draws with the sketch painter, judges with the sketch CLIP: a provider with eyes, offline and free.
 
     It sees what a real service would: the prompt's words and the images' pixels. Which reference stands for what is
@@ -41,36 +47,36 @@ class SketchAnswers:
     judge: Judge | None = None
     seed: int = 0
 
-    def __call__(self, request: Recorded) -> Reply:
+    def __call__(self, request: RecordedRequest) -> MockResponse:
         """A picture when one is asked for, else a judge's words."""
         if request.asks == "image":
-            return Reply(images=(self._draw(request),), image_shape=self.image_shape)
-        return Reply(text=self._say(request))
+            return MockResponse(images=(self._draw(request),), image_shape=self.image_shape)
+        return MockResponse(text=self._say(request))
 
     def scene_of(self, prompt: str) -> tuple[str, dict[int, str]]:
         """The prompt proper, and the caption of each image by its position, counted from 1."""
         scene, said = self._read(prompt)
         return scene, {n: one.caption for n, one in said.items()}
 
-    def _read(self, prompt: str) -> tuple[str, dict[int, Named]]:
+    def _read(self, prompt: str) -> tuple[str, dict[int, PromptImage]]:
         for template in (self.template, CHAT_TEMPLATE):
             for whole in filter(None, (template.edit, template.masked, template.subject, template.whole)):
                 if found := read_back(template, whole, prompt):
                     return found
         return prompt, {}
 
-    def _draw(self, request: Recorded) -> bytes:
+    def _draw(self, request: RecordedRequest) -> bytes:
         scene, said = self._read(request.prompt)
         pictures = [image for image in request.images if image.name != "mask"]
-        unsaid = Named("subject", "")
+        unsaid = PromptImage("subject", "")
         references = [_part(image.data, *said.get(n, unsaid)) for n, image in enumerate(pictures, 1)]
         edits = bool(references) and references[0].role == "edit"
         asked = wanted_size(request, (256, 256))
         size = None if edits and wanted_size(request, (0, 0)) == (0, 0) else Size(width=asked[0], height=asked[1])
-        variation = Variation(seed=self.seed)
+        variation = SamplingParams(seed=self.seed)
         return _now(self._painter.generate(scene, references, variation=variation, size=size)).data
 
-    def _say(self, request: Recorded) -> str:
+    def _say(self, request: RecordedRequest) -> str:
         question = question_of(request)
         roles = [*question.sent, *["reference"] * len(request.images)]
         parts = [_part(image.data, role, "") for image, role in zip(request.images, roles, strict=False)]
@@ -79,10 +85,10 @@ class SketchAnswers:
         if request.schema is None and question.about == "captions" and question.requirements:
             return answer_text(request, question, self._captioned(question.prompt, question.requirements))
         if not parts or not question.prompt:
-            return answer_text(request, question, Seen())
+            return answer_text(request, question, SketchVerdict())
         if asks_preference(request) and len(parts) > 1:
             preference = _now(self._looker.compare(question.prompt, parts[-2], parts[-1]))
-            return answer_text(request, question, Seen(better=preference.better))
+            return answer_text(request, question, SketchVerdict(better=preference.better))
         if question.about == "missing" and question.searched:
             return answer_text(request, question, self._other_words(question, parts))
         kinds = [*question.kinds, *["content"] * len(question.requirements)]
@@ -90,9 +96,9 @@ class SketchAnswers:
         requirements = [_requirement(text, kinds[n], len(parts) - 1) for text, n in numbers.items()]
         return answer_text(request, question, self._look(question.prompt, parts, requirements))
 
-    def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> Seen:
+    def _look(self, prompt: str, parts: Sequence[ImagePart], requirements: Sequence[Requirement]) -> SketchVerdict:
         """Judge the last image, the one that is asked about; what came before it are the user's own subjects."""
-        judge, image, first = self._looker, parts[-1], Variation()
+        judge, image, first = self._looker, parts[-1], SamplingParams()
         looked = judge.critique(
             prompt, image, subjects=parts[:-1], requirements=requirements, mode="fused", variation=first
         )
@@ -103,31 +109,33 @@ class SketchAnswers:
         captions = tuple(concept.caption or concept.text for concept in concepts)
         if concepts and not all(concept.caption for concept in concepts):
             captions = _now(judge.captions(prompt, concepts, max_tokens=64, variation=first)).captions
-        return Seen(verdict=verdict, concepts=concepts, captions=captions)
+        return SketchVerdict(verdict=verdict, concepts=concepts, captions=captions)
 
-    def _other_words(self, question: Question, parts: Sequence[ImagePart]) -> Seen:
+    def _other_words(self, question: ParsedRequest, parts: Sequence[ImagePart]) -> SketchVerdict:
         """What else could be searched for: the judge's next words for what is missing that were not searched yet."""
         verdict = self._look(question.prompt, parts, ()).verdict
         assert verdict is not None, "who looks gives a verdict"
         for wording in (1, 2):
-            asked = Variation(attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched)
+            asked = SamplingParams(
+                attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched
+            )
             named = self._looker.missing_concepts(
                 question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]
             )
             if concepts := _now(named).concepts:
-                return Seen(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
-        return Seen(verdict=verdict)
+                return SketchVerdict(verdict=verdict, concepts=concepts, captions=tuple(c.text for c in concepts))
+        return SketchVerdict(verdict=verdict)
 
-    def _captioned(self, prompt: str, texts: Sequence[str]) -> Seen:
+    def _captioned(self, prompt: str, texts: Sequence[str]) -> SketchVerdict:
         concepts = tuple(Concept(text=text) for text in texts)
-        written = self._looker.captions(prompt, concepts, max_tokens=64, variation=Variation())
-        return Seen(concepts=concepts, captions=_now(written).captions)
+        written = self._looker.captions(prompt, concepts, max_tokens=64, variation=SamplingParams())
+        return SketchVerdict(concepts=concepts, captions=_now(written).captions)
 
     @cached_property
     def _painter(self) -> ImageGenerator:
-        from imagerag.tools.sketch.generator import SketchPainter
+        from imagerag.tools.sketch.generator import SketchGenerator
 
-        return self.generator or SketchPainter()
+        return self.generator or SketchGenerator()
 
     @cached_property
     def _looker(self) -> Judge:

@@ -9,25 +9,25 @@ from imagerag.agent.ports import ReferenceTemplate
 _ROLES: Final = ("edit", "subject", "reference")
 
 
-class Named(NamedTuple):
+class PromptImage(NamedTuple):
     """What a prompt says of an image: what it is for, and its caption."""
 
     role: str
     caption: str
 
 
-def read_back(template: ReferenceTemplate, whole: str, prompt: str) -> tuple[str, dict[int, Named]] | None:
+def read_back(template: ReferenceTemplate, whole: str, prompt: str) -> tuple[str, dict[int, PromptImage]] | None:
     """The prompt proper, and what is said of each image by its position; None when the prompt is not worded so."""
     head, between, tail = whole.partition("{items}")
     bridge, _, end = tail.partition("{prompt}")
     if not between or not prompt.startswith(head) or bridge not in prompt or not prompt.endswith(end):
         return None
     items, _, scene = prompt[len(head) : len(prompt) - len(end)].partition(bridge)
-    named: dict[int, Named] = {}
+    named: dict[int, PromptImage] = {}
     for nth, found in enumerate(_items(template).finditer(items), start=1):
         role = next(role for role in _ROLES if found[f"caption_{role}"] is not None)
         number = found.groupdict().get(f"n_{role}")
-        named[int(number or nth)] = Named(role, found[f"caption_{role}"])
+        named[int(number or nth)] = PromptImage(role, found[f"caption_{role}"])
     return scene, named
 
 

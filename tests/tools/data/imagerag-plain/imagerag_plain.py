@@ -34,7 +34,7 @@ class PlainJudge:
         return ports.Critique(verdict=Verdict(aligned=found == ImageColor.getrgb(self.colour)), cost_usd=0.0)
 
     async def missing_concepts(self, prompt, image, **asked):
-        return ports.Missing(concepts=(Concept(text=self.colour),), cost_usd=0.0)
+        return ports.MissingConcepts(concepts=(Concept(text=self.colour),), cost_usd=0.0)
 
     async def captions(self, prompt, concepts, **asked):
         return ports.Captions(captions=tuple(f"a picture in {concept.text}" for concept in concepts), cost_usd=0.0)

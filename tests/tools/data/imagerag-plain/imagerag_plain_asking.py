@@ -1,7 +1,7 @@
 """The same package's answerer and reranker: `plain:COLOUR` looks for its colour's name in the titles of pictures."""
 
 from imagerag.agent.ports import FREE, Capabilities, Ranking
-from imagerag.agent.qa.types import Answered, Citation
+from imagerag.agent.qa.types import AnswerWithCitations, Citation
 
 
 class PlainAnswerer:
@@ -13,10 +13,10 @@ class PlainAnswerer:
 
     async def answer(self, question, sources, **asked):
         cited = tuple(Citation(source=one.number, supports=one.title) for one in sources if self.colour in one.title)
-        return Answered(text=f"{len(cited)} are {self.colour}", cited=cited, held=bool(cited), cost_usd=0.0)
+        return AnswerWithCitations(text=f"{len(cited)} are {self.colour}", cited=cited, held=bool(cited), cost_usd=0.0)
 
     async def answer_without(self, question, **asked):
-        return Answered(text="", held=False, cost_usd=0.0)
+        return AnswerWithCitations(text="", held=False, cost_usd=0.0)
 
 
 class PlainReranker:

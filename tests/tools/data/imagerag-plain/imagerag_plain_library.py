@@ -7,7 +7,7 @@ from PIL import Image
 
 from imagerag.agent.errors import BlobError
 from imagerag.agent.ports import Hit
-from imagerag.store.images.image_info import look
+from imagerag.store.images.image_info import image_info
 
 
 class PlainLibrary:
@@ -19,7 +19,7 @@ class PlainLibrary:
         out = io.BytesIO()
         Image.new("RGB", (64, 64), self.colour).save(out, "PNG")
         self.data = out.getvalue()
-        self.image = look(self.data).image
+        self.image = image_info(self.data).image
 
     def count_tokens(self, text):
         return len(text.split()) + 2
