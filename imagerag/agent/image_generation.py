@@ -1,16 +1,18 @@
 """One picture from the generator: what it is asked with, what is told while it draws, what is kept."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from imagerag.agent.calls.call_context import ProgressCallback
 from imagerag.agent.calls.model_caller import ModelCaller
-from imagerag.agent.calls.progress import ProgressCallback, progress_callback
 from imagerag.agent.errors import UnreadableImageError, UsageError
 from imagerag.agent.images.mask_compositing import composite_mask, is_viewable_mask
 from imagerag.agent.ports import BlobStore, GeneratedImageRef, ImageGenerator, ImagePart
+from imagerag.agent.prompts import reference_prompt
+from imagerag.agent.state import RunState, next_round
 from imagerag.agent.threads import in_thread
-from imagerag.agent.types import ImageRef, Progress, RunConfig, SamplingParams, UsedReference
+from imagerag.agent.types import Attempt, ImageRef, Progress, RunConfig, SamplingParams, UsedReference
 
 _KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
 
@@ -32,9 +34,38 @@ class ImageGeneration:
     part: Callable[[UsedReference], Awaitable[ImagePart]]
     tell: Callable[[Mapping[str, Any]], None]
 
-    async def draw(
+    async def attempt(self, calls: ModelCaller, state: RunState, references: Sequence[UsedReference]) -> Attempt:
+        """Draw the run's next attempt.
+
+        Raises:
+            RefusalError, BackendError, BudgetExceededError, ReplayMissError: as `draw`.
+        """
+        attempts = state.get("attempts") or []
+        prompt = reference_prompt(self.generator.template, state["prompt"], references)
+        variation = SamplingParams(seed=self._seed(attempts, references))
+        drawn = await self.draw(calls, prompt, references, variation)
+        return Attempt(
+            index=len(attempts),
+            round=next_round(state),
+            prompt=drawn.prompt or prompt,
+            image=drawn.image,
+            original=drawn.original,
+            mask=drawn.mask,
+            references=tuple(references),
+            generator=drawn.answered_by or self.generator.identity,
+            variation=variation,
+            revised_prompt=drawn.revised_prompt,
+        )
+
+    def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference]) -> int:
+        """The run's seed; another one where the very same was drawn before, which would come out the same again."""
+        sent = [reference.image for reference in references]
+        again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
+        return (self.knobs.seed + again) % 2**32
+
+    def draw(
         self, calls: ModelCaller, prompt: str, references: Sequence[UsedReference], variation: SamplingParams
-    ) -> GeneratedImageRef:
+    ) -> Coroutine[Any, Any, GeneratedImageRef]:
         """Draw, unless the journal has the picture.
 
         Raises:
@@ -45,8 +76,7 @@ class ImageGeneration:
         async def ask() -> GeneratedImageRef:
             parts = [await self.part(reference) for reference in references]
             try:
-                with progress_callback(self._watcher()):
-                    drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
+                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
                 image = await self._keep(drawn.data)
             except UnreadableImageError as error:
                 unread = error
@@ -56,7 +86,15 @@ class ImageGeneration:
             raise await self._kept(unread)
 
         content = self._content(prompt, references)
-        return await calls.make("generate", self.generator.identity, GeneratedImageRef, content, ask, variation)
+        return calls.make(
+            "generate",
+            self.generator.identity,
+            GeneratedImageRef,
+            content,
+            ask,
+            variation,
+            progress=self._progress_callback(),
+        )
 
     async def _finished(
         self, drawn: GeneratedImageRef, data: bytes, references: Sequence[UsedReference]
@@ -88,7 +126,7 @@ class ImageGeneration:
             **({"mask_feather": self.knobs.mask_feather} if masks and self.knobs.mask_feather else {}),
         }
 
-    def _watcher(self) -> ProgressCallback:
+    def _progress_callback(self) -> ProgressCallback:
         wanted = self.knobs.partial_images
 
         async def partial(data: bytes, number: int) -> None:

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from imagerag.agent.calls.budget import estimator_of
-from imagerag.agent.calls.journal import CallRequest, Journal, decode
-from imagerag.agent.calls.model_caller import ModelCaller, written
-from imagerag.agent.ports import ImageCheck
+from imagerag.agent.calls.journal import CallRequest, Journal, decode, written
+from imagerag.agent.calls.model_caller import ModelCaller
+from imagerag.agent.ports import ImageCheck, capabilities_of
 from imagerag.agent.types import ModelCall, RunConfig, SamplingParams
 
 CHECK_IMAGES: Final = "judge.check_images"
@@ -92,10 +91,8 @@ def wanted(judge: object, generator: object, knobs: RunConfig, count: int, calls
 
 def may_cost(generator: object) -> bool:
     """Whether a drawing is paid for, as far as the generator says anything of prices."""
-    if getattr(generator, "tariff", None) is None:
-        return False
-    tariff = estimator_of(generator)
-    return not tariff.known or tariff.most(0, 0, None) != 0
+    tariff = capabilities_of(generator).tariff
+    return tariff is not None and (not tariff.known or tariff.most(0, 0, None) != 0)
 
 
 async def recall(judge: ChecksImages, journal: Journal, count: int) -> None:

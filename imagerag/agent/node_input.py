@@ -14,6 +14,7 @@ from langgraph.types import Overwrite
 from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.observability.spans import node_span
 from imagerag.agent.state import RunState, has_finished
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.formatting.messages import invalid
@@ -50,13 +51,16 @@ def config_of(context: Any, started_at: str | None = None) -> RunConfig:
 def in_run(node: Step) -> Step:
     """A node that is handed its run's own state and knobs; what is of another prompt, or of a run's end, is left out.
 
-    Its update unsays the ending of a run that goes on from a state written after its end.
+    Its update unsays the ending of a run that goes on from a state written after its end. It has a span of its own.
     """
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
-        update = await node(own_state(state), with_config(state, runtime))
-        if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
+        own, runtime = own_state(state), with_config(state, runtime)
+        with node_span(node.__name__, runtime) as finished:
+            update = await node(own, runtime)
+            finished(update)
+        if own is not state and has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
             return {**update, "ending": Overwrite(None), "best": None}
         return update
 
@@ -90,7 +94,7 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 def own_state(state: RunState) -> RunState:
     """The state without the verdicts of another prompt, and without the ending of a run that is over."""
     own = state
-    if has_finished(own):
+    if own.get("ending") and has_finished(own):
         own = {**own, "ending": None, "best": None}
     if (own.get("judged_prompt") or own.get("prompt")) != own.get("prompt"):
         unjudged = [attempt.model_copy(update={"verdict": None}) for attempt in own.get("attempts") or []]

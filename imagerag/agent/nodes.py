@@ -1,66 +1,42 @@
 """The nodes of the generation graph. Each does one thing and returns what changed; `routing.py` says what follows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self, cast
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from imagerag.agent import clock, concept_tracker, outcomes
+from imagerag.agent import clock, concept_tracker, outcomes, sent_images
+from imagerag.agent.attempt_comparison import preferred_attempt
 from imagerag.agent.calls.budget import estimators_of
 from imagerag.agent.calls.journal import Journal
 from imagerag.agent.calls.model_caller import Failed, ModelCaller
-from imagerag.agent.errors import ImageRAGError, JudgeReplyError, RefusalError
+from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.image_generation import ImageGeneration
-from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness, only_comparisons_fail
+from imagerag.agent.intents import only_comparisons_fail
 from imagerag.agent.judge_image_limits import check_images
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
-    Filter,
-    Hit,
     ImageGenerator,
-    ImagePart,
     Judge,
     MissingConcepts,
-    Preference,
     ReferenceLibrary,
     Reranker,
     can_edit,
-    sees_references,
 )
-from imagerag.agent.prompts import nothing_to_check, reference_prompt, says_something
+from imagerag.agent.prompts import nothing_to_check, says_something
 from imagerag.agent.retrieval import escalation
-from imagerag.agent.retrieval.candidate_selection import (
-    candidates_of,
-    edited_from,
-    omitted_by_filter,
-    relaxed_filters,
-    select_by_user,
-    select_candidates,
-)
+from imagerag.agent.retrieval.candidate_selection import edited_from, select_by_user, select_candidates
 from imagerag.agent.retrieval.captions import CaptionWriter
 from imagerag.agent.retrieval.human_selection import Selection, offered_candidates, validate_selection
+from imagerag.agent.retrieval.library_search import LibrarySearch
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
 from imagerag.agent.retrieval.reranking import CandidateReranker
-from imagerag.agent.retrieval.search_queries import search_words
 from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_counted
 from imagerag.agent.state import RunState, RunUpdate, SearchTask, next_round, next_searches
-from imagerag.agent.types import (
-    Attempt,
-    ImageRef,
-    OmittedByFilter,
-    Query,
-    Requirement,
-    RunConfig,
-    SamplingParams,
-    Search,
-    Subject,
-    UsedReference,
-    Verdict,
-)
+from imagerag.agent.types import Attempt, RunConfig, UsedReference, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +68,9 @@ class Nodes:
         """Draw attempt 0 from the prompt and the user's own subject images, or take the image that was handed in."""
         initial = state.get("initial_image")
         if initial is None:
-            return await self._draw("generate", state, runtime, always_sent(state, runtime.context.likeness))
+            return await self._draw(
+                "generate", state, runtime, sent_images.always_sent(state, runtime.context.likeness)
+            )
         attempt = Attempt(index=0, round=0, prompt=state["prompt"], image=initial, origin="handed_in")
         return {"attempts": [attempt]}
 
@@ -109,10 +87,10 @@ class Nodes:
             judged = [*attempts[:-1], _judged(attempt, _abstention(nothing_to_check(state["prompt"])))]
             return {"attempts": judged, "judged_prompt": state["prompt"]}
         calls.round = attempt.round
-        image = await self._part(attempt.image)
-        shown = self._shown(state, attempt, runtime.context)
-        subjects = [await self._sent(reference) for reference in shown]
-        requirements = [*(state.get("requirements") or []), *self._fixed(shown, attempt)]
+        image = await self._parts.image(attempt.image)
+        shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
+        subjects = [await self._parts.reference(reference) for reference in shown]
+        requirements = [*(state.get("requirements") or []), *sent_images.fixed_for_judge(self.judge, shown, attempt)]
         try:
             answer = await calls.make_readable(
                 "judge.critique",
@@ -124,7 +102,7 @@ class Nodes:
                     "subjects": [reference.image.sha256 for reference in shown if reference.role != "reference"],
                     "requirements": [requirement.model_dump(exclude_none=True) for requirement in requirements],
                     "mode": mode,
-                    **_named(shown),
+                    **sent_images.named_references(shown),
                 },
                 lambda variation: self.judge.critique(
                     state["prompt"],
@@ -165,15 +143,16 @@ class Nodes:
         if named and not tried:
             return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
-        shown = self._shown(state, attempt, runtime.context)
-        image, subjects = await self._part(attempt.image), [await self._sent(reference) for reference in shown]
+        shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
+        image = await self._parts.image(attempt.image)
+        subjects = [await self._parts.reference(reference) for reference in shown]
         about = {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")}
         try:
             answer = await calls.make(
                 "judge.missing_concepts",
                 self.judge.identity,
                 MissingConcepts,
-                about | _named(shown),
+                about | sent_images.named_references(shown),
                 lambda: self.judge.missing_concepts(
                     state["prompt"], image, verdict=verdict, variation=variation, subjects=subjects
                 ),
@@ -200,15 +179,16 @@ class Nodes:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls = self._calls(state, runtime)
         attempt = state["attempts"][-1]
+        shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
         writer = CaptionWriter(
             judge=self.judge,
             library=self.library,
             calls=calls,
             prompt=state["prompt"],
-            image=await self._part(attempt.image),
+            image=await self._parts.image(attempt.image),
             sha256=attempt.image.sha256,
             verdict=attempt.verdict,
-            subjects=[await self._sent(reference) for reference in self._shown(state, attempt, runtime.context)],
+            subjects=[await self._parts.reference(reference) for reference in shown],
             again=escalation.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"
@@ -217,29 +197,9 @@ class Nodes:
 
     async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
-        knobs, query = runtime.context, state["query"]
         passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
-        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences, exclude=passed_over)
-        hits = await self._search(query.text, wanted, knobs)
-        threshold = self._threshold(knobs, hits)
-        candidates = candidates_of(
-            hits,
-            threshold=threshold,
-            near_duplicate=knobs.near_duplicate,
-            likeness=knobs.likeness,
-            kind=query.concept.kind,
-        )
-        left_out = (
-            () if any(c.decision is None for c in candidates) else await self._left_out(query, wanted, hits, knobs)
-        )
-        search = Search(
-            round=state["round"],
-            query=query,
-            candidates=candidates,
-            threshold=threshold,
-            hybrid=knobs.hybrid,
-            left_out=left_out,
-        )
+        searcher = LibrarySearch(library=self.library, knobs=runtime.context)
+        search, hits = await searcher.run(state["query"], passed_over=passed_over, round=state["round"])
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
         tariffs = estimators_of(self.generator, self.judge, self.reranker)
@@ -255,7 +215,7 @@ class Nodes:
             room=self._room(state, knobs),
             each=knobs.references_per_concept,
             missing=missing_count(state),
-            shown=shown_at_most(self.judge, len(always_sent(state))),
+            shown=shown_at_most(self.judge, len(sent_images.always_sent(state))),
         )
         entries = state.get("ledger") or []
         searches, chosen = select_candidates(next_searches(state), entries, rooms=rooms, by_hand=knobs.select)
@@ -282,14 +242,9 @@ class Nodes:
         """Draw with references: what is always sent, then those for what is missing, then those that helped before."""
         room = self._room(state, runtime.context)
         chosen = state["chosen"][:room]
-        entries = state.get("ledger") or []
-        sent = [*always_sent(state, runtime.context.likeness), *chosen]
-        known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
-        helpful = concept_tracker.resolving_references(entries, state.get("attempts") or [])
-        kept = [reference for reference in helpful if reference.image.sha256 not in known]
-        references = [*sent, *kept[: room - len(chosen)]]
+        references = sent_images.references_to_send(state, chosen, room=room, likeness=runtime.context.likeness)
         drawn = await self._draw("regenerate", state, runtime, references)
-        drawn["ledger"] = concept_tracker.record_references(entries, chosen, next_round(state))
+        drawn["ledger"] = concept_tracker.record_references(state.get("ledger") or [], chosen, next_round(state))
         return drawn
 
     async def finish(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
@@ -305,164 +260,36 @@ class Nodes:
         await calls.take_over()
         if state.get("ending"):
             calls.made += await calls.left_out()
-        equals = outcomes.best_attempts(state.get("attempts") or [])
-        best = equals[0] if equals else None
-        for rival in equals[1:] if ending.outcome in outcomes.JUDGED else ():
-            if best and await self._prefers(state["prompt"], rival, best, calls):
-                best = rival
+        best = await preferred_attempt(self.judge, self._parts, calls, state, compare=ending.outcome in outcomes.JUDGED)
         ending = ending.model_copy(update={"at": clock.now()})
         return {"ending": ending, "best": best.index if best else None, "calls": calls.made}
 
     async def _draw(
         self, node: str, state: RunState, runtime: Runtime[RunConfig], references: list[UsedReference]
     ) -> RunUpdate:
-        calls, attempts, knobs = self._calls(state, runtime), state.get("attempts") or [], runtime.context
+        calls, attempts = self._calls(state, runtime), state.get("attempts") or []
         if not attempts:
-            await check_images(self.judge, self.generator, calls, count=1 + len(subjects_of(state)))
-        prompt = reference_prompt(self.generator.template, state["prompt"], references)
-        variation = SamplingParams(seed=self._seed(attempts, references, knobs))
+            await check_images(self.judge, self.generator, calls, count=1 + len(sent_images.subjects_of(state)))
         draughtsman = ImageGeneration(
             generator=self.generator,
             blobs=self.blobs,
-            knobs=knobs,
+            knobs=runtime.context,
             node=node,
-            part=self._sent,
+            part=self._parts.reference,
             tell=runtime.stream_writer,
         )
-        drawn = await draughtsman.draw(calls, prompt, references, variation)
-        attempt = Attempt(
-            index=len(attempts),
-            round=next_round(state),
-            prompt=drawn.prompt or prompt,
-            image=drawn.image,
-            original=drawn.original,
-            mask=drawn.mask,
-            references=tuple(references),
-            generator=drawn.answered_by or self.generator.identity,
-            variation=variation,
-            revised_prompt=drawn.revised_prompt,
-        )
+        attempt = await draughtsman.attempt(calls, state, references)
         return {"attempts": [*attempts, attempt], "calls": calls.made}
 
-    async def _prefers(self, prompt: str, rival: Attempt, best: Attempt, calls: ModelCaller) -> bool:
-        """Whether the judge puts `rival` before `best` in both orders; a judge that cannot say leaves things be."""
-
-        async def better(first: Attempt, second: Attempt) -> str:
-            one, two = await self._part(first.image), await self._part(second.image)
-            content = {"prompt": prompt, "images": [first.image.sha256, second.image.sha256]}
-            ask = partial(self.judge.compare, prompt, one, two)
-            return (await calls.make("judge.compare", self.judge.identity, Preference, content, ask)).better
-
-        try:
-            return await better(best, rival) == "second" and await better(rival, best) == "first"
-        except ImageRAGError:
-            return False
+    @cached_property
+    def _parts(self) -> sent_images.ImageParts:
+        return sent_images.ImageParts(blobs=self.blobs, library=self.library)
 
     def _calls(self, state: RunState, runtime: Runtime[RunConfig]) -> ModelCaller:
         return ModelCaller.of(state, runtime, self.journal, self.failed, estimators_of(self.generator, self.judge))
 
-    async def _left_out(
-        self, query: Query, wanted: Filter, hits: Sequence[Hit], knobs: RunConfig
-    ) -> tuple[OmittedByFilter, ...]:
-        """What the search's filters kept out, where nothing that they let through passed."""
-        if self.library is None:
-            return ()
-        found: list[OmittedByFilter] = []
-        for by, relaxed in relaxed_filters(wanted):
-            if by == "filters" and any(one.passing for one in found):
-                break  # one filter alone makes the difference
-            others = await self._search(query.text, relaxed, knobs)
-            if one := omitted_by_filter(by, hits, others, threshold=self._threshold(knobs, others)):
-                found.append(one)
-        return tuple(found)
-
-    async def _search(self, text: str, wanted: Filter, knobs: RunConfig) -> Sequence[Hit]:
-        if self.library is None:
-            return []
-        hits = await search_words(self.library, text, k=judged_image(knobs), filter=wanted, hybrid=knobs.hybrid)
-        # A threshold of the user's own, or none, goes for all libraries.
-        return hits if knobs.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
-
-    def _threshold(self, knobs: RunConfig, hits: Sequence[Hit]) -> float | None:
-        """The cosine that those of `hits` must reach which bring none of their own; None takes any."""
-        if knobs.threshold == "off" or self.library is None:
-            return None
-        if knobs.threshold != "auto":
-            return knobs.threshold
-        # An empty library has no threshold to ask for, and needs none.
-        return self.library.threshold if any(hit.threshold is None for hit in hits) else None
-
     def _room(self, state: RunState, knobs: RunConfig) -> int:
-        """How many references the generator takes beside those that are always sent."""
-        limit = min(knobs.max_references or self.generator.max_references, self.generator.max_references)
-        return max(0, limit - len(always_sent(state)))
-
-    async def _part(self, image: ImageRef) -> ImagePart:
-        data, media_type = await self.blobs.for_models(image.sha256)
-        return ImagePart(data=data, media_type=media_type)
-
-    def _shown(self, state: RunState, attempt: Attempt, knobs: RunConfig) -> list[UsedReference]:
-        """What the judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
-        if not sees_references(self.judge):
-            return subjects_of(state)
-        return list(attempt.references) or subjects_of(state, knobs.likeness)
-
-    def _fixed(self, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
-        return fixed_requirements(shown, attempt) if sees_references(self.judge) else ()
-
-    def _seed(self, attempts: Sequence[Attempt], references: Sequence[UsedReference], knobs: RunConfig) -> int:
-        """The run's seed; another one where the very same was drawn before, which would come out the same again."""
-        sent = [reference.image for reference in references]
-        again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
-        return (knobs.seed + again) % 2**32
-
-    async def _sent(self, reference: UsedReference) -> ImagePart:
-        keeper = self.library if self.library and reference.role == "reference" else self.blobs
-        data, media_type = await keeper.for_models(reference.image.sha256)
-        return ImagePart(
-            data=data,
-            media_type=media_type,
-            role=reference.role,
-            likeness=reference.likeness,
-            concept=reference.concept,
-            caption=reference.caption,
-            mask=(await self.blobs.for_models(reference.mask.sha256))[0] if reference.mask else None,
-        )
-
-
-def judged_image(knobs: RunConfig) -> int:
-    """Candidates of one search: at least as many as references are wanted."""
-    return max(knobs.candidates, knobs.references_per_concept)
-
-
-def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
-    """The user's own images, as references that are always sent; over HTTP they come as plain JSON."""
-    return [
-        UsedReference(
-            image=own.image,
-            mask=own.mask,
-            role=own.intent,
-            likeness=needs_likeness(likeness, kind="content", role=own.intent),
-            choice="by_hand" if own.of_library else "given",
-            concept=own.name,
-            title=own.title,
-            source=own.source,
-            author=own.author,
-            licence=own.licence,
-        )
-        for own in map(Subject.model_validate, state.get("subjects") or [])
-    ]
-
-
-def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
-    """What goes with every drawing: the user's own images, and the references that were pinned."""
-    return [*subjects_of(state, likeness), *(state.get("pinned") or [])]
-
-
-def _named(shown: Sequence[UsedReference]) -> dict[str, Any]:
-    """What of the library the judge is shown. Named only where there is some: calls of before have no such word."""
-    seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
-    return {"references": seen} if seen else {}
+        return sent_images.reference_room(state, knobs, takes=self.generator.max_references)
 
 
 def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:

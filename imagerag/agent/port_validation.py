@@ -2,18 +2,21 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, get_origin, get_type_hints
 
+from imagerag.agent import ports
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import (
+    Capabilities,
     Embedder,
     EmbedderIdentity,
     ImageGenerator,
     Judge,
-    PriceEstimator,
     ReferenceLibrary,
     Reranker,
+    capabilities_of,
 )
 from imagerag.agent.qa.types import Answerer
 from imagerag.formatting.messages import unknown
@@ -31,7 +34,10 @@ PORTS: Final = MappingProxyType(
 """Role → the protocol that its objects follow."""
 
 ABILITIES: Final = MappingProxyType({"pictures": "takes_pictures"})
-"""Argument → the optional attribute without which a part is never given it."""
+"""Argument → the capability without which a part is never given it."""
+
+_BESIDE: Final = frozenset(one.name for one in fields(Capabilities)) - {"edits", "votes", "members"}
+"""Attributes that are read from `capabilities` alone: elsewhere they would be passed over in silence."""
 
 _MISSING: Final = object()
 
@@ -77,8 +83,13 @@ def check_port(port: type, what: str, part: object) -> None:
     if lacks := list(_lacking(port, part)):
         raise SpecError(
             f"{what} ({type(part).__name__}) cannot be used: {'; '.join(lacks)}. "
-            f"What it needs is in {port.__module__}.{port.__name__}, a whole one in docs/how-to/extending.md"
+            f"What it needs is in {_home(port)}.{port.__name__}, a whole one in docs/how-to/extending.md"
         )
+
+
+def _home(port: type) -> str:
+    """The public module that a port is imported from."""
+    return ports.__name__ if port.__module__.startswith(f"{ports.__name__}.") else port.__module__
 
 
 def check_factory(factory: object, what: str, *given: object, **named: object) -> None:
@@ -109,9 +120,28 @@ def _lacking(port: type, part: object) -> Iterator[str]:
             yield from _unfit(name, value, part)
         elif isinstance(value, property) and value.fget is not None:
             yield from _wrong(name, value.fget, part)
-    tariff = _static(part, "tariff")
-    if not (tariff is _MISSING or _computed(tariff) or isinstance(tariff, PriceEstimator)):
-        yield f"tariff is a {type(tariff).__name__} and has to be a PriceEstimator (imagerag.agent.ports.FREE, …)"
+    if port not in (Embedder, ReferenceLibrary):
+        yield from _wrong_capabilities(part)
+
+
+def _wrong_capabilities(part: object) -> Iterator[str]:
+    said = _static(part, "capabilities")
+    if said is _MISSING:
+        if beside := sorted(name for name in _BESIDE if _static(part, name) is not _MISSING):
+            yield (
+                f"{', '.join(beside)} {'is' if len(beside) == 1 else 'are'} read from its capabilities: write "
+                "'capabilities = Capabilities(…)' (imagerag.agent.ports.Capabilities)"
+            )
+        return
+    if _computed(said):
+        return
+    if not isinstance(said, Capabilities):
+        yield f"capabilities is {_brief(said)} and has to be a Capabilities (imagerag.agent.ports.Capabilities)"
+        return
+    for name, wanted in get_type_hints(Capabilities).items():
+        value = getattr(said, name)
+        if not isinstance(value, get_origin(wanted) if get_origin(wanted) is tuple else wanted):
+            yield f"capabilities: {name} is {_brief(value)} and has to be {getattr(wanted, '__name__', None) or wanted}"
 
 
 def _static(part: object, name: str) -> Any:
@@ -137,7 +167,9 @@ def _unfit(name: str, wanted: Callable[..., Any], part: object) -> Iterator[str]
         yield f"{name}() must not be async"
     parameters = list(inspect.signature(wanted).parameters.values())[1:]
     given = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty]
-    able = {one.name: getattr(part, ABILITIES[one.name], False) for one in parameters if one.name in ABILITIES}
+    able = {
+        one.name: getattr(capabilities_of(part), ABILITIES[one.name]) for one in parameters if one.name in ABILITIES
+    }
     named = {one.name: None for one in parameters if one.name not in given and able.get(one.name, True)}
     if why := _refuses(method, given, named):
         call = ", ".join([*given, *(f"{one}=…" for one in named)])

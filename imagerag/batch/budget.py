@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from imagerag.agent.calls.model_caller import calls_from_error
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.agent.run_record import RunRecord
 from imagerag.formatting.numbers import dollars

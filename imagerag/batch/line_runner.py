@@ -142,7 +142,7 @@ class LineRunner:
         try:
             record = await read_record(self.wiring, run_id)
         except UnknownRunError:
-            return await last_record(self._request(prompt, options).start(self._runner, run_id=run_id))
+            return await last_record(await self._request(prompt, options).start(self._runner, run_id=run_id))
         return record if record.outcome else await last_record(self._runner.resume(run_id))
 
     def _request(self, prompt: str, options: Mapping[str, Any]) -> RunRequest:

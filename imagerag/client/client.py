@@ -113,14 +113,16 @@ class ImageRAG:
 
         return await last_record(self.stream(prompt, run_id=run_id, **options))
 
-    async def stream(
+    def stream(
         self, prompt: str, *, run_id: str | None = None, **options: Unpack[RunOptions]
     ) -> AsyncGenerator["RunEvent"]:
         """The same as `generate`, event by event. Leaving the loop early cancels the run."""
-        request = RunRequest.of(self.settings, prompt, options)
-        async with aclosing(request.start(self.runner, run_id=run_id)) as events:
-            async for event in events:
-                yield event
+        from imagerag.graphs.runs.event_stream import EventStream
+
+        async def started() -> AsyncGenerator["RunEvent"]:
+            return await RunRequest.of(self.settings, prompt, options).start(self.runner, run_id=run_id)
+
+        return EventStream(started)
 
     async def estimate(self, prompt: str, **options: Unpack[RunOptions]) -> "Estimate":
         """Upper bounds of the calls and the cost of a run with these options; nothing is asked and nothing is spent.

@@ -1,7 +1,6 @@
 """`ImageRAG.runs`: the runs that were made, and new runs that resume, continue or replay them."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,14 +144,11 @@ class RunsAPI:
 
         return await last_record(self.stream_resume(run_id, choose=choose, edit=edit))
 
-    async def stream_resume(
+    def stream_resume(
         self, run_id: str, *, choose: Sequence[str | int] | None = None, edit: str | int | None = None
     ) -> AsyncGenerator["RunEvent"]:
         """`resume`, event by event."""
-        entry = await self._context.wiring.runs.get(run_id)
-        async with aclosing(self._context.runner.resume(entry.run_id, choose=choose, edit=edit)) as events:
-            async for event in events:
-                yield event
+        return self._events(run_id, lambda run: self._context.runner.resume(run, choose=choose, edit=edit))
 
     async def continue_(self, run_id: str, **options: Any) -> "RunRecord":
         """Start a new run from a finished run's result: more rounds, other references, another prompt.
@@ -173,7 +169,7 @@ class RunsAPI:
 
         return await last_record(self.stream_continue(run_id, **options))
 
-    async def stream_continue(
+    def stream_continue(
         self,
         run_id: str,
         *,
@@ -210,7 +206,6 @@ class RunsAPI:
         """
         from imagerag.graphs.runs.continuation import ContinueOptions
 
-        entry = await self._context.wiring.runs.get(run_id)
         steering = ContinueOptions(
             more_rounds=more_rounds,
             without=without,
@@ -223,9 +218,7 @@ class RunsAPI:
             deadline_s=deadline_s,
             patience_s=patience_s,
         )
-        async with aclosing(self._context.runner.go_on(entry.run_id, steering, new_id=new_id)) as events:
-            async for event in events:
-                yield event
+        return self._events(run_id, lambda run: self._context.runner.go_on(run, steering, new_id=new_id))
 
     async def replay(self, run_id: str, step: int, **changes: Any) -> "RunRecord":
         """Fork a run at one of its steps, optionally with changes. What is unchanged costs nothing.
@@ -246,7 +239,7 @@ class RunsAPI:
 
         return await last_record(self.stream_replay(run_id, step, **changes))
 
-    async def stream_replay(
+    def stream_replay(
         self,
         run_id: str,
         step: int,
@@ -273,13 +266,19 @@ class RunsAPI:
 
         if not isinstance(step, int):
             raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
-        entry = await self._context.wiring.runs.get(run_id)
         if "size" in changes:
             changes["size"] = parse_size(changes["size"])
         replay = ForkOptions(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
-        async with aclosing(self._context.runner.replay(entry.run_id, replay, new_id=new_id)) as events:
-            async for event in events:
-                yield event
+        return self._events(run_id, lambda run: self._context.runner.replay(run, replay, new_id=new_id))
+
+    def _events(self, run_id: str, follow: Callable[[str], AsyncGenerator["RunEvent"]]) -> AsyncGenerator["RunEvent"]:
+        """The events of what is done with a run, which is looked up when the first one is asked for."""
+        from imagerag.graphs.runs.event_stream import EventStream
+
+        async def found() -> AsyncGenerator["RunEvent"]:
+            return follow((await self._context.wiring.runs.get(run_id)).run_id)
+
+        return EventStream(found)
 
     async def _record(self, run: "RunRecord | str") -> "RunRecord":
         return await self.get(run) if isinstance(run, str) else run

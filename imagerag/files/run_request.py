@@ -1,7 +1,6 @@
 """A requested run: its options, checked, and what is made of them (`RunSpec`, images), for one run or for a batch."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -152,7 +151,7 @@ class RunRequest:
         return cls(prompt, setup, SourceImages(**images), initial_image)
 
     async def start(self, runner: "Runner", *, run_id: str | None = None) -> AsyncGenerator["RunEvent"]:
-        """Keep the images and start the run; its events. Leaving the loop early cancels the run.
+        """Keep the images, and give the events of the run that starts with the first one. Closing them cancels it.
 
         Raises:
             UsageError: an image cannot be read or kept, or the backends cannot do what was asked for.
@@ -164,10 +163,7 @@ class RunRequest:
             check_edits(wiring.generator(self.setup.generator))
         kept = await self.images.kept(wiring, self.setup)
         initial = None if self.initial_image is None else await keep_image(wiring.blobs, self.initial_image)
-        run = runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)
-        async with aclosing(run) as events:
-            async for event in events:
-                yield event
+        return runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)
 
     async def estimate(self, wiring: "Dependencies") -> "Estimate":
         """Upper bounds of the run's calls and cost. Nothing is asked and nothing is spent.

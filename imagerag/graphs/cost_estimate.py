@@ -15,7 +15,7 @@ from imagerag.agent.calls.budget import estimator_of, max_cost_with
 from imagerag.agent.errors import ImageRAGError
 from imagerag.agent.judge_image_limits import CHECK_IMAGES
 from imagerag.agent.judge_image_limits import wanted as images_wanted
-from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, sees_references
+from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of, members_of
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
@@ -112,7 +112,7 @@ def estimate(
     named = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
     again, stepwise = tries - 1, knobs.judge_mode == "stepwise"
     captions = searches * named * (2 * READABLE + again)
-    shown = 1 + subjects + (room if redraws and sees_references(judge) else 0)
+    shown = 1 + subjects + (room if redraws and capabilities_of(judge).sees_references else 0)
     text = len(prompt.encode())
     roles = [
         _role(generator, "generate", drawings, drawings * tries, knobs, text + (subjects + room) * CAPTION_BYTES,
@@ -125,7 +125,7 @@ def estimate(
     if drawings and images_wanted(judge, generator, knobs, 1 + subjects):  # the first verdict's: see `check_images`
         roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, knobs, 0, 1 + subjects))
     backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
-    if reranker is not None and reranker.looks and library:
+    if reranker is not None and capabilities_of(reranker).needs_images and library:
         ahead = knobs.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
         most = (searches * (named * LOOKED_AT + 1) + ahead) * tries
@@ -208,13 +208,13 @@ def _assumed(tariff: PriceEstimator, knobs: RunConfig) -> PriceEstimator:
 
 def _requests(port: object, role: str) -> int:
     """What one call can ask of services: all members of a cascade, and every vote of a judge."""
-    return sum(_votes(member, role) for member in getattr(port, "members", (port,)))
+    return sum(_votes(member, role) for member in members_of(port))
 
 
 def _votes(port: object, role: str) -> int:
     """What one call can ask of the backend that answers it."""
-    members = getattr(port, "members", (port,))
-    return max(int(getattr(member, "votes", 1)) for member in members) if role == "judge.critique" else 1
+    members = members_of(port)
+    return max(capabilities_of(member).votes for member in members) if role == "judge.critique" else 1
 
 
 def _summed(roles: list[RoleEstimate], knobs: RunConfig, backends: Sequence[object]) -> Estimate:

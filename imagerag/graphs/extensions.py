@@ -38,4 +38,6 @@ class Extension:
     @cached_property
     def own_steps(self) -> int:
         """How many nodes it adds."""
+        if self.workflow is build_workflow:
+            return 0
         return len(self.workflow(self.nodes.unbound()).nodes.keys() - _OURS)

@@ -14,11 +14,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Overwrite, RetryPolicy, Send
 
 from imagerag.agent import routing
-from imagerag.agent.calls.model_caller import calls_from_error
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import StorageError
 from imagerag.agent.node_input import decided, in_run
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.observability.spans import traced
 from imagerag.agent.outcomes import restore_exception, result_from_error
 from imagerag.agent.retry_policy import after_payment, busy, is_retryable, requested_delay
 from imagerag.agent.state import RunInput, RunOutput, RunState, SearchTask, has_finished
@@ -127,17 +126,17 @@ def build_workflow(nodes: Nodes, *, retry: RetryPolicy | Sequence[RetryPolicy] =
     return (
         Workflow(begin)
         .set_node_defaults(retry_policy=retry, error_handler=give_up)  # type: ignore[arg-type]  # it injects the error
-        .add_node("generate", in_run(traced(nodes.generate)))
-        .add_node("critique", in_run(traced(nodes.critique)))
-        .add_node("extract_concepts", in_run(traced(nodes.extract_concepts)))
-        .add_node("write_captions", in_run(traced(nodes.write_captions)))
-        .add_node("retrieve", in_run(traced(nodes.retrieve)), input_schema=SearchTask)
-        .add_node("shortlist", in_run(traced(nodes.shortlist)))
-        .add_node("select", in_run(traced(nodes.select)))
-        .add_node("regenerate", in_run(traced(nodes.regenerate)))
+        .add_node("generate", in_run(nodes.generate))
+        .add_node("critique", in_run(nodes.critique))
+        .add_node("extract_concepts", in_run(nodes.extract_concepts))
+        .add_node("write_captions", in_run(nodes.write_captions))
+        .add_node("retrieve", in_run(nodes.retrieve), input_schema=SearchTask)
+        .add_node("shortlist", in_run(nodes.shortlist))
+        .add_node("select", in_run(nodes.select))
+        .add_node("regenerate", in_run(nodes.regenerate))
         # Deferred: searches run side by side, and where one fails for good the others are still to be joined. A run
         # that had ended before they were would take them for the start of another.
-        .add_node("finish", in_run(traced(nodes.finish)), defer=True)
+        .add_node("finish", in_run(nodes.finish), defer=True)
         .add_conditional_edges(START, decided(routing.route_after_start), ["generate", "retrieve"])
         .add_edge("generate", "critique")
         .add_conditional_edges(

@@ -1,6 +1,7 @@
 """What is known of the images that a judge takes, without asking it."""
 
 from imagerag.agent.judge_image_limits import ChecksImages, recall
+from imagerag.agent.ports import capabilities_of
 from imagerag.graphs.dependencies import Dependencies
 
 
@@ -18,4 +19,5 @@ async def takes_images(wiring: Dependencies, judge: object) -> bool | None:
     await recall_images(wiring, judge, 1)
     if not judge.image_check_needed(1):
         return True
-    return False if getattr(getattr(judge, "chat", None), "image_limit", None) == 0 else None
+    said = capabilities_of(judge)
+    return False if said.max_images == 0 and not said.members else None  # of several another may take them

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from imagerag.agent.errors import BlobError, UsageError
-from imagerag.agent.ports import BlobStore, ImageGenerator, can_edit, takes_mask
+from imagerag.agent.ports import BlobStore, ImageGenerator, can_edit, capabilities_of, members_of
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Subject
 from imagerag.store.images.masks import check_mask
@@ -58,7 +58,7 @@ def check_edits(generator: ImageGenerator) -> None:
     Raises:
         UsageError: it does not, with what to type.
     """
-    members: Sequence[ImageGenerator] = getattr(generator, "members", (generator,))
+    members = members_of(generator)
     without = ", ".join(member.identity for member in members if not can_edit(member))
     if without:
         raise UsageError(
@@ -73,7 +73,7 @@ def check_takes_mask(generator: ImageGenerator) -> None:
     Raises:
         UsageError: it does not.
     """
-    members: Sequence[ImageGenerator] = getattr(generator, "members", (generator,))
-    without = ", ".join(member.identity for member in members if not takes_mask(member))
+    members = members_of(generator)
+    without = ", ".join(member.identity for member in members if not capabilities_of(member).takes_mask)
     if without:
         raise UsageError(f"{without} takes no mask: leave it out, or name a generator that does: openai:gpt-image-2")

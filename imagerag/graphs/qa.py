@@ -12,17 +12,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, RetryPolicy
 
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.calls.journal import Journal
-from imagerag.agent.calls.model_caller import calls_from_error
 from imagerag.agent.node_input import on_own_state
 from imagerag.agent.outcomes import restore_exception
 from imagerag.agent.ports import BlobStore, ReferenceLibrary, Reranker
-from imagerag.agent.qa.nodes import (
-    QANodes,
-    after_answer,
-    after_retrieval,
-    result_of,
-)
+from imagerag.agent.qa.nodes import QANodes, after_answer, after_retrieval, result_of
 from imagerag.agent.qa.state import QAInput, QAState
 from imagerag.agent.qa.types import MAX_SUPPORT, Answerer, AnswerResponse, short
 from imagerag.agent.types import RunConfig, RunContext

@@ -1,6 +1,6 @@
 """The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
 
-A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types.py: RunContext`) as JSON, all optional; names
+A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types: RunContext`) as JSON, all optional; names
 that there are not are refused. Each input begins a new run, on a thread that had one too; what is likely to go wrong
 with it is in `warnings` before anything is drawn. Backends and library are the settings' (`IMAGERAG_*`,
 `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,

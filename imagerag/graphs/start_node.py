@@ -30,7 +30,7 @@ from imagerag.agent.types import RunContext
 from imagerag.formatting.messages import invalid, near
 from imagerag.graphs.edit_source import edited_of_library
 from imagerag.graphs.mask_validation import check_masks
-from imagerag.graphs.validation import is_storable_text, validate_match_reason, validate_prompt, validate_question
+from imagerag.graphs.validation import check_texts, validate_match_reason, validate_prompt, validate_question
 
 Begin = Callable[[Any], Awaitable[Mapping[str, Any]]]
 Graph = TypeVar("Graph", bound=CompiledStateGraph[Any, Any, Any, Any])
@@ -165,25 +165,6 @@ def check_context(context: Mapping[str, Any] | None) -> None:
     except ValidationError as error:
         raise UsageError(f"the context cannot be: {invalid(error)}") from error
     check_texts(made.model_dump())
-
-
-def check_texts(values: Any, name: str = "") -> None:
-    """Check that all text in some values can be stored.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if isinstance(values, BaseModel):
-        values = values.model_dump()
-    if isinstance(values, str) and not is_storable_text(values):
-        raise UsageError(f"{name} holds a NUL byte or half a character (a lone surrogate)")
-    if isinstance(values, Mapping):
-        for key, value in values.items():
-            check_texts(str(key), name or "a name")
-            check_texts(value, name or str(key))
-    elif isinstance(values, list | tuple):
-        for value in values:
-            check_texts(value, name)
 
 
 def _named(given: Any) -> Mapping[str, Any]:

@@ -1,8 +1,10 @@
 """What callers give, when it can be used: prompts, questions, and names of their own."""
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.qa.types import MAX_PICTURES, SearchBy
@@ -73,6 +75,25 @@ def validate_thread(thread: str | None) -> str | None:
 def is_storable_text(text: str) -> bool:
     """Whether text can be stored: it holds no NUL byte, and no half of a character (a lone surrogate)."""
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def check_texts(values: Any, name: str = "") -> None:
+    """Check that all text in some values can be stored.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if isinstance(values, BaseModel):
+        values = values.model_dump()
+    if isinstance(values, str) and not is_storable_text(values):
+        raise UsageError(f"{name} holds a NUL byte or half a character (a lone surrogate)")
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            check_texts(str(key), name or "a name")
+            check_texts(value, name or str(key))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            check_texts(value, name)
 
 
 def _stored(text: str, what: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 ENVIRONMENT = "IMAGERAG_HOME"
@@ -29,22 +30,22 @@ class DataDir:
             chosen = user_data_path("imagerag", appauthor=False)
         return cls(Path(chosen).expanduser().absolute())
 
-    @property
+    @cached_property
     def libraries(self) -> Path:
         """The LanceDB database: one table per library."""
         return self.root / "libraries"
 
-    @property
+    @cached_property
     def blobs(self) -> Path:
         """Image bytes under their SHA-256."""
         return self.root / "blobs"
 
-    @property
+    @cached_property
     def images(self) -> Path:
         """Where results are written when the caller names no file."""
         return self.root / "images"
 
-    @property
+    @cached_property
     def checkpoints(self) -> Path:
         """LangGraph's checkpoints of every run (SQLite)."""
         return self.root / "runs.sqlite"
@@ -53,27 +54,27 @@ class DataDir:
         """The file that is locked while a run is made."""
         return self.root / "running" / run_id
 
-    @property
+    @cached_property
     def filling(self) -> Path:
         """The files that are locked while libraries are filled."""
         return self.root / "filling"
 
-    @property
+    @cached_property
     def conversations(self) -> Path:
         """LangGraph's checkpoints of the threads of questions (SQLite)."""
         return self.root / "questions.sqlite"
 
-    @property
+    @cached_property
     def store(self) -> Path:
         """LangGraph's store, which holds the journal (SQLite)."""
         return self.root / "store.sqlite"
 
-    @property
+    @cached_property
     def usage(self) -> Path:
         """What servers have spent, by the day (SQLite)."""
         return self.root / "usage.sqlite"
 
-    @property
+    @cached_property
     def run_list(self) -> Path:
         """The list of runs (SQLite). Its own file, so that listing never waits for a run that is writing."""
         return self.root / "run_list.sqlite"

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.calls.journal import CallRequest, FailedCall, JournalEntry, distance
 from imagerag.store.disk_space import check_space
-from imagerag.store.sqlite.connection import retry_on_locked
+from imagerag.store.sqlite.connection import BUSY_S
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.store.sqlite.write_batcher import open_grouped
 
@@ -51,7 +50,7 @@ class StoreJournal:
     async def find(self, key: str, *, run_id: str | None) -> JournalEntry | None:
         """The entry under a key: of that run or used by it, or the newest of any run when `run_id` is None."""
         namespace = ANSWERS if run_id is None else (RUNS, run_id)
-        item = await retry_on_locked(lambda: self._store.aget(namespace, key, refresh_ttl=False))
+        item = await self._store.aget(namespace, key, refresh_ttl=False)
         return JournalEntry.model_validate(item.value) if item else None
 
     async def keep(self, entry: JournalEntry, *, used_by: str | None = None, answers: str = "") -> None:
@@ -63,12 +62,12 @@ class StoreJournal:
         puts = [PutOp(namespace, key, value) for namespace in namespaces]
         if answers:  # with it, so that a kill leaves the one or the other
             puts.append(PutOp((LOST, entry.run_id), answers, None))
-        await retry_on_locked(lambda: self._store.abatch(puts))
+        await self._store.abatch(puts)
 
     async def keep_lost(self, lost: FailedCall) -> None:
         """Keep a call that has no answer, under its `call_id`; once this returns, no kill takes it back."""
         key, value = lost.call.call_id, lost.model_dump(mode="json")
-        await retry_on_locked(lambda: self._store.aput((LOST, lost.run_id), key, value))
+        await self._store.aput((LOST, lost.run_id), key, value)
 
     async def unanswered(self, run_id: str) -> list[FailedCall]:
         """The run's calls that have no answer, in the order of time."""
@@ -92,15 +91,14 @@ class StoreJournal:
     async def _pages(self, namespace: tuple[str, ...], own: dict[str, Any] | None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
-            search = partial(self._store.asearch, namespace, filter=own, limit=_PAGE, refresh_ttl=False)
-            page = await retry_on_locked(partial(search, offset=len(found)))
+            page = await self._store.asearch(namespace, filter=own, limit=_PAGE, offset=len(found), refresh_ttl=False)
             found += [item.value for item in page]
             if len(page) < _PAGE:
                 return found
 
     async def similar(self, asked: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least, of the most recent ones."""
-        items = await retry_on_locked(lambda: self._store.asearch(ANSWERS, limit=_NEAREST, refresh_ttl=False))
+        items = await self._store.asearch(ANSWERS, limit=_NEAREST, refresh_ttl=False)
         kept = [JournalEntry.model_validate(item.value) for item in items]
         alike = [entry for entry in kept if entry.asked.role == asked.role]
         return min(alike, key=lambda entry: distance(asked, entry.asked), default=None)
@@ -155,7 +153,7 @@ async def open_journal(path: Path) -> AsyncIterator[StoreJournal]:
 
     from imagerag.store.sqlite.langgraph_store import BatchedSqliteStore
 
-    async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup()) as grouped:
+    async with open_grouped(path, lambda fresh: SqliteStore(fresh).setup(), patience_s=BUSY_S) as grouped:
         store = BatchedSqliteStore(grouped, unflushed=(LOST,))
-        await retry_on_locked(store.prepare)
+        await store.prepare()
         yield StoreJournal(store, path.parent)

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.types import FrozenModel, Outcome
 from imagerag.formatting.messages import invalid, near
-from imagerag.store.sqlite.connection import BUSY_S, connect, retry_on_locked
+from imagerag.store.sqlite.connection import BUSY_S, connect
 from imagerag.store.sqlite.pool import PerLoopResource
 from imagerag.store.sqlite.write_batcher import WriteBatcher, open_grouped
 from imagerag.store.storage_errors import damaged_file, storage_errors
@@ -132,14 +132,14 @@ class RunIndex:
             **({} if created is None else {"created": created}),
         )
         async with self._writing.use() as grouped:
-            await retry_on_locked(lambda: grouped.write(partial(_upsert, grouped.connection, entry)))
+            await grouped.write(partial(_upsert, grouped.connection, entry))
         return entry
 
     async def _forget(self, run_id: str, *, before: datetime) -> None:
         """Take a line off the list, where it is of a run that was begun earlier."""
         gone = ("DELETE FROM runs WHERE run_id = ? AND created < ?", (run_id, _stamp(before)))
         async with self._writing.use() as grouped:
-            await retry_on_locked(lambda: grouped.write(lambda: grouped.connection.execute(*gone)))
+            await grouped.write(lambda: grouped.connection.execute(*gone))
 
     async def get(self, run_id: str) -> RunEntry:
         """The run of that id, or of the only id that begins with it.
@@ -235,8 +235,8 @@ class RunIndex:
 
 @asynccontextmanager
 async def _open(path: Path) -> AsyncIterator[WriteBatcher]:
-    async with open_grouped(path, _make) as grouped:
-        await retry_on_locked(lambda: grouped.read(partial(_brought_up, grouped.connection)))
+    async with open_grouped(path, _make, patience_s=BUSY_S) as grouped:
+        await grouped.read(partial(_brought_up, grouped.connection))
         yield grouped
 
 

@@ -1,1 +1,1 @@
-"""Adapters to models, behind the ports of `agent/ports.py`; `registry.py` makes them from specs."""
+"""Adapters to models, behind the ports of `agent/ports/`; `registry.py` makes them from specs."""

@@ -20,6 +20,7 @@ from imagerag.agent.errors import (
 )
 from imagerag.agent.judge_image_limits import ChecksImages
 from imagerag.agent.ports import (
+    Capabilities,
     Captions,
     Critique,
     GeneratedImage,
@@ -35,20 +36,11 @@ from imagerag.agent.ports import (
     Ranking,
     ReferenceTemplate,
     can_edit,
+    capabilities_of,
     estimator_of_all,
-    images_at_most,
-    sees_references,
-    takes_mask,
 )
 from imagerag.agent.prompts import reference_prompt
-from imagerag.agent.qa.types import (
-    Answerer,
-    AnswerWithCitations,
-    ConversationTurn,
-    MetadataResult,
-    Source,
-    takes_pictures,
-)
+from imagerag.agent.qa.types import Answerer, AnswerWithCitations, ConversationTurn, MetadataResult, Source
 from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
 
@@ -72,9 +64,21 @@ class _Fallback(Generic[Member]):
         self.identity = ",".join([*(member.identity for member in members), *([ON_REFUSAL] if on_refusal else [])])
 
     @property
-    def tariff(self) -> PriceEstimator:
-        """What is known of the prices of all members together."""
-        return estimator_of_all([getattr(member, "tariff", PriceEstimator()) for member in self.members])
+    def capabilities(self) -> Capabilities:
+        """What all members can do, at the prices of all of them together."""
+        each = [capabilities_of(member) for member in self.members]
+        limits = [one.max_images for one in each if one.max_images is not None]
+        return Capabilities(
+            tariff=estimator_of_all([one.tariff or PriceEstimator() for one in each]),
+            supports_seed=all(one.supports_seed for one in each),
+            edits=all(map(can_edit, self.members)),
+            takes_mask=all(one.takes_mask for one in each),
+            sees_references=all(one.sees_references for one in each),
+            max_images=min(limits, default=None),
+            needs_images=any(one.needs_images for one in each),
+            takes_pictures=any(one.takes_pictures for one in each),
+            members=self.members,
+        )
 
     async def _first(self, ask: Callable[[Member], Awaitable[Answer]]) -> tuple[Answer, Member, tuple[str, ...]]:
         """The first answer there is, who gave it, and why those before did not.
@@ -141,21 +145,6 @@ class FallbackGenerator(_Fallback[ImageGenerator]):
         limited = [member.sizes for member in self.members if member.sizes is not None]
         return tuple(size for size in limited[0] if all(size in sizes for sizes in limited)) if limited else None
 
-    @property
-    def honours_seed(self) -> bool:
-        """Whether all do."""
-        return all(member.honours_seed for member in self.members)
-
-    @property
-    def edits(self) -> bool:
-        """Whether all do."""
-        return all(can_edit(member) for member in self.members)
-
-    @property
-    def takes_mask(self) -> bool:
-        """Whether all do."""
-        return all(takes_mask(member) for member in self.members)
-
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
     ) -> GeneratedImage:
@@ -214,17 +203,6 @@ class FallbackJudge(_Fallback[Judge]):
             return ImageCheck(requests=0, cost_usd=0.0)
 
         return _signed(*await self._first(check))
-
-    @property
-    def sees_references(self) -> bool:
-        """Whether all do."""
-        return all(sees_references(member) for member in self.members)
-
-    @property
-    def max_images(self) -> int | None:
-        """What every member can be shown at once."""
-        known = [most for member in self.members if (most := images_at_most(member)) is not None]
-        return min(known, default=None)
 
     async def critique(
         self,
@@ -302,19 +280,9 @@ class FallbackAnswerer(_Fallback[Answerer]):
     """
 
     @property
-    def looks(self) -> bool:
-        """Whether one of them wants the pixels."""
-        return any(member.looks for member in self.members)
-
-    @property
     def synonyms(self) -> Mapping[str, str]:
         """Those of all of them, the preferred one's first."""
         return {word: meant for member in reversed(self.members) for word, meant in member.synonyms.items()}
-
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether one of them can be shown the pictures that a question comes with."""
-        return any(map(takes_pictures, self.members))
 
     async def answer(
         self,
@@ -349,7 +317,7 @@ class FallbackAnswerer(_Fallback[Answerer]):
 
 def _own(member: Answerer, pictures: Sequence[ImagePart]) -> dict[str, Any]:
     """The pictures that a question came with, for a member that takes them."""
-    return {"pictures": pictures} if pictures and takes_pictures(member) else {}
+    return {"pictures": pictures} if pictures and capabilities_of(member).takes_pictures else {}
 
 
 def _signed(answer: Told, member: ImageGenerator | Judge | Answerer, steps: tuple[str, ...]) -> Told:

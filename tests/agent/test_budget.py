@@ -17,7 +17,7 @@ from imagerag.agent.calls.budget import (
     spent_by_siblings,
     told_by,
 )
-from imagerag.agent.ports import PriceEstimator
+from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.types import Concept, ModelCall, Query, RunConfig
 
 TASK: Any = {"query": Query(concept=Concept(text="a heart"), text="a heart"), "round": 1, "passed_over": []}
@@ -151,7 +151,9 @@ def test_a_call_that_can_cost_nothing_is_made_whatever_others_of_its_kind_have_c
 
 def test_each_backend_is_paid_by_its_own_tariff() -> None:
     one, two, three = (PriceEstimator(known=True, partial_usd=usd) for usd in (1.0, 2.0, 3.0))
-    ports: list[Any] = [type("Port", (), {"tariff": tariff})() for tariff in (one, two, three)]
+    ports: list[Any] = [
+        type("Port", (), {"capabilities": Capabilities(tariff=tariff)})() for tariff in (one, two, three)
+    ]
     tariffs = estimators_of(*ports)
     assert [estimator_for(role, tariffs) for role in ("generate", "judge.critique", "judge.captions", "rerank")] == [
         one,

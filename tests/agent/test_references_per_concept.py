@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagerag.agent import concept_tracker
+from imagerag.agent.ports import Capabilities
 from imagerag.agent.retrieval.candidate_selection import select_candidates
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits, missing_count, shown_at_most
 from imagerag.agent.types import (
@@ -56,7 +57,7 @@ def test_what_the_judge_cannot_be_shown_is_not_sent_beyond_the_first_of_each() -
 def test_a_judge_says_how_many_it_can_be_shown_or_takes_any_number() -> None:
     judge = ScriptedJudge()
     assert shown_at_most(judge, 2) is None
-    judge.max_images = 4  # type: ignore[attr-defined]
+    judge.capabilities = Capabilities(max_images=4)
     assert (shown_at_most(judge, 2), shown_at_most(judge, 9)) == (1, 0)
 
 

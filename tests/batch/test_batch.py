@@ -13,7 +13,7 @@ import pytest
 
 from imagerag import ImageRAG, UsageError
 from imagerag.agent.errors import BackendError, BudgetExceededError, QuotaError
-from imagerag.agent.ports import FREE, Critique, GeneratedImage, PriceEstimator
+from imagerag.agent.ports import FREE, Capabilities, Critique, GeneratedImage, PriceEstimator
 from imagerag.agent.types import Verdict
 from imagerag.batch.results import BatchResult
 from imagerag.batch.runner import BatchRunner
@@ -178,10 +178,10 @@ async def test_the_input_is_streamed(rag: ImageRAG, tmp_path: Path) -> None:
 
 def price(generator: ScriptedGenerator, rag: ImageRAG) -> None:
     """A drawing costs a dollar; the judge is free."""
-    generator.tariff = PriceEstimator(known=True, most=lambda *asked: 1.0)  # type: ignore[attr-defined]
+    generator.capabilities = Capabilities(tariff=PriceEstimator(known=True, most=lambda *asked: 1.0))
     free = Critique(verdict=Verdict(aligned=True, score=1.0), cost_usd=0.0)
     judge = ScriptedJudge(lambda prompt, image: free)
-    judge.tariff = FREE  # type: ignore[attr-defined]
+    judge.capabilities = Capabilities(tariff=FREE)
     rag.wiring.use("judge", "mine", judge)
 
     async def dear(prompt: str, *args: Any, **options: Any) -> GeneratedImage:
@@ -260,8 +260,8 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
     rag: ImageRAG, generator: ScriptedGenerator, tmp_path: Path
 ) -> None:
     """Two drawings are cut off: they may be charged for, and the batch that goes on has so much less."""
-    generator.tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
-    vars(rag.wiring.judge(rag.settings.judge))["tariff"] = FREE
+    generator.capabilities = Capabilities(tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.10))
+    vars(rag.wiring.judge(rag.settings.judge))["capabilities"] = Capabilities(tariff=FREE)
     generator.latency_s = 30
     batch = BatchRunner(rag.settings, rag.wiring, ["a", "b"], tmp_path / "out", concurrency=2)
 

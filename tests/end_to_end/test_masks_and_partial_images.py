@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imagerag import ImageRAG, Outcome, RunRecord, UsageError
-from imagerag.agent.calls.progress import current_progress
+from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.ports import GeneratedImage
 from imagerag.agent.types import RunConfig, RunSpec, Subject
 from imagerag.graphs.runs.events import RunEvent
@@ -252,7 +252,7 @@ class Stepping(ScriptedGenerator):
 
     async def generate(self, *args: Any, **options: Any) -> GeneratedImage:
         for done in range(1, 4):
-            current_progress().step(done, 3)
+            current_call().progress.step(done, 3)
         return await super().generate(*args, **options)
 
 

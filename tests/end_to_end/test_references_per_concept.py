@@ -9,6 +9,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import UsageError
 from imagerag.agent.nodes import Nodes
+from imagerag.agent.ports import Capabilities
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.evals.harness.arms import parse_arms
@@ -58,9 +59,9 @@ async def test_a_search_with_the_prompt_sends_no_more_than_the_full_method(each:
 
 async def test_the_judges_limit_binds_what_is_sent_beyond_the_first() -> None:
     judge = ScriptedJudge(["a heart"], [])
-    judge.max_images = 4  # type: ignore[attr-defined]
+    judge.capabilities = Capabilities(max_images=4)
     assert await images_sent(judge, references_per_concept=9) == [0, 3]
-    assert VlmJudge(chat=OpenAIChat(model="m", max_images=4)).max_images == 4
+    assert VlmJudge(chat=OpenAIChat(model="m", max_images=4)).capabilities.max_images == 4
 
 
 def test_the_command_line_a_batch_and_a_file_of_settings(imagerag: Imagerag, tmp_path: Path) -> None:

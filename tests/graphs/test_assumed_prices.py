@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.ports import FREE, GeneratedImage, PriceEstimator
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, PriceEstimator
 from imagerag.agent.types import Outcome, RunConfig
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.tools.fallback import FallbackGenerator
@@ -12,7 +12,7 @@ from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge, pictu
 
 
 def unpriced(bench: Any, *, judge: PriceEstimator = FREE) -> Any:
-    bench.judge.tariff = judge
+    bench.judge.capabilities = Capabilities(tariff=judge)
     bench.library.plant("a detailed picture of a heart")
     return bench
 
@@ -59,7 +59,7 @@ async def test_it_is_recorded_without_a_budget_too(bench):
 
 async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
     unpriced(bench).judge.enqueue(["a heart"])
-    bench.generator.tariff = PriceEstimator(known=True)
+    bench.generator.capabilities = Capabilities(tariff=PriceEstimator(known=True))
     bench.generator.enqueue(drawn(None))
     record = await bench.run(max_cost_usd=0.5)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
@@ -69,10 +69,12 @@ async def test_a_known_price_that_no_usage_told_is_unknown_from_then_on(bench):
 
 def test_a_cascade_counts_each_member_and_votes_count_each():
     free, unknown = ScriptedGenerator(), ScriptedGenerator()
-    free.tariff = FREE
+    free.capabilities = Capabilities(tariff=FREE)
     both = FallbackGenerator([free, unknown, unknown])
-    assert both.tariff.most(1, 0, None) is None
-    assert both.tariff.assuming(0.2).most(1, 0, None) == pytest.approx(0.4)
+    tariff = both.capabilities.tariff
+    assert tariff is not None
+    assert tariff.most(1, 0, None) is None
+    assert tariff.assuming(0.2).most(1, 0, None) == pytest.approx(0.4)
     assert PriceEstimator(requests=3).assuming(0.1).most(1, 0, None) == pytest.approx(0.3)
 
 

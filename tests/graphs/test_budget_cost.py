@@ -11,7 +11,16 @@ from langgraph.store.memory import InMemoryStore
 
 from imagerag.agent.calls.budget import budget_violation, spent
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.ports import FREE, Captions, Critique, GeneratedImage, MissingConcepts, Preference, PriceEstimator
+from imagerag.agent.ports import (
+    FREE,
+    Capabilities,
+    Captions,
+    Critique,
+    GeneratedImage,
+    MissingConcepts,
+    Preference,
+    PriceEstimator,
+)
 from imagerag.agent.types import Concept, ModelCall, Outcome, RunConfig, RunSpec, Verdict
 from imagerag.graphs.cost_estimate import estimate
 from imagerag.store.journal import StoreJournal
@@ -27,7 +36,10 @@ def drawn(cost: float | None, name: str = "x") -> GeneratedImage:
 
 
 def priced(bench: Any, tariff: PriceEstimator, judging: PriceEstimator = FREE) -> Any:
-    bench.generator.tariff, bench.judge.tariff = tariff, judging
+    bench.generator.capabilities, bench.judge.capabilities = (
+        Capabilities(tariff=tariff),
+        Capabilities(tariff=judging),
+    )
     bench.library.plant("a detailed picture of a heart")
     return bench
 
@@ -61,7 +73,7 @@ async def test_without_a_worst_case_the_dearest_call_so_far_is_expected(bench):
 @pytest.mark.parametrize("role", ["generator", "judge"])
 async def test_under_a_budget_a_backend_of_unknown_price_is_not_called(bench, role):
     priced(bench, FREE)
-    del vars(getattr(bench, role))["tariff"]
+    del vars(getattr(bench, role))["capabilities"]
     bench.judge.enqueue([])
     record = await bench.run(max_cost_usd=1)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
@@ -250,7 +262,7 @@ def test_money_is_estimated_where_it_is_known_and_said_not_to_be_where_it_is_not
     one, judge = ScriptedGenerator(identity="one:a"), ScriptedJudge()
     unknown = estimate(RunConfig(max_rounds=1), generator=one, judge=judge)
     assert (unknown.usd_at_most, unknown.unpriced, unknown.priced) == (None, ["one:a", "scripted:judge"], False)
-    one.tariff, judge.tariff = AT_MOST_TEN_CENTS, FREE  # type: ignore[attr-defined]
+    one.capabilities, judge.capabilities = Capabilities(tariff=AT_MOST_TEN_CENTS), Capabilities(tariff=FREE)
     known = estimate(RunConfig(max_rounds=1), generator=one, judge=judge)
     assert (known.usd_at_most, known.priced, known.unpriced) == (pytest.approx(0.6), True, [])
     both = estimate(

@@ -10,7 +10,7 @@ import pytest
 
 from imagerag.agent.calls.pending_calls import NO_ANSWER
 from imagerag.agent.errors import BackendTimeoutError
-from imagerag.agent.ports import FREE, PriceEstimator
+from imagerag.agent.ports import FREE, Capabilities, PriceEstimator
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from tests.processes import python
 
@@ -20,12 +20,14 @@ KILLED = """
     import asyncio, os, signal, sys
     sys.path.insert(0, sys.argv[2])
     from conftest import make_stage
-    from imagerag.agent.ports import FREE, PriceEstimator
+    from imagerag.agent.ports import FREE, Capabilities, PriceEstimator
     from imagerag.agent.types import RunConfig, RunSpec
 
     stage = make_stage(sys.argv[1])
-    stage.generator.tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
-    stage.judge.tariff = FREE
+    stage.generator.capabilities = Capabilities(
+        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.10)
+    )
+    stage.judge.capabilities = Capabilities(tariff=FREE)
 
     async def dies(*args, **named):
         os.kill(os.getpid(), signal.SIGTERM if sys.argv[3] == "TERM" else signal.SIGKILL)
@@ -59,7 +61,8 @@ async def last(events: Any) -> Any:
 
 
 def priced(stage: Any, tariff: PriceEstimator = TEN_CENTS) -> Any:
-    stage.generator.tariff, stage.judge.tariff = tariff, FREE
+    stage.generator.capabilities = Capabilities(tariff=tariff)
+    stage.judge.capabilities = Capabilities(tariff=FREE)
     return stage
 
 

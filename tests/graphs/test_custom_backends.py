@@ -10,7 +10,7 @@ import pytest
 from imagerag import ImageRAG
 from imagerag.agent.errors import SpecError, UsageError
 from imagerag.agent.port_validation import PORTS, check_role
-from imagerag.agent.ports import FREE, EmbedderIdentity
+from imagerag.agent.ports import FREE, Capabilities, EmbedderIdentity
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.metrics.registry import MetricMaker, kinds, use_metric
 from imagerag.graphs.extensions import Extension
@@ -92,13 +92,42 @@ def test_signatures_are_looked_at_too() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("identity", 3), ("max_references", "4"), ("sizes", "1024x1024"), ("template", "use these"), ("tariff", 0.0)],
+    [
+        ("identity", 3),
+        ("max_references", "4"),
+        ("sizes", "1024x1024"),
+        ("template", "use these"),
+        ("capabilities", 0),
+    ],
 )
 def test_values_of_another_type_are_named(name: str, value: object) -> None:
     part = ScriptedGenerator()
     part.__dict__[name] = value
     with pytest.raises(SpecError, match=f"{name} is "):
         check_role("generator", "mine", part)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"tariff": 0.0}, "capabilities: tariff is 0.0 and has to be"),
+        ({"takes_mask": "yes"}, "capabilities: takes_mask is 'yes' and has to be bool"),
+        ({"max_images": "4"}, "capabilities: max_images is '4' and has to be"),
+    ],
+)
+def test_capabilities_of_another_type_are_named(said: dict[str, Any], told: str) -> None:
+    part = ScriptedGenerator()
+    part.capabilities = Capabilities(**said)
+    with pytest.raises(SpecError, match=told):
+        check_role("generator", "mine", part)
+
+
+def test_what_stands_beside_the_capabilities_is_not_passed_over_in_silence() -> None:
+    part = Without(ScriptedJudge(), "capabilities")
+    check_role("judge", "mine", part)
+    part.__dict__["tariff"] = part.__dict__["max_images"] = 3
+    with pytest.raises(SpecError, match="max_images, tariff are read from its capabilities: write 'capabilities = "):
+        check_role("judge", "mine", part)
 
 
 def test_a_class_is_no_object_and_a_role_has_a_name() -> None:

@@ -301,13 +301,13 @@ async def test_a_service_that_says_how_long_to_wait_is_left_alone_that_long(benc
 
 
 async def test_every_try_of_a_call_carries_the_same_idempotency_key_and_no_other_call_does(bench):
-    from imagerag.agent.calls.idempotency import current_idempotency_key
+    from imagerag.agent.calls.call_context import current_call
 
     keys = []
 
     class Noting(ScriptedGenerator):
         async def generate(self, *given, **named):
-            keys.append(current_idempotency_key())
+            keys.append(current_call().idempotency_key)
             return await super().generate(*given, **named)
 
     bench.library.plant(CAPTION)

@@ -9,7 +9,7 @@ from langgraph.types import RetryPolicy
 from imagerag.agent.errors import UsageError
 from imagerag.agent.intents import KEPT, needs_likeness
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import Critique, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import Capabilities, Critique, ImagePart, ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import Concept, Outcome, Requirement, RequirementCheck, RunConfig, Subject, Verdict
 from imagerag.graphs.generation import build_workflow
@@ -23,7 +23,7 @@ ROOM = tiny_png("room")
 class SeeingJudge(ScriptedJudge):
     """A scripted judge that is shown what was sent; its script is what of its whole checklist is not met."""
 
-    sees_references = True
+    capabilities = Capabilities(sees_references=True)
 
     async def critique(self, prompt: str, image: ImagePart, **asked: Any) -> Critique:
         await self._called("critique", prompt=prompt, image=image, **asked)

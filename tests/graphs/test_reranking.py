@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import BackendError, JudgeReplyError, RefusalError
-from imagerag.agent.ports import FREE, Hit, ImagePart, PriceEstimator, Ranking
+from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, PriceEstimator, Ranking
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
@@ -130,7 +130,9 @@ async def test_a_call_lost_on_the_way_is_made_again_and_told(stocked: Any) -> No
 class Priced(VlmReranker):
     """Costs a dime; remembers how many ask at once."""
 
-    tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.1)
+    capabilities = Capabilities(
+        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.1), needs_images=True
+    )
     identity = "priced"
     asked = 0
 
@@ -148,7 +150,7 @@ def many(stage: Any, concepts: int) -> None:
     stage.judge.enqueue(names, [])
     Priced.asked = 0
     stage.runner.wiring.use("reranker", "priced", Priced(stage.judge))
-    stage.judge.tariff = stage.generator.tariff = FREE
+    stage.judge.capabilities = stage.generator.capabilities = Capabilities(tariff=FREE)
 
 
 @pytest.mark.parametrize(("allowed", "reranked"), [(2, 0), (3, 1), (4, 2), (6, 4)])

@@ -8,7 +8,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 
 from imagerag.agent.errors import AuthError, BackendError
-from imagerag.agent.ports import FREE, GeneratedImage, PriceEstimator
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, PriceEstimator
 from imagerag.agent.run_record import run_record
 from imagerag.agent.state import RunInput, RunState
 from imagerag.agent.types import Outcome, ParentRun, RunConfig, Subject
@@ -64,7 +64,8 @@ async def test_it_has_its_own_budget(new_bench, budget):
     bench = new_bench(
         generator=ScriptedGenerator(*[GeneratedImage(data=picture(str(n)), cost_usd=0.1) for n in range(4)])
     )
-    bench.generator.tariff, bench.judge.tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.1), FREE
+    priced = PriceEstimator(known=True, most=lambda prompt, images, size: 0.1)
+    bench.generator.capabilities, bench.judge.capabilities = Capabilities(tariff=priced), Capabilities(tariff=FREE)
     bench.library.plant(CAPTION)
     bench.judge.enqueue(["a heart"], [], ["a heart"], [])
     assert (await bench.run("a heart", **budget)).outcome is Outcome.ALIGNED

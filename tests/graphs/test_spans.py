@@ -141,12 +141,12 @@ def test_without_opentelemetry_nodes_are_left_as_they_are():
     code = (
         "import sys\n"
         "sys.modules['opentelemetry'] = None\n"
-        "from imagerag.agent import tracing\n"
-        "async def node(state, runtime): ...\n"
-        "assert not tracing.INSTALLED and tracing.traced(node) is node\n"
+        "from imagerag.agent.observability import spans\n"
+        "assert not spans.INSTALLED and spans.node_span('a', None) is spans.node_span('b', None)\n"
+        "with spans.node_span('a', None) as finished: finished({'attempts': object()})\n"
         "from imagerag.agent.types import RunSpec, ModelCall\n"
-        "tracing.RunSpan('x', RunSpec(generator='a', judge='b')).end(None)\n"
+        "spans.RunSpan('x', RunSpec(generator='a', judge='b')).end(None)\n"
         "call = ModelCall(role='generate', backend='a:b', elapsed_s=0)\n"
-        "with tracing.model_call(call) as answered: answered(object())\n"
+        "with spans.model_call(call) as answered: answered(object())\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr == ""

@@ -287,7 +287,7 @@ async def test_a_cascade_steps_down_and_says_so(
 ) -> None:
     server.enqueue("chat", Fault("quota"))
     answerer = FallbackAnswerer([vlm, MetadataAnswerer()])
-    assert answerer.looks
+    assert answerer.capabilities.needs_images
     graph = build_qa(answerer=answerer, library=library).compile()
     from imagerag.agent.qa.state import fresh
     from imagerag.agent.types import RunConfig

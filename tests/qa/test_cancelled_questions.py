@@ -9,7 +9,7 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import UnknownThreadError
-from imagerag.agent.ports import PriceEstimator
+from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.qa.qa_record import AnswerRecord
 from imagerag.agent.qa.types import AnswerOutcome, AnswerWithCitations, Citation
 from imagerag.assistants.search_text import format_answer
@@ -21,8 +21,12 @@ from imagerag.tools.testing.fakes import ScriptedLibrary
 class Slow:
     """Answers when it is told to, for a quarter dollar."""
 
-    identity, looks, synonyms, takes_pictures = "slow:1", True, {}, True
-    tariff = PriceEstimator(known=True, most=lambda prompt, images, size: 0.25)
+    identity, synonyms = "slow:1", {}
+    capabilities = Capabilities(
+        tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.25),
+        needs_images=True,
+        takes_pictures=True,
+    )
 
     def __init__(self) -> None:
         self.asked, self.go_on = asyncio.Event(), asyncio.Event()

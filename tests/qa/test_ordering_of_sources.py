@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.ports import Filter
+from imagerag.agent.ports import FREE, Capabilities, Filter
 from imagerag.agent.qa.types import AnswerOutcome
 from imagerag.agent.types import RunConfig
 from imagerag.graphs.dependencies import Dependencies
@@ -33,7 +33,7 @@ class Worded(ScriptedLibrary):
 class Looks(MetadataAnswerer):
     """Cites what it is shown, in that order, without a look-up."""
 
-    looks = True
+    capabilities = Capabilities(tariff=FREE, needs_images=True)
     identity = "looks"
 
     async def answer(self, question: str, sources: Any, **told: Any) -> Any:

@@ -37,7 +37,7 @@ async def critique(judge: Judge, mode="fused", requirements=()):
 
 
 async def test_a_generator_draws_what_was_asked_and_remembers() -> None:
-    fake = ScriptedGenerator(max_references=2, honours_seed=True)
+    fake = ScriptedGenerator(max_references=2, supports_seed=True)
     one = await fake.generate("a", [], variation=FIRST, size=Size(width=32, height=20))
     same = await fake.generate("a", [], variation=FIRST, size=Size(width=32, height=20))
     other = await fake.generate("a", [IMAGE], variation=FIRST, size=None)

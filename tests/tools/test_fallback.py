@@ -19,7 +19,7 @@ from imagerag.agent.errors import (
     SpecError,
     UsageError,
 )
-from imagerag.agent.ports import FREE, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, ImagePart, ReferenceTemplate, capabilities_of
 from imagerag.agent.types import Outcome, RunConfig, RunSpec, SamplingParams, Size
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
@@ -112,9 +112,9 @@ async def test_references_are_put_into_words_for_the_one_that_draws() -> None:
 def test_it_promises_what_all_of_them_keep() -> None:
     small, large = Size(width=64, height=64), Size(width=128, height=128)
     one = ScriptedGenerator(max_references=3, sizes=(small, large), identity="one:a")
-    other = ScriptedGenerator(max_references=2, sizes=(large,), honours_seed=False, identity="two:b")
+    other = ScriptedGenerator(max_references=2, sizes=(large,), supports_seed=False, identity="two:b")
     cascade = FallbackGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
-    assert (cascade.max_references, cascade.sizes, cascade.honours_seed) == (2, (large,), False)
+    assert (cascade.max_references, cascade.sizes, cascade.capabilities.supports_seed) == (2, (large,), False)
     assert cascade.identity == "one:a,any:c,two:b,on-refusal"
     judge = FallbackJudge(
         [ScriptedJudge(honours=frozenset({"seed", "wording"})), ScriptedJudge(honours=frozenset({"seed"}))]
@@ -125,9 +125,9 @@ def test_it_promises_what_all_of_them_keep() -> None:
 
 
 def test_its_price_is_that_of_all_of_them_together() -> None:
-    assert not FallbackGenerator(two()).tariff.known
+    assert not capabilities_of(FallbackGenerator(two())).tariff.known
     free = make_generator("sketch")
-    tariff = FallbackGenerator([free, free]).tariff
+    tariff = FallbackGenerator([free, free]).capabilities.tariff
     assert tariff.known
     assert tariff.most(10, 0, None) == FREE.most(10, 0, None) == 0
 

@@ -43,9 +43,9 @@ def test_the_most_a_verdict_can_cost_is_known_for_the_model_is_asked_for_no_long
     for name in ("IMAGERAG_PRICES", "IMAGERAG_HOME", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     judge = make_judge("openai:gpt-5.6-terra")
-    most = judge.tariff.most(100, 1, None)  # type: ignore[attr-defined]
+    most = judge.capabilities.tariff.most(100, 1, None)  # type: ignore[attr-defined]
     assert most == pytest.approx(((100 + JUDGE_WORDS + 12_000) * 2.5 + LONGEST_ANSWER * 12) / 1e6)
     assert judge.chat.answer_tokens == LONGEST_ANSWER  # type: ignore[attr-defined]
     short = make_judge("openai:gpt-5.6-terra?max_tokens=1000")
-    assert short.tariff.most(100, 1, None) < most  # type: ignore[attr-defined]
+    assert short.capabilities.tariff.most(100, 1, None) < most  # type: ignore[attr-defined]
     assert make_judge("openai:qwen3-vl@http://localhost:1/v1").chat.answer_tokens is None  # type: ignore[attr-defined]

@@ -149,11 +149,11 @@ def test_any_usage_is_priced_or_not_but_never_below_what_its_tokens_cost(usage: 
 def test_adapters_of_the_registry_know_their_prices() -> None:
     prices = Prices.load()
     drawer = make_generator("openai:gpt-image-1", prices=prices)
-    assert drawer.tariff.known  # type: ignore[attr-defined]
+    assert drawer.capabilities.tariff.known  # type: ignore[attr-defined]
     # What its image tool counts is billed beside the usage that is told.
-    assert not make_generator("openai-responses:gpt-5").tariff.known  # type: ignore[attr-defined]
-    assert make_generator("openai-chat:x@http://127.0.0.1:1/v1").tariff.most(1, 1, None) == 0  # type: ignore[attr-defined]
-    assert make_judge("openai:gpt-5").tariff.known  # type: ignore[attr-defined]
-    assert not make_judge("openai:gpt-77").tariff.known  # type: ignore[attr-defined]
-    assert make_judge("openai:gpt-5@http://localhost:11434/v1").tariff.known  # type: ignore[attr-defined]
-    assert make_judge("sketch").tariff.known  # type: ignore[attr-defined]
+    assert not make_generator("openai-responses:gpt-5").capabilities.tariff.known  # type: ignore[attr-defined]
+    assert make_generator("openai-chat:x@http://127.0.0.1:1/v1").capabilities.tariff.most(1, 1, None) == 0  # type: ignore[attr-defined]
+    assert make_judge("openai:gpt-5").capabilities.tariff.known  # type: ignore[attr-defined]
+    assert not make_judge("openai:gpt-77").capabilities.tariff.known  # type: ignore[attr-defined]
+    assert make_judge("openai:gpt-5@http://localhost:11434/v1").capabilities.tariff.known  # type: ignore[attr-defined]
+    assert make_judge("sketch").capabilities.tariff.known  # type: ignore[attr-defined]

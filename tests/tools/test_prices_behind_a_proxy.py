@@ -42,9 +42,9 @@ def test_a_model_that_runs_here_is_free(model: str) -> None:
 
 
 def test_localai_runs_models_itself_whatever_they_are_called() -> None:
-    assert make_generator("localai:gpt-image-1").tariff.most(1, 1, None) == 0  # type: ignore[attr-defined]
-    assert make_generator("openai:gpt-image-2@http://localhost:4000").tariff.most(1, 1, None) > 0  # type: ignore[attr-defined]
-    assert make_judge("openai:gpt-5.6-luna@http://localhost:4000").tariff.most(1, 1, None) > 0  # type: ignore[attr-defined]
+    assert make_generator("localai:gpt-image-1").capabilities.tariff.most(1, 1, None) == 0  # type: ignore[attr-defined]
+    assert make_generator("openai:gpt-image-2@http://localhost:4000").capabilities.tariff.most(1, 1, None) > 0  # type: ignore[attr-defined]
+    assert make_judge("openai:gpt-5.6-luna@http://localhost:4000").capabilities.tariff.most(1, 1, None) > 0  # type: ignore[attr-defined]
 
 
 def test_the_users_own_row_says_otherwise(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def parts(count: int) -> list[ImagePart]:
 
 async def test_bm25_reads_captions_titles_and_tags_and_leaves_none_out() -> None:
     reranker = make_reranker("bm25", judge=ScriptedJudge())
-    assert (reranker.identity, reranker.looks) == ("bm25", False)
+    assert (reranker.identity, reranker.capabilities.needs_images) == ("bm25", False)
     captions = [hit(n, text) for n, text in enumerate(["a blue hat", "", "a red hat, red felt", "a red car"])]
     assert (await reranker.rerank("Red hat", captions, ())).order == (2, 0, 3, 1)
     assert (await reranker.rerank("", captions, ())).order == (0, 1, 2, 3)
@@ -51,7 +51,7 @@ async def test_vlm_lets_the_judge_pick_over_real_http_and_says_what_it_cost() ->
             "chat", MockResponse(text='{"reason": "", "ranking": [3, 1]}'), MockResponse(text="the one with the hat")
         )
         reranker = make_reranker(f"vlm:openai:some-vlm@{server.base_url}", judge=ScriptedJudge())
-        assert reranker.looks
+        assert reranker.capabilities.needs_images
         assert reranker.identity.startswith("vlm:openai:some-vlm@")
         ranking = await reranker.rerank("red hat", hits, parts(4))
         assert ranking.order == (2, 0)

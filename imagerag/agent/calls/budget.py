@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker
+from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of
 from imagerag.agent.state import SearchTask
 from imagerag.agent.types import ModelCall, RunConfig, Size
 from imagerag.formatting.numbers import dollars
@@ -29,13 +29,13 @@ Tariffs = Mapping[str, PriceEstimator]
 
 def estimator_of(port: object) -> PriceEstimator:
     """What is known of a backend's prices; nothing, when it does not say."""
-    tariff = getattr(port, "tariff", None)
-    return tariff if isinstance(tariff, PriceEstimator) else PriceEstimator()
+    return capabilities_of(port).tariff or PriceEstimator()
 
 
 def estimators_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
     """The tariffs of a run's backends."""
-    return {"generate": estimator_of(generator), "judge": estimator_of(judge), "rerank": estimator_of(reranker)}
+    tariffs = {"generate": estimator_of(generator), "judge": estimator_of(judge)}
+    return tariffs if reranker is None else {**tariffs, "rerank": estimator_of(reranker)}
 
 
 def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:

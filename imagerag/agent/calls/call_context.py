@@ -1,26 +1,75 @@
-"""How many requests one call may make: a judge that votes asks its model several times for one answer.
+"""What an adapter may know of the call that it serves: whom to tell of progress, its idempotency key, requests left.
 
-A run that may make only so many calls sets it around each of them, so that votes are asked for within the limit too.
+It is one context variable and no argument of the ports: most adapters need nothing of it and keep plain signatures,
+and what stands between a run and an adapter (a fallback, a judge that votes) hands it on without knowing of it.
+A call that the journal answers is not made, and has none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
-_requests: ContextVar[int | None] = ContextVar("imagerag_requests", default=None)
+
+def _no_step(done: int, total: int) -> None:
+    pass
+
+
+async def _no_partial(data: bytes, number: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressCallback:
+    """Whom a generator tells how far one picture is.
+
+    It calls it in the task that called it, or through that task's event loop.
+
+    Attributes:
+        partial_images: how many unfinished pictures are wanted, 0 to 3; they can cost extra.
+        step: told of steps done and how many there are (0 when that is not known).
+        partial: told of an unfinished picture (encoded bytes) and its number, from 0.
+    """
+
+    partial_images: int = 0
+    step: Callable[[int, int], None] = _no_step
+    partial: Callable[[bytes, int], Awaitable[None]] = _no_partial
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallContext:
+    """One call of a run, as the adapter that serves it may know it.
+
+    Attributes:
+        progress: told of what is drawn meanwhile; one that does nothing where nobody looks on.
+        idempotency_key: tells a service that two requests are the same one: a call whose answer was lost is made again
+            with the key of the first. None where there is none.
+        requests_left: how many requests to a model the run may still make, this call included; None is any number.
+    """
+
+    progress: ProgressCallback = field(default_factory=ProgressCallback)
+    idempotency_key: str | None = None
+    requests_left: int | None = None
+
+    def allowed(self, wanted: int) -> int:
+        """How many of the requests that are wanted may be made: at least the one that the call itself is."""
+        return wanted if self.requests_left is None else max(1, min(wanted, self.requests_left))
+
+
+_NOBODY = CallContext()
+_current: ContextVar[CallContext] = ContextVar("imagerag_call", default=_NOBODY)
+
+
+def current_call() -> CallContext:
+    """The call that is being made in this task; an empty one outside of a run."""
+    return _current.get()
 
 
 @contextmanager
-def request_budget(requests: int | None) -> Iterator[None]:
-    """Allow so many requests to a model inside, in this task and those it starts; None sets no limit."""
-    token = _requests.set(requests)
+def in_call(context: CallContext) -> Iterator[None]:
+    """Make `context` the current call inside, in this task and those it starts."""
+    token = _current.set(context)
     try:
         yield
     finally:
-        _requests.reset(token)
-
-
-def requests_left(wanted: int) -> int:
-    """How many of the requests that are wanted may be made: at least the one that the call itself is."""
-    limit = _requests.get()
-    return wanted if limit is None else max(1, min(wanted, limit))
+        _current.reset(token)

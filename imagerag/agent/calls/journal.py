@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from imagerag.agent.errors import JudgeReplyError, RefusalError, ReplayMissError, UnreadableImageError
-from imagerag.agent.types import FrozenModel, ModelCall
+from imagerag.agent.types import FrozenModel, ModelCall, SamplingParams
 
 Answer = TypeVar("Answer")
 
@@ -34,10 +34,18 @@ class CallRequest(FrozenModel):
     nth: int = 0
 
     @classmethod
-    def of(cls, role: str, backend: str, content: Mapping[str, Any]) -> "CallRequest":
-        """A call that was not made before."""
+    def of(
+        cls, role: str, backend: str, content: Mapping[str, Any], *, before: Sequence[ModelCall] = ()
+    ) -> "CallRequest":
+        """A call before it is made.
+
+        Args:
+            before: the run's calls so far, which say how many times it has asked the very same.
+        """
         text = json.dumps({"role": role, "backend": backend, "content": content}, sort_keys=True)
-        return cls(role=role, backend=backend, content=content, request=hashlib.sha256(text.encode()).hexdigest())
+        request = hashlib.sha256(text.encode()).hexdigest()
+        nth = sum(call.request == request and call.answered for call in before)
+        return cls(role=role, backend=backend, content=content, request=request, nth=nth)
 
     def again(self, nth: int) -> "CallRequest":
         """The same call, made `nth` times before."""
@@ -142,6 +150,11 @@ class Journal(Protocol):
     async def similar(self, asked: CallRequest) -> JournalEntry | None:
         """The kept entry of the same role whose request differs least from one that is not there."""
         ...
+
+
+def written(variation: SamplingParams) -> dict[str, Any]:
+    """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
+    return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 
 
 def encode(answer: Any) -> Mapping[str, Any]:

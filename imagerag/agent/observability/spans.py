@@ -4,16 +4,15 @@ Names follow OpenTelemetry's semantic conventions for generative AI (`gen_ai.*`)
 appear by SHA-256, never as bytes, and no span holds a prompt or a model's words.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from imagerag.agent.observability import event_log
-from imagerag.agent.types import Attempt, ModelCall, RunConfig, RunSpec, Search
+from imagerag.agent.types import Attempt, ModelCall, RunSpec, Search
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -27,8 +26,6 @@ try:
     INSTALLED: Final = True
 except ImportError:
     INSTALLED = False  # type: ignore[misc]
-
-Node = TypeVar("Node", bound=Callable[..., Awaitable[Any]])
 
 _SCOPE: Final = "imagerag"
 _OUTPUT: Final = {"generate": "image", "judge": "json"}
@@ -75,23 +72,28 @@ class RunSpan:
         span.end()
 
 
-def traced(node: Node) -> Node:
-    """A node that tells its span what it changed. The very same node where OpenTelemetry is not installed."""
-    if not INSTALLED:
-        return node
+def _no_span(update: Any) -> None:
+    pass
 
-    @wraps(node)
-    async def wrapper(state: Any, runtime: Runtime[RunConfig]) -> Any:
-        info = runtime.execution_info
-        run_id = (info.thread_id if info else None) or ""
-        parent = trace.set_span_in_context(_runs[run_id]) if run_id in _runs else None
-        given = {"imagerag.run.id": run_id, "imagerag.node": node.__name__}
-        with _span(node.__name__, given, parent) as span:
-            update = await node(state, runtime)
-            span.set_attributes(_of_update(update))
-            return update
 
-    return wrapper  # type: ignore[return-value]
+_UNTRACED: Final = nullcontext(_no_span)
+
+
+def node_span(name: str, runtime: Runtime[Any]) -> "AbstractContextManager[Callable[[Any], None]]":
+    """The span of a node; call its value with the node's update. Does nothing where OpenTelemetry is not installed.
+
+    A context manager and no wrapper of the node: a wrapper would be one more coroutine to resume at every await.
+    """
+    return _node_span(name, runtime) if INSTALLED else _UNTRACED
+
+
+@contextmanager
+def _node_span(name: str, runtime: Runtime[Any]) -> "Iterator[Callable[[Any], None]]":
+    info = runtime.execution_info
+    run_id = (info.thread_id if info else None) or ""
+    parent = trace.set_span_in_context(_runs[run_id]) if run_id in _runs else None
+    with _span(name, {"imagerag.run.id": run_id, "imagerag.node": name}, parent) as span:
+        yield lambda update: span.set_attributes(_of_update(update))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from imagerag.agent.errors import (
     RefusalError,
     UsageError,
 )
-from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, Reranker
+from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, Reranker, capabilities_of
 from imagerag.agent.qa.image_retrieval import no_similar_images
 from imagerag.agent.qa.metadata_query.query import describe_result
 from imagerag.agent.qa.retrieval import Retriever
@@ -41,7 +41,6 @@ from imagerag.agent.qa.types import (
     RetrievedImage,
     Source,
     short,
-    takes_pictures,
 )
 from imagerag.agent.state import RunState
 from imagerag.agent.types import ImageRef, RunConfig
@@ -102,14 +101,15 @@ class QANodes:
         """Answer from what was retrieved. An unreadable answer is asked for once more, then it is said to be one."""
         calls, earlier = self._calls(state, runtime), _earlier(state)
         accepted = [found for found in state["sources"] if found.number]
-        parts = {found.image.sha256: await self._part(found) for found in accepted} if self.answerer.looks else {}
+        shown = accepted if capabilities_of(self.answerer).needs_images else []
+        parts = {found.image.sha256: await self._part(found) for found in shown}
         sources = [Source.of(found, parts.get(found.image.sha256)) for found in accepted]
         finding, own = state["finding"], await self._shown(state)
         asked = _asked(state, earlier)
         content = {
             **asked,
             "sources": [_kept(found) for found in accepted],
-            "images": [*asked.get("images", ()), *(f.image.sha256 for f in accepted if self.answerer.looks)],
+            "images": [*asked.get("images", ()), *(found.image.sha256 for found in shown)],
             "finding": finding.model_dump(mode="json") if finding else None,
         }
         ask = partial(self.answerer.answer, state["question"], sources, finding=finding, earlier=earlier, **own)
@@ -203,7 +203,7 @@ class QANodes:
         A follow-up that comes with none is shown those of the question before it, where they are still there.
         """
         given = list(state.get("images") or [])
-        if not takes_pictures(self.answerer):
+        if not capabilities_of(self.answerer).takes_pictures:
             note = _UNSEEN if state.get("by") == "words" else _SEARCHED_WITH
             return [], [note] if given else []
         if given or not (earlier := _earlier(state)):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, queries_of
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary, capabilities_of, queries_of
 from imagerag.agent.qa.image_retrieval import SimilarImages, reaches, similar_images
 from imagerag.agent.qa.metadata_query.parser import content_words
 from imagerag.agent.qa.metadata_query.query import query_metadata
@@ -103,7 +103,7 @@ class Retriever:
             knobs=self.knobs,
             by=self.by,
             filter=self._filter(),
-            looks=self.answerer.looks,
+            looks=capabilities_of(self.answerer).needs_images,
         )
         notes.extend(seen.notes)
         return seen
@@ -121,7 +121,7 @@ class Retriever:
 
         A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
         """
-        looks = self.answerer.looks
+        looks = capabilities_of(self.answerer).needs_images
         room = self.knobs.candidates if looks else max(self.knobs.candidates, MAX_CITATIONS)
         spoken = [one for one in (earlier[-1].sources if earlier and looks else ()) if self._still_there(one, rows)]
         carried = [one.model_copy(update={"number": None, "by": "earlier"}) for one in spoken[: max(1, room // 2)]]

@@ -279,19 +279,16 @@ class Answerer(Protocol):
 
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
 
-    An attribute is optional: `takes_pictures`, whether it can be shown the pictures that a question comes with. One
-    that does not say is never handed any.
+    Its `capabilities` are optional (see `Capabilities`): one that `takes_pictures` is handed those that a question
+    comes with, one that `needs_images` the pixels of its sources; one that does not is handed more of them.
 
     Attributes:
         identity: `provider:model`.
-        looks: whether it wants the pixels; one that does not is handed more sources.
         synonyms: words → the word that a library's metadata has for it, for looking things up.
     """
 
     @property
     def identity(self) -> str: ...
-    @property
-    def looks(self) -> bool: ...
     @property
     def synonyms(self) -> Mapping[str, str]: ...
 
@@ -322,11 +319,6 @@ class Answerer(Protocol):
     ) -> AnswerWithCitations:
         """Answer without any source, for comparison; `pictures` are the person's own."""
         ...
-
-
-def takes_pictures(answerer: object) -> bool:
-    """Whether an answerer can be shown the pictures that a question comes with; one that does not say cannot."""
-    return bool(getattr(answerer, "takes_pictures", False))
 
 
 STATE_TYPES: Final = (

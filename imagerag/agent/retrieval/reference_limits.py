@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagerag.agent.outcomes import describe_missing
-from imagerag.agent.ports import images_at_most
+from imagerag.agent.ports import capabilities_of
 from imagerag.agent.state import RunState, latest_attempt
 from imagerag.agent.types import Search
 
@@ -55,5 +55,5 @@ def missing_count(state: RunState) -> int:
 
 def shown_at_most(judge: object, always_sent: int) -> int | None:
     """References that a judge can be shown beside the judged picture and what is always sent; None is any number."""
-    most = images_at_most(judge)
+    most = capabilities_of(judge).max_images
     return None if most is None else max(0, most - 1 - always_sent)

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.evals.bench.calls import calls
 from imagerag.evals.bench.embedder import embedder
 from imagerag.evals.bench.graph import graph
 from imagerag.evals.bench.provider import provider
@@ -31,6 +32,7 @@ SECTIONS: Final[Mapping[str, tuple[Callable[[int], Awaitable[list[TimingRow]]], 
     "start": (start, 10),
     "search": (search, 5),
     "report": (reports, 5),
+    "calls": (calls, 3),
     "embedder": (embedder, 5),
     "provider": (provider, 2),
 }

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from imagerag.agent.calls.model_caller import calls_from_error
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BlobError, ImageRAGError, RunStateError, UsageError
 from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.regular_files import read_regular

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from imagerag.agent import concept_tracker
-from imagerag.agent.calls.model_caller import calls_from_error
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.outcomes import result_from_error

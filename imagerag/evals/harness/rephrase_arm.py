@@ -4,7 +4,7 @@ As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and s
 become descriptions, and what is drawn from them is given back, better or worse.
 """
 
-from imagerag.agent.calls.model_caller import calls_from_error
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BackendError
 from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.rephrasing import Rephrased, Rephraser

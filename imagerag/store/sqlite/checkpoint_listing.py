@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagerag.agent import types
-from imagerag.store.sqlite.connection import retry_on_locked
+from imagerag.store.sqlite.connection import BUSY_S
 from imagerag.store.sqlite.write_batcher import open_grouped
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def state_types(extra: Iterable[type] = ()) -> list[tuple[str, str]]:
     ours = [
         kind
         for kind in vars(types).values()
-        if reflection.isclass(kind) and kind.__module__ == types.__name__ and issubclass(kind, types.FrozenModel | Enum)
+        if reflection.isclass(kind)
+        and kind.__module__.startswith(f"{types.__name__}.")
+        and issubclass(kind, types.FrozenModel | Enum)
     ]
     return sorted({(kind.__module__, kind.__qualname__) for kind in [*ours, *extra]})
 
@@ -51,7 +53,7 @@ async def open_checkpointer(path: Path, extra: Iterable[type] = ()) -> AsyncIter
 
     from imagerag.store.sqlite.checkpointer import BatchedSqliteSaver
 
-    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup()) as grouped:
+    async with open_grouped(path, lambda fresh: SqliteSaver(fresh).setup(), patience_s=BUSY_S) as grouped:
         saver = BatchedSqliteSaver(grouped, serializer(extra))
-        await retry_on_locked(saver.prepare)
+        await saver.prepare()
         yield saver

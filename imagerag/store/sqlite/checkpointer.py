@@ -1,18 +1,13 @@
 """LangGraph's SQLite checkpointer for many runs at once: its statements, in one thread, with group commit."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import (
-    ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-    CheckpointTuple,
-)
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite import SqliteSaver
 
@@ -23,7 +18,8 @@ class BatchedSqliteSaver(SqliteSaver):
     """A checkpointer for asynchronous use; each write is durable when it returns.
 
     LangGraph's own asynchronous one goes to its thread and back for every statement, with all other runs locked out
-    meanwhile, and flushes every write to the disk by itself.
+    meanwhile, and flushes every write to the disk by itself. What is awaited is the batcher's own coroutine: one
+    less to resume for every statement.
     """
 
     def __init__(self, grouped: WriteBatcher, serde: SerializerProtocol) -> None:
@@ -40,9 +36,9 @@ class BatchedSqliteSaver(SqliteSaver):
         with closing(self.conn.cursor()) as cursor:
             yield cursor
 
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+    def aget_tuple(self, config: RunnableConfig) -> Coroutine[Any, Any, CheckpointTuple | None]:
         """As `SqliteSaver.get_tuple`."""
-        return await self._grouped.read(partial(self.get_tuple, config))
+        return self._grouped.read(partial(self.get_tuple, config))
 
     async def alist(
         self,
@@ -57,23 +53,23 @@ class BatchedSqliteSaver(SqliteSaver):
         for one in await self._grouped.read(lambda: [*found()]):
             yield one
 
-    async def aput(
+    def aput(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
-    ) -> RunnableConfig:
+    ) -> Coroutine[Any, Any, RunnableConfig]:
         """As `SqliteSaver.put`."""
-        return await self._grouped.write(partial(self.put, config, checkpoint, metadata, new_versions))
+        return self._grouped.write(partial(self.put, config, checkpoint, metadata, new_versions))
 
-    async def aput_writes(
+    def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """As `SqliteSaver.put_writes`; the checkpoint of the step follows, and they are kept together."""
         work = partial(self.put_writes, config, writes, task_id, task_path)
-        await self._grouped.write(work, can_wait=True)
+        return self._grouped.write(work, can_wait=True)
 
-    async def adelete_thread(self, thread_id: str) -> None:
+    def adelete_thread(self, thread_id: str) -> Coroutine[Any, Any, None]:
         """As `SqliteSaver.delete_thread`."""
-        await self._grouped.write(partial(self.delete_thread, thread_id))
+        return self._grouped.write(partial(self.delete_thread, thread_id))

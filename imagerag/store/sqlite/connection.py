@@ -1,25 +1,21 @@
 """SQLite files that many runs and processes open at once."""
 
-import asyncio
 import os
-import random
 import shutil
 import sqlite3
 import tempfile
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from imagerag.agent.errors import StorageError
 from imagerag.store.storage_errors import damaged_file, sqlite_error, storage_errors
 
 BUSY_S: Final = 30.0
 """How long a writer waits for another, in seconds."""
-
-T = TypeVar("T")
 
 
 def create_tables(path: Path, make: Callable[[sqlite3.Connection], object]) -> None:
@@ -118,21 +114,18 @@ def companion_files(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
-async def retry_on_locked(work: Callable[[], Awaitable[T]]) -> T:
-    """Do `work`, again and again while another holds the file: SQLite's busy timeout does not cover every lock.
+def check_locked(error: sqlite3.OperationalError, give_up: float) -> None:
+    """See that a statement may be tried again: another process holds the file, and there is time left.
+
+    Args:
+        give_up: the moment, of `time.monotonic`, until which it is tried.
 
     Raises:
-        StorageError: it stayed so for `BUSY_S` seconds.
+        StorageError: the file stayed locked until then.
         sqlite3.Error: it is something else.
     """
-    give_up = time.monotonic() + BUSY_S
-    while True:
-        try:
-            return await work()
-        except sqlite3.OperationalError as error:
-            if not any(word in str(error) for word in ("locked", "busy")):
-                raise
-            if time.monotonic() > give_up:
-                why = f"another process has kept a file of the home locked for {BUSY_S:.0f} s"
-                raise StorageError(f"{why}: wait until it is done, then do it again") from error
-        await asyncio.sleep(random.uniform(0.01, 0.1))
+    if not any(word in str(error) for word in ("locked", "busy")):
+        raise error
+    if time.monotonic() > give_up:
+        why = f"another process has kept a file of the home locked for {BUSY_S:.0f} s"
+        raise StorageError(f"{why}: wait until it is done, then do it again") from error

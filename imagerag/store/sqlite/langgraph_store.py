@@ -1,8 +1,10 @@
 """LangGraph's SQLite store for many runs at once: its statements, in one thread, with group commit."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Coroutine, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
 
 from langgraph.store.base import Op, PutOp, Result
 from langgraph.store.sqlite import SqliteStore
@@ -30,11 +32,11 @@ class BatchedSqliteStore(SqliteStore):
         with closing(self.conn.cursor()) as cursor:
             yield cursor
 
-    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """As `SqliteStore.batch`."""
+    def abatch(self, ops: Iterable[Op]) -> Coroutine[Any, Any, list[Result]]:
+        """As `SqliteStore.batch`. What is awaited is the batcher's own coroutine."""
         asked = list(ops)
         puts = [op for op in asked if isinstance(op, PutOp)]
         if not puts:
-            return await self._grouped.read(lambda: self.batch(asked))
+            return self._grouped.read(partial(self.batch, asked))
         flushed = any(op.namespace[0] not in self._unflushed for op in puts)
-        return await self._grouped.write(lambda: self.batch(asked), flushed=flushed)
+        return self._grouped.write(partial(self.batch, asked), flushed=flushed)

@@ -6,10 +6,11 @@ statements it takes.
 """
 
 import asyncio
+import random
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from imagerag.store.sqlite.connection import BUSY_S, connect, create_tables, retry_on_locked
+from imagerag.store.sqlite.connection import BUSY_S, check_locked, connect, create_tables
 from imagerag.store.storage_errors import storage_errors
 
 T = TypeVar("T")
@@ -44,20 +45,21 @@ class WriteBatcher:
     Args:
         connection: without implicit transactions (`isolation_level=None`), and for use in another thread.
         path: its file, for messages.
+        patience_s: how long work is tried again while another process holds the file, beyond SQLite's busy timeout.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path = Path()) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path = Path(), *, patience_s: float = 0.0) -> None:
         self.connection = connection
-        self._path = path
+        self._path, self.patience_s = path, patience_s
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="sqlite", daemon=True)
         self._thread.start()
 
-    async def read(self, work: Callable[[], T]) -> T:
+    def read(self, work: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """What `work` gives; it uses the connection, and changes nothing."""
-        return await self._do(work, writes=False)
+        return self._do(work, writes=False)
 
-    async def write(self, work: Callable[[], T], *, can_wait: bool = False, flushed: bool = True) -> T:
+    def write(self, work: Callable[[], T], *, can_wait: bool = False, flushed: bool = True) -> Coroutine[Any, Any, T]:
         """What `work` gives, once what it wrote is durable. It may be done twice, the first time being undone.
 
         Args:
@@ -67,11 +69,12 @@ class WriteBatcher:
                 commit that is flushed takes it to the disk too.
 
         Raises:
-            StorageError: the disk is full, or read-only; nothing of it was kept.
+            StorageError: the disk is full or read-only, or another process kept the file locked for longer than
+                `patience_s`; nothing of it was kept.
             DamagedFileError: the file is not what it was.
             Exception: whatever `work` or the commit raised; nothing of it was kept.
         """
-        return await self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
+        return self._do(work, writes=True, can_wait=can_wait, flushed=flushed)
 
     async def close(self) -> None:
         """Do what was asked for, close the connection and end the thread."""
@@ -79,10 +82,18 @@ class WriteBatcher:
         await asyncio.to_thread(self._thread.join)
 
     async def _do(self, work: Callable[[], T], *, writes: bool, can_wait: bool = False, flushed: bool = True) -> T:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
-        with storage_errors(self._path):
-            return await answer
+        loop, give_up = asyncio.get_running_loop(), time.monotonic() + self.patience_s
+        while True:
+            answer: asyncio.Future[T] = loop.create_future()
+            self._jobs.put(_Job(work, writes, can_wait, flushed, answer))
+            try:
+                with storage_errors(self._path):
+                    return await answer
+            except sqlite3.OperationalError as error:
+                if not self.patience_s:
+                    raise
+                check_locked(error, give_up)  # SQLite's busy timeout does not cover every lock
+            await asyncio.sleep(random.uniform(0.01, 0.1))
 
     def _serve(self) -> None:
         closing = False
@@ -156,7 +167,9 @@ def _deliver(done: list[tuple[_Job, Any]]) -> None:
 
 
 @asynccontextmanager
-async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object]) -> AsyncIterator[WriteBatcher]:
+async def open_grouped(
+    path: Path, make: Callable[[sqlite3.Connection], object], *, patience_s: float = 0.0
+) -> AsyncIterator[WriteBatcher]:
     """Open the SQLite file at `path`, in WAL mode with every commit flushed.
 
     Several processes may have it open: readers never wait, writers wait for each other for up to 30 s.
@@ -164,6 +177,7 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
     Args:
         path: the file.
         make: makes its tables, when there is no such file.
+        patience_s: see `WriteBatcher`.
 
     Raises:
         StorageError: it can be neither opened nor made.
@@ -172,12 +186,13 @@ async def open_grouped(path: Path, make: Callable[[sqlite3.Connection], object])
     await asyncio.to_thread(create_tables, path, make)  # makes folders and files, which is not for an event loop
     options = {"timeout": BUSY_S, "isolation_level": None, "check_same_thread": False}
     connection = await asyncio.to_thread(partial(connect, path, **options))
-    grouped = WriteBatcher(connection, path)
+    grouped = WriteBatcher(connection, path, patience_s=BUSY_S)
     try:
         # A file of an earlier version may not be in WAL mode yet. FULL: a step costs seconds and money, and an answer
         # is paid for; with NORMAL a power cut could take back what was said to be kept.
-        await retry_on_locked(lambda: grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL")))
+        await grouped.read(lambda: connection.execute("PRAGMA journal_mode=WAL"))
         await grouped.read(lambda: connection.execute("PRAGMA synchronous=FULL"))
+        grouped.patience_s = patience_s
         yield grouped
     finally:
         await asyncio.shield(grouped.close())

@@ -7,9 +7,9 @@ what was found all the same; it does not guess.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from imagerag.agent.ports import FREE, Embedder, ImagePart, PriceEstimator
+from imagerag.agent.ports import FREE, Capabilities, Embedder, ImagePart
 from imagerag.agent.qa.metadata_query.query import NOTHING_LIKE_IT
 from imagerag.agent.qa.metadata_query.vocabulary import written
 from imagerag.agent.qa.types import (
@@ -38,8 +38,7 @@ class MetadataAnswerer:
     """Answers from metadata alone: filters, orders, counts, averages, values."""
 
     identity: str = "metadata"
-    looks: bool = False
-    tariff: PriceEstimator = FREE
+    capabilities: ClassVar[Capabilities] = Capabilities(tariff=FREE)
 
     @cached_property
     def synonyms(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import JudgeReplyError, SpecError
-from imagerag.agent.ports import Embedder, ImagePart, PriceEstimator
+from imagerag.agent.ports import Capabilities, Embedder, ImagePart
 from imagerag.agent.qa.types import AnswerWithCitations, ConversationTurn, MetadataResult, Source
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams
@@ -37,8 +37,6 @@ class VlmAnswerer:
 
     chat: ChatModel
     longest_side: int = LONGEST_SIDE
-    looks: bool = True
-    takes_pictures: bool = True
 
     @property
     def identity(self) -> str:
@@ -51,9 +49,9 @@ class VlmAnswerer:
         return {}
 
     @property
-    def tariff(self) -> PriceEstimator:
-        """What is known of the model's prices before a call."""
-        return words_tariff(self.chat)
+    def capabilities(self) -> Capabilities:
+        """It looks at its sources and at a question's own pictures, at the model's prices."""
+        return Capabilities(tariff=words_tariff(self.chat), needs_images=True, takes_pictures=True)
 
     async def answer(
         self,

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, ClassVar, Final, TypedDict
 
 from imagerag.agent.control_tokens import neutralised
-from imagerag.agent.ports import PriceEstimator, ReferenceTemplate
+from imagerag.agent.ports import Capabilities, ReferenceTemplate
 from imagerag.agent.types import Size
 from imagerag.tools.credentials import Variable
 from imagerag.tools.generators.image_decoding import fetched
@@ -87,9 +87,11 @@ class OpenAIImageGenerator:
         return neutralised(prompt, self.template.tokens(self.max_references))
 
     @property
-    def tariff(self) -> PriceEstimator:
-        """What is known of its prices before a call."""
-        return tariff_of(self._price, draws=True)
+    def capabilities(self) -> Capabilities:
+        """Its prices, and whether it changes a picture that it is sent."""
+        return Capabilities(
+            tariff=tariff_of(self._price, draws=True), edits=self._facts.edits and self._facts.max_references > 0
+        )
 
     async def _fetched(self, url: str, *, by_model: bool = False, hosts: Collection[str] = ()) -> bytes:
         """The image behind an address that the service gave, or that its model wrote."""
@@ -102,11 +104,6 @@ class OpenAIImageGenerator:
     def max_references(self) -> int:
         """How many images go with a prompt."""
         return self._facts.max_references
-
-    @property
-    def edits(self) -> bool:
-        """Whether it changes a picture that it is sent."""
-        return self._facts.edits and self._facts.max_references > 0
 
     @property
     def sizes(self) -> tuple[Size, ...] | None:

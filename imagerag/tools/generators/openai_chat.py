@@ -64,7 +64,6 @@ class OpenAIChatImages(OpenAIImageGenerator):
         hosting: where it is, and what is known of it (see `HostedModelConfig`).
     """
 
-    honours_seed = False
     own_template = CHAT_TEMPLATE
 
     def __init__(

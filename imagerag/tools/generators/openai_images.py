@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
-from imagerag.agent.calls.progress import ProgressCallback, current_progress
+from imagerag.agent.calls.call_context import ProgressCallback, current_call
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import GeneratedImage, ImagePart, PriceEstimator
+from imagerag.agent.ports import Capabilities, GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.base import HOSTED_OPTIONS, HostedModelConfig, OpenAIImageGenerator, described, digest
 from imagerag.tools.generators.image_decoding import checked, decoded, first_image, is_address, is_path, misplaced
@@ -67,7 +67,7 @@ class OpenAIImages(OpenAIImageGenerator):
 
     Options that a model is known not to take are refused when the adapter is made, not when money is at stake.
     References go in the order given; the graph puts the user's own subjects first, and the first one's mask is sent
-    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/calls/progress.py`).
+    with it. Unfinished pictures are streamed when somebody looks on who wants them (`agent/calls/call_context.py`).
 
     Args:
         json_references: send references inside JSON instead of as an edit; there is no place for a mask then.
@@ -135,19 +135,18 @@ class OpenAIImages(OpenAIImageGenerator):
         return cls(model, base_url=url, facts=facts, json_references=how, price=price, provider=provider, **given)
 
     @property
-    def tariff(self) -> PriceEstimator:
-        """What is known of its prices before a call."""
-        return tariff_of(self._price, draws=True, quality=self._shared.get("quality"))
+    def capabilities(self) -> Capabilities:
+        """Prices by quality; whether the model takes a seed, and a mask with an edit."""
+        return replace(
+            super().capabilities,
+            tariff=tariff_of(self._price, draws=True, quality=self._shared.get("quality")),
+            supports_seed=self._facts.seed,
+            takes_mask=self._takes_mask,
+        )
 
     @property
-    def takes_mask(self) -> bool:
-        """Whether an edit can be kept to the transparent pixels of a mask."""
+    def _takes_mask(self) -> bool:
         return self._facts.masks and self._json is None
-
-    @property
-    def honours_seed(self) -> bool:
-        """Whether the model takes a seed."""
-        return self._facts.seed
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None
@@ -176,7 +175,7 @@ class OpenAIImages(OpenAIImageGenerator):
 
     async def _ask(self, params: dict[str, Any], references: Sequence[ImagePart]) -> GeneratedImage:
         """The picture; options that the server refuses are left out, one after the other."""
-        watcher = current_progress()
+        watcher = current_call().progress
         # What LocalAI and OpenRouter do with a stream is not known; their answers come whole.
         if watcher.partial_images > 0 and self._facts.streams and self._json is None:
             params |= {"stream": True, "partial_images": watcher.partial_images}
@@ -304,7 +303,7 @@ class OpenAIImages(OpenAIImageGenerator):
     def _check_mask(self, part: ImagePart, number: int) -> None:
         if part.mask is None:
             return
-        if not self.takes_mask or number:
+        if not self._takes_mask or number:
             raise UsageError(f"{self.identity} takes {'a mask for the first image only' if number else 'no mask'}")
         if len(part.mask) > MAX_MASK_BYTES or not part.mask.startswith(b"\x89PNG"):
             raise UsageError(f"{self.identity}: the mask must be a PNG below 4 MB")

@@ -62,8 +62,6 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         UsageError: an option that the image model does not take.
     """
 
-    honours_seed = False
-
     def __init__(
         self,
         model: str,

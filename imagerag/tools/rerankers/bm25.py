@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagerag.agent.errors import SpecError
-from imagerag.agent.ports import FREE, Hit, ImagePart, Judge, Ranking
+from imagerag.agent.ports import FREE, Capabilities, Hit, ImagePart, Judge, Ranking
 
 if TYPE_CHECKING:
     from imagerag.tools.spec import BackendSpec
@@ -36,8 +36,7 @@ class Bm25Reranker:
     k1: float = 1.5
     b: float = 0.75
     identity = "bm25"
-    looks = False
-    tariff = FREE
+    capabilities = Capabilities(tariff=FREE)
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart] = ()) -> Ranking:
         """All of them, best match first."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imagerag.agent.calls.budget import estimator_of
-from imagerag.agent.ports import Hit, ImagePart, Judge, PriceEstimator, Ranking
+from imagerag.agent.ports import Capabilities, Hit, ImagePart, Judge, Ranking, members_of
 
 if TYPE_CHECKING:
     from imagerag.tools.pricing.price_table import Prices
@@ -20,7 +20,6 @@ class VlmReranker:
     """
 
     judge: Judge
-    looks = True
 
     @property
     def identity(self) -> str:
@@ -28,15 +27,9 @@ class VlmReranker:
         return f"vlm:{self.judge.identity}"
 
     @property
-    def members(self) -> tuple[Judge, ...]:
-        """The judges that can be asked: several, where it is a cascade."""
-        members: tuple[Judge, ...] = getattr(self.judge, "members", (self.judge,))
-        return members
-
-    @property
-    def tariff(self) -> PriceEstimator:
-        """The judge's."""
-        return estimator_of(self.judge)
+    def capabilities(self) -> Capabilities:
+        """The judge's prices, and the judges that can be asked: several, where it is a fallback."""
+        return Capabilities(tariff=estimator_of(self.judge), needs_images=True, members=tuple(members_of(self.judge)))
 
     async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
         """What the judge picks, best first.

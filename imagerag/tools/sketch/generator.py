@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 
-from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.sketch.image_editing import repaint
@@ -16,8 +16,7 @@ class SketchGenerator:
     identity = "sketch:painter-1"
     max_references = 4
     sizes: tuple[Size, ...] | None = None
-    honours_seed = True
-    tariff = FREE
+    capabilities = Capabilities(tariff=FREE, supports_seed=True, edits=True)
     template = ReferenceTemplate(
         whole="According to these images of {items}, generate: {prompt}",
         edit="According to these images of {items}, edit the first: {prompt}",
@@ -25,7 +24,6 @@ class SketchGenerator:
         subject_item="<{n}, a subject: {caption}>",
         edit_item="<{n}, to edit: {caption}>",
     )
-    edits = True
 
     async def generate(
         self, prompt: str, references: Sequence[ImagePart], *, variation: SamplingParams, size: Size | None

@@ -1,6 +1,8 @@
 """The clip judge set up for the sketch world: its words, its near misses, and numbers tuned on its drawings."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from imagerag.agent.ports import Embedder
@@ -15,7 +17,7 @@ from imagerag.tools.sketch.image_comparison import sketch_comparisons
 from imagerag.tools.sketch.out_of_domain import is_known
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.style_transfer import untangle
-from imagerag.tools.sketch.text_parser import ParsedMention, parse
+from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
 AROUND: Final = 0.06
@@ -39,9 +41,9 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
     """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
     return SketchJudge(
         embedder,
-        near_misses=hard_negatives,
+        near_misses=_near_misses,
         others=lambda _: (),
-        wording=wording,
+        wordings=wordings,
         split=checklist,
         whole=False,
         around=AROUND,
@@ -61,8 +63,7 @@ def checklist(prompt: str) -> tuple[Requirement, ...]:
     rest, styles = split_style(prompt)
     grounds = [article(f"{background} background")] if background else []
     grounds += [style for style in styles if parse(f"on {style}").background is None]
-    phrases = [_phrase(mention) for mention in parse(rest).mentions]
-    found = [Requirement(text=text) for text in dict.fromkeys(phrases)]
+    found = [Requirement(text=text) for text in dict.fromkeys(map(_phrase, parse(rest).mentions))]
     found += [Requirement(text=text, kind="style") for text in dict.fromkeys(grounds)]
     whole = " ".join(prompt.split())
     return tuple(found) or ((Requirement(text=whole),) if whole else ())
@@ -109,7 +110,13 @@ def hard_negatives(text: str) -> list[str]:
     rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
     rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
     rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
-    return [rival.phrase() for rival in rivals if rival.phrase() != said.phrase()]
+    own, *others = phrases([said, *rivals])
+    return [phrase for phrase in others if phrase != own]
+
+
+@lru_cache(maxsize=1024)
+def _near_misses(text: str) -> tuple[str, ...]:
+    return tuple(hard_negatives(text))
 
 
 def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:
@@ -146,6 +153,6 @@ def _synonym(word: str, nth: int) -> str:
     return others[(nth - 1) % len(others)] if others else word
 
 
-def wording(requirement: Requirement) -> str:
+def wordings(phrases: Sequence[str], kind: str) -> list[str]:
     """As the sketch CLIP has learnt it: a background is the background of something."""
-    return f"something with {requirement.text}" if requirement.kind == "style" else requirement.text
+    return [f"something with {text}" for text in phrases] if kind == "style" else [*phrases]

@@ -7,11 +7,13 @@ without meaning here are kept in `ParsedMention.unknown`, they are not dropped.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from imagerag.tools.sketch.caption_text import SYNONYMS
-from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTERNS, SHAPES, article
+from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTERNS, SHAPES, article, articles
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,17 @@ class ParsedMention:
 
     def phrase(self) -> str:
         """It in canonical words: `a red solid circle`, `a blue thing`, `a zorple`."""
+        return article(self._words())
+
+    def _words(self) -> str:
         noun = self.shape or (self.unknown[-1] if self.unknown else "thing")
         others = self.unknown if self.shape else self.unknown[:-1]
-        return article(" ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun]))
+        return " ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun])
+
+
+def phrases(mentions: Iterable[ParsedMention]) -> list[str]:
+    """The `phrase` of each."""
+    return articles([mention._words() for mention in mentions])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,7 @@ _ON: Final = re.compile(
 _MEDIUM: Final = re.compile(r"\b(?:icon|logo|graphic|vector|clip ?art|render|print|poster)s? (?:of|showing|depicting) ")
 
 
+@lru_cache(maxsize=4096)  # a prompt is read again for every requirement and every look
 def parse(text: str) -> ParsedText:
     """Read a text.
 

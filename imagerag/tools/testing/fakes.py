@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from imagerag.agent.ports import (
+    Capabilities,
     Captions,
     Critique,
     GeneratedImage,
@@ -89,7 +90,7 @@ class ScriptedGenerator(_Script):
         self,
         *script: bytes | GeneratedImage | BaseException | None,
         max_references: int = 4,
-        honours_seed: bool = True,
+        supports_seed: bool = True,
         sizes: tuple[Size, ...] | None = None,
         template: ReferenceTemplate | None = None,
         identity: str = "scripted:generator",
@@ -97,7 +98,8 @@ class ScriptedGenerator(_Script):
     ) -> None:
         super().__init__(latency_s)
         self.identity, self.max_references, self.sizes = identity, max_references, sizes
-        self.honours_seed, self.template = honours_seed, template or ReferenceTemplate()
+        self.template = template or ReferenceTemplate()
+        self.capabilities = Capabilities(supports_seed=supports_seed)
         self._queue = deque(script)
 
     def enqueue(self, *answers: bytes | GeneratedImage | BaseException | None) -> None:
@@ -114,7 +116,7 @@ class ScriptedGenerator(_Script):
             return answer
         if answer is None:
             sent = "".join(hashlib.sha256(part.data).hexdigest() for part in references)
-            answer = picture(f"{prompt}/{sent}/{variation.seed if self.honours_seed else None}", size)
+            answer = picture(f"{prompt}/{sent}/{variation.seed if self.capabilities.supports_seed else None}", size)
         return GeneratedImage(data=answer)
 
 
@@ -129,6 +131,8 @@ class ScriptedJudge(_Script):
         honours: which variations it claims to honour.
         latency_s: how long a call takes, in seconds.
     """
+
+    capabilities = Capabilities()
 
     def __init__(
         self,

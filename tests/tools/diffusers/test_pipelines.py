@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tiny_pipelines import SIZE, WEIGHTS
 
-from imagerag.agent.calls.progress import ProgressCallback, progress_callback
+from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import BackendError, UsageError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
@@ -133,7 +133,7 @@ async def test_steps_are_told_and_a_pipeline_is_loaded_once(make: Make, monkeypa
     told: list[tuple[int, int]] = []
     options: dict[str, Any] = {"steps": 3, "load": {"low_cpu_mem_usage": False}}
     one, two = make("omnigen", **options), make("omnigen", **options)
-    with progress_callback(ProgressCallback(step=lambda *step: told.append(step))):
+    with in_call(CallContext(progress=ProgressCallback(step=lambda *step: told.append(step)))):
         seen = asyncio.create_task(draw(one, []))
     first, second = await asyncio.gather(seen, draw(two, []))
     assert first.data == second.data
@@ -150,7 +150,7 @@ async def test_a_cancelled_call_stops_at_its_next_step_and_the_next_call_draws(m
         if done == 2:
             task.cancel()
 
-    with progress_callback(ProgressCallback(step=on_step)):
+    with in_call(CallContext(progress=ProgressCallback(step=on_step))):
         task = asyncio.create_task(draw(generator, []))
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -58,7 +58,7 @@ def test_every_row_names_a_class_of_diffusers_and_a_parameter_it_has() -> None:
 def test_a_family_by_its_name_and_by_its_repository(name: str, references: int) -> None:
     generator = from_spec(f"diffusers:{name}")
     assert (generator.identity, generator.max_references) == (f"diffusers:{name}", references)
-    assert (generator.honours_seed, generator.sizes) == (True, None)
+    assert (generator.capabilities.supports_seed, generator.sizes) == (True, None)
     assert from_spec(f"diffusers:{FAMILIES[name].repo}").identity == f"diffusers:{name}"
 
 
@@ -195,7 +195,7 @@ def test_whether_it_is_ready_is_said_without_loading_anything(tmp_path: Path, fo
 
 def test_what_runs_here_costs_nothing_and_that_is_known_before() -> None:
     judge = transformers_judge(BackendSpec.parse("transformers:a/b?votes=3"))
-    for tariff in (from_spec("diffusers:omnigen").tariff, judge.tariff):
+    for tariff in (from_spec("diffusers:omnigen").capabilities.tariff, judge.capabilities.tariff):
         assert (tariff.known, tariff.most(100, 2, None)) == (True, 0.0)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls.progress import ProgressCallback, progress_callback
+from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import BackendError, RefusalError
 from imagerag.agent.ports import GeneratedImage, ImagePart
 from imagerag.agent.types import SamplingParams, Size
@@ -86,7 +86,7 @@ async def test_every_way_to_refuse_response_format_is_understood(server: MockOpe
 
 async def test_a_stream_that_is_refused_comes_whole() -> None:
     with MockOpenAIServer(refuses=("partial_images",)) as server:
-        with progress_callback(ProgressCallback(partial_images=2)):
+        with in_call(CallContext(progress=ProgressCallback(partial_images=2))):
             drawn = await draw(OpenAIImages("alias", base_url=server.base_url, facts=FACTS))
         assert drawn.data == tiny_png("a cat", 1024, 1024)
         assert "stream" not in server.requests[1].body

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls.idempotency import idempotency_key
+from imagerag.agent.calls.call_context import CallContext, in_call
 from imagerag.agent.errors import BackendError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
@@ -34,7 +34,7 @@ async def test_all_three_forms_of_a_chat_answer_are_read(
 ) -> None:
     server.enqueue("chat", MockResponse(text="Here it is:", images=(tiny_png("x"), tiny_png("y")), image_shape=shape))
     generator: ImageGenerator = chat(server)
-    with idempotency_key("k"):
+    with in_call(CallContext(idempotency_key="k")):
         made = await generator.generate("a cat", references, variation=FIRST, size=None)
     assert made.data == tiny_png("x")
     request = server.requests[0]
@@ -90,7 +90,7 @@ async def test_the_responses_tool_draws_and_its_own_prompt_is_kept(
 ) -> None:
     server.enqueue("responses", MockResponse(images=(tiny_png("x"),), revised_prompt="a tabby cat, in oil"))
     generator: ImageGenerator = responses(server, tool={"quality": "low"})
-    with idempotency_key("k"):
+    with in_call(CallContext(idempotency_key="k")):
         made = await generator.generate("a cat", references, variation=FIRST, size=WIDE)
     assert made.data == tiny_png("x")
     assert made.revised_prompt == "a tabby cat, in oil"

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from imagerag.agent.calls.idempotency import idempotency_key
-from imagerag.agent.calls.progress import ProgressCallback, progress_callback
+from imagerag.agent.calls.call_context import CallContext, ProgressCallback, in_call
 from imagerag.agent.errors import AuthError, BackendError, BackendTimeoutError, RefusalError, SpecError, UsageError
 from imagerag.agent.ports import ImageGenerator, ImagePart
 from imagerag.agent.types import SamplingParams, Size
@@ -97,7 +96,7 @@ async def test_a_mask_goes_with_the_first_image_and_to_those_who_take_one(
     server: MockOpenAIServer, references: list[ImagePart], mask: bytes
 ) -> None:
     masked = [replace(part, mask=mask) for part in references]
-    assert (images(server).takes_mask, images(server, "some/model").takes_mask) == (True, False)
+    assert [images(server, *names).capabilities.takes_mask for names in ((), ("some/model",))] == [True, False]
     with pytest.raises(UsageError, match="for the first image only"):
         await images(server).generate("a cat", masked, variation=FIRST, size=None)
     for takes_none in (images(server, "some/model"), images(server, json_references=LOCALAI)):
@@ -151,7 +150,7 @@ def test_models_are_known_by_the_longest_beginning_of_their_name() -> None:
 async def test_other_servers_are_asked_for_base64_and_given_what_they_take(server: MockOpenAIServer) -> None:
     facts = ImageModel(max_references=2, seed=True)
     generator = images(server, "my/model", facts=facts, extra_body={"guidance_scale": 4})
-    assert (generator.max_references, generator.honours_seed) == (2, True)
+    assert (generator.max_references, generator.capabilities.supports_seed) == (2, True)
     await generator.generate("a cat", [], variation=FIRST, size=None)
     assert server.requests[0].body == {
         "model": "my/model", "prompt": "a cat", "response_format": "b64_json", "seed": 3, "guidance_scale": 4,
@@ -163,7 +162,7 @@ async def test_references_can_go_as_json(
     server: MockOpenAIServer, references: list[ImagePart], how: Any, path: str
 ) -> None:
     generator = images(server, "m", facts=ImageModel(max_references=4), json_references=how)
-    with idempotency_key("k-1"):
+    with in_call(CallContext(idempotency_key="k-1")):
         await generator.generate("a cat", references, variation=FIRST, size=SQUARE)
     request = server.requests[0]
     assert request.path == path
@@ -215,7 +214,7 @@ async def test_partial_images_are_progress(
     async def partial(data: bytes, number: int) -> None:
         seen.append((data, number))
 
-    with progress_callback(ProgressCallback(partial_images=2, partial=partial)):
+    with in_call(CallContext(progress=ProgressCallback(partial_images=2, partial=partial))):
         made = await generator.generate("a cat", references[:references_sent], variation=FIRST, size=None)
     assert made.data == tiny_png("x")
     assert made.usage == {"text_in": 10, "image_in": 40, "any_out": 100}
@@ -230,7 +229,7 @@ async def test_a_failing_progress_bar_loses_no_picture(
     async def fails(data: bytes, number: int) -> None:
         raise RuntimeError("no terminal")
 
-    with progress_callback(ProgressCallback(partial_images=1, partial=fails)):
+    with in_call(CallContext(progress=ProgressCallback(partial_images=1, partial=fails))):
         made = await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert made.data == tiny_png("a cat")
     assert "no terminal" in caplog.text
@@ -248,20 +247,21 @@ async def test_a_failing_progress_bar_loses_no_picture(
 )
 async def test_a_broken_stream_may_be_asked_for_again(server: MockOpenAIServer, kind: Any, again: bool) -> None:
     server.enqueue("images.generate", Fault(kind))
-    with pytest.raises(BackendError) as failed, progress_callback(ProgressCallback(partial_images=2)):
+    with pytest.raises(BackendError) as failed, in_call(CallContext(progress=ProgressCallback(partial_images=2))):
         await images(server).generate("a cat", [], variation=FIRST, size=None)
     assert failed.value.retryable is again
 
 
 async def test_a_refused_stream_is_a_refusal(server: MockOpenAIServer) -> None:
     server.enqueue("images.generate", Fault("refusal"))
-    with pytest.raises(RefusalError, match="violence"), progress_callback(ProgressCallback(partial_images=2)):
+    context = CallContext(progress=ProgressCallback(partial_images=2))
+    with pytest.raises(RefusalError, match="violence"), in_call(context):
         await images(server).generate("a cat", [], variation=FIRST, size=None)
 
 
 async def test_partial_images_are_asked_for_only_where_they_are_wanted_and_streamed(server: MockOpenAIServer) -> None:
     await images(server).generate("a cat", [], variation=FIRST, size=None)
-    with progress_callback(ProgressCallback(partial_images=2)):
+    with in_call(CallContext(progress=ProgressCallback(partial_images=2))):
         await images(server, "some/model").generate("a cat", [], variation=FIRST, size=None)
     assert [request.body.get("stream") for request in server.requests] == [None, None]
 
@@ -281,9 +281,9 @@ async def test_a_call_costs_what_its_price_says(server: MockOpenAIServer) -> Non
 
 async def test_the_idempotency_key_of_the_caller_is_sent(server: MockOpenAIServer, references: list[ImagePart]) -> None:
     generator = images(server)
-    with idempotency_key("one"):
+    with in_call(CallContext(idempotency_key="one")):
         await generator.generate("a cat", references, variation=FIRST, size=None)
-        with idempotency_key("two"):
+        with in_call(CallContext(idempotency_key="two")):
             await generator.generate("a cat", [], variation=FIRST, size=None)
     await generator.generate("a cat", [], variation=FIRST, size=None)
     assert [request.idempotency_key for request in server.requests] == ["one", "two", None]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from imagerag.agent.errors import SpecError, UsageError
-from imagerag.agent.ports import ImagePart
+from imagerag.agent.ports import ImagePart, capabilities_of
 from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.registry import make_generator, make_judge
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
@@ -36,7 +36,7 @@ async def test_what_only_says_how_to_ask_is_in_no_identity(
     spec = f"openai:my-model?max_references=2&masks=true&streams=true&timeout_s=9&response_format=url@{server.base_url}"
     generator = make_generator(spec)
     assert generator.identity == f"openai:my-model@{server.base_url}"
-    assert (generator.max_references, getattr(generator, "takes_mask", None)) == (2, True)
+    assert (generator.max_references, capabilities_of(generator).takes_mask) == (2, True)
     await generator.generate("a cat", references, variation=SamplingParams(), size=None)
     assert server.of("images.edit")[0].body["response_format"] == "url"
 

@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from imagerag.agent.judge_image_limits import CHECK_IMAGES
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import PriceEstimator
+from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.types import Outcome, RunConfig, RunSpec, Subject
 from imagerag.diagnostics.doctor import Diagnosis, diagnose
 from imagerag.graphs.cost_estimate import estimate_setup
@@ -199,7 +199,7 @@ async def test_where_drawing_costs_nothing_nobody_is_asked() -> None:
         for tariff in (None, PriceEstimator(known=True, most=lambda prompt, images, size: 0.0)):
             generator = ScriptedGenerator()
             if tariff is not None:
-                generator.tariff = tariff  # type: ignore[attr-defined]
+                generator.capabilities = Capabilities(tariff=tariff)
             state = await state_of(generator, judge_at(server), {"prompt": "a cat"})
             assert [call.role for call in state["calls"]] == ["generate", "judge.critique"]
 

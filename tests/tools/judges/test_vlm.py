@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagerag.agent.calls.idempotency import idempotency_key
+from imagerag.agent.calls.call_context import CallContext, in_call
 from imagerag.agent.errors import (
     AuthError,
     BackendError,
@@ -374,12 +374,12 @@ async def test_neither_key_nor_pixels_show_in_logs_callbacks_or_reprs(
 
 async def test_each_request_under_an_idempotency_key_has_one_of_its_own(server: MockOpenAIServer) -> None:
     server.enqueue("chat", *[MockResponse(text=points(*met)) for met in ((False,), (True,), (True,), (False,))])
-    with idempotency_key("run-1"):
+    with in_call(CallContext(idempotency_key="run-1")):
         await fused(judge_on(server, votes=3))
     keys = [str(request.idempotency_key) for request in server.requests]
     assert len(set(keys)) == 3
     assert all(key.startswith("run-1-") for key in keys)
-    with idempotency_key("run-1"):
+    with in_call(CallContext(idempotency_key="run-1")):
         await fused(judge_on(server))
     assert server.requests[3].idempotency_key == keys[0]
 

@@ -15,7 +15,7 @@ from langgraph.types import RetryPolicy
 from PIL import Image
 
 from imagerag.agent.nodes import Nodes
-from imagerag.agent.ports import Filter, GeneratedImage, Hit, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import Capabilities, Filter, GeneratedImage, Hit, ImagePart, ReferenceTemplate
 from imagerag.agent.types import ImageRef, Outcome, RunConfig, SamplingParams, Size
 from imagerag.graphs.generation import build_workflow, is_retryable
 from imagerag.store.images.blob_store import FileBlobStore
@@ -41,7 +41,7 @@ class ScriptedGenerator:
     identity: str = "scripted"
     max_references: int = 3
     sizes: tuple[Size, ...] | None = None
-    honours_seed: bool = True
+    capabilities: Capabilities = Capabilities(supports_seed=True)  # noqa: RUF009
     template: ReferenceTemplate = field(default_factory=ReferenceTemplate)
 
     async def generate(

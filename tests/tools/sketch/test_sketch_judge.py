@@ -9,18 +9,9 @@ from imagerag.agent.images.decoding import png
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.types import Requirement, SamplingParams
 from imagerag.tools.registry import make_embedder, make_judge
-from imagerag.tools.sketch.judge import checklist, hard_negatives, wording
+from imagerag.tools.sketch.judge import checklist, hard_negatives, wordings
 from imagerag.tools.sketch.renderer import draw
-from imagerag.tools.sketch.world import (
-    COLOURS,
-    PATTERNS,
-    SHAPES,
-    Thing,
-    describe,
-    listing,
-    random_scene,
-    random_thing,
-)
+from imagerag.tools.sketch.world import COLOURS, PATTERNS, SHAPES, Thing, describe, listing, random_scene, random_thing
 
 CASES = 30
 SEED = 970_000
@@ -60,8 +51,8 @@ def test_near_misses_exchange_one_word_that_is_said() -> None:
 
 
 def test_a_background_is_the_background_of_something() -> None:
-    assert wording(Requirement(text="a grid background", kind="style")) == "something with a grid background"
-    assert wording(Requirement(text="a red circle")) == "a red circle"
+    assert wordings(["a grid background"], "style") == ["something with a grid background"]
+    assert wordings(["a red circle"], "content") == ["a red circle"]
 
 
 def cases(kind: str):

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from threading import Event
 from typing import Any, Final
 
-from imagerag.agent.calls.progress import current_progress
+from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
-from imagerag.agent.ports import FREE, GeneratedImage, ImagePart, ReferenceTemplate
+from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers import images, weight_sources
 from imagerag.tools.generators.diffusers.devices import (
@@ -54,7 +54,7 @@ class DiffusersGenerator:
 
     All work with weights is done by one thread of the process, one picture after the other. A call that is cancelled
     stops at its next step. A size is rounded to what the pipeline can draw; `usage` says so when it was. Whoever looks
-    on (`agent/calls/progress.py`) is told of every step.
+    on (`agent/calls/call_context.py`) is told of every step.
 
     Args:
         model: what follows `diffusers:`, see `sources`; settings after a `?` are those below.
@@ -76,8 +76,6 @@ class DiffusersGenerator:
         UsageError: a setting out of range.
     """
 
-    tariff = FREE
-    honours_seed = True
     sizes: tuple[Size, ...] | None = None
 
     def __init__(
@@ -144,9 +142,10 @@ class DiffusersGenerator:
         return self._family.max_references if self._max_references is None else self._max_references
 
     @property
-    def edits(self) -> bool:
-        """Whether the pipeline changes a picture that it is sent; an adapter takes no more than its look."""
-        return self._family.edits and self._family.adapter is None and self.max_references > 0
+    def capabilities(self) -> Capabilities:
+        """Whether the pipeline changes a picture that it is sent: an adapter takes no more than its look."""
+        edits = self._family.edits and self._family.adapter is None and self.max_references > 0
+        return Capabilities(tariff=FREE, supports_seed=True, edits=edits)
 
     @property
     def template(self) -> ReferenceTemplate:
@@ -183,7 +182,7 @@ class DiffusersGenerator:
             raise UsageError(
                 f"{self.identity}: {len(references)} images were to be sent; it takes {self.max_references}"
             )
-        loop, stop, watcher = asyncio.get_running_loop(), Event(), current_progress()
+        loop, stop, watcher = asyncio.get_running_loop(), Event(), current_call().progress
 
         def stepped(done: int, total: int) -> None:
             if stop.is_set():

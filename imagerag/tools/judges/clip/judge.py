@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from imagerag.agent.intents import concept_of
 from imagerag.agent.ports import FREE as FREE_OF_CHARGE
-from imagerag.agent.ports import Captions, Critique, Embedder, ImagePart, Lever, MissingConcepts, Preference, Ranking
+from imagerag.agent.ports import (
+    Capabilities,
+    Captions,
+    Critique,
+    Embedder,
+    ImagePart,
+    Lever,
+    MissingConcepts,
+    Preference,
+    Ranking,
+)
 from imagerag.agent.types import Concept, Requirement, RequirementCheck, SamplingParams, Verdict
 from imagerag.tools.judges.clip import hard_negatives
 from imagerag.tools.judges.clip.checklist import ABSENT, DETERMINERS, checklist, unchecked
 from imagerag.tools.judges.clip.crops import AROUND
 from imagerag.tools.judges.clip.image_comparison import Comparisons, compared, whole_pictures
-from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals
+from imagerag.tools.judges.clip.region_scorer import RegionScore, RegionScorer, Rivals, Wordings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,9 +43,9 @@ FREE: Final = 0.0  # US dollars: it runs on the user's own machine
 _TIE: Final = 1e-4  # ratings closer than this are the same
 
 
-def photo_wording(requirement: Requirement) -> str:
+def photo_wordings(phrases: Sequence[str], kind: str) -> list[str]:
     """How open_clip's models are usually asked (Radford et al., 2021): `a photo of a cat`. Style speaks for itself."""
-    return requirement.text if requirement.kind == "style" else f"a photo of {requirement.text}"
+    return [*phrases] if kind == "style" else [f"a photo of {text}" for text in phrases]
 
 
 def border_regions(image: "Image.Image") -> "Sequence[Box]":
@@ -60,7 +70,7 @@ class ClipJudge:
         embedder: what it looks through.
         near_misses: rewordings that must not fit as well: `a red ball` -> `a blue ball`, ...
         others: further things it could be, for content only.
-        wording: how a requirement, or one of its rivals, is put to the encoder.
+        wordings: how a requirement and its rivals, which are of one kind, are put to the encoder.
         split: makes the checklist of a prompt.
         regions: finds separate things as boxes; where it finds none, the picture is tiled.
         around: what is kept around such a box, as a share of its longer side.
@@ -81,7 +91,7 @@ class ClipJudge:
         *,
         near_misses: Rivals = hard_negatives.hard_negatives,
         others: Rivals = hard_negatives.common_objects,
-        wording: Callable[[Requirement], str] = photo_wording,
+        wordings: Wordings = photo_wordings,
         split: Callable[[str], Sequence[Requirement]] = checklist,
         regions: "Regions" = border_regions,
         around: float = AROUND,
@@ -102,7 +112,7 @@ class ClipJudge:
             embedder=embedder,
             near_misses=near_misses,
             others=others,
-            wording=wording,
+            wordings=wordings,
             regions=regions,
             around=around,
             whole=whole,
@@ -112,8 +122,7 @@ class ClipJudge:
             unchecked=unchecked,
         )
 
-    tariff = FREE_OF_CHARGE
-    sees_references = True
+    capabilities = Capabilities(tariff=FREE_OF_CHARGE, sees_references=True)
 
     @property
     def identity(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from imagerag.agent.ports import Embedder
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     Cosines = NDArray[np.float32]
 
 Rivals: TypeAlias = Callable[[str], Sequence[str]]
+Wordings: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
+"""(phrases, kind of requirement) → how they are put to the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class RegionScorer:
     embedder: Embedder
     near_misses: Rivals
     others: Rivals
-    wording: Callable[[Requirement], str]
+    wordings: Wordings
     regions: Regions
     around: float
     whole: bool
@@ -74,7 +77,7 @@ class RegionScorer:
             UsageError: the image cannot be read.
         """
         seen = await in_thread(crops_of, data, self.regions, around=self.around)
-        searches = [self._search(requirement) for requirement in asked]
+        searches = [self._prepared(requirement) for requirement in asked]
         texts = [text for search in searches for text in search.texts]
         pictures = await self.embedder.embed_images([view.data for view in seen])
         cosines = (await self.embedder.embed_texts(texts)) @ pictures.T
@@ -85,12 +88,16 @@ class RegionScorer:
             at += len(search.texts)
         return findings
 
+    @cached_property
+    def _prepared(self) -> "Callable[[Requirement], _Search]":
+        """`_search`, which every look at the same requirement asks again."""
+        return lru_cache(maxsize=512)(self._search)
+
     def _search(self, requirement: Requirement) -> "_Search":
         near = tuple(self.near_misses(requirement.text))
         far = tuple(self.others(requirement.text)) if requirement.kind == "content" else ()
         phrases = (requirement.text, *near, *far)
-        texts = tuple(self.wording(Requirement(text=text, kind=requirement.kind)) for text in phrases)
-        return _Search(requirement, phrases, texts, len(near))
+        return _Search(requirement, phrases, tuple(self.wordings(phrases, requirement.kind)), len(near))
 
     def _judge(self, search: "_Search", cosines: "Cosines", names: list[str]) -> RegionScore:
         import numpy as np

@@ -7,11 +7,12 @@ ours. Prompts are in `prompts.py`, how responses are parsed in `response_parsing
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
-from imagerag.agent.calls.call_context import requests_left
+from imagerag.agent.calls.call_context import current_call
 from imagerag.agent.errors import BackendError, JudgeReplyError
 from imagerag.agent.ports import (
+    Capabilities,
     Captions,
     Critique,
     ImageCheck,
@@ -19,7 +20,6 @@ from imagerag.agent.ports import (
     Lever,
     MissingConcepts,
     Preference,
-    PriceEstimator,
     Ranking,
 )
 from imagerag.agent.rephrasing import Rephrased
@@ -71,16 +71,14 @@ class VlmJudge:
         return with_options(self.chat.identity, {"votes": votes, "longest_side": side})
 
     @property
-    def tariff(self) -> PriceEstimator:
-        """What is known of the model's prices before a call: `votes` answers at most."""
-        return times(words_tariff(self.chat), self.votes)
-
-    sees_references: ClassVar[bool] = True
-
-    @property
-    def max_images(self) -> int | None:
-        """How many pictures the model is shown at once, as far as is known; more than that go on one sheet."""
-        return getattr(self.chat, "image_limit", None)
+    def capabilities(self) -> Capabilities:
+        """`votes` answers at most, and the pictures shown at once as far as is known: more go on one sheet."""
+        return Capabilities(
+            tariff=times(words_tariff(self.chat), self.votes),
+            sees_references=True,
+            max_images=getattr(self.chat, "image_limit", None),
+            votes=self.votes,
+        )
 
     @property
     def honours(self) -> frozenset[Lever]:
@@ -252,7 +250,7 @@ class VlmJudge:
             replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
             answers.append(parse_critique(replies[-1].text, checklist))
 
-        votes = 1 if all(check.met for check in answers[0].checks) else requests_left(self.votes)
+        votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
         asked = await self._vote(again, votes, lambda: combine_votes(answers, votes), variation)
         raw = NEXT_ANSWER.join(reply.text for reply in replies)
         verdict = _noted(verdict_of(majority_vote(answers), raw), replies)
@@ -269,7 +267,7 @@ class VlmJudge:
             replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
             answers.append(response_parsing.verdict(replies[-1].text))
 
-        votes = 1 if answers[0] else requests_left(self.votes)
+        votes = 1 if answers[0] else current_call().allowed(self.votes)
 
         def certain() -> bool:
             yes, left = sum(answers), votes - len(answers)

@@ -9,7 +9,8 @@ from imagerag.agent.types import Concept, Verdict
 
 
 class PlainGenerator:
-    max_references, sizes, honours_seed, template, tariff = 4, None, True, ports.ReferenceTemplate(), ports.FREE
+    max_references, sizes, template = 4, None, ports.ReferenceTemplate()
+    capabilities = ports.Capabilities(tariff=ports.FREE, supports_seed=True)
 
     def __init__(self, spec):  # what follows `plain:` is spec.model, what follows `@` is spec.base_url
         spec.settings({})  # it takes no options: any is an error
@@ -22,7 +23,7 @@ class PlainGenerator:
 
 
 class PlainJudge:
-    honours, tariff = frozenset(), ports.FREE
+    honours, capabilities = frozenset(), ports.Capabilities(tariff=ports.FREE)
 
     def __init__(self, spec, *, embedder=None):
         spec.settings({})

@@ -1,11 +1,11 @@
 """The same package's answerer and reranker: `plain:COLOUR` looks for its colour's name in the titles of pictures."""
 
-from imagerag.agent.ports import FREE, Ranking
+from imagerag.agent.ports import FREE, Capabilities, Ranking
 from imagerag.agent.qa.types import AnswerWithCitations, Citation
 
 
 class PlainAnswerer:
-    looks, synonyms, tariff = False, {}, FREE
+    synonyms, capabilities = {}, Capabilities(tariff=FREE)
 
     def __init__(self, spec):
         spec.settings({})
@@ -20,7 +20,7 @@ class PlainAnswerer:
 
 
 class PlainReranker:
-    looks, tariff = False, FREE
+    capabilities = Capabilities(tariff=FREE)
 
     def __init__(self, spec, *, judge):
         spec.settings({})

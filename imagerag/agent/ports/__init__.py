@@ -1,0 +1,63 @@
+"""Ports: the small async protocols that adapters implement, with domain types in and out.
+
+Adapters in `tools/` and `store/` implement them structurally. Bytes pass through here, and only here: what a node
+puts into the state is the `ImageRef` a `BlobStore` gave back.
+"""
+
+from imagerag.agent.ports.capabilities import Capabilities, can_edit, capabilities_of, members_of
+from imagerag.agent.ports.generator import EDIT, GeneratedImage, ImageGenerator, ImagePart, ReferenceTemplate
+from imagerag.agent.ports.judge import Judge, Lever
+from imagerag.agent.ports.library import (
+    BlobStore,
+    Embedder,
+    EmbedderIdentity,
+    Filter,
+    Hit,
+    ReferenceLibrary,
+    Reranker,
+    queries_of,
+)
+from imagerag.agent.ports.prices import FREE, PriceEstimator, estimator_of_all
+from imagerag.agent.ports.responses import (
+    Captions,
+    Critique,
+    GeneratedImageRef,
+    ImageCheck,
+    MissingConcepts,
+    ModelResponse,
+    Preference,
+    Ranking,
+)
+
+__all__ = [
+    "EDIT",
+    "FREE",
+    "BlobStore",
+    "Capabilities",
+    "Captions",
+    "Critique",
+    "Embedder",
+    "EmbedderIdentity",
+    "Filter",
+    "GeneratedImage",
+    "GeneratedImageRef",
+    "Hit",
+    "ImageCheck",
+    "ImageGenerator",
+    "ImagePart",
+    "Judge",
+    "Lever",
+    "MissingConcepts",
+    "ModelResponse",
+    "Preference",
+    "PriceEstimator",
+    "Ranking",
+    "ReferenceLibrary",
+    "ReferenceTemplate",
+    "Reranker",
+    "can_edit",
+    "capabilities_of",
+    "estimator_of_all",
+    "members_of",
+    "queries_of",
+]

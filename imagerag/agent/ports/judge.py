@@ -1,0 +1,85 @@
+"""The port of judges."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from imagerag.agent.ports.generator import ImagePart
+from imagerag.agent.ports.responses import Captions, Critique, MissingConcepts, Preference, Ranking
+from imagerag.agent.types import Concept, Requirement, SamplingParams, Verdict
+
+Lever = Literal["temperature", "seed", "wording"]
+
+
+class Judge(Protocol):
+    """Looks at pictures and says what it sees.
+
+    Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
+    Its `capabilities` are optional (see `Capabilities`). With `sees_references`, `subjects` of every method holds all
+    images that the picture was drawn with, in the order they were sent (their `role` tells them apart), and
+    `requirements` may have some with a `picture`: those compare the picture with one of these images, by its number
+    from 1. Where all of them are of that sort, the judge makes the checklist of the prompt itself, and puts them at its
+    end.
+
+    Attributes:
+        identity: `provider:model`.
+        honours: which variations change its answers.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def honours(self) -> frozenset[Lever]: ...
+
+    async def critique(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        subjects: Sequence[ImagePart],
+        requirements: Sequence[Requirement],
+        mode: Literal["fused", "stepwise"],
+        variation: SamplingParams,
+        max_tokens: int | None = None,
+    ) -> Critique:
+        """Judge `image` against `prompt`, on the checklist `requirements` (empty: make one).
+
+        A fused judge writes captions too: `max_tokens` is what the library's encoder reads of one, when known.
+        """
+        ...
+
+    async def missing_concepts(
+        self,
+        prompt: str,
+        image: ImagePart,
+        *,
+        verdict: Verdict,
+        variation: SamplingParams,
+        subjects: Sequence[ImagePart] = (),
+    ) -> MissingConcepts:
+        """Name what of the prompt is not in the image, content and style: the second question after the verdict."""
+        ...
+
+    async def captions(
+        self,
+        prompt: str,
+        concepts: Sequence[Concept],
+        *,
+        max_tokens: int,
+        variation: SamplingParams,
+        image: ImagePart | None = None,
+        verdict: Verdict | None = None,
+        subjects: Sequence[ImagePart] = (),
+    ) -> Captions:
+        """Write one detailed, stand-alone caption per concept, each within `max_tokens` of the library's encoder.
+
+        `image`, `verdict` and `subjects` are the conversation so far, for judges that hold one.
+        """
+        ...
+
+    async def compare(self, prompt: str, first: ImagePart, second: ImagePart) -> Preference:
+        """Say which of two images fits the prompt better."""
+        ...
+
+    async def choose(self, query: str, images: Sequence[ImagePart]) -> Ranking:
+        """Rank candidate references for `query`, by their pixels and captions."""
+        ...

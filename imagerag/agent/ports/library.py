@@ -1,0 +1,214 @@
+"""The ports of encoders, reference libraries, rerankers and the blob store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from imagerag.agent.ports.generator import ImagePart
+from imagerag.agent.ports.responses import Ranking
+from imagerag.agent.types import ImageRef, Scalar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderIdentity:
+    """What vectors were made with; two libraries can share vectors only when all of it is equal.
+
+    Attributes:
+        spec: how to load the same encoder again, `provider:model`. Not compared: a model that was moved is the same.
+        model: architecture name.
+        weights: pretrained tag, or `sha256:…` of a weight file.
+        preprocess: image size, interpolation, mean and standard deviation, in one line.
+        dimension: length of a vector.
+    """
+
+    spec: str = field(compare=False)
+    model: str
+    weights: str
+    preprocess: str
+    dimension: int
+
+    def __str__(self) -> str:
+        return f"{self.spec} ({self.model}, {self.weights}, {self.dimension}-d, {self.preprocess})"
+
+
+class Embedder(Protocol):
+    """Text and images into one space of unit vectors.
+
+    A method is optional: `queries(text)`, the texts that a person's query is searched with instead (see `queries_of`).
+    """
+
+    @property
+    def identity(self) -> EmbedderIdentity: ...
+    @property
+    def context_length(self) -> int:
+        """How many tokens of a text are read, start and end markers included."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`, start and end markers included; more than `context_length` would be cut."""
+        ...
+
+    async def embed_texts(self, texts: Sequence[str]) -> "Vectors":
+        """float32 [len(texts), dimension], rows of norm 1."""
+        ...
+
+    async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
+        """Encoded images (PNG, JPEG, WebP, …) to float32 [len(images), dimension], rows of norm 1."""
+        ...
+
+
+def queries_of(searched: object, text: str) -> tuple[str, ...]:
+    """The texts that an encoder, or a library through its own, is best searched with for a query; none is the query."""
+    own = getattr(searched, "queries", None)
+    return tuple(own(text)) if own is not None else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """What a search may return.
+
+    Attributes:
+        where: metadata key → the value it must equal (compared as text); all must hold.
+        tags: all must be present.
+        licences: one of them must be the licence; empty allows every licence.
+        exclude: ids never returned.
+        only: ids that may be returned; empty allows all.
+    """
+
+    where: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    exclude: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A library image that a search returned.
+
+    Attributes:
+        similarity: cosine in [-1, 1], higher is better.
+        vector: its unit image vector, float32 [dimension]; lets near-duplicates be told without another search.
+        title: a short human name, for instance the file's stem or the product's name.
+        library: which of several libraries it is from; empty where there is one.
+        threshold: the cosine it has to reach there; None is that of the whole search.
+    """
+
+    image: ImageRef
+    similarity: float
+    vector: "NDArray[np.float32]"
+    title: str = ""
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+    library: str = ""
+    threshold: float | None = None
+
+
+class ReferenceLibrary(Protocol):
+    """The user's own pictures, searchable.
+
+    One whose `search` takes `hybrid: bool` too can be searched by the words of captions and titles.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def threshold(self) -> float:
+        """The calibrated cosine that a candidate must reach."""
+        ...
+
+    @property
+    def context_length(self) -> int: ...
+    def count_tokens(self, text: str) -> int: ...
+
+    async def search(self, text: str, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images most similar to a text, best first."""
+        ...
+
+    async def search_by_image(self, image: bytes, *, k: int, filter: Filter) -> Sequence[Hit]:
+        """The `k` images most similar to an image, best first."""
+        ...
+
+    async def image_bytes(self, sha256: str) -> bytes:
+        """The bytes of one of its images, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...
+
+
+class Reranker(Protocol):
+    """Puts what a search found into a better order. Off by default: it changed little (ImageRAG, section 5).
+
+    Its `capabilities` are optional (see `Capabilities`); one that is to see pixels says `needs_images`.
+
+    Attributes:
+        identity: `provider` or `provider:model`.
+    """
+
+    @property
+    def identity(self) -> str: ...
+
+    async def rerank(self, query: str, hits: Sequence[Hit], images: Sequence[ImagePart]) -> Ranking:
+        """Rank `hits` for `query`.
+
+        Args:
+            images: the pixels of `hits`, in the same order; empty for a reranker that needs none.
+
+        Raises:
+            RefusalError: content policy.
+            BackendError: the model that was asked did not answer.
+            JudgeReplyError: its answer could not be read.
+        """
+        ...
+
+
+class BlobStore(Protocol):
+    """Image bytes, kept once under their SHA-256."""
+
+    async def keep(self, data: bytes) -> str:
+        """Keep bytes that are no image we can read, and say where: an answer that was paid for is not lost."""
+        ...
+
+    async def put(self, data: bytes) -> ImageRef:
+        """Keep `data` and say what it is.
+
+        Raises:
+            UsageError: not an image we can read, or a gigantic one.
+        """
+        ...
+
+    async def get(self, sha256: str) -> bytes:
+        """The bytes, verified against the hash.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...
+
+    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+        """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
+
+        Raises:
+            BlobError: missing or damaged.
+        """
+        ...

@@ -1,0 +1,60 @@
+"""Tariffs: what is known of a backend's prices before it is called."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from imagerag.agent.types import Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceEstimator:
+    """What is known of a backend's prices before it is called: `Capabilities.tariff`.
+
+    A backend without one has an unknown price, which is never taken for zero.
+
+    Attributes:
+        known: whether its calls will tell what they cost.
+        most: (prompt in bytes, images sent, size) → US dollars that one call can cost at most; None when not known.
+        partial_usd: what one unfinished picture can cost beside, where they were asked for.
+        requests: how many requests to a model one call can come to, each of which costs.
+        parts: the tariffs of a cascade's members: one call can come to all of them.
+    """
+
+    known: bool = False
+    partial_usd: float = 0.0
+    most: Callable[[int, int, Size | None], float | None] = lambda prompt, images, size: None
+    requests: int = 1
+    parts: "tuple[PriceEstimator, ...]" = ()
+
+    def assuming(self, usd: float) -> "PriceEstimator":
+        """The same, where a request whose price is not known counts as costing so much, in US dollars."""
+        if self.parts:
+            return estimator_of_all([part.assuming(usd) for part in self.parts])
+        if self.known:
+            return self
+        assumed = usd * self.requests
+
+        def most(prompt: int, images: int, size: Size | None) -> float | None:
+            told = self.most(prompt, images, size)
+            return assumed if told is None else told
+
+        return replace(self, most=most)
+
+
+def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:
+    """The tariff of a cascade: known when every member's is; at most, every member is paid (an answer can be lost)."""
+
+    def most(prompt: int, images: int, size: Size | None) -> float | None:
+        prices = [tariff.most(prompt, images, size) for tariff in tariffs]
+        return None if None in prices else sum(price for price in prices if price is not None)
+
+    return PriceEstimator(
+        known=all(tariff.known for tariff in tariffs),
+        most=most,
+        partial_usd=sum(tariff.partial_usd for tariff in tariffs),
+        parts=tuple(tariffs),
+    )
+
+
+FREE = PriceEstimator(known=True, most=lambda prompt, images, size: 0.0)
+"""The tariff of what runs on the user's own machine."""

@@ -1,0 +1,89 @@
+"""Responses of models, without bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from imagerag.agent.types import Concept, ImageRef, MaskCheck, Requirement, SamplingParams, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResponse:
+    """A model's answer without bytes.
+
+    Attributes:
+        raw: its own words, where it used words.
+        cost_usd: what it cost; None when the price is not known.
+        usage: tokens by kind, as the service counted them.
+        requests: how often the model was asked for it, votes included.
+        variation: what was really asked with, where the model refused what was wanted.
+        answered_by: identity of the backend that answered, where it is another than was asked (a cascade).
+        steps_down: why each backend asked before it did not.
+    """
+
+    raw: str = ""
+    cost_usd: float | None = None
+    usage: Mapping[str, int] = field(default_factory=dict)
+    requests: int = 1
+    variation: SamplingParams | None = None
+    answered_by: str = ""
+    steps_down: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedImageRef(ModelResponse):
+    """What a generator gave back, once its bytes are in the blob store.
+
+    Attributes:
+        original: its own bytes, where `image` was made from them.
+        mask: whether the first image's mask is held, where it has one.
+    """
+
+    image: ImageRef
+    revised_prompt: str | None = None
+    prompt: str | None = None
+    original: ImageRef | None = None
+    mask: MaskCheck | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCheck(ModelResponse):
+    """What a judge was found to take: `limit` images with one request; None where as many as were asked with."""
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critique(ModelResponse):
+    """A verdict, and the checklist it was reached by (the run keeps the first one for good)."""
+
+    verdict: Verdict
+    requirements: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingConcepts(ModelResponse):
+    """What the judge named as missing; empty when it could name nothing."""
+
+    concepts: tuple[Concept, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captions(ModelResponse):
+    """One caption per concept asked for, in their order."""
+
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference(ModelResponse):
+    """Which of two images fits the prompt better: "first", "second" or "neither" (a tie)."""
+
+    better: Literal["first", "second", "neither"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking(ModelResponse):
+    """Which candidates fit, best first: indices into what was asked about; those left out do not fit."""
+
+    order: tuple[int, ...]

@@ -1,0 +1,72 @@
+"""One search of the library, with what its filters kept out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from imagerag.agent.ports import Filter, Hit, ReferenceLibrary
+from imagerag.agent.retrieval.candidate_selection import candidates_of, omitted_by_filter, relaxed_filters
+from imagerag.agent.retrieval.search_queries import search_words
+from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibrarySearch:
+    """Searches a library as a run's knobs say; without a library nothing is found."""
+
+    library: ReferenceLibrary | None
+    knobs: RunConfig
+
+    async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
+        """Search once: every candidate with whether it reaches the threshold, and the hits they are of."""
+        knobs = self.knobs
+        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences, exclude=passed_over)
+        hits = await self._hits(query.text, wanted)
+        threshold = self._threshold(hits)
+        candidates = candidates_of(
+            hits,
+            threshold=threshold,
+            near_duplicate=knobs.near_duplicate,
+            likeness=knobs.likeness,
+            kind=query.concept.kind,
+        )
+        passed = any(candidate.decision is None for candidate in candidates)
+        search = Search(
+            round=round,
+            query=query,
+            candidates=candidates,
+            threshold=threshold,
+            hybrid=knobs.hybrid,
+            left_out=() if passed else await self._left_out(query, wanted, hits),
+        )
+        return search, hits
+
+    async def _left_out(self, query: Query, wanted: Filter, hits: Sequence[Hit]) -> tuple[OmittedByFilter, ...]:
+        """What the filters kept out, where nothing that they let through passed."""
+        if self.library is None:
+            return ()
+        found: list[OmittedByFilter] = []
+        for by, relaxed in relaxed_filters(wanted):
+            if by == "filters" and any(one.passing for one in found):
+                break  # one filter alone makes the difference
+            others = await self._hits(query.text, relaxed)
+            if one := omitted_by_filter(by, hits, others, threshold=self._threshold(others)):
+                found.append(one)
+        return tuple(found)
+
+    async def _hits(self, text: str, wanted: Filter) -> Sequence[Hit]:
+        if self.library is None:
+            return []
+        # At least as many candidates as references are wanted.
+        count = max(self.knobs.candidates, self.knobs.references_per_concept)
+        hits = await search_words(self.library, text, k=count, filter=wanted, hybrid=self.knobs.hybrid)
+        # A threshold of the user's own, or none, goes for all libraries.
+        return hits if self.knobs.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
+
+    def _threshold(self, hits: Sequence[Hit]) -> float | None:
+        """The cosine that those of `hits` must reach which bring none of their own; None takes any."""
+        if self.knobs.threshold == "off" or self.library is None:
+            return None
+        if self.knobs.threshold != "auto":
+            return self.knobs.threshold
+        # An empty library has no threshold to ask for, and needs none.
+        return self.library.threshold if any(hit.threshold is None for hit in hits) else None

@@ -1,0 +1,100 @@
+"""The images of a run that are sent to models: which ones, and their bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imagerag.agent import concept_tracker
+from imagerag.agent.intents import Likeness, fixed_requirements, needs_likeness
+from imagerag.agent.ports import BlobStore, ImagePart, ReferenceLibrary, capabilities_of
+from imagerag.agent.state import RunState
+from imagerag.agent.types import Attempt, ImageRef, Requirement, RunConfig, Subject, UsedReference
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageParts:
+    """Reads images as models take them.
+
+    Attributes:
+        library: where references lie; None where there is none.
+    """
+
+    blobs: BlobStore
+    library: ReferenceLibrary | None
+
+    async def image(self, image: ImageRef) -> ImagePart:
+        """An image of the run."""
+        data, media_type = await self.blobs.for_models(image.sha256)
+        return ImagePart(data=data, media_type=media_type)
+
+    async def reference(self, reference: UsedReference) -> ImagePart:
+        """A reference, or an image of the user's own, with what it stands for and its mask."""
+        keeper = self.library if self.library and reference.role == "reference" else self.blobs
+        data, media_type = await keeper.for_models(reference.image.sha256)
+        return ImagePart(
+            data=data,
+            media_type=media_type,
+            role=reference.role,
+            likeness=reference.likeness,
+            concept=reference.concept,
+            caption=reference.caption,
+            mask=(await self.blobs.for_models(reference.mask.sha256))[0] if reference.mask else None,
+        )
+
+
+def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
+    """The user's own images, as references that are always sent; over HTTP they come as plain JSON."""
+    return [
+        UsedReference(
+            image=own.image,
+            mask=own.mask,
+            role=own.intent,
+            likeness=needs_likeness(likeness, kind="content", role=own.intent),
+            choice="by_hand" if own.of_library else "given",
+            concept=own.name,
+            title=own.title,
+            source=own.source,
+            author=own.author,
+            licence=own.licence,
+        )
+        for own in map(Subject.model_validate, state.get("subjects") or [])
+    ]
+
+
+def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
+    """What goes with every drawing: the user's own images, and the references that were pinned."""
+    return [*subjects_of(state, likeness), *(state.get("pinned") or [])]
+
+
+def reference_room(state: RunState, knobs: RunConfig, *, takes: int) -> int:
+    """How many references a generator that takes so many images takes beside those that are always sent."""
+    return max(0, min(knobs.max_references or takes, takes) - len(always_sent(state)))
+
+
+def references_to_send(
+    state: RunState, chosen: Sequence[UsedReference], *, room: int, likeness: Likeness
+) -> list[UsedReference]:
+    """What is always sent, then what was chosen for what is missing, then what helped before, within `room`."""
+    sent = [*always_sent(state, likeness), *chosen]
+    known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
+    helpful = concept_tracker.resolving_references(state.get("ledger") or [], state.get("attempts") or [])
+    kept = [reference for reference in helpful if reference.image.sha256 not in known]
+    return [*sent, *kept[: room - len(chosen)]]
+
+
+def shown_to_judge(judge: object, state: RunState, attempt: Attempt, likeness: Likeness) -> list[UsedReference]:
+    """What a judge sees beside the picture: the user's own, and what it was drawn with, in the order sent."""
+    if not capabilities_of(judge).sees_references:
+        return subjects_of(state)
+    return list(attempt.references) or subjects_of(state, likeness)
+
+
+def fixed_for_judge(judge: object, shown: Sequence[UsedReference], attempt: Attempt) -> tuple[Requirement, ...]:
+    """The comparisons with what was sent, for a judge that sees it."""
+    return fixed_requirements(shown, attempt) if capabilities_of(judge).sees_references else ()
+
+
+def named_references(shown: Sequence[UsedReference]) -> dict[str, Any]:
+    """What of the library a judge is shown. Named only where there is some: calls of before have no such word."""
+    seen = [[one.image.sha256, one.concept] for one in shown if one.role == "reference"]
+    return {"references": seen} if seen else {}

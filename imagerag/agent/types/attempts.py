@@ -1,0 +1,135 @@
+"""Attempts: what was drawn with what, and how it was judged."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from imagerag.agent.types.base import FrozenModel, ImageRef, SamplingParams, Similarity
+
+
+class Requirement(FrozenModel):
+    """One atomic thing a picture is judged on. What the prompt asks for is fixed for the whole run.
+
+    Attributes:
+        kind: what the prompt asks for is "content" or "style", or one certain product, person or mascot ("likeness");
+            "kept" is what an edit must leave as it was.
+        picture: the number, from 1, of the picture beside the judged one that it is compared with, in the order they
+            were sent. None for what the prompt itself asks for.
+    """
+
+    text: str
+    kind: Literal["content", "style", "likeness", "kept"] = "content"
+    picture: int | None = Field(default=None, ge=1)
+
+
+class RequirementCheck(FrozenModel):
+    """Whether one requirement is met in one image, with the judge's evidence where it gave some.
+
+    Attributes:
+        evidence: in the judge's words, or the numbers it decided by.
+    """
+
+    requirement: Requirement
+    met: bool
+    evidence: str = ""
+
+
+class Concept(FrozenModel):
+    """A requirement found missing, in few words; with a caption when the judge wrote one in the same answer."""
+
+    text: str
+    kind: Literal["content", "style", "likeness"] = "content"
+    caption: str | None = None
+
+
+class Verdict(FrozenModel):
+    """The judge's answer on one attempt.
+
+    A verdict is `judged`, or the judge `abstained` (it gave no readable answer twice, or nothing of the prompt can be
+    checked): then it is neither aligned nor not aligned, and `aligned` and `score` are None. A bare yes/no judge gives
+    no checks and no score.
+
+    Attributes:
+        aligned: True when every requirement is met.
+        score: met / all, in [0, 1].
+        missing: what a fused judge named as missing, captions included; empty when it has to be asked.
+        raw: the judge's own words.
+    """
+
+    status: Literal["judged", "abstained"] = "judged"
+    aligned: bool | None
+    score: float | None = Field(default=None, ge=0, le=1)
+    checks: tuple[RequirementCheck, ...] = ()
+    missing: tuple[Concept, ...] = ()
+    reason: str = ""
+    raw: str = ""
+
+
+class UsedReference(FrozenModel):
+    """A library image, or one of the user's own, that was sent to the generator.
+
+    Attributes:
+        role: what is to be done with it: a "reference" informs, a "subject" appears in a new picture, and the picture
+            to "edit" is changed.
+        likeness: whether what is drawn must be this very thing: a judge that sees pictures compares them.
+        concept: what it stands for in the prompt; for a subject, what the user called it.
+        similarity: cosine with the caption it was found by; None for a subject image.
+        choice: how it came to be sent.
+        mask: for a subject that is edited: a PNG whose transparent pixels say where it may change.
+    """
+
+    image: ImageRef
+    mask: ImageRef | None = None
+    role: Literal["reference", "subject", "edit"] = "reference"
+    likeness: bool = False
+    choice: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
+    concept: str = ""
+    caption: str = ""
+    similarity: Similarity | None = None
+    title: str = ""
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+
+
+class MaskCheck(FrozenModel):
+    """Whether an edited picture stayed as it was outside its mask.
+
+    Attributes:
+        held: the attempt's image shows the user's own picture there, pixel by pixel.
+        changed_outside: share of those pixels that the generator had changed visibly, in [0, 1]; where the mask is
+            held they were put back.
+        drawn: the size that was drawn (WIDTHxHEIGHT), where the image was resized to lie exactly on the picture.
+        reason: why it is not held.
+    """
+
+    held: bool
+    changed_outside: float = Field(ge=0, le=1)
+    drawn: str = ""
+    reason: str = ""
+
+
+class Attempt(FrozenModel):
+    """One image of a run, with the exact prompt and references sent, and its verdict once judged.
+
+    Attributes:
+        index: 0 is the initial image.
+        round: 0 for the initial image, then the round that drew it.
+        prompt: the exact text sent to the generator; the user's own words when the image was handed in.
+        original: what the generator gave back, byte for byte, where `image` was made from it: put back outside of a
+            mask, or converted because not everything shows it.
+        mask: whether the mask of the first subject is held, where it has one.
+    """
+
+    index: int = Field(ge=0)
+    round: int = Field(ge=0)
+    prompt: str
+    image: ImageRef
+    original: ImageRef | None = None
+    mask: MaskCheck | None = None
+    references: tuple[UsedReference, ...] = ()
+    origin: Literal["generated", "handed_in"] = "generated"
+    generator: str = ""
+    variation: SamplingParams = SamplingParams()
+    revised_prompt: str | None = None
+    verdict: Verdict | None = None

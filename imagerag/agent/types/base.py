@@ -1,0 +1,72 @@
+"""What all values of a run share."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+Similarity = Annotated[float, Field(ge=-1.001, le=1.001)]
+
+
+Scalar = str | int | float | bool | None
+
+
+class FrozenModel(BaseModel):
+    """Base of every value in the state: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageRef(FrozenModel):
+    """An image by its content: SHA-256 of the bytes, media type, width and height in pixels."""
+
+    sha256: Sha256
+    media_type: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+
+class Size(FrozenModel):
+    """A picture size in pixels."""
+
+    width: int = Field(ge=16, le=8192)
+    height: int = Field(ge=16, le=8192)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+class SamplingParams(FrozenModel):
+    """What makes one ask differ from the one before.
+
+    Attributes:
+        attempt: 0 for the first ask, counting up.
+        lever: what was turned: nothing, the temperature, or seed and wording where a model refuses temperature.
+        temperature: sampling temperature in [0, 2]; None leaves the model's default.
+        seed: seed for backends that honour one.
+        wording: which of the prompt's wordings to use, 0 the first.
+        in_vain: what was searched for before it and found nothing usable: something else is to be named.
+    """
+
+    attempt: int = Field(default=0, ge=0)
+    lever: Literal["none", "temperature", "seed_and_wording"] = "none"
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = None
+    wording: int = Field(default=0, ge=0)
+    in_vain: tuple[str, ...] = ()
+
+
+class Progress(FrozenModel):
+    """How far a drawing is: steps of a pipeline in this process, or unfinished pictures of a service.
+
+    Attributes:
+        step: which of them, 1 the first.
+        of: how many there are; 0 when that is not known.
+        image: the unfinished picture, where there is one.
+    """
+
+    step: int = Field(ge=0)
+    of: int = Field(default=0, ge=0)
+    image: ImageRef | None = None

@@ -1,0 +1,150 @@
+"""Searches of a library, and the concepts they are for."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from imagerag.agent.types.attempts import Concept, UsedReference
+from imagerag.agent.types.base import FrozenModel, ImageRef, Sha256, Similarity
+
+Decision = Literal[
+    "taken",
+    "offered",
+    "reserve",
+    "below_threshold",
+    "already_used",
+    "near_duplicate",
+    "rejected_by_hand",
+    "rejected_by_reranker",
+]
+"""Why a candidate was or was not taken: sent; put before a human; passed but the generator's limit was reached;
+under the threshold; in an earlier round it did not help; (nearly) the same picture as one already taken; the human
+chose others; it passed, and the reranker found that it does not fit."""
+
+
+Cause = Literal[
+    "takes_none",
+    "no_room",
+    "no_library",
+    "empty_library",
+    "filtered",
+    "excluded",
+    "rejected_by_hand",
+    "already_used",
+    "rejected_by_reranker",
+    "below_threshold",
+]
+"""What stood in the way of a reference: the generator takes none, or no more; there is no library, or it is empty; a
+filter, or the list of images never to be used, left it out; the human took none; it was sent before; it does not fit;
+nothing is similar enough."""
+
+
+class Candidate(FrozenModel):
+    """A library image that a search returned, with what was decided about it and why.
+
+    Attributes:
+        library: which of several libraries it is from; empty where there is one.
+        threshold: the cosine it had to reach there; None is that of its search.
+        likeness: whether what is drawn with it must be this very thing.
+    """
+
+    image: ImageRef
+    similarity: Similarity
+    decision: Decision | None = None
+    likeness: bool = False
+    title: str = ""
+    caption: str = ""
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+    library: str = ""
+    threshold: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether its similarity reached the threshold."""
+        return self.decision not in (None, "below_threshold")
+
+
+class Query(FrozenModel):
+    """One search: the caption (or the prompt itself) and the concept it looks for.
+
+    Attributes:
+        text: what is encoded and searched with.
+        by: whether a caption is searched with, the concept's own words, or the prompt itself.
+        ask: which of the round's asks for concepts named it, 0 the first.
+        note: what had to be done to the text, for instance that it was shortened to fit the encoder.
+    """
+
+    concept: Concept
+    text: str
+    by: Literal["caption", "concept", "prompt"] = "caption"
+    ask: int = Field(default=0, ge=0)
+    note: str = ""
+
+
+class OmittedByFilter(FrozenModel):
+    """What a search would have found without one of its filters, beside what it found with it.
+
+    Attributes:
+        by: the filter; "filters" stands for all of them, where none alone makes a difference.
+        found: images found without it.
+        passing: those of them that reach the threshold.
+        closest: the highest similarity among them.
+        threshold: the cosine they had to reach; None when the threshold is off.
+    """
+
+    by: Literal["licences", "tags", "where", "excluded", "filters"]
+    found: tuple[Sha256, ...]
+    passing: tuple[Sha256, ...] = ()
+    closest: Similarity
+    threshold: float | None = None
+
+
+class Search(FrozenModel):
+    """One search and everything it returned, in one round.
+
+    Attributes:
+        threshold: the cosine a candidate had to reach; None when the threshold is off, and where each candidate has
+            that of its own library.
+        hybrid: whether the words of captions and titles counted, too.
+        reranker: whose order the candidates that passed are in; empty when it is that of their similarity.
+        note: why a reranker did not give the order.
+        left_out: what its filters kept out, looked up where nothing passed.
+    """
+
+    round: int
+    query: Query
+    candidates: tuple[Candidate, ...] = ()
+    threshold: float | None = None
+    hybrid: bool = False
+    reranker: str = ""
+    note: str = ""
+    left_out: tuple[OmittedByFilter, ...] = ()
+
+    def threshold_of(self, candidate: Candidate) -> float | None:
+        """The cosine that one of its candidates had to reach; None when the threshold is off."""
+        return self.threshold if candidate.threshold is None else candidate.threshold
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The cosine to reach by library, "" where there is one; empty when the threshold is off."""
+        own = {c.library: c.threshold for c in self.candidates if c.threshold is not None}
+        return dict(sorted(own.items())) or ({} if self.threshold is None else {"": self.threshold})
+
+
+class TrackedConcept(FrozenModel):
+    """What happened to one concept across rounds.
+
+    Attributes:
+        first_missing: the round in which it was first found missing.
+        resolved: the round in which it was no longer missing; None while unresolved.
+        used: the references sent for it, oldest first.
+        stands_for: the missing concepts that it was searched for in place of: it is resolved with the first of them.
+    """
+
+    concept: Concept
+    first_missing: int = Field(ge=0)
+    resolved: int | None = None
+    used: tuple[UsedReference, ...] = ()
+    stands_for: tuple[str, ...] = ()
