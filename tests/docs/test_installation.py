@@ -13,6 +13,7 @@ from tests.docs.generated import DOCS, ROOT, check, code, table
 PAGE: Final = "installation.md"
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PURPOSES: Final = {
+    "evals": "intervals, significance tests, correlations and plots of evaluations",
     "datasets": "export results of an evaluation as a Hugging Face data set",
     "diffusers": "generators in this process: SDXL with IP-Adapter, FLUX, OmniGen, Qwen-Image",
     "inspect": "evaluations as tasks of Inspect AI",
