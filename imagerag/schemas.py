@@ -210,7 +210,7 @@ class LibraryInfo(Document):
     schema_name: Literal["imagerag.library/1"] = Field(alias="schema")
     library: str
     images: int
-    passport: LibraryMetadata
+    metadata: LibraryMetadata
 
 
 class LibraryRemoved(Document):
@@ -348,7 +348,7 @@ class EvalSummary(Document):
         differences: metric → arm → the paired difference from the base.
         by_tag: the same means, of the cases with a tag.
         similarity_to_gain: arm → how far the similarity of the references goes with what they gained.
-        unscored: why answers have no score, and how many.
+        unscored_reasons: why answers have no score, and how many.
         checks: the figures of the suite's other sections; None without any.
     """
 
@@ -363,7 +363,7 @@ class EvalSummary(Document):
     differences: dict[str, Any]
     by_tag: dict[str, Any]
     similarity_to_gain: dict[str, Any]
-    unscored: dict[str, int]
+    unscored_reasons: dict[str, int]
     checks: CheckSummary | None = None
 
 

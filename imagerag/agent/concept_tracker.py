@@ -19,7 +19,7 @@ def update_missing(ledger: Sequence[TrackedConcept], missing: Iterable[Concept],
     lacking = {key(concept.text): concept for concept in missing}
     seen = {key(entry.concept.text) for entry in ledger}
     kept = [_after(entry, still=_is_missing(entry, lacking), round=round) for entry in ledger]
-    new = [TrackedConcept(concept=c, first_missing=round) for k, c in lacking.items() if k not in seen]
+    new = [TrackedConcept(concept=c, first_missing_round=round) for k, c in lacking.items() if k not in seen]
     return [*kept, *new]
 
 
@@ -47,7 +47,7 @@ def record_references(
     for reference in sent:
         k = key(reference.concept)
         entry = entries.get(k) or TrackedConcept(
-            concept=Concept(text=reference.concept), first_missing=round, stands_for=unnamed
+            concept=Concept(text=reference.concept), first_missing_round=round, stands_for=unnamed
         )
         before = tuple(used for used in entry.used if used.image != reference.image)
         entries[k] = entry.model_copy(update={"used": (*before, reference)})

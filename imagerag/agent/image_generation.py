@@ -29,7 +29,7 @@ class ImageGeneration:
 
     generator: ImageGenerator
     blobs: BlobStore
-    knobs: RunConfig
+    config: RunConfig
     node: str
     part: Callable[[UsedReference], Awaitable[ImagePart]]
     tell: Callable[[Mapping[str, Any]], None]
@@ -52,7 +52,7 @@ class ImageGeneration:
             original=drawn.original,
             mask=drawn.mask,
             references=tuple(references),
-            generator=drawn.answered_by or self.generator.identity,
+            generator=drawn.served_by or self.generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
         )
@@ -61,7 +61,7 @@ class ImageGeneration:
         """The run's seed; another one where the very same was drawn before, which would come out the same again."""
         sent = [reference.image for reference in references]
         again = sum([one.image for one in attempt.references] == sent for attempt in attempts)
-        return (self.knobs.seed + again) % 2**32
+        return (self.config.seed + again) % 2**32
 
     def draw(
         self, calls: ModelCaller, prompt: str, references: Sequence[UsedReference], variation: SamplingParams
@@ -76,7 +76,7 @@ class ImageGeneration:
         async def ask() -> GeneratedImageRef:
             parts = [await self.part(reference) for reference in references]
             try:
-                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.knobs.size)
+                drawn = await self.generator.generate(prompt, parts, variation=variation, size=self.config.size)
                 image = await self._keep(drawn.data)
             except UnreadableImageError as error:
                 unread = error
@@ -102,10 +102,10 @@ class ImageGeneration:
         """What is shown and judged: held within the first image's mask, in a format that everything shows."""
         made, found = None, None
         if references and references[0].mask is not None:
-            sent, knobs = await self.part(references[0]), self.knobs
+            sent, config = await self.part(references[0]), self.config
             assert sent.mask is not None, "its mask was sent along"
             held = await in_thread(
-                composite_mask, data, sent.data, sent.mask, size=knobs.size, feather=knobs.mask_feather
+                composite_mask, data, sent.data, sent.mask, size=config.size, feather=config.mask_feather
             )
             made, found = held.data, held.check
         made = await in_thread(is_viewable_mask, made or data) or made
@@ -121,13 +121,13 @@ class ImageGeneration:
         return {
             "prompt": prompt,
             "images": [[sent.role, sent.image.sha256, sent.concept, sent.caption] for sent in references],
-            "size": str(self.knobs.size) if self.knobs.size else None,
+            "size": str(self.config.size) if self.config.size else None,
             **({"masks": masks} if masks else {}),
-            **({"mask_feather": self.knobs.mask_feather} if masks and self.knobs.mask_feather else {}),
+            **({"mask_feather": self.config.mask_feather} if masks and self.config.mask_feather else {}),
         }
 
     def _progress_callback(self) -> ProgressCallback:
-        wanted = self.knobs.partial_images
+        wanted = self.config.partial_images
 
         async def partial(data: bytes, number: int) -> None:
             self._tell(Progress(step=number + 1, of=wanted, image=await self.blobs.put(data)))

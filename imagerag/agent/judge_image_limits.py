@@ -63,7 +63,7 @@ async def check_images(judge: object, generator: object, calls: ModelCaller, *, 
         BackendError: it did not answer.
         BudgetExceededError: asking it does not fit the budget.
     """
-    if not isinstance(judge, ChecksImages) or not wanted(judge, generator, calls.knobs, count, calls.before):
+    if not isinstance(judge, ChecksImages) or not wanted(judge, generator, calls.config, count, calls.before):
         return
     async with _locks.setdefault(asyncio.get_running_loop(), defaultdict(asyncio.Lock))[judge.identity]:
         if calls.journal is not None:
@@ -76,7 +76,7 @@ async def check_images(judge: object, generator: object, calls: ModelCaller, *, 
             judge.images_checked(count, found.limit)
 
 
-def wanted(judge: object, generator: object, knobs: RunConfig, count: int, calls: Sequence[ModelCall] = ()) -> bool:
+def wanted(judge: object, generator: object, config: RunConfig, count: int, calls: Sequence[ModelCall] = ()) -> bool:
     """Whether a run has to ask its judge before it draws.
 
     Args:
@@ -84,9 +84,9 @@ def wanted(judge: object, generator: object, knobs: RunConfig, count: int, calls
     """
     if not isinstance(judge, ChecksImages) or not judge.image_check_needed(count) or not may_cost(generator):
         return False
-    if knobs.journal == "replay" or any(call.role == "judge.critique" and call.answered for call in calls):
+    if config.journal == "replay" or any(call.role == "judge.critique" and call.answered for call in calls):
         return False
-    return knobs.max_calls is None or knobs.max_calls - sum(call.requests for call in calls) >= NEEDED
+    return config.max_calls is None or config.max_calls - sum(call.requests for call in calls) >= NEEDED
 
 
 def may_cost(generator: object) -> bool:

@@ -90,15 +90,15 @@ def _filtered(record: "RunRecord") -> Iterator[str]:
 
 def _excluded(record: "RunRecord") -> Iterator[str]:
     left_out = (one for search in last_searches(record) for one in search.left_out if one.by == "excluded")
-    allowed = next((sha for one in left_out for sha in one.passing if sha in record.excluded), None)
+    allowed = next((sha for one in left_out for sha in one.passing if sha in record.excluded_images), None)
     if allowed:
         yield f"allow one that is never to be used: imagerag continue {record.run_id} --use {allowed}"
 
 
 def _below(record: "RunRecord") -> Iterator[str]:
-    knobs = record.setup.knobs if record.setup else None
-    if knobs and isinstance(knobs.threshold, float):
-        limit = cosine(knobs.threshold)
+    config = record.setup.config if record.setup else None
+    if config and isinstance(config.threshold, float):
+        limit = cosine(config.threshold)
         again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --threshold auto"
         yield f"ask for less than {limit}: {again}"
     yield _add(record)

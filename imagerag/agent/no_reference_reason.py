@@ -64,7 +64,7 @@ def _rank(candidate: Candidate) -> tuple[int, float]:
 
 def no_reference_reason(
     searches: Sequence[Search],
-    knobs: RunConfig,
+    config: RunConfig,
     *,
     room: int,
     takes: int | None = None,
@@ -95,7 +95,7 @@ def no_reference_reason(
     causes: list[Cause] = []
     clauses: list[str] = []
     if left_out:
-        clauses.append(_filtered(left_out, knobs, found=bool(found)))
+        clauses.append(_filtered(left_out, config, found=bool(found)))
         if any(one.passing for one in left_out) or not found:
             causes.append("excluded" if left_out[0].by == "excluded" else "filtered")
         if not any(one.passing for one in left_out):
@@ -147,16 +147,16 @@ def _left_out(searches: Sequence[Search], sent: frozenset[str]) -> list[OmittedB
     return sorted(merged.values(), key=lambda one: -len(one.passing))
 
 
-def _filtered(left_out: Sequence[OmittedByFilter], knobs: RunConfig, *, found: bool) -> str:
+def _filtered(left_out: Sequence[OmittedByFilter], config: RunConfig, *, found: bool) -> str:
     """What the filters kept out. None of it passed: then they are not all that stood in the way."""
     passing = [one for one in left_out if one.passing]
     if passing:
         return " and ".join(
-            f"{filter_words(one, knobs)} {_verb(one)} out {len(one.passing)} that would pass" for one in passing
+            f"{filter_words(one, config)} {_verb(one)} out {len(one.passing)} that would pass" for one in passing
         )
     one = left_out[0]
     limit = "" if one.threshold is None else f" the threshold {cosine(one.threshold)}"
-    begin = "" if found else f"{filter_words(one, knobs)} {_verb(one)} nothing; "
+    begin = "" if found else f"{filter_words(one, config)} {_verb(one)} nothing; "
     without = "them" if one.by == "filters" else "it"
     return f"{begin}without {without} nothing reaches{limit} either (closest {cosine(one.closest)})"
 
@@ -165,11 +165,11 @@ def _verb(one: OmittedByFilter) -> str:
     return "leave" if one.by == "filters" else "leaves"
 
 
-def filter_words(one: OmittedByFilter, knobs: RunConfig) -> str:
+def filter_words(one: OmittedByFilter, config: RunConfig) -> str:
     """A filter with what it asks for."""
     asked = {
-        "licences": ", ".join(knobs.licences),
-        "tags": ", ".join(knobs.tags),
-        "where": ", ".join(f"{name}={value}" for name, value in knobs.where.items()),
+        "licences": ", ".join(config.licences),
+        "tags": ", ".join(config.tags),
+        "where": ", ".join(f"{name}={value}" for name, value in config.where.items()),
     }.get(one.by, "")
     return FILTERS[one.by][0] + (f" ({asked})" if asked else "")

@@ -1,4 +1,4 @@
-"""What a node is handed: the state of its own run, and its knobs, whatever way the graph was entered.
+"""What a node is handed: the state of its own run, and its config, whatever way the graph was entered.
 
 A graph is entered by an input, inside another graph with that graph's context, or by a state that somebody wrote
 (`update_state`): then the state may hold findings of another prompt, or the ending of a run that is over.
@@ -23,7 +23,7 @@ Step = TypeVar("Step", bound=Callable[..., Awaitable[Any]])
 
 
 def config_of(context: Any, started_at: str | None = None) -> RunConfig:
-    """The knobs in a context: ours, or that of a graph ours is a part of, of which the names that are knobs count.
+    """The config in a context: ours, or that of a graph ours is a part of, of which the names that are config count.
 
     Args:
         context: None where a caller gave none.
@@ -33,7 +33,7 @@ def config_of(context: Any, started_at: str | None = None) -> RunConfig:
         UsageError: a knob has a value that cannot be.
     """
     if isinstance(context, RunContext):
-        return context.knobs()
+        return context.config()
     if isinstance(context, RunConfig):
         return context
     known = RunContext.model_fields
@@ -45,11 +45,11 @@ def config_of(context: Any, started_at: str | None = None) -> RunConfig:
         made = RunContext(**given)
     except ValidationError as error:
         raise UsageError(invalid(error)) from error
-    return made.knobs(datetime.fromisoformat(started_at).timestamp() if started_at else None)
+    return made.config(datetime.fromisoformat(started_at).timestamp() if started_at else None)
 
 
 def in_run(node: Step) -> Step:
-    """A node that is handed its run's own state and knobs; what is of another prompt, or of a run's end, is left out.
+    """A node that is handed its run's own state and config; what is of another prompt, or of a run's end, is left out.
 
     Its update unsays the ending of a run that goes on from a state written after its end. It has a span of its own.
     """
@@ -68,7 +68,7 @@ def in_run(node: Step) -> Step:
 
 
 def on_own_state(node: Step) -> Step:
-    """A node that is handed its run's own state and knobs."""
+    """A node that is handed its run's own state and config."""
 
     @wraps(node)
     async def wrapper(state: Any, runtime: Runtime[Any]) -> Any:
@@ -78,9 +78,9 @@ def on_own_state(node: Step) -> Step:
 
 
 def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaitable[Any]]:
-    """A decision that is made from its run's own state and knobs.
+    """A decision that is made from its run's own state and config.
 
-    `update_state` decides too, and has no runtime: then the knobs are the defaults.
+    `update_state` decides too, and has no runtime: then the config are the defaults.
     """
 
     async def wrapper(state: RunState) -> Any:
@@ -103,7 +103,7 @@ def own_state(state: RunState) -> RunState:
 
 
 def with_config(state: RunState, runtime: Runtime[Any]) -> Runtime[RunConfig]:
-    """The runtime, with knobs as its context."""
+    """The runtime, with config as its context."""
     if type(runtime.context) is RunConfig:
         return runtime
     return runtime.override(context=config_of(runtime.context, state.get("started_at")))

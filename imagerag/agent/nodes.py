@@ -59,7 +59,7 @@ class Nodes:
     failed: Failed = field(default_factory=dict)
 
     @classmethod
-    def unbound(cls) -> Self:
+    def for_diagram(cls) -> Self:
         """Nodes without ports, for a look at the graph or at a run's state; none of them can work."""
         nothing = cast(Any, None)
         return cls(generator=nothing, judge=nothing, library=None, blobs=nothing)
@@ -198,7 +198,7 @@ class Nodes:
     async def retrieve(self, state: SearchTask, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Search the library once, and note of every candidate whether it reaches the threshold."""
         passed_over = frozenset(state.get("passed_over") or ())  # a run of an older version has none
-        searcher = LibrarySearch(library=self.library, knobs=runtime.context)
+        searcher = LibrarySearch(library=self.library, config=runtime.context)
         search, hits = await searcher.run(state["query"], passed_over=passed_over, round=state["round"])
         if self.reranker is None or self.library is None:
             return {"searches": [search]}
@@ -210,15 +210,15 @@ class Nodes:
 
     async def shortlist(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Join the round's searches: what was used before, what is a duplicate, and how many the generator takes."""
-        knobs = runtime.context
+        config = runtime.context
         rooms = ReferenceLimits(
-            room=self._room(state, knobs),
-            each=knobs.references_per_concept,
+            room=self._room(state, config),
+            each=config.references_per_concept,
             missing=missing_count(state),
             shown=shown_at_most(self.judge, len(sent_images.always_sent(state))),
         )
         entries = state.get("ledger") or []
-        searches, chosen = select_candidates(next_searches(state), entries, rooms=rooms, by_hand=knobs.select)
+        searches, chosen = select_candidates(next_searches(state), entries, rooms=rooms, by_hand=config.select)
         return {"searches": searches, "chosen": chosen}
 
     async def select(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
@@ -273,7 +273,7 @@ class Nodes:
         draughtsman = ImageGeneration(
             generator=self.generator,
             blobs=self.blobs,
-            knobs=runtime.context,
+            config=runtime.context,
             node=node,
             part=self._parts.reference,
             tell=runtime.stream_writer,
@@ -288,8 +288,8 @@ class Nodes:
     def _calls(self, state: RunState, runtime: Runtime[RunConfig]) -> ModelCaller:
         return ModelCaller.of(state, runtime, self.journal, self.failed, estimators_of(self.generator, self.judge))
 
-    def _room(self, state: RunState, knobs: RunConfig) -> int:
-        return sent_images.reference_room(state, knobs, takes=self.generator.max_references)
+    def _room(self, state: RunState, config: RunConfig) -> int:
+        return sent_images.reference_room(state, config, takes=self.generator.max_references)
 
 
 def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:

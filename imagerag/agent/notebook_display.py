@@ -63,7 +63,7 @@ def answer_html(record: "AnswerRecord") -> str:
     """An answer, and the pictures it stands on."""
     outcome = labels.label(labels.ANSWERS, record.outcome)
     cited = [f"[{one.number}] {_credit(one.title or one.id[:12], one.licence)}" for one in record.citations]
-    without = record.without_retrieval
+    without = record.baseline_answer
     facts = [f"library {record.library}", seconds(record.elapsed_s), dollars(record.cost_usd, record.assumed_usd)]
     text = [
         f"<b>{escape(record.question)}</b>",

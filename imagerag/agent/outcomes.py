@@ -26,7 +26,7 @@ with all of them."""
 
 
 def result_of(
-    state: RunState, knobs: RunConfig, *, room: int, takes: int | None = None, library: str | None = ""
+    state: RunState, config: RunConfig, *, room: int, takes: int | None = None, library: str | None = ""
 ) -> RunResult:
     """The outcome of a run that came to its end by its own logic.
 
@@ -45,17 +45,17 @@ def result_of(
     if verdict.aligned:
         return RunResult(outcome=Outcome.ALIGNED, reason="the judge found everything the prompt asks for")
     lacking = "; ".join(describe_missing(verdict, state)) or "the prompt as a whole"
-    if attempt.round >= knobs.max_rounds:
+    if attempt.round >= config.max_rounds:
         return RunResult(
-            outcome=Outcome.BEST_EFFORT, reason=f"still missing after {counted(knobs.max_rounds, 'round')}: {lacking}"
+            outcome=Outcome.BEST_EFFORT, reason=f"still missing after {counted(config.max_rounds, 'round')}: {lacking}"
         )
     none = no_reference_reason(
         next_searches(state),
-        knobs,
+        config,
         room=room,
         takes=takes,
         library=library,
-        sent=frozenset(pin.image.sha256 for pin in state.get("pinned") or []),
+        sent=frozenset(pin.image.sha256 for pin in state.get("kept_images") or []),
     )
     reason = f"no usable reference for {lacking}: {none.reason}"
     return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason=reason, causes=none.causes)

@@ -22,10 +22,12 @@ def extraction_params(
         in_vain: what was searched for before, and is not to be named again.
     """
     if "temperature" in honours:
-        return SamplingParams(attempt=tried, lever="temperature", temperature=TEMPERATURES[tried], in_vain=in_vain)
+        return SamplingParams(
+            attempt=tried, varied_parameter="temperature", temperature=TEMPERATURES[tried], in_vain=in_vain
+        )
     if tried and honours:
         return SamplingParams(
-            attempt=tried, lever="seed_and_wording", seed=seed + tried, wording=tried, in_vain=in_vain
+            attempt=tried, varied_parameter="seed_and_wording", seed=seed + tried, wording=tried, in_vain=in_vain
         )
     return SamplingParams(attempt=tried, in_vain=in_vain)
 
@@ -40,8 +42,8 @@ def retries_counted(tried: int, honours: AbstractSet[Lever]) -> int:
     return tried if retries_left(tried, honours) else len(TEMPERATURES)
 
 
-def recursion_limit(knobs: RunConfig, *, own: int = 0) -> int:
-    """The most graph steps a run with these knobs can take: its recursion limit.
+def recursion_limit(config: RunConfig, *, own: int = 0) -> int:
+    """The most graph steps a run with these config can take: its recursion limit.
 
     A round is at most: each extraction try with captions, retrieve and shortlist, then retrieve with the prompt,
     shortlist, select, regenerate, critique. Before the first: one such retrieval (`start="retrieve"`), generate and
@@ -49,4 +51,4 @@ def recursion_limit(knobs: RunConfig, *, own: int = 0) -> int:
     beside every one.
     """
     searching = len(TEMPERATURES) * (1 + 1 + 2) + 2 + 1
-    return (searching + 2 + knobs.max_rounds * (searching + 2) + searching + 1) * (1 + own)
+    return (searching + 2 + config.max_rounds * (searching + 2) + searching + 1) * (1 + own)

@@ -1,4 +1,4 @@
-"""Where a run goes next: pure functions of the state and the knobs, and nothing else.
+"""Where a run goes next: pure functions of the state and the config, and nothing else.
 
 They are coroutines because LangGraph would send plain functions to a thread, for every decision.
 """
@@ -74,9 +74,9 @@ async def route_after_selection(state: RunState) -> Literal["regenerate", "gener
     return "regenerate" if state["chosen"] or took else nothing_selected(state)
 
 
-def elsewhere(state: RunState, knobs: RunConfig) -> Literal["extract_concepts", "finish"] | Sends:
+def elsewhere(state: RunState, config: RunConfig) -> Literal["extract_concepts", "finish"] | Sends:
     """Nothing usable was named or found: ask again, hotter, until the tries are spent; search with the prompt; end."""
-    if may_ask_again(state, knobs):
+    if may_ask_again(state, config):
         return "extract_concepts"
     return "finish" if searched_with_prompt(state) else used_prompt_fallback(state)
 
@@ -103,16 +103,16 @@ def searched_with_prompt(state: RunState) -> bool:
 
 
 def _searches(state: RunState, queries: Sequence[Query]) -> Sends:
-    passed_over = [*(state.get("excluded") or []), *(pin.image.sha256 for pin in state.get("pinned") or [])]
+    passed_over = [*(state.get("excluded_images") or []), *(pin.image.sha256 for pin in state.get("kept_images") or [])]
     own = map(Subject.model_validate, state.get("subjects") or [])
     passed_over += [one.image.sha256 for one in own if one.intent == "edit"]  # it is sent already
-    calls, lineage = state.get("calls") or [], state.get("continues")
+    calls, lineage = state.get("calls") or [], state.get("parent_run")
     shared: dict[str, object] = {
         "round": next_round(state),
         "passed_over": passed_over,
         "made": requests_made(calls, done_again=bool(lineage and lineage.done_again)),
         "spent_usd": spent(calls),
-        "continues": lineage,
+        "parent_run": lineage,
         "started_at": state.get("started_at"),
         "runs": state.get("runs", 1),
         "run_key": state.get("run_key", ""),

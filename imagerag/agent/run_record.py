@@ -44,7 +44,7 @@ class RunRecord(BaseModel):
     """What a run did, from the prompt to the outcome. Images by hash and path, never as bytes.
 
     Attributes:
-        status: "running" also covers a run whose process was killed; `imagerag resume` continues it.
+        status: "running" also covers a run whose process was killed; `imagerag resume` parent_run it.
         outcome: None until the run has ended.
         causes: why there was no usable reference, what is most worth changing first.
         image: the best attempt's.
@@ -55,10 +55,10 @@ class RunRecord(BaseModel):
         cost_usd: None when the price of any call is not known, and nothing was assumed for it.
         assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
         unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them.
-        unpriced: the backends whose calls cost nobody knows how much.
+        has_unknown_cost: the backends whose calls cost nobody knows how much.
         next_steps: what to do now, ready to be shown.
-        continues: the run it started from, when it did.
-        excluded: library images it was told never to use, by SHA-256; `pinned` those it was told to send every time.
+        parent_run: the run it started from, when it did.
+        excluded_images: library images that are never used, by SHA-256; `kept_images` are sent every time.
         warnings: what was likely to go wrong before the run began, and what to type instead.
         question: what the run waits to be told, while it is interrupted.
     """
@@ -87,13 +87,13 @@ class RunRecord(BaseModel):
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
-    unpriced: list[str] = Field(default_factory=list)
+    has_unknown_cost: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
     setup: RunSpec | None = None
-    continues: ParentRun | None = None
-    excluded: list[str] = Field(default_factory=list)
-    pinned: list[UsedReference] = Field(default_factory=list)
+    parent_run: ParentRun | None = None
+    excluded_images: list[str] = Field(default_factory=list)
+    kept_images: list[UsedReference] = Field(default_factory=list)
     next_steps: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     question: dict[str, Any] | None = None
@@ -125,7 +125,7 @@ class RunRecord(BaseModel):
                 "run_id": "run",
                 "started_at": None,
                 "elapsed_s": 0.0,
-                "continues": None,
+                "parent_run": None,
                 "setup": self.setup.canonical() if self.setup else None,
                 "call_log": calls,
                 "calls": _asked(calls),
@@ -133,7 +133,7 @@ class RunRecord(BaseModel):
                 "cost_usd": 0.0,
                 "assumed_usd": 0.0,
                 "unsettled_usd": 0.0,
-                "unpriced": [],
+                "has_unknown_cost": [],
             }
         )
         return plain.model_copy(update={"next_steps": next_steps(plain)})
@@ -176,13 +176,13 @@ def run_record(
         cost_usd=_rounded(cost_of_calls(calls)),
         assumed_usd=round(assumed_cost(calls), 12),
         unsettled_usd=round(unsettled_cost(calls), 12),
-        unpriced=sorted({call.backend for call in calls if _unpriced(call)}),
+        has_unknown_cost=sorted({call.backend for call in calls if _unpriced(call)}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending, calls),
         setup=state.get("setup"),
-        continues=state.get("continues"),
-        excluded=state.get("excluded") or [],
-        pinned=state.get("pinned") or [],
+        parent_run=state.get("parent_run"),
+        excluded_images=state.get("excluded_images") or [],
+        kept_images=state.get("kept_images") or [],
         warnings=state.get("warnings") or [],
         question=question,
     )
@@ -204,7 +204,7 @@ def _best(index: int | None, attempts: list[Attempt]) -> Attempt | None:
 
 def _unpriced(call: ModelCall) -> bool:
     """Whether nobody knows what a call cost, nor, where it has no answer, what it can have cost at most."""
-    return call.counts and call.cost_usd is None and not (call.unsettled and call.most_usd is not None)
+    return call.counts and call.cost_usd is None and not (call.unsettled and call.max_cost_usd is not None)
 
 
 def _asked(calls: list[ModelCall], *, reused: bool = False) -> dict[str, int]:

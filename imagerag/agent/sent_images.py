@@ -24,13 +24,13 @@ class ImageParts:
 
     async def image(self, image: ImageRef) -> ImagePart:
         """An image of the run."""
-        data, media_type = await self.blobs.for_models(image.sha256)
+        data, media_type = await self.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type)
 
     async def reference(self, reference: UsedReference) -> ImagePart:
         """A reference, or an image of the user's own, with what it stands for and its mask."""
         keeper = self.library if self.library and reference.role == "reference" else self.blobs
-        data, media_type = await keeper.for_models(reference.image.sha256)
+        data, media_type = await keeper.encode_for_model(reference.image.sha256)
         return ImagePart(
             data=data,
             media_type=media_type,
@@ -38,7 +38,7 @@ class ImageParts:
             likeness=reference.likeness,
             concept=reference.concept,
             caption=reference.caption,
-            mask=(await self.blobs.for_models(reference.mask.sha256))[0] if reference.mask else None,
+            mask=(await self.blobs.encode_for_model(reference.mask.sha256))[0] if reference.mask else None,
         )
 
 
@@ -63,12 +63,12 @@ def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
 
 def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedReference]:
     """What goes with every drawing: the user's own images, and the references that were pinned."""
-    return [*subjects_of(state, likeness), *(state.get("pinned") or [])]
+    return [*subjects_of(state, likeness), *(state.get("kept_images") or [])]
 
 
-def reference_room(state: RunState, knobs: RunConfig, *, takes: int) -> int:
+def reference_room(state: RunState, config: RunConfig, *, takes: int) -> int:
     """How many references a generator that takes so many images takes beside those that are always sent."""
-    return max(0, min(knobs.max_references or takes, takes) - len(always_sent(state)))
+    return max(0, min(config.max_references or takes, takes) - len(always_sent(state)))
 
 
 def references_to_send(
@@ -76,7 +76,7 @@ def references_to_send(
 ) -> list[UsedReference]:
     """What is always sent, then what was chosen for what is missing, then what helped before, within `room`."""
     sent = [*always_sent(state, likeness), *chosen]
-    known = {reference.image.sha256 for reference in sent} | set(state.get("excluded") or [])
+    known = {reference.image.sha256 for reference in sent} | set(state.get("excluded_images") or [])
     helpful = concept_tracker.resolving_references(state.get("ledger") or [], state.get("attempts") or [])
     kept = [reference for reference in helpful if reference.image.sha256 not in known]
     return [*sent, *kept[: room - len(chosen)]]

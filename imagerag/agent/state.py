@@ -47,8 +47,8 @@ class RunInput(TypedDict):
     """What a run is asked for.
 
     `setup` says what it was made with, so that another process can resume it; `started_at` is an ISO 8601 time;
-    `continues` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
-    used (`excluded`), and references that go with every drawing (`pinned`). `warnings` is what
+    `parent_run` names the run it starts from. Whoever steers it can name library images (SHA-256) that are never to be
+    used (`excluded_images`), and references that go with every drawing (`kept_images`). `warnings` is what
     was likely to go wrong before it began. `edit_library` names a library image (SHA-256) that is to be edited:
     it becomes one of the `subjects`, with that intent.
     """
@@ -59,9 +59,9 @@ class RunInput(TypedDict):
     initial_image: NotRequired[ImageRef | None]
     setup: NotRequired[RunSpec | None]
     started_at: NotRequired[str]
-    continues: NotRequired[ParentRun | None]
-    excluded: NotRequired[list[Sha256]]
-    pinned: NotRequired[list[UsedReference]]
+    parent_run: NotRequired[ParentRun | None]
+    excluded_images: NotRequired[list[Sha256]]
+    kept_images: NotRequired[list[UsedReference]]
     warnings: NotRequired[list[str]]
 
 
@@ -128,7 +128,7 @@ class SearchTask(TypedDict):
             of the run's budget.
         made: model calls the run had made before them.
         spent_usd: what those cost.
-        continues: the run it starts from.
+        parent_run: the run it starts from.
         started_at: when the run was started; `runs` and `run_key` tell it from the others of its thread.
     """
 
@@ -138,7 +138,7 @@ class SearchTask(TypedDict):
     place: NotRequired[list[int]]
     made: NotRequired[int]
     spent_usd: NotRequired[float]
-    continues: NotRequired[ParentRun | None]
+    parent_run: NotRequired[ParentRun | None]
     started_at: NotRequired[str | None]
     runs: NotRequired[int]
     run_key: NotRequired[str]

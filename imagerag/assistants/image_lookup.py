@@ -66,17 +66,17 @@ class ImageLookup:
         name = library or self._shelf.get(sha256) or self._rag.settings.library
         if name:
             with suppress(BlobError):
-                return await (await self._rag.wiring.library(name)).image_bytes(sha256)
+                return await (await self._rag.dependencies.library(name)).image_bytes(sha256)
         raise BlobError(
             f"there is no picture image://{sha256}: give an id from an earlier answer, and its library if it is of one"
         )
 
     def path(self, sha256: str, media_type: str) -> str | None:
         """The file of a run's picture, where there is one: under a name that says what it is, so that it opens."""
-        blob = self._rag.wiring.blobs.path(sha256)
+        blob = self._rag.dependencies.blobs.path(sha256)
         if not blob.exists():
             return None
-        named = self._rag.wiring.home.root / "pictures" / f"{sha256[:16]}{SUFFIXES.get(media_type, '')}"
+        named = self._rag.dependencies.home.root / "pictures" / f"{sha256[:16]}{SUFFIXES.get(media_type, '')}"
         if not named.exists():
             try:
                 named.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class ImageLookup:
             BlobError: none does, or several.
         """
         found = {sha256 for sha256 in self._shelf if sha256.startswith(start)}
-        folder = self._rag.wiring.blobs.root / start[:2]
+        folder = self._rag.dependencies.blobs.root / start[:2]
         found |= {start[:2] + file.name for file in folder.glob(f"{start[2:]}*") if len(file.name) == 62}
         if len(found) != 1:
             many = f"{len(found)} pictures begin" if found else "no picture of an earlier answer begins"

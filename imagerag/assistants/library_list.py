@@ -25,7 +25,7 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
     """
     from imagerag.store.library.facets import facets
 
-    usual, own = rag.settings.library, rag.wiring.own_libraries
+    usual, own = rag.settings.library, rag.dependencies.own_libraries
     names = [only] if only else sorted({*await rag.libraries.list(), *own, *([usual] if usual else [])})
     reports = []
     for name in names[:MOST]:
@@ -34,8 +34,8 @@ async def libraries_report(rag: "ImageRAG", only: str | None) -> LibrariesReport
                 told = LibraryReport(name=line(name, SHORT), note="made in Python: it does not say what it holds")
             else:
                 if name == usual:
-                    await rag.wiring.library(name)  # the built-in one is made when it is first asked for
-                told = _report(name, await asyncio.to_thread(facets, rag.wiring.home, name))
+                    await rag.dependencies.library(name)  # the built-in one is made when it is first asked for
+                told = _report(name, await asyncio.to_thread(facets, rag.dependencies.home, name))
         except ImageRAGError as error:
             if only:
                 raise

@@ -124,7 +124,7 @@ def _score(record: RunRecord, index: int | None) -> str:
 def _account(record: RunRecord) -> list[str]:
     calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
     spent = f"{calls}, {seconds(record.elapsed_s)}"
-    cost = cost_words(record.cost_usd, record.unpriced, record.assumed_usd, record.unsettled_usd)
+    cost = cost_words(record.cost_usd, record.has_unknown_cost, record.assumed_usd, record.unsettled_usd)
     return [f"Cost: {cost} ({spent})", f"run_id: {line(record.run_id, 100)}"]
 
 

@@ -40,11 +40,11 @@ def format_answer(found: AnswerReport) -> str:
         head.append(f"Answer: {quoted(found.answer, 800)}")
     if found.reason and found.reason != found.answer:
         head.append(f"Reason: {quoted(found.reason, 200)}")
-    if found.without_library is not None:
-        head.append(f"Without the library the model says: {quoted(found.without_library, 250)}")
+    if found.baseline_answer is not None:
+        head.append(f"Without the library the model says: {quoted(found.baseline_answer, 250)}")
     if found.citations:
         head.append(f"Supported by ({FOREIGN}):")
-    spent = cost_words(found.cost_usd, found.unpriced, found.assumed_usd, found.unsettled_usd)
+    spent = cost_words(found.cost_usd, found.has_unknown_cost, found.assumed_usd, found.unsettled_usd)
     cost = f"Cost: {spent} ({model_calls(found.calls, found.reused)})"
     tail = [cost, f"thread: {found.thread_id}", f"Next: {ended.tool_step}"]
     return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")

@@ -190,10 +190,10 @@ class ChatService:
 
     async def _resume(self, record: RunRecord, request: ContinueRun, on_event: OnEvent | None) -> ToolResult:
         """Go on with a run within the limits it was begun with, which nobody can change any more."""
-        knobs = record.setup.knobs if record.setup else None
+        config = record.setup.config if record.setup else None
         made, usd = sum(record.calls.values()), record.cost_usd or 0.0
-        calls = None if knobs is None or knobs.max_calls is None else max(0, knobs.max_calls - made)
-        cost = None if knobs is None or knobs.max_cost_usd is None else max(0.0, knobs.max_cost_usd - usd)
+        calls = None if config is None or config.max_calls is None else max(0, config.max_calls - made)
+        cost = None if config is None or config.max_cost_usd is None else max(0.0, config.max_cost_usd - usd)
         unbounded = (calls is None and self.allowance.calls_limited) or (cost is None and self.allowance.cost_limited)
         if unbounded:
             raise UsageError(
@@ -263,7 +263,7 @@ class ChatService:
         name = request.library or self.rag.settings.library
         if not name:
             raise UsageError("there is no usual library here: say which one with library=...")
-        library = await self.rag.wiring.library(name)
+        library = await self.rag.dependencies.library(name)
         wanted = Filter(where=request.where, tags=request.tags, licences=request.licences)
         if request.image is not None:
             data = await self.pictures.read(request.image, name)

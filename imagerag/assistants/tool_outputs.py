@@ -74,7 +74,7 @@ class RunReport(FrozenModel):
     reason: str = ""
     causes: Annotated[tuple[Cause, ...], Field(description="Why there was no usable reference.")] = ()
     image: ReportedImage | None = None
-    drawn_last: Annotated[
+    last_image: Annotated[
         str | None, Field(description="image://SHA256 of the newest attempt, where an earlier one is better.")
     ] = None
     references: tuple[ReferenceReport, ...] = ()
@@ -82,15 +82,15 @@ class RunReport(FrozenModel):
     offered: Annotated[
         tuple[ReferenceReport, ...], Field(description="While it is interrupted: what there is to choose from.")
     ] = ()
-    choose_at_most: int | None = None
+    max_selections: int | None = None
     calls: int = 0
     reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
-    unpriced: tuple[str, ...] = ()
+    has_unknown_cost: tuple[str, ...] = ()
     elapsed_s: float = 0.0
-    continues: str | None = None
+    parent_run: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -147,13 +147,13 @@ class AnswerReport(FrozenModel):
     reason: str = ""
     citations: tuple[ReferenceReport, ...] = ()
     thread_id: Annotated[str, Field(description="To be passed as thread with a follow-up question.")]
-    without_library: Annotated[str | None, Field(description="What the model says without the pictures.")] = None
+    baseline_answer: Annotated[str | None, Field(description="What the model says without the pictures.")] = None
     calls: int = 0
     reused: int = 0
     cost_usd: float | None = None
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
-    unpriced: tuple[str, ...] = ()
+    has_unknown_cost: tuple[str, ...] = ()
 
 
 class ImageReport(FrozenModel):
@@ -188,19 +188,19 @@ def run_report(record: RunRecord) -> RunReport:
         reason=line(record.reason, LONG),
         causes=tuple(record.causes),
         image=ReportedImage.of(record.image, record.image.path) if record.image else None,
-        drawn_last=uri(record.attempts[last].image.sha256) if behind else None,
+        last_image=uri(record.attempts[last].image.sha256) if behind else None,
         references=tuple(_used(at, used) for at, used in enumerate(record.references[:MOST], start=1)),
         unresolved=tuple(line(text, SHORT) for text in record.unresolved[:MOST]),
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
-        choose_at_most=limit if isinstance(limit, int) else None,
+        max_selections=limit if isinstance(limit, int) else None,
         calls=sum(record.calls.values()),
         reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
         assumed_usd=record.assumed_usd,
         unsettled_usd=record.unsettled_usd,
-        unpriced=_unpriced(record.unpriced),
+        has_unknown_cost=_unpriced(record.has_unknown_cost),
         elapsed_s=record.elapsed_s,
-        continues=line(record.continues.run_id, SHORT) if record.continues else None,
+        parent_run=line(record.parent_run.run_id, SHORT) if record.parent_run else None,
         warnings=tuple(line(warning, LONG) for warning in record.warnings[:MOST]),
     )
 
@@ -278,7 +278,7 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
         )
         for one in record.citations[:MOST]
     ]
-    without = record.without_retrieval
+    without = record.baseline_answer
     return AnswerReport(
         outcome=record.outcome,
         held=record.held,
@@ -286,13 +286,13 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
         reason=line(record.reason, LONG),
         citations=tuple(cited),
         thread_id=line(record.thread_id, SHORT),
-        without_library=None if without is None else line(without.answer or without.reason, LONG),
+        baseline_answer=None if without is None else line(without.answer or without.reason, LONG),
         calls=sum(record.calls.values()),
         reused=sum(record.reused.values()),
         cost_usd=record.cost_usd,
         assumed_usd=record.assumed_usd,
         unsettled_usd=record.unsettled_usd,
-        unpriced=_unpriced(record.unpriced),
+        has_unknown_cost=_unpriced(record.has_unknown_cost),
     )
 
 

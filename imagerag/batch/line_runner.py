@@ -31,20 +31,20 @@ class LineRunner:
 
     Attributes:
         settings: backends of the runs.
-        wiring: makes those backends, and keeps the runs.
+        dependencies: makes those backends, and keeps the runs.
         started: name, library and options of the batch.
         out: the folder for images.
     """
 
     settings: Settings
-    wiring: Dependencies
+    dependencies: Dependencies
     started: BatchManifest
     out: Path
 
     @cached_property
     def _runner(self) -> Runner:
         # Leaving off early is to be like a crash: the runs under way can be resumed, and are not ended.
-        return Runner(wiring=self.wiring, left_open=True)
+        return Runner(dependencies=self.dependencies, left_open=True)
 
     def options(self, item: InputRow) -> dict[str, Any]:
         """The options of a line's run: the line's before the batch's."""
@@ -62,9 +62,9 @@ class LineRunner:
             UsageError: a backend, a library or an option that there is not.
         """
         options = self.options(InputRow(0, "", "anything"))
-        await self._request("anything", options).estimate(self.wiring)
+        await self._request("anything", options).estimate(self.dependencies)
         if library := options.get("library"):
-            await self.wiring.library(library)
+            await self.dependencies.library(library)
 
     def count(self, lines: Iterable[InputRow], done: Mapping[str, BatchResult]) -> int:
         """Count lines, and compare those that have a result with what they were then.
@@ -95,9 +95,9 @@ class LineRunner:
         setups = [
             (RunSpec(generator=named.generator, judge=named.judge, library=library), of_library)
             for library, of_library in prompts.items()
-            if library is None or library in (*list_libraries(self.wiring.home), BUILT_IN_LIBRARY)
+            if library is None or library in (*list_libraries(self.dependencies.home), BUILT_IN_LIBRARY)
         ]
-        return await warnings_of_many(self.wiring, setups)
+        return await warnings_of_many(self.dependencies, setups)
 
     async def max_cost(self, item: InputRow, options: Mapping[str, Any], *, budgeted: bool) -> float:
         """US dollars that a line's run can cost at most; only estimated where there is a budget.
@@ -105,16 +105,19 @@ class LineRunner:
         Raises:
             UsageError: the line cannot be run, or nobody knows what it can cost.
         """
-        estimate = await self._request(item.prompt, options).estimate(self.wiring)  # refuses here what cannot be run
+        estimate = await self._request(item.prompt, options).estimate(
+            self.dependencies
+        )  # refuses here what cannot be run
         if not budgeted:
             return 0.0
-        most = estimate.usd_at_most
+        most = estimate.max_cost_usd
         own = options.get("max_cost_usd")
         if own is not None:
             most = float(own) if most is None else min(most, float(own))
         if most is None:
             raise UsageError(
-                f"the most a run can cost is not known ({', '.join(estimate.unpriced)}), so a budget for the batch "
+                f"the most a run can cost is not known ({', '.join(estimate.has_unknown_cost)}), "
+                "so a budget for the batch "
                 "cannot be kept: give --max-run-cost-usd or --assume-cost-usd-per-call too, or write the price down "
                 "(imagerag prices set)"
             )
@@ -133,14 +136,14 @@ class LineRunner:
         record, image = await self._record(item.prompt, options, run_id), None
         if record.image is not None:
             file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
-            await export(record, self.wiring.blobs, self.out / file, overwrite=True)
+            await export(record, self.dependencies.blobs, self.out / file, overwrite=True)
             image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
         return result.model_copy(update={"tries": tries}).told(record, image)
 
     async def _record(self, prompt: str, options: Mapping[str, Any], run_id: str) -> RunRecord:
         """The record of a run that has ended, is resumed, or is started."""
         try:
-            record = await read_record(self.wiring, run_id)
+            record = await read_record(self.dependencies, run_id)
         except UnknownRunError:
             return await last_record(await self._request(prompt, options).start(self._runner, run_id=run_id))
         return record if record.outcome else await last_record(self._runner.resume(run_id))

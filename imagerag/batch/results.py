@@ -47,7 +47,7 @@ class BatchResult(BaseModel):
             it (outcome `failed` or `judge_unavailable`, or no outcome at all); "invalid" when the line cannot be run.
         tries: how many runs were made for it; more than 1 after `retry_failed`.
         cost_usd: of all its runs; None when the price of a call is not known.
-        booked_usd: what the batch's budget counts for it: its cost, or the most it could be where that is not known.
+        reserved_cost_usd: what the batch's budget counts for it: its cost, or the most it can be when unknown.
         score: requirements met by the picture, of all, in [0, 1].
     """
 
@@ -71,7 +71,7 @@ class BatchResult(BaseModel):
     references: list[BatchReference] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
     cost_usd: float | None = 0.0
-    booked_usd: float = 0.0
+    reserved_cost_usd: float = 0.0
     elapsed_s: float = 0.0
     next_steps: list[str] = Field(default_factory=list)
 
@@ -105,10 +105,10 @@ class BatchResult(BaseModel):
     def booked(self, usd: float, before: "BatchResult | None") -> "BatchResult":
         """This line with what the budget counts for it, together with what an earlier run of it cost."""
         if before is None:
-            return self.model_copy(update={"booked_usd": usd})
+            return self.model_copy(update={"reserved_cost_usd": usd})
         costs = (before.cost_usd, self.cost_usd)
         total = None if None in costs else sum(cost or 0.0 for cost in costs)
-        return self.model_copy(update={"cost_usd": total, "booked_usd": before.booked_usd + usd})
+        return self.model_copy(update={"cost_usd": total, "reserved_cost_usd": before.reserved_cost_usd + usd})
 
 
 _TOLD: Final = ("role", "concept", "similarity", "title", "source", "licence")

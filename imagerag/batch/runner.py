@@ -49,7 +49,7 @@ class BatchRunner:
 
     Args:
         settings: backends and library of the runs.
-        wiring: makes those backends, and keeps the runs.
+        dependencies: makes those backends, and keeps the runs.
         source: a file (`.jsonl`, `.csv`, `.txt`), or prompts and objects.
         out: its folder: `results.jsonl`, and a picture with its sidecar per line.
         options: for all lines that do not say otherwise, as `ImageRAG.generate` takes them; `max_run_cost_usd` is the
@@ -66,11 +66,11 @@ class BatchRunner:
         counts: results by status, those of earlier starts included.
         outcomes: results by outcome.
         earlier: how many results were there before.
-        unpriced: whether the cost of any run is not known.
+        has_unknown_cost: whether the cost of any run is not known.
     """
 
     settings: Settings
-    wiring: Dependencies
+    dependencies: Dependencies
     source: Source
     out: Path
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class BatchRunner:
     counts: Counter[Status] = field(default_factory=Counter, init=False)
     outcomes: Counter[str] = field(default_factory=Counter, init=False)
     earlier: int = field(default=0, init=False)
-    unpriced: bool = field(default=False, init=False)
+    has_unknown_cost: bool = field(default=False, init=False)
     _stopped_by: ImageRAGError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ class BatchRunner:
         if started is not None and not self.resume:
             raise UsageError(f"there is a batch in {self.folder.path}: go on with --resume, or name another folder")
         self._started = first_start(self.settings, self.options) if started is None else self._agreed(started)
-        self._lines = LineRunner(self.settings, self.wiring, self._started, self.folder.path)
+        self._lines = LineRunner(self.settings, self.dependencies, self._started, self.folder.path)
         await self._lines.check()
         kept = self.folder.read() if started else ()
         done = {result.id: result for result in kept if result.status not in self._dropped()}
@@ -138,7 +138,7 @@ class BatchRunner:
             if started is None:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())
-            self._purse.spent += sum(old.booked_usd for old in self._before.values())
+            self._purse.spent += sum(old.reserved_cost_usd for old in self._before.values())
             for result in done.values():
                 self._count(result)
             self.earlier = len(done)
@@ -168,16 +168,16 @@ class BatchRunner:
 
     async def _book_half_made(self, known: Collection[str | None]) -> None:
         """Book what runs have spent that a kill left in the middle, before any other line is begun."""
-        for entry in await self.wiring.runs.list(None, status="running"):
+        for entry in await self.dependencies.runs.list(None, status="running"):
             if entry.run_id.startswith(f"{self._started.name}-") and entry.run_id not in known:
                 with suppress(UnknownRunError):  # killed before its first step: it had asked nobody
-                    self._purse.half_made[entry.run_id] = spent_by(await read_record(self.wiring, entry.run_id))
+                    self._purse.half_made[entry.run_id] = spent_by(await read_record(self.dependencies, entry.run_id))
 
     async def _book_left_open(self) -> None:
         """Book what runs have spent that are left in the middle now."""
         for run_id in self._begun.values():
             with suppress(UnknownRunError):
-                self._purse.half_made[run_id] = spent_by(await read_record(self.wiring, run_id))
+                self._purse.half_made[run_id] = spent_by(await read_record(self.dependencies, run_id))
         self._begun.clear()
 
     async def _work(self, left: Iterator[InputRow], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
@@ -296,6 +296,6 @@ class BatchRunner:
     def _count(self, result: BatchResult, *, paid: bool = False) -> None:
         self.counts[result.status] += 1
         self.outcomes[str(result.outcome or Outcome.FAILED) if result.status != "invalid" else "invalid"] += 1
-        self.unpriced = self.unpriced or result.cost_usd is None
+        self.has_unknown_cost = self.has_unknown_cost or result.cost_usd is None
         if not paid:
-            self._purse.spent += result.booked_usd
+            self._purse.spent += result.reserved_cost_usd

@@ -114,7 +114,7 @@ def ask_command(
         if out is not None:
             from imagerag.reports.html.builder import write_answer
 
-            await write_answer(rag.wiring, record, out)
+            await write_answer(rag.dependencies, record, out)
         return record
 
     try:
@@ -150,7 +150,7 @@ def _stopped(rag: ImageRAG, thread: str, *, as_json: bool) -> int:
 def lines(record: AnswerRecord) -> Iterator[str]:
     """An answer for people: what was said, by which pictures, and what else there is to know."""
     answered = record.outcome is AnswerOutcome.ANSWERED
-    if record.without_retrieval is not None:
+    if record.baseline_answer is not None:
         styles = (bold if answered else str, dim)
         yield from beside(said(record), said_without(record), titles=(WITH, WITHOUT), styles=styles)
     else:

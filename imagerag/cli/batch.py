@@ -103,7 +103,7 @@ def batch_command(
     given = {name: value for name, value in options.items() if value not in (None, (), {})}
     batch = BatchRunner(
         rag.settings,
-        rag.wiring,
+        rag.dependencies,
         prompts,
         Path(out),
         options=given,
@@ -170,7 +170,7 @@ def _summary(batch: "BatchRunner", elapsed_s: float, code: int) -> dict[str, Any
         "earlier": batch.earlier,
         "status": {status: batch.counts[status] for status in ("done", "failed", "invalid")},
         "outcomes": dict(batch.outcomes),
-        "cost_usd": None if batch.unpriced else batch.spent_usd,
+        "cost_usd": None if batch.has_unknown_cost else batch.spent_usd,
         "elapsed_s": elapsed_s,
         "stopped": batch.stopped or ("stopped with Ctrl-C" if code == STOPPED else ""),
     }
@@ -181,7 +181,7 @@ def _lines(batch: "BatchRunner", prompts: str, out: str) -> list[str]:
     done = sum(batch.counts.values())
     before = f", {batch.earlier:,} of them before" if batch.earlier else ""
     rows = [[bold(f"{number:,}"), _word(outcome)] for outcome, number in batch.outcomes.most_common()]
-    cost = dollars(None if batch.unpriced else batch.spent_usd)
+    cost = dollars(None if batch.has_unknown_cost else batch.spent_usd)
     lines = [f"{count(done, 'prompt')} of {batch.total or done:,} run{before}", *table(rows, right={0})]
     lines += [f"  {dim('cost')}     {cost}", f"  {dim('results')}  {clean(str(batch.folder.results))}"]
     if batch.counts["failed"]:

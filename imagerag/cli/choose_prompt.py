@@ -76,6 +76,6 @@ def _read_numbers(offered: int, limit: int) -> list[int]:
 
 def _overview(rag: ImageRAG, record: RunRecord) -> Path:
     """One picture with every offered reference, numbered as in the question."""
-    file = rag.wiring.home.images / f"{record.run_id}-choices.png"
+    file = rag.dependencies.home.images / f"{record.run_id}-choices.png"
     write_atomically(file, asyncio.run(rag.runs.contact_sheet(record)))
     return file

@@ -97,10 +97,10 @@ async def _write(rag: ImageRAG, record: RunRecord, folder: Path) -> RunRecord:
     if record.image is None:
         return record
     suffix = SUFFIXES[record.image.media_type]
-    record = await export(record, rag.wiring.blobs, folder / f"final{suffix}")
+    record = await export(record, rag.dependencies.blobs, folder / f"final{suffix}")
     await write_file(folder / f"initial{suffix}", await rag.runs.image_bytes(record.attempts[0].image.sha256))
     await write_file(folder / "sheet.png", await rag.runs.contact_sheet(record))
-    await write_report(rag.wiring, record, folder / "report.html")
+    await write_report(rag.dependencies, record, folder / "report.html")
     await write_file(folder / "run.json", json.dumps(record.as_json(), indent=2, ensure_ascii=False).encode())
     return record
 
@@ -131,4 +131,4 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
 
 
 def _other_seed(record: RunRecord) -> int:
-    return record.setup.knobs.seed + 1 if record.setup else 1
+    return record.setup.config.seed + 1 if record.setup else 1

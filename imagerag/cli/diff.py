@@ -61,9 +61,9 @@ async def _compared(rag: ImageRAG, a: str, b: str, file: Path | None) -> RunDiff
     from imagerag.reports.html.diff_builder import compare, write_page
 
     records = await rag.runs.get(a), await rag.runs.get(b)
-    found = await compare(rag.wiring, *records)
+    found = await compare(rag.dependencies, *records)
     if file is not None:
-        await write_page(rag.wiring, found, *records, file)
+        await write_page(rag.dependencies, found, *records, file)
     return found
 
 
@@ -136,7 +136,7 @@ def _divergence(divergence: Divergence) -> list[str]:
     for word, listed in (("asked", divergence.asked), ("answered", divergence.answered)):
         if listed:
             lines += [f"  {dim(word)}", *(f"  {line}" for line in _differences(listed))]
-    if divergence.asked_alike:
+    if divergence.same_inputs:
         lines = [dim("  asked the same"), *lines]
     return lines
 

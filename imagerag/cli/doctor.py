@@ -61,7 +61,7 @@ def doctor_command(
 
     rag = ImageRAG(preset=preset, generator=generator, judge=judge, library=library, home=globals_.home)
     if probe:
-        say_all((dim(line) for line in probe_costs(rag.settings, rag.wiring)), err=True)
+        say_all((dim(line) for line in probe_costs(rag.settings, rag.dependencies)), err=True)
     found = asyncio.run(_diagnosed(rag, mend=mend, probe=probe))
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
@@ -74,8 +74,8 @@ async def _diagnosed(rag: ImageRAG, *, mend: bool, probe: bool) -> "Diagnosis":
     from imagerag.diagnostics.doctor import diagnose
     from imagerag.diagnostics.repair import repair
 
-    repaired = await repair(rag.wiring) if mend else []
-    found = await diagnose(rag.settings, rag.wiring, probe=probe)
+    repaired = await repair(rag.dependencies) if mend else []
+    found = await diagnose(rag.settings, rag.dependencies, probe=probe)
     return found.model_copy(update={"repaired": repaired})
 
 

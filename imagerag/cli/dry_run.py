@@ -25,12 +25,12 @@ def print_estimate(rag: ImageRAG, prompt: str, as_json: bool, **options: Any) ->
 
 
 def _lines(found: "Estimate") -> Iterator[str]:
-    at_most, limit = count(found.calls_at_most, "call"), dollars(found.usd_at_most)
-    yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {count(found.calls_usual, 'call')} or fewer"
+    at_most, limit = count(found.max_calls, "call"), dollars(found.max_cost_usd)
+    yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {count(found.expected_calls, 'call')} or fewer"
     rows = [[dim(head) for head in ("role", "usually", "at most", "cost at most", "backend")]]
     for role in found.roles:
         if role.at_most:
-            cost = dollars(role.usd_at_most)
+            cost = dollars(role.max_cost_usd)
             rows.append([accent(role.role), str(role.usual), str(role.at_most), cost, role.backend])
     yield from table(rows, right={1, 2})
     yield from (dim(f"  {note}") for note in found.notes)

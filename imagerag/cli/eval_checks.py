@@ -136,7 +136,7 @@ def score_command(
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
     specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
-    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).wiring.home, tell=tell, **limits)
+    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).dependencies.home, tell=tell, **limits)
     number = asyncio.run(score_evaluation(source, target, specs, options))
     print_summary(target, as_json)
     if not as_json:

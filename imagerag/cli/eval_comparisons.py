@@ -62,7 +62,7 @@ async def _plan(
     from imagerag.evals.suites.registry import find_suite
 
     seed = given["seed"]
-    suite = await find_suite(spec, rag.wiring, template=given["template"], allow_outside=given["allow_outside"])
+    suite = await find_suite(spec, rag.dependencies, template=given["template"], allow_outside=given["allow_outside"])
     say_all(warning_lines(suite.notes), err=True)
     suite = suite.only(limit=given["limit"], tags=given["tags"], seeds=given["seeds"])
     whole = await rag.libraries.open()

@@ -66,7 +66,7 @@ def judge_command(
             lacking = " (and what is missing, where it only says no)" if concepts else ""
             say(dim(f"asking {asked.identity} {count(total, 'question')} at most{lacking}"), err=True)
 
-    asked = rag.wiring.judge(rag.settings.judge)
+    asked = rag.dependencies.judge(rag.settings.judge)
 
     async def work() -> "JudgeEval":
         if name is None:

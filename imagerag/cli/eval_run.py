@@ -87,7 +87,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: boo
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
     told = {name: given[name] for name in names}
-    return EvalOptions(users=rag.wiring.home, journal=journal, tell=tell, warn=warn, **told)
+    return EvalOptions(users=rag.dependencies.home, journal=journal, tell=tell, warn=warn, **told)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
@@ -102,7 +102,7 @@ async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
         check_arms_file(arms, given["arms_file"])
     names = ("template", "seed", "allow_outside", "embedder")
     sections, shard = _sections(given["sections"]), Shard.parse(given["shard"])
-    suite = await find_suite(spec, rag.wiring, sections=sections, **{name: given[name] for name in names})
+    suite = await find_suite(spec, rag.dependencies, sections=sections, **{name: given[name] for name in names})
     say_all(warning_lines(suite.notes), err=True)
     chosen = {name: given[name] for name in ("limit", "tags", "seeds")}
     if suite.checks and (shard.of > 1 or any(chosen.values())):

@@ -72,9 +72,9 @@ async def _real(globals_: Globals, folder: Path) -> "dict[str, ReferencePhoto]":
     from imagerag.evals.result_record import read_results
     from imagerag.store.data_dir import DataDir
 
-    plan, users = Plan.read(folder), ImageRAG(home=globals_.home).wiring.home
-    wiring = dependencies_for(DataDir(folder / HOME), users, plan.suite.libraries)
-    return await reference_photos(plan, read_results(folder / RESULTS), wiring)
+    plan, users = Plan.read(folder), ImageRAG(home=globals_.home).dependencies.home
+    dependencies = dependencies_for(DataDir(folder / HOME), users, plan.suite.libraries)
+    return await reference_photos(plan, read_results(folder / RESULTS), dependencies)
 
 
 @click.command("study-results")

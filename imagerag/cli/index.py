@@ -106,11 +106,11 @@ async def _index(rag: ImageRAG, name: str, paths: tuple[str, ...], **options: An
 
 def document(report: "IndexReport", library: "Library") -> dict[str, Any]:
     """`imagerag.index/1`."""
-    threshold = library.passport.threshold
+    threshold = library.metadata.threshold
     return {
         "schema": "imagerag.index/1",
         "library": library.name,
-        "embedder": library.passport.spec,
+        "embedder": library.metadata.spec,
         "added": report.added,
         "updated": report.updated,
         "unchanged": report.unchanged,
@@ -148,11 +148,11 @@ def report_lines(report: "IndexReport", library: "Library") -> list[str]:
         lines.append(f"  {dim('manifest')}   {count(report.manifest_captions or 0, 'caption')} came with it")
     if report.seen > len(report.skipped):
         lines.append(f"  {dim('captions')}   {report.captions:,} of these pictures have one")
-    threshold = library.passport.threshold
+    threshold = library.metadata.threshold
     if threshold:
         share = f"(above {percentile(threshold.percentile)} of captions without a match)"
         lines.append(f"  {dim('threshold')}  cosine {cosine(threshold.cosine)} {dim(share)}")
-    lines.append(f"  {dim('speed')}      {rate(report.images_per_s, 'pictures')} with {clean(library.passport.spec)}")
+    lines.append(f"  {dim('speed')}      {rate(report.images_per_s, 'pictures')} with {clean(library.metadata.spec)}")
     return [*lines, f"  {dim('next')}       {accent(f'imagerag search WORDS --library {library.name}')}"]
 
 

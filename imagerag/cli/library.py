@@ -29,13 +29,13 @@ def library_command() -> None:
 def list_command(globals_: Globals, /, as_json: bool) -> int:
     """List the libraries."""
     rag = ImageRAG(home=globals_.home)
-    passports = asyncio.run(_passports(rag))
+    library_metadata = asyncio.run(_passports(rag))
     if as_json:
-        say_json({"schema": "imagerag.libraries/1", "libraries": [_listed(*one) for one in passports]})
+        say_json({"schema": "imagerag.libraries/1", "libraries": [_listed(*one) for one in library_metadata]})
         return 0
-    if not passports:
+    if not library_metadata:
         say("no libraries yet: imagerag index PATH --library NAME")
-    say_all(table([_row(*one) for one in passports], right={1, 2}))
+    say_all(table([_row(*one) for one in library_metadata], right={1, 2}))
     return 0
 
 
@@ -47,12 +47,12 @@ def info_command(globals_: Globals, /, name: str, as_json: bool) -> int:
     """Tell what a library holds, what it was encoded with, and its threshold."""
     rag = ImageRAG(home=globals_.home)
 
-    number, passport = asyncio.run(_described(rag, name))
+    number, library_metadata = asyncio.run(_described(rag, name))
     if as_json:
-        passport_json = passport.model_dump(mode="json")
-        say_json({"schema": "imagerag.library/1", "library": name, "images": number, "passport": passport_json})
+        library_metadata_json = library_metadata.model_dump(mode="json")
+        say_json({"schema": "imagerag.library/1", "library": name, "images": number, "metadata": library_metadata_json})
     else:
-        say_all([f"library {bold(name)}: {count(number, 'picture')}", *passport_lines(passport)])
+        say_all([f"library {bold(name)}: {count(number, 'picture')}", *library_metadata_lines(library_metadata)])
     return 0
 
 
@@ -98,7 +98,7 @@ def remove_command(globals_: Globals, /, name: str, yes: bool, as_json: bool) ->
 
 
 Described = tuple[str, int | None, "LibraryMetadata | None", str]
-"""A library's name, how many pictures, its passport, and what is wrong with it."""
+"""A library's name, how many pictures, its library_metadata, and what is wrong with it."""
 
 
 async def _passports(rag: ImageRAG) -> list[Described]:
@@ -113,53 +113,55 @@ async def _passports(rag: ImageRAG) -> list[Described]:
 
 
 async def _described(rag: ImageRAG, name: str) -> "tuple[int, LibraryMetadata]":
-    """How many pictures a library holds, and its passport; its encoder need not be there."""
+    """How many pictures a library holds, and its library_metadata; its encoder need not be there."""
     from imagerag.store.library.database import open_table
     from imagerag.store.library.metadata import library_metadata_of
 
     if name not in await rag.libraries.list():
         await rag.libraries.open(name)  # the built-in one is made when it is first asked for
-    table = await asyncio.to_thread(open_table, rag.wiring.home, name)
+    table = await asyncio.to_thread(open_table, rag.dependencies.home, name)
     return await asyncio.to_thread(table.count_rows), library_metadata_of(table, name)
 
 
-def _listed(name: str, number: int | None, passport: "LibraryMetadata | None", wrong: str) -> dict[str, Any]:
-    threshold = passport.threshold if passport else None
+def _listed(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> dict[str, Any]:
+    threshold = library_metadata.threshold if library_metadata else None
     return {
         "name": name,
         "images": number,
-        "embedder": passport.spec if passport else None,
+        "embedder": library_metadata.spec if library_metadata else None,
         "threshold": threshold.cosine if threshold else None,
         "error": wrong or None,
     }
 
 
-def _row(name: str, number: int | None, passport: "LibraryMetadata | None", wrong: str) -> list[str]:
-    if passport is None:
+def _row(name: str, number: int | None, library_metadata: "LibraryMetadata | None", wrong: str) -> list[str]:
+    if library_metadata is None:
         return [bold(short(name, 40)), "", "", short(wrong, 100)]
-    threshold = f"threshold {cosine(passport.threshold.cosine)}" if passport.threshold else "not calibrated"
-    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, dim(short(passport.spec, 60))]
+    threshold = (
+        f"threshold {cosine(library_metadata.threshold.cosine)}" if library_metadata.threshold else "not calibrated"
+    )
+    return [bold(short(name, 40)), count(number or 0, "picture"), threshold, dim(short(library_metadata.spec, 60))]
 
 
-def passport_lines(passport: "LibraryMetadata") -> list[str]:
+def library_metadata_lines(library_metadata: "LibraryMetadata") -> list[str]:
     """What the vectors were made with, and the threshold."""
     rows = [
-        [dim("encoder"), accent(passport.spec)],
-        [dim("model"), f"{passport.model}, {passport.dimension} dimensions"],
-        [dim("weights"), short(passport.weights, 40)],
-        [dim("preprocess"), short(passport.preprocess, 80)],
-        [dim("created"), f"{passport.created:%Y-%m-%d %H:%M} UTC"],
+        [dim("encoder"), accent(library_metadata.spec)],
+        [dim("model"), f"{library_metadata.model}, {library_metadata.dimension} dimensions"],
+        [dim("weights"), short(library_metadata.weights, 40)],
+        [dim("preprocess"), short(library_metadata.preprocess, 80)],
+        [dim("created"), f"{library_metadata.created:%Y-%m-%d %H:%M} UTC"],
     ]
-    if passport.threshold:
-        rows += _threshold_rows(passport.threshold)
+    if library_metadata.threshold:
+        rows += _threshold_rows(library_metadata.threshold)
     else:
         rows.append([dim("threshold"), "not calibrated: it is empty"])
-    return table([*rows, [dim("pictures"), _between(passport)]])
+    return table([*rows, [dim("pictures"), _between(library_metadata)]])
 
 
-def _between(passport: "LibraryMetadata") -> str:
+def _between(library_metadata: "LibraryMetadata") -> str:
     """The threshold between two pictures, in words."""
-    found = passport.image_threshold
+    found = library_metadata.image_threshold
     if found is None:
         return "not calibrated: imagerag library calibrate NAME"
     return f"cosine {cosine(found.cosine)} and more is the same thing" if found.cosine is not None else "no threshold"

@@ -11,14 +11,14 @@ from imagerag.reports.run_diff.text import pair
 def lineage_lines(record: RunRecord, parent: RunRecord | None) -> list[str]:
     """A line each: the run it comes from, what is different, the references that were put in or ruled out by hand."""
     lines = []
-    if record.continues is not None:
+    if record.parent_run is not None:
         gone = "" if parent else " (which is not here any more)"
-        lines.append(f"{ancestors_of(record.continues)} {record.continues.run_id}{gone}")
+        lines.append(f"{ancestors_of(record.parent_run)} {record.parent_run.run_id}{gone}")
     if parent is not None:
         changes = [f"{change.what} {' → '.join(pair(change))}" for change in inputs_changed_since(parent, record)]
         lines.append(f"changed: {'; '.join(changes) if changes else 'nothing'}")
-    lines += _named("always sent: ", [pin.title or pin.image.sha256[:12] for pin in record.pinned])
-    lines += _named("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded])
+    lines += _named("always sent: ", [pin.title or pin.image.sha256[:12] for pin in record.kept_images])
+    lines += _named("never to be used: ", [seen_name(sha, record, parent) for sha in record.excluded_images])
     return [dim(short(line, 2 * columns())) for line in lines]
 
 

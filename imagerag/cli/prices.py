@@ -49,7 +49,7 @@ def list_command(globals_: Globals, /, models: tuple[str, ...], as_json: bool) -
         return 0
     if not found:
         say(f"no price is known for {' '.join(models) or 'any model'}: imagerag prices set MODEL --help")
-    own = rag.wiring.prices.rows
+    own = rag.dependencies.prices.rows
     head = [dim(name) for name in ("model", "text in", "image in", "text out", "image out", "else")]
     lines = [[accent(clean(name)), *_cells(row, own=name in own)] for name, row in found]
     say_all(table([head, *lines], right={1, 2, 3, 4}, cut=0))
@@ -132,11 +132,11 @@ def _name(model: str) -> str:
 
 def _file(rag: ImageRAG) -> Path:
     named = os.environ.get(ENVIRONMENT)
-    return Path(named).expanduser() if named else Path(rag.wiring.home.root) / FILE
+    return Path(named).expanduser() if named else Path(rag.dependencies.home.root) / FILE
 
 
 def _rows(rag: ImageRAG) -> Iterable[tuple[str, PriceRow]]:
-    own = rag.wiring.prices.rows
+    own = rag.dependencies.prices.rows
     yield from own.items()
     for one in listed():
         if one.model not in own:

@@ -54,7 +54,7 @@ def _one(rag: ImageRAG, run: str, file: Path | None, as_json: bool) -> int:
         page_to_write(file)
     record = asyncio.run(rag.runs.get(run))
     file = file or page_to_write(Path(f"{record.run_id}.html"))
-    asyncio.run(write_report(rag.wiring, record, file))
+    asyncio.run(write_report(rag.dependencies, record, file))
     if as_json:
         say_json({"schema": "imagerag.report/1", "run_id": record.run_id, "path": str(file)})
     else:
@@ -78,13 +78,13 @@ def _several(rag: ImageRAG, runs: tuple[str, ...], folder: Path, as_json: bool) 
     async def chosen() -> "list[RunEntry]":
         if not runs:
             return await rag.runs.list(None)
-        return [await rag.wiring.runs.get(run) for run in dict.fromkeys(runs)]
+        return [await rag.dependencies.runs.get(run) for run in dict.fromkeys(runs)]
 
     runs = tuple(run_name(rag, run) for run in runs)
     entries = asyncio.run(chosen())
     for page in (folder / "index.html", *(folder / f"{entry.run_id}.html" for entry in entries)):
         page_to_write(page)
-    index = asyncio.run(write_reports(rag.wiring, entries, folder))
+    index = asyncio.run(write_reports(rag.dependencies, entries, folder))
     if as_json:
         paths = {entry.run_id: str(folder / f"{entry.run_id}.html") for entry in entries}
         say_json({"schema": "imagerag.reports/1", "index": str(index), "reports": paths})

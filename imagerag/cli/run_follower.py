@@ -97,7 +97,7 @@ def follow_run(delivery: RunOutputs, events: AsyncIterator[RunEvent], *, waiting
 
 
 async def _follow(delivery: RunOutputs, events: AsyncIterator[RunEvent]) -> RunRecord:
-    record, ticker = None, ProgressLine(delivery.rag.wiring.blobs.path)
+    record, ticker = None, ProgressLine(delivery.rag.dependencies.blobs.path)
     with contextlib.closing(ticker):
         async for event in events:
             delivery.run_id = event.run_id
@@ -146,12 +146,12 @@ async def write_outputs(delivery: RunOutputs, record: RunRecord) -> RunRecord:
         if delivery.sheet is not None and record.question:
             await write_file(delivery.sheet, await delivery.rag.runs.contact_sheet(record))
         return record
-    home = delivery.rag.wiring.home
+    home = delivery.rag.dependencies.home
     out = delivery.out or home.images / record.run_id
     if out.is_dir():
         out = out / record.run_id
     try:
-        record = await export(record, delivery.rag.wiring.blobs, out)
+        record = await export(record, delivery.rag.dependencies.blobs, out)
         if delivery.sheet is not None:
             await write_file(delivery.sheet, await delivery.rag.runs.contact_sheet(record))
     except UsageError as error:

@@ -175,4 +175,4 @@ def render_run(record: RunRecord) -> list[str]:
 
 
 def _rounds(record: RunRecord) -> str:
-    return str(record.setup.knobs.max_rounds) if record.setup else "?"
+    return str(record.setup.config.max_rounds) if record.setup else "?"

@@ -89,7 +89,7 @@ def _row(entry: "RunEntry", *, wide: bool) -> list[str]:
         run_standing(entry),
         score,
         dim(dollars(entry.cost_usd)) if entry.cost_usd else "",
-        accent(MARK) if entry.continues else "",
+        accent(MARK) if entry.parent_run else "",
         clean(entry.prompt),
     ]
 
@@ -188,7 +188,7 @@ def _opening(rag: ImageRAG, record: "RunRecord") -> list[str]:
     """What it was asked for, where it comes from, and how it was steered."""
     from imagerag.reports.html.builder import parent_of
 
-    return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag.wiring, record)))]
+    return [*run_header(record), *lineage_lines(record, asyncio.run(parent_of(rag.dependencies, record)))]
 
 
 def _follow(rag: ImageRAG, record: "RunRecord") -> None:

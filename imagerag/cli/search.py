@@ -82,7 +82,7 @@ def search_command(
 
     async def look() -> "tuple[list[Hit], float | None, str]":
         nonlocal texts
-        opened = await rag.wiring.library(rag.libraries.name(library))
+        opened = await rag.dependencies.library(rag.libraries.name(library))
         if query is not None and threshold == "auto":
             say_all(warning_lines(warnings_of(opened)), err=True)
         texts = queries_of(opened, query) if query and not hybrid else ()

@@ -37,11 +37,11 @@ def similarity_command(
 
     async def measure() -> tuple[list[float], float | None, str]:
         if embedder is not None:
-            rag.wiring.name(embedder)
-            encoder, kept = rag.wiring.embedder(embedder), None
+            rag.dependencies.name(embedder)
+            encoder, kept = rag.dependencies.embedder(embedder), None
         else:
             opened = await rag.libraries.open()
-            encoder, kept = opened.embedder, opened.passport.threshold
+            encoder, kept = opened.embedder, opened.metadata.threshold
         found = await measure_similarities(encoder, image, texts)
         return found, kept.cosine if kept else None, encoder.identity.spec
 

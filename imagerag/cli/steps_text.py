@@ -84,7 +84,7 @@ async def watch(rag: "ImageRAG", run_id: str) -> None:
     with contextlib.closing(StatusLine()) as line:
         while True:
             made = at_work(rag, run_id)  # asked before the steps are read: a run that has just ended is no dead one
-            history = await steps(rag.wiring, run_id)
+            history = await steps(rag.dependencies, run_id)
             done = [step for step in history if step.status in ("done", "failed")]
             if done[shown:]:
                 line.close()
@@ -102,7 +102,7 @@ def at_work(rag: "ImageRAG", run_id: str) -> bool:
     """Whether some process makes the run right now."""
     from imagerag.store.run_lock import is_locked
 
-    return is_locked(rag.wiring.home.lock(run_id))
+    return is_locked(rag.dependencies.home.lock(run_id))
 
 
 def standing_lines(steps: "Sequence[Step]", *, made: bool) -> list[str]:

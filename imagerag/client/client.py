@@ -85,9 +85,9 @@ class ImageRAG:
         return self._context.settings
 
     @property
-    def wiring(self) -> "Dependencies":
+    def dependencies(self) -> "Dependencies":
         """Backends, libraries, images and the list of runs, made when they are first used."""
-        return self._context.wiring
+        return self._context.dependencies
 
     @property
     def runner(self) -> "Runner":
@@ -134,7 +134,7 @@ class ImageRAG:
         Raises:
             UsageError: something asked for cannot be.
         """
-        return await RunRequest.of(self.settings, prompt, options).estimate(self.wiring)
+        return await RunRequest.of(self.settings, prompt, options).estimate(self.dependencies)
 
     async def batch(
         self,
@@ -170,7 +170,7 @@ class ImageRAG:
 
         batch = BatchRunner(
             self.settings,
-            self.wiring,
+            self.dependencies,
             source,
             Path(out),
             options=options,
@@ -243,7 +243,7 @@ class ImageRAG:
             UnknownThreadError: a `follow_up` in a thread that there is not.
         """
         name = self.libraries.name(library)
-        knobs = make_knobs(
+        config = make_knobs(
             candidates=k,
             hybrid=hybrid,
             threshold=threshold,
@@ -259,7 +259,7 @@ class ImageRAG:
         if isinstance(images, str | bytes | Path):
             images = (images,)  # one picture, not a sequence of its characters
         validate_match_reason(by, images)  # before anything is kept
-        kept = [await keep_image(self.wiring.blobs, image) for image in images]
+        kept = [await keep_image(self.dependencies.blobs, image) for image in images]
         return await self._context.qa_runner.ask(
             question,
             images=kept,
@@ -268,7 +268,7 @@ class ImageRAG:
             judge=self.settings.judge,
             answerer=self.questions.answerer,
             library=name,
-            knobs=knobs,
+            config=config,
             compare=compare,
             thread=thread,
             follow_up=follow_up,
@@ -285,8 +285,8 @@ class ImageRAG:
             workflow: a function that calls `imagerag.graphs.generation.build_workflow` with the nodes it is given,
                 adds to the graph, and returns it, not compiled.
         """
-        now = self.wiring.extension
-        self.wiring.extend(replace(now, nodes=nodes or now.nodes, workflow=workflow or now.workflow))
+        now = self.dependencies.extension
+        self.dependencies.extend(replace(now, nodes=nodes or now.nodes, workflow=workflow or now.workflow))
 
     async def workflow(self) -> "Workflow":
         """The generation graph, not compiled, bound to this object's backends and library.
@@ -300,8 +300,8 @@ class ImageRAG:
         setup = RunSpec(
             generator=named.generator, judge=named.judge, library=named.library, reranker=named.reranker or None
         )
-        graph = self.wiring.workflow(await self.wiring.parts(setup), self.wiring.answers)
-        return graph.warn_with(partial(run_warnings, self.wiring, setup))
+        graph = self.dependencies.workflow(await self.dependencies.parts(setup), self.dependencies.answers)
+        return graph.warn_with(partial(run_warnings, self.dependencies, setup))
 
     generate_sync = synchronous(generate)
     estimate_sync = synchronous(estimate)

@@ -19,25 +19,25 @@ class ClientContext:
     settings: Settings
 
     @cached_property
-    def wiring(self) -> "Dependencies":
+    def dependencies(self) -> "Dependencies":
         """Backends, libraries, images and the list of runs, shared by all runs of this client."""
         from imagerag.graphs.dependencies import Dependencies
         from imagerag.store.data_dir import DataDir
 
-        wiring = Dependencies(DataDir.find(self.settings.home))
-        wiring.name(*self.settings.named)
-        return wiring
+        dependencies = Dependencies(DataDir.find(self.settings.home))
+        dependencies.name(*self.settings.named)
+        return dependencies
 
     @cached_property
     def runner(self) -> "Runner":
         """Runner of the generation graph."""
         from imagerag.graphs.runs.runner import Runner
 
-        return Runner(wiring=self.wiring)
+        return Runner(dependencies=self.dependencies)
 
     @cached_property
     def qa_runner(self) -> "QARunner":
         """Runner of the question-answering graph."""
         from imagerag.graphs.runs.qa_runner import QARunner
 
-        return QARunner(wiring=self.wiring)
+        return QARunner(dependencies=self.dependencies)

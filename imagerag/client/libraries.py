@@ -68,10 +68,10 @@ class LibrariesAPI:
 
         if (library or self._context.settings.library) == BUILT_IN_LIBRARY:
             raise UsageError(f"{BUILT_IN_LIBRARY!r} is the built-in catalogue, redrawn when it has to be: name another")
-        async with creating_library(self._context.wiring.home, self.name(library)) as fresh:
+        async with creating_library(self._context.dependencies.home, self.name(library)) as fresh:
             opened = await self.open(library, embedder=embedder, create=True)
             unasked = embedder is None and self._context.settings.origins.get("embedder", "").startswith("preset")
-            first = encoder_warning if fresh and unasked and opened.passport.spec == "sketch" else None
+            first = encoder_warning if fresh and unasked and opened.metadata.spec == "sketch" else None
             report = await index(
                 paths,
                 opened,
@@ -84,7 +84,7 @@ class LibrariesAPI:
             )
             if fresh and not await opened.count():
                 raise UsageError(_nothing_in(paths, opened.name, report))
-        for warning in library_warnings(opened.name, opened.passport):
+        for warning in library_warnings(opened.name, opened.metadata):
             report.warned(warning, warn)
         return report
 
@@ -126,7 +126,7 @@ class LibrariesAPI:
             raise UsageError("search with a text or with an image, one of them")
         if image is not None and hybrid:
             raise UsageError("a hybrid search needs words: an image has none")
-        opened = await self._context.wiring.library(self.name(library))
+        opened = await self._context.dependencies.library(self.name(library))
         wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
@@ -134,7 +134,7 @@ class LibrariesAPI:
                 found = await opened.search_by_image(data, k=k, filter=wanted)
         else:
             found = await search_query(opened, query or "", k=k, filter=wanted, hybrid=hybrid)
-        return Hits(found, library=opened.name, home=self._context.wiring.home)
+        return Hits(found, library=opened.name, home=self._context.dependencies.home)
 
     async def similarity(
         self, image: Image, text: str, *, library: str | None = None, embedder: str | None = None
@@ -152,8 +152,8 @@ class LibrariesAPI:
         if embedder is None:
             encoder = (await self.open(library)).embedder
         else:
-            self._context.wiring.name(embedder)
-            encoder = self._context.wiring.embedder(embedder)
+            self._context.dependencies.name(embedder)
+            encoder = self._context.dependencies.embedder(embedder)
         return (await measure_similarities(encoder, image, [text]))[0]
 
     async def open(self, name: str | None = None, *, embedder: str | None = None, create: bool = False) -> "Library":
@@ -170,19 +170,19 @@ class LibrariesAPI:
         """
         from imagerag.store.library.library import Library
 
-        name, wiring = self.name(name), self._context.wiring
-        wiring.name(embedder)
+        name, dependencies = self.name(name), self._context.dependencies
+        dependencies.name(embedder)
         try:
-            opened = await wiring.open_library(name)
+            opened = await dependencies.open_library(name)
         except UnknownLibraryError:
             if not create:
                 raise
-            encoder = wiring.embedder(embedder or self._context.settings.embedder)
+            encoder = dependencies.embedder(embedder or self._context.settings.embedder)
             await asyncio.to_thread(_note_encoder, encoder)
-            return await Library.create_or_open(wiring.home, name, encoder)
-        if embedder is None or embedder == opened.passport.spec:
+            return await Library.create_or_open(dependencies.home, name, encoder)
+        if embedder is None or embedder == opened.metadata.spec:
             return opened
-        return await Library.open(wiring.home, name, wiring.embedder(embedder))
+        return await Library.open(dependencies.home, name, dependencies.embedder(embedder))
 
     def name(self, library: str | None = None) -> str:
         """The library that is meant.
@@ -198,7 +198,7 @@ class LibrariesAPI:
         """List the names of all libraries, sorted."""
         from imagerag.store.library.library import list_libraries
 
-        return await asyncio.to_thread(list_libraries, self._context.wiring.home)
+        return await asyncio.to_thread(list_libraries, self._context.dependencies.home)
 
     async def remove(self, name: str) -> None:
         """Delete a library with everything in it; the files it was indexed from stay.
@@ -208,7 +208,7 @@ class LibrariesAPI:
         """
         from imagerag.store.library.library import remove
 
-        await asyncio.to_thread(remove, self._context.wiring.home, name)
+        await asyncio.to_thread(remove, self._context.dependencies.home, name)
 
     async def calibrate(self, name: str | None = None) -> "Threshold":
         """Measure a library's threshold anew.

@@ -36,7 +36,7 @@ class QAClient:
         """Read the images of an answer, by SHA-256: those that came with the question, and the library's."""
         from imagerag.reports.record_images import answer_images
 
-        return await answer_images(self._context.wiring, record)
+        return await answer_images(self._context.dependencies, record)
 
     async def contact_sheet(self, record: "AnswerRecord") -> bytes:
         """One image (PNG) of what was retrieved for a question, with similarities and what was cited."""

@@ -43,13 +43,13 @@ class RunsAPI:
         from imagerag.store.data_dir import DataDir
         from imagerag.store.run_index import RunIndex
 
-        # Not by way of `wiring`: that loads the graph, and listing is to be quick.
+        # Not by way of `dependencies`: that loads the graph, and listing is to be quick.
         home = DataDir.find(self._context.settings.home)
         listed = RunIndex(home.run_list)
         if home.checkpoints.exists() and listed.is_lost():
             from imagerag.graphs.runs.reindexing import ensure_indexed
 
-            await ensure_indexed(self._context.wiring)
+            await ensure_indexed(self._context.dependencies)
         return await listed.list(limit, outcome=outcome, text=text, **filters)
 
     async def get(self, run_id: str) -> "RunRecord":
@@ -60,14 +60,14 @@ class RunsAPI:
         """
         from imagerag.graphs.runs.reindexing import find_record
 
-        return await find_record(self._context.wiring, run_id)
+        return await find_record(self._context.dependencies, run_id)
 
     async def steps(self, run: "RunRecord | str") -> "Steps":
         """List the steps of a run: node, state update, calls, time."""
         from imagerag.graphs.runs.history import steps
 
-        entry = run if not isinstance(run, str) else await self._context.wiring.runs.get(run)
-        return await steps(self._context.wiring, entry.run_id)
+        entry = run if not isinstance(run, str) else await self._context.dependencies.runs.get(run)
+        return await steps(self._context.dependencies, entry.run_id)
 
     async def save(self, record: "RunRecord", path: str | Path, *, overwrite: bool = False) -> "RunRecord":
         """Write a run's image to a file, and beside it `NAME.json`: the run, and whose images are in it.
@@ -85,23 +85,23 @@ class RunsAPI:
         """
         from imagerag.files.export import export
 
-        return await export(record, self._context.wiring.blobs, Path(path), overwrite=overwrite)
+        return await export(record, self._context.dependencies.blobs, Path(path), overwrite=overwrite)
 
     async def image_bytes(self, sha256: str) -> bytes:
         """Read an image of a run, verified against its hash."""
-        return await self._context.wiring.blobs.get(sha256)
+        return await self._context.dependencies.blobs.get(sha256)
 
     async def images(self, record: "RunRecord") -> dict[str, bytes]:
         """Read every image that a run names, by SHA-256: attempts, masks, candidates; not those lost."""
         from imagerag.reports.record_images import run_images
 
-        return await run_images(self._context.wiring, record)
+        return await run_images(self._context.dependencies, record)
 
     async def report(self, run: "RunRecord | str") -> str:
         """One self-contained HTML page about a whole run."""
         from imagerag.reports.html.builder import report_of
 
-        return await report_of(self._context.wiring, await self._record(run))
+        return await report_of(self._context.dependencies, await self._record(run))
 
     async def diff(self, a: "RunRecord | str", b: "RunRecord | str") -> "RunDiff":
         """Compare two runs, the first divergence first: a run and its replay, or any two.
@@ -114,7 +114,7 @@ class RunsAPI:
         """
         from imagerag.reports.html.diff_builder import compare
 
-        return await compare(self._context.wiring, await self._record(a), await self._record(b))
+        return await compare(self._context.dependencies, await self._record(a), await self._record(b))
 
     async def contact_sheet(self, record: "RunRecord") -> bytes:
         """One image (PNG) about a whole run; for a run that waits for a selection, its candidates, numbered."""
@@ -158,7 +158,7 @@ class RunsAPI:
             options: as `stream_continue` takes them.
 
         Returns:
-            The record of the new run; its `continues` names the old one.
+            The record of the new run; its `parent_run` names the old one.
 
         Raises:
             UnknownRunError: no such run.
@@ -218,7 +218,7 @@ class RunsAPI:
             deadline_s=deadline_s,
             patience_s=patience_s,
         )
-        return self._events(run_id, lambda run: self._context.runner.go_on(run, steering, new_id=new_id))
+        return self._events(run_id, lambda run: self._context.runner.continue_run(run, steering, new_id=new_id))
 
     async def replay(self, run_id: str, step: int, **changes: Any) -> "RunRecord":
         """Fork a run at one of its steps, optionally with changes. What is unchanged costs nothing.
@@ -229,7 +229,7 @@ class RunsAPI:
             changes: as `stream_replay` takes them.
 
         Returns:
-            The record of the new run; its `continues` names the old one and the step.
+            The record of the new run; its `parent_run` names the old one and the step.
 
         Raises:
             UnknownRunError: no such run.
@@ -276,7 +276,7 @@ class RunsAPI:
         from imagerag.graphs.runs.event_stream import EventStream
 
         async def found() -> AsyncGenerator["RunEvent"]:
-            return follow((await self._context.wiring.runs.get(run_id)).run_id)
+            return follow((await self._context.dependencies.runs.get(run_id)).run_id)
 
         return EventStream(found)
 

@@ -76,7 +76,7 @@ class Probe(BaseModel):
 
 
 class BackendState(BaseModel):
-    """One backend of the setup; each member of a cascade is one.
+    """One backend of the setup; each member of a fallback is one.
 
     Attributes:
         reachable: None where that cannot be known without calling it.
@@ -128,7 +128,7 @@ class Diagnosis(BaseModel):
 
 
 async def diagnose(
-    settings: Settings, wiring: Dependencies, *, probe: bool = False, timeout_s: float = TIMEOUT_S
+    settings: Settings, dependencies: Dependencies, *, probe: bool = False, timeout_s: float = TIMEOUT_S
 ) -> Diagnosis:
     """Look at the whole setup.
 
@@ -136,22 +136,22 @@ async def diagnose(
         probe: make one tiny real call to the generator and to the judge each; see `probe_costs`.
         timeout_s: how long a server may take to list its models, in seconds.
     """
-    files, unlisted = await asyncio.to_thread(_files, wiring)
-    libraries = await asyncio.to_thread(_libraries, wiring, files)
+    files, unlisted = await asyncio.to_thread(_files, dependencies)
+    libraries = await asyncio.to_thread(_libraries, dependencies, files)
     backends = [
-        await _backend(role, spec, settings, wiring, probe=probe, timeout_s=timeout_s)
+        await _backend(role, spec, settings, dependencies, probe=probe, timeout_s=timeout_s)
         for role, spec in _specs(settings)
     ]
     return Diagnosis(
-        home=str(wiring.home.root),
+        home=str(dependencies.home.root),
         settings=[
             Setting(name=name, value=getattr(settings, name), origin=origin)
             for name, origin in settings.origins.items()
         ],
         keys={name: bool(os.environ.get(name)) for name in _key_variables(settings)},
         extras={name: find_spec(name) is not None for name in EXTRAS},
-        prices=_prices(wiring),
-        price_file=str(wiring.home.root / "prices.toml"),
+        prices=_prices(dependencies),
+        price_file=str(dependencies.home.root / "prices.toml"),
         libraries=libraries,
         backends=backends,
         files=files,
@@ -160,14 +160,14 @@ async def diagnose(
     )
 
 
-def probe_costs(settings: Settings, wiring: Dependencies) -> list[str]:
+def probe_costs(settings: Settings, dependencies: Dependencies) -> list[str]:
     """What probing will call and can cost, one line per backend, to be said before it is done."""
     told = []
     for role, spec in _specs(settings):
         if role not in ("generator", "judge"):
             continue
         try:
-            part = wiring.generator(spec) if role == "generator" else wiring.judge(spec)
+            part = dependencies.generator(spec) if role == "generator" else dependencies.judge(spec)
         except ImageRAGError:
             continue
         most = estimator_of(part).most(len(PROBE_PROMPT), role == "judge", None)
@@ -205,14 +205,14 @@ def _specs(settings: Settings) -> list[tuple[Role, str]]:
 
 
 async def _backend(
-    role: Role, spec: str, settings: Settings, wiring: Dependencies, *, probe: bool, timeout_s: float
+    role: Role, spec: str, settings: Settings, dependencies: Dependencies, *, probe: bool, timeout_s: float
 ) -> BackendState:
     make: dict[Role, Callable[[str], Any]] = {
-        "generator": wiring.generator,
-        "judge": wiring.judge,
-        "embedder": wiring.embedder,
-        "answerer": wiring.answerer,
-        "reranker": lambda named: wiring.reranker(named, settings.judge),
+        "generator": dependencies.generator,
+        "judge": dependencies.judge,
+        "embedder": dependencies.embedder,
+        "answerer": dependencies.answerer,
+        "reranker": lambda named: dependencies.reranker(named, settings.judge),
     }
     try:
         part = make[role](spec)
@@ -235,7 +235,7 @@ async def _backend(
     if probe and role in ("generator", "judge"):
         state.probe = await _probed(role, part)
     if role == "judge":
-        state.takes_images = await takes_images(wiring, part)
+        state.takes_images = await takes_images(dependencies, part)
     return state
 
 
@@ -267,41 +267,46 @@ def _circle() -> bytes:
     return out.getvalue()
 
 
-def _files(wiring: Dependencies) -> tuple[list[IntegrityProblem], int]:
+def _files(dependencies: Dependencies) -> tuple[list[IntegrityProblem], int]:
     """What is wrong with the files of the home, and how many runs are not on the list."""
-    found = list(integrity_problems(wiring.home))
+    found = list(integrity_problems(dependencies.home))
     try:
-        return found, len(missing_from_index(wiring))
+        return found, len(missing_from_index(dependencies))
     except ImageRAGError:
         return found, 0  # one of the two files cannot be read, which was said
 
 
-def _prices(wiring: Dependencies) -> list[str]:
+def _prices(dependencies: Dependencies) -> list[str]:
     try:
-        return list(wiring.prices.sources)
+        return list(dependencies.prices.sources)
     except UsageError:
         return []  # each backend says what is wrong with the file
 
 
-def _libraries(wiring: Dependencies, files: list[IntegrityProblem]) -> list[LibraryState]:
+def _libraries(dependencies: Dependencies, files: list[IntegrityProblem]) -> list[LibraryState]:
     try:
-        names = list_libraries(wiring.home)
+        names = list_libraries(dependencies.home)
     except ImageRAGError:
         return []  # said with the files
-    return [_library(wiring, name, files) for name in names]
+    return [_library(dependencies, name, files) for name in names]
 
 
-def _library(wiring: Dependencies, name: str, files: list[IntegrityProblem]) -> LibraryState:
-    folder = str(folder_of(wiring.home, name))
+def _library(dependencies: Dependencies, name: str, files: list[IntegrityProblem]) -> LibraryState:
+    folder = str(folder_of(dependencies.home, name))
     try:
-        passport = read_library_metadata(wiring.home, name)
+        library_metadata = read_library_metadata(dependencies.home, name)
     except ImageRAGError as error:
         return LibraryState(name=name, problem=str(error))
     told = next((one.problem for one in files if one.path == folder), "")
-    threshold = passport.threshold.cosine if passport.threshold else None
-    if not told and passport.threshold and passport.threshold.measured_on and is_stale(wiring.home, name):
+    threshold = library_metadata.threshold.cosine if library_metadata.threshold else None
+    if (
+        not told
+        and library_metadata.threshold
+        and library_metadata.threshold.measured_on
+        and is_stale(dependencies.home, name)
+    ):
         told = f"its threshold was measured before it was changed: imagerag library calibrate {name}"
-    return LibraryState(name=name, encoder=passport.spec, threshold=threshold, problem=told)
+    return LibraryState(name=name, encoder=library_metadata.spec, threshold=threshold, problem=told)
 
 
 def _file_problems(files: list[IntegrityProblem], unlisted: int) -> list[str]:

@@ -33,7 +33,7 @@ LOST_IN_PART: Final = {
 """What goes with those of its rows that cannot be read."""
 
 
-async def repair(wiring: "Dependencies") -> list[str]:
+async def repair(dependencies: "Dependencies") -> list[str]:
     """Mend a home, and say what was done, a line for each thing.
 
     Files that are healthy, and those that only the machine or a newer version keeps from being read, are left alone.
@@ -41,12 +41,12 @@ async def repair(wiring: "Dependencies") -> list[str]:
     Raises:
         StorageError: the home cannot be written.
     """
-    home = wiring.home
+    home = dependencies.home
     found = [one for one in await asyncio.to_thread(lambda: list(integrity_problems(home))) if one.damaged]
     done = [await _mended(home, one) for one in found]
-    await ensure_indexed(wiring)
-    if missing := await asyncio.to_thread(missing_from_index, wiring):
-        listed, unreadable = await reindex(wiring, missing)
+    await ensure_indexed(dependencies)
+    if missing := await asyncio.to_thread(missing_from_index, dependencies):
+        listed, unreadable = await reindex(dependencies, missing)
         done.append(f"{home.run_list}: {listed} runs put on the list again, from their checkpoints")
         done += [f"{home.checkpoints}: the steps of run {run_id} cannot be read" for run_id in unreadable]
     return done

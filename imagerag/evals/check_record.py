@@ -144,7 +144,7 @@ def _section(name: str) -> str:
     return name.split(".")[0]
 
 
-def unscored(id: str, asked: str, metrics: Iterable[str], error: BaseException) -> Check:
+def unscored_reasons(id: str, asked: str, metrics: Iterable[str], error: BaseException) -> Check:
     """The case of that id when scoring it ended in `error`: part of every metric, decided for none."""
     results = dict.fromkeys(metrics)
     return Check(id=id, asked=asked, results=results, note=str(error)[:500], error=type(error).__name__)

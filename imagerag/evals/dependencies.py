@@ -134,7 +134,7 @@ class EvalDependencies(Dependencies):
         """What all runs go through: it keeps the compiled graphs."""
         from imagerag.graphs.runs.runner import Runner
 
-        return Runner(wiring=self, durability="exit")
+        return Runner(dependencies=self, durability="exit")
 
     def embedder(self, spec: str) -> Embedder:
         """A steady encoder of that spec."""
@@ -216,7 +216,7 @@ class DeterministicDependencies(Dependencies):
 
 
 def dependencies_for(home: Any, users: Any, recipes: Mapping[str, LibraryRecipe]) -> EvalDependencies:
-    """The wiring of an evaluation in `home`, with the libraries in `users` at hand."""
+    """The dependencies of an evaluation in `home`, with the libraries in `users` at hand."""
     own = EvalDependencies(home, recipes=recipes)
     outer = DeterministicDependencies(users, maker=own)
     return EvalDependencies(home, _made=own._made, _named=own._named, _lock=own._lock, recipes=recipes, users=outer)

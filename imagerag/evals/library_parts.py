@@ -21,7 +21,7 @@ async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -
     chosen = in_random_order([row.id for row in await whole.rows()], recipe.seed)[: recipe.size]
     try:
         found = await Library.open(home, name, whole.embedder)
-        if found.passport.threshold is not None and {row.id for row in await found.rows()} == set(chosen):
+        if found.metadata.threshold is not None and {row.id for row in await found.rows()} == set(chosen):
             return found
         remove(home, name)
     except (UnknownLibraryError, LibraryDamagedError):

@@ -67,7 +67,7 @@ class Result(FrozenModel):
         retrievals, regenerations: how often the library was searched, and how often something was drawn again.
         calls: every answered call with its request's hash and the model's own words; the initial picture's left out.
         cost_usd: of those calls; None when the price of any is not known.
-        scores: metric → value; None where it could not be measured, and `unscored` says why.
+        scores: metric → value; None where it could not be measured, and `unscored_reasons` says why.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -99,7 +99,7 @@ class Result(FrozenModel):
     calls: tuple[Mapping[str, Any], ...] = ()
     cost_usd: float | None = 0.0
     scores: Mapping[str, Score] = Field(default_factory=dict)
-    unscored: Mapping[str, str] = Field(default_factory=dict)
+    unscored_reasons: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, int, str]:

@@ -44,7 +44,11 @@ def pause_before(error: BackendError, tried: int) -> float | None:
 
 def lowest_temperature(judge: Judge) -> SamplingParams:
     """A first ask at temperature 0, where the judge takes one."""
-    return SamplingParams(lever="temperature", temperature=0.0) if "temperature" in judge.honours else SamplingParams()
+    return (
+        SamplingParams(varied_parameter="temperature", temperature=0.0)
+        if "temperature" in judge.honours
+        else SamplingParams()
+    )
 
 
 async def parsed_or_retried(
@@ -62,7 +66,7 @@ async def parsed_or_retried(
         BackendError: the judge did not answer.
     """
     first = lowest_temperature(judge)
-    again = first.model_copy(update={"attempt": 1, "lever": "seed_and_wording", "wording": 1})
+    again = first.model_copy(update={"attempt": 1, "varied_parameter": "seed_and_wording", "wording": 1})
     try:
         return await with_retries(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(first), first))
     except JudgeReplyError:

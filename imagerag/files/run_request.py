@@ -136,14 +136,14 @@ class RunRequest:
         given = {name: value for name, value in options.items() if value is not None}
         images = {name: given.pop(name) for name in _IMAGES if name in given}
         library, deadline_s, initial_image = (given.pop(name, None) for name in _OTHERS)
-        knobs = {"references_per_concept": settings.references_per_concept, **given}
+        config = {"references_per_concept": settings.references_per_concept, **given}
         try:
             setup = RunSpec(
                 generator=settings.generator,
                 judge=settings.judge,
                 library=library or settings.library,
                 reranker=settings.reranker or None,
-                knobs=make_knobs(**{**knobs, "size": parse_size(given.get("size"))}),
+                config=make_knobs(**{**config, "size": parse_size(given.get("size"))}),
                 deadline_s=deadline_s,
             )
         except ValidationError as error:
@@ -158,14 +158,14 @@ class RunRequest:
         """
         from imagerag.graphs.mask_validation import check_edits
 
-        wiring = runner.wiring
+        dependencies = runner.dependencies
         if self.images.edits:
-            check_edits(wiring.generator(self.setup.generator))
-        kept = await self.images.kept(wiring, self.setup)
-        initial = None if self.initial_image is None else await keep_image(wiring.blobs, self.initial_image)
+            check_edits(dependencies.generator(self.setup.generator))
+        kept = await self.images.kept(dependencies, self.setup)
+        initial = None if self.initial_image is None else await keep_image(dependencies.blobs, self.initial_image)
         return runner.start(self.prompt, self.setup, subjects=kept, initial_image=initial, run_id=run_id)
 
-    async def estimate(self, wiring: "Dependencies") -> "Estimate":
+    async def estimate(self, dependencies: "Dependencies") -> "Estimate":
         """Upper bounds of the run's calls and cost. Nothing is asked and nothing is spent.
 
         Raises:
@@ -176,7 +176,7 @@ class RunRequest:
 
         await self.images.check()
         return await estimate_setup(
-            wiring,
+            dependencies,
             self.setup,
             prompt=validate_prompt(self.prompt),
             subjects=len(self.images),

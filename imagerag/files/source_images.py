@@ -52,7 +52,7 @@ class SourceImages:
     def __len__(self) -> int:
         return len(self.subjects) + self.edits
 
-    async def kept(self, wiring: "Dependencies", setup: RunSpec) -> list[Subject]:
+    async def kept(self, dependencies: "Dependencies", setup: RunSpec) -> list[Subject]:
         """All of them, kept in the blob store.
 
         Raises:
@@ -60,14 +60,17 @@ class SourceImages:
         """
         named = named_images([*self.subjects, *([self.edit] if self.edit is not None else [])])
         if self.edit_library is not None:
-            own = [await self._of_library(self.edit_library, wiring, setup)]
+            own = [await self._of_library(self.edit_library, dependencies, setup)]
         else:
             if self.mask is not None:
                 await in_thread(check, self.mask, named[0][1])
             intent: Literal["edit", "subject"] = "edit" if self.edits else "subject"
-            own = [Subject(image=await keep_image(wiring.blobs, one), name=name, intent=intent) for name, one in named]
+            own = [
+                Subject(image=await keep_image(dependencies.blobs, one), name=name, intent=intent)
+                for name, one in named
+            ]
         if self.mask is not None:
-            own[0] = own[0].model_copy(update={"mask": await keep_image(wiring.blobs, self.mask)})
+            own[0] = own[0].model_copy(update={"mask": await keep_image(dependencies.blobs, self.mask)})
         return own
 
     async def check(self) -> None:
@@ -80,13 +83,13 @@ class SourceImages:
         if self.mask is not None and named:
             await in_thread(check, self.mask, named[0][1])
 
-    async def _of_library(self, named: str, wiring: "Dependencies", setup: RunSpec) -> Subject:
+    async def _of_library(self, named: str, dependencies: "Dependencies", setup: RunSpec) -> Subject:
         from imagerag.graphs.edit_source import edited_of_library
 
-        library = await wiring.library(setup.library) if setup.library else None
-        own = await edited_of_library(named, library, wiring.blobs)
+        library = await dependencies.library(setup.library) if setup.library else None
+        own = await edited_of_library(named, library, dependencies.blobs)
         if self.mask is not None:
-            await in_thread(check, self.mask, await wiring.blobs.get(own.image.sha256))
+            await in_thread(check, self.mask, await dependencies.blobs.get(own.image.sha256))
         return own
 
 

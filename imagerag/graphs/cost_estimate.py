@@ -40,9 +40,9 @@ class RoleEstimate(BaseModel):
         votes: requests that one call can make of the backend that answers it.
         usual: calls when every model answers at once and all rounds are used.
         at_most: calls that no run exceeds.
-        requests_at_most: what services may be asked: each call can go to all backends of a cascade, and take votes.
-        usd_each_at_most: US dollars that the dearest of these calls can cost; None when that is not known.
-        usd_at_most: of all of them.
+        requests_at_most: what services may be asked: each call can go to all backends of a fallback, and take votes.
+        max_cost_per_call_usd: US dollars that the dearest of these calls can cost; None when that is not known.
+        max_cost_usd: of all of them.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,16 +53,16 @@ class RoleEstimate(BaseModel):
     usual: int
     at_most: int
     requests_at_most: int
-    usd_each_at_most: float | None
-    usd_at_most: float | None
+    max_cost_per_call_usd: float | None
+    max_cost_usd: float | None
 
 
 class Estimate(BaseModel):
     """What a run can come to.
 
     Attributes:
-        calls_at_most: votes counted; with `max_calls`, never more than that.
-        usd_at_most: None when the most that a call can cost is not known; `unpriced` says whose.
+        max_calls: votes counted; with `max_calls`, never more than that.
+        max_cost_usd: None when the most that a call can cost is not known; `has_unknown_cost` says whose.
         priced: whether the costs of all calls will be known once they are made.
         notes: what the numbers do not say.
         warnings: what is likely to go wrong with such a run, and what to type instead.
@@ -71,18 +71,18 @@ class Estimate(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     schema_name: Literal["imagerag.estimate/1"] = Field(default="imagerag.estimate/1", alias="schema")
-    calls_usual: int
-    calls_at_most: int
-    usd_at_most: float | None
+    expected_calls: int
+    max_calls: int
+    max_cost_usd: float | None
     roles: list[RoleEstimate]
     priced: bool
-    unpriced: list[str]
+    has_unknown_cost: list[str]
     notes: list[str]
     warnings: list[str] = Field(default_factory=list)
 
 
 def estimate(
-    knobs: RunConfig,
+    config: RunConfig,
     *,
     generator: ImageGenerator,
     judge: Judge,
@@ -94,7 +94,7 @@ def estimate(
     mask: bool = False,
     tries: int = TRIES,
 ) -> Estimate:
-    """What a run with these knobs and backends can come to. Nothing is asked and nothing is spent.
+    """What a run with these config and backends can come to. Nothing is asked and nothing is spent.
 
     Args:
         reranker: what orders the candidates that passed, if there is one; it makes calls only when it looks.
@@ -105,38 +105,38 @@ def estimate(
         mask: whether the first subject has one; it is sent like an image.
         tries: how often a step that fails is tried.
     """
-    room = max(0, min(knobs.max_references or generator.max_references, generator.max_references) - subjects)
-    redraws = knobs.max_rounds if library and room else 0
-    searches = min(knobs.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
+    room = max(0, min(config.max_references or generator.max_references, generator.max_references) - subjects)
+    redraws = config.max_rounds if library and room else 0
+    searches = min(config.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
     drawings, looks = redraws + (not initial_image), redraws + 1
     named = len(TEMPERATURES) if judge.honours else 1  # how often a round asks what is missing
-    again, stepwise = tries - 1, knobs.judge_mode == "stepwise"
+    again, stepwise = tries - 1, config.judge_mode == "stepwise"
     captions = searches * named * (2 * READABLE + again)
     shown = 1 + subjects + (room if redraws and capabilities_of(judge).sees_references else 0)
     text = len(prompt.encode())
     roles = [
-        _role(generator, "generate", drawings, drawings * tries, knobs, text + (subjects + room) * CAPTION_BYTES,
+        _role(generator, "generate", drawings, drawings * tries, config, text + (subjects + room) * CAPTION_BYTES,
               mask + subjects + (room if redraws else 0)),
-        _role(judge, "judge.critique", looks, looks * (READABLE + again), knobs, text, shown),
-        _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, knobs, text, shown),
-        _role(judge, "judge.captions", searches * stepwise, captions, knobs, text, shown),
-        _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, knobs, text, 2),
+        _role(judge, "judge.critique", looks, looks * (READABLE + again), config, text, shown),
+        _role(judge, "judge.missing_concepts", searches * stepwise, searches * named * tries, config, text, shown),
+        _role(judge, "judge.captions", searches * stepwise, captions, config, text, shown),
+        _role(judge, "judge.compare", redraws * stepwise, 2 * redraws, config, text, 2),
     ]  # fmt: skip
-    if drawings and images_wanted(judge, generator, knobs, 1 + subjects):  # the first verdict's: see `check_images`
-        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, knobs, 0, 1 + subjects))
+    if drawings and images_wanted(judge, generator, config, 1 + subjects):  # the first verdict's: see `check_images`
+        roles.insert(0, _role(judge, CHECK_IMAGES, 1, tries, config, 0, 1 + subjects))
     backends: list[ImageGenerator | Judge | Reranker] = [generator, judge]
     if reranker is not None and capabilities_of(reranker).needs_images and library:
-        ahead = knobs.start == "retrieve" and not initial_image
+        ahead = config.start == "retrieve" and not initial_image
         # Of each ask the searches by caption, and one with the prompt itself.
         most = (searches * (named * LOOKED_AT + 1) + ahead) * tries
-        sent = text + (knobs.candidates + 1) * CAPTION_BYTES
-        roles.append(_role(reranker, "rerank", searches + ahead, most, knobs, sent, knobs.candidates))
+        sent = text + (config.candidates + 1) * CAPTION_BYTES
+        roles.append(_role(reranker, "rerank", searches + ahead, most, config, sent, config.candidates))
         backends.append(reranker)
-    return _summed(roles, knobs, backends)
+    return _summed(roles, config, backends)
 
 
 async def estimate_setup(
-    wiring: Dependencies,
+    dependencies: Dependencies,
     setup: RunSpec,
     *,
     prompt: str = "",
@@ -151,18 +151,18 @@ async def estimate_setup(
         SpecError: a backend that there is not.
         UsageError: a mask, and a generator that takes none; or an edit, and one that does not edit.
     """
-    generator, judge = wiring.generator(setup.generator), wiring.judge(setup.judge)
+    generator, judge = dependencies.generator(setup.generator), dependencies.judge(setup.judge)
     if edits:
         check_edits(generator)
     if mask:
         check_takes_mask(generator)
-    if images_wanted(judge, generator, setup.knobs, 1 + subjects):
-        await recall_images(wiring, judge, 1 + subjects)
+    if images_wanted(judge, generator, setup.config, 1 + subjects):
+        await recall_images(dependencies, judge, 1 + subjects)
     found = estimate(
-        setup.knobs,
+        setup.config,
         generator=generator,
         judge=judge,
-        reranker=wiring.reranker(setup.reranker, setup.judge) if setup.reranker else None,
+        reranker=dependencies.reranker(setup.reranker, setup.judge) if setup.reranker else None,
         library=setup.library is not None,
         prompt=prompt,
         subjects=subjects,
@@ -173,7 +173,7 @@ async def estimate_setup(
     asked = setup.model_copy(update={"library": None}) if setup.library == BUILT_IN_LIBRARY else setup
     warned: tuple[str, ...] = ()
     with suppress(ImageRAGError):
-        warned = await run_warnings(wiring, asked, prompt)
+        warned = await run_warnings(dependencies, asked, prompt)
     return found.model_copy(update={"warnings": list(warned)})
 
 
@@ -182,13 +182,13 @@ def _role(
     role: str,
     usual: int,
     at_most: int,
-    knobs: RunConfig,
+    config: RunConfig,
     text: int,
     images: int,
 ) -> RoleEstimate:
-    partial_images = knobs.partial_images if role == "generate" else 0
-    tariff = _assumed(estimator_of(port), knobs)
-    each = max_cost_with(tariff, text, images, knobs.size, partial_images) if at_most else 0.0
+    partial_images = config.partial_images if role == "generate" else 0
+    tariff = _assumed(estimator_of(port), config)
+    each = max_cost_with(tariff, text, images, config.size, partial_images) if at_most else 0.0
     return RoleEstimate(
         role=role,
         backend=port.identity,
@@ -196,18 +196,18 @@ def _role(
         usual=usual,
         at_most=at_most,
         requests_at_most=at_most * _requests(port, role),
-        usd_each_at_most=each,
-        usd_at_most=None if each is None else round(each * at_most, 12),
+        max_cost_per_call_usd=each,
+        max_cost_usd=None if each is None else round(each * at_most, 12),
     )
 
 
-def _assumed(tariff: PriceEstimator, knobs: RunConfig) -> PriceEstimator:
-    usd = knobs.assume_cost_usd_per_call
+def _assumed(tariff: PriceEstimator, config: RunConfig) -> PriceEstimator:
+    usd = config.assume_cost_usd_per_call
     return tariff if usd is None else tariff.assuming(usd)
 
 
 def _requests(port: object, role: str) -> int:
-    """What one call can ask of services: all members of a cascade, and every vote of a judge."""
+    """What one call can ask of services: all members of a fallback, and every vote of a judge."""
     return sum(_votes(member, role) for member in members_of(port))
 
 
@@ -217,31 +217,31 @@ def _votes(port: object, role: str) -> int:
     return max(capabilities_of(member).votes for member in members) if role == "judge.critique" else 1
 
 
-def _summed(roles: list[RoleEstimate], knobs: RunConfig, backends: Sequence[object]) -> Estimate:
+def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[object]) -> Estimate:
     calls, usual = sum(role.at_most * role.votes for role in roles), sum(role.usual for role in roles)
     asked = [role for role in roles if role.at_most]
-    unpriced = sorted({role.backend for role in asked if role.usd_at_most is None})
-    usd: float | None = None if unpriced else round(sum(role.usd_at_most or 0.0 for role in asked), 12)
+    unpriced = sorted({role.backend for role in asked if role.max_cost_usd is None})
+    usd: float | None = None if unpriced else round(sum(role.max_cost_usd or 0.0 for role in asked), 12)
     priced = all(estimator_of(port).known for port in backends)
     notes = ["a resumed run asks again what was lost when it was stopped"]
-    if knobs.max_calls is not None and knobs.max_calls < calls:
-        calls, usual = knobs.max_calls, min(usual, knobs.max_calls)
-        notes.append(f"--max-calls ends it after {knobs.max_calls} calls; the roles are without it")
-    if knobs.max_cost_usd is not None:
+    if config.max_calls is not None and config.max_calls < calls:
+        calls, usual = config.max_calls, min(usual, config.max_calls)
+        notes.append(f"--max-calls ends it after {config.max_calls} calls; the roles are without it")
+    if config.max_cost_usd is not None:
         if usd is not None:
-            usd = min(usd, knobs.max_cost_usd)
+            usd = min(usd, config.max_cost_usd)
         elif not priced:
             notes.append("with --max-cost-usd no call is made to a backend whose price is not known")
-    if not priced and knobs.assume_cost_usd_per_call is not None:
-        notes.append(f"a call whose price is not known is counted as ${knobs.assume_cost_usd_per_call:g}")
+    if not priced and config.assume_cost_usd_per_call is not None:
+        notes.append(f"a call whose price is not known is counted as ${config.assume_cost_usd_per_call:g}")
     if unpriced:
         notes.append("not known what a call can cost: --assume-cost-usd-per-call X, or imagerag prices set")
     return Estimate(
-        calls_usual=usual,
-        calls_at_most=calls,
-        usd_at_most=usd,
+        expected_calls=usual,
+        max_calls=calls,
+        max_cost_usd=usd,
         roles=roles,
         priced=priced,
-        unpriced=unpriced,
+        has_unknown_cost=unpriced,
         notes=notes,
     )

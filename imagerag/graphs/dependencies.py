@@ -141,7 +141,7 @@ class Dependencies:
         """The uncompiled graph of these parts; without any, one to look at and to read runs with."""
         made = self.extension
         if parts is None:
-            return made.workflow(made.nodes.unbound())
+            return made.workflow(made.nodes.for_diagram())
         return made.workflow(made.nodes(**vars(parts), blobs=self.blobs, journal=journal))
 
     def checkpoints(self) -> AbstractAsyncContextManager["BatchedSqliteSaver"]:
@@ -242,7 +242,7 @@ class Dependencies:
         opened = await self.open_library(name)
         with self._lock:
             # The same object for the same library: graphs are kept by the parts they are bound to.
-            if name not in self._opened or self._opened[name].passport != opened.passport:
+            if name not in self._opened or self._opened[name].metadata != opened.metadata:
                 self._opened[name] = opened
             return self._opened[name]
 
@@ -255,17 +255,17 @@ class Dependencies:
             EmbeddingMismatchError: its encoder's weights are no longer the same.
         """
         try:
-            passport = await asyncio.to_thread(read_library_metadata, self.home, name)
+            library_metadata = await asyncio.to_thread(read_library_metadata, self.home, name)
         except UnknownLibraryError:
             if name != BUILT_IN_LIBRARY:
                 raise
-            passport = None
-        if name == BUILT_IN_LIBRARY and (passport is None or passport.threshold is None):
+            library_metadata = None
+        if name == BUILT_IN_LIBRARY and (library_metadata is None or library_metadata.threshold is None):
             return await self._build_sketch_library()
-        assert passport is not None, "an unknown library was raised above"
-        await asyncio.to_thread(self._check_encoder, name, passport.spec)
+        assert library_metadata is not None, "an unknown library was raised above"
+        await asyncio.to_thread(self._check_encoder, name, library_metadata.spec)
         try:
-            return await Library.open(self.home, name, self.embedder(passport.spec))
+            return await Library.open(self.home, name, self.embedder(library_metadata.spec))
         except EmbeddingMismatchError:
             if name != BUILT_IN_LIBRARY:
                 raise

@@ -9,7 +9,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import Workflow, build_workflow
 
-_OURS: Final = frozenset(build_workflow(Nodes.unbound()).nodes)
+_OURS: Final = frozenset(build_workflow(Nodes.for_diagram()).nodes)
 
 
 @dataclass(frozen=True)
@@ -40,4 +40,4 @@ class Extension:
         """How many nodes it adds."""
         if self.workflow is build_workflow:
             return 0
-        return len(self.workflow(self.nodes.unbound()).nodes.keys() - _OURS)
+        return len(self.workflow(self.nodes.for_diagram()).nodes.keys() - _OURS)

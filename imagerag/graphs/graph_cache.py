@@ -23,8 +23,8 @@ KEPT: Final = 8
 class GraphCache:
     """The graphs of one home, those used last."""
 
-    def __init__(self, wiring: Dependencies) -> None:
-        self._wiring = wiring
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._wiring = dependencies
         self._graphs: OrderedDict[tuple[object, ...], tuple[Backends, Graph]] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -5,18 +5,18 @@ from imagerag.agent.ports import capabilities_of
 from imagerag.graphs.dependencies import Dependencies
 
 
-async def recall_images(wiring: Dependencies, judge: object, count: int) -> None:
+async def recall_images(dependencies: Dependencies, judge: object, count: int) -> None:
     """Tell a judge what runs of this home found out."""
-    if isinstance(judge, ChecksImages) and wiring.home.store.exists():
-        async with wiring.journal() as journal:
+    if isinstance(judge, ChecksImages) and dependencies.home.store.exists():
+        async with dependencies.journal() as journal:
             await recall(judge, journal, count)
 
 
-async def takes_images(wiring: Dependencies, judge: object) -> bool | None:
+async def takes_images(dependencies: Dependencies, judge: object) -> bool | None:
     """Whether a judge takes images; None where nobody knows. One of this process takes them."""
     if not isinstance(judge, ChecksImages):
         return True
-    await recall_images(wiring, judge, 1)
+    await recall_images(dependencies, judge, 1)
     if not judge.image_check_needed(1):
         return True
     said = capabilities_of(judge)

@@ -17,13 +17,13 @@ ACCEPTED: Final = 0.5
 """Share of a library's own captions that must reach its threshold: below, a run finds next to nothing."""
 
 
-def library_warnings(name: str, passport: "LibraryMetadata", *, real: bool = False) -> list[str]:
+def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bool = False) -> list[str]:
     """What is wrong with a library.
 
     Args:
         real: it is to serve something that is not of the sketch world.
     """
-    threshold, toy = passport.threshold, passport.spec == SKETCH and name != BUILT_IN_LIBRARY
+    threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
     anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
     if threshold and threshold.accepted is not None and threshold.accepted < ACCEPTED:
         share = f"{percent(threshold.accepted)} of library {name}'s own captions reach its threshold"
@@ -39,6 +39,6 @@ def warnings_of(library: object, *, real: bool = False) -> list[str]:
     told: list[str] = []
     several: Sequence[Any] = getattr(library, "libraries", (library,))
     for one in several:
-        passport = getattr(one, "passport", None)
-        told += library_warnings(one.name, passport, real=real) if passport is not None else []
+        library_metadata = getattr(one, "metadata", None)
+        told += library_warnings(one.name, library_metadata, real=real) if library_metadata is not None else []
     return told

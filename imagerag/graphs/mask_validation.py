@@ -53,7 +53,7 @@ def one_intent(edits: int, subjects: int) -> str:
 
 
 def check_edits(generator: ImageGenerator) -> None:
-    """Check that a generator changes a picture it is sent; a cascade does when all its members do.
+    """Check that a generator changes a picture it is sent; a fallback does when all its members do.
 
     Raises:
         UsageError: it does not, with what to type.
@@ -68,7 +68,7 @@ def check_edits(generator: ImageGenerator) -> None:
 
 
 def check_takes_mask(generator: ImageGenerator) -> None:
-    """Check that a generator takes a mask; a cascade does when all its members do.
+    """Check that a generator takes a mask; a fallback does when all its members do.
 
     Raises:
         UsageError: it does not.

@@ -12,7 +12,7 @@ READ_AT_MOST: Final = 200
 """Prompts of a suite or a batch that are looked at: it takes a millisecond each."""
 
 
-async def run_warnings(wiring: Dependencies, setup: RunSpec, *prompts: str) -> tuple[str, ...]:
+async def run_warnings(dependencies: Dependencies, setup: RunSpec, *prompts: str) -> tuple[str, ...]:
     """What is likely to go wrong with runs of this setup; the library is opened, nothing else is done."""
     from imagerag.tools.sketch.out_of_domain import foreign_words, is_foreign
 
@@ -24,19 +24,21 @@ async def run_warnings(wiring: Dependencies, setup: RunSpec, *prompts: str) -> t
         told.append("the judge is sketch, which knows coloured shapes only: name one that looks, --judge SPEC")
     if setup.library:
         real = bool(foreign) or setup.generator != SKETCH
-        told += warnings_of(await wiring.library(setup.library), real=real)
+        told += warnings_of(await dependencies.library(setup.library), real=real)
     return tuple(told)
 
 
-async def warnings_of_many(wiring: Dependencies, runs: Iterable[tuple[RunSpec, Sequence[str]]]) -> tuple[str, ...]:
+async def warnings_of_many(
+    dependencies: Dependencies, runs: Iterable[tuple[RunSpec, Sequence[str]]]
+) -> tuple[str, ...]:
     """The same for many runs: what goes for several of them is said once."""
-    told = [await run_warnings(wiring, setup, *prompts) for setup, prompts in runs]
+    told = [await run_warnings(dependencies, setup, *prompts) for setup, prompts in runs]
     return tuple(dict.fromkeys(warning for warnings in told for warning in warnings))
 
 
-async def question_warnings(wiring: Dependencies, library: str) -> tuple[str, ...]:
+async def question_warnings(dependencies: Dependencies, library: str) -> tuple[str, ...]:
     """The same for a question that a library answers."""
-    return tuple(warnings_of(await wiring.library(library)))
+    return tuple(warnings_of(await dependencies.library(library)))
 
 
 def encoder_warning(pictures: Sequence[bytes]) -> str | None:

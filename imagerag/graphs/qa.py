@@ -29,7 +29,7 @@ BLANK: Final[Mapping[str, Any]] = {
     "image_threshold": None,
     "sources": [],
     "finding": None,
-    "lookup": "",
+    "metadata_query": "",
     "threshold": None,
     "notes": [],
     "reply": None,

@@ -1,6 +1,6 @@
 """The generation graph behind HTTP: what `langgraph.json` names, for `langgraph dev`, Studio and other languages.
 
-A run's input is `{"prompt": "…"}`, its context the knobs (`agent/types: RunContext`) as JSON, all optional; names
+A run's input is `{"prompt": "…"}`, its context the config (`agent/types: RunContext`) as JSON, all optional; names
 that there are not are refused. Each input begins a new run, on a thread that had one too; what is likely to go wrong
 with it is in `warnings` before anything is drawn. Backends and library are the settings' (`IMAGERAG_*`,
 `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
@@ -55,8 +55,8 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator["BatchedSqliteSaver"]:
     """Where the server keeps the steps of its threads, with the list of types that may be revived from them."""
-    _, wiring = await asyncio.to_thread(_configured)
-    async with wiring.checkpoints() as saver:
+    _, dependencies = await asyncio.to_thread(_configured)
+    async with dependencies.checkpoints() as saver:
         yield saver
 
 
@@ -67,23 +67,23 @@ async def graph(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> AsyncI
     Nothing is loaded when this module is imported: models and libraries come with the first run, off the event loop.
     """
     if runtime.execution_runtime is None:
-        yield build_workflow(Nodes.unbound())
+        yield build_workflow(Nodes.for_diagram())
         return
     check_context(runtime.execution_runtime.context)  # as it was sent: the server leaves out what is not known
-    settings, wiring = await asyncio.to_thread(_configured)
+    settings, dependencies = await asyncio.to_thread(_configured)
     setup = RunSpec(
         generator=settings.generator,
         judge=settings.judge,
         library=settings.library,
         reranker=settings.reranker or None,
     )
-    parts = await wiring.parts(setup)
-    async with wiring.journal() as journal:
+    parts = await dependencies.parts(setup)
+    async with dependencies.journal() as journal:
         try:
-            yield wiring.workflow(parts, journal).warn_with(partial(_warned, wiring, setup), in_answer=True)
+            yield dependencies.workflow(parts, journal).warn_with(partial(_warned, dependencies, setup), in_answer=True)
         finally:
             with suppress(UnknownRunError):  # a run without a thread leaves no steps
-                await relist_run(wiring, str(config["configurable"]["thread_id"]))
+                await relist_run(dependencies, str(config["configurable"]["thread_id"]))
 
 
 @asynccontextmanager
@@ -93,19 +93,19 @@ async def asking(config: RunnableConfig, runtime: "ServerRuntime[Any]") -> Async
         yield build_qa(answerer=MetadataAnswerer(), library=None)
         return
     check_context(runtime.execution_runtime.context)
-    settings, wiring = await asyncio.to_thread(_configured)
+    settings, dependencies = await asyncio.to_thread(_configured)
     if not settings.library:
         raise UsageError("there is no library to ask: IMAGERAG_LIBRARY=NAME, or library in imagerag.toml")
     spec = settings.answerer or answerer_for(settings.judge)
-    answerer = await asyncio.to_thread(wiring.answerer, spec)
-    library = await wiring.library(settings.library)
-    reranker = wiring.reranker(settings.reranker, settings.judge) if settings.reranker else None
-    async with wiring.journal() as journal:
-        yield build_qa(answerer=answerer, library=library, blobs=wiring.blobs, reranker=reranker, journal=journal)
+    answerer = await asyncio.to_thread(dependencies.answerer, spec)
+    library = await dependencies.library(settings.library)
+    reranker = dependencies.reranker(settings.reranker, settings.judge) if settings.reranker else None
+    async with dependencies.journal() as journal:
+        yield build_qa(answerer=answerer, library=library, blobs=dependencies.blobs, reranker=reranker, journal=journal)
 
 
-async def _warned(wiring: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:
-    warned = await run_warnings(wiring, setup, prompt)
+async def _warned(dependencies: Dependencies, setup: RunSpec, prompt: str) -> tuple[str, ...]:
+    warned = await run_warnings(dependencies, setup, prompt)
     for warning in warned:
         _log.warning("%s", warning)
     return warned
@@ -114,13 +114,13 @@ async def _warned(wiring: Dependencies, setup: RunSpec, prompt: str) -> tuple[st
 async def get_image(request: Request) -> Response:
     """The bytes of an image of a run or of the library, verified against their hash."""
     digest = request.path_params["sha256"]
-    settings, wiring = await asyncio.to_thread(_configured)
+    settings, dependencies = await asyncio.to_thread(_configured)
     data: bytes | None = None
     with suppress(ImageRAGError):
-        data = await wiring.blobs.get(digest)
+        data = await dependencies.blobs.get(digest)
     if data is None and settings.library:
         with suppress(ImageRAGError):
-            library = await wiring.library(settings.library)
+            library = await dependencies.library(settings.library)
             data = await library.image_bytes(digest)
     if data is None:
         return _refused("BlobError", f"there is no image {digest[:64]!r}", 404)
@@ -132,14 +132,14 @@ async def get_image(request: Request) -> Response:
 
 async def post_image(request: Request) -> Response:
     """Keep an image, sent as the body of the request, and say what it is: an `ImageRef`."""
-    _, wiring = await asyncio.to_thread(_configured)
+    _, dependencies = await asyncio.to_thread(_configured)
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BYTES:
             return _refused("UsageError", f"at most {MAX_BYTES // 2**20} MB are read", 413)
     try:
-        image = await wiring.blobs.put(bytes(data))
+        image = await dependencies.blobs.put(bytes(data))
     except UsageError as error:
         return _refused("UsageError", str(error), 400)
     return JSONResponse(image.model_dump(), 201)
@@ -162,7 +162,7 @@ app: Final = Starlette(
 @cache
 def _configured() -> tuple[Settings, Dependencies]:
     settings = resolve()
-    wiring = Dependencies(DataDir.find(settings.home))
-    for made in (wiring.blobs, wiring.prices):  # read from files, so now rather than on the event loop
+    dependencies = Dependencies(DataDir.find(settings.home))
+    for made in (dependencies.blobs, dependencies.prices):  # read from files, so now rather than on the event loop
         assert made is not None
-    return settings, wiring
+    return settings, dependencies

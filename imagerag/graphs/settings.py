@@ -105,7 +105,7 @@ def resolve(**arguments: str | None) -> Settings:
         if not isinstance(value, str | None):
             raise UsageError(
                 f"{name} is a {type(value).__name__} and has to be a text, the name of a backend or a library. For an "
-                f"object of your own: rag.wiring.use({name!r}, 'mine', it), and ImageRAG({name}='mine')"
+                f"object of your own: rag.dependencies.use({name!r}, 'mine', it), and ImageRAG({name}='mine')"
             )
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("argument", {name: value for name, value in arguments.items() if value is not None}),

@@ -72,7 +72,7 @@ def selection_of(answer: "ToolResult", given: str) -> list[str]:
     wrong = re.sub(r"[0-9,;\s]|and", "", given) or any(pick not in offered for pick in picks)
     if wrong or not picks:
         raise UsageError(f"{line(given, 40)!r} are not numbers from 1 to {len(offered)}, with commas, or 'none'")
-    distinct, limit = list(dict.fromkeys(picks)), answer.data.get("choose_at_most")
+    distinct, limit = list(dict.fromkeys(picks)), answer.data.get("max_selections")
     if limit is not None and len(distinct) > limit:
         raise UsageError(f"{len(distinct)} are too many: at most {limit} can be sent with the prompt")
     return distinct
@@ -81,7 +81,7 @@ def selection_of(answer: "ToolResult", given: str) -> list[str]:
 def question(answer: "ToolResult", problem: str = "") -> str:
     """The question for a human: numbered, with similarity, title and licence."""
     offered: Sequence[Mapping[str, Any]] = answer.data.get("offered", ())
-    limit = answer.data.get("choose_at_most")
+    limit = answer.data.get("max_selections")
     most = f", at most {limit} of them" if limit else ""
     lines = [f"Which pictures from the library may be used{most}?", *map(_offer, offered[:SHOWN])]
     return "\n".join([*([f"{problem}."] if problem else []), *lines])[:8_000]

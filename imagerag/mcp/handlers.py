@@ -217,7 +217,7 @@ class Handlers:
         answer = await self.service.describe_run(run_id)
         if answer.data.get("kind") == "error":
             with suppress(UnknownRunError):
-                entry = await self.service.rag.wiring.runs.get(run_id)
+                entry = await self.service.rag.dependencies.runs.get(run_id)
                 if entry.outcome:
                     return unrecorded(entry.run_id, entry.outcome, "it was stopped before its first step")
         return answer

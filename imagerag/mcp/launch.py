@@ -38,7 +38,7 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
         rag,
         inputs=InputPolicy.of(options["roots"], urls=options["allow_urls"]),
         ceilings=RunLimits(**{name: options[name] for name in ceilings}),
-        allowance=ServerBudget(together, DailyUsage(rag.wiring.home.usage) if by_day else None),
+        allowance=ServerBudget(together, DailyUsage(rag.dependencies.home.usage) if by_day else None),
     )
     limits = Limits(at_once=options["at_once"], most=options["max_runs"], lease_s=options["lease_s"])
     serving = ServerState(service=service, limits=limits)

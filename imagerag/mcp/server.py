@@ -101,16 +101,16 @@ class ServerState:
     _loading: "asyncio.Task[Any] | None" = None
 
     @property
-    def desk(self) -> "Handlers":
+    def handlers(self) -> "Handlers":
         """Answers calls; there is one while the server runs."""
         assert self._desk is not None, "the server runs"
         return self._desk
 
     async def ready(self) -> "Handlers":
-        """The desk, once everything it needs is loaded."""
+        """The handlers, once everything it needs is loaded."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
-        return self.desk
+        return self.handlers
 
     def build(self) -> "MCPServer[None]":
         """The server with its tools.
@@ -191,13 +191,13 @@ class ServerState:
 
     def _call(self, name: str, takes: type[Request]) -> Callable[..., Awaitable[Any]]:
         async def call(arguments: dict[str, Any], ctx: "Context[Any, Any]") -> Any:
-            desk = await self.ready()
+            handlers = await self.ready()
             from imagerag.assistants.service import error_answer
             from imagerag.mcp.responses import reply
 
             try:
                 given = takes.model_validate(arguments)
-                return await getattr(desk, name)(given, ctx)
+                return await getattr(handlers, name)(given, ctx)
             except ValidationError as error:
                 return _wrong(refusal(error))
             except ImageRAGError as error:
@@ -212,7 +212,7 @@ async def serve_stdio(serving: ServerState) -> None:
     async def leave() -> None:
         # Clients that close stdin tell the process to stop soon afterwards: what is to be kept can then be resumed.
         if serving._desk is not None:
-            await serving.desk.jobs.close(kept="leave")
+            await serving.handlers.jobs.close(kept="leave")
         os._exit(0)  # the thread that reads stdin cannot be woken, and would keep the process
 
     serving.linger = True
@@ -234,7 +234,7 @@ async def serve_http(serving: ServerState, options: "HttpOptions") -> None:
 
     install_non_raising_handler()  # before the SDK, which sets up a handler of its own
     server = serving.build()
-    await serve(make_app(server, options, lambda session: serving.desk.jobs.leave(session)), options)
+    await serve(make_app(server, options, lambda session: serving.handlers.jobs.leave(session)), options)
 
 
 def _anything() -> Any:

@@ -11,33 +11,33 @@ if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
 
 
-async def run_images(wiring: "Dependencies", record: "RunRecord") -> dict[str, bytes]:
+async def run_images(dependencies: "Dependencies", record: "RunRecord") -> dict[str, bytes]:
     """The images of a run: attempts, references, masks, candidates."""
     library = None
     if record.searches and record.setup and record.setup.library:
         with suppress(ImageRAGError):  # removed since, or its encoder gone: the run's own images are still there
-            library = await wiring.library(record.setup.library)
+            library = await dependencies.library(record.setup.library)
     candidates = [candidate.image for search in record.searches for candidate in search.candidates]
     used = [reference for attempt in record.attempts for reference in attempt.references]
     sent = [image for reference in used for image in (reference.image, reference.mask) if image]
     found: dict[str, bytes] = {}
     for image in [*(attempt.image for attempt in record.attempts), *sent, *candidates]:
         with suppress(BlobError):
-            found[image.sha256] = await wiring.blobs.get(image.sha256)
+            found[image.sha256] = await dependencies.blobs.get(image.sha256)
         if image.sha256 not in found and library is not None:
             with suppress(BlobError):
                 found[image.sha256] = await library.image_bytes(image.sha256)
     return found
 
 
-async def answer_images(wiring: "Dependencies", record: "AnswerRecord") -> dict[str, bytes]:
+async def answer_images(dependencies: "Dependencies", record: "AnswerRecord") -> dict[str, bytes]:
     """The images of an answer: those that came with the question, and those of the library."""
     images: dict[str, bytes] = {}
     for own in {*record.shown, *(image.sha256 for image in record.images)}:
         with suppress(ImageRAGError):
-            images[own] = await wiring.blobs.get(own)
+            images[own] = await dependencies.blobs.get(own)
     with suppress(ImageRAGError):  # removed since: the sheet shows empty frames
-        library = await wiring.library(record.library) if record.library else None
+        library = await dependencies.library(record.library) if record.library else None
         for one in record.retrieved if library else ():
             with suppress(ImageRAGError):
                 assert library is not None

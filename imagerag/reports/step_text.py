@@ -56,9 +56,9 @@ def varied_parameter(calls: Sequence[ModelCall]) -> str:
     parts = []
     for call in calls:
         varied = call.variation
-        if varied.lever == "temperature" and varied.temperature is not None:
+        if varied.varied_parameter == "temperature" and varied.temperature is not None:
             parts.append(temperature(varied.temperature))
-        elif varied.lever == "seed_and_wording":
+        elif varied.varied_parameter == "seed_and_wording":
             parts.append(f"seed {varied.seed}" if varied.seed is not None else f"wording {varied.wording + 1}")
     return ", ".join(dict.fromkeys(parts))
 
@@ -172,7 +172,7 @@ def _by_hand(changes: "Changes") -> str:
             parts += [f"{what} {old.get(what)} → {new.get(what)}" for what in new if old.get(what) != new.get(what)]
         elif name == "prompt":
             parts.append(f"prompt “{after}”")
-        elif name not in ("started_at", "continues", "requirements"):
+        elif name not in ("started_at", "parent_run", "requirements"):
             parts.append("references" if name == "chosen" else name)
     return ", ".join(parts)
 
@@ -208,6 +208,6 @@ def passed_of(step: "Step") -> str:
 
 
 def backend_inputs(setup: RunSpec) -> dict[str, Any]:
-    """A setup and its knobs by their names."""
+    """A setup and its config by their names."""
     made = setup.canonical().model_dump(mode="json")
-    return {**made.pop("knobs"), **made}
+    return {**made.pop("config"), **made}

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS runs (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS runs_by_created ON runs (created DESC);
 """
-_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "continues": "TEXT"}
+_LATER = {"cost_usd": "REAL", "calls": "INTEGER", "parent_run": "TEXT"}
 """Columns that files of earlier versions lack."""
 _COLUMNS = ", ".join(("run_id, created, updated, status, outcome, prompt, library, score", *_LATER))
 
@@ -66,7 +66,7 @@ class RunEntry(FrozenModel):
         score: of the best attempt, in [0, 1]; None when there is none.
         cost_usd: None when the price of a call is not known, or nobody noted it yet.
         calls: model calls; None when nobody noted them yet.
-        continues: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
+        parent_run: the run it comes from, as a replay or a continuation; a later entry without it does not unsay it.
     """
 
     run_id: str = Field(min_length=1)
@@ -77,7 +77,7 @@ class RunEntry(FrozenModel):
     score: float | None = None
     cost_usd: float | None = None
     calls: int | None = None
-    continues: str | None = None
+    parent_run: str | None = None
     created: AwareDatetime = Field(default_factory=_now)
     updated: AwareDatetime = Field(default_factory=_now)
 
@@ -108,7 +108,7 @@ class RunIndex:
         score: float | None = None,
         cost_usd: float | None = None,
         calls: int | None = None,
-        continues: str | None = None,
+        parent_run: str | None = None,
         created: datetime | None = None,
     ) -> RunEntry:
         """Add a run, or replace what is known of it: all but when it was created.
@@ -128,7 +128,7 @@ class RunIndex:
             score=score,
             cost_usd=cost_usd,
             calls=calls,
-            continues=continues,
+            parent_run=parent_run,
             **({} if created is None else {"created": created}),
         )
         async with self._writing.use() as grouped:
@@ -257,7 +257,7 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
         entry.score,
         entry.cost_usd,
         entry.calls,
-        entry.continues,
+        entry.parent_run,
         entry.prompt.casefold(),
     )
     connection.execute(
@@ -265,7 +265,7 @@ def _upsert(connection: sqlite3.Connection, entry: RunEntry) -> None:
         "ON CONFLICT (run_id) DO UPDATE SET updated = excluded.updated, status = excluded.status, "
         "outcome = excluded.outcome, prompt = excluded.prompt, library = excluded.library, "
         "score = excluded.score, cost_usd = excluded.cost_usd, calls = excluded.calls, "
-        "continues = COALESCE(excluded.continues, continues), folded = excluded.folded",
+        "parent_run = COALESCE(excluded.parent_run, parent_run), folded = excluded.folded",
         row,
     )
 

@@ -1,6 +1,6 @@
 """Several backends as one: the next is asked when one cannot answer, and the record says why.
 
-A cascade steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
+A fallback steps down at once, whatever the reason a backend did not answer (no quota, no key, overloaded, unreachable,
 no answer in time): waiting is only worth it when nobody answers, and that waiting is the graph's. A refusal, and words
 or a picture that cannot be read, are answers: they are not carried to the next backend. `on-refusal` in the spec says
 otherwise for refusals: `openai:gpt-image-2,diffusers:sdxl-ip-adapter,on-refusal`.
@@ -45,10 +45,10 @@ from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.types import Concept, Requirement, SamplingParams, Size, Verdict
 
 ON_REFUSAL: Final = "on-refusal"
-"""The word of a spec that lets a cascade step down from a refusal, too."""
+"""The word of a spec that lets a fallback step down from a refusal, too."""
 
 AS_IT_IS: Final = ReferenceTemplate(whole="{prompt}", edit="{prompt}")
-"""A cascade is handed the user's own words: each member has its own way of putting references into them."""
+"""A fallback is handed the user's own words: each member has its own way of putting references into them."""
 
 Member = TypeVar("Member", bound=ImageGenerator | Judge | Answerer)
 Answer = TypeVar("Answer")
@@ -58,7 +58,7 @@ Told = TypeVar("Told", bound=GeneratedImage | ModelResponse)
 class _Fallback(Generic[Member]):
     def __init__(self, members: Sequence[Member], *, on_refusal: bool = False) -> None:
         if not members:
-            raise SpecError("a cascade needs at least one backend")
+            raise SpecError("a fallback needs at least one backend")
         self.members: tuple[Member, ...] = tuple(members)
         self.on_refusal = on_refusal
         self.identity = ",".join([*(member.identity for member in members), *([ON_REFUSAL] if on_refusal else [])])
@@ -321,9 +321,9 @@ def _own(member: Answerer, pictures: Sequence[ImagePart]) -> dict[str, Any]:
 
 
 def _signed(answer: Told, member: ImageGenerator | Judge | Answerer, steps: tuple[str, ...]) -> Told:
-    """The answer with who gave it; a cascade inside this one has said so itself."""
-    by = answer.answered_by or member.identity
-    return replace(answer, answered_by=by, steps_down=(*steps, *answer.steps_down))
+    """The answer with who gave it; a fallback inside this one has said so itself."""
+    by = answer.served_by or member.identity
+    return replace(answer, served_by=by, fallback_errors=(*steps, *answer.fallback_errors))
 
 
 def _check_needed(judge: object, count: int) -> bool:

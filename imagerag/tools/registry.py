@@ -4,7 +4,7 @@ Built-in providers are listed here by the place of their factory, so that nothin
 Others come from entry points of installed packages, in the groups `imagerag.generators`, `imagerag.judges`,
 `imagerag.embedders`, `imagerag.answerers`, `imagerag.rerankers` and `imagerag.libraries`: a factory takes a
 `BackendSpec` (a judge's also `embedder=`, a reranker's also `judge=`, a library's also `home=`, the folder for what it
-keeps) and returns the adapter. Several specs with commas between them make a cascade
+keeps) and returns the adapter. Several specs with commas between them make a fallback
 of generators, judges or answerers (`fallback.py`).
 """
 
@@ -87,7 +87,7 @@ _PRICED: Final[dict[Role, frozenset[str]]] = {
 
 
 def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> ImageGenerator:
-    """The image generator a spec names; a cascade, when it names several.
+    """The image generator a spec names; a fallback, when it names several.
 
     Args:
         prices: what calls cost; default the packaged table and the user's own.
@@ -100,7 +100,7 @@ def make_generator(spec: str | BackendSpec, *, prices: "Prices | None" = None) -
 
 
 def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, prices: "Prices | None" = None) -> Judge:
-    """The judge a spec names; a cascade, when it names several.
+    """The judge a spec names; a fallback, when it names several.
 
     Args:
         embedder: what `clip` without a model looks through, usually the library's encoder; others may ignore it.
@@ -114,7 +114,7 @@ def make_judge(spec: str | BackendSpec, *, embedder: Embedder | None = None, pri
 
 
 def make_answerer(spec: str | BackendSpec, *, prices: "Prices | None" = None) -> Answerer:
-    """The answerer a spec names; a cascade, when it names several.
+    """The answerer a spec names; a fallback, when it names several.
 
     Args:
         prices: what calls cost; default the packaged table and the user's own.
@@ -217,7 +217,7 @@ def group(role: str) -> str:
 def _one_or_cascade(
     role: Literal["generator", "judge", "answerer"], spec: str | BackendSpec, prices: "Prices | None", **bound: Any
 ) -> Any:
-    """The adapter a spec names; a cascade, when it names several. `bound` goes to the factory of each."""
+    """The adapter a spec names; a fallback, when it names several. `bound` goes to the factory of each."""
     specs, on_refusal = _several(spec)
     made = [_factory(one, role)(one, **bound, **_priced(one, role, prices)) for one in specs]
     if len(made) == 1:
@@ -229,7 +229,7 @@ def _one_or_cascade(
 
 
 def _several(spec: str | BackendSpec) -> tuple[list[BackendSpec], bool]:
-    """The backends a spec names, and whether a cascade of them steps down from refusals."""
+    """The backends a spec names, and whether a fallback of them steps down from refusals."""
     if isinstance(spec, BackendSpec):
         return [spec], False
     specs = BackendSpec.parse_all(spec)
@@ -245,7 +245,7 @@ def _single(spec: str | BackendSpec) -> BackendSpec:
     specs = BackendSpec.parse_all(spec)
     if len(specs) > 1:
         raise SpecError(
-            f"{spec!r} is a cascade, which an embedder cannot be: vectors of two do not mix; name {str(specs[0])!r}"
+            f"{spec!r} is a fallback, which an embedder cannot be: vectors of two do not mix; name {str(specs[0])!r}"
         )
     return specs[0]
 

@@ -9,7 +9,7 @@ Examples:
     openai:qwen3-vl?votes=3&longest_side=768@http://localhost:11434/v1
     openai:qwen3-vl?key_env=OUR_KEY@https://models.example.org/v1
     clip:open_clip:ViT-B-32-quickgelu/openai
-    openai:gpt-image-2.5-flare,diffusers:sdxl-ip-adapter       (a cascade)
+    openai:gpt-image-2.5-flare,diffusers:sdxl-ip-adapter       (a fallback)
     ```
 
 Which options there are is each adapter's to say, in a table of readers (`options.py`) that it hands to
@@ -106,7 +106,7 @@ class BackendSpec:
 
     @classmethod
     def parse_all(cls, text: str) -> "tuple[BackendSpec, ...]":
-        """Read a cascade: specs separated by commas, at least one.
+        """Read a fallback: specs separated by commas, at least one.
 
         Raises:
             SpecError: one of them is not of the form `provider:model[?option=value][@base_url]`.

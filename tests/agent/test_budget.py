@@ -29,9 +29,9 @@ def call(role: str = "judge.critique", **values: Any) -> ModelCall:
 
 @given(limit=st.integers(1, 40), made=st.integers(0, 40), count=st.integers(1, 8))
 def test_the_shares_of_searches_are_all_that_is_left_of_the_calls(limit: int, made: int, count: int) -> None:
-    knobs = RunConfig(max_calls=limit)
+    config = RunConfig(max_calls=limit)
     shares = [
-        limit - requests_made(spent_by_siblings({**TASK, "place": [n, count], "made": made}, knobs), done_again=False)
+        limit - requests_made(spent_by_siblings({**TASK, "place": [n, count], "made": made}, config), done_again=False)
         for n in range(count)
     ]
     assert sum(max(0, share) for share in shares) == max(0, limit - made)
@@ -40,9 +40,9 @@ def test_the_shares_of_searches_are_all_that_is_left_of_the_calls(limit: int, ma
 
 @given(limit=st.floats(0.01, 10), gone=st.floats(0, 12), count=st.integers(1, 8))
 def test_the_shares_of_searches_are_all_that_is_left_of_the_money(limit: float, gone: float, count: int) -> None:
-    knobs = RunConfig(max_cost_usd=limit)
+    config = RunConfig(max_cost_usd=limit)
     task = {**TASK, "made": 3, "spent_usd": gone}
-    shares = [limit - spent(spent_by_siblings({**task, "place": [n, count]}, knobs)) for n in range(count)]  # type: ignore[typeddict-item]
+    shares = [limit - spent(spent_by_siblings({**task, "place": [n, count]}, config)) for n in range(count)]  # type: ignore[typeddict-item]
     assert sum(max(0.0, share) for share in shares) == pytest.approx(max(0.0, limit - gone))
 
 
@@ -66,7 +66,7 @@ def test_what_was_reused_is_no_measure_of_what_a_call_costs() -> None:
 
 
 def test_what_is_not_known_is_booked_at_its_most_and_else_as_the_dearest() -> None:
-    assert spent([call(most_usd=0.5)]) == 0.5
+    assert spent([call(max_cost_usd=0.5)]) == 0.5
     assert spent([call(cost_usd=0.2), call()]) == pytest.approx(0.4)
     assert spent([call()]) == 0
 
@@ -109,9 +109,9 @@ def test_what_a_question_can_cost_counts_its_sources_and_what_was_said_before() 
 
 
 def test_what_a_service_has_said_goes_before_what_it_could_have_cost_and_that_before_others() -> None:
-    assert spent([call(cost_usd=0.1, most_usd=0.5)]) == 0.1
-    assert spent([call(cost_usd=0.2), call(most_usd=0.5)]) == pytest.approx(0.7)
-    assert spent([call(cost_usd=0.0, most_usd=0.5)]) == 0.0
+    assert spent([call(cost_usd=0.1, max_cost_usd=0.5)]) == 0.1
+    assert spent([call(cost_usd=0.2), call(max_cost_usd=0.5)]) == pytest.approx(0.7)
+    assert spent([call(cost_usd=0.0, max_cost_usd=0.5)]) == 0.0
     assert spent([call(cost_usd=0.2, reused=True), call("generate", cost_usd=0.3), call()]) == pytest.approx(0.3)
 
 
@@ -125,7 +125,7 @@ KNOWN = PriceEstimator(known=True)
         ({"answered": True, "error": "damaged"}, True),
         ({"answered": False}, True),
         ({"answered": True, "cost_usd": 0.0}, True),
-        ({"answered": True, "most_usd": 0.5}, True),
+        ({"answered": True, "max_cost_usd": 0.5}, True),
         ({"answered": True, "role": "generate"}, True),
     ],
 )

@@ -63,7 +63,7 @@ def test_a_search_with_the_prompt_takes_as_many_as_searches_for_all_that_is_miss
 
 def test_what_was_sent_for_a_concept_before_is_not_sent_for_it_again() -> None:
     used = UsedReference(image=image("a"), concept="x")
-    ledger = [TrackedConcept(concept=Concept(text="x"), first_missing=0, used=(used,))]
+    ledger = [TrackedConcept(concept=Concept(text="x"), first_missing_round=0, used=(used,))]
     decided, chosen = select_candidates(
         [search("x", "a", "b"), search("y", "a")], ledger, rooms=ReferenceLimits(room=3), by_hand=False
     )
@@ -152,7 +152,7 @@ def test_nothing_is_undecided_nothing_is_sent_twice_and_the_limit_holds(
     searches = [search(f"concept {n}", *dict.fromkeys(names)) for n, names in enumerate(found)]
     entry = TrackedConcept(
         concept=Concept(text="concept 0"),
-        first_missing=0,
+        first_missing_round=0,
         used=tuple(UsedReference(image=image(n), concept="concept 0") for n in used),
     )
     decided, chosen = select_candidates(searches, [entry], rooms=ReferenceLimits(room=room), by_hand=by_hand)

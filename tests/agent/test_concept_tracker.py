@@ -48,7 +48,7 @@ def test_a_concept_lost_again_is_unresolved_again() -> None:
     entries = concept_tracker.update_missing([], [Concept(text="a heart")], 0)
     entries = concept_tracker.update_missing(entries, [], 1)
     entries = concept_tracker.update_missing(entries, [Concept(text="a heart")], 2)
-    assert [(entry.first_missing, entry.resolved) for entry in entries] == [(0, None)]
+    assert [(entry.first_missing_round, entry.resolved) for entry in entries] == [(0, None)]
 
 
 def test_a_reference_is_entered_once_under_the_concept_it_was_sent_for() -> None:

@@ -30,7 +30,10 @@ def test_what_resolved_a_concept_is_sent_again_and_not_what_failed_before_it() -
         concept_tracker.record_references(entries, [reference("c", "a star")], 3), [], 3
     )
     assert letters(concept_tracker.resolving_references(entries)) == "bc"
-    assert [(e.concept.text, e.first_missing, e.resolved) for e in entries] == [("a heart", 0, 2), ("a star", 2, 3)]
+    assert [(e.concept.text, e.first_missing_round, e.resolved) for e in entries] == [
+        ("a heart", 0, 2),
+        ("a star", 2, 3),
+    ]
 
 
 def test_a_reference_that_failed_once_and_resolved_it_later_is_the_one_that_helped() -> None:
@@ -59,7 +62,7 @@ def test_a_concept_stays_resolved_by_the_round_that_did_it() -> None:
 
 
 def test_a_concept_that_was_resolved_in_the_first_picture_is_resolved() -> None:
-    entries = [TrackedConcept(concept=HEART, first_missing=0, resolved=0, used=(reference("a"),))]
+    entries = [TrackedConcept(concept=HEART, first_missing_round=0, resolved=0, used=(reference("a"),))]
     assert letters(concept_tracker.resolving_references(entries)) == "a"
     assert concept_tracker.update_missing(entries, [], 2)[0].resolved == 0
 
@@ -75,7 +78,7 @@ def test_a_concept_without_a_reference_helped_with_nothing() -> None:
 
 def test_what_was_sent_for_what_nobody_missed_is_first_missing_in_its_round() -> None:
     (entry,) = concept_tracker.record_references([], [reference("a")], 2)
-    assert (entry.first_missing, entry.resolved) == (2, None)
+    assert (entry.first_missing_round, entry.resolved) == (2, None)
 
 
 def test_the_same_concept_named_twice_is_entered_once() -> None:

@@ -41,7 +41,7 @@ class Journal:
 async def test_what_was_left_behind_is_booked_before_the_call_is_made() -> None:
     journal: Any = Journal()
     calls = ModelCaller(
-        knobs=RunConfig(max_calls=3), journal=journal, run_id="run", task="t", before=[], round=0, failed={}
+        config=RunConfig(max_calls=3), journal=journal, run_id="run", task="t", before=[], round=0, failed={}
     )
     booked: list[list[str]] = []
 

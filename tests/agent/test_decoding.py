@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_PIXELS, decode, for_models, looks_like_an_image, open_rgb
+from imagerag.agent.images.decoding import MAX_PIXELS, decode, encode_for_model, looks_like_an_image, open_rgb
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +211,7 @@ def test_exif_that_cannot_be_read_means_none(junk: bytes) -> None:
     segment = b"Exif\0\0" + junk
     data = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
     assert decode(data).width == 8
-    assert for_models(data)[1] in ("image/jpeg", "image/png")
+    assert encode_for_model(data)[1] in ("image/jpeg", "image/png")
 
 
 @pytest.mark.parametrize("kind", [1, 2, 4, 5, 7, 12, 99])
@@ -264,7 +264,7 @@ def test_metadata_of_a_webp_that_is_junk() -> None:
 def test_what_models_would_misread_is_encoded_anew() -> None:
     grey = Image.fromarray(RAMP)
     for data in (encoded(grey), encoded(grey, "TIFF"), encoded(Image.new("CMYK", (8, 8)), "JPEG")):
-        found, media_type = for_models(data)
+        found, media_type = encode_for_model(data)
         again = decode(found)
         assert (media_type, again.plain) == ("image/png", True)
         assert again.image.tobytes() == decode(data).image.tobytes()
@@ -274,7 +274,7 @@ def test_a_large_photo_for_models_stays_small_enough_to_be_sent() -> None:
     tags = Image.Exif()
     tags[0x0112] = 6
     turned = encoded(Image.effect_noise((2400, 1800), 60).convert("RGB"), "JPEG", exif=tags)
-    data, media_type = for_models(turned)
+    data, media_type = encode_for_model(turned)
     assert (media_type, decode(data).image.size) == ("image/jpeg", (1800, 2400))
 
 

@@ -207,9 +207,9 @@ def test_a_picture_that_goes_with_every_drawing_is_not_said_to_be_left_out() -> 
     pin = UsedReference(image=ImageRef(sha256="a" * 64, media_type="image/png", width=8, height=8), concept="c")
     searches = [left_out("a", passing="a")]
     assert ended_without(searches=searches).causes == ("excluded",)
-    assert ended_without(searches=searches, pinned=[pin]).causes == ("empty_library",)
+    assert ended_without(searches=searches, kept_images=[pin]).causes == ("empty_library",)
     both = [left_out("a", "b", passing="b")]
-    assert ended_without(searches=both, pinned=[pin]).causes == ("excluded",)
+    assert ended_without(searches=both, kept_images=[pin]).causes == ("excluded",)
 
 
 def test_why_there_is_none_depends_on_what_the_generator_takes() -> None:

@@ -14,12 +14,16 @@ from imagerag.agent.types import ImageRef, RunConfig, UsedReference
 def test_each_try_is_hotter_where_the_judge_takes_a_temperature() -> None:
     tries = [extraction_params(n, {"temperature", "seed"}, seed=7) for n in range(3)]
     assert [v.temperature for v in tries] == [0.0, pytest.approx(1 / 3), pytest.approx(5 / 6)]
-    assert {v.lever for v in tries} == {"temperature"}
+    assert {v.varied_parameter for v in tries} == {"temperature"}
 
 
 def test_a_judge_that_refuses_temperature_is_reseeded_and_reworded_and_the_variation_says_so() -> None:
     first, second, third = (extraction_params(n, {"seed", "wording"}, seed=7) for n in range(3))
-    assert (first.lever, second.lever, third.lever) == ("none", "seed_and_wording", "seed_and_wording")
+    assert (first.varied_parameter, second.varied_parameter, third.varied_parameter) == (
+        "none",
+        "seed_and_wording",
+        "seed_and_wording",
+    )
     assert (second.seed, second.wording, third.seed, third.wording) == (8, 1, 9, 2)
     assert {v.temperature for v in (first, second, third)} == {None}
 
@@ -76,4 +80,4 @@ def test_the_ceiling_covers_every_step_of_the_longest_run() -> None:
 
 def test_a_judge_without_levers_gets_the_same_variation_with_its_number_only() -> None:
     second = extraction_params(1, frozenset(), seed=7)
-    assert (second.attempt, second.lever, second.seed, second.wording) == (1, "none", None, 0)
+    assert (second.attempt, second.varied_parameter, second.seed, second.wording) == (1, "none", None, 0)

@@ -1,4 +1,4 @@
-"""Where a run goes next, decided from the state and the knobs alone."""
+"""Where a run goes next, decided from the state and the config alone."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -45,8 +45,8 @@ def state(**values: Any) -> Any:
     return {**base, **values}
 
 
-def under(**knobs: Any) -> Any:
-    return SimpleNamespace(context=RunConfig(**knobs))
+def under(**config: Any) -> Any:
+    return SimpleNamespace(context=RunConfig(**config))
 
 
 def sent(step: object) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ async def test_each_caption_has_a_search_and_each_search_its_place_among_them() 
 
 async def test_what_was_excluded_and_what_is_pinned_is_passed_over_by_every_search() -> None:
     pin = UsedReference(image=image("c"), concept="", choice="by_hand")
-    (task,) = sent(routing.used_prompt_fallback(state(excluded=["d" * 64], pinned=[pin])))
+    (task,) = sent(routing.used_prompt_fallback(state(excluded_images=["d" * 64], kept_images=[pin])))
     assert set(task["passed_over"]) == {"c" * 64, "d" * 64}
 
 
@@ -113,8 +113,8 @@ async def test_a_search_knows_what_the_run_has_spent(done_again: bool, made: int
         ModelCall(role="judge.critique", backend="b", elapsed_s=0, cost_usd=0.5, requests=2, reused=True),
     ]
     lineage = ParentRun(run_id="before", step=3 if done_again else None)
-    (task,) = sent(routing.used_prompt_fallback(state(calls=calls, continues=lineage, attempts=[attempt(False)])))
-    assert (task["made"], task["spent_usd"], task["round"], task["continues"]) == (made, 0.25, 1, lineage)
+    (task,) = sent(routing.used_prompt_fallback(state(calls=calls, parent_run=lineage, attempts=[attempt(False)])))
+    assert (task["made"], task["spent_usd"], task["round"], task["parent_run"]) == (made, 0.25, 1, lineage)
 
 
 async def test_after_the_shortlist() -> None:

@@ -87,7 +87,7 @@ async def test_while_somebody_makes_the_run_what_is_under_way_is_not_lost() -> N
 
 async def test_an_answer_that_no_state_holds_is_told_as_it_was() -> None:
     (call,) = await found(
-        [entry(answered_by="other", steps_down=["one", "two"], requests=3, usage={"text_in": 4})], [], []
+        [entry(served_by="other", fallback_errors=["one", "two"], requests=3, usage={"text_in": 4})], [], []
     )
     assert (call.role, call.backend, call.round, call.note) == ("judge.critique", "other", 2, "one; two")
     assert (call.requests, call.usage, call.cost_usd, call.reused, call.raw) == (3, {"text_in": 4}, 0.2, False, "yes")
@@ -100,8 +100,8 @@ def test_an_answer_that_another_run_paid_for_costs_nothing() -> None:
 
 
 def test_a_call_begins_at_the_most_it_can_cost_and_has_an_id_of_its_own() -> None:
-    one, other = (pending_calls.write_pending(CALL, most_usd=0.4, assumed=True, requests=3) for _ in range(2))
-    assert (one.most_usd, one.assumed, one.requests, one.answered, one.unsettled) == (0.4, True, 3, False, True)
+    one, other = (pending_calls.write_pending(CALL, max_cost_usd=0.4, assumed=True, requests=3) for _ in range(2))
+    assert (one.max_cost_usd, one.assumed, one.requests, one.answered, one.unsettled) == (0.4, True, 3, False, True)
     assert one.call_id != other.call_id
 
 
@@ -122,6 +122,6 @@ def without_sending() -> BackendError:
     ],
 )
 def test_a_call_that_failed_is_one_request_unless_nothing_was_sent(error: Exception, requests: int, wait: Any) -> None:
-    begun = pending_calls.write_pending(CALL, most_usd=0.4, assumed=False, requests=5)
+    begun = pending_calls.write_pending(CALL, max_cost_usd=0.4, assumed=False, requests=5)
     call = pending_calls.record_failure(begun, error, elapsed_s=2, unsettled=False)
     assert (call.requests, call.retry_after_s, call.error, call.unsettled) == (requests, wait, str(error), False)

@@ -35,9 +35,9 @@ def make_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=tmp_path / "home")
         generator, judge, library = ScriptedGenerator(*script), ScriptedJudge(*judgements), ScriptedLibrary(name="mine")
         library.plant({CAPTION: 0.9, "hearts": 0.8}, title=title)
-        rag.wiring.use("generator", "mine", generator)
-        rag.wiring.use("judge", "mine", judge)
-        rag.wiring.use("library", "mine", library)
+        rag.dependencies.use("generator", "mine", generator)
+        rag.dependencies.use("judge", "mine", judge)
+        rag.dependencies.use("library", "mine", library)
         return Stage(rag, ChatService(rag, **options), generator, judge, library)
 
     return make

@@ -94,7 +94,7 @@ async def test_an_agent_draws_looks_steers_twice_and_ends(sketch: ImageRAG) -> N
     assert all(len(text_of(answer)) <= MAX_TEXT for answer in answers)
     runs = [answer.artifact["document"] for answer in answers if answer.name != "view_image"]
     assert [run["schema"] for run in runs] == ["imagerag.run/1"] * 3
-    assert [run["continues"] and run["continues"]["run_id"] for run in runs] == [
+    assert [run["parent_run"] and run["parent_run"]["run_id"] for run in runs] == [
         None,
         *(run["run_id"] for run in runs[:2]),
     ]

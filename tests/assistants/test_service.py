@@ -51,7 +51,7 @@ async def test_steering_makes_a_new_run(make_stage: Any) -> None:
     assert (first.data["run_id"], first.data["outcome"]) == ("mine-1", "best_effort")
     other = stage.library.plant({"a heart": 0.95}, title="Heart 2")
     second = await stage.service.continue_run(ContinueRun(run_id="mine-1", use=[other.sha256]), run_id="mine-2")
-    assert (second.data["continues"], second.data["outcome"]) == ("mine-1", "aligned"), second.text
+    assert (second.data["parent_run"], second.data["outcome"]) == ("mine-1", "aligned"), second.text
     assert [used["title"] for used in second.data["references"]] == ["Heart 2"]
 
 
@@ -59,7 +59,7 @@ async def test_ceilings_hold_when_a_run_is_steered_too(make_stage: Any) -> None:
     stage = make_stage(*[["a heart"]] * 9, ceilings=RunLimits(max_rounds=1))
     first = await stage.service.generate_image(GenerateImage(prompt="a heart", max_rounds=20))
     assert len(first.document["attempts"]) == 2
-    assert first.document["setup"]["knobs"]["max_rounds"] == 1
+    assert first.document["setup"]["config"]["max_rounds"] == 1
 
 
 async def test_a_run_that_goes_on_is_left_alone(make_stage: Any) -> None:
@@ -135,7 +135,7 @@ async def test_asking_and_asking_on(sketch: ImageRAG) -> None:
         AskLibrary(question="which licence does it have?", thread=first.data["thread_id"], compare=True)
     )
     assert second.data["thread_id"] == first.data["thread_id"]
-    assert second.data["without_library"]
+    assert second.data["baseline_answer"]
     lost = await service.ask_library(AskLibrary(question="which licence does it have?", thread="mistyped"))
     assert (lost.is_error, lost.data["error"]) == (True, "UnknownThreadError")
     assert lost.text == "not done: there is no thread 'mistyped': leave it out to begin one."

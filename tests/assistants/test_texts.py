@@ -95,7 +95,7 @@ def records(draw: st.DrawFn) -> RunRecord:
         references=draw(st.lists(references, max_size=16)),
         calls=draw(st.dictionaries(st.sampled_from("abc"), st.integers(0, 10**9))),
         cost_usd=draw(st.none() | numbers),
-        unpriced=draw(st.lists(nasty, max_size=6)),
+        has_unknown_cost=draw(st.lists(nasty, max_size=6)),
         elapsed_s=draw(numbers),
         question=draw(questions) if status == "interrupted" else None,
     )
@@ -167,9 +167,9 @@ def test_any_answer_is_told_within_the_ceiling(
         reason=reason,
         citations=[cited] * count,
         retrieved=[looked] * count,
-        without_retrieval=BaselineAnswer(answer=without),
+        baseline_answer=BaselineAnswer(answer=without),
         cost_usd=cost,
-        unpriced=[title],
+        has_unknown_cost=[title],
     )
     report = answer_report(record)
     assert is_plain(format_answer(report))
@@ -235,7 +235,7 @@ def test_every_outcome_says_what_matters(outcome: Outcome) -> None:
 
 
 def test_what_is_not_known_to_cost_nothing_does_not_cost_nothing() -> None:
-    text = format_run(ended(Outcome.ALIGNED, cost_usd=None, unpriced=["openai:new-model"]))
+    text = format_run(ended(Outcome.ALIGNED, cost_usd=None, has_unknown_cost=["openai:new-model"]))
     assert 'Cost: price not known for "openai:new-model" (2 model calls' in text
     assert "Cost: $0.0400 (" in format_run(ended(Outcome.ALIGNED, cost_usd=0.04))
 

@@ -15,9 +15,9 @@ def judgement(prompt: str, image: bytes) -> list[str]:
 
 def make_rag(home: Path, generator: ScriptedGenerator | None = None) -> ImageRAG:
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=home)
-    rag.wiring.use("generator", "mine", generator or ScriptedGenerator())
-    rag.wiring.use("judge", "mine", ScriptedJudge(judgement))
-    rag.wiring.use("library", "mine", ScriptedLibrary())
+    rag.dependencies.use("generator", "mine", generator or ScriptedGenerator())
+    rag.dependencies.use("judge", "mine", ScriptedJudge(judgement))
+    rag.dependencies.use("library", "mine", ScriptedLibrary())
     return rag
 
 

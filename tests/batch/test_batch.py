@@ -50,7 +50,7 @@ async def test_a_line_for_each_with_its_picture(rag: ImageRAG, tmp_path: Path) -
     assert kept["00004"]["reason"] == "it has no prompt"
     assert (out / "dog.png").read_bytes() == await rag.runs.image_bytes(kept["dog"]["image"]["sha256"])
     assert json.loads((out / "dog.png.json").read_text())["run_id"] == kept["dog"]["run_id"]
-    assert (await rag.runs.get(kept["dog"]["run_id"])).setup.knobs.seed == 3  # type: ignore[union-attr]
+    assert (await rag.runs.get(kept["dog"]["run_id"])).setup.config.seed == 3  # type: ignore[union-attr]
 
 
 async def test_going_on_does_what_is_left_and_nothing_twice(
@@ -182,7 +182,7 @@ def price(generator: ScriptedGenerator, rag: ImageRAG) -> None:
     free = Critique(verdict=Verdict(aligned=True, score=1.0), cost_usd=0.0)
     judge = ScriptedJudge(lambda prompt, image: free)
     judge.capabilities = Capabilities(tariff=FREE)
-    rag.wiring.use("judge", "mine", judge)
+    rag.dependencies.use("judge", "mine", judge)
 
     async def dear(prompt: str, *args: Any, **options: Any) -> GeneratedImage:
         await generator._called("generate", prompt=prompt)
@@ -261,9 +261,9 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
 ) -> None:
     """Two drawings are cut off: they may be charged for, and the batch that goes on has so much less."""
     generator.capabilities = Capabilities(tariff=PriceEstimator(known=True, most=lambda prompt, images, size: 0.10))
-    vars(rag.wiring.judge(rag.settings.judge))["capabilities"] = Capabilities(tariff=FREE)
+    vars(rag.dependencies.judge(rag.settings.judge))["capabilities"] = Capabilities(tariff=FREE)
     generator.latency_s = 30
-    batch = BatchRunner(rag.settings, rag.wiring, ["a", "b"], tmp_path / "out", concurrency=2)
+    batch = BatchRunner(rag.settings, rag.dependencies, ["a", "b"], tmp_path / "out", concurrency=2)
 
     async def run() -> None:
         async with aclosing(batch.run()) as results:
@@ -278,12 +278,12 @@ async def test_what_was_under_way_when_a_batch_stopped_counts_in_its_budget(
         await task
     assert batch.spent_usd == pytest.approx(0.20)
     generator.latency_s = 0
-    again = BatchRunner(rag.settings, rag.wiring, ["a", "b"], tmp_path / "out", resume=True, max_cost_usd=1.35)
+    again = BatchRunner(rag.settings, rag.dependencies, ["a", "b"], tmp_path / "out", resume=True, max_cost_usd=1.35)
     # A run can cost $1.20 at most; with what is gone of both it does not fit.
     with pytest.raises(BudgetExceededError, match=r"can cost \$1.30"):
         await anext(again.run())
     assert again.spent_usd == pytest.approx(0.20)
-    last = BatchRunner(rag.settings, rag.wiring, ["a", "b"], tmp_path / "out", resume=True)
+    last = BatchRunner(rag.settings, rag.dependencies, ["a", "b"], tmp_path / "out", resume=True)
     told = [one async for one in last.run()]
     assert [one.status for one in told] == ["done", "done"]
     assert last.spent_usd >= 0.20

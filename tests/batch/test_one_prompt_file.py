@@ -45,8 +45,8 @@ def test_the_same_file_means_the_same(tmp_path: Path, name: str) -> None:
     assert int(line.options["seed"]) == case.seeds[0] == 3
     assert set(case.tags) == {"easy", "animals"}
     assert set(line.options) == {"tags", "licences", "where", "seed"}
-    knobs = case.filtered(RunConfig(tags=("mine",)))
-    assert (knobs.tags, knobs.licences, knobs.where) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
+    config = case.filtered(RunConfig(tags=("mine",)))
+    assert (config.tags, config.licences, config.where) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
 
 
 @pytest.mark.parametrize("name", ["a.csv", "d.jsonl"])

@@ -69,7 +69,7 @@ def test_one_record_has_both_calls_in_their_order(imagerag: Imagerag, server: Mo
 def test_both_calls_are_in_one_budget(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     record = json.loads(asked(imagerag, server, "--json", "--max-calls", "1").stdout)
     assert (record["answer"], server.count()) == (WITH, 1)
-    assert "1 model call" in record["without_retrieval"]["reason"]
+    assert "1 model call" in record["baseline_answer"]["reason"]
 
 
 def test_it_is_one_page(imagerag: Imagerag, server: MockOpenAIServer, tmp_path: Path) -> None:

@@ -176,8 +176,8 @@ def test_an_openai_judge_answers_over_http(home: Path, monkeypatch: pytest.Monke
         assert len(server.requests[0].images) == 4
     assert (record.outcome, record.cost_usd) == (AnswerOutcome.ANSWERED, 0.0)
     assert [one.title for one in record.citations] == [best(lambda p: True, highest=True).name]
-    assert record.without_retrieval is not None
-    assert record.without_retrieval.answer == "A watch."
+    assert record.baseline_answer is not None
+    assert record.baseline_answer.answer == "A watch."
 
 
 async def test_many_ask_at_once(rag: ImageRAG) -> None:

@@ -210,7 +210,11 @@ def test_a_dry_run_says_what_it_can_come_to_and_does_nothing(
     assert result.exit_code == 0, result.output
     assert "at most 43 calls of models, price not known" in result.stdout
     found = document(imagerag("generate", "a cat", "--dry-run", "--json", *options, "--max-cost-usd", "0.5"))
-    assert (found["calls_at_most"], found["usd_at_most"], found["unpriced"]) == (43, None, ["openai:nobody-sells-this"])
+    assert (found["max_calls"], found["max_cost_usd"], found["has_unknown_cost"]) == (
+        43,
+        None,
+        ["openai:nobody-sells-this"],
+    )
     assert server.requests == []
     assert sorted(path.name for path in home.iterdir()) == before
 

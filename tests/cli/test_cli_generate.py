@@ -74,7 +74,7 @@ def test_size_seed_and_subject_are_honoured(imagerag: Imagerag, tmp_path: Path) 
         imagerag("generate", KNOWN, "--size", "128x96", "--seed", 7, "--subject", "thing=mine.png", "--json")
     )
     assert (record["image"]["width"], record["image"]["height"]) == (128, 96)
-    assert record["setup"]["knobs"]["seed"] == 7
+    assert record["setup"]["config"]["seed"] == 7
     assert [(r["role"], r["concept"]) for r in record["attempts"][0]["references"]] == [("subject", "thing")]
 
 

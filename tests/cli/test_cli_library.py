@@ -158,12 +158,12 @@ def test_libraries_are_listed_described_calibrated_and_removed(imagerag: Imagera
     listed = document(imagerag("library", "list", "--json"))["libraries"]
     assert [(one["name"], one["embedder"]) for one in listed] == [("mine", "sketch"), ("sketch", "sketch")]
     info = document(imagerag("library", "info", "mine", "--json"))
-    assert (info["images"], info["passport"]["spec"]) == (12, "sketch")
+    assert (info["images"], info["metadata"]["spec"]) == (12, "sketch")
     shown = imagerag("library", "info", "mine").stdout
-    assert f"{info['passport']['threshold']['cosine']:.3f}" in shown
+    assert f"{info['metadata']['threshold']['cosine']:.3f}" in shown
     assert "% of captions" in shown
     threshold = document(imagerag("library", "calibrate", "mine", "--json"))["threshold"]
-    assert threshold["cosine"] == info["passport"]["threshold"]["cosine"]
+    assert threshold["cosine"] == info["metadata"]["threshold"]["cosine"]
     assert imagerag("library", "remove", "mine", "--yes").exit_code == 0
     assert [one["name"] for one in document(imagerag("library", "list", "--json"))["libraries"]] == ["sketch"]
 

@@ -36,8 +36,8 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     printed("estimate", "generate", KNOWN, "--dry-run", "--json")
     run = printed("run", "generate", KNOWN, "--json", "--out", "one.png")
     checked(json.loads((tmp_path / "one.png.json").read_text()), "sidecar")
-    assert printed("run", "replay", "last", "--from", "1", "--json")["continues"]["run_id"] == run["run_id"]
-    assert printed("run", "continue", "last", "--prompt", "a red solid circle", "--json")["continues"]
+    assert printed("run", "replay", "last", "--from", "1", "--json")["parent_run"]["run_id"] == run["run_id"]
+    assert printed("run", "continue", "last", "--prompt", "a red solid circle", "--json")["parent_run"]
     waiting = printed("run", "generate", HELD, "--select", "--json")
     assert waiting["question"]
     ended = printed("run", "resume", waiting["run_id"], "--choose", "1", "--json", "--out", "two.png")
@@ -120,7 +120,7 @@ async def test_unfinished_pictures_keep_to_the_schema(tmp_path: Path) -> None:
         rag = ImageRAG(
             preset="sketch", generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="", home=tmp_path
         )
-        rag.wiring.use("judge", "mine", ScriptedJudge([]))
+        rag.dependencies.use("judge", "mine", ScriptedJudge([]))
         events = [event.as_json() async for event in rag.stream("a heart", partial_images=2)]
     told = [event for event in events if checked(event, "event")["kind"] == "progress"]
     assert [event["progress"]["image"] is not None for event in told] == [True, True]

@@ -221,8 +221,8 @@ from imagerag.cli.run_follower import RunOutputs, follow_run
 from imagerag.cli.live_view import LiveView
 from imagerag.tools.testing.fakes import ScriptedGenerator, ScriptedJudge
 rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="", home=sys.argv[1])
-rag.wiring.use("generator", "mine", ScriptedGenerator())
-rag.wiring.use("judge", "mine", ScriptedJudge([]))
+rag.dependencies.use("generator", "mine", ScriptedGenerator())
+rag.dependencies.use("judge", "mine", ScriptedJudge([]))
 sys.exit(follow_run(RunOutputs(rag, live=LiveView.wanted(rag, "auto")),
     rag.stream("a heart with a name that is long", seed=1)))
 """
@@ -256,7 +256,7 @@ def test_on_a_terminal(environment: dict[str, str], columns: int, wanted: str, u
 
 async def test_unfinished_pictures_are_shown_as_they_come(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rag = ImageRAG(preset="sketch", home=tmp_path)
-    image = await rag.wiring.blobs.put(png(64, 64))
+    image = await rag.dependencies.blobs.put(png(64, 64))
     live = LiveView(rag, "blocks")
     event = RunEvent(run_id="r", sequence=1, kind="progress", progress=Progress(step=1, of=3, image=image))
     assert await live.show(event)

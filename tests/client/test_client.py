@@ -19,9 +19,9 @@ def rag(tmp_path: Path) -> ImageRAG:
     made = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=tmp_path / "home")
     library = ScriptedLibrary()
     library.plant(CAPTION, title="Heart 1")
-    made.wiring.use("generator", "mine", ScriptedGenerator())
-    made.wiring.use("judge", "mine", ScriptedJudge(["a heart"], [], []))
-    made.wiring.use("library", "mine", library)
+    made.dependencies.use("generator", "mine", ScriptedGenerator())
+    made.dependencies.use("judge", "mine", ScriptedJudge(["a heart"], [], []))
+    made.dependencies.use("library", "mine", library)
     return made
 
 

@@ -108,22 +108,22 @@ def checklist(met: Sequence[bool]) -> str:
 
 def make_runner(home: str | Path, url: str) -> Runner:
     """A runner whose generator and judge are at `url`; it retries as every run does, but at once."""
-    wiring, library = Dependencies(DataDir.find(home)), ScriptedLibrary(elsewhere=0.6)
+    dependencies, library = Dependencies(DataDir.find(home)), ScriptedLibrary(elsewhere=0.6)
     for point in (*POINTS, "another", "one more"):
         library.plant(point)
     facts = ImageModel(max_references=4)
     generator = OpenAIImages("loopback", base_url=url, api_key=KEY, facts=facts, timeout_s=TIMEOUT_S)
     # That it takes pictures is known: nobody asks it first.
     chat = OpenAIChat(model="loopback", account=OpenAICredentials(url, KEY), timeout_s=TIMEOUT_S, max_images=9)
-    wiring.use("generator", "storm", generator)
-    wiring.use("judge", "storm", VlmJudge(chat=chat))
-    wiring.use("library", "storm", library)
-    return Runner(wiring=wiring)
+    dependencies.use("generator", "storm", generator)
+    dependencies.use("judge", "storm", VlmJudge(chat=chat))
+    dependencies.use("library", "storm", library)
+    return Runner(dependencies=dependencies)
 
 
 def make_setup(mode: Literal["fused", "stepwise"]) -> RunSpec:
     """Two rounds at most."""
-    return RunSpec(generator="storm", judge="storm", library="storm", knobs=RunConfig(max_rounds=2, judge_mode=mode))
+    return RunSpec(generator="storm", judge="storm", library="storm", config=RunConfig(max_rounds=2, judge_mode=mode))
 
 
 async def last(events: Any) -> RunRecord:

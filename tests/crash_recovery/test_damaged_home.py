@@ -73,8 +73,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert imagerag(home, "index", str(folder), "--library", "shop", "--embedder", "sketch").exit_code == 0
     assert imagerag(home, "ask", "how many pictures are there?", "--library", "shop").exit_code == 0
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="shop", home=home)
-    rag.wiring.use("generator", "mine", ScriptedGenerator())
-    rag.wiring.use("judge", "mine", ScriptedJudge(lambda prompt, image: []))
+    rag.dependencies.use("generator", "mine", ScriptedGenerator())
+    rag.dependencies.use("judge", "mine", ScriptedJudge(lambda prompt, image: []))
     rag.generate_sync("a red square", run_id=RUN)
     return home
 
@@ -192,8 +192,8 @@ def test_what_is_set_aside_is_still_there(home: Path) -> None:
 def test_what_can_still_be_read_is_saved(name: str, home: Path) -> None:
     """A page in the middle is overwritten: the rows of all others are in the new file, and it is said how many."""
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="shop", home=home)
-    rag.wiring.use("generator", "mine", ScriptedGenerator())
-    rag.wiring.use("judge", "mine", ScriptedJudge(lambda prompt, image: []))
+    rag.dependencies.use("generator", "mine", ScriptedGenerator())
+    rag.dependencies.use("judge", "mine", ScriptedJudge(lambda prompt, image: []))
     for number in range(3):
         rag.generate_sync("a red square", run_id=f"another-{number}")
         assert imagerag(home, "ask", "how many pictures are there?", "--library", "shop").exit_code == 0
@@ -235,8 +235,8 @@ def test_a_library_of_a_newer_version_is_not_called_damaged(home: Path) -> None:
     from imagerag.store.library.database import open_table
     from imagerag.store.library.metadata import PASSPORT_KEY, read_library_metadata
 
-    passport = read_library_metadata(DataDir(home), "shop").model_dump(mode="json")
-    newer = json.dumps({**passport, "version": 99, "something": "new"})
+    library_metadata = read_library_metadata(DataDir(home), "shop").model_dump(mode="json")
+    newer = json.dumps({**library_metadata, "version": 99, "something": "new"})
     open_table(DataDir(home), "shop").update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: newer}})
     for command in (["search", "red", "--library", "shop"], ["library", "info", "shop"], ["doctor"]):
         result = imagerag(home, *command)

@@ -44,9 +44,9 @@ class Filling(ScriptedGenerator):
 def made(home: Path, generator: ScriptedGenerator) -> tuple[ImageRAG, ScriptedJudge]:
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=home)
     judge = ScriptedJudge(lambda prompt, image: [])
-    rag.wiring.use("generator", "mine", generator)
-    rag.wiring.use("judge", "mine", judge)
-    rag.wiring.use("library", "mine", ScriptedLibrary())
+    rag.dependencies.use("generator", "mine", generator)
+    rag.dependencies.use("judge", "mine", judge)
+    rag.dependencies.use("library", "mine", ScriptedLibrary())
     return rag, judge
 
 
@@ -147,7 +147,7 @@ async def test_a_batch_stops_when_the_account_turns_everything_down(tmp_path: Pa
 
     async def follow() -> None:
         prompts = [f"cat {n}" for n in range(50)]
-        async for one in BatchRunner(rag.settings, rag.wiring, prompts, tmp_path / "out", concurrency=2).run():
+        async for one in BatchRunner(rag.settings, rag.dependencies, prompts, tmp_path / "out", concurrency=2).run():
             results.append(one)  # noqa: PERF401  # kept when it raises
 
     with pytest.raises(AuthError, match="the rest was left"):

@@ -81,7 +81,7 @@ async def kept_answers(runner: Runner, server: MockOpenAIServer, run_id: str) ->
     keys = {request.idempotency_key or "" for request in server.requests}
     # RUN-REQUEST-NTH, and what a judge adds to it.
     journalled = {key: "-".join(key.removeprefix(f"{run_id}-").split("-")[:2]) for key in keys}
-    async with runner.wiring.journal() as journal:
+    async with runner.dependencies.journal() as journal:
         return frozenset([key for key, name in journalled.items() if await journal.find(name, run_id=run_id)])
 
 

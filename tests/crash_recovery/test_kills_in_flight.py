@@ -26,12 +26,12 @@ CHILD = """
 
     async def run():
         runner, setup = make_runner(home, url), make_setup(mode)
-        knobs = setup.knobs.model_copy(update={"max_calls": int(most)})
+        config = setup.config.model_copy(update={"max_calls": int(most)})
         try:
             await runner.record(run_id)
             events = runner.resume(run_id)
         except Exception:
-            events = runner.start(f"picture {run_id}", setup.model_copy(update={"knobs": knobs}), run_id=run_id)
+            events = runner.start(f"picture {run_id}", setup.model_copy(update={"config": config}), run_id=run_id)
         async for event in events:
             pass
 

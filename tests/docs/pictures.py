@@ -64,7 +64,7 @@ def _leads(arrows: set[Arrow], start: str, end: str) -> bool:
 
 def node_arrows() -> dict[Arrow, bool]:
     """(from, to) of the generation graph, and whether a decision leads there."""
-    drawn = build_workflow(Nodes.unbound()).compile().get_graph()
+    drawn = build_workflow(Nodes.for_diagram()).compile().get_graph()
     return {
         (edge.source, edge.target): edge.conditional
         for edge in drawn.edges

@@ -27,7 +27,10 @@ def test_the_demo_shows_two_further_asks_before_the_prompt_is_searched(imagerag:
     assert len({search.query.text for search in record.searches}) == 4
     assert [search.query.note for search in record.searches[1:3]] == NOTES
     asked = [call.variation for call in record.call_log if call.role == "judge.missing_concepts"]
-    assert [(v.attempt, v.lever, v.wording) for v in asked] == [(1, "seed_and_wording", 1), (2, "seed_and_wording", 2)]
+    assert [(v.attempt, v.varied_parameter, v.wording) for v in asked] == [
+        (1, "seed_and_wording", 1),
+        (2, "seed_and_wording", 2),
+    ]
     lines = result.stdout.splitlines()
     told = [n for n, line in enumerate(lines) if "asked again in other words" in line and "list missing" in line]
     whole = [n for n, line in enumerate(lines) if "search with the prompt itself" in line]

@@ -138,7 +138,7 @@ async def test_a_subject_appears_in_a_new_picture_and_has_to_be_the_very_one(
 
 async def test_a_subject_without_a_name_is_put_into_words_too(server: MockOpenAIServer, home: Path, room: Path) -> None:
     rag = over_http(server, home)
-    rag.wiring.use("judge", "mine", ScriptedJudge([]))
+    rag.dependencies.use("judge", "mine", ScriptedJudge([]))
     await ImageRAG.generate(rag, "on a sky background", subjects=[room], likeness="never", max_rounds=0)
     assert "Image 1, a subject: what is to be in the picture" in server.of("images.edit")[0].prompt
 
@@ -205,7 +205,7 @@ def test_a_template_that_cannot_be_is_refused_with_the_placeholders_there_are(op
 
 async def test_a_template_of_ones_own_is_what_is_sent(server: MockOpenAIServer, home: Path, room: Path) -> None:
     rag = over_http(server, home, generator="openai:gpt-image-2?template_edit=Please:+{prompt}!")
-    rag.wiring.use("judge", "mine", ScriptedJudge([]))
+    rag.dependencies.use("judge", "mine", ScriptedJudge([]))
     await rag.generate("make the star green", edit=room, max_rounds=0)
     assert server.of("images.edit")[0].prompt == "Please: make the star green!"
 

@@ -50,8 +50,8 @@ def rag_at(server: MockOpenAIServer, home: Path, *judged: list[str]) -> ImageRAG
     )
     library = ScriptedLibrary()
     library.plant("a detailed picture of a heart", tiny_png("heart"))
-    made.wiring.use("judge", "mine", ScriptedJudge(*judged))
-    made.wiring.use("library", "mine", library)
+    made.dependencies.use("judge", "mine", ScriptedJudge(*judged))
+    made.dependencies.use("library", "mine", library)
     return made
 
 
@@ -79,7 +79,7 @@ async def test_the_subject_is_edited_within_its_mask_in_every_round(server: Mock
 async def test_without_a_mask_a_call_is_known_by_what_it_was_before(server: MockOpenAIServer, tmp_path: Path) -> None:
     rag = rag_at(server, tmp_path, [])
     record = await rag.generate("a heart", subjects=[SUBJECT])
-    async with rag.wiring.journal() as journal:
+    async with rag.dependencies.journal() as journal:
         entry = await journal.find(f"{record.call_log[0].request}-0", run_id=record.run_id)
     assert entry is not None
     assert set(entry.asked.content) == {"prompt", "images", "size", "variation"}
@@ -138,7 +138,7 @@ async def test_what_goes_on_with_a_mask_checks_it_before_anything_is_spent(
     before, kept = server.count(), await rag.runs.list()
     with pytest.raises(UsageError, match=r"^sketch\S* takes no mask"):
         await rag.runs.replay(record.run_id, 1, generator="sketch")
-    rag.wiring.blobs.path(mask.sha256).unlink()
+    rag.dependencies.blobs.path(mask.sha256).unlink()
     for ask in (rag.runs.continue_(record.run_id), rag.runs.replay(record.run_id, 1)):
         with pytest.raises(UsageError, match=f"mask, or its subject, cannot be used again: .*{mask.sha256[:12]}"):
             await ask
@@ -149,7 +149,7 @@ async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(
     server: MockOpenAIServer, tmp_path: Path
 ) -> None:
     rag = rag_at(server, tmp_path, ["a heart"], [])
-    subjects = [Subject(image=await rag.wiring.blobs.put(SUBJECT), mask=await rag.wiring.blobs.put(MASK))]
+    subjects = [Subject(image=await rag.dependencies.blobs.put(SUBJECT), mask=await rag.dependencies.blobs.put(MASK))]
     setup = RunSpec(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="mine")
     killed = replace(rag.runner, left_open=True).start("a heart", setup, subjects=subjects, run_id="cut")
     async with aclosing(killed) as events:
@@ -157,7 +157,7 @@ async def test_a_run_whose_mask_is_lost_before_it_is_resumed_ends_by_name(
             if event.kind == "step":
                 break
     assert subjects[0].mask is not None
-    rag.wiring.blobs.path(subjects[0].mask.sha256).unlink()
+    rag.dependencies.blobs.path(subjects[0].mask.sha256).unlink()
     record = await rag.runs.resume("cut")
     assert (record.outcome, record.best_attempt, server.count()) == (Outcome.FAILED, 0, 1)
     assert subjects[0].mask.sha256[:12] in record.reason
@@ -167,8 +167,8 @@ async def test_a_mask_that_was_never_checked_is_before_it_is_drawn_with_again(
     server: MockOpenAIServer, tmp_path: Path
 ) -> None:
     rag = rag_at(server, tmp_path, ["a heart"])
-    subject, small = await rag.wiring.blobs.put(SUBJECT), await rag.wiring.blobs.put(hole(32, 64))
-    setup = RunSpec(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", knobs=RunConfig(max_rounds=0))
+    subject, small = await rag.dependencies.blobs.put(SUBJECT), await rag.dependencies.blobs.put(hole(32, 64))
+    setup = RunSpec(generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", config=RunConfig(max_rounds=0))
     server.enqueue("images.edit", MockResponse(images=(tiny_png("done"),)))
     subjects = [Subject(image=subject, mask=small)]
     events = [event async for event in rag.runner.start("a heart", setup, subjects=subjects)]
@@ -260,9 +260,9 @@ async def test_steps_pass_through_a_cascade_and_none_are_told_of_what_the_journa
     from imagerag.tools.fallback import FallbackGenerator
 
     rag = ImageRAG(preset="sketch", generator="mine", judge="mine", library="mine", home=tmp_path)
-    rag.wiring.use("generator", "mine", FallbackGenerator([Stepping(), ScriptedGenerator()]))
-    rag.wiring.use("judge", "mine", ScriptedJudge([], []))
-    rag.wiring.use("library", "mine", ScriptedLibrary())
+    rag.dependencies.use("generator", "mine", FallbackGenerator([Stepping(), ScriptedGenerator()]))
+    rag.dependencies.use("judge", "mine", ScriptedJudge([], []))
+    rag.dependencies.use("library", "mine", ScriptedLibrary())
     for journal, expected in (("record", [(1, 3), (2, 3), (3, 3)]), ("reuse", [])):
         events = [event async for event in rag.stream("a heart", journal=journal)]
         assert [(event.progress.step, event.progress.of) for event in events if event.progress] == expected

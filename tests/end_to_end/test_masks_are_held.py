@@ -49,7 +49,7 @@ async def edited(server: MockOpenAIServer, home: Path, answer: bytes, **options:
     rag = ImageRAG(
         preset="sketch", generator=f"openai:gpt-image-2@{server.base_url}", judge="mine", library="sketch", home=home
     )
-    rag.wiring.use("judge", "mine", ScriptedJudge([]))
+    rag.dependencies.use("judge", "mine", ScriptedJudge([]))
     server.enqueue("images.edit", MockResponse(images=(answer,)))
     subjects = [("room", file(ROOM))]
     return rag, await rag.generate("a heart", subjects=subjects, mask=file(mask_of(64, 48)), **options)
@@ -132,7 +132,7 @@ async def test_a_subject_that_only_exif_turns_is_held_upright(server: MockOpenAI
     turned = file(ROOM.transpose(Image.Transpose.ROTATE_90), exif=tags)
     drawing = f"openai:gpt-image-2@{server.base_url}"
     rag = ImageRAG(preset="sketch", generator=drawing, judge="mine", library="sketch", home=home)
-    rag.wiring.use("judge", "mine", ScriptedJudge([]))
+    rag.dependencies.use("judge", "mine", ScriptedJudge([]))
     server.enqueue("images.edit", MockResponse(images=(file(REDRAWN),)))
     record = await rag.generate("a heart", subjects=[turned], mask=file(mask_of(64, 48)))
     assert (halves(await rag.runs.image_bytes(record.attempts[0].image.sha256))[1] == np.asarray(ROOM)[:, 32:]).all()

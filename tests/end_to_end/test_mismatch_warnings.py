@@ -82,11 +82,11 @@ async def test_an_assistant_is_told(home: Path) -> None:
 
 async def test_a_real_generator_with_the_sketch_judge(home: Path) -> None:
     rag = ImageRAG(preset="sketch", generator="mine", home=home)
-    rag.wiring.use("generator", "mine", ScriptedGenerator())
-    warned = await run_warnings(rag.wiring, RunSpec(generator="mine", judge="sketch"), "a mug")
+    rag.dependencies.use("generator", "mine", ScriptedGenerator())
+    warned = await run_warnings(rag.dependencies, RunSpec(generator="mine", judge="sketch"), "a mug")
     assert [("judge is sketch" in one, "--judge SPEC" in one) for one in warned] == [(True, True)]
-    rag.wiring.use("judge", "mine", ScriptedJudge([]))
-    assert await run_warnings(rag.wiring, RunSpec(generator="mine", judge="mine"), "a mug") == ()
+    rag.dependencies.use("judge", "mine", ScriptedJudge([]))
+    assert await run_warnings(rag.dependencies, RunSpec(generator="mine", judge="mine"), "a mug") == ()
 
 
 def test_photographs_meet_the_sketch_encoder(imagerag: Imagerag, photographs: Path) -> None:
@@ -95,7 +95,7 @@ def test_photographs_meet_the_sketch_encoder(imagerag: Imagerag, photographs: Pa
     assert "look like photographs" in first
     assert "--embedder open_clip:" in first
     found = document(imagerag("index", photographs, "--library", "shop", "--json"))
-    info = document(imagerag("library", "info", "shop", "--json"))["passport"]["threshold"]
+    info = document(imagerag("library", "info", "shop", "--json"))["metadata"]["threshold"]
     if info["accepted"] < ACCEPTED:
         assert "own captions reach its threshold" in found["warnings"][0]
         assert rest
@@ -134,13 +134,13 @@ def test_drawings_are_not_taken_for_photographs(tmp_path: Path) -> None:
     ],
 )
 def test_a_library_that_does_not_find_its_own_captions(spec: str, accepted: Any, real: bool, warned: str) -> None:
-    found = library_warnings("shop", _passport(spec, accepted), real=real)
+    found = library_warnings("shop", _library_metadata(spec, accepted), real=real)
     assert bool(found) == bool(warned)
     assert all(warned in one for one in found)
-    assert library_warnings("sketch", _passport("sketch", 0.9), real=True) == []
+    assert library_warnings("sketch", _library_metadata("sketch", 0.9), real=True) == []
 
 
-def _passport(spec: str, accepted: float | None) -> LibraryMetadata:
+def _library_metadata(spec: str, accepted: float | None) -> LibraryMetadata:
     at = "2026-01-01T00:00:00Z"
     threshold = Threshold(
         cosine=0.2, percentile=99, basis="captions", floor=0.2, null=(0.0, 1.0), accepted=accepted, n_unrelated=9,

@@ -34,13 +34,13 @@ def library_of(count: int) -> ScriptedLibrary:
     return made
 
 
-async def images_sent(judge: ScriptedJudge, count: int = 20, takes: int = 16, **knobs: Any) -> list[int]:
+async def images_sent(judge: ScriptedJudge, count: int = 20, takes: int = 16, **config: Any) -> list[int]:
     """How many images each drawing was sent, over HTTP."""
     with MockOpenAIServer() as server:
         facts = ImageModel(max_references=takes)
         generator = OpenAIImages("m", base_url=server.base_url, facts=facts, timeout_s=20)
         nodes = Nodes(generator=generator, judge=judge, library=library_of(count), blobs=MemoryBlobs())
-        await build_workflow(nodes).compile().ainvoke({"prompt": "a scene"}, context=RunConfig(max_rounds=1, **knobs))
+        await build_workflow(nodes).compile().ainvoke({"prompt": "a scene"}, context=RunConfig(max_rounds=1, **config))
         return [len(request.images) for request in server.requests]
 
 
@@ -66,7 +66,7 @@ async def test_the_judges_limit_binds_what_is_sent_beyond_the_first() -> None:
 
 def test_the_command_line_a_batch_and_a_file_of_settings(imagerag: Imagerag, tmp_path: Path) -> None:
     told = imagerag("generate", HELD, "--references-per-concept", "3", "--json")
-    assert json.loads(told.stdout)["setup"]["knobs"]["references_per_concept"] == 3
+    assert json.loads(told.stdout)["setup"]["config"]["references_per_concept"] == 3
     wrong = imagerag("generate", HELD, "--references-per-concept", "17")
     assert wrong.exit_code == 2
     assert "references_per_concept" in wrong.stderr
@@ -77,7 +77,7 @@ def test_the_command_line_a_batch_and_a_file_of_settings(imagerag: Imagerag, tmp
     results = [json.loads(line) for line in (tmp_path / "batch" / "results.jsonl").read_text().splitlines()]
     shown = [json.loads(imagerag("show", result["run_id"], "--json").stdout) for result in results]
     in_order = sorted(zip(results, shown, strict=True), key=lambda pair: pair[0]["id"])
-    assert [record["setup"]["knobs"]["references_per_concept"] for _, record in in_order] == [2, 4]
+    assert [record["setup"]["config"]["references_per_concept"] for _, record in in_order] == [2, 4]
 
 
 def test_a_file_and_the_environment_set_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,13 +98,13 @@ async def test_python_says_it_or_leaves_it_to_the_settings(home: Path) -> None:
     for given, set_ in (({}, 4), ({"references_per_concept": 2}, 2)):
         record = await rag.generate("a blue striped square", **given)
         assert record.setup is not None
-        assert record.setup.knobs.references_per_concept == set_
+        assert record.setup.config.references_per_concept == set_
     with pytest.raises(UsageError, match="references_per_concept"):
         await rag.generate("a blue striped square", references_per_concept=0)
 
 
 def test_http_mcp_and_evaluations_take_it() -> None:
-    assert RunContext(references_per_concept=3).knobs().references_per_concept == 3
+    assert RunContext(references_per_concept=3).config().references_per_concept == 3
     assert GenerateImage(prompt="a hat", references_per_concept=3).references_per_concept == 3
     (arm,) = parse_arms("full+references_per_concept=3")
-    assert arm.knobs == {"references_per_concept": 3}
+    assert arm.config == {"references_per_concept": 3}

@@ -60,7 +60,7 @@ class Fakes:
         drafts = {picture(f"{prompt}//{seed}") for seed in range(10)}
         return [prompt] if image.data in drafts else []
 
-    def wiring(self) -> EvalDependencies:
+    def dependencies(self) -> EvalDependencies:
         made = EvalDependencies(DataDir(self.folder / self.journals))
         made.use("generator", "fake", self.generator)
         self.judge = self.judge or ScriptedJudge(self.rule or self.judged)
@@ -84,7 +84,7 @@ class Fakes:
 
     def harness(self, plan: Plan, out: str = "out", metrics: Sequence[Metric] = (), **options: Any) -> EvalRunner:
         measured: list[Metric] = [*metrics] or [RetrievalScore(), CostScore()]
-        return EvalRunner(plan, self.wiring(), measured, ResultsStore(self.folder / out, plan.keys), **options)
+        return EvalRunner(plan, self.dependencies(), measured, ResultsStore(self.folder / out, plan.keys), **options)
 
     async def run(self, plan: Plan | None = None, **options: Any) -> tuple[EvalReport, list[Result]]:
         harness = self.harness(plan or self.plan(), **options)

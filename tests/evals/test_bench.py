@@ -35,10 +35,10 @@ async def test_graph_rows_and_ratios() -> None:
 
 
 async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp_path: Path) -> None:
-    runner = Runner(wiring=InstantDependencies(DataDir(tmp_path)))
+    runner = Runner(dependencies=InstantDependencies(DataDir(tmp_path)))
     record = None
     async for event in runner.start(
-        PROMPT, RunSpec(generator="instant", judge="instant", knobs=RunConfig(max_rounds=ROUNDS))
+        PROMPT, RunSpec(generator="instant", judge="instant", config=RunConfig(max_rounds=ROUNDS))
     ):
         record = event.record or record
     assert record
@@ -55,7 +55,7 @@ async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp
 async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_of_ten_thousand(tmp_path: Path) -> None:
     home = DataDir(tmp_path)
     await report._long_run(home)
-    runner = Runner(wiring=InstantDependencies(home))
+    runner = Runner(dependencies=InstantDependencies(home))
     record = await runner.record(report.RUN)
     assert len({attempt.image.sha256 for attempt in record.attempts}) == report.ATTEMPTS
     assert record.attempts[0].image.width == report.SIDE

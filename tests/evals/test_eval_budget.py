@@ -81,7 +81,7 @@ async def test_a_grader_whose_price_is_not_known_keeps_no_budget_in_money(
 ) -> None:
     server.enqueue("chat", *[yes() for _ in range(4)])
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path, max_cost_usd=1.0))
-    assert (report.done, report.unpriced) == (1, 1)
+    assert (report.done, report.has_unknown_cost) == (1, 1)
     assert "prices of 1 calls are not known" in report.stopped
     assumed = {"max_cost_usd": 0.05, "assume_cost_usd_per_call": 0.02}
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path, **assumed))
@@ -118,17 +118,18 @@ async def test_scoring_anew_keeps_a_budget_and_goes_on_without_paying_twice(
 
 def lost(run_id: str, usd: float | None = 0.25, requests: int = 2) -> FailedCall:
     call = ModelCall(
-        role="judge.critique", backend="b", elapsed_s=0, answered=False, unsettled=True, error=NO_ANSWER, most_usd=usd,
+        role="judge.critique", backend="b", elapsed_s=0, answered=False, unsettled=True, error=NO_ANSWER,
+        max_cost_usd=usd,
         requests=requests, call_id=f"id-{run_id}",
     )  # fmt: skip
     return FailedCall(run_id=run_id, call=call, at="2026-01-01T00:00:00+00:00", task="")
 
 
 async def _left_behind(fakes: Any, *found: FailedCall) -> None:
-    wiring = fakes.wiring()
-    async with wiring.working():
+    dependencies = fakes.dependencies()
+    async with dependencies.working():
         for one in found:
-            await wiring.held_journal.keep_lost(one)
+            await dependencies.held_journal.keep_lost(one)
 
 
 async def test_what_a_killed_process_asked_counts_before_any_case_is_begun(fakes: Any) -> None:
@@ -235,9 +236,9 @@ async def test_run_case_takes_the_folder_it_writes(tmp_path: Path) -> None:
 
 
 def test_graders_keep_their_books_by_run(tmp_path: Path, fakes: Any) -> None:
-    maker = MetricMaker(fakes.wiring())
+    maker = MetricMaker(fakes.dependencies())
     call = ModelCall(role="grade.vqa", backend="b", elapsed_s=0, cost_usd=0.5)
-    books = ModelCaller(knobs=RunConfig(), journal=None, run_id="r", task="", before=[], round=0, failed={})
+    books = ModelCaller(config=RunConfig(), journal=None, run_id="r", task="", before=[], round=0, failed={})
     books.made += [call, call.model_copy(update={"reused": True, "cost_usd": 0.0})]
     maker.graded.calls["r"] = [books]
     assert [(one["requests"], one["usd"]) for one in maker.graded.taken("r")] == [(1, 0.5), (0, 0.0)]

@@ -346,10 +346,10 @@ async def test_seeds_are_runs_of_their_own(fakes: Any) -> None:
 def test_arms_are_read() -> None:
     plain, changed = parse_arms("full,full+threshold=off+max_rounds=1+generator=openai:x?a=b+c")
     assert plain == BUILT_IN["full"][0]
-    assert changed.knobs == {"threshold": "off", "max_rounds": 1}
+    assert changed.config == {"threshold": "off", "max_rounds": 1}
     assert changed.setup == {"generator": "openai:x?a=b+c"}
-    (cascade,) = parse_arms("full+judge=a:x,,b:y")
-    assert cascade.setup == {"judge": "a:x,b:y"}
+    (fallback,) = parse_arms("full+judge=a:x,,b:y")
+    assert fallback.setup == {"judge": "a:x,b:y"}
     for wrong in ("nothing", "full+colour=red", "full,full", "", "full+seed=3"):
         with pytest.raises(UsageError):
             parse_arms(wrong)
@@ -361,8 +361,8 @@ def test_arms_come_from_a_file_too(tmp_path: Path) -> None:
         '[arms.strict]\nfrom = "full"\nthreshold = 0.4\n[arms.mine]\nrun = "a.b:c"\n[arms.x]\nfrom = "strict"\n'
     )
     strict, mine, more = parse_arms("strict,mine,x+max_rounds=1", file)
-    assert (strict.knobs, mine.procedure) == ({"threshold": 0.4}, "a.b:c")
-    assert more.knobs == {"threshold": 0.4, "max_rounds": 1}
+    assert (strict.config, mine.procedure) == ({"threshold": 0.4}, "a.b:c")
+    assert more.config == {"threshold": 0.4, "max_rounds": 1}
     file.write_text("not toml")
     with pytest.raises(UsageError, match="not TOML"):
         parse_arms("full", file)

@@ -36,11 +36,11 @@ def sample(folder: Path, case: Case, image: bytes | None, **given: Any) -> Sampl
         prompt=case.prompt, setup=RunSpec(generator="fake", judge="fake"), run_id="ev-1", status="answered",
         outcome=None, initial=InitialImage(), image=reference, **given,
     )  # fmt: skip
-    return Sample(case=case, result=result, wiring=EvalDependencies(DataDir(folder)), image=image)
+    return Sample(case=case, result=result, dependencies=EvalDependencies(DataDir(folder)), image=image)
 
 
 async def scores(metric: str, given: Sample, **maker: Any) -> dict[str, Any]:
-    made = MetricMaker(given.wiring, **maker).one(metric)
+    made = MetricMaker(given.dependencies, **maker).one(metric)
     return dict((await measured(given, [made])).scores)
 
 
@@ -63,9 +63,9 @@ async def test_text_scores_are_the_encoders_cosine(tmp_path: Path) -> None:
 
 async def test_a_prompt_that_the_encoder_cannot_read_whole_is_not_scored(tmp_path: Path) -> None:
     given = sample(tmp_path, Case(id="c", prompt="a red circle and " * 40), drawn(BOLT))
-    made = await measured(given, [MetricMaker(given.wiring).one("text:sketch")])
+    made = await measured(given, [MetricMaker(given.dependencies).one("text:sketch")])
     assert made.scores == {"text:sketch": None}
-    assert "longer" in made.unscored["text:sketch"]
+    assert "longer" in made.unscored_reasons["text:sketch"]
 
 
 async def test_right_means_righter_than_every_near_miss(tmp_path: Path) -> None:
@@ -122,14 +122,14 @@ async def test_a_dino_like_model_of_timm_is_loaded_from_a_file(tmp_path: Path) -
     made = await measured(
         sample(tmp_path, case, drawn(BOLT)), [MetricMaker(EvalDependencies(DataDir(tmp_path))).one("dino:no_such")]
     )
-    assert "dino:NAME=FILE" in made.unscored["dino:no_such"]
+    assert "dino:NAME=FILE" in made.unscored_reasons["dino:no_such"]
 
 
 async def test_a_failure_is_no_zero(tmp_path: Path) -> None:
     given = sample(tmp_path, Case(id="c", prompt="p"), None)
-    made = await measured(given, [MetricMaker(given.wiring).one("text:sketch")])
+    made = await measured(given, [MetricMaker(given.dependencies).one("text:sketch")])
     assert made.scores == {"text:sketch": None}
-    assert "no picture" in made.unscored["text:sketch"]
+    assert "no picture" in made.unscored_reasons["text:sketch"]
 
 
 def test_every_kind_of_metric_can_be_made_and_nothing_else(tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: Mo
     server.enqueue("chat", MockResponse(text="Yes", odds={"Yes": 0.6, " yes": 0.1, "No": 0.3}))
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     spec = f"vqa:openai:m@{server.base_url}"
-    async with given.wiring.working():
+    async with given.dependencies.working():
         assert await scores(spec, given) == {spec: pytest.approx(0.7, abs=1e-6)}
-        assert await scores(spec, given, knobs=RunConfig(journal="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
+        assert await scores(spec, given, config=RunConfig(journal="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
     assert server.count("chat") == 1
 
 
@@ -190,8 +190,8 @@ async def test_vqa_asks_for_one_picture_after_the_other(server: MockOpenAIServer
     server.enqueue("chat", *(MockResponse(text="Yes", odds={"Yes": 0.5, "No": 0.5}) for _ in range(2)))
     spec = f"vqa:openai:m@{server.base_url}"
     first, second = (sample(tmp_path, Case(id=name[2:], prompt=name), picture(name)) for name in ("a cat", "a dog"))
-    second = replace(second, wiring=first.wiring)
-    async with first.wiring.working():  # one event loop, and so one client for both
+    second = replace(second, dependencies=first.dependencies)
+    async with first.dependencies.working():  # one event loop, and so one client for both
         assert await scores(spec, first) == {spec: pytest.approx(0.5)}
         assert await scores(spec, second) == {spec: pytest.approx(0.5)}
 
@@ -200,10 +200,10 @@ async def test_a_server_without_log_probabilities_or_none_at_all_is_said(tmp_pat
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     with MockOpenAIServer(refuses=("logprobs",)) as refusing:
         spec = f"vqa:openai:m@{refusing.base_url}"
-        async with given.wiring.working():
-            made = await measured(given, [MetricMaker(given.wiring).one(spec)])
+        async with given.dependencies.working():
+            made = await measured(given, [MetricMaker(given.dependencies).one(spec)])
     assert made.scores == {spec: None}
-    assert "400" in made.unscored[spec]
+    assert "400" in made.unscored_reasons[spec]
 
 
 async def test_marks_are_read_and_asked_for_once_more(server: MockOpenAIServer, tmp_path: Path) -> None:
@@ -212,12 +212,12 @@ async def test_marks_are_read_and_asked_for_once_more(server: MockOpenAIServer, 
     )
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     spec = f"grade:openai:m@{server.base_url}"
-    async with given.wiring.working():
+    async with given.dependencies.working():
         assert await scores(spec, given) == {spec: 0.75}
     assert server.count("chat") == 2
-    async with given.wiring.working():
-        made = await measured(given, [MetricMaker(given.wiring).one("grade:sketch")])
-    assert "gives no marks" in made.unscored["grade:sketch"]
+    async with given.dependencies.working():
+        made = await measured(given, [MetricMaker(given.dependencies).one("grade:sketch")])
+    assert "gives no marks" in made.unscored_reasons["grade:sketch"]
 
 
 def logprobs(**odds: float) -> Any:
@@ -243,14 +243,14 @@ async def test_a_mark_in_a_graders_thoughts_is_none(server: MockOpenAIServer, tm
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     spec = f"grade:openai:m@{server.base_url}"
     server.enqueue("chat", MockResponse(text="Score: 4?</think>A dog.\nScore: 0\n"))
-    async with given.wiring.working():
+    async with given.dependencies.working():
         assert await scores(spec, given) == {spec: 0.0}
     server.enqueue("chat", *[MockResponse(text="<think>A cat. Score: 4")] * 4)
     other = sample(tmp_path, Case(id="c", prompt="a dog"), picture("cat"))
-    async with other.wiring.working():
-        made = await measured(other, [MetricMaker(other.wiring).one(spec)])
+    async with other.dependencies.working():
+        made = await measured(other, [MetricMaker(other.dependencies).one(spec)])
     assert made.scores == {spec: None}
-    assert "reasoning" in made.unscored[spec]
+    assert "reasoning" in made.unscored_reasons[spec]
 
 
 @pytest.mark.parametrize(
@@ -267,10 +267,10 @@ async def test_the_chance_of_a_yes_in_thoughts_is_none(
     given = sample(tmp_path, Case(id="c", prompt="a cat"), picture("cat"))
     server.enqueue("chat", *[reply] * 4)
     spec = f"vqa:openai:m@{server.base_url}"
-    async with given.wiring.working():
-        made = await measured(given, [MetricMaker(given.wiring).one(spec)])
+    async with given.dependencies.working():
+        made = await measured(given, [MetricMaker(given.dependencies).one(spec)])
     assert made.scores == {spec: None}
-    assert "begins to reason" in made.unscored[spec]
+    assert "begins to reason" in made.unscored_reasons[spec]
 
 
 @pytest.mark.parametrize("metric", ["vqa", "grade"])

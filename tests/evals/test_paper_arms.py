@@ -156,7 +156,7 @@ async def test_only_as_many_concepts_are_captioned_as_the_generator_takes(fakes:
 def test_what_the_paper_fixes_cannot_be_set(change: str) -> None:
     with pytest.raises(UsageError, match="leaves no choice of"):
         parse_arms(f"paper+{change}")
-    assert parse_arms("paper+threshold=0.3+max_references=1")[0].knobs["threshold"] == 0.3
+    assert parse_arms("paper+threshold=0.3+max_references=1")[0].config["threshold"] == 0.3
 
 
 # -- in other words ------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
         status="technical" if broken else "answered", outcome="failed" if broken else "aligned",
         reason="</script><script>alert(1)</script>", initial=InitialImage(image=image), image=None if broken else image,
         scores={TEXT: score, RIGHT: None if broken else score > 0.35, "calls": float(at + 1)},
-        unscored=dict.fromkeys((TEXT, RIGHT), "no picture: technical") if broken else {},
+        unscored_reasons=dict.fromkeys((TEXT, RIGHT), "no picture: technical") if broken else {},
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_a_failure_is_in_the_denominator_of_a_share_and_in_no_mean(summary: dict
     assert (text["value"], text["scored"], text["asked"]) == (pytest.approx(0.8 / 3, abs=1e-6), 3, 4)
     assert (right["value"], right["scored"], right["asked"]) == (0.25, 3, 4)
     assert summary["arms"]["full+library=small"]["statuses"]["technical"] == 1
-    assert summary["unscored"] == {"no picture": 2}
+    assert summary["unscored_reasons"] == {"no picture": 2}
 
 
 def test_differences_are_paired_and_corrected_for_the_arms(summary: dict[str, Any]) -> None:

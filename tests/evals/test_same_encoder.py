@@ -100,13 +100,13 @@ def options(folder: Path, **given: Any) -> EvalOptions:
 
 
 async def test_arms_that_neither_search_nor_judge_use_no_encoder(tmp_path: Path) -> None:
-    wiring = dependencies_for(
+    dependencies = dependencies_for(
         DataDir(tmp_path / "home"), DataDir(tmp_path / "users"), plan_of("base", ()).suite.libraries
     )
-    assert await run_encoders(plan_of("base,rephrase", ()), wiring) == []
-    found = await run_encoders(plan_of("base,full", ()), wiring)
+    assert await run_encoders(plan_of("base,rephrase", ()), dependencies) == []
+    found = await run_encoders(plan_of("base,full", ()), dependencies)
     assert [one.what for one in found] == ["searches library 'small'", "judges as 'sketch'"]
-    assert [one.what for one in await run_encoders(plan_of("paper", (), judge="openai:m"), wiring)] == [
+    assert [one.what for one in await run_encoders(plan_of("paper", (), judge="openai:m"), dependencies)] == [
         "searches library 'small'"
     ]
 

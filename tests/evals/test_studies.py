@@ -46,9 +46,9 @@ def data_of(page: str) -> Any:
 async def library_in(folder: Path) -> tuple[EvalDependencies, Library]:
     made = await Library.create_or_open(DataDir(folder), "mine", make_embedder("sketch"))
     await fill(made, [Picture.of(random_scene(chance(0, "real", n), (t,)), 64) for n, t in enumerate((BOLT, HEART))])
-    wiring = EvalDependencies(DataDir(folder))
-    wiring.use("library", "mine", made)
-    return wiring, made
+    dependencies = EvalDependencies(DataDir(folder))
+    dependencies.use("library", "mine", made)
+    return dependencies, made
 
 
 def plan_of(*cases: Case) -> Plan:
@@ -56,21 +56,21 @@ def plan_of(*cases: Case) -> Plan:
 
 
 async def test_the_suites_own_picture_comes_first(tmp_path: Path) -> None:
-    wiring, _ = await library_in(tmp_path)
+    dependencies, _ = await library_in(tmp_path)
     (tmp_path / "real.png").write_bytes(picture("real"))
     truth = Truth(labels=(describe(BOLT),), images=(File.of(tmp_path / "real.png"),))
-    found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
+    found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], dependencies)
     assert (found["c"].data, found["c"].of, found["c"].source) == (picture("real"), describe(BOLT), "suite")
     (tmp_path / "real.png").unlink()
-    found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], wiring)
+    found = await reference_photos(plan_of(Case(id="c", prompt="p", truth=truth)), [], dependencies)
     assert found["c"].source == "library", "a file that is gone is no picture"
 
 
 async def test_else_the_librarys_whose_name_says_what_the_case_is_about(tmp_path: Path) -> None:
-    wiring, library = await library_in(tmp_path)
+    dependencies, library = await library_in(tmp_path)
     heart = next(row for row in await library.rows() if "heart" in row.caption)
     case = Case(id="c", prompt="a heart on a wall", truth=Truth(labels=(describe(HEART),)))
-    found = await reference_photos(plan_of(case, Case(id="d", prompt="p")), [], wiring)
+    found = await reference_photos(plan_of(case, Case(id="d", prompt="p")), [], dependencies)
     assert found["c"].data == await library.image_bytes(heart.id)
     assert "d" not in found, "of what nobody knows there is none"
 

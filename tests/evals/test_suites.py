@@ -182,7 +182,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, text: str) -> No
 async def test_ones_own_runs_are_a_suite(sketch_home: Path, tmp_path: Path) -> None:
     rag = ImageRAG(preset="sketch", home=shutil.copytree(sketch_home, tmp_path / "home"))
     record = await rag.generate("a red solid circle", seed=5, max_rounds=0)
-    suite = await find_suite("runs", rag.wiring)
+    suite = await find_suite("runs", rag.dependencies)
     (case,) = suite.cases
     assert (case.prompt, case.seeds) == ("a red solid circle", (5,))
     assert case.initial is not None
@@ -190,17 +190,17 @@ async def test_ones_own_runs_are_a_suite(sketch_home: Path, tmp_path: Path) -> N
 
 
 async def test_suites_by_their_names(tmp_path: Path) -> None:
-    wiring = Dependencies(DataDir(tmp_path / "home"))
+    dependencies = Dependencies(DataDir(tmp_path / "home"))
     (tmp_path / "p.txt").write_text("a cat\n")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "001.Auk").mkdir()
-    assert len((await find_suite("sketch:12", wiring)).cases) == 12
-    assert (await find_suite(str(tmp_path / "p.txt"), wiring)).name == "prompts-p"
-    assert (await find_suite(f"classes:{tmp_path / 'c'}", wiring)).cases[0].prompt == "a photo of an Auk"
-    assert (await find_suite(str(tmp_path / "c"), wiring)).name == "classes-c"
+    assert len((await find_suite("sketch:12", dependencies)).cases) == 12
+    assert (await find_suite(str(tmp_path / "p.txt"), dependencies)).name == "prompts-p"
+    assert (await find_suite(f"classes:{tmp_path / 'c'}", dependencies)).cases[0].prompt == "a photo of an Auk"
+    assert (await find_suite(str(tmp_path / "c"), dependencies)).name == "classes-c"
     for wrong in ("nothing", "sketch:many", "sketch:0", "runs", "prompts:"):
         with pytest.raises(UsageError):
-            await find_suite(wrong, wiring)
+            await find_suite(wrong, dependencies)
 
 
 def test_a_case_without_truth_is_a_case() -> None:

@@ -68,7 +68,7 @@ def test_every_node_of_the_workflow_has_a_label() -> None:
     from imagerag.agent.nodes import Nodes
     from imagerag.graphs.generation import build_workflow
 
-    assert set(build_workflow(Nodes.unbound()).nodes) <= set(labels.NODES)
+    assert set(build_workflow(Nodes.for_diagram()).nodes) <= set(labels.NODES)
 
 
 def test_no_two_values_of_a_table_share_a_name() -> None:

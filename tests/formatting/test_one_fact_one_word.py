@@ -34,8 +34,10 @@ SIMILARITY = 0.41051
 """Rounded to four digits and then to three it would be 0.410."""
 
 
-def setup(**knobs: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(threshold=0.3, **knobs))
+def setup(**config: Any) -> RunSpec:
+    return RunSpec(
+        generator="scripted", judge="scripted", library="scripted", config=RunConfig(threshold=0.3, **config)
+    )
 
 
 @dataclass
@@ -46,8 +48,8 @@ class Runs:
     events: list[Any] = field(default_factory=list)
 
 
-async def begin(stage: Stage, name: str, **knobs: Any) -> list[Any]:
-    return [event async for event in stage.runner.start("a heart on a hill", setup(**knobs), run_id=name)]
+async def begin(stage: Stage, name: str, **config: Any) -> list[Any]:
+    return [event async for event in stage.runner.start("a heart on a hill", setup(**config), run_id=name)]
 
 
 async def make_runs(root: Path) -> Runs:
@@ -98,7 +100,9 @@ async def doors(runs: Runs, record: RunRecord, monkeypatch: pytest.MonkeyPatch) 
         "terminal, as it happens": "\n".join(events),
         "terminal, demo": "\n".join(line for event in runs.events for line in whole(event)),
         "report": Reader(await rag.runs.report(record)).words,
-        "diff page": Reader(await page_of(rag.wiring, await compare(rag.wiring, record, other), record, other)).words,
+        "diff page": Reader(
+            await page_of(rag.dependencies, await compare(rag.dependencies, record, other), record, other)
+        ).words,
         "sheet": on_sheet(lambda: contact_sheet(record.as_json(), lost), monkeypatch),
         "assistant": format_run(record),
         "tools' progress": "\n".join(filter(None, map(format_step, runs.events))),

@@ -38,20 +38,20 @@ class Bench:
     values: Mapping[str, Any] = field(default_factory=dict)
 
     async def run(self, prompt: str = "a scene", thread: str = "run", **options: Any) -> RunRecord:
-        """Run to the end. `options` are knobs, or further input: subjects, initial_image."""
+        """Run to the end. `options` are config, or further input: subjects, initial_image."""
         given = {name: options.pop(name) for name in ("subjects", "initial_image") if name in options}
-        knobs = RunConfig(**options)
+        config = RunConfig(**options)
         nodes = Nodes(
             generator=self.generator, judge=self.judge, library=self.library, blobs=self.blobs, journal=self.journal
         )
         graph = build_workflow(nodes, retry=NO_WAIT).compile(checkpointer=self.saver)
-        config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": recursion_limit(knobs)}
+        thread_config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": recursion_limit(config)}
         stream = graph.astream(
-            {"prompt": prompt, **given}, config, context=knobs, stream_mode=["updates"], version="v2"
+            {"prompt": prompt, **given}, thread_config, context=config, stream_mode=["updates"], version="v2"
         )
         async for chunk in stream:
             self.path += [name for name in chunk["data"] if not name.startswith("__")]
-        self.values = (await graph.aget_state(config)).values
+        self.values = (await graph.aget_state(thread_config)).values
         return run_record(thread, self.values)
 
 
@@ -79,11 +79,13 @@ class Stage:
 
 def make_stage(root: Path, judgements: Sequence[Any] = (), **generator: Any) -> Stage:
     """A runner whose specs `scripted` are fakes."""
-    wiring = Dependencies(DataDir.find(root))
-    stage = Stage(Runner(wiring=wiring), ScriptedGenerator(**generator), ScriptedJudge(*judgements), ScriptedLibrary())
-    wiring.use("generator", "scripted", stage.generator)
-    wiring.use("judge", "scripted", stage.judge)
-    wiring.use("library", "scripted", stage.library)
+    dependencies = Dependencies(DataDir.find(root))
+    stage = Stage(
+        Runner(dependencies=dependencies), ScriptedGenerator(**generator), ScriptedJudge(*judgements), ScriptedLibrary()
+    )
+    dependencies.use("generator", "scripted", stage.generator)
+    dependencies.use("judge", "scripted", stage.judge)
+    dependencies.use("library", "scripted", stage.library)
     return stage
 
 

@@ -16,7 +16,7 @@ errors = st.sampled_from(
     [BackendError("500"), AuthError("key"), RefusalError("no"), JudgeReplyError("?", raw="?"), RuntimeError("bug")]
 )
 judgements = st.one_of(concepts, st.floats(0, 1), st.booleans(), errors)
-knobs = st.fixed_dictionaries(
+config = st.fixed_dictionaries(
     {},
     optional={
         "max_rounds": st.integers(0, 4),
@@ -35,7 +35,7 @@ knobs = st.fixed_dictionaries(
     named=st.lists(st.one_of(concepts, errors), max_size=12),
     drawn=st.lists(st.one_of(st.none(), st.just(b"no image"), errors), max_size=6),
     planted=st.lists(st.tuples(concepts.filter(bool), st.floats(-1, 1)), max_size=5),
-    options=knobs,
+    options=config,
 )
 @example(  # one picture is found for two things, and is said to have helped with both
     verdicts=[0.0],

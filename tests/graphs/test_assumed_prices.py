@@ -28,9 +28,9 @@ async def test_a_call_of_unknown_price_counts_as_what_was_assumed_and_the_record
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
     assert len(bench.generator.calls) == 1
     assert record.call_log[0].assumed
-    assert record.call_log[0].most_usd == 0.3
+    assert record.call_log[0].max_cost_usd == 0.3
     assert record.call_log[0].cost_usd is None
-    assert record.unpriced == ["scripted:generator", "scripted:judge"][: len(record.unpriced)]
+    assert record.has_unknown_cost == ["scripted:generator", "scripted:judge"][: len(record.has_unknown_cost)]
     assert record.assumed_usd == 0.3
 
 
@@ -80,8 +80,8 @@ def test_a_cascade_counts_each_member_and_votes_count_each():
 
 def test_an_estimate_counts_with_it():
     found = estimate(RunConfig(assume_cost_usd_per_call=0.1), generator=ScriptedGenerator(), judge=ScriptedJudge())
-    assert found.usd_at_most is not None
+    assert found.max_cost_usd is not None
     assert any("$0.1" in note for note in found.notes)
     without = estimate(RunConfig(), generator=ScriptedGenerator(), judge=ScriptedJudge())
-    assert without.usd_at_most is None
+    assert without.max_cost_usd is None
     assert any("--assume-cost-usd-per-call" in note for note in without.notes)

@@ -87,7 +87,7 @@ async def test_without_a_budget_what_is_unknown_is_said(bench):
     bench.judge.enqueue([])
     record = await bench.run()
     assert record.cost_usd is None
-    assert record.unpriced == ["scripted:judge"]
+    assert record.has_unknown_cost == ["scripted:judge"]
 
 
 async def test_nothing_may_be_spent_and_what_is_free_runs(bench):
@@ -104,12 +104,12 @@ async def test_what_was_lost_on_the_way_is_booked_at_its_most(bench):
     bench.generator.enqueue(BackendError("reset"), drawn(0.01))
     record = await bench.run(max_cost_usd=0.15)
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
-    assert [call.most_usd for call in record.call_log] == [0.10]
+    assert [call.max_cost_usd for call in record.call_log] == [0.10]
 
 
 async def test_reused_answers_cost_nothing(stage):
-    async def run(**knobs: Any) -> Any:
-        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+    async def run(**config: Any) -> Any:
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
         return [event async for event in stage.runner.start("a heart", setup)][-1].record
 
     stage.judge.enqueue([])
@@ -132,9 +132,9 @@ def test_what_is_spent_counts_the_unknown_at_what_is_known_of_it():
     def call(**what: Any) -> ModelCall:
         return ModelCall(role="generate", backend="b", elapsed_s=0, **what)
 
-    assert spent([call(cost_usd=0.1), call(), call(most_usd=0.5), call(cost_usd=0.0, reused=True)]) == pytest.approx(
-        0.7
-    )
+    assert spent(
+        [call(cost_usd=0.1), call(), call(max_cost_usd=0.5), call(cost_usd=0.0, reused=True)]
+    ) == pytest.approx(0.7)
     assert spent([call()]) == 0
     assert budget_violation("generate", "b", [call(cost_usd=0.3)] * 3, PriceEstimator(known=True), 0.1, 1.0) == ""
 
@@ -218,10 +218,16 @@ def test_no_run_makes_more_calls_than_the_estimate(
     else:
         bench.library = None
     Chaos(bench, seed)
-    knobs = {"max_rounds": rounds, "judge_mode": mode, "start": start, "max_references": references, "max_calls": calls}
-    found = estimate(RunConfig(**knobs), generator=bench.generator, judge=bench.judge, library=library)
-    record = asyncio.run(bench.run(**knobs))
-    assert len(record.call_log) <= found.calls_at_most
+    config = {
+        "max_rounds": rounds,
+        "judge_mode": mode,
+        "start": start,
+        "max_references": references,
+        "max_calls": calls,
+    }
+    found = estimate(RunConfig(**config), generator=bench.generator, judge=bench.judge, library=library)
+    record = asyncio.run(bench.run(**config))
+    assert len(record.call_log) <= found.max_calls
     for role in found.roles:
         assert record.calls.get(role.role, 0) <= role.at_most
 
@@ -239,7 +245,7 @@ async def test_the_estimate_is_reached_by_a_run_in_which_everything_goes_wrong(b
     found = estimate(RunConfig(max_rounds=1), generator=bench.generator, judge=bench.judge)
     record = await bench.run(max_rounds=1)
     assert record.calls == {role.role: role.at_most for role in found.roles}
-    assert len(record.call_log) == found.calls_at_most == 43
+    assert len(record.call_log) == found.max_calls == 43
     assert (record.outcome, record.best_attempt) == (Outcome.BEST_EFFORT, 1)
 
 
@@ -261,18 +267,22 @@ async def test_the_usual_number_is_that_of_a_run_in_which_nothing_goes_wrong(ben
 def test_money_is_estimated_where_it_is_known_and_said_not_to_be_where_it_is_not():
     one, judge = ScriptedGenerator(identity="one:a"), ScriptedJudge()
     unknown = estimate(RunConfig(max_rounds=1), generator=one, judge=judge)
-    assert (unknown.usd_at_most, unknown.unpriced, unknown.priced) == (None, ["one:a", "scripted:judge"], False)
+    assert (unknown.max_cost_usd, unknown.has_unknown_cost, unknown.priced) == (
+        None,
+        ["one:a", "scripted:judge"],
+        False,
+    )
     one.capabilities, judge.capabilities = Capabilities(tariff=AT_MOST_TEN_CENTS), Capabilities(tariff=FREE)
     known = estimate(RunConfig(max_rounds=1), generator=one, judge=judge)
-    assert (known.usd_at_most, known.priced, known.unpriced) == (pytest.approx(0.6), True, [])
+    assert (known.max_cost_usd, known.priced, known.has_unknown_cost) == (pytest.approx(0.6), True, [])
     both = estimate(
         RunConfig(max_rounds=1), generator=FallbackGenerator([one, one]), judge=FallbackJudge([judge, judge, judge])
     )
-    assert both.usd_at_most == pytest.approx(1.2)
-    assert both.calls_at_most == known.calls_at_most
+    assert both.max_cost_usd == pytest.approx(1.2)
+    assert both.max_calls == known.max_calls
     assert [role.requests_at_most // role.at_most for role in both.roles] == [2, 3, 3, 3, 3]
     capped = estimate(RunConfig(max_rounds=1, max_cost_usd=0.25, max_calls=3), generator=one, judge=judge)
-    assert (capped.usd_at_most, capped.calls_at_most) == (0.25, 3)
+    assert (capped.max_cost_usd, capped.max_calls) == (0.25, 3)
 
 
 def test_what_cannot_be_redrawn_is_not_counted():

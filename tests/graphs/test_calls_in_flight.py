@@ -38,7 +38,7 @@ KILLED = """
     async def run():
         runner = stage.runner
         limits = {"max_calls": 2} if sys.argv[4] == "calls" else {"max_cost_usd": 0.25}
-        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**limits))
+        setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**limits))
         try:
             await runner.record("killed")
             events = runner.resume("killed")
@@ -52,8 +52,8 @@ KILLED = """
 """
 
 
-def setup(**knobs: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+def setup(**config: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
 
 
 async def last(events: Any) -> Any:
@@ -84,8 +84,8 @@ async def test_a_budget_of_two_calls_is_two_calls_however_often_the_process_dies
     record = await make_stage(home).runner.record("killed")
     assert record.outcome is Outcome.BUDGET_EXHAUSTED
     assert record.calls == {"generate": 2}
-    assert (record.cost_usd, record.unsettled_usd, record.unpriced) == (0.2, 0.2, [])
-    assert [(call.error, call.unsettled, call.most_usd) for call in record.call_log] == [(NO_ANSWER, True, 0.1)] * 2
+    assert (record.cost_usd, record.unsettled_usd, record.has_unknown_cost) == (0.2, 0.2, [])
+    assert [(call.error, call.unsettled, call.max_cost_usd) for call in record.call_log] == [(NO_ANSWER, True, 0.1)] * 2
 
 
 async def test_the_record_of_a_killed_run_has_the_call_at_once(tmp_path: Path, make_stage: Any) -> None:
@@ -114,7 +114,7 @@ async def test_a_cancelled_drawing_is_not_free_on_paper(stage: Any) -> None:
     record = await stage.runner.record("gone")
     assert (record.outcome, record.calls) == (Outcome.CANCELLED, {"generate": 1})
     assert (record.cost_usd, record.unsettled_usd) == (0.1, 0.1)
-    entry = await stage.runner.wiring.runs.get("gone")
+    entry = await stage.runner.dependencies.runs.get("gone")
     assert (entry.calls, entry.cost_usd) == (1, 0.1)
 
 
@@ -141,7 +141,7 @@ async def test_a_price_that_is_not_known_is_not_zero_for_a_call_without_an_answe
     with pytest.raises(asyncio.CancelledError):
         await task
     record = await stage.runner.record("gone")
-    assert (record.cost_usd, record.unpriced) == (None, ["scripted:generator"])
+    assert (record.cost_usd, record.has_unknown_cost) == (None, ["scripted:generator"])
 
 
 async def test_the_deadline_in_the_middle_of_a_call_leaves_it_on_the_bill(stage: Any) -> None:
@@ -161,7 +161,7 @@ async def test_a_service_that_does_not_answer_in_time_may_charge_and_one_that_de
 async def test_an_answered_call_leaves_nothing_behind(stage: Any) -> None:
     stage.judge.enqueue([])
     await last(stage.runner.start("a heart", setup(), run_id="whole"))
-    async with stage.runner.wiring.journal() as journal:
+    async with stage.runner.dependencies.journal() as journal:
         assert await journal.unanswered("whole") == []
         entries, lost = await journal.of_run("whole")
     assert (len(entries), lost) == (2, [])

@@ -16,15 +16,15 @@ async def last(events: Any) -> RunRecord:
     return [event async for event in events][-1].record
 
 
-async def ran(stage: Any, *judgements: Any, **knobs: Any) -> RunRecord:
+async def ran(stage: Any, *judgements: Any, **config: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
     return await last(stage.runner.start("a heart", setup, run_id="first"))
 
 
 async def gone_on(stage: Any, *judgements: Any, **steering: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.go_on("first", ContinueOptions(**steering), new_id="second"))
+    return await last(stage.runner.continue_run("first", ContinueOptions(**steering), new_id="second"))
 
 
 def asked(part: Any, method: str) -> int:
@@ -39,7 +39,7 @@ async def test_more_rounds_go_on_without_drawing_or_judging_again(stage):
     drawn, judged = asked(stage.generator, "generate"), asked(stage.judge, "critique")
     record = await gone_on(stage, [], more_rounds=1)
     assert record.outcome is Outcome.ALIGNED
-    assert record.continues.run_id == "first"
+    assert record.parent_run.run_id == "first"
     assert (asked(stage.generator, "generate"), asked(stage.judge, "critique")) == (drawn + 1, judged + 1)
     assert record.attempts[0].image == first.attempts[first.best_attempt].image
     # What did not help in the first run is not sent again in the second.
@@ -74,10 +74,10 @@ async def test_a_reference_that_is_not_wanted_goes_with_every_picture_it_made(st
     record = await gone_on(stage, [], without=[1])
     assert record.attempts[0].image == first.attempts[0].image
     assert [ref.image for ref in record.references] == [other]
-    assert record.excluded == [unwanted.sha256]
+    assert record.excluded_images == [unwanted.sha256]
     stage.judge.enqueue([])
-    third = await last(stage.runner.go_on("second", ContinueOptions(prompt="two hearts"), new_id="third"))
-    assert third.excluded == [unwanted.sha256]
+    third = await last(stage.runner.continue_run("second", ContinueOptions(prompt="two hearts"), new_id="third"))
+    assert third.excluded_images == [unwanted.sha256]
 
 
 async def test_a_run_whose_every_picture_used_it_draws_anew(stage):
@@ -96,7 +96,7 @@ async def test_a_reference_that_is_kept_goes_with_every_drawing(stage):
     await ran(stage, ["a heart"], [])
     record = await gone_on(stage, ["a star"], [], prompt="a heart and a star", keep=[1])
     assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[kept], [kept, fresh]]
-    assert [pin.image for pin in record.pinned] == [kept]
+    assert [pin.image for pin in record.kept_images] == [kept]
 
 
 async def test_what_is_to_be_used_is_drawn_with_next_even_when_the_judge_was_content(stage):
@@ -138,7 +138,7 @@ async def test_what_may_be_spent_can_be_set_anew(stage):
     stage.library.plant(CAPTION)
     await ran(stage, ["a heart"], max_calls=2)
     record = await gone_on(stage, [], max_calls=4)
-    assert (record.outcome, record.setup.knobs.max_calls) == (Outcome.ALIGNED, 4)
+    assert (record.outcome, record.setup.config.max_calls) == (Outcome.ALIGNED, 4)
 
 
 async def test_an_unread_verdict_is_asked_for_again(stage):

@@ -55,7 +55,7 @@ def test_a_whole_part_is_taken(role: str) -> None:
 def test_whatever_is_missing_is_named_when_it_is_put_in(role: Any, name: str, tmp_path: Path) -> None:
     rag = ImageRAG(preset="sketch", home=tmp_path)
     with pytest.raises(UsageError, match=rf"{role} 'mine' \(Without\) cannot be used: .*\b{name}\b"):
-        rag.wiring.use(role, "mine", Without(WHOLE[role](), name))
+        rag.dependencies.use(role, "mine", Without(WHOLE[role](), name))
 
 
 def test_built_in_backends_have_what_their_ports_ask_for() -> None:
@@ -153,8 +153,8 @@ def test_wrapped_methods_and_awaitables_are_taken() -> None:
 
 def test_an_embedder_is_found_by_what_its_libraries_note(tmp_path: Path) -> None:
     rag, own = ImageRAG(preset="sketch", home=tmp_path), HashEmbedder()
-    rag.wiring.use("embedder", "mine", own)
-    assert rag.wiring.embedder("mine") is rag.wiring.embedder("hash") is own
+    rag.dependencies.use("embedder", "mine", own)
+    assert rag.dependencies.embedder("mine") is rag.dependencies.embedder("hash") is own
 
 
 @pytest.mark.parametrize(
@@ -170,12 +170,12 @@ def test_an_embedder_that_cannot_be_found_again_is_refused(told: Any, tmp_path: 
             return told
 
     with pytest.raises(SpecError, match="EmbedderIdentity with a spec"):
-        ImageRAG(preset="sketch", home=tmp_path).wiring.use("embedder", "mine", Computed())
+        ImageRAG(preset="sketch", home=tmp_path).dependencies.use("embedder", "mine", Computed())
 
 
 @pytest.mark.parametrize("name", ["generator", "judge", "embedder", "library", "answerer", "reranker"])
 def test_an_object_where_a_name_is_wanted_says_what_to_do(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"{name} is a .* and has to be a text.*rag.wiring.use\('{name}'"):
+    with pytest.raises(UsageError, match=rf"{name} is a .* and has to be a text.*rag.dependencies.use\('{name}'"):
         ImageRAG(**{"preset": "sketch", name: WHOLE[name]()})
 
 

@@ -16,10 +16,10 @@ CAPTION = "a detailed picture of a heart"
 SETUP = RunSpec(generator="scripted", judge="scripted", library="scripted")
 
 
-async def ran(stage, *judgements, **knobs):
+async def ran(stage, *judgements, **config):
     stage.judge.enqueue(*judgements)
     async for event in stage.runner.start(
-        "a heart", SETUP.model_copy(update={"knobs": RunConfig(**knobs)}), run_id="r1"
+        "a heart", SETUP.model_copy(update={"config": RunConfig(**config)}), run_id="r1"
     ):
         kept = event
     return kept.record
@@ -69,7 +69,7 @@ async def test_no_line_holds_a_prompt_a_caption_or_a_picture(stage, caplog):
     stage.library.plant(CAPTION)
     record = await ran(stage, ["a heart"], [])
     told = "\n".join(str(vars(one)) for one in ours(caplog))
-    data = [await stage.runner.wiring.blobs.get(attempt.image.sha256) for attempt in record.attempts]
+    data = [await stage.runner.dependencies.blobs.get(attempt.image.sha256) for attempt in record.attempts]
     assert len(data) == 2
     for secret in ("a heart", CAPTION, *(base64.b64encode(one[:60]).decode()[:40] for one in data)):
         assert secret not in told

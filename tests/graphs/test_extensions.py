@@ -19,9 +19,9 @@ async def last(events):
     return kept.record
 
 
-async def ran(stage, *judgements, **knobs):
+async def ran(stage, *judgements, **config):
     stage.judge.enqueue(*judgements)
-    return await last(stage.runner.start("a heart", SETUP.model_copy(update={"knobs": RunConfig(**knobs)})))
+    return await last(stage.runner.start("a heart", SETUP.model_copy(update={"config": RunConfig(**config)})))
 
 
 def after(node, step, name="own"):
@@ -32,11 +32,11 @@ async def test_a_step_after_the_last_is_in_the_history(stage):
     async def own(state):
         return {"attempts": [one.model_copy(update={"prompt": "signed"}) for one in state["attempts"]]}
 
-    stage.runner.wiring.extend(Extension(workflow=after("finish", own)))
+    stage.runner.dependencies.extend(Extension(workflow=after("finish", own)))
     record = await ran(stage, [])
     assert record.outcome is Outcome.ALIGNED
     assert [one.prompt for one in record.attempts] == ["signed"]
-    assert [step.node for step in await steps(stage.runner.wiring, record.run_id)][-2:] == ["finish", "own"]
+    assert [step.node for step in await steps(stage.runner.dependencies, record.run_id)][-2:] == ["finish", "own"]
 
 
 async def test_a_step_after_the_last_that_fails_ends_the_run_failed_and_keeps_the_picture(stage):
@@ -46,7 +46,7 @@ async def test_a_step_after_the_last_that_fails_ends_the_run_failed_and_keeps_th
         calls.append(1)
         raise ValueError("no ink")
 
-    stage.runner.wiring.extend(Extension(workflow=after("finish", own)))
+    stage.runner.dependencies.extend(Extension(workflow=after("finish", own)))
     record = await ran(stage, [])
     assert (record.outcome, len(calls)) == (Outcome.FAILED, 1)
     assert "no ink" in record.reason
@@ -57,7 +57,7 @@ async def test_a_step_beside_the_others_that_fails_ends_the_run_through_finish(s
     async def own(state):
         raise ValueError("no light")
 
-    stage.runner.wiring.extend(Extension(workflow=after("generate", own)))
+    stage.runner.dependencies.extend(Extension(workflow=after("generate", own)))
     record = await ran(stage, [])
     assert record.outcome is Outcome.FAILED
     assert "no light" in record.reason
@@ -68,7 +68,7 @@ async def test_a_node_is_overridden_and_the_rest_is_as_it_was(stage):
         async def generate(self, state, runtime):
             return await super().generate({**state, "prompt": state["prompt"].upper()}, runtime)
 
-    stage.runner.wiring.extend(Extension(nodes=Shouting))
+    stage.runner.dependencies.extend(Extension(nodes=Shouting))
     record = await ran(stage, [])
     assert record.attempts[0].prompt == "A HEART"
     assert record.prompt == "a heart"
@@ -81,7 +81,7 @@ async def test_graphs_that_were_made_before_are_not_used_after(stage):
         async def generate(self, state, runtime):
             return await super().generate({**state, "prompt": "…"}, runtime)
 
-    stage.runner.wiring.extend(Extension(nodes=Silent))
+    stage.runner.dependencies.extend(Extension(nodes=Silent))
     assert (await ran(stage, [])).attempts[0].prompt == "…" != before.attempts[0].prompt
 
 
@@ -103,7 +103,7 @@ async def test_own_steps_in_every_round_stay_below_the_recursion_limit(stage):
 
     wanted = Extension(workflow=workflow)
     assert wanted.own_steps == 10
-    stage.runner.wiring.extend(wanted)
+    stage.runner.dependencies.extend(wanted)
     for n in range(20):
         stage.library.plant(f"a detailed picture of thing {n}")
     record = await ran(stage, *[[f"thing {n}"] for n in range(21)], max_rounds=20)
@@ -122,12 +122,12 @@ async def test_the_front_door_extends_and_gives_its_graph(tmp_path):
     rag = ImageRAG(preset="sketch", library="", home=tmp_path)
     rag.extend(nodes=Mine)
     rag.extend(workflow=after("finish", own, "signature"))
-    assert rag.wiring.extension.nodes is Mine
-    assert rag.wiring.extension.own_steps == 1
+    assert rag.dependencies.extension.nodes is Mine
+    assert rag.dependencies.extension.own_steps == 1
     assert "signature" in (await rag.workflow()).nodes
 
 
 def test_nodes_without_ports_are_for_looking_only():
-    assert Nodes.unbound().library is None
+    assert Nodes.for_diagram().library is None
     with pytest.raises(AttributeError):
-        _ = Nodes.unbound().judge.identity
+        _ = Nodes.for_diagram().judge.identity

@@ -18,16 +18,16 @@ async def last(events: Any) -> RunRecord:
     return [event async for event in events][-1].record
 
 
-async def ran(stage: Any, *judgements: Any, **knobs: Any) -> RunRecord:
+async def ran(stage: Any, *judgements: Any, **config: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
     return await last(stage.runner.start("a heart", setup, run_id="first"))
 
 
 def told(record: RunRecord) -> dict[str, Any]:
     """What a run did, without what names it, dates it, or says who paid."""
     document = record.as_json()
-    for name in ("run_id", "continues", "started_at", "elapsed_s", "setup", "cost_usd", "unpriced"):
+    for name in ("run_id", "parent_run", "started_at", "elapsed_s", "setup", "cost_usd", "unpriced"):
         document.pop(name)
     asked, reused = Counter(document.pop("calls")), Counter(document.pop("reused"))
     document["answers"] = dict(asked + reused)
@@ -49,14 +49,14 @@ async def two_rounds(stage: Any) -> Any:
 
 async def test_from_every_step_with_nothing_changed_it_makes_no_call_and_gives_the_same(two_rounds):
     stage, first = two_rounds
-    before, listed = made(stage), await steps(stage.runner.wiring, "first")
+    before, listed = made(stage), await steps(stage.runner.dependencies, "first")
     assert len(listed) > 10
     for step in listed:
         record = await last(stage.runner.replay("first", ForkOptions(step=step.index), new_id=f"again{step.index}"))
         assert told(record) == told(first), step.node
-        assert (record.continues.run_id, record.continues.step) == ("first", max(step.index, 1))
+        assert (record.parent_run.run_id, record.parent_run.step) == ("first", max(step.index, 1))
         assert record.cost_usd == 0
-        again = [one.node for one in await steps(stage.runner.wiring, f"again{step.index}")]
+        again = [one.node for one in await steps(stage.runner.dependencies, f"again{step.index}")]
         at = max(step.index, 1)
         assert [node for node in again if node != "update"] == [one.node for one in listed]
         assert again.index("update") <= at
@@ -74,10 +74,10 @@ async def differently(stage: Any, *judgements: Any, **more: Any) -> None:
 
 async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_since(two_rounds):
     stage, first = two_rounds
-    middle = len(await steps(stage.runner.wiring, "first")) // 2
+    middle = len(await steps(stage.runner.dependencies, "first")) // 2
     await last(stage.runner.replay("first", ForkOptions(step=middle), new_id="once"))
     await differently(stage, [])
-    before, listed = made(stage), await steps(stage.runner.wiring, "once")
+    before, listed = made(stage), await steps(stage.runner.dependencies, "once")
     parent = "once"
     for step in listed:
         record = await last(stage.runner.replay("once", ForkOptions(step=step.index), new_id=f"twice{step.index}"))
@@ -87,22 +87,22 @@ async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_si
         record = await last(stage.runner.replay(parent, ForkOptions(step=1), new_id=f"depth{depth}"))
         assert told(record) == told(first)
         parent = record.run_id
-    assert record.continues.done_again == ("depth1", "depth0", "once", "first")
+    assert record.parent_run.done_again == ("depth1", "depth0", "once", "first")
     assert made(stage) == before
 
 
 async def test_so_is_the_replay_of_a_run_that_used_what_others_were_answered(two_rounds):
     stage, first = two_rounds
-    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(journal="reuse"))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(journal="reuse"))
     user = await last(stage.runner.start("a heart", setup, run_id="user"))
     assert [attempt.image for attempt in user.attempts] == [attempt.image for attempt in first.attempts]
     await differently(stage, [])
     before = made(stage)
-    for step in await steps(stage.runner.wiring, "user"):
+    for step in await steps(stage.runner.dependencies, "user"):
         record = await last(stage.runner.replay("user", ForkOptions(step=step.index)))
         assert told(record) == told(user), step.node
     assert made(stage) == before
-    async with stage.runner.wiring.journal() as journal:
+    async with stage.runner.dependencies.journal() as journal:
         assert await journal.of_run("user") == ([], [])
 
 
@@ -116,7 +116,7 @@ async def test_searches_are_answered_as_they_were_too(stage):
     stage.judge.enqueue_rankings([0, 1])
     await differently(stage, ["a heart"], [], reranker="vlm")
     before = made(stage)
-    for step in await steps(stage.runner.wiring, "first"):
+    for step in await steps(stage.runner.dependencies, "first"):
         record = await last(stage.runner.replay("first", ForkOptions(step=step.index)))
         assert told(record) == told(first), step.node
     assert made(stage) == before
@@ -124,16 +124,16 @@ async def test_searches_are_answered_as_they_were_too(stage):
 
 async def test_another_threshold_is_another_way_from_there(two_rounds):
     stage, first = two_rounds
-    retrieve = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "retrieve")
+    retrieve = next(step.index for step in await steps(stage.runner.dependencies, "first") if step.node == "retrieve")
     record = await last(stage.runner.replay("first", ForkOptions(step=retrieve, changes={"threshold": 0.95})))
     assert (first.outcome, record.outcome) == (Outcome.ALIGNED, Outcome.NO_USABLE_REFERENCE)
-    assert record.setup.knobs.threshold == 0.95
+    assert record.setup.config.threshold == 0.95
 
 
 async def test_another_seed_is_drawn_and_judged_anew(two_rounds):
     stage, _ = two_rounds
     before = made(stage)
-    redraw = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "regenerate")
+    redraw = next(step.index for step in await steps(stage.runner.dependencies, "first") if step.node == "regenerate")
     stage.judge.enqueue([])
     record = await last(stage.runner.replay("first", ForkOptions(step=redraw, changes={"seed": 7})))
     assert made(stage) == before + 2
@@ -151,7 +151,7 @@ async def test_another_prompt_gets_a_checklist_of_its_own(two_rounds):
 async def test_references_can_be_put_in_by_hand(two_rounds):
     stage, _ = two_rounds
     other = stage.library.plant("a heart", similarity=0.3)
-    listed = await steps(stage.runner.wiring, "first")
+    listed = await steps(stage.runner.dependencies, "first")
     redraw = next(step.index for step in listed if step.node == "regenerate")
     stage.judge.enqueue([])
     record = await last(stage.runner.replay("first", ForkOptions(step=redraw, references=[other.sha256])))
@@ -173,7 +173,7 @@ async def test_a_run_that_waited_can_be_chosen_for_anew(stage):
     stage.judge.enqueue([])
     one = await last(stage.runner.resume("first", choose=[1]))
     assert [ref.image for ref in one.references] == [first]
-    select = next(step.index for step in await steps(stage.runner.wiring, "first") if step.node == "select")
+    select = next(step.index for step in await steps(stage.runner.dependencies, "first") if step.node == "select")
     waiting = await last(stage.runner.replay("first", ForkOptions(step=select), new_id="other"))
     assert waiting.status == "interrupted"
     stage.judge.enqueue([])
@@ -198,4 +198,4 @@ async def test_what_cannot_be_is_refused(two_rounds, replay, message):
     with pytest.raises(UsageError, match=message):
         await last(stage.runner.replay("first", ForkOptions(**replay)))
     assert made(stage) == before
-    assert len(await stage.runner.wiring.runs.list()) == 1
+    assert len(await stage.runner.dependencies.runs.list()) == 1

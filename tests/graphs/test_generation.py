@@ -419,19 +419,19 @@ async def test_captions_of_the_wrong_number_do_not_shift_onto_other_concepts(ben
 async def test_a_choice_that_cannot_be_is_asked_again(bench):
     images = [bench.library.plant(CAPTION, similarity=0.9 - at / 10) for at in range(2)]
     bench.judge.enqueue(["a heart"], [])
-    knobs = RunConfig(select=True, max_references=1)
+    config = RunConfig(select=True, max_references=1)
     graph = build_workflow(
         Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
     ).compile(checkpointer=bench.saver)
-    config = {"configurable": {"thread_id": "ask"}, "recursion_limit": 50}
-    await graph.ainvoke({"prompt": "a heart"}, config, context=knobs)
+    thread_config = {"configurable": {"thread_id": "ask"}, "recursion_limit": 50}
+    await graph.ainvoke({"prompt": "a heart"}, thread_config, context=config)
     for chosen, problem in (
         ([i.sha256 for i in images], "2 are too many: at most 1"),
         (["f" * 64], "not offered: fff"),
     ):
-        await graph.ainvoke(Command(resume={"chosen": chosen}), config, context=knobs)
-        question = (await graph.aget_state(config)).interrupts[0].value
+        await graph.ainvoke(Command(resume={"chosen": chosen}), thread_config, context=config)
+        question = (await graph.aget_state(thread_config)).interrupts[0].value
         assert question["problem"].startswith(problem)
-    await graph.ainvoke(Command(resume={"chosen": [images[1].sha256]}), config, context=knobs)
-    record = run_record("ask", (await graph.aget_state(config)).values)
+    await graph.ainvoke(Command(resume={"chosen": [images[1].sha256]}), thread_config, context=config)
+    record = run_record("ask", (await graph.aget_state(thread_config)).values)
     assert [(ref.image, ref.choice) for ref in record.references] == [(images[1], "by_hand")]

@@ -11,12 +11,12 @@ from imagerag.diagnostics.doctor import _problems
 from imagerag.graphs.settings import Settings
 
 
-def setup(library: str = "scripted", **knobs: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library=library, knobs=RunConfig(**knobs))
+def setup(library: str = "scripted", **config: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library=library, config=RunConfig(**config))
 
 
-async def run(stage: Any, library: str = "scripted", **knobs: Any) -> Any:
-    events = stage.runner.start("a heart", setup(library, **knobs))
+async def run(stage: Any, library: str = "scripted", **config: Any) -> Any:
+    events = stage.runner.start("a heart", setup(library, **config))
     return [event async for event in events][-1].record
 
 
@@ -40,7 +40,7 @@ def worded(stage: Any) -> Worded:
     stage.library.plant("a detailed picture of a heart", similarity=0.9)
     stage.judge.enqueue(["a heart"], [])
     library = Worded(stage.library)
-    stage.runner.wiring.use("library", "worded", library)
+    stage.runner.dependencies.use("library", "worded", library)
     return library
 
 
@@ -76,8 +76,8 @@ async def test_a_threshold_of_the_users_own_goes_for_all_of_them(stage: Any, wor
 
 
 async def test_several_graphs_of_the_same_libraries_share_one(stage: Any, worded: Worded) -> None:
-    wiring = stage.runner.wiring
-    assert await wiring.library("scripted,worded") is await wiring.library("scripted,worded")
+    dependencies = stage.runner.dependencies
+    assert await dependencies.library("scripted,worded") is await dependencies.library("scripted,worded")
 
 
 def test_doctor_looks_for_each_of_them() -> None:

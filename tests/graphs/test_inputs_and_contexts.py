@@ -42,7 +42,7 @@ BAD_INPUTS: list[tuple[Any, str]] = [
     ({"prompt": "a heart", "subjects": "mine.png"}, "subjects"),
     ({"prompt": "a heart", "subjects": [{"image": "mine.png"}]}, "subjects.0.image"),
     ({"prompt": "a heart", "initial_image": {"sha256": "no"}}, "initial_image"),
-    ({"prompt": "a heart", "excluded": ["beef"]}, "excluded.0"),
+    ({"prompt": "a heart", "excluded_images": ["beef"]}, "excluded.0"),
     ({"prompt": "a heart", "started_at": "yesterday"}, "ISO 8601"),
     ({"prompt": "a heart", "started_at": "2026-01-01T00:00:00"}, "time zone"),
     ("a heart", "an object of names"),
@@ -173,11 +173,11 @@ async def test_a_deadline_counts_from_each_start_and_not_from_the_threads_first(
 
 
 def test_the_nearer_of_two_deadlines_counts():
-    assert RunContext(deadline_s=10, deadline_at=5).knobs(since=100).deadline_at == 5
-    assert RunContext(deadline_s=10, deadline_at=500).knobs(since=100).deadline_at == 110
-    assert RunContext(deadline_at=500).knobs().deadline_at == 500
-    assert RunContext().knobs() == RunConfig()
-    assert RunContext(max_rounds=7, size=Size(width=64, height=64)).knobs().max_rounds == 7
+    assert RunContext(deadline_s=10, deadline_at=5).config(since=100).deadline_at == 5
+    assert RunContext(deadline_s=10, deadline_at=500).config(since=100).deadline_at == 110
+    assert RunContext(deadline_at=500).config().deadline_at == 500
+    assert RunContext().config() == RunConfig()
+    assert RunContext(max_rounds=7, size=Size(width=64, height=64)).config().max_rounds == 7
 
 
 async def test_values_come_as_json_and_names_without_a_value_are_not_given(bench):

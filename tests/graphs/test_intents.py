@@ -49,14 +49,14 @@ def stage(*judged: list[str], tags: tuple[str, ...] = (), **generator: Any) -> t
     return nodes, build_workflow(nodes, retry=RetryPolicy(max_attempts=1)).compile()
 
 
-async def edited(nodes: Nodes, graph: Any, prompt: str = "make it green", **knobs: Any) -> dict[str, Any]:
+async def edited(nodes: Nodes, graph: Any, prompt: str = "make it green", **config: Any) -> dict[str, Any]:
     own = Subject(image=await nodes.blobs.put(ROOM), name="my room", intent="edit")
-    return await whole(graph, {"prompt": prompt, "subjects": [own]}, RunConfig(**knobs))
+    return await whole(graph, {"prompt": prompt, "subjects": [own]}, RunConfig(**config))
 
 
-async def whole(graph: Any, given: dict[str, Any], knobs: RunConfig) -> dict[str, Any]:
+async def whole(graph: Any, given: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     """The state at the end, and not only what a run gives back."""
-    *_, last = [state async for state in graph.astream(given, context=knobs, stream_mode="values")]
+    *_, last = [state async for state in graph.astream(given, context=config, stream_mode="values")]
     return dict(last)
 
 

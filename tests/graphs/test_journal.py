@@ -13,12 +13,12 @@ from imagerag.agent.types import Outcome, RunConfig, RunSpec
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**knobs: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+def setup(**config: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
 
 
-async def run(stage: Any, prompt: str, **knobs: Any) -> Any:
-    return [event async for event in stage.runner.start(prompt, setup(**knobs))][-1].record
+async def run(stage: Any, prompt: str, **config: Any) -> Any:
+    return [event async for event in stage.runner.start(prompt, setup(**config))][-1].record
 
 
 def counts(stage: Any) -> tuple[int, int]:
@@ -93,7 +93,7 @@ async def test_the_very_same_request_asked_twice_is_two_calls(stage):
     """Two rounds whose drawings are equal: the second critique asks what the first asked, and is a call of its own."""
     for similarity in (0.9, 0.8):
         stage.library.plant(CAPTION, similarity=similarity)
-    same = b"".join([(await stage.runner.wiring.blobs.get((await run_one_image(stage)).sha256))])
+    same = b"".join([(await stage.runner.dependencies.blobs.get((await run_one_image(stage)).sha256))])
     stage.generator.enqueue(same, same, same)
     stage.judge.enqueue(["a heart"], ["a heart"], [])
     record = await run(stage, "a heart")

@@ -85,7 +85,7 @@ async def test_two_filters_of_which_neither_alone_makes_the_difference(bench):
 async def test_what_may_never_be_used_is_not_called_missing(bench):
     heart = bench.library.plant(CAPTION, similarity=0.9)
     bench.judge.enqueue(["a heart"])
-    record = await finished(bench, excluded=[heart.sha256])
+    record = await finished(bench, excluded_images=[heart.sha256])
     assert "the list of pictures never to be used leaves out 1 that would pass" in checked(record, "excluded")
     assert f"--use {heart.sha256}" in record.next_steps[0]
 
@@ -94,7 +94,7 @@ async def test_what_goes_with_every_drawing_is_not_called_left_out(bench):
     heart = bench.library.plant(CAPTION, similarity=0.9)
     pin = UsedReference(image=heart, concept="a heart", caption=CAPTION)
     bench.judge.enqueue(["a heart"])
-    record = await finished(bench, pinned=[pin])
+    record = await finished(bench, kept_images=[pin])
     assert "never to be used" not in record.reason
 
 
@@ -159,10 +159,10 @@ async def test_there_is_no_library(bench):
     assert "--library NAME" in record.next_steps[0]
 
 
-async def ran(stage: Any, *, reranker: str | None = None, **knobs: Any) -> RunRecord:
+async def ran(stage: Any, *, reranker: str | None = None, **config: Any) -> RunRecord:
     """A run of a real runner."""
     made = RunSpec(
-        generator="scripted", judge="scripted", library="scripted", reranker=reranker, knobs=RunConfig(**knobs)
+        generator="scripted", judge="scripted", library="scripted", reranker=reranker, config=RunConfig(**config)
     )
     record = None
     async for event in stage.runner.start("a scene", made, run_id="run"):
@@ -175,12 +175,12 @@ async def finished(bench: Any, *, choose: list[str] | None = None, select: bool 
     """A run with further input, or one that waits and is answered."""
     nodes = Nodes(generator=bench.generator, judge=bench.judge, library=bench.library, blobs=bench.blobs)
     graph = build_workflow(nodes).compile(checkpointer=bench.saver)
-    config: Any = {"configurable": {"thread_id": "run"}, "recursion_limit": 60}
-    knobs = RunConfig(select=select)
-    await graph.ainvoke({"prompt": "a scene", **given}, config, context=knobs)
+    thread_config: Any = {"configurable": {"thread_id": "run"}, "recursion_limit": 60}
+    config = RunConfig(select=select)
+    await graph.ainvoke({"prompt": "a scene", **given}, thread_config, context=config)
     if choose is not None:
-        await graph.ainvoke(Command(resume={"chosen": choose}), config, context=knobs)
-    return run_record("run", (await graph.aget_state(config)).values)
+        await graph.ainvoke(Command(resume={"chosen": choose}), thread_config, context=config)
+    return run_record("run", (await graph.aget_state(thread_config)).values)
 
 
 def test_an_image_counts_by_how_far_it_came():

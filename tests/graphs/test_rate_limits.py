@@ -28,12 +28,12 @@ def answer(request: Any) -> MockResponse:
     return DefaultResponder(text=YES)(request)
 
 
-async def run(server: MockOpenAIServer, **knobs: Any) -> dict[str, Any]:
+async def run(server: MockOpenAIServer, **config: Any) -> dict[str, Any]:
     generator = OpenAIImages("m", base_url=server.base_url)
     judge = vlm_judge(BackendSpec.parse(f"openai:judge?max_images=8@{server.base_url}"))  # said: it is not asked
     nodes = Nodes(generator=generator, judge=judge, library=None, blobs=MemoryBlobs())
     state: dict[str, Any] = (
-        await build_workflow(nodes).compile().ainvoke({"prompt": "a cat"}, context=RunConfig(**knobs))
+        await build_workflow(nodes).compile().ainvoke({"prompt": "a cat"}, context=RunConfig(**config))
     )
     return state
 
@@ -169,7 +169,7 @@ async def test_a_judge_that_fails_after_a_paid_drawing_is_known_to(tmp_path: Pat
     paid = ModelCall(role="generate", backend="g", elapsed_s=0, cost_usd=None)
     for cost, expected in ((None, True), (0.04, True), (0.0, False)):
         before = [paid.model_copy(update={"cost_usd": cost})]
-        calls = ModelCaller(knobs=RunConfig(), journal=None, run_id="r", task="t", before=before, round=0, failed={})
+        calls = ModelCaller(config=RunConfig(), journal=None, run_id="r", task="t", before=before, round=0, failed={})
 
         async def ask() -> Any:
             raise BackendError("down")

@@ -18,13 +18,13 @@ from imagerag.tools.rerankers.vlm import VlmReranker
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(reranker: str | None = "vlm", **knobs: Any) -> RunSpec:
+def setup(reranker: str | None = "vlm", **config: Any) -> RunSpec:
     given = {"generator": "scripted", "judge": "scripted", "library": "scripted", "reranker": reranker}
-    return RunSpec(**given, knobs=RunConfig(**knobs))
+    return RunSpec(**given, config=RunConfig(**config))
 
 
-async def run(stage: Any, prompt: str = "a heart", reranker: str | None = "vlm", **knobs: Any) -> Any:
-    events = stage.runner.start(prompt, setup(reranker, **knobs))
+async def run(stage: Any, prompt: str = "a heart", reranker: str | None = "vlm", **config: Any) -> Any:
+    events = stage.runner.start(prompt, setup(reranker, **config))
     return [event async for event in events][-1].record
 
 
@@ -149,7 +149,7 @@ def many(stage: Any, concepts: int) -> None:
         stage.library.plant(f"a detailed picture of {name}", similarity=0.8)
     stage.judge.enqueue(names, [])
     Priced.asked = 0
-    stage.runner.wiring.use("reranker", "priced", Priced(stage.judge))
+    stage.runner.dependencies.use("reranker", "priced", Priced(stage.judge))
     stage.judge.capabilities = stage.generator.capabilities = Capabilities(tariff=FREE)
 
 
@@ -178,12 +178,12 @@ async def test_of_very_many_searches_only_the_first_are_reranked(stage: Any) -> 
 
 
 def test_the_estimate_counts_its_calls(stage: Any) -> None:
-    knobs = RunConfig(max_rounds=2)
+    config = RunConfig(max_rounds=2)
     ports = {"generator": stage.generator, "judge": stage.judge}
-    without = estimate(knobs, **ports)
-    assert estimate(knobs, **ports, reranker=Bm25Reranker()).calls_at_most == without.calls_at_most
-    found = estimate(knobs, **ports, reranker=VlmReranker(stage.judge))
+    without = estimate(config, **ports)
+    assert estimate(config, **ports, reranker=Bm25Reranker()).max_calls == without.max_calls
+    found = estimate(config, **ports, reranker=VlmReranker(stage.judge))
     (role,) = [role for role in found.roles if role.role == "rerank"]
     assert (role.usual, role.at_most) == (2, 2 * (len(TEMPERATURES) * LOOKED_AT + 1) * 3)
-    assert found.calls_at_most == without.calls_at_most + role.at_most
+    assert found.max_calls == without.max_calls + role.at_most
     assert not [role for role in without.roles if role.role == "rerank"]

@@ -21,8 +21,8 @@ from tests.processes import Python, python
 CAPTION = "a detailed picture of a heart"
 
 
-def setup(**knobs: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+def setup(**config: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
 
 
 async def last(events: Any) -> RunRecord:
@@ -38,7 +38,7 @@ async def test_events_tell_the_run_in_order_and_the_last_carries_the_record(stag
     assert events[1].node == "generate"
     assert events[-1].record.outcome is Outcome.ALIGNED
     assert await stage.runner.record("mine") == events[-1].record
-    assert Path(events[-1].record.image.path).read_bytes() == await stage.runner.wiring.blobs.get(
+    assert Path(events[-1].record.image.path).read_bytes() == await stage.runner.dependencies.blobs.get(
         events[-1].record.image.sha256
     )
     assert all(event.as_json()["schema"] == "imagerag.event/1" for event in events)
@@ -48,7 +48,7 @@ async def test_the_list_of_runs_says_how_each_ended(stage):
     stage.judge.enqueue([], ["a heart"])
     for name in ("one", "two"):
         await last(stage.runner.start(f"prompt {name}", setup(), run_id=name))
-    entries = await stage.runner.wiring.runs.list()
+    entries = await stage.runner.dependencies.runs.list()
     assert {(entry.run_id, entry.status, entry.outcome) for entry in entries} == {
         ("one", "ended", "aligned"),
         ("two", "ended", "no_usable_reference"),
@@ -125,7 +125,7 @@ async def test_leaving_the_loop_early_cancels_the_run_and_keeps_the_drawing(stag
     await events.aclose()
     record = await stage.runner.record("left")
     assert (record.outcome, record.best_attempt) == (Outcome.CANCELLED, 0)
-    assert (await stage.runner.wiring.runs.get("left")).outcome is Outcome.CANCELLED
+    assert (await stage.runner.dependencies.runs.get("left")).outcome is Outcome.CANCELLED
 
 
 async def test_a_cancelled_task_stops_spending(stage):
@@ -241,7 +241,7 @@ async def test_no_image_is_in_a_checkpoint(stage):
         stage.library.plant(CAPTION, similarity=similarity)
     stage.judge.enqueue(["a heart"], ["a heart"], [])
     await last(stage.runner.start("a heart", setup(), run_id="weigh"))
-    home = stage.runner.wiring.home
+    home = stage.runner.dependencies.home
     for file in (home.checkpoints, home.store, home.run_list):
         with sqlite3.connect(file) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -257,7 +257,7 @@ async def test_an_id_that_is_taken_is_refused_and_the_run_stays_as_it_was(stage)
     with pytest.raises(RunStateError, match="there is a run mine already"):
         await last(stage.runner.start("a star", setup(), run_id="mine"))
     assert await stage.runner.record("mine") == first
-    assert [entry.prompt for entry in await stage.runner.wiring.runs.list()] == ["a heart"]
+    assert [entry.prompt for entry in await stage.runner.dependencies.runs.list()] == ["a heart"]
 
 
 async def test_a_run_is_made_by_one_at_a_time(stage):
@@ -271,7 +271,7 @@ async def test_a_run_is_made_by_one_at_a_time(stage):
         await last(stage.runner.resume("mine"))
     assert (await last(run)).outcome is Outcome.ALIGNED
     assert len(stage.generator.calls) == 2
-    assert not list((stage.runner.wiring.home.root / "running").iterdir())
+    assert not list((stage.runner.dependencies.home.root / "running").iterdir())
 
 
 async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_killed_is(tmp_path, make_stage):
@@ -282,7 +282,7 @@ async def test_a_run_that_another_process_makes_is_not_resumed_and_one_that_was_
         if event.kind == "step":
             break
     # The run is half made; a process of its own now holds it, as if it made it.
-    lock = stage.runner.wiring.home.lock("theirs")
+    lock = stage.runner.dependencies.home.lock("theirs")
     stage.runner.__dict__["left_open"] = True
     await run.aclose()
     code = (
@@ -307,14 +307,14 @@ async def test_a_run_that_is_cancelled_before_its_first_step_is_listed_as_cancel
     run = stage.runner.start("a heart", setup(), run_id="early")
     await anext(run)
     await run.aclose()
-    entries = await stage.runner.wiring.runs.list()
+    entries = await stage.runner.dependencies.runs.list()
     assert [(entry.run_id, entry.status, entry.outcome, entry.library) for entry in entries] == [
         ("early", "ended", "cancelled", "scripted")
     ]
 
 
 async def test_a_run_that_is_cancelled_while_it_is_listed_is_listed_as_cancelled(stage, monkeypatch):
-    runs = stage.runner.wiring.runs
+    runs = stage.runner.dependencies.runs
     written, begun, opened = run_list._upsert, threading.Event(), threading.Event()
 
     def slow(connection: Any, entry: Any) -> None:

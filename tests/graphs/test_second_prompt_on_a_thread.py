@@ -102,9 +102,9 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
     given = {
         "prompt": CIRCLE,
         "subjects": [Subject(image=mine)],
-        "excluded": ["0" * 64],
+        "excluded_images": ["0" * 64],
         "warnings": ["of the first run"],
-        "continues": ParentRun(run_id="before"),
+        "parent_run": ParentRun(run_id="before"),
         "started_at": "2020-01-01T00:00:00+00:00",
     }
     await graph.ainvoke(given, CONFIG, context=RunConfig())
@@ -116,9 +116,9 @@ async def test_it_takes_nothing_of_the_first_runs_input(bench):
         "edit_library": None,
         "initial_image": None,
         "setup": None,
-        "continues": None,
-        "excluded": [],
-        "pinned": [],
+        "parent_run": None,
+        "excluded_images": [],
+        "kept_images": [],
         "warnings": [],
         "started_at": values["started_at"],
     }
@@ -268,34 +268,34 @@ async def test_the_steps_of_a_thread_are_those_of_its_newest_run(stage):
 
     parts = {"generator": stage.generator, "judge": stage.judge, "library": stage.library}
     stage.judge.enqueue([], [])
-    workflow = stage.runner.wiring.workflow(PartsLike(**parts))
-    async with stage.runner.wiring.checkpoints() as saver:
+    workflow = stage.runner.dependencies.workflow(PartsLike(**parts))
+    async with stage.runner.dependencies.checkpoints() as saver:
         graph = workflow.compile(checkpointer=saver)
         for prompt in (CIRCLE, HEXAGON):
             await graph.ainvoke({"prompt": prompt}, CONFIG, context=RunConfig())
-    found = await steps(stage.runner.wiring, "run")
+    found = await steps(stage.runner.dependencies, "run")
     assert [step.node for step in found] == ["input", "generate", "critique", "finish"]
     assert found[0].changes["prompt"].after == HEXAGON
     assert set(found[0].changes) == {"prompt", "started_at"}
-    await relist_run(stage.runner.wiring, "run")
-    (entry,) = await stage.runner.wiring.runs.list()
+    await relist_run(stage.runner.dependencies, "run")
+    (entry,) = await stage.runner.dependencies.runs.list()
     assert (entry.prompt, entry.calls) == (HEXAGON, 2)
 
 
 async def test_the_list_of_runs_has_the_newest_run_and_nothing_of_the_one_before(stage):
-    wiring = stage.runner.wiring
+    dependencies = stage.runner.dependencies
     stage.judge.enqueue([], [])
     graph_parts = PartsLike(generator=stage.generator, judge=stage.judge, library=stage.library)
-    async with wiring.checkpoints() as saver:
-        graph = wiring.workflow(graph_parts).compile(checkpointer=saver)
-        await graph.ainvoke({"prompt": CIRCLE, "continues": ParentRun(run_id="other")}, CONFIG, context=RunConfig())
-        await relist_run(stage.runner.wiring, "run")
-        (first,) = await wiring.runs.list()
+    async with dependencies.checkpoints() as saver:
+        graph = dependencies.workflow(graph_parts).compile(checkpointer=saver)
+        await graph.ainvoke({"prompt": CIRCLE, "parent_run": ParentRun(run_id="other")}, CONFIG, context=RunConfig())
+        await relist_run(stage.runner.dependencies, "run")
+        (first,) = await dependencies.runs.list()
         await graph.ainvoke({"prompt": HEXAGON}, CONFIG, context=RunConfig())
-        await relist_run(stage.runner.wiring, "run")
-    (second,) = await wiring.runs.list()
-    assert (first.prompt, first.continues) == (CIRCLE, "other")
-    assert (second.prompt, second.continues) == (HEXAGON, None)
+        await relist_run(stage.runner.dependencies, "run")
+    (second,) = await dependencies.runs.list()
+    assert (first.prompt, first.parent_run) == (CIRCLE, "other")
+    assert (second.prompt, second.parent_run) == (HEXAGON, None)
     assert second.created > first.created
 
 

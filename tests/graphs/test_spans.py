@@ -37,9 +37,9 @@ def spans(exporters: Any) -> InMemorySpanExporter:
     return exporters[0]
 
 
-async def ran(stage: Any, *judgements: Any, run_id: str = "run", **knobs: Any) -> RunRecord:
+async def ran(stage: Any, *judgements: Any, run_id: str = "run", **config: Any) -> RunRecord:
     stage.judge.enqueue(*judgements)
-    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
     return [event async for event in stage.runner.start("a heart", setup, run_id=run_id)][-1].record
 
 
@@ -72,7 +72,7 @@ async def test_no_span_holds_a_picture_a_prompt_or_a_models_words(stage, spans):
     stage.library.plant(CAPTION)
     record = await ran(stage, ["a heart"], [])
     text = "\n".join(span.to_json() for span in spans.get_finished_spans())
-    data = [await stage.runner.wiring.blobs.get(attempt.image.sha256) for attempt in record.attempts]
+    data = [await stage.runner.dependencies.blobs.get(attempt.image.sha256) for attempt in record.attempts]
     for secret in ("a heart", CAPTION, *(base64.b64encode(one[:60]).decode()[:40] for one in data)):
         assert secret not in text
 

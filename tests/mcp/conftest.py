@@ -88,9 +88,9 @@ class Place:
             self.loopback.base_url, KEY
         )  # that it takes pictures is known: nobody asks it first
         looks = VlmJudge(chat=OpenAIChat(model="loop", account=account, timeout_s=30, max_images=9))
-        rag.wiring.use("generator", "loop", draws)
-        rag.wiring.use("judge", "loop", looks)
-        rag.wiring.use("library", "loop", self.library)
+        rag.dependencies.use("generator", "loop", draws)
+        rag.dependencies.use("judge", "loop", looks)
+        rag.dependencies.use("library", "loop", self.library)
         return rag
 
     def make(
@@ -106,7 +106,7 @@ class Place:
         """A server on a free port; stopped at the end, its runs with it."""
         serving, options = self.make(inputs=inputs, **limits), HttpOptions(port=0, token=token, sessions=sessions)
         built = serving.build()
-        app = make_app(built, options, lambda session: serving.desk.jobs.leave(session))
+        app = make_app(built, options, lambda session: serving.handlers.jobs.leave(session))
         self.manager = built.session_manager
         server, socket = listener(app, options.connections), bound(options)
         task = asyncio.create_task(server.serve(sockets=[socket]))

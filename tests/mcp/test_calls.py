@@ -142,11 +142,11 @@ async def test_a_run_is_steered_in_a_new_run(place: Any, connect: Any) -> None:
         run_id = first.structured_content["run_id"]
         second = await client.call_tool("continue_run", {"run_id": run_id, "more_rounds": 1})
         assert second.structured_content["outcome"] == "aligned"
-        assert second.structured_content["continues"] == run_id
+        assert second.structured_content["parent_run"] == run_id
         third = await client.call_tool("continue_run", {"run_id": run_id, "more_rounds": 1, "wait": False})
         assert third.structured_content["status"] == "running"
         done = await client.call_tool("run_result", {"run_id": third.structured_content["run_id"]})
-        assert done.structured_content["continues"] == run_id
+        assert done.structured_content["parent_run"] == run_id
 
 
 async def test_a_run_is_started_asked_about_and_fetched(place: Any, connect: Any) -> None:
@@ -246,7 +246,7 @@ async def test_cancelling_the_call_stops_the_spending(place: Any, connect: Any) 
             group.start_soon(client.call_tool, "generate_image", {"prompt": PROMPT})
             await place.until(place.loopback.count, "the provider is asked")
             group.cancel_scope.cancel()
-        jobs = place.serving.desk.jobs
+        jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
         count = await place.quiet()
         run = (await place.rag().runs())[0]

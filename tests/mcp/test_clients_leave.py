@@ -55,7 +55,7 @@ async def test_a_dropped_connection_stops_the_spending(place: Any, version: str)
             async with client.stream("POST", url, json=body, headers=headers | session):
                 await place.until(place.loopback.count, "the provider is asked")
         # The connection is closed, the session was not ended: nobody said anything.
-        jobs = place.serving.desk.jobs
+        jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
         assert await place.quiet() == 1
     assert (await place.rag().runs())[0].outcome is Outcome.CANCELLED
@@ -84,7 +84,7 @@ async def test_a_run_that_nobody_asks_about_is_cancelled(place: Any, connect: An
             (await client.call_tool("start_image", {"prompt": PROMPT, "keep": keep})).structured_content["run_id"]
             for keep in (False, True)
         ]
-        jobs = place.serving.desk.jobs
+        jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "both have ended")
         stopped = await client.call_tool("run_result", {"run_id": left})
         done = await client.call_tool("run_result", {"run_id": kept})
@@ -232,7 +232,7 @@ async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place
             session = await opened(client, url) if version != MODERN else {}
             body, headers = call_of("start_image", {"prompt": PROMPT}, version)
             assert (await client.post(url, json=body, headers=headers | session)).status_code == 200
-        jobs = place.serving.desk.jobs
+        jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
         assert await place.quiet() <= 1
         assert [(run.status, run.outcome) for run in await place.rag().runs()] == [("ended", Outcome.CANCELLED)]

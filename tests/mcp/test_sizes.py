@@ -63,7 +63,7 @@ def heavy_run(outcome: Outcome | None, attempts: int, references: int, offered: 
         ],
         unresolved=[HEAVY] * 100,
         references=used,
-        unpriced=[HEAVY] * 100,
+        has_unknown_cost=[HEAVY] * 100,
         question=None if outcome else {"limit": 16, "candidates": [offer | {"number": at} for at in range(offered)]},
     )
 
@@ -101,7 +101,7 @@ async def test_an_answer_with_a_thousand_citations_does() -> None:
     cited = CitedSource(number=1, id="ab" * 32, title=HEAVY, similarity=0.5, licence=HEAVY, supports=HEAVY)
     record = AnswerRecord(
         thread_id="t" * 200, turn=1, question=HEAVY, outcome=AnswerOutcome.ANSWERED, answer=HEAVY, held=True,
-        reason=HEAVY, citations=[cited] * 1_000, retrieved=[], unpriced=[HEAVY] * 100,
+        reason=HEAVY, citations=[cited] * 1_000, retrieved=[], has_unknown_cost=[HEAVY] * 100,
     )  # fmt: skip
     found = answer_report(record)
     assert await size(ToolResult(text=format_answer(found), data=found.model_dump(mode="json"))) <= MAX_RESULT

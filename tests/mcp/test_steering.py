@@ -12,27 +12,27 @@ def titles(result: Any) -> list[str]:
 async def test_a_run_is_steered_in_every_way(place: Any, connect: Any) -> None:
     async with place.listening() as url, connect(url) as client:
 
-        async def go_on(run: Any, **how: Any) -> Any:
+        async def continue_run(run: Any, **how: Any) -> Any:
             asked = {"run_id": run.structured_content["run_id"], **how}
             result = await client.call_tool("continue_run", asked)
             assert not result.is_error, result.content[0].text
-            assert result.structured_content["continues"] == asked["run_id"]
+            assert result.structured_content["parent_run"] == asked["run_id"]
             return result
 
         drawn = await client.call_tool("generate_image", {"prompt": PROMPT, "max_rounds": 0})
         assert drawn.structured_content["outcome"] == "best_effort"
-        more = await go_on(drawn, more_rounds=1)
+        more = await continue_run(drawn, more_rounds=1)
         assert (more.structured_content["outcome"], titles(more)) == ("aligned", ["Star One"])
-        other = await go_on(more, without=["1"])
+        other = await continue_run(more, without=["1"])
         assert (other.structured_content["outcome"], titles(other)) == ("aligned", ["Star Two"])
         found = await client.call_tool("search_references", {"query": "a blue star", "k": 2})
         first, second = [hit["uri"] for hit in found.structured_content["hits"]]
-        both = await go_on(drawn, use=[first, second], more_rounds=1)
+        both = await continue_run(drawn, use=[first, second], more_rounds=1)
         assert sorted(titles(both)) == ["Star One", "Star Two"]
-        kept = await go_on(more, keep=["1"], use=[second])  # what was asked for is what comes
+        kept = await continue_run(more, keep=["1"], use=[second])  # what was asked for is what comes
         assert kept.structured_content["outcome"] == "aligned"
         assert sorted(titles(kept)) == ["Star One", "Star Two"]
-        changed = await go_on(more, prompt="a ship under a blue star")
+        changed = await continue_run(more, prompt="a ship under a blue star")
         assert titles(changed) == ["Star One"], "another prompt usually speaks of the same things"
         nothing = await client.call_tool("continue_run", {"run_id": more.structured_content["run_id"]})
         assert nothing.is_error
@@ -60,7 +60,7 @@ async def test_the_library_answers_and_says_what_it_does_not_hold(place: Any, co
         held = await client.call_tool("ask_library", asked)
         report = held.structured_content
         assert (report["outcome"], [one["title"] for one in report["citations"]]) == ("answered", ["Star Two"])
-        assert report["without_library"]
+        assert report["baseline_answer"]
         follow = {"question": "who is the author of that one?", "thread": report["thread_id"]}
         again = await client.call_tool("ask_library", follow)
         assert again.structured_content["thread_id"] == report["thread_id"]

@@ -48,7 +48,7 @@ class Desk:
         compare: bool = False,
         pictures: Sequence[bytes] = (),
         by: SearchBy | None = None,
-        **knobs: Any,
+        **config: Any,
     ) -> AnswerRecord:
         """Ask; `path` has the nodes in the order they finished."""
         graph = build_qa(
@@ -63,12 +63,12 @@ class Desk:
             images=[await self.blobs.put(data) for data in pictures],
             by=by,
         )
-        config: Any = {"configurable": {"thread_id": thread}}
+        thread_config: Any = {"configurable": {"thread_id": thread}}
         self.path = []
-        stream = graph.astream(given, config, context=RunConfig(**knobs), stream_mode=["updates"], version="v2")
+        stream = graph.astream(given, thread_config, context=RunConfig(**config), stream_mode=["updates"], version="v2")
         async for chunk in stream:
             self.path += [name for name in chunk["data"] if not name.startswith("__")]
-        return answer_record(thread, (await graph.aget_state(config)).values)
+        return answer_record(thread, (await graph.aget_state(thread_config)).values)
 
 
 @pytest.fixture

@@ -64,8 +64,8 @@ async def test_metadata_brings_what_does_not_look_like_the_question(desk: Any, s
     server.enqueue("chat", said("The clay one [1]."))
     record = await desk.ask("what is made of clay?")
     assert [(r.title, r.by, r.similarity) for r in record.retrieved if r.accepted] == [("Vase", "metadata", 0.1)]
-    assert "material clay" in record.lookup
-    assert json.dumps(record.lookup) in server.requests[0].prompt
+    assert "material clay" in record.metadata_query
+    assert json.dumps(record.metadata_query) in server.requests[0].prompt
 
 
 async def test_an_answer_that_the_sources_do_not_hold_is_no_answer(desk: Any, server: MockOpenAIServer) -> None:
@@ -133,14 +133,14 @@ async def test_compare_asks_the_same_without_any_source(desk: Any, server: MockO
     server.enqueue("chat", said(), MockResponse(text="Fireflies glow."))
     record = await desk.ask(GLOWS, compare=True)
     assert desk.path == ["retrieve", "answer", "answer_without", "finish"]
-    assert record.without_retrieval is not None
-    assert record.without_retrieval.answer == "Fireflies glow."
+    assert record.baseline_answer is not None
+    assert record.baseline_answer.answer == "Fireflies glow."
     assert record.calls == {"answer": 1, "answer.without": 1}
     assert not server.requests[1].images
     assert "brass" not in server.requests[1].text
     server.enqueue("chat", MockResponse(text="Nobody knows."))
     alone = await desk.ask("zorple?", compare=True, thread="other")
-    assert (alone.outcome, alone.without_retrieval and alone.without_retrieval.answer) == ("not_held", "Nobody knows.")
+    assert (alone.outcome, alone.baseline_answer and alone.baseline_answer.answer) == ("not_held", "Nobody knows.")
 
 
 @pytest.mark.parametrize("fault", [Fault("unauthorized"), Fault("refusal"), MockResponse(text=" ")])
@@ -150,9 +150,9 @@ async def test_a_comparison_that_fails_takes_nothing_from_the_answer(
     server.enqueue("chat", said(), *([fault] * 3))
     record = await desk.ask(GLOWS, compare=True)
     assert (record.outcome, record.answer) == (AnswerOutcome.ANSWERED, "The lamp [1].")
-    assert record.without_retrieval is not None
-    assert record.without_retrieval.answer == ""
-    assert record.without_retrieval.reason
+    assert record.baseline_answer is not None
+    assert record.baseline_answer.answer == ""
+    assert record.baseline_answer.reason
 
 
 async def test_a_follow_up_knows_what_was_said_and_sees_what_was_spoken_of(
@@ -195,8 +195,8 @@ async def test_a_budget_of_calls_ends_by_name_and_keeps_the_answer(desk: Any, se
     server.enqueue("chat", said())
     record = await desk.ask(GLOWS, compare=True, max_calls=1)
     assert (record.outcome, server.count()) == (AnswerOutcome.ANSWERED, 1)
-    assert record.without_retrieval is not None
-    assert "1 model call" in record.without_retrieval.reason
+    assert record.baseline_answer is not None
+    assert "1 model call" in record.baseline_answer.reason
     server.enqueue("chat", MockResponse(text="hm"))
     spent = await desk.ask(GLOWS, thread="b", max_calls=1)
     assert (spent.outcome, spent.calls) == (AnswerOutcome.BUDGET_EXHAUSTED, {"answer": 1})
@@ -272,8 +272,8 @@ async def test_a_number_that_there_is_not_orders_nothing(counter: Any) -> None:
 
 async def test_without_a_model_there_is_nothing_to_compare_with(counter: Any) -> None:
     record = await counter.ask("what is made of oak?", compare=True)
-    assert record.without_retrieval is not None
-    assert "knows nothing" in record.without_retrieval.reason
+    assert record.baseline_answer is not None
+    assert "knows nothing" in record.baseline_answer.reason
 
 
 async def test_without_a_library_nothing_is_held(desk: Any, server: MockOpenAIServer) -> None:
@@ -293,7 +293,7 @@ async def test_a_cascade_steps_down_and_says_so(
     from imagerag.agent.types import RunConfig
 
     given = fresh(
-        "what is made of oak?", compare=False, library="x", answerer="cascade", started_at="2026-01-01T00:00:00+00:00"
+        "what is made of oak?", compare=False, library="x", answerer="fallback", started_at="2026-01-01T00:00:00+00:00"
     )
     state = await graph.ainvoke(given, context=RunConfig())
     assert state["ending"].outcome is AnswerOutcome.ANSWERED

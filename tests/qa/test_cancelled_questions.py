@@ -29,11 +29,11 @@ class Slow:
     )
 
     def __init__(self) -> None:
-        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+        self.asked, self.continue_run = asyncio.Event(), asyncio.Event()
 
     async def answer(self, question: str, sources: Any, **asked: Any) -> AnswerWithCitations:
         self.asked.set()
-        await self.go_on.wait()
+        await self.continue_run.wait()
         return AnswerWithCitations(text="Yes [1].", cited=(Citation(source=1),), cost_usd=0.2)
 
     async def answer_without(self, question: str, **asked: Any) -> AnswerWithCitations:
@@ -45,12 +45,12 @@ def rag(tmp_path: Path) -> ImageRAG:
     made = ImageRAG(preset="sketch", answerer="slow", library="mine", home=tmp_path / "home")
     library = ScriptedLibrary(name="mine")
     library.plant("is it there?", title="It")
-    made.wiring.use("library", "mine", library)
+    made.dependencies.use("library", "mine", library)
     return made
 
 
 async def stopped(rag: ImageRAG, slow: Slow, **asked: Any) -> None:
-    rag.wiring.use("answerer", "slow", slow)
+    rag.dependencies.use("answerer", "slow", slow)
     task = asyncio.ensure_future(rag.ask("is it there?", thread="talk", **asked))
     await slow.asked.wait()
     task.cancel()
@@ -78,8 +78,8 @@ async def test_what_nobody_answered_is_told_in_words(rag: ImageRAG) -> None:
 async def test_the_next_question_of_the_thread_does_not_take_its_calls_over(rag: ImageRAG) -> None:
     await stopped(rag, Slow())
     slow = Slow()
-    slow.go_on.set()
-    rag.wiring.use("answerer", "slow", slow)
+    slow.continue_run.set()
+    rag.dependencies.use("answerer", "slow", slow)
     record = await rag.ask("is it there?", thread="talk")
     assert (record.outcome, record.turn, record.cost_usd) == (AnswerOutcome.ANSWERED, 1, 0.2)
     assert (record.unsettled_usd, record.calls) == (0.0, {"answer": 1})
@@ -104,8 +104,8 @@ async def test_one_that_was_killed_goes_on_with_its_picture(rag: ImageRAG, monke
     monkeypatch.setattr(type(rag._context.qa_runner), "_cancel", killed)
     await stopped(rag, Slow(), images=[picture("mine")])
     slow = Slow()
-    slow.go_on.set()
-    rag.wiring.use("answerer", "slow", slow)
+    slow.continue_run.set()
+    rag.dependencies.use("answerer", "slow", slow)
     async with rag._context.qa_runner._graph("slow", "mine", None, rag.settings.judge) as (graph, _):
         state = await graph.ainvoke(None, {"configurable": {"thread_id": "talk"}}, durability="sync")
     assert state["reply"] is not None

@@ -46,22 +46,22 @@ class Looks(MetadataAnswerer):
 
 @pytest.fixture
 def asker(tmp_path: Any) -> QARunner:
-    wiring = Dependencies(home=DataDir(tmp_path / "home"))
+    dependencies = Dependencies(home=DataDir(tmp_path / "home"))
     library = Worded(name="mugs", threshold=0.5)
     for title, similarity in (("near", 0.9), ("middle", 0.8), ("far", 0.7), ("below", 0.1)):
         library.plant({QUESTION: similarity, "know mug": similarity, "mug": similarity}, title=title)
-    wiring.use("library", "mugs", library)
-    wiring.use("library", "plain", ScriptedLibrary(name="plain"))
-    wiring.use("answerer", "looks", Looks())
-    wiring.use("judge", "scripted", ScriptedJudge())
-    return QARunner(wiring=wiring)
+    dependencies.use("library", "mugs", library)
+    dependencies.use("library", "plain", ScriptedLibrary(name="plain"))
+    dependencies.use("answerer", "looks", Looks())
+    dependencies.use("judge", "scripted", ScriptedJudge())
+    return QARunner(dependencies=dependencies)
 
 
 async def ask(asker: QARunner, **options: Any) -> Any:
     library, judge = options.pop("library", "mugs"), "scripted"
     reranker = options.pop("reranker", None)
-    knobs = RunConfig(**options)
-    return await asker.ask(QUESTION, answerer="looks", library=library, knobs=knobs, reranker=reranker, judge=judge)
+    config = RunConfig(**options)
+    return await asker.ask(QUESTION, answerer="looks", library=library, config=config, reranker=reranker, judge=judge)
 
 
 def cited(record: Any) -> list[str]:
@@ -75,7 +75,7 @@ async def test_by_similarity_unless_something_else_is_asked_for(asker: QARunner)
 async def test_hybrid_orders_by_words_and_what_is_below_the_threshold_stays_out(asker: QARunner) -> None:
     record = await ask(asker, hybrid=True)
     assert cited(record) == ["far", "middle", "near"]
-    library: Any = await asker.wiring.library("mugs")
+    library: Any = await asker.dependencies.library("mugs")
     assert set(library.ways) == {True}
 
 
@@ -85,7 +85,7 @@ async def test_a_library_that_knows_no_words_is_refused(asker: QARunner) -> None
 
 
 async def test_the_judge_orders_what_is_near_enough_and_its_call_is_a_call(asker: QARunner) -> None:
-    judge: Any = asker.wiring.judge("scripted")
+    judge: Any = asker.dependencies.judge("scripted")
     judge.enqueue_rankings([2, 0])
     record = await ask(asker, reranker="vlm")
     assert cited(record) == ["far", "near"]  # the middle one does not fit
@@ -101,6 +101,6 @@ async def test_a_budget_goes_for_the_order_too(asker: QARunner) -> None:
 async def test_of_several_libraries_each_picture_is_held_to_its_own_threshold(asker: QARunner) -> None:
     other = Worded(name="low", threshold=0.05)
     other.plant({QUESTION: 0.2, "know mug": 0.2, "mug": 0.2}, picture("low"), title="low scale")
-    asker.wiring.use("library", "low", other)
+    asker.dependencies.use("library", "low", other)
     record = await ask(asker, library="mugs,low")
     assert cited(record) == ["near", "low scale", "middle", "far"]

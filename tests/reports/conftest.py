@@ -36,13 +36,13 @@ RUNS = (
 """The runs of the home, named by how they ended or where they stand."""
 
 
-def setup(**knobs: Any) -> RunSpec:
-    return RunSpec(generator="scripted", judge="scripted", library="scripted", knobs=RunConfig(**knobs))
+def setup(**config: Any) -> RunSpec:
+    return RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(**config))
 
 
-async def begin(stage: Stage, name: str, *, prompt: str = "a heart on a hill", until: str = "", **knobs: Any) -> None:
+async def begin(stage: Stage, name: str, *, prompt: str = "a heart on a hill", until: str = "", **config: Any) -> None:
     """Run to the end, or leave when the node `until` has finished."""
-    events = stage.runner.start(prompt, setup(**knobs), run_id=name)
+    events = stage.runner.start(prompt, setup(**config), run_id=name)
     async for event in events:
         if until and event.node == until:
             break

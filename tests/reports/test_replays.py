@@ -46,13 +46,13 @@ def home(sketch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def page(rag: ImageRAG, record: RunRecord) -> str:
     """The run's report, without what names it, dates it, or says who paid."""
-    pictures = await pictures_of(rag.wiring, record)
+    pictures = await pictures_of(rag.dependencies, record)
     return report(record.canonical(), canonical(await rag.runs.steps(record)), pictures.__getitem__)
 
 
 async def asked(rag: ImageRAG, run_id: str) -> int:
     """How many calls the run itself made, answered or lost: each is in the journal under its name."""
-    async with rag.wiring.journal() as journal:
+    async with rag.dependencies.journal() as journal:
         entries, lost = await journal.of_run(run_id)
     return len(entries) + len(lost)
 

@@ -29,7 +29,7 @@ async def compared(tmp_path: Path) -> tuple[Stage, ImageRAG]:
     stage.judge.enqueue(["a heart"], [])
     _ = [event async for event in stage.runner.start("a heart", setup(), run_id="first")]
     rag = ImageRAG(preset="sketch", home=tmp_path / "home")
-    vars(rag._context)["wiring"] = stage.runner.wiring
+    vars(rag._context)["dependencies"] = stage.runner.dependencies
     return stage, rag
 
 
@@ -82,7 +82,7 @@ async def test_another_prompt_another_judge_and_other_references_are_named(compa
     )
     assert other.first.node == "critique"
     assert changes(other.first)["prompt"] == ("a heart", "a star")
-    stage.runner.wiring.use("judge", "stern", ScriptedJudge(["a heart"], [], identity="stern-1"))
+    stage.runner.dependencies.use("judge", "stern", ScriptedJudge(["a heart"], [], identity="stern-1"))
     stern = await rag.runs.diff("first", await rag.runs.replay("first", await step_of(rag, "critique"), judge="stern"))
     assert changes(stern.first)["judge"] == ("scripted", "stern")
     reference = stage.library.plant("a heart", similarity=0.3, title="By hand")
@@ -101,7 +101,7 @@ async def test_the_same_question_answered_otherwise_is_told_as_such(compared: An
     assert found.setup == ()
     assert found.first.node == "critique"
     assert found.first.asked == ()
-    assert found.first.asked_alike
+    assert found.first.same_inputs
     assert "a moon" in (changes(found.first)["missing"][1] or [])
 
 
@@ -249,7 +249,7 @@ def test_what_cannot_be_compared_is_refused(imagerag: Any, arguments: list[str],
 @pytest.mark.parametrize("other", RUNS)
 async def test_the_page_needs_nothing_and_no_text_gets_out_of_it(rag: ImageRAG, other: str) -> None:
     a, b = await rag.runs.get("best_effort"), await rag.runs.get(other)
-    page = await page_of(rag.wiring, found := await rag.runs.diff(a, b), a, b)
+    page = await page_of(rag.dependencies, found := await rag.runs.diff(a, b), a, b)
     read = assert_self_contained(page)
     shown = len([1 for tag, given in read.elements if "attempt" in (given.get("class") or "").split()])
     assert shown == len(a.attempts) + len(b.attempts)
@@ -299,7 +299,7 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
     assert "always sent: Heart 0" in shown
     assert "never to be used: Heart 1" in shown
     marked = [line for line in told("runs").split(" ✓ ") if "↳" in line]
-    listed = {run["run_id"]: run["continues"] for run in json.loads(told("runs", "--json"))["runs"]}
+    listed = {run["run_id"]: run["parent_run"] for run in json.loads(told("runs", "--json"))["runs"]}
     assert listed == {"first": None, "replayed": "first", "continued": "first"}
     assert len(marked) == 2
     for name, words in (

@@ -183,7 +183,7 @@ def long_run(text: str = "a thing", *, attempts: int = 8) -> RunRecord:
             for n in range(1, attempts)
             for _ in range(3)
         ],
-        concepts=[TrackedConcept(concept=concept, first_missing=0, used=(sent,))],
+        concepts=[TrackedConcept(concept=concept, first_missing_round=0, used=(sent,))],
         unresolved=[text],
         next_steps=[text],
         calls={text or "x": 3},

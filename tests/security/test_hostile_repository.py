@@ -70,11 +70,11 @@ def hostile_home(home: Path, sketch_home: Path, model: str) -> None:
     from imagerag.store.library.metadata import PASSPORT_KEY
 
     table = open_table(DataDir(home), "sketch")
-    passport = json.loads(table.schema.field("vector").metadata[PASSPORT_KEY.encode()])
-    passport["spec"] = model
+    library_metadata = json.loads(table.schema.field("vector").metadata[PASSPORT_KEY.encode()])
+    library_metadata["spec"] = model
     (home / "libraries" / "sketch.lance").rename(home / "libraries" / "pictures.lance")
     table = open_table(DataDir(home), "pictures")
-    table.update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: json.dumps(passport)}})
+    table.update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: json.dumps(library_metadata)}})
 
 
 @pytest.fixture

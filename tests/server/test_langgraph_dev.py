@@ -193,7 +193,7 @@ def test_its_shape_is_told_without_loading_anything(server: str) -> None:
     assert "max_rounds" in told["context_schema"]["properties"]
     assert {"attempts", "requirements", "searches"} <= set(told["state_schema"]["properties"])
     shape = ask(f"{server}/assistants/{assistant['assistant_id']}/graph")
-    nodes = build_workflow(Nodes.unbound()).nodes
+    nodes = build_workflow(Nodes.for_diagram()).nodes
     drawn = {node["id"] for node in shape["nodes"]} - {"__default_error_handler__"}  # LangGraph's own
     assert drawn == {"__start__", "__end__", *nodes}
     assert {"source": "regenerate", "target": "critique"} in shape["edges"]
@@ -258,12 +258,12 @@ def test_a_served_run_is_listed_and_reported_like_any_other(server: str, home: P
     record = asyncio.run(rag.runs.get(thread))
     assert [attempt.image.sha256 for attempt in record.attempts] == [a["image"]["sha256"] for a in done["attempts"]]
     assert "a red solid circle" in asyncio.run(rag.runs.report(thread))
-    for go_on in (
+    for continue_run in (
         lambda: rag.runs.continue_sync(thread, prompt="a blue circle"),
         lambda: rag.runs.replay_sync(thread, 1),
     ):
         with pytest.raises(RunStateError, match="made by a server"):
-            go_on()
+            continue_run()
 
 
 @pytest.mark.timeout(300)

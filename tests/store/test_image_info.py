@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagerag.agent.errors import UsageError
-from imagerag.agent.images.decoding import MAX_BYTES, for_models
+from imagerag.agent.images.decoding import MAX_BYTES, encode_for_model
 from imagerag.store.images.image_info import image_info, inspect
 
 
@@ -72,7 +72,7 @@ def test_exif_orientation_counts():
     Image.new("RGB", (40, 20), "red").save(out, "JPEG", exif=exif)
     found = inspect(out.getvalue())
     assert (found.width, found.height) == (20, 40)
-    upright, media_type = for_models(out.getvalue())
+    upright, media_type = encode_for_model(out.getvalue())
     assert media_type == "image/png"
     assert Image.open(io.BytesIO(upright)).size == (20, 40)
 
@@ -82,19 +82,19 @@ def test_every_mode_has_a_thumbnail_and_a_form_for_models(mode):
     out = io.BytesIO()
     Image.new(mode, (600, 10)).save(out, "TIFF")
     assert Image.open(io.BytesIO(image_info(out.getvalue()).thumbnail)).width == 256
-    assert for_models(out.getvalue())[1] == "image/png"
+    assert encode_for_model(out.getvalue())[1] == "image/png"
 
 
 def test_what_models_take_passes_untouched(picture):
     data = picture("blue", form="WEBP")
-    assert for_models(data) == (data, "image/webp")
+    assert encode_for_model(data) == (data, "image/webp")
 
 
 def test_animation_counts_as_its_first_frame():
     frames = [Image.new("RGB", (12, 8), colour) for colour in ("red", "blue")]
     out = io.BytesIO()
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
-    png, _ = for_models(out.getvalue())
+    png, _ = encode_for_model(out.getvalue())
     assert Image.open(io.BytesIO(png)).convert("RGB").getpixel((0, 0)) == (255, 0, 0)
 
 

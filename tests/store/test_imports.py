@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 HEAVY = {"torch", "lancedb", "pyarrow", "langgraph", "PIL", "numpy", "open_clip", "aiosqlite"}
-MODULES = "blobs calibrate captions checkpoints home imaging ingest library manifest passport rows runs search tables"
+MODULES = (
+    "blobs calibrate captions checkpoints home imaging ingest library manifest library_metadata rows runs search tables"
+)
 
 
 def test_importing_the_store_loads_nothing_heavy():

@@ -24,18 +24,18 @@ async def test_sidecar_text_is_the_caption(folder, library):
     assert calls == [(8, 8)]
     assert set(report.seconds) == {"read", "embed", "write", "calibrate"}
     assert report.images_per_s > 0
-    assert library.passport.threshold.images == 8
+    assert library.metadata.threshold.images == 8
 
 
 async def test_again_changes_nothing(folder, library, embedder):
     await index([folder], library)
-    before, passport = await library.rows(), library.passport
+    before, library_metadata = await library.rows(), library.metadata
     asked = embedder.images, embedder.texts
     report = await index([folder], library)
     assert (report.added, report.updated, report.unchanged, report.skipped) == (0, 0, 8, [])
     assert await library.rows() == before
     assert (embedder.images, embedder.texts) == asked
-    assert library.passport == passport
+    assert library.metadata == library_metadata
 
 
 async def test_a_new_caption_is_not_a_new_embedding(folder, library, embedder):
@@ -215,7 +215,7 @@ async def test_killed_and_run_again(hundred, home, embedder, child, batches):
     rows = await library.rows()
     assert sorted(row.caption for row in rows) == sorted(f"card {mark}" for mark in range(1, 161))
     assert len({row.id for row in rows}) == 160
-    assert library.passport.threshold.images == 160
+    assert library.metadata.threshold.images == 160
 
 
 async def test_stopped_before_calibration_is_made_up_for(folder, library, home, embedder, monkeypatch):
@@ -226,7 +226,7 @@ async def test_stopped_before_calibration_is_made_up_for(folder, library, home, 
         patch.setattr(Library, "calibrate", stop)
         with pytest.raises(KeyboardInterrupt):
             await index([folder], library)
-    assert library.passport.threshold is None
+    assert library.metadata.threshold is None
     report = await index([folder], await Library.open(home, "shop", embedder))
     assert report.unchanged == 8
     assert (await Library.open(home, "shop", embedder)).threshold > 0
@@ -245,6 +245,6 @@ async def test_two_processes_with_overlapping_folders(hundred, folder, home, emb
     rows = await library.rows()
     assert len(rows) == len({row.id for row in rows}) == 168
     assert await library.count() == 168
-    assert library.passport.threshold is not None
+    assert library.metadata.threshold is not None
     report = await index([hundred, folder], library)
     assert (report.added, report.updated, report.unchanged) == (0, 0, 168)

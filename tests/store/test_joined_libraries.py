@@ -109,7 +109,7 @@ async def test_a_filter_and_hybrid_go_to_every_library(home, embedder, picture):
     free = await stocked(home, "free", embedder, {"red": picture("red")}, 0.1, licence="CC0-1.0")
     shut = await stocked(home, "shut", embedder, {"blue": picture("blue")}, 0.1, licence="proprietary")
     for library in (free, shut):
-        await library.tidy()
+        await library.optimize()
     joined = JoinedLibraries([free, shut])
     hits = await joined.search("blue", k=6, filter=Filter(licences=("CC0-1.0",)), hybrid=True)
     assert [(hit.library, hit.licence) for hit in hits] == [("free", "CC0-1.0")]
@@ -125,7 +125,7 @@ async def test_pictures_are_found_in_whichever_library_holds_them(home, embedder
     )
     for data in (red, blue):
         assert await joined.image_bytes(hashlib.sha256(data).hexdigest()) == data
-    assert (await joined.for_models(hashlib.sha256(blue).hexdigest()))[1] == "image/png"
+    assert (await joined.encode_for_model(hashlib.sha256(blue).hexdigest()))[1] == "image/png"
     with pytest.raises(BlobError):
         await joined.image_bytes("0" * 64)
     hits = await joined.search_by_image(blue, k=2, filter=Filter())

@@ -1,4 +1,4 @@
-"""The library: searching, filters that are only values, passports, several writers, damage."""
+"""The library: searching, filters that are only values, library_metadata, several writers, damage."""
 
 from dataclasses import replace
 
@@ -115,7 +115,7 @@ async def test_hybrid_finds_what_only_words_say(library, put):
     for mark in range(8):
         await put("red", mark=mark, title=f"card {mark}", caption="a plain thing")
     named = await put("blue", title="Luna Lamp", caption="blue")
-    await library.tidy()
+    await library.optimize()
     hits = await library.search("luna", k=2, filter=Filter(), hybrid=True)
     assert named.image in [hit.image for hit in hits]
     assert not await library.search("luna", k=2, filter=Filter(where={"no": "such"}), hybrid=True)
@@ -152,7 +152,7 @@ async def test_update_delete_count(library, put, embedder):
 async def test_vectors_that_mean_nothing_are_refused(library, put, embedder, picture, value, monkeypatch):
     await put("red")
     row = (await library.rows())[0]
-    bad = np.full(library.passport.dimension, value, dtype=np.float32)
+    bad = np.full(library.metadata.dimension, value, dtype=np.float32)
     with pytest.raises(LibraryError, match="unit vector"):
         await library.upsert([NewImage(row=row, data=picture("red"), thumbnail=b"", vector=bad)])
 
@@ -205,7 +205,7 @@ async def test_passport_survives_and_is_seen_by_others(home, library, put, embed
     await reader.search("red", k=1, filter=Filter())
     assert reader.threshold == threshold.cosine
     await put("blue")
-    assert (await Library.open(home, "shop", embedder)).passport.threshold == threshold
+    assert (await Library.open(home, "shop", embedder)).metadata.threshold == threshold
 
 
 async def test_empty_cannot_be_calibrated(library):
@@ -235,13 +235,13 @@ async def test_with_an_index_as_without(library, put, planted, monkeypatch, wher
     await library.delete([row.id])
     await library.upsert(images[:990])
     exact = await library.search("red", k=5, filter=Filter(where=where))
-    await library.tidy()
+    await library.optimize()
     indexed = await library.search("red", k=5, filter=Filter(where=where))
     assert [hit.image for hit in indexed] == [hit.image for hit in exact]
     assert [hit.similarity for hit in indexed] == pytest.approx([hit.similarity for hit in exact], abs=1e-6)
     await library.upsert([replace(images[995], vector=planted("red"))])  # not in the index yet
     assert (await library.search("red", k=1, filter=Filter(where=where)))[0].similarity == pytest.approx(1, abs=1e-5)
-    await library.tidy()
+    await library.optimize()
     assert (await library.search("red", k=1, filter=Filter(where=where)))[0].similarity == pytest.approx(1, abs=1e-5)
 
 
@@ -259,7 +259,7 @@ async def test_a_photograph_lying_on_its_side_goes_to_models_upright_and_keeps_i
     Image.new("P", (12, 8), 3).save(tmp_path / "old.gif")
     await index([tmp_path], library)
     rows = {row.title: row for row in await library.rows()}
-    data, media_type = await library.for_models(rows["phone"].id)
+    data, media_type = await library.encode_for_model(rows["phone"].id)
     assert (media_type, Image.open(io.BytesIO(data)).size) == ("image/png", (20, 40))
     assert await library.image_bytes(rows["phone"].id) == (tmp_path / "phone.jpg").read_bytes()
-    assert (await library.for_models(rows["old"].id))[1] == "image/png"
+    assert (await library.encode_for_model(rows["old"].id))[1] == "image/png"

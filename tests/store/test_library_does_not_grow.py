@@ -78,7 +78,7 @@ async def test_what_somebody_left_behind_who_was_killed_is_removed(
             library = await Library.open(home, "shop", conftest.ColourEmbedder())
             async def die(*_, **__):
                 os._exit(9)
-            library.tidy = die
+            library.optimize = die
             await index([given["folder"]], library)
         asyncio.run(work())
     """
@@ -126,7 +126,7 @@ async def test_readers_and_writers_go_on_while_it_is_tidied(home: DataDir, libra
     assert all(reads > 0 for reads in await asyncio.gather(*readers))
     assert await library.count() == 52
     assert not await library.is_stale()
-    await library.tidy()
+    await library.optimize()
     await assert_tight(library)
 
 
@@ -139,5 +139,5 @@ async def test_without_file_locks_only_what_is_named_by_a_version_is_removed(
     stray = next((library.folder / "data").glob("*.lance"))
     left = stray.with_name("0" * 24 + stray.name[24:])
     os.link(stray, left)
-    await library.tidy()
+    await library.optimize()
     assert left.exists()

@@ -81,10 +81,10 @@ async def test_one_that_cannot_be_opened_is_tried_again_by_the_next() -> None:
 
 
 def test_each_event_loop_has_its_own(tmp_path: Path) -> None:
-    wiring = Dependencies(DataDir(tmp_path))
+    dependencies = Dependencies(DataDir(tmp_path))
 
     async def work() -> int:
-        async with wiring.checkpoints() as one, wiring.checkpoints() as two, wiring.journal():
+        async with dependencies.checkpoints() as one, dependencies.checkpoints() as two, dependencies.journal():
             assert one is two
             assert await one.aget_tuple({"configurable": {"thread_id": "x"}}) is None
             return id(one.conn)

@@ -79,19 +79,19 @@ async def test_it_is_kept_with_the_library_and_measured_again_when_pictures_come
     folder, library, embedder, home, picture
 ):
     await index([folder], library)
-    first = library.passport.image_threshold
+    first = library.metadata.image_threshold
     assert first is not None
     assert first.images == 8
     opened = await Library.open(home, "shop", embedder)
-    assert opened.passport.image_threshold == first
+    assert opened.metadata.image_threshold == first
     assert opened.image_threshold == first.cosine
     (folder / "more.png").write_bytes(picture("red", mark=7))
     await index([folder], library)
-    assert library.passport.image_threshold.images == 9
+    assert library.metadata.image_threshold.images == 9
 
 
 async def test_a_library_of_before_claims_none(folder, library):
     await index([folder], library)
-    old = library.passport.model_dump(mode="json")
+    old = library.metadata.model_dump(mode="json")
     del old["image_threshold"]
-    assert type(library.passport).model_validate(old).image_threshold is None
+    assert type(library.metadata).model_validate(old).image_threshold is None

@@ -21,7 +21,7 @@ async def test_an_index_stopped_after_changing_captions_is_made_up_for(
     home: DataDir, library: Library, folder: Path, child: Callable[..., Any]
 ) -> None:
     await index([folder], library)
-    first = library.passport.threshold
+    first = library.metadata.threshold
     say(folder, "some")
     code = """
         import os
@@ -38,9 +38,9 @@ async def test_an_index_stopped_after_changing_captions_is_made_up_for(
     report = await index([folder], library)
     assert (report.added, report.updated) == (0, 0)
     assert not await library.is_stale()
-    assert library.passport.threshold is not None
+    assert library.metadata.threshold is not None
     assert first is not None
-    assert library.passport.threshold.measured_on != first.measured_on
+    assert library.metadata.threshold.measured_on != first.measured_on
 
 
 async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
@@ -83,10 +83,10 @@ async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
     home: DataDir, library: Library, folder: Path
 ) -> None:
     await index([folder], library)
-    passport = library.passport
-    assert passport.threshold is not None
-    assert passport.image_threshold is not None
-    old = passport.model_dump(mode="json") | {"version": 1}
+    library_metadata = library.metadata
+    assert library_metadata.threshold is not None
+    assert library_metadata.image_threshold is not None
+    old = library_metadata.model_dump(mode="json") | {"version": 1}
     old["threshold"].pop("measured_on")
     old["image_threshold"].pop("measured_on")
     import json
@@ -95,7 +95,7 @@ async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
     library._table.update_field_metadata(update)
     assert read_library_metadata(home, "shop").version == 1
     await index([folder], library)
-    assert read_library_metadata(home, "shop").threshold.measured_on == passport.threshold.measured_on  # type: ignore[union-attr]
+    assert read_library_metadata(home, "shop").threshold.measured_on == library_metadata.threshold.measured_on  # type: ignore[union-attr]
     embedded = library.embedder.images  # type: ignore[attr-defined]
     await index([folder], library)
     assert library.embedder.images == embedded  # type: ignore[attr-defined]

@@ -72,7 +72,7 @@ async def main():
     held = ScriptedLibrary(name="mine")
     held.plant("a picture in blue", similarity=0.9, title="a red one")
     held.plant({"a picture in blue": 0.8, "What is blue?": 0.9}, title="a blue one")
-    rag.wiring.use("library", "mine", held)
+    rag.dependencies.use("library", "mine", held)
     run = await rag.generate("a picture in blue", max_rounds=1, max_references=1)
     answer = await rag.ask("What is blue?")
     told = {"sent": [one.title for one in run.attempts[-1].references]}

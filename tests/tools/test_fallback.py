@@ -43,21 +43,21 @@ def two(*script: Any, **second: Any) -> tuple[ScriptedGenerator, ScriptedGenerat
     return ScriptedGenerator(*script, identity="one:a"), ScriptedGenerator(identity="two:b", **second)
 
 
-async def draw(cascade: FallbackGenerator, *parts: ImagePart) -> Any:
-    return await cascade.generate("a scene", parts, variation=SamplingParams(), size=None)
+async def draw(fallback: FallbackGenerator, *parts: ImagePart) -> Any:
+    return await fallback.generate("a scene", parts, variation=SamplingParams(), size=None)
 
 
 @pytest.mark.parametrize("error", SILENT, ids=lambda error: type(error).__name__)
 async def test_whoever_does_not_answer_is_passed_over_and_the_reason_kept(error: BackendError) -> None:
     drawn = await draw(FallbackGenerator(two(error)))
-    assert drawn.answered_by == "two:b"
-    assert drawn.steps_down == (f"{type(error).__name__}: {error}",)
+    assert drawn.served_by == "two:b"
+    assert drawn.fallback_errors == (f"{type(error).__name__}: {error}",)
 
 
 async def test_the_first_that_answers_is_the_only_one_asked() -> None:
     one, other = two()
     drawn = await draw(FallbackGenerator([one, other]))
-    assert (drawn.answered_by, drawn.steps_down, other.calls) == ("one:a", (), [])
+    assert (drawn.served_by, drawn.fallback_errors, other.calls) == ("one:a", (), [])
 
 
 @pytest.mark.parametrize("error", [RefusalError("no violence"), UsageError("too long")])
@@ -70,7 +70,7 @@ async def test_what_is_an_answer_is_not_carried_on(error: Exception) -> None:
 
 async def test_a_refusal_steps_down_when_asked_to() -> None:
     drawn = await draw(FallbackGenerator(two(RefusalError("no violence")), on_refusal=True))
-    assert drawn.steps_down == ("RefusalError: no violence",)
+    assert drawn.fallback_errors == ("RefusalError: no violence",)
     one, other = two(RefusalError("no"))
     other.enqueue(RefusalError("never"))
     with pytest.raises(RefusalError, match="no; then RefusalError: never"):
@@ -113,9 +113,9 @@ def test_it_promises_what_all_of_them_keep() -> None:
     small, large = Size(width=64, height=64), Size(width=128, height=128)
     one = ScriptedGenerator(max_references=3, sizes=(small, large), identity="one:a")
     other = ScriptedGenerator(max_references=2, sizes=(large,), supports_seed=False, identity="two:b")
-    cascade = FallbackGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
-    assert (cascade.max_references, cascade.sizes, cascade.capabilities.supports_seed) == (2, (large,), False)
-    assert cascade.identity == "one:a,any:c,two:b,on-refusal"
+    fallback = FallbackGenerator([one, ScriptedGenerator(identity="any:c"), other], on_refusal=True)
+    assert (fallback.max_references, fallback.sizes, fallback.capabilities.supports_seed) == (2, (large,), False)
+    assert fallback.identity == "one:a,any:c,two:b,on-refusal"
     judge = FallbackJudge(
         [ScriptedJudge(honours=frozenset({"seed", "wording"})), ScriptedJudge(honours=frozenset({"seed"}))]
     )
@@ -134,21 +134,21 @@ def test_its_price_is_that_of_all_of_them_together() -> None:
 
 async def test_judges_step_down_question_by_question() -> None:
     one, other = ScriptedJudge(identity="one:a"), ScriptedJudge(identity="two:b")
-    cascade = FallbackJudge([one, other])
+    fallback = FallbackJudge([one, other])
     one.enqueue(BackendTimeoutError("slow"))
     other.enqueue(["a star"])
     one.enqueue_captions(["a blue star"])
     one.enqueue_preferences(QuotaError("empty"))
     asked: dict[str, Any] = {"subjects": (), "requirements": (), "mode": "fused", "variation": SamplingParams()}
-    critique = await cascade.critique("p", PART, **asked)
-    assert (critique.answered_by, critique.steps_down) == ("two:b", ("BackendTimeoutError: slow",))
-    captions = await cascade.captions("p", critique.verdict.missing, max_tokens=77, variation=SamplingParams())
-    assert (captions.answered_by, captions.captions) == ("one:a", ("a blue star",))
-    assert (await cascade.compare("p", PART, PART)).answered_by == "two:b"
-    missing = await cascade.missing_concepts("p", PART, verdict=critique.verdict, variation=SamplingParams())
-    assert missing.answered_by == "one:a"
-    ranked = await cascade.choose("q", [PART, PART])
-    assert (ranked.order, ranked.answered_by) == ((0, 1), "one:a")
+    critique = await fallback.critique("p", PART, **asked)
+    assert (critique.served_by, critique.fallback_errors) == ("two:b", ("BackendTimeoutError: slow",))
+    captions = await fallback.captions("p", critique.verdict.missing, max_tokens=77, variation=SamplingParams())
+    assert (captions.served_by, captions.captions) == ("one:a", ("a blue star",))
+    assert (await fallback.compare("p", PART, PART)).served_by == "two:b"
+    missing = await fallback.missing_concepts("p", PART, verdict=critique.verdict, variation=SamplingParams())
+    assert missing.served_by == "one:a"
+    ranked = await fallback.choose("q", [PART, PART])
+    assert (ranked.order, ranked.served_by) == ((0, 1), "one:a")
 
 
 async def test_words_that_cannot_be_read_are_an_answer() -> None:
@@ -180,12 +180,12 @@ def servers() -> Iterator[list[MockOpenAIServer]]:
 
 
 async def follow(home: Path, setup: RunSpec) -> Any:
-    wiring = Dependencies(DataDir.find(home))
+    dependencies = Dependencies(DataDir.find(home))
     library = ScriptedLibrary()
     library.plant("a blue star on black")
-    wiring.use("library", "scripted", library)
+    dependencies.use("library", "scripted", library)
     record = None
-    async for event in Runner(wiring=wiring).start("a star", setup):
+    async for event in Runner(dependencies=dependencies).start("a star", setup):
         record = event.record or record
     return record
 
@@ -205,7 +205,7 @@ async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     spec = f"openai:gpt-image-2@{one.base_url},openai:other@{other.base_url}"
     judge = f"openai:down@http://127.0.0.1:9/v1,openai:vlm@{other.base_url}"
     setup = RunSpec(
-        generator=spec, judge=judge, library="scripted", knobs=RunConfig(judge_mode="stepwise", max_rounds=1)
+        generator=spec, judge=judge, library="scripted", config=RunConfig(judge_mode="stepwise", max_rounds=1)
     )
     # The first says whether it takes images, before the drawing is paid.
     for text in ("Yes.", "No.", "content: a star", "1. a blue star on black", "Yes."):
@@ -224,4 +224,4 @@ async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     assert all("openai:down@http://127.0.0.1:9/v1" in call.note for call in judged)
     # What runs on this machine is free, and is said to be.
     assert record.cost_usd == 0
-    assert record.unpriced == []
+    assert record.has_unknown_cost == []

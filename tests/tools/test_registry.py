@@ -15,7 +15,7 @@ def test_an_unknown_provider_is_told_what_there_is(make, role) -> None:
         make("nosuch:thing")
     assert "nosuch" in str(caught.value)
     assert all(provider in str(caught.value) for provider in providers(role))
-    with pytest.raises(SpecError, match="cascade" if role == "embedder" else "other"):
+    with pytest.raises(SpecError, match="fallback" if role == "embedder" else "other"):
         make("sketch,other:thing")
     with pytest.raises(SpecError, match="one model only"):
         make("sketch:large")

@@ -46,7 +46,7 @@ def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:
 def told_by(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> PriceEstimator:
     """The tariff, known no more when a service that was to say what it used has not said it and nothing bounds it."""
     silent = any(
-        c.role == role and c.answered and not c.error and c.cost_usd is None and c.most_usd is None for c in calls
+        c.role == role and c.answered and not c.error and c.cost_usd is None and c.max_cost_usd is None for c in calls
     )
     return replace(tariff, known=False, parts=()) if tariff.known and silent else tariff
 
@@ -104,7 +104,7 @@ def spent(calls: Sequence[ModelCall]) -> float:
     return sum(_booked(call, calls) for call in calls)
 
 
-def spent_by_siblings(task: SearchTask, knobs: RunConfig) -> list[ModelCall]:
+def spent_by_siblings(task: SearchTask, config: RunConfig) -> list[ModelCall]:
     """Stand-ins for what one of a round's searches may not spend: what is gone, and the shares of the others.
 
     The searches run at once and know nothing of each other. Each has an equal share of the calls and of the money that
@@ -112,11 +112,11 @@ def spent_by_siblings(task: SearchTask, knobs: RunConfig) -> list[ModelCall]:
     """
     place, count = task.get("place") or (0, 1)
     made, usd = task.get("made", 0), task.get("spent_usd", 0.0)
-    if knobs.max_calls is not None:
-        left = max(0, knobs.max_calls - made)
+    if config.max_calls is not None:
+        left = max(0, config.max_calls - made)
         made += left - (left // count + (place < left % count))
-    if knobs.max_cost_usd is not None:
-        usd += max(0.0, knobs.max_cost_usd - usd) * (count - 1) / count
+    if config.max_cost_usd is not None:
+        usd += max(0.0, config.max_cost_usd - usd) * (count - 1) / count
     blank = ModelCall(role="elsewhere", backend="", elapsed_s=0, cost_usd=0.0)
     return [blank.model_copy(update={"cost_usd": usd}), *[blank] * (made - 1)] if made else []
 
@@ -153,5 +153,5 @@ def budget_violation(
 def _booked(call: ModelCall, calls: Sequence[ModelCall]) -> float:
     if call.reused:
         return 0.0
-    known = (call.cost_usd, call.most_usd, max_observed_cost(call.role, calls))
+    known = (call.cost_usd, call.max_cost_usd, max_observed_cost(call.role, calls))
     return next((usd for usd in known if usd is not None), 0.0)

@@ -46,7 +46,7 @@ class CallBudget:
         done_again: the run does another one again: what it reuses counts as the calls they were.
     """
 
-    knobs: RunConfig
+    config: RunConfig
     tariffs: Tariffs
     done_again: bool = False
 
@@ -60,16 +60,16 @@ class CallBudget:
         Raises:
             BudgetExceededError: it would be one call too many, could cost too much, or the deadline has come.
         """
-        limit, assumed_usd = self.knobs.max_cost_usd, self.knobs.assume_cost_usd_per_call
+        limit, assumed_usd = self.config.max_cost_usd, self.config.assume_cost_usd_per_call
         tariff, most, assumed = self._most(call, content, calls)
         if limit is not None and (why := budget_violation(call.role, call.backend, calls, tariff, most, limit)):
             raise BudgetExceededError(why)
         seconds, left = self.check(calls), self._requests_left(calls)
         if not (limit is None and assumed_usd is None):
-            call = call.model_copy(update={"most_usd": most, "assumed": assumed})
+            call = call.model_copy(update={"max_cost_usd": most, "assumed": assumed})
         requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
         highest = max_observed_cost(call.role, calls) if most is None else most
-        booked = pending_calls.write_pending(call, most_usd=highest, assumed=assumed, requests=requests)
+        booked = pending_calls.write_pending(call, max_cost_usd=highest, assumed=assumed, requests=requests)
         return Reservation(call=call, booked=booked, seconds=seconds, requests=left)
 
     def check(self, calls: Sequence[ModelCall]) -> float | None:
@@ -80,15 +80,15 @@ class CallBudget:
         """
         left = self._requests_left(calls)
         if left is not None and left <= 0:
-            raise BudgetExceededError(f"the run may make {self.knobs.max_calls} model calls, and has made them")
-        until = self.knobs.deadline_at
+            raise BudgetExceededError(f"the run may make {self.config.max_calls} model calls, and has made them")
+        until = self.config.deadline_at
         seconds = until - clock.seconds() if until is not None else None
         if seconds is not None and seconds <= 0:
             raise BudgetExceededError("the deadline has come")
         return seconds
 
     def _requests_left(self, calls: Sequence[ModelCall]) -> int | None:
-        limit = self.knobs.max_calls
+        limit = self.config.max_calls
         return None if limit is None else limit - requests_made(calls, done_again=self.done_again)
 
     def _most(
@@ -96,9 +96,9 @@ class CallBudget:
     ) -> tuple[PriceEstimator, float | None, bool]:
         """What is known of a call's price, the most it can cost, and whether that is what was said to assume."""
         tariff = told_by(estimator_for(call.role, self.tariffs), call.role, calls)
-        usd = self.knobs.assume_cost_usd_per_call
-        partial_images = self.knobs.partial_images if call.role == "generate" else 0
-        most = max_cost(tariff, content, self.knobs.size, partial_images)
+        usd = self.config.assume_cost_usd_per_call
+        partial_images = self.config.partial_images if call.role == "generate" else 0
+        most = max_cost(tariff, content, self.config.size, partial_images)
         if most is not None or tariff.known or usd is None:
             return tariff, most, False
-        return tariff, max_cost(tariff.assuming(usd), content, self.knobs.size), True
+        return tariff, max_cost(tariff.assuming(usd), content, self.config.size), True

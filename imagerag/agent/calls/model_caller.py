@@ -47,7 +47,7 @@ class ModelCaller:
         beside_others: other tasks of the same step make calls of the run meanwhile.
     """
 
-    knobs: RunConfig
+    config: RunConfig
     journal: Journal | None
     run_id: str
     task: str
@@ -66,7 +66,7 @@ class ModelCaller:
     ) -> "ModelCaller":
         """The calls of one of a round's searches, which is not handed the run's state."""
         own = {"runs": state.get("runs", 1), "run_key": state.get("run_key", "")}
-        mine = RunState(calls=[], continues=state.get("continues"), **own)  # type: ignore[typeddict-item]
+        mine = RunState(calls=[], parent_run=state.get("parent_run"), **own)  # type: ignore[typeddict-item]
         calls = cls.of(mine, runtime, journal, failed, tariffs)
         before = spent_by_siblings(state, runtime.context)
         return replace(calls, round=state["round"], before=before, beside_others=True)
@@ -82,7 +82,7 @@ class ModelCaller:
         # What was answered is found again in the journal, by the same ask; counted here it would be asked anew.
         lost = [call for call in earlier if not call.answered] if journal else earlier
         return cls(
-            knobs=runtime.context,
+            config=runtime.context,
             journal=journal,
             run_id=run_name(state, info.thread_id if info else None, info.checkpoint_ns if info else ""),
             task=task,
@@ -90,7 +90,7 @@ class ModelCaller:
             round=next_round(state),
             failed=failed,
             tariffs=tariffs,
-            again=lineage.done_again if (lineage := state.get("continues")) else (),
+            again=lineage.done_again if (lineage := state.get("parent_run")) else (),
             made=lost,
         )
 
@@ -156,24 +156,26 @@ class ModelCaller:
             JudgeReplyError: neither answer could be read.
         """
         first = first or SamplingParams()
-        lever = "seed_and_wording" if first.lever == "none" else first.lever
-        again = first.model_copy(update={"attempt": first.attempt + 1, "wording": first.wording + 1, "lever": lever})
+        lever = "seed_and_wording" if first.varied_parameter == "none" else first.varied_parameter
+        again = first.model_copy(
+            update={"attempt": first.attempt + 1, "wording": first.wording + 1, "varied_parameter": lever}
+        )
         try:
             return await self.make(role, backend, kind, content, lambda: ask(first), first)
         except JudgeReplyError:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
     async def _from_journal(self, asked: CallRequest, key: str) -> JournalEntry | None:
-        """The cache: what the run was answered before, or where its knobs say so another run."""
+        """The cache: what the run was answered before, or where its config say so another run."""
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
         # counts answers, so that it is the same without.
         find = self.journal.find(key, run_id=self.run_id)
         entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
-        if entry is None and self.knobs.journal != "record":
+        if entry is None and self.config.journal != "record":
             entry = await self._answered_before(key, self.journal)
-        if entry is None and self.knobs.journal == "replay":
+        if entry is None and self.config.journal == "replay":
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
 
@@ -280,11 +282,11 @@ class ModelCaller:
             )
         if expired:
             raise BudgetExceededError("the deadline came during a call") from None
-        if (too_long := too_long_wait(error, self.made, self.knobs)) is not None:
+        if (too_long := too_long_wait(error, self.made, self.config)) is not None:
             raise attach_calls(self.made, too_long) from None
         self.failed[self.task] = self.made
         attach_calls(self.made, error)
-        error.__dict__.update(deadline_at=self.knobs.deadline_at, after_payment=self._paid())
+        error.__dict__.update(deadline_at=self.config.deadline_at, after_payment=self._paid())
 
     async def left_out(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
@@ -299,4 +301,4 @@ class ModelCaller:
 
     @cached_property
     def _budget(self) -> CallBudget:
-        return CallBudget(knobs=self.knobs, tariffs=self.tariffs, done_again=bool(self.again))
+        return CallBudget(config=self.config, tariffs=self.tariffs, done_again=bool(self.again))

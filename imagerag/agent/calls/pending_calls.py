@@ -21,9 +21,9 @@ under_way: Final[set[str]] = set()
 """The `call_id` of every call that this process makes right now: none of them is anybody's to book but who makes it."""
 
 
-def write_pending(call: ModelCall, *, most_usd: float | None, assumed: bool, requests: int) -> ModelCall:
+def write_pending(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, requests: int) -> ModelCall:
     """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
-    told = {"most_usd": most_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
+    told = {"max_cost_usd": max_cost_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
     return call.model_copy(update={**told, "answered": False, "unsettled": True, "error": NO_ANSWER})
 
 
@@ -95,8 +95,8 @@ def answered_by(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelC
     answer = entry.answer or {}
     return call.model_copy(
         update={
-            "backend": answer.get("answered_by") or call.backend,
-            "note": "; ".join(answer.get("steps_down") or ()),
+            "backend": answer.get("served_by") or call.backend,
+            "note": "; ".join(answer.get("fallback_errors") or ()),
             "elapsed_s": entry.elapsed_s,
             "cost_usd": 0.0 if reused else entry.cost_usd,
             "usage": answer.get("usage") or {},

@@ -14,7 +14,7 @@ def wait_before(made: Sequence[ModelCall]) -> float | None:
     return made[-1].retry_after_s if made and not made[-1].answered else None
 
 
-def too_long_wait(error: Exception, made: Sequence[ModelCall], knobs: RunConfig) -> WaitTooLongError | None:
+def too_long_wait(error: Exception, made: Sequence[ModelCall], config: RunConfig) -> WaitTooLongError | None:
     """The error that ends the run, where a service asks for a longer wait than there is time or patience for.
 
     Args:
@@ -25,12 +25,12 @@ def too_long_wait(error: Exception, made: Sequence[ModelCall], knobs: RunConfig)
         return None
     turned_down = list(takewhile(lambda call: not call.answered, reversed(made)))
     waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
-    left = None if knobs.deadline_at is None else knobs.deadline_at - clock.seconds()
+    left = None if config.deadline_at is None else config.deadline_at - clock.seconds()
     if left is not None and wait >= left:
         why = f"the run's deadline is in {describe_delay(max(0.0, left))} (--deadline-s)"
-    elif waited + wait > knobs.patience_s:
+    elif waited + wait > config.patience_s:
         before = f", after {describe_delay(waited)} of waiting" if waited else ""
-        why = f"a call waits {describe_delay(knobs.patience_s)} at most{before} (--patience-s)"
+        why = f"a call waits {describe_delay(config.patience_s)} at most{before} (--patience-s)"
     else:
         return None
     message = f"{error}; it asks to wait {describe_delay(wait)}, and {why}: ask again later, or allow more"

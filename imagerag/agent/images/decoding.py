@@ -34,7 +34,7 @@ __all__ = [
     "ImageTooLargeError",
     "decode",
     "encode",
-    "for_models",
+    "encode_for_model",
     "looks_like_an_image",
     "opaque",
     "open_rgb",
@@ -186,7 +186,7 @@ def open_rgb(data: bytes, *, side: int | None = None) -> "Image":
         raise type(error)(f"these {len(data)} bytes cannot be read as an image: {error}") from error
 
 
-def for_models(data: bytes) -> tuple[bytes, str]:
+def encode_for_model(data: bytes) -> tuple[bytes, str]:
     """The same picture in a form every image model takes: (bytes, media type).
 
     PNG, JPEG and WebP that any program shows as they are pass through untouched. Anything else is encoded anew: what

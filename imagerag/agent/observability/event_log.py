@@ -49,7 +49,7 @@ def lost(run_id: str, call: ModelCall, error: Exception) -> None:
 
 
 def answered(run_id: str, call: ModelCall) -> None:
-    """A call was answered, by the journal or by a backend; in a cascade perhaps by another than was asked first."""
+    """A call was answered, by the journal or by a backend; in a fallback perhaps by another than was asked first."""
     if call.note:
         CALLS.info(
             "%s: stepped down to %s", call.role, call.backend, extra=_extra("call.stepped_down", run_id, **_of(call))

@@ -37,8 +37,8 @@ class GeneratedImage:
 
     Attributes:
         prompt: the text that was really sent, where the generator worded the references itself.
-        answered_by: identity of the backend that drew, where it is another than was asked (a cascade).
-        steps_down: why each backend asked before it did not, and what had to be left out of the request.
+        served_by: identity of the backend that drew, where it is another than was asked (a fallback).
+        fallback_errors: why each backend asked before it did not, and what had to be left out of the request.
     """
 
     data: bytes = field(repr=False)
@@ -47,8 +47,8 @@ class GeneratedImage:
     cost_usd: float | None = None
     usage: Mapping[str, int] = field(default_factory=dict)
     prompt: str | None = None
-    answered_by: str = ""
-    steps_down: tuple[str, ...] = ()
+    served_by: str = ""
+    fallback_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

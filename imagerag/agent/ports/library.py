@@ -147,7 +147,7 @@ class ReferenceLibrary(Protocol):
         """
         ...
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
@@ -205,7 +205,7 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:

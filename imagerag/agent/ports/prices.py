@@ -17,7 +17,7 @@ class PriceEstimator:
         most: (prompt in bytes, images sent, size) → US dollars that one call can cost at most; None when not known.
         partial_usd: what one unfinished picture can cost beside, where they were asked for.
         requests: how many requests to a model one call can come to, each of which costs.
-        parts: the tariffs of a cascade's members: one call can come to all of them.
+        parts: the tariffs of a fallback's members: one call can come to all of them.
     """
 
     known: bool = False
@@ -42,7 +42,7 @@ class PriceEstimator:
 
 
 def estimator_of_all(tariffs: "Sequence[PriceEstimator]") -> PriceEstimator:
-    """The tariff of a cascade: known when every member's is; at most, every member is paid (an answer can be lost)."""
+    """The tariff of a fallback: known when every member's is; at most, every member is paid (an answer can be lost)."""
 
     def most(prompt: int, images: int, size: Size | None) -> float | None:
         prices = [tariff.most(prompt, images, size) for tariff in tariffs]

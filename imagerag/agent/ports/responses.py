@@ -17,8 +17,8 @@ class ModelResponse:
         usage: tokens by kind, as the service counted them.
         requests: how often the model was asked for it, votes included.
         variation: what was really asked with, where the model refused what was wanted.
-        answered_by: identity of the backend that answered, where it is another than was asked (a cascade).
-        steps_down: why each backend asked before it did not.
+        served_by: identity of the backend that answered, where it is another than was asked (a fallback).
+        fallback_errors: why each backend asked before it did not.
     """
 
     raw: str = ""
@@ -26,8 +26,8 @@ class ModelResponse:
     usage: Mapping[str, int] = field(default_factory=dict)
     requests: int = 1
     variation: SamplingParams | None = None
-    answered_by: str = ""
-    steps_down: tuple[str, ...] = ()
+    served_by: str = ""
+    fallback_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

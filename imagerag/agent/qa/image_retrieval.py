@@ -38,7 +38,13 @@ class SimilarImages:
 
 
 async def similar_images(
-    library: ReferenceLibrary, pictures: Sequence[bytes], *, knobs: RunConfig, by: SearchBy, filter: Filter, looks: bool
+    library: ReferenceLibrary,
+    pictures: Sequence[bytes],
+    *,
+    config: RunConfig,
+    by: SearchBy,
+    filter: Filter,
+    looks: bool,
 ) -> SimilarImages:
     """Search with each picture; of two similarities of one library picture the higher counts.
 
@@ -50,13 +56,13 @@ async def similar_images(
     """
     best: dict[str, Hit] = {}
     for data in pictures:
-        add_nearer(best, await library.search_by_image(data, k=knobs.candidates, filter=filter))
-    hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: knobs.candidates]
+        add_nearer(best, await library.search_by_image(data, k=config.candidates, filter=filter))
+    hits = sorted(best.values(), key=lambda hit: (-hit.similarity, hit.image.sha256))[: config.candidates]
     similar = {hit.image.sha256: min(1.0, max(-1.0, float(hit.similarity))) for hit in hits}
-    threshold, claims = _threshold(library, knobs, by)
+    threshold, claims = _threshold(library, config, by)
     if claims or any(hit.threshold is not None for hit in hits):
         claimed = hits if claims else [hit for hit in hits if hit.threshold is not None]
-        passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, knobs)]
+        passing = [hit for hit in claimed if reaches(hit, similar[hit.image.sha256], threshold, config)]
         return SimilarImages(tuple(hits), similar, tuple(passing), threshold)
     shown = "the nearest were shown, and which is the same thing is the model's to see" if looks else "none was taken"
     return SimilarImages(
@@ -64,9 +70,9 @@ async def similar_images(
     )
 
 
-def reaches(hit: Hit, similarity: float, threshold: float | None, knobs: RunConfig) -> bool:
+def reaches(hit: Hit, similarity: float, threshold: float | None, config: RunConfig) -> bool:
     """Whether a picture is near enough: by the threshold of its own library, where several are searched."""
-    limit = hit.threshold if knobs.threshold == "auto" and hit.threshold is not None else threshold
+    limit = hit.threshold if config.threshold == "auto" and hit.threshold is not None else threshold
     return limit is None or similarity >= limit
 
 
@@ -77,11 +83,11 @@ def no_similar_images(near: float, threshold: float | None) -> str:
     return f"the closest to the picture has {cosine(near)}, {cosine(threshold)} is needed"
 
 
-def _threshold(library: ReferenceLibrary, knobs: RunConfig, by: SearchBy) -> tuple[float | None, bool]:
+def _threshold(library: ReferenceLibrary, config: RunConfig, by: SearchBy) -> tuple[float | None, bool]:
     """The cosine to reach, and whether there is anything to go by."""
-    if knobs.threshold == "off":
+    if config.threshold == "off":
         return None, True
-    if knobs.threshold != "auto" and by == "image":
-        return float(knobs.threshold), True
+    if config.threshold != "auto" and by == "image":
+        return float(config.threshold), True
     measured: float | None = getattr(library, "image_threshold", None)
     return measured, measured is not None

@@ -92,7 +92,7 @@ class QANodes:
             "image_threshold": gathered.image_threshold,
             "sources": list(gathered.sources),
             "finding": gathered.finding,
-            "lookup": describe_result(gathered.finding) if gathered.finding else "",
+            "metadata_query": describe_result(gathered.finding) if gathered.finding else "",
             "threshold": gathered.threshold,
             "notes": [*notes, *gathered.notes],
         }
@@ -223,12 +223,12 @@ class QANodes:
     async def _own(self, image: ImageRef) -> ImagePart:
         if self.blobs is None:
             raise UsageError("a question can come with no picture here: there is no store for pictures")
-        data, media_type = await self.blobs.for_models(image.sha256)
+        data, media_type = await self.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type, role="subject")
 
     async def _part(self, found: RetrievedImage) -> ImagePart:
         assert self.library is not None, "sources come from a library"
-        data, media_type = await self.library.for_models(found.image.sha256)
+        data, media_type = await self.library.encode_for_model(found.image.sha256)
         return ImagePart(data=data, media_type=media_type, concept=found.title, caption=found.caption)
 
 

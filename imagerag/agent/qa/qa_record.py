@@ -109,7 +109,7 @@ class AnswerRecord(BaseModel):
         shown: ids of the person's own pictures that the answerer was shown; those of the question before it, where a
             follow-up came with none.
         held: whether the library holds the answer.
-        lookup: what a search of the library's metadata gave, in words; empty where none was made.
+        metadata_query: what a search of the library's metadata gave, in words; empty where none was made.
         threshold: the cosine with the words that a picture had to reach; None when it was off, or nothing was found.
         image_threshold: the cosine with the question's picture, likewise; None also where the library claims none.
         notes: what was left out of the model's answer, cut, or not to be had.
@@ -140,8 +140,8 @@ class AnswerRecord(BaseModel):
     error: str | None = None
     citations: list[CitedSource] = Field(default_factory=list)
     retrieved: list[RetrievedSource] = Field(default_factory=list)
-    lookup: str = ""
-    without_retrieval: BaselineAnswer | None = None
+    metadata_query: str = ""
+    baseline_answer: BaselineAnswer | None = None
     library: str | None = None
     answerer: str = ""
     threshold: float | None = None
@@ -153,7 +153,7 @@ class AnswerRecord(BaseModel):
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
-    unpriced: list[str] = Field(default_factory=list)
+    has_unknown_cost: list[str] = Field(default_factory=list)
     started_at: str | None = None
     elapsed_s: float = 0.0
     next_steps: list[str] = Field(default_factory=list)
@@ -200,8 +200,8 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         error=ending.error,
         citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
         retrieved=[_retrieved(found) for found in sources],
-        lookup=state.get("lookup") or "",
-        without_retrieval=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
+        metadata_query=state.get("metadata_query") or "",
+        baseline_answer=BaselineAnswer(answer=without.text, reason=without.reason) if without else None,
         library=state.get("library"),
         answerer=state.get("answerer") or "",
         threshold=state.get("threshold"),
@@ -213,7 +213,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         cost_usd=None if cost_usd is None else round(cost_usd, 12),
         assumed_usd=round(assumed_cost(calls), 12),
         unsettled_usd=round(unsettled_cost(calls), 12),
-        unpriced=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
+        has_unknown_cost=sorted({call.backend for call in calls if call.error is None and call.cost_usd is None}),
         started_at=state.get("started_at"),
         elapsed_s=_elapsed(state.get("started_at"), ending.at),
     )

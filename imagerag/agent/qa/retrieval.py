@@ -57,7 +57,7 @@ class Retriever:
 
     library: ReferenceLibrary
     answerer: Answerer
-    knobs: RunConfig
+    config: RunConfig
     pictures: Sequence[bytes] = ()
     by: SearchBy = "words"
     order: SourceReranker | None = None
@@ -77,8 +77,8 @@ class Retriever:
         named = {row.image.sha256: row for row in rows or ()}
         named_ids = finding.ids if finding and self.by != "image" else ()
         similar |= await self._similarities(question, [sha for sha in named_ids if sha not in similar])
-        nearest = hits[: self.knobs.candidates]
-        near = [hit for hit in nearest if reaches(hit, similar[hit.image.sha256], threshold, self.knobs)]
+        nearest = hits[: self.config.candidates]
+        near = [hit for hit in nearest if reaches(hit, similar[hit.image.sha256], threshold, self.config)]
         if self.order is not None and near:
             near, unread = await self.order.ordered(question, near)
             notes += [unread] if unread else []
@@ -100,7 +100,7 @@ class Retriever:
         seen = await similar_images(
             self.library,
             self.pictures,
-            knobs=self.knobs,
+            config=self.config,
             by=self.by,
             filter=self._filter(),
             looks=capabilities_of(self.answerer).needs_images,
@@ -122,7 +122,7 @@ class Retriever:
         A model that looks decides for itself what a follow-up is about, so it is shown again what was spoken of.
         """
         looks = capabilities_of(self.answerer).needs_images
-        room = self.knobs.candidates if looks else max(self.knobs.candidates, MAX_CITATIONS)
+        room = self.config.candidates if looks else max(self.config.candidates, MAX_CITATIONS)
         spoken = [one for one in (earlier[-1].sources if earlier and looks else ()) if self._still_there(one, rows)]
         carried = [one.model_copy(update={"number": None, "by": "earlier"}) for one in spoken[: max(1, room // 2)]]
         looked_up = [_found(rows[sha], similar, "metadata") for sha in (finding.ids if finding else ()) if sha in rows]
@@ -139,8 +139,8 @@ class Retriever:
 
     def _still_there(self, one: RetrievedImage, rows: Mapping[str, HasMetadata]) -> bool:
         """Whether a picture is still in the library and passes this question's filters, as far as that can be told."""
-        knobs = self.knobs
-        return one.image.sha256 in rows if rows else not (knobs.where or knobs.tags or knobs.licences)
+        config = self.config
+        return one.image.sha256 in rows if rows else not (config.where or config.tags or config.licences)
 
     async def _rows(self, notes: list[str]) -> Sequence[HasMetadata] | None:
         if not isinstance(self.library, ListableLibrary):
@@ -163,7 +163,7 @@ class Retriever:
         text = self._fitting(question)
         if len(text.split()) < len(question.split()):
             notes.append(f"the question is longer than the encoder reads: it was searched with “{text[:200]}”")
-        hybrid = self.knobs.hybrid
+        hybrid = self.config.hybrid
         own = () if hybrid else queries_of(self.library, question)
         texts = list(own) or [text, *([bare] if (bare := content_words(text)) not in ("", text) else [])]
         if own:
@@ -172,7 +172,7 @@ class Retriever:
             texts.append(both)
         best: dict[str, Hit] = {}
         places: dict[str, int] = {}
-        depth = max(DEPTH, self.knobs.candidates)
+        depth = max(DEPTH, self.config.candidates)
         for one in texts:
             found = await search_words(self.library, one, k=depth, filter=self._filter(), hybrid=hybrid)
             add_nearer(best, found)
@@ -231,12 +231,12 @@ class Retriever:
         return " ".join(words[:low])
 
     def _filter(self) -> Filter:
-        return Filter(where=self.knobs.where, tags=self.knobs.tags, licences=self.knobs.licences)
+        return Filter(where=self.config.where, tags=self.config.tags, licences=self.config.licences)
 
     def _threshold(self) -> float | None:
-        if self.knobs.threshold == "off":
+        if self.config.threshold == "off":
             return None
-        return self.library.threshold if self.knobs.threshold == "auto" else self.knobs.threshold
+        return self.library.threshold if self.config.threshold == "auto" else self.config.threshold
 
 
 def _found(row: HasMetadata, similar: Mapping[str, float], by: MatchReason) -> RetrievedImage:

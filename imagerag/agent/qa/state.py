@@ -50,7 +50,7 @@ class QAState(TypedDict):
     image_threshold: float | None
     sources: list[RetrievedImage]
     finding: MetadataResult | None
-    lookup: str
+    metadata_query: str
     threshold: float | None
     notes: list[str]
     reply: AnswerResponse | None
@@ -69,7 +69,7 @@ class QAUpdate(TypedDict, total=False):
     image_threshold: float | None
     sources: list[RetrievedImage]
     finding: MetadataResult | None
-    lookup: str
+    metadata_query: str
     threshold: float | None
     notes: list[str]
     reply: AnswerResponse | None

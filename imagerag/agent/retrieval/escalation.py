@@ -53,7 +53,7 @@ def _told(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))[-MOST_TOLD:]
 
 
-def may_ask_again(state: RunState, knobs: RunConfig) -> bool:
+def may_ask_again(state: RunState, config: RunConfig) -> bool:
     """Whether the judge is asked once more for what to search with, before the prompt itself is searched with.
 
     Not where no concept could be found: nothing has been judged, the library has nothing to give, the generator takes
@@ -67,15 +67,15 @@ def may_ask_again(state: RunState, knobs: RunConfig) -> bool:
     found = [candidate for search in made for candidate in search.candidates]
     if made and (not found or any(candidate.decision in _NOT_IN_VAIN for candidate in found)):
         return False
-    return not made or _affordable(state, knobs)
+    return not made or _affordable(state, config)
 
 
-def _affordable(state: RunState, knobs: RunConfig) -> bool:
-    if knobs.max_calls is None:
+def _affordable(state: RunState, config: RunConfig) -> bool:
+    if config.max_calls is None:
         return True
-    lineage = state.get("continues")
+    lineage = state.get("parent_run")
     done = requests_made(state.get("calls") or [], done_again=bool(lineage and lineage.done_again))
-    return knobs.max_calls - done >= ONE_ASK + KEPT_FOR_DRAWING
+    return config.max_calls - done >= ONE_ASK + KEPT_FOR_DRAWING
 
 
 def new_queries(queries: Sequence[Query], state: RunState) -> list[Query]:
@@ -122,7 +122,7 @@ def ask_params(calls: Sequence[ModelCall]) -> str:
 
 def repeat_instructions(variation: SamplingParams) -> str:
     """How a further ask differed from the one before it, in words."""
-    if variation.lever == "temperature" and variation.temperature is not None:
+    if variation.varied_parameter == "temperature" and variation.temperature is not None:
         return f"asked again at {temperature(variation.temperature)}"
     seed = "" if variation.seed is None else f"seed {variation.seed}; "
     return f"asked again in other words ({seed}the judge takes no temperature)"

@@ -11,22 +11,22 @@ from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
 
 @dataclass(frozen=True, kw_only=True)
 class LibrarySearch:
-    """Searches a library as a run's knobs say; without a library nothing is found."""
+    """Searches a library as a run's config say; without a library nothing is found."""
 
     library: ReferenceLibrary | None
-    knobs: RunConfig
+    config: RunConfig
 
     async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
         """Search once: every candidate with whether it reaches the threshold, and the hits they are of."""
-        knobs = self.knobs
-        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences, exclude=passed_over)
+        config = self.config
+        wanted = Filter(where=config.where, tags=config.tags, licences=config.licences, exclude=passed_over)
         hits = await self._hits(query.text, wanted)
         threshold = self._threshold(hits)
         candidates = candidates_of(
             hits,
             threshold=threshold,
-            near_duplicate=knobs.near_duplicate,
-            likeness=knobs.likeness,
+            near_duplicate=config.near_duplicate,
+            likeness=config.likeness,
             kind=query.concept.kind,
         )
         passed = any(candidate.decision is None for candidate in candidates)
@@ -35,7 +35,7 @@ class LibrarySearch:
             query=query,
             candidates=candidates,
             threshold=threshold,
-            hybrid=knobs.hybrid,
+            hybrid=config.hybrid,
             left_out=() if passed else await self._left_out(query, wanted, hits),
         )
         return search, hits
@@ -57,16 +57,16 @@ class LibrarySearch:
         if self.library is None:
             return []
         # At least as many candidates as references are wanted.
-        count = max(self.knobs.candidates, self.knobs.references_per_concept)
-        hits = await search_words(self.library, text, k=count, filter=wanted, hybrid=self.knobs.hybrid)
+        count = max(self.config.candidates, self.config.references_per_concept)
+        hits = await search_words(self.library, text, k=count, filter=wanted, hybrid=self.config.hybrid)
         # A threshold of the user's own, or none, goes for all libraries.
-        return hits if self.knobs.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
+        return hits if self.config.threshold == "auto" else [replace(hit, threshold=None) for hit in hits]
 
     def _threshold(self, hits: Sequence[Hit]) -> float | None:
         """The cosine that those of `hits` must reach which bring none of their own; None takes any."""
-        if self.knobs.threshold == "off" or self.library is None:
+        if self.config.threshold == "off" or self.library is None:
             return None
-        if self.knobs.threshold != "auto":
-            return self.knobs.threshold
+        if self.config.threshold != "auto":
+            return self.config.threshold
         # An empty library has no threshold to ask for, and needs none.
         return self.library.threshold if any(hit.threshold is None for hit in hits) else None

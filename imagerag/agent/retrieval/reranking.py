@@ -74,7 +74,7 @@ class CandidateReranker:
         return await self.calls.make("rerank", self.reranker.identity, Ranking, content, ask)
 
     async def _part(self, hit: Hit) -> ImagePart:
-        data, media_type = await self.library.for_models(hit.image.sha256)
+        data, media_type = await self.library.encode_for_model(hit.image.sha256)
         return ImagePart(data=data, media_type=media_type, caption=hit.caption)
 
 

@@ -43,7 +43,7 @@ class SamplingParams(FrozenModel):
 
     Attributes:
         attempt: 0 for the first ask, counting up.
-        lever: what was turned: nothing, the temperature, or seed and wording where a model refuses temperature.
+        varied_parameter: nothing, the temperature, or seed and wording where a model refuses temperature.
         temperature: sampling temperature in [0, 2]; None leaves the model's default.
         seed: seed for backends that honour one.
         wording: which of the prompt's wordings to use, 0 the first.
@@ -51,7 +51,7 @@ class SamplingParams(FrozenModel):
     """
 
     attempt: int = Field(default=0, ge=0)
-    lever: Literal["none", "temperature", "seed_and_wording"] = "none"
+    varied_parameter: Literal["none", "temperature", "seed_and_wording"] = "none"
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = None
     wording: int = Field(default=0, ge=0)

@@ -16,21 +16,21 @@ class ModelCall(FrozenModel):
         round: the round it belongs to.
         elapsed_s: wall time in seconds.
         cost_usd: what it cost; None when the price is not known (never zero for unknown).
-        most_usd: what it could have cost at most, where a budget in money was kept and that was known.
-        assumed: nobody knows its price, and `most_usd` is what the user said to count it at.
+        max_cost_usd: what it could have cost at most, where a budget in money was kept and that was known.
+        assumed: nobody knows its price, and `max_cost_usd` is what the user said to count it at.
         usage: tokens by kind, where the service counts them.
         raw: the model's own words, where it answered in words.
         error: the error's message, when it failed.
         request: SHA-256 of everything the call was asked with.
         answered: False when no answer arrived (an error on the way).
         unsettled: no answer arrived, and nobody can know whether the service charges for it all the same: the process
-            was killed, the run cancelled, or the time was over. It counts at `most_usd`.
+            was killed, the run cancelled, or the time was over. It counts at `max_cost_usd`.
         call_id: tells a call without an answer from others like it; empty for those that were answered.
         retry_after_s: how long the service then asked to wait, in seconds.
         reused: the answer came from another run's journal and cost nothing.
         requests: how often a model was asked for this one answer: more than once where a judge voted, and not at all
             where nothing could be sent (no key, nobody listening).
-        note: why backends asked before this one did not answer (a cascade).
+        note: why backends asked before this one did not answer (a fallback).
     """
 
     role: str
@@ -39,7 +39,7 @@ class ModelCall(FrozenModel):
     variation: SamplingParams = SamplingParams()
     elapsed_s: float = Field(ge=0)
     cost_usd: float | None = None
-    most_usd: float | None = None
+    max_cost_usd: float | None = None
     assumed: bool = False
     usage: Mapping[str, int] = Field(default_factory=dict)
     raw: str = ""
@@ -56,7 +56,7 @@ class ModelCall(FrozenModel):
     @property
     def counted_usd(self) -> float | None:
         """What it cost, or counts as where that is not known; None when neither is known."""
-        return self.most_usd if self.cost_usd is None and (self.assumed or self.unsettled) else self.cost_usd
+        return self.max_cost_usd if self.cost_usd is None and (self.assumed or self.unsettled) else self.cost_usd
 
     @property
     def counts(self) -> bool:
@@ -65,7 +65,7 @@ class ModelCall(FrozenModel):
 
     def canonical(self) -> "ModelCall":
         """The same whoever paid for it."""
-        return self.model_copy(update={"reused": False, "cost_usd": 0.0, "most_usd": None, "assumed": False})
+        return self.model_copy(update={"reused": False, "cost_usd": 0.0, "max_cost_usd": None, "assumed": False})
 
 
 def cost_of_calls(calls: Iterable[ModelCall]) -> float | None:
@@ -76,10 +76,12 @@ def cost_of_calls(calls: Iterable[ModelCall]) -> float | None:
 
 def assumed_cost(calls: Iterable[ModelCall]) -> float:
     """The part of `cost_of_calls` that was assumed, in US dollars."""
-    assumed = [call.most_usd or 0.0 for call in calls if call.counts and call.assumed and call.cost_usd is None]
+    assumed = [call.max_cost_usd or 0.0 for call in calls if call.counts and call.assumed and call.cost_usd is None]
     return fsum(assumed)
 
 
 def unsettled_cost(calls: Iterable[ModelCall]) -> float:
     """The part of `cost_of_calls` that calls without an answer may have cost, at most, in US dollars."""
-    return fsum(call.most_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None)
+    return fsum(
+        call.max_cost_usd or 0.0 for call in calls if call.unsettled and not call.assumed and call.cost_usd is None
+    )

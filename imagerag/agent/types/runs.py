@@ -175,8 +175,8 @@ class RunContext(RunConfig):
             raise ValueError("; ".join(_no_setting(name, cls.model_fields) for name in unknown[:4]))
         return given
 
-    def knobs(self, since: float | None = None) -> RunConfig:
-        """The knobs, with the moment by which the run has to be done.
+    def config(self, since: float | None = None) -> RunConfig:
+        """The config, with the moment by which the run has to be done.
 
         Args:
             since: when the clock started, in seconds since the epoch; None is when this was made.
@@ -212,9 +212,9 @@ class RunSpec(FrozenModel):
     judge: Spec
     library: str | None = None
     reranker: Spec | None = None
-    knobs: RunConfig = RunConfig()
+    config: RunConfig = RunConfig()
     deadline_s: float | None = Field(default=None, gt=0)
 
     def canonical(self) -> "RunSpec":
         """The same without what decides who pays: whose recorded answers are used, and which may be asked for."""
-        return self.model_copy(update={"knobs": self.knobs.model_copy(update={"journal": "record"})})
+        return self.model_copy(update={"config": self.config.model_copy(update={"journal": "record"})})

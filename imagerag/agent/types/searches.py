@@ -137,14 +137,14 @@ class TrackedConcept(FrozenModel):
     """What happened to one concept across rounds.
 
     Attributes:
-        first_missing: the round in which it was first found missing.
+        first_missing_round: the round in which it was first found missing.
         resolved: the round in which it was no longer missing; None while unresolved.
         used: the references sent for it, oldest first.
         stands_for: the missing concepts that it was searched for in place of: it is resolved with the first of them.
     """
 
     concept: Concept
-    first_missing: int = Field(ge=0)
+    first_missing_round: int = Field(ge=0)
     resolved: int | None = None
     used: tuple[UsedReference, ...] = ()
     stands_for: tuple[str, ...] = ()

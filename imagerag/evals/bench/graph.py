@@ -71,7 +71,7 @@ class InstantDependencies(Dependencies):
         return instant()
 
 
-def knobs() -> RunConfig:
+def config() -> RunConfig:
     """Those of one run; a seed of its own makes every picture a new one, which has to be kept."""
     return RunConfig(max_rounds=ROUNDS, seed=next(_turns))
 
@@ -79,16 +79,18 @@ def knobs() -> RunConfig:
 async def graph(repeats: int) -> list[TimingRow]:
     """A run of three rounds: plain loop, graph, graph with SQLite checkpoints, with the journal too, `Runner.start`."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        wiring = InstantDependencies(DataDir(Path(folder)))
+        dependencies = InstantDependencies(DataDir(Path(folder)))
         steps = 0
 
         async def whole() -> None:
             nonlocal steps
-            setup = RunSpec(generator="instant", judge="instant", knobs=knobs())
-            steps = sum([event.kind == "step" async for event in Runner(wiring=wiring).start(PROMPT, setup)])
+            setup = RunSpec(generator="instant", judge="instant", config=config())
+            steps = sum(
+                [event.kind == "step" async for event in Runner(dependencies=dependencies).start(PROMPT, setup)]
+            )
 
-        async with compiled(wiring) as graphs:
-            work: dict[str, Work] = {"plain loop": partial(plain_loop, wiring.blobs)}
+        async with compiled(dependencies) as graphs:
+            work: dict[str, Work] = {"plain loop": partial(plain_loop, dependencies.blobs)}
             work |= {name: partial(invoke, each) for name, each in graphs.items()}
             times = await interleaved({**work, "Runner.start": whole}, repeats, warm=2)
     notes = {"Runner.start": f"{steps} node updates; opens both databases, lists the run, reads its record"}
@@ -100,10 +102,10 @@ async def graph(repeats: int) -> list[TimingRow]:
 
 
 @asynccontextmanager
-async def compiled(wiring: Dependencies) -> AsyncIterator[Mapping[str, Graph]]:
+async def compiled(dependencies: Dependencies) -> AsyncIterator[Mapping[str, Graph]]:
     """The graph alone, with the checkpoints a run has, and with the journal too."""
-    parts, blobs = instant(), wiring.blobs
-    async with wiring.checkpoints() as saver, wiring.journal() as journal:
+    parts, blobs = instant(), dependencies.blobs
+    async with dependencies.checkpoints() as saver, dependencies.journal() as journal:
         # Compiling adds the error handler's node, so each graph is built anew.
         bare, kept, journalled = (
             build_workflow(
@@ -120,18 +122,18 @@ async def compiled(wiring: Dependencies) -> AsyncIterator[Mapping[str, Graph]]:
 
 async def invoke(graph: Graph) -> None:
     """One run on a thread of its own; where steps are kept, each before the next begins."""
-    given = knobs()
-    config: RunnableConfig = {
+    given = config()
+    thread_config: RunnableConfig = {
         "configurable": {"thread_id": f"bench-{given.seed}"},
         "recursion_limit": recursion_limit(given),
     }
     durability: Durability | None = "sync" if graph.checkpointer else None
-    await graph.ainvoke({"prompt": PROMPT}, config, context=given, durability=durability)
+    await graph.ainvoke({"prompt": PROMPT}, thread_config, context=given, durability=durability)
 
 
 async def plain_loop(blobs: FileBlobStore) -> list[ImageRef]:
     """The same calls in a plain loop; returns the pictures drawn."""
-    parts, given = instant(), knobs()
+    parts, given = instant(), config()
     assert parts.library is not None, "the instant parts have one"
     entries: list[TrackedConcept] = []
     drawn: list[ImageRef] = []

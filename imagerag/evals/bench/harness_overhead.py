@@ -82,7 +82,7 @@ async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:
     """The product's own loop over the same cases, its checkpoints and its journal kept as it keeps them."""
     own = Dependencies(DataDir(folder))
     own._made.update(made._made)
-    runner = Runner(wiring=own, durability="exit")
+    runner = Runner(dependencies=own, durability="exit")
     for case in plan.suite.cases:
         async for _ in runner.start(case.prompt, plan.arms[0].of(plan.setup, seed=case.seeds[0], journal="record")):
             pass

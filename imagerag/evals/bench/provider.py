@@ -120,7 +120,7 @@ async def concurrent_runs(runner: Runner, repeats: int, together: Callable[[], N
         await asyncio.gather(*(one() for _ in range(count)))
 
     async def bare() -> None:
-        parts = await runner.wiring.parts(setup("fused"))
+        parts = await runner.dependencies.parts(setup("fused"))
         await asyncio.gather(*(calls_alone(parts) for _ in range(AT_ONCE)))
 
     async def spread() -> None:
@@ -225,20 +225,22 @@ async def warm(runner: Runner) -> None:
 
 def setup(mode: Mode, rounds: int = ROUNDS) -> RunSpec:
     """The same run in either mode."""
-    knobs = RunConfig(max_rounds=rounds, judge_mode=mode, max_references=2)
-    return RunSpec(generator="provider", judge="provider", library="provider", knobs=knobs)
+    config = RunConfig(max_rounds=rounds, judge_mode=mode, max_references=2)
+    return RunSpec(generator="provider", judge="provider", library="provider", config=config)
 
 
 def run_stage(home: Path, url: str) -> Runner:
     """A runner whose generator and judge are the provider at `url`."""
-    wiring, library = Dependencies(DataDir(home)), ScriptedLibrary(elsewhere=0.6)
+    dependencies, library = Dependencies(DataDir(home)), ScriptedLibrary(elsewhere=0.6)
     for number in range(SHELF):
         library.plant(f"picture {number}")
     generator = OpenAIImages("loopback", base_url=url, api_key="none", facts=ImageModel(max_references=2))
-    wiring.use("generator", "provider", generator)
-    wiring.use("judge", "provider", VlmJudge(chat=OpenAIChat(model="loopback", account=OpenAICredentials(url, "none"))))
-    wiring.use("library", "provider", library)
-    return Runner(wiring=wiring)
+    dependencies.use("generator", "provider", generator)
+    dependencies.use(
+        "judge", "provider", VlmJudge(chat=OpenAIChat(model="loopback", account=OpenAICredentials(url, "none")))
+    )
+    dependencies.use("library", "provider", library)
+    return Runner(dependencies=dependencies)
 
 
 @contextmanager

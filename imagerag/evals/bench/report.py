@@ -95,9 +95,9 @@ async def reports(repeats: int) -> list[TimingRow]:
 
 
 async def _long_run(home: DataDir) -> None:
-    knobs = RunConfig(max_rounds=ATTEMPTS - 1)
-    setup = RunSpec(generator="instant", judge="instant", knobs=knobs)
-    _ = [event async for event in Runner(wiring=PhotoDependencies(home)).start(PROMPT, setup, run_id=RUN)]
+    config = RunConfig(max_rounds=ATTEMPTS - 1)
+    setup = RunSpec(generator="instant", judge="instant", config=config)
+    _ = [event async for event in Runner(dependencies=PhotoDependencies(home)).start(PROMPT, setup, run_id=RUN)]
 
 
 def _fill(path: Path) -> None:

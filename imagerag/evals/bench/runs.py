@@ -36,7 +36,7 @@ def prompts() -> dict[str, str]:
 async def sketch_runs(repeats: int) -> list[TimingRow]:
     """The embedded preset as `imagerag generate` runs it: every step kept, models loaded once."""
     with TemporaryDirectory(prefix="imagerag-bench-") as folder:
-        runner = Runner(wiring=Dependencies(DataDir(Path(folder))))
+        runner = Runner(dependencies=Dependencies(DataDir(Path(folder))))
         asked = prompts()
         records: dict[str, RunRecord] = {}
 

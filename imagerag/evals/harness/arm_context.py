@@ -20,7 +20,7 @@ class ArmContext:
     """One case with one seed, and everything that an arm may work with.
 
     Attributes:
-        setup: backends, library and knobs of this run.
+        setup: backends, library and config of this run.
         run_id: what its calls are kept under in the journal: the same for the same arm, case and seed.
         initial: the picture to start from; None when the arm draws its own.
     """
@@ -28,22 +28,22 @@ class ArmContext:
     case: Case
     seed: int
     setup: RunSpec
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     run_id: str
     initial: ImageRef | None = None
     subjects: tuple[Subject, ...] = ()
     calls: ModelCaller | None = field(default=None, repr=False)
 
-    async def run(self, **knobs: Any) -> RunRecord:
-        """Run the generation graph from the initial picture, with some knobs set otherwise; its record.
+    async def run(self, **config: Any) -> RunRecord:
+        """Run the generation graph from the initial picture, with some config set otherwise; its record.
 
         A second run in one job needs a `run_id` of its own to pay for itself: give `run_id="…"`.
         """
-        run_id = str(knobs.pop("run_id", self.run_id))
-        wanted = self.case.filtered(self.setup.knobs.model_copy(update=knobs))
-        setup = self.setup.model_copy(update={"knobs": wanted})
+        run_id = str(config.pop("run_id", self.run_id))
+        wanted = self.case.filtered(self.setup.config.model_copy(update=config))
+        setup = self.setup.model_copy(update={"config": wanted})
         record = None
-        async for event in self.wiring.runner.start(
+        async for event in self.dependencies.runner.start(
             self.case.prompt, setup, subjects=self.subjects, initial_image=self.initial, run_id=run_id
         ):
             record = event.record or record
@@ -52,16 +52,16 @@ class ArmContext:
 
     async def draw(self, prompt: str, *, round: int = 0) -> Attempt:
         """Draw a picture without references, with the case's own pictures; through the journal."""
-        generator, calls = self.wiring.generator(self.setup.generator), self.booked()
-        variation, size = SamplingParams(seed=self.seed), self.setup.knobs.size
+        generator, calls = self.dependencies.generator(self.setup.generator), self.booked()
+        variation, size = SamplingParams(seed=self.seed), self.setup.config.size
         calls.round = round
 
         async def draw() -> GeneratedImageRef:
             parts = [await self.part(subject) for subject in self.subjects]
             drawn = await generator.generate(prompt, parts, variation=variation, size=size)
-            image = await self.wiring.blobs.put(drawn.data)
+            image = await self.dependencies.blobs.put(drawn.data)
             told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "answered_by")}
-            return GeneratedImageRef(image=image, **told, steps_down=drawn.steps_down)
+            return GeneratedImageRef(image=image, **told, fallback_errors=drawn.fallback_errors)
 
         content = {
             "prompt": prompt,
@@ -76,14 +76,14 @@ class ArmContext:
             round=round,
             prompt=prompt,
             image=drawn.image,
-            generator=drawn.answered_by or generator.identity,
+            generator=drawn.served_by or generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
         )
 
     async def critique(self, attempt: Attempt, requirements: Sequence[Requirement] = ()) -> Critique:
         """The loop's judge on a picture, against the case's own prompt and its checklist; through the journal."""
-        judge, prompt, mode = self.wiring.judge(self.setup.judge), self.case.prompt, self.setup.knobs.judge_mode
+        judge, prompt, mode = self.dependencies.judge(self.setup.judge), self.case.prompt, self.setup.config.judge_mode
         content = {
             "prompt": prompt,
             "image": attempt.image.sha256,
@@ -107,7 +107,7 @@ class ArmContext:
 
     async def picture(self, image: ImageRef) -> ImagePart:
         """A picture of the evaluation as models take it."""
-        data, media_type = await self.wiring.blobs.for_models(image.sha256)
+        data, media_type = await self.dependencies.blobs.encode_for_model(image.sha256)
         return ImagePart(data=data, media_type=media_type)
 
     async def part(self, subject: Subject) -> ImagePart:
@@ -118,10 +118,13 @@ class ArmContext:
     def booked(self) -> ModelCaller:
         """What this job's own calls go through: budget, journal, record."""
         if self.calls is None:
-            generator, judge = self.wiring.generator(self.setup.generator), self.wiring.judge(self.setup.judge)
+            generator, judge = (
+                self.dependencies.generator(self.setup.generator),
+                self.dependencies.judge(self.setup.judge),
+            )
             self.calls = ModelCaller(
-                knobs=self.setup.knobs,
-                journal=self.wiring.held_journal,
+                config=self.setup.config,
+                journal=self.dependencies.held_journal,
                 run_id=self.run_id,
                 task="",
                 before=[],

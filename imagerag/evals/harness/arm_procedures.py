@@ -56,7 +56,7 @@ def procedure_of(arm: Arm) -> Procedure:
             return given
         if not isinstance(given, bytes):
             raise UsageError(f"arm {arm.name!r} gave {type(given).__name__}; a RunRecord or the bytes of a picture")
-        image = await job.wiring.blobs.put(given)
+        image = await job.dependencies.blobs.put(given)
         drawn = Attempt(index=0, round=0, prompt=job.case.prompt, image=image, generator=arm.procedure)
         return job.record([drawn], RunResult(outcome=Outcome.BEST_EFFORT, reason=f"drawn by {arm.procedure}"))
 

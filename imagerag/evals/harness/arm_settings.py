@@ -1,4 +1,4 @@
-"""What the rows of a table were run with: every arm's backends, library and knobs, in the words of its options."""
+"""What the rows of a table were run with: every arm's backends, library and config, in the words of its options."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,23 +17,23 @@ GIVES_BACK: Final = {
 
 def settings_of(plan: Plan, arm: Arm) -> dict[str, Any]:
     """The settings that an arm's answers came from; None is what it has no use for."""
-    setup = arm.of(plan.setup, seed=plan.setup.knobs.seed, journal="record")
+    setup = arm.of(plan.setup, seed=plan.setup.config.seed, journal="record")
     searching = arm.procedure not in ("keep", "rephrase")
     asking = arm.procedure != "keep" and not (
         arm.procedure == "rephrase" and all(case.rephrased for case in plan.suite.cases)
     )
-    knobs, recipe = setup.knobs, plan.suite.libraries.get(setup.library or "")
+    config, recipe = setup.config, plan.suite.libraries.get(setup.library or "")
     return {
         "generator": setup.generator,
         "judge": setup.judge if asking else None,
         "library": setup.library if searching else None,
         "library_size": recipe.size if recipe and searching else None,
         "reranker": setup.reranker if searching else None,
-        "retrieve_by": knobs.retrieve_by if searching else None,
-        "threshold": knobs.threshold if searching else None,
-        "max_rounds": knobs.max_rounds if searching else None,
-        "judge_mode": knobs.judge_mode if searching else None,
-        "max_references": knobs.max_references if searching else None,
+        "retrieve_by": config.retrieve_by if searching else None,
+        "threshold": config.threshold if searching else None,
+        "max_rounds": config.max_rounds if searching else None,
+        "judge_mode": config.judge_mode if searching else None,
+        "max_references": config.max_references if searching else None,
         "subjects": arm.subjects,
         "gives_back": GIVES_BACK.get(arm.procedure, f"what {arm.procedure} gives"),
     }

@@ -50,7 +50,7 @@ class Arm(FrozenModel):
         procedure: keep the initial picture; redraw from other words and no references; run the graph; answer as the
             paper does; or one's own.
         setup: generator, judge, library, reranker, where they are other than the evaluation's.
-        knobs: what the run's knobs are set to.
+        config: what the run's config are set to.
         subjects: whether it gets the case's own pictures.
         own_start: whether it draws its own first picture instead of starting from the case's.
     """
@@ -58,7 +58,7 @@ class Arm(FrozenModel):
     name: str
     procedure: Procedure = "graph"
     setup: Annotated[Mapping[str, str], AfterValidator(public_values)] = Field(default_factory=dict)
-    knobs: Mapping[str, Any] = Field(default_factory=dict)
+    config: Mapping[str, Any] = Field(default_factory=dict)
     subjects: bool = True
     own_start: bool = False
 
@@ -68,16 +68,16 @@ class Arm(FrozenModel):
         Raises:
             UsageError: a knob that does not exist, or a value it cannot have.
         """
-        knobs = {**base.knobs.model_dump(), **self.knobs, "seed": seed, "journal": journal}
+        config = {**base.config.model_dump(), **self.config, "seed": seed, "journal": journal}
         try:
-            return RunSpec(**{**base.model_dump(), **self.setup, "knobs": RunConfig(**knobs)})
+            return RunSpec(**{**base.model_dump(), **self.setup, "config": RunConfig(**config)})
         except ValidationError as error:
             raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
 
     def hash(self, base: RunSpec) -> str:
         """SHA-256 of all that decides its answers, the name left out."""
         setup = self.of(base, seed=0, journal="record").model_dump(mode="json")
-        del setup["knobs"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
+        del setup["config"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
         content = [self.procedure, setup, self.subjects, self.own_start]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -92,20 +92,20 @@ BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
         Arm(name="rephrase", procedure="rephrase"),
         "redrawn once from other words, without references and without a look; a clear prompt stays",
     ),
-    "prompt": (Arm(name="prompt", knobs={"retrieve_by": "prompt"}), "references for the prompt"),
+    "prompt": (Arm(name="prompt", config={"retrieve_by": "prompt"}), "references for the prompt"),
     "concept": (
-        Arm(name="concept", knobs={"retrieve_by": "concept"}),
+        Arm(name="concept", config={"retrieve_by": "concept"}),
         "references for the missing concepts' own words",
     ),
     "full": (Arm(name="full"), "references for a caption of each missing concept: the whole method"),
-    "one-round": (Arm(name="one-round", knobs={"max_rounds": 1}), "the whole method, redrawn once"),
+    "one-round": (Arm(name="one-round", config={"max_rounds": 1}), "the whole method, redrawn once"),
     "paper": (
-        Arm(name="paper", procedure="paper", knobs=AS_PUBLISHED),
+        Arm(name="paper", procedure="paper", config=AS_PUBLISHED),
         "as published: three questions at temperature 0, no threshold, one redrawing, which is the answer",
     ),
-    "no-threshold": (Arm(name="no-threshold", knobs={"threshold": "off"}), "the whole method, any similarity passes"),
+    "no-threshold": (Arm(name="no-threshold", config={"threshold": "off"}), "the whole method, any similarity passes"),
     "first": (
-        Arm(name="first", knobs={"start": "retrieve"}, own_start=True),
+        Arm(name="first", config={"start": "retrieve"}, own_start=True),
         "references for the prompt before anything is drawn; the only arm with a first picture of its own",
     ),
     "no-subjects": (Arm(name="no-subjects", subjects=False), "the whole method, without the case's own pictures"),
@@ -136,7 +136,7 @@ def parse_arms(text: str | Iterable[str], file: str | Path | None = None) -> tup
 
 
 def _split(text: str) -> list[str]:
-    """At commas; one inside of a value (a cascade of backends) is written twice."""
+    """At commas; one inside of a value (a fallback of backends) is written twice."""
     return [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
 
 
@@ -160,7 +160,7 @@ def _value(text: str) -> Any:
 
 
 def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
-    knobs = {**arm.knobs}
+    config = {**arm.config}
     setup = {**arm.setup}
     subjects = arm.subjects
     for key, value in changes.items():
@@ -171,11 +171,11 @@ def _changed(arm: Arm, changes: Mapping[str, Any], name: str) -> Arm:
         elif arm.procedure == "paper" and key in FIXED:
             raise UsageError(f"arm {name!r}: the paper leaves no choice of {key}; full+{key}={value} has it")
         elif key in RunConfig.model_fields and key not in RESERVED:
-            knobs[key] = value
+            config[key] = value
         else:
             there = [*SETUP_KEYS, "subjects", *(field for field in RunConfig.model_fields if field not in RESERVED)]
             raise UsageError(unknown("option", key, there, where=f"arm {name!r}"))
-    return arm.model_copy(update={"name": name, "knobs": knobs, "setup": setup, "subjects": subjects})
+    return arm.model_copy(update={"name": name, "config": config, "setup": setup, "subjects": subjects})
 
 
 def _from_file(file: Path) -> dict[str, Arm]:

@@ -34,7 +34,7 @@ class CaseRunner:
     """
 
     plan: Plan
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     journal: Mode = "record"
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
     _unanswered: list[ModelCall] = field(default_factory=list)
@@ -63,12 +63,12 @@ class CaseRunner:
             case=case,
             seed=seed,
             setup=setup,
-            wiring=self.wiring,
+            dependencies=self.dependencies,
             run_id=result_name(self.plan.suite.hash, case.id, seed, arm_hash),
             subjects=subjects if arm.subjects else (),
         )
         start = result_name(
-            setup.generator, setup.knobs.size, arm.subjects, self.plan.suite.hash, case.id, seed, "start"
+            setup.generator, setup.config.size, arm.subjects, self.plan.suite.hash, case.id, seed, "start"
         )
         if start not in starts and not arm.own_start:
             starts[start] = await self._start(job, start)
@@ -106,7 +106,7 @@ class CaseRunner:
         """The picture that arms start from: the case's own, or one that is drawn now."""
         if job.case.initial is not None:
             return InitialImage(image=await self._put(job.case.initial.path), origin="handed_in")
-        drawing = ArmContext(job.case, job.seed, job.setup, self.wiring, run_id, subjects=job.subjects)
+        drawing = ArmContext(job.case, job.seed, job.setup, self.dependencies, run_id, subjects=job.subjects)
         try:
             attempt = await drawing.draw(job.case.prompt)
         except ImageRAGError as error:
@@ -125,16 +125,16 @@ class CaseRunner:
         name = result.setup.library
         sent = {r.image.sha256 for a in result.attempts for r in a.references if r.role == "reference"}
         for sha256 in sorted(sent):
-            if name and not self.wiring.blobs.path(sha256).exists():
+            if name and not self.dependencies.blobs.path(sha256).exists():
                 with suppress(BlobError):
-                    await self.wiring.blobs.put(await (await self.wiring.library(name)).image_bytes(sha256))
+                    await self.dependencies.blobs.put(await (await self.dependencies.library(name)).image_bytes(sha256))
 
     async def _put(self, path: str) -> ImageRef:
         try:
             data = await asyncio.to_thread(read_regular, path)
         except OSError as error:
             raise UsageError(f"cannot read the picture {path}: {error.strerror or error}") from error
-        return await self.wiring.blobs.put(data)
+        return await self.dependencies.blobs.put(data)
 
 
 def result_of(

@@ -24,8 +24,10 @@ async def run_checks(folder: Path, checks: Checks, harness: EvalRunner) -> Check
     found = _read(folder / CHECKS, retry_failed=harness.retry_failed)
     for check in found.values():
         harness.book_check(check)
-    context = CheckContext(harness.wiring, checks, harness.plan.setup, found, harness.spent, _every_tenth(harness.tell))
-    async with harness.wiring.working():
+    context = CheckContext(
+        harness.dependencies, checks, harness.plan.setup, found, harness.spent, _every_tenth(harness.tell)
+    )
+    async with harness.dependencies.working():
         for section in checks.sections:
             began = time.monotonic()
             try:
@@ -44,7 +46,7 @@ async def run_checks(folder: Path, checks: Checks, harness: EvalRunner) -> Check
         "generator": setup.generator,
         "judge": setup.judge,
         "embedder": str(context.embedder.identity),
-        "knobs": setup.knobs.model_dump(mode="json"),
+        "config": setup.config.model_dump(mode="json"),
     }
     return CheckSummary.of(ordered, TARGETS, settings)
 

@@ -42,7 +42,7 @@ class RunEncoder:
     what: str
 
 
-async def run_encoders(plan: Plan, wiring: EvalDependencies) -> list[RunEncoder]:
+async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEncoder]:
     """The encoders that the plan's arms retrieve or judge with."""
     found: dict[str, RunEncoder] = {}
     for arm in plan.arms:
@@ -50,17 +50,19 @@ async def run_encoders(plan: Plan, wiring: EvalDependencies) -> list[RunEncoder]
             continue
         setup = arm.of(plan.setup, seed=0, journal="record")
         if setup.library:
-            library: Any = await wiring.library(setup.library)
+            library: Any = await dependencies.library(setup.library)
             if embedder := getattr(library, "embedder", None):
                 found.setdefault(
                     f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}")
                 )
-        for spec in wiring.seen_through(setup.judge):
-            found.setdefault(f"judge {spec}", RunEncoder(wiring.embedder(spec), f"judges as {setup.judge!r}"))
+        for spec in dependencies.seen_through(setup.judge):
+            found.setdefault(f"judge {spec}", RunEncoder(dependencies.embedder(spec), f"judges as {setup.judge!r}"))
     return list(found.values())
 
 
-async def checked(metrics: Sequence[Metric], plan: Plan, wiring: EvalDependencies, *, allow: bool) -> list[Metric]:
+async def checked(
+    metrics: Sequence[Metric], plan: Plan, dependencies: EvalDependencies, *, allow: bool
+) -> list[Metric]:
     """The metrics, those that use an encoder of the arms marked.
 
     Args:
@@ -70,7 +72,7 @@ async def checked(metrics: Sequence[Metric], plan: Plan, wiring: EvalDependencie
         UsageError: there is one, and it is not allowed; the message says which, and what to type.
     """
     encoders = {id(metric): encoder for metric in metrics if (encoder := getattr(metric, "embedder", None)) is not None}
-    others = await run_encoders(plan, wiring) if encoders else []
+    others = await run_encoders(plan, dependencies) if encoders else []
     made: list[Metric] = []
     for metric in metrics:
         encoder = encoders.get(id(metric))

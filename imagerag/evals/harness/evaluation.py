@@ -157,8 +157,8 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
     harness = await _harness(folder, measured, options, ResultsStore(target, plan.keys), options.journal)
     measured.keep(target)
     cases = {case.id: case for case in plan.mine}
-    scoring, done = Scoring(harness.wiring, harness.metrics), 0
-    async with harness.wiring.working():
+    scoring, done = Scoring(harness.dependencies, harness.metrics), 0
+    async with harness.dependencies.working():
         for name, group in groupby(read_results(recorded), key=lambda result: result.case):
             scored = await scoring.scored(cases[name], list(group))
             harness.ledger.add(scored, [])
@@ -172,13 +172,13 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
 
 
 async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: ResultsStore, journal: Mode) -> EvalRunner:
-    wiring = dependencies_for(DataDir(folder / HOME), options.users, plan.suite.libraries)
+    dependencies = dependencies_for(DataDir(folder / HOME), options.users, plan.suite.libraries)
     judges = frozenset(arm.of(plan.setup, seed=0, journal="record").judge for arm in plan.arms)
-    maker = MetricMaker(wiring, judges, RunConfig(journal=journal))
-    metrics = await checked(maker.all(plan.metrics), plan, wiring, allow=options.allow_same_encoder)
+    maker = MetricMaker(dependencies, judges, RunConfig(journal=journal))
+    metrics = await checked(maker.all(plan.metrics), plan, dependencies, allow=options.allow_same_encoder)
     return EvalRunner(
         plan=plan,
-        wiring=wiring,
+        dependencies=dependencies,
         metrics=metrics,
         ledger=ledger,
         graded=maker.graded,
@@ -267,6 +267,6 @@ def _loads(line: str) -> dict[str, Any]:
     return read
 
 
-def setup_for(generator: str, judge: str, library: str | None, knobs: RunConfig | None = None) -> RunSpec:
+def setup_for(generator: str, judge: str, library: str | None, config: RunConfig | None = None) -> RunSpec:
     """The setup that arms have unless they say otherwise."""
-    return RunSpec(generator=generator, judge=judge, library=library, knobs=knobs or RunConfig())
+    return RunSpec(generator=generator, judge=judge, library=library, config=config or RunConfig())

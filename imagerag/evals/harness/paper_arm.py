@@ -45,7 +45,7 @@ UNLIMITED: Final = 10**6
 
 async def published(job: ArmContext) -> RunRecord:
     """Answer a case as the paper does."""
-    return await _Published(job, job.case.filtered(job.setup.knobs), await job.wiring.parts(job.setup)).answer()
+    return await _Published(job, job.case.filtered(job.setup.config), await job.dependencies.parts(job.setup)).answer()
 
 
 @dataclass
@@ -53,7 +53,7 @@ class _Published:
     """One case under way."""
 
     job: ArmContext
-    knobs: RunConfig
+    config: RunConfig
     parts: Backends
     node: str = "critique"
 
@@ -107,7 +107,7 @@ class _Published:
     @property
     def _room(self) -> int:
         most = self.parts.generator.max_references
-        return max(0, min(self.knobs.max_references or most, most) - len(self.job.subjects))
+        return max(0, min(self.config.max_references or most, most) - len(self.job.subjects))
 
     async def _decision(self, image: ImagePart, subjects: list[ImagePart]) -> Verdict:
         """The first question: does it match?"""
@@ -138,7 +138,7 @@ class _Published:
         for tried in range(len(TEMPERATURES)):
             if tried and not retries_left(tried, honours):
                 break
-            variation = extraction_params(tried, honours, seed=self.knobs.seed)
+            variation = extraction_params(tried, honours, seed=self.config.seed)
 
             async def ask(variation: SamplingParams = variation) -> MissingConcepts:
                 return await self.judge.missing_concepts(
@@ -179,22 +179,22 @@ class _Published:
 
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
         """The nearest picture of each caption; with the prompt, of which nothing is named, no more than for one."""
-        library, knobs = self.parts.library, self.knobs
+        library, config = self.parts.library, self.config
         if library is None or not self._room:
             return []
-        wanted = Filter(where=knobs.where, tags=knobs.tags, licences=knobs.licences)
+        wanted = Filter(where=config.where, tags=config.tags, licences=config.licences)
         found = []
         for place, query in enumerate(queries):
-            hits = await library.search(query.text, k=knobs.candidates, filter=wanted)
-            threshold = None if knobs.threshold == "off" or not hits else knobs.threshold
+            hits = await library.search(query.text, k=config.candidates, filter=wanted)
+            threshold = None if config.threshold == "off" or not hits else config.threshold
             cosine = library.threshold if threshold == "auto" else threshold
-            candidates = candidates_of(hits, threshold=cosine, near_duplicate=knobs.near_duplicate)
+            candidates = candidates_of(hits, threshold=cosine, near_duplicate=config.near_duplicate)
             search = Search(round=1, query=query, candidates=candidates, threshold=cosine)
             if self.parts.reranker is not None:
                 second = CandidateReranker(reranker=self.parts.reranker, library=library, calls=self.job.booked())
                 search = await with_retries(partial(second.ranked, search, hits, place=place))
             found.append(search)
-        rooms = ReferenceLimits(room=self._room, each=knobs.references_per_concept)
+        rooms = ReferenceLimits(room=self._room, each=config.references_per_concept)
         self.searches, chosen = select_candidates(found, [], rooms=rooms, by_hand=False)
         return chosen
 
@@ -209,15 +209,15 @@ class _Published:
         prompt = reference_prompt(generator.template, job.case.prompt, sent)
 
         async def part(reference: UsedReference) -> ImagePart:
-            keeper = library if library and reference.role == "reference" else job.wiring.blobs
-            data, media_type = await keeper.for_models(reference.image.sha256)
+            keeper = library if library and reference.role == "reference" else job.dependencies.blobs
+            data, media_type = await keeper.encode_for_model(reference.image.sha256)
             return ImagePart(
                 data=data, media_type=media_type, role=reference.role, concept=reference.concept,
                 caption=reference.caption,
             )  # fmt: skip
 
         draughtsman = ImageGeneration(
-            generator=generator, blobs=job.wiring.blobs, knobs=self.knobs, node="regenerate", part=part,
+            generator=generator, blobs=job.dependencies.blobs, config=self.config, node="regenerate", part=part,
             tell=lambda told: None,
         )  # fmt: skip
         calls.round = 1
@@ -229,7 +229,7 @@ class _Published:
             image=drawn.image,
             original=drawn.original,
             references=tuple(sent),
-            generator=drawn.answered_by or generator.identity,
+            generator=drawn.served_by or generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
         )

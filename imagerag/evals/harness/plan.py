@@ -45,7 +45,7 @@ class Plan(FrozenModel):
     """All that decides the results.
 
     Attributes:
-        setup: generator, judge, library and knobs that arms have unless they say otherwise.
+        setup: generator, judge, library and config that arms have unless they say otherwise.
         metrics: what is measured, by spec.
     """
 

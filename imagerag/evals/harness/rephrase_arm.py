@@ -32,7 +32,7 @@ async def rephrase(job: ArmContext) -> RunRecord:
 
 async def reworded(job: ArmContext) -> tuple[str, str]:
     """The prompt in other words, and why it is what it is: the case's own words, else those of the judge's model."""
-    prompt, judge = job.case.prompt, job.wiring.judge(job.setup.judge)
+    prompt, judge = job.case.prompt, job.dependencies.judge(job.setup.judge)
     if job.case.rephrased:
         return job.case.rephrased, "the case words its prompt alike"
     if not isinstance(judge, Rephraser):

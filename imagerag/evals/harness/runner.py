@@ -40,7 +40,7 @@ class EvalReport:
     Attributes:
         cost_usd: US dollars, as far as they are known.
         assumed_usd: how much of them was assumed for calls whose price is not known.
-        unpriced: calls whose price is not known, and for which nothing was assumed.
+        has_unknown_cost: calls whose price is not known, and for which nothing was assumed.
         stopped: why it stopped early; empty when it is whole.
         seconds: of the runs themselves, summed; the harness's own time is not in it.
     """
@@ -50,7 +50,7 @@ class EvalReport:
     failed: int = 0
     cost_usd: float = 0.0
     assumed_usd: float = 0.0
-    unpriced: int = 0
+    has_unknown_cost: int = 0
     calls: int = 0
     stopped: str = ""
     seconds: float = 0.0
@@ -67,7 +67,7 @@ class EvalRunner:
 
     Attributes:
         plan: what is asked.
-        wiring: makes the parts; its home is the evaluation's own folder.
+        dependencies: makes the parts; its home is the evaluation's own folder.
         metrics: what is measured.
         concurrency: cases at a time.
         max_calls, max_cost_usd: of the whole evaluation; no case is begun once they are reached.
@@ -79,7 +79,7 @@ class EvalRunner:
     """
 
     plan: Plan
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     metrics: Sequence[Metric]
     ledger: ResultsStore
     journal: Mode = "record"
@@ -113,7 +113,7 @@ class EvalRunner:
             done |= runs_of(result)
         for told in self.ledger.read_times():
             self._book_beside([*(told.get("unanswered") or []), *(told.get("graded") or [])])
-        async with self.wiring.working():
+        async with self.dependencies.working():
             await self._book_half_made(done)
             if not self.ledger.whole:
                 await self._check_arms()
@@ -134,10 +134,10 @@ class EvalRunner:
         setups = {arm.name: arm.of(self.plan.setup, seed=0, journal=self.journal) for arm in self.plan.arms}
         for arm in self.plan.arms:
             procedure_of(arm)
-            await self.wiring.parts(setups[arm.name])
+            await self.dependencies.parts(setups[arm.name])
         if self.journal != "replay":
             prompts = [case.prompt for case in self.plan.mine]
-            self.warn(await warnings_of_many(self.wiring, [(setup, prompts) for setup in setups.values()]))
+            self.warn(await warnings_of_many(self.dependencies, [(setup, prompts) for setup in setups.values()]))
 
     def _waiting(self) -> Iterator[Case]:
         for case in self.plan.mine:
@@ -174,13 +174,13 @@ class EvalRunner:
         unknown = made.count(None)
         usd = self.assume_cost_usd_per_call
         assumed = 0.0 if usd is None else unknown * usd
-        self.report.unpriced += unknown if usd is None else 0
+        self.report.has_unknown_cost += unknown if usd is None else 0
         self.report.assumed_usd += assumed
         self.report.cost_usd += sum(cost for cost in made if cost is not None) + assumed
 
     async def _book_half_made(self, done: Collection[str]) -> None:
         """Book what processes that were killed in the middle of a case asked and were not answered."""
-        for lost in await self.wiring.held_journal.all_unanswered():
+        for lost in await self.dependencies.held_journal.all_unanswered():
             if lost.run_id not in done:
                 call = lost.call
                 told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
@@ -193,7 +193,7 @@ class EvalRunner:
             usd = call.get("usd", 0.0)
             self.report.calls += sign * call.get("requests", 1)
             if usd is None and self.assume_cost_usd_per_call is None:
-                self.report.unpriced += sign
+                self.report.has_unknown_cost += sign
             self.report.cost_usd += sign * (self.assume_cost_usd_per_call or 0.0 if usd is None else usd)
 
     def _spent(self) -> bool:
@@ -203,9 +203,10 @@ class EvalRunner:
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
             spent, limit = self.report.cost_usd, self.max_cost_usd
             self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
-        elif self.max_cost_usd is not None and self.report.unpriced:
+        elif self.max_cost_usd is not None and self.report.has_unknown_cost:
             self.report.stopped = (
-                f"the prices of {self.report.unpriced} calls are not known, so a budget of ${self.max_cost_usd:g} "
+                f"the prices of {self.report.has_unknown_cost} calls are not known, "
+                f"so a budget of ${self.max_cost_usd:g} "
                 "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
             )
         elif self._broken >= self.stop_after:
@@ -214,8 +215,8 @@ class EvalRunner:
 
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """All arms and seeds of a case, scored; and what each took."""
-        found, times = await CaseRunner(self.plan, self.wiring, self.journal, self.carried).answers(case)
-        scored = await Scoring(self.wiring, self.metrics).scored(case, found)
+        found, times = await CaseRunner(self.plan, self.dependencies, self.journal, self.carried).answers(case)
+        scored = await Scoring(self.dependencies, self.metrics).scored(case, found)
         return scored, [
             {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)
         ]

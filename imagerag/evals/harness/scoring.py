@@ -14,7 +14,7 @@ from imagerag.evals.suites.case import Case
 class Scoring:
     """The metrics of an evaluation, and what they look with."""
 
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     metrics: Sequence[Metric]
 
     async def scored(self, case: Case, results: Sequence[Result]) -> list[Result]:
@@ -34,22 +34,22 @@ class Scoring:
         image = result.image if result.status in SCORED else None
         looks = any(metric.needs_image for metric in self.metrics)
         try:
-            data = await self.wiring.blobs.get(image.sha256) if image and looks else None
+            data = await self.dependencies.blobs.get(image.sha256) if image and looks else None
         except BlobError:
             data = None
-        return Sample(case=case, result=result, wiring=self.wiring, image=data)
+        return Sample(case=case, result=result, dependencies=self.dependencies, image=data)
 
 
 async def measured(sample: Sample, metrics: Sequence[Metric]) -> Result:
     """The result with its scores; what could not be measured is None, and says why."""
     scores: dict[str, Score] = {}
-    unscored: dict[str, str] = {}
+    unscored_reasons: dict[str, str] = {}
     for metric in metrics:
         if metric.needs_image and sample.image is None:
-            scores[metric.spec], unscored[metric.spec] = None, f"no picture: {sample.result.status}"
+            scores[metric.spec], unscored_reasons[metric.spec] = None, f"no picture: {sample.result.status}"
             continue
         try:
             scores |= await metric.measure(sample)
         except ImageRAGError as error:
-            scores[metric.spec], unscored[metric.spec] = None, f"{type(error).__name__}: {error}"
-    return sample.result.model_copy(update={"scores": scores, "unscored": unscored})
+            scores[metric.spec], unscored_reasons[metric.spec] = None, f"{type(error).__name__}: {error}"
+    return sample.result.model_copy(update={"scores": scores, "unscored_reasons": unscored_reasons})

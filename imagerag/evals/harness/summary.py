@@ -40,7 +40,7 @@ class Aggregator:
         self.tags: dict[str, tuple[str, ...]] = {}
         self.similarity: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.labels: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-        self.unscored: Counter[str] = Counter()
+        self.unscored_reasons: Counter[str] = Counter()
         self.n: Counter[str] = Counter()
 
     def add(self, result: Result) -> None:
@@ -53,10 +53,10 @@ class Aggregator:
         sent = [r.similarity for a in result.attempts for r in a.references if r.similarity is not None]
         if sent:
             self.similarity[arm, case].append(sum(sent) / len(sent))
-        for why in result.unscored.values():
-            self.unscored[why.partition(":")[0]] += 1
+        for why in result.unscored_reasons.values():
+            self.unscored_reasons[why.partition(":")[0]] += 1
         for name, value in result.scores.items():
-            if value is None and name not in result.unscored:
+            if value is None and name not in result.unscored_reasons:
                 continue  # it does not apply to this answer
             self.asked[name, arm] += 1
             if isinstance(value, str):
@@ -106,7 +106,7 @@ def summarise(plan: Plan, results: Iterable[Result], checks: CheckSummary | None
         },
         "by_tag": _by_tag(tally, names),
         "similarity_to_gain": _gains(tally, table, base, names),
-        "unscored": dict(sorted(tally.unscored.items())),
+        "unscored_reasons": dict(sorted(tally.unscored_reasons.items())),
         "checks": checks.model_dump(mode="json") if checks else None,
     }
 

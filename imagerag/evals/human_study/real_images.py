@@ -35,13 +35,13 @@ class ReferencePhoto:
 
 
 async def reference_photos(
-    plan: Plan, results: Iterable[Result], wiring: EvalDependencies
+    plan: Plan, results: Iterable[Result], dependencies: EvalDependencies
 ) -> dict[str, ReferencePhoto]:
     """Case → its real picture; cases without one are left out."""
     by_case: dict[str, list[Result]] = {}
     for result in results:
         by_case.setdefault(result.case, []).append(result)
-    library = await _library(plan, wiring)
+    library = await _library(plan, dependencies)
     named = {row.id: row_names(row) for row in await library.rows()} if library else {}
     found: dict[str, ReferencePhoto] = {}
     for case in plan.suite.cases:
@@ -51,9 +51,9 @@ async def reference_photos(
     return found
 
 
-async def _library(plan: Plan, wiring: EvalDependencies) -> Library | None:
+async def _library(plan: Plan, dependencies: EvalDependencies) -> Library | None:
     try:
-        opened: Any = await wiring.library(plan.setup.library) if plan.setup.library else None
+        opened: Any = await dependencies.library(plan.setup.library) if plan.setup.library else None
     except ImageRAGError:  # it is gone since: the suite's own pictures are there all the same
         return None
     return opened if isinstance(opened, Library) else None

@@ -43,7 +43,7 @@ async def run_case(
     suite: Suite | None = None,
     seed: int | None = None,
     allow_same_encoder: bool = False,
-    **knobs: Any,
+    **config: Any,
 ) -> Result:
     """Answer one case with one arm, and measure it. A failure is a result with its status, never an exception.
 
@@ -59,7 +59,7 @@ async def run_case(
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
         seed: another seed gives another picture; by default the case's first.
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
-        knobs: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `RunConfig`);
+        config: what else a run may set (`max_rounds`, `max_calls`, `threshold`, …, see `RunConfig`);
             what the arm sets stands above it.
 
     Raises:
@@ -72,31 +72,31 @@ async def run_case(
     users = DataDir.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
-    wanted = _knobs({"references_per_concept": settings.references_per_concept, **knobs})
-    setup = RunSpec(generator=settings.generator, judge=settings.judge, library=named, knobs=wanted)
+    wanted = _knobs({"references_per_concept": settings.references_per_concept, **config})
+    setup = RunSpec(generator=settings.generator, judge=settings.judge, library=named, config=wanted)
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
     specs = tuple(one if isinstance(one, str) else check_metric("metric", one).spec for one in metrics)
     plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs)
     where = folder_of(folder, settings.home)
-    wiring = dependencies_for(DataDir(where / HOME), users, recipes)
+    dependencies = dependencies_for(DataDir(where / HOME), users, recipes)
     judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
     with shared_writer(where, instead="another folder"):
-        made = MetricMaker(wiring, judges, RunConfig(journal=journal)).all(metrics)
-        made = await checked(made, plan, wiring, allow=allow_same_encoder)
-        return await _answered(asked, plan, wiring, made, where, journal)
+        made = MetricMaker(dependencies, judges, RunConfig(journal=journal)).all(metrics)
+        made = await checked(made, plan, dependencies, allow=allow_same_encoder)
+        return await _answered(asked, plan, dependencies, made, where, journal)
 
 
 async def _answered(
-    case: Case, plan: Plan, wiring: EvalDependencies, metrics: "Sequence[Metric]", where: Path, journal: Any
+    case: Case, plan: Plan, dependencies: EvalDependencies, metrics: "Sequence[Metric]", where: Path, journal: Any
 ) -> Result:
     harness, (chosen,), setup = (
-        EvalRunner(plan, wiring, metrics, ResultsStore(where, plan.keys), journal=journal),
+        EvalRunner(plan, dependencies, metrics, ResultsStore(where, plan.keys), journal=journal),
         plan.arms,
         plan.setup,
     )
-    async with wiring.working():
-        await wiring.parts(chosen.of(setup, seed=0, journal=journal))
+    async with dependencies.working():
+        await dependencies.parts(chosen.of(setup, seed=0, journal=journal))
         results, _ = await harness.case(case)
     return results[0]
 

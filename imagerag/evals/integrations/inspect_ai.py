@@ -82,8 +82,8 @@ def found_suite(spec: str, home: str | Path | None = None) -> Suite:
 
     from imagerag.evals.suites.registry import find_suite
 
-    wiring = Dependencies(DataDir.find(resolve(home=str(home) if home else None).home))
-    return asyncio.run(find_suite(spec, wiring))
+    dependencies = Dependencies(DataDir.find(resolve(home=str(home) if home else None).home))
+    return asyncio.run(find_suite(spec, dependencies))
 
 
 def samples(suite: Suite) -> "list[Sample]":
@@ -155,7 +155,11 @@ def _scorer() -> "Scorer":
                 value=values,
                 answer=result.image.sha256 if result.image else "",
                 explanation=f"{result.outcome or result.status}: {result.reason}{lacking}",
-                metadata={"run_id": result.run_id, "status": result.status, "unscored": dict(result.unscored)},
+                metadata={
+                    "run_id": result.run_id,
+                    "status": result.status,
+                    "unscored_reasons": dict(result.unscored_reasons),
+                },
             )
 
         return score

@@ -111,7 +111,7 @@ def _with_article(words: str) -> str:
 
 
 async def _image(library: Library, row: ImageRecord) -> ImagePart:
-    data, media_type = await library.for_models(row.id)
+    data, media_type = await library.encode_for_model(row.id)
     return ImagePart(data=data, media_type=media_type)
 
 

@@ -69,7 +69,9 @@ async def ask(
     """
     image, prompt = await question.image(), question.prompt
     cold = 0.0 if "temperature" in judge.honours else None
-    varied = SamplingParams(attempt=attempt, lever="none" if cold is None else "temperature", temperature=cold)
+    varied = SamplingParams(
+        attempt=attempt, varied_parameter="none" if cold is None else "temperature", temperature=cold
+    )
     try:
         found = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
     except ImageRAGError as error:

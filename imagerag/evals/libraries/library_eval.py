@@ -141,7 +141,7 @@ async def check_library(library: Library, *, queries: int = 200, unrelated: Sequ
     decided = await _decided(library.threshold, asked, texts, vectors, library, index, unrelated)
     return LibraryCheck(
         library=library.name,
-        embedder=library.passport.spec,
+        embedder=library.metadata.spec,
         images=len(rows),
         captions=len(asked),
         retrieval=await ranking(library, asked, [row.id for row in rows]),

@@ -22,7 +22,7 @@ class Sample:
 
     case: Case
     result: Result
-    wiring: EvalDependencies = field(repr=False)
+    dependencies: EvalDependencies = field(repr=False)
     image: bytes | None = field(default=None, repr=False)
 
 

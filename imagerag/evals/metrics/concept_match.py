@@ -30,7 +30,7 @@ _ALIKE: Final = (
     "cat kitten feline kitty", "car automobile auto", "bike bicycle", "motorbike motorcycle",
     "plane aeroplane airplane",
     "ship boat vessel", "sofa couch", "tv television", "cup mug", "rug carpet", "trousers pants", "sneaker trainer",
-    "bag handbag purse", "person human people", "man gentleman", "woman lady", "child kid", "photo photography",
+    "bag handbag budget", "person human people", "man gentleman", "woman lady", "child kid", "photo photography",
     "rock stone", "forest wood woods woodland", "street road", "house home", "bunny rabbit", "sunset dusk", "big large",
     "small little tiny",
 )  # fmt: skip

@@ -115,13 +115,13 @@ class MetricMaker:
 
     Attributes:
         judges: the judge specs of the arms: none of them may grade.
-        knobs: what graders' calls are made under: the journal's mode.
+        config: what graders' calls are made under: the journal's mode.
         graded: what they asked.
     """
 
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     judges: frozenset[str] = frozenset()
-    knobs: RunConfig = field(default_factory=RunConfig)
+    config: RunConfig = field(default_factory=RunConfig)
     graded: GradingCalls = field(default_factory=GradingCalls)
     _encoders: dict[str, Any] = field(default_factory=dict)
     _cached: dict[str, CachedEncoder] = field(default_factory=dict)
@@ -143,8 +143,8 @@ class MetricMaker:
             "image": lambda: ImageScore(spec, self._embedder(given), self._cached_encoder(given)),
             "diversity": lambda: Diversity(spec, self._embedder(given), self._cached_encoder(given)),
             "dino": lambda: ImageScore(spec, self._timm(given), self._cached_encoder(f"timm:{given}")),
-            "vqa": lambda: VqaScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
-            "grade": lambda: GradeScore(spec, given, self.wiring, self.judges, self.knobs, self.graded),
+            "vqa": lambda: VqaScore(spec, given, self.dependencies, self.judges, self.config, self.graded),
+            "grade": lambda: GradeScore(spec, given, self.dependencies, self.judges, self.config, self.graded),
             "retrieval": RetrievalScore,
             "work": CostScore,
         }
@@ -162,7 +162,9 @@ class MetricMaker:
 
     def _embedder(self, spec: str) -> Embedder:
         if spec not in self._encoders:
-            self._encoders[spec] = independent_encoder() if spec == "independent" else self.wiring.embedder(_full(spec))
+            self._encoders[spec] = (
+                independent_encoder() if spec == "independent" else self.dependencies.embedder(_full(spec))
+            )
         found: Embedder = self._encoders[spec]
         return found
 

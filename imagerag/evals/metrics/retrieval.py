@@ -79,7 +79,7 @@ async def names_of(sample: Sample) -> dict[str, frozenset[str]]:
     """What each candidate says it shows: in the run's record, and in its library's row where that can be opened."""
     candidates = {c.image.sha256: c for search in sample.result.searches for c in search.candidates}
     name = sample.result.setup.library
-    library = await sample.wiring.library(name) if name else None
+    library = await sample.dependencies.library(name) if name else None
     rows = {row.id: row for row in await library.rows(sorted(candidates))} if isinstance(library, Library) else {}
     return {sha256: _names(candidate, rows.get(sha256)) for sha256, candidate in candidates.items()}
 

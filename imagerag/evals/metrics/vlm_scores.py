@@ -17,7 +17,7 @@ from typing import Any, Final
 from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.control_tokens import neutralised
 from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
-from imagerag.agent.images.decoding import for_models
+from imagerag.agent.images.decoding import encode_for_model
 from imagerag.agent.ports import ModelResponse
 from imagerag.agent.types import RunConfig, SamplingParams
 from imagerag.evals.dependencies import EvalDependencies
@@ -94,9 +94,9 @@ class _Grader:
 
     spec: str
     grader: str
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     judges: frozenset[str]
-    knobs: RunConfig = field(default_factory=RunConfig)
+    config: RunConfig = field(default_factory=RunConfig)
     graded: "GradingCalls" = field(default_factory=lambda: GradingCalls())
     needs_image = True
 
@@ -112,8 +112,8 @@ class _Grader:
 
     def _calls(self, sample: Sample) -> ModelCaller:
         calls = ModelCaller(
-            knobs=self.knobs,
-            journal=self.wiring.held_journal,
+            config=self.config,
+            journal=self.dependencies.held_journal,
             run_id=graded_id(sample.result.run_id),
             task="",
             before=[],
@@ -126,7 +126,7 @@ class _Grader:
 
     async def _shown(self, sample: Sample) -> ChatImage:
         assert sample.image is not None, "it needs one"
-        data, media_type = for_models(sample.image)
+        data, media_type = encode_for_model(sample.image)
         return ChatImage(data, media_type)
 
 
@@ -222,7 +222,7 @@ class GradeScore(_Grader):
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """In [0, 1]."""
-        chat = getattr(self.wiring.judge(self.grader), "chat", None)
+        chat = getattr(self.dependencies.judge(self.grader), "chat", None)
         if chat is None:
             raise UsageError(f"{self.spec}: {self.grader} is no vision-language model, and gives no marks")
         picture = await self._shown(sample)

@@ -45,13 +45,13 @@ class MethodScores:
 
     def _way(self, arm: Arm) -> Method | None:
         base = self.plan.setup
-        setup = arm.of(base, seed=base.knobs.seed, journal=base.knobs.journal)
-        own = ("retrieve_by", *(AS_PUBLISHED if arm.procedure == PUBLISHED and arm.knobs == AS_PUBLISHED else ()))
-        knobs = setup.knobs.model_copy(update={name: getattr(base.knobs, name) for name in own})
-        rest = {"generator": base.generator, "library": base.library, "reranker": base.reranker, "knobs": knobs}
+        setup = arm.of(base, seed=base.config.seed, journal=base.config.journal)
+        own = ("retrieve_by", *(AS_PUBLISHED if arm.procedure == PUBLISHED and arm.config == AS_PUBLISHED else ()))
+        config = setup.config.model_copy(update={name: getattr(base.config, name) for name in own})
+        rest = {"generator": base.generator, "library": base.library, "reranker": base.reranker, "config": config}
         if arm.own_start or not arm.subjects or setup.model_copy(update=rest) != base:
             return None
-        does = setup.knobs.retrieve_by if arm.procedure == "graph" else arm.procedure
+        does = setup.config.retrieve_by if arm.procedure == "graph" else arm.procedure
         if does not in ABLATION:
             return Method(setup.generator, f"{OWN} {arm.name}")
         library, reranker = (

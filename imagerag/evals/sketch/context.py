@@ -20,15 +20,15 @@ class CheckContext:
     """One section under way.
 
     Attributes:
-        wiring: makes the parts as the product does; its home is the evaluation's own folder.
+        dependencies: makes the parts as the product does; its home is the evaluation's own folder.
         checks: which cases.
-        setup: the backends; its knobs are what the loop runs with.
+        setup: the backends; its config are what the loop runs with.
         done: ids that are not checked again.
         stop_reason: why no more may be asked; empty when it may.
         progress: called after every step.
     """
 
-    wiring: EvalDependencies
+    dependencies: EvalDependencies
     checks: Checks
     setup: RunSpec
     done: Container[str] = ()
@@ -51,24 +51,24 @@ class CheckContext:
     @property
     def embedder(self) -> Embedder:
         """The encoder under test."""
-        return self.wiring.embedder(self.checks.embedder)
+        return self.dependencies.embedder(self.checks.embedder)
 
     @property
     def judge(self) -> Judge:
         """The judge under test."""
-        return self.wiring.judge(self.setup.judge)
+        return self.dependencies.judge(self.setup.judge)
 
     async def new_library(self, name: str) -> Library:
         """An empty library with the encoder under test, as runs find it; what an earlier try left is removed."""
         self.remove_library(name)
-        library = await Library.create_or_open(self.wiring.home, name, self.embedder)
-        self.wiring.use("library", name, library)
+        library = await Library.create_or_open(self.dependencies.home, name, self.embedder)
+        self.dependencies.use("library", name, library)
         return library
 
     def remove_library(self, name: str) -> None:
         """Remove a library of the checks, if it is there: large ones are not kept."""
-        if name in list_libraries(self.wiring.home):
-            remove(self.wiring.home, name)
+        if name in list_libraries(self.dependencies.home):
+            remove(self.dependencies.home, name)
 
     def wants(self, id: str) -> bool:
         """Whether a case is still to be checked.

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from imagerag.agent.ports import Judge
-from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.judges.questions import JudgeAnswer, ask
 from imagerag.evals.sketch.context import CheckContext
@@ -30,7 +30,7 @@ async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
         if answer.error is not None:
             raise answer.error
     except Exception as error:
-        return unscored(id, question.prompt, metrics, error)
+        return unscored_reasons(id, question.prompt, metrics, error)
     work: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
     assert answer.verdict is not None, "without one there is an error"
     if answer.aligned is None:

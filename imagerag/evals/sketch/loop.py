@@ -12,7 +12,7 @@ from typing import Final
 
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
-from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, fill, named
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
@@ -124,17 +124,17 @@ async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, S
     Args:
         shown: what the library's pictures really show, by id.
     """
-    knobs = context.setup.knobs.model_copy(update={"seed": int(id[-4:])})
-    setup = context.setup.model_copy(update={"library": LIBRARY, "knobs": knobs})
+    config = context.setup.config.model_copy(update={"seed": int(id[-4:])})
+    setup = context.setup.model_copy(update={"library": LIBRARY, "config": config})
     record = None
     try:
         run_id = f"check-{id.replace('/', '-')}"  # the same again, so that a run that was killed pays nothing twice
-        async for event in context.wiring.runner.start(prompt.text, setup, run_id=run_id):
+        async for event in context.dependencies.runner.start(prompt.text, setup, run_id=run_id):
             record = event.record or record
         assert record is not None, "a run's last event carries its record"
         return scored(id, prompt, record, shown)
     except Exception as error:
-        return unscored(id, prompt.text, METRICS[prompt.kind], error)
+        return unscored_reasons(id, prompt.text, METRICS[prompt.kind], error)
 
 
 def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> Check:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
@@ -54,7 +54,9 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
 def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gallery: "NDArray[np.float32]") -> Check:
     name, words, metrics = f"retrieval/grid/{at:04}", describe(things[at]), ("retrieval.r@1", "retrieval.r@5")
     if isinstance(text, Exception) or isinstance(shown, Exception):
-        return unscored(name, words, metrics, next(found for found in (text, shown) if isinstance(found, Exception)))
+        return unscored_reasons(
+            name, words, metrics, next(found for found in (text, shown) if isinstance(found, Exception))
+        )
     cosines = gallery @ text
     rank = int((cosines > cosines[at]).sum())
     first = int(cosines.argmax())
@@ -84,7 +86,7 @@ def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found:
     words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
     for vector in found:
         if isinstance(vector, Exception):
-            return unscored(id, words, metrics, vector)
+            return unscored_reasons(id, words, metrics, vector)
     one, other, text, rest = (vector for vector in found if not isinstance(vector, Exception))
     margins = [float(one @ (text - rest)), float(other @ (rest - text))]
     right = min(margins) > 0

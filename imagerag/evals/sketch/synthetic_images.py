@@ -168,6 +168,6 @@ async def fill(
         await library.upsert(images)
         shown.update({image.row.id: picture.scene for image, picture in zip(images, batch, strict=True)})
         told(len(batch))
-    await library.tidy()
+    await library.optimize()
     await library.calibrate()
     return shown

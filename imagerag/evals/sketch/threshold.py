@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Filter
-from imagerag.evals.check_record import Check, unscored
+from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
@@ -136,7 +136,7 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
     found = [
         await searched(case, query, names, both[kind], shown)
         if error is None
-        else unscored(case, caption_text(query.things), names, error)
+        else unscored_reasons(case, caption_text(query.things), names, error)
         for kind, case, query in _asked(context, size, number, drawn)
         for names in [metrics(f"{kind}.{size}", query)]
     ]
@@ -177,7 +177,7 @@ async def _fill(
         shown |= {picture.row().id: picture.scene for picture in pictures}
         context.step(len(pictures))
     for library in both.values():
-        await library.tidy()
+        await library.optimize()
         await library.calibrate()
     return shown
 
@@ -207,7 +207,7 @@ async def searched(
     try:
         first = (await library.search(words, k=1, filter=Filter()))[0]
     except Exception as error:
-        return unscored(id, words, names, error)
+        return unscored_reasons(id, words, names, error)
     passed = first.similarity >= library.threshold
     results = dict.fromkeys(names[:2], passed == query.present)
     results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))

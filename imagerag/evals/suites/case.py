@@ -84,14 +84,14 @@ class Case(FrozenModel):
     licences: tuple[str, ...] = ()
     where: Mapping[str, str] = Field(default_factory=dict)
 
-    def filtered(self, knobs: RunConfig) -> RunConfig:
-        """The knobs of an arm, with what this case's references must have."""
+    def filtered(self, config: RunConfig) -> RunConfig:
+        """The config of an arm, with what this case's references must have."""
         update = {
-            "tags": (*knobs.tags, *(tag for tag in self.filter_tags if tag not in knobs.tags)),
-            "licences": self.licences or knobs.licences,
-            "where": {**knobs.where, **self.where},
+            "tags": (*config.tags, *(tag for tag in self.filter_tags if tag not in config.tags)),
+            "licences": self.licences or config.licences,
+            "where": {**config.where, **self.where},
         }
-        return knobs.model_copy(update=update) if self.filter_tags or self.licences or self.where else knobs
+        return config.model_copy(update=update) if self.filter_tags or self.licences or self.where else config
 
 
 class LibraryRecipe(FrozenModel):

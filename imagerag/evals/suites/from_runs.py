@@ -6,14 +6,14 @@ from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
 
 
-async def run_suite(wiring: Dependencies, limit: int = 100) -> Suite:
+async def run_suite(dependencies: Dependencies, limit: int = 100) -> Suite:
     """The newest runs that have a first picture, oldest of them first.
 
     Raises:
         UsageError: there is none.
     """
-    runner, cases = Runner(wiring=wiring), []
-    for entry in await wiring.runs.list(limit):
+    runner, cases = Runner(dependencies=dependencies), []
+    for entry in await dependencies.runs.list(limit):
         try:
             record = await runner.record(entry.run_id)
         except ImageRAGError:  # a run that made no step, or whose checkpoint is gone
@@ -21,10 +21,10 @@ async def run_suite(wiring: Dependencies, limit: int = 100) -> Suite:
         if not record.attempts:
             continue
         first = record.attempts[0]
-        path = wiring.blobs.path(first.image.sha256)
+        path = dependencies.blobs.path(first.image.sha256)
         if first.references or not path.is_file():
             continue  # it began with references: that is no picture to start from
-        seed = record.setup.knobs.seed if record.setup else 0
+        seed = record.setup.config.seed if record.setup else 0
         initial = Picture(path=str(path), sha256=first.image.sha256)
         cases.append(Case(id=record.run_id, prompt=record.prompt, initial=initial, seeds=(seed,)))
     if not cases:

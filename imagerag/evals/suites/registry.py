@@ -22,13 +22,13 @@ KINDS: Final[Mapping[str, str]] = {
 
 
 async def find_suite(
-    spec: str, wiring: Dependencies, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False,
+    spec: str, dependencies: Dependencies, *, template: str = TEMPLATE, seed: int = 0, allow_outside: bool = False,
     sections: Sequence[str] = ("arms",), embedder: str = "sketch",
 ) -> Suite:  # fmt: skip
     """The suite of that name; a bare path is a prompt set, or where it is a folder a class list.
 
     Args:
-        wiring: the user's own, for `runs`.
+        dependencies: the user's own, for `runs`.
         template: the prompt of class lists, with `{name}`.
         sections, embedder: of `sketch`, see there.
         seed: decides the cases of `sketch`, and is the seed of class lists.
@@ -43,7 +43,7 @@ async def find_suite(
     if tuple(sections) != ("arms",):
         raise UsageError(f"only the suite sketch has sections beside arms; not {spec!r}")
     if kind == "runs":
-        return await run_suite(wiring, _count(given, spec) or 100)
+        return await run_suite(dependencies, _count(given, spec) or 100)
     if kind == "classes" and given:
         return class_suite(given, template=template, seed=seed)
     if kind == "prompts" and given:

@@ -18,7 +18,7 @@ async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedde
     """The library of that recipe: opened when it is whole, else drawn (anew, when an earlier try was stopped)."""
     try:
         found = await Library.open(home, name, embedder)
-        if await found.count() == recipe.size and found.passport.threshold is not None:
+        if await found.count() == recipe.size and found.metadata.threshold is not None:
             return found
         remove(home, name)
     except UnknownLibraryError:

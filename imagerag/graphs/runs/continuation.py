@@ -68,9 +68,9 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
     given = {name: getattr(steering, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
     try:
-        knobs = {**setup.knobs.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}
+        config = {**setup.config.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
-        return RunSpec(**{**setup.model_dump(), "knobs": knobs, "deadline_s": deadline_s})
+        return RunSpec(**{**setup.model_dump(), "config": config, "deadline_s": deadline_s})
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 
@@ -100,7 +100,13 @@ async def continuation(
     if len(subjects) + len(pinned) + len(chosen) > limit:
         raise UsageError(f"at most {limit} can be sent with the prompt: keep or use fewer")
     lineage = ParentRun(run_id=record.run_id)
-    values = {"prompt": prompt, "continues": lineage, "excluded": excluded, "pinned": pinned, "subjects": [*subjects]}
+    values = {
+        "prompt": prompt,
+        "parent_run": lineage,
+        "excluded_images": excluded,
+        "kept_images": pinned,
+        "subjects": [*subjects],
+    }
     base = _base(record, excluded)
     if base is None or prompt != record.prompt:
         return _anew(values, chosen or _carried(base, pinned))
@@ -131,7 +137,7 @@ def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attem
     if not chosen:
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
     if verdict and verdict.aligned is not None:
-        entries = [entry.model_copy(update={"first_missing": 0, "resolved": None}) for entry in record.concepts]
+        entries = [entry.model_copy(update={"first_missing_round": 0, "resolved": None}) for entry in record.concepts]
         known = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
         values |= {"requirements": record.requirements, "ledger": known}
     return InitialState(after="select" if chosen else "generate", values=values)
@@ -166,8 +172,8 @@ async def _named(
     use = [_id_of(name, record, numbered=False) for name in steering.use]
     if both := set(without) & {*keep, *use}:
         raise UsageError(f"both wanted and not wanted: {', '.join(sorted(both))}")
-    excluded = [sha for sha in dict.fromkeys([*record.excluded, *without]) if sha not in {*keep, *use}]
-    pins = {pin.image.sha256: pin for pin in record.pinned if pin.image.sha256 not in excluded}
+    excluded = [sha for sha in dict.fromkeys([*record.excluded_images, *without]) if sha not in {*keep, *use}]
+    pins = {pin.image.sha256: pin for pin in record.kept_images if pin.image.sha256 not in excluded}
     pins |= {pin.image.sha256: pin for pin in await _references(keep, record, library)}
     chosen = await _references([sha for sha in use if sha not in pins], record, library)
     return excluded, list(pins.values()), chosen
@@ -204,7 +210,7 @@ def _seen(record: RunRecord) -> dict[str, UsedReference | None]:
     """Every library image the run came across; as a reference, where it was sent as one."""
     found: dict[str, UsedReference | None] = {c.image.sha256: None for s in record.searches for c in s.candidates}
     sent = [reference for attempt in record.attempts for reference in attempt.references]
-    return found | {r.image.sha256: r for r in [*sent, *record.pinned] if r.role == "reference"}
+    return found | {r.image.sha256: r for r in [*sent, *record.kept_images] if r.role == "reference"}
 
 
 async def _references(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> list[UsedReference]:

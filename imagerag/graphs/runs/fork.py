@@ -43,7 +43,7 @@ class ForkOptions:
         prompt: another prompt; the judge then makes a new checklist of it.
         references: what to draw with, by id; the step is then a `regenerate`.
         fresh: ask the models anew instead of using what they answered before.
-        changes: fields of the setup (generator, judge, library, …) and of its knobs (threshold, seed, …).
+        changes: fields of the setup (generator, judge, library, …) and of its config (threshold, seed, …).
     """
 
     step: int
@@ -54,12 +54,12 @@ class ForkOptions:
 
 
 async def fork(
-    wiring: Dependencies, record: RunRecord, replay: ForkOptions, new_id: str, *, subjects: Sequence[Subject] = ()
+    dependencies: Dependencies, record: RunRecord, replay: ForkOptions, new_id: str, *, subjects: Sequence[Subject] = ()
 ) -> RunSpec:
     """Write the beginning of a run that does another one again from a step.
 
     Args:
-        wiring: where runs are kept.
+        dependencies: where runs are kept.
         record: the run that is done again.
         replay: from which step, and what is to be different.
         new_id: the new run's.
@@ -72,28 +72,28 @@ async def fork(
         UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with (again).
         RunStateError: the run's steps were not kept.
     """
-    step = _step(await steps(wiring, record.run_id), replay)
+    step = _step(await steps(dependencies, record.run_id), replay)
     if record.setup is None:
         raise RunStateError(f"run {record.run_id} was made by a server: go back in it there, or run it anew")
     if step.before is None:
         raise RunStateError(f"run {record.run_id} did not keep its steps: it can only be run anew")
     given = {name for name, value in replay.changes.items() if value is not None}
-    await asyncio.to_thread(check_recorded, record.run_id, record.setup, wiring.named, given)
+    await asyncio.to_thread(check_recorded, record.run_id, record.setup, dependencies.named, given)
     setup = changed(record.setup, replay)
     await asyncio.to_thread(note_setup, setup)
-    parts = await wiring.parts(setup)  # before the clock starts: loading a model is not the run's time
-    await check_kept_masks(parts.generator, subjects, wiring.blobs)
-    earlier = record.continues.done_again if record.continues else ()
+    parts = await dependencies.parts(setup)  # before the clock starts: loading a model is not the run's time
+    await check_kept_masks(parts.generator, subjects, dependencies.blobs)
+    earlier = record.parent_run.done_again if record.parent_run else ()
     values: dict[str, Any] = {
         "setup": setup,
-        "continues": ParentRun(run_id=record.run_id, step=step.index, earlier=earlier),
+        "parent_run": ParentRun(run_id=record.run_id, step=step.index, earlier=earlier),
         "started_at": clock.now(),
     }
     if replay.prompt is not None and replay.prompt != record.prompt:
         values |= {"prompt": replay.prompt, "requirements": []}
     if replay.references is not None:
         values["chosen"] = await references_named(replay.references, record, parts.library)
-    async with wiring.checkpoints() as saver:
+    async with dependencies.checkpoints() as saver:
         await _copy(saver, record.run_id, step.before, new_id, values)
     return setup
 
@@ -110,9 +110,9 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
     given = {name: value for name, value in replay.changes.items() if value is not None}
     outer = {name: value for name, value in given.items() if name in _OF_SETUP}
     journal = "record" if replay.fresh else "reuse"
-    knobs = {"journal": journal} | {name: value for name, value in given.items() if name not in _OF_SETUP}
+    config = {"journal": journal} | {name: value for name, value in given.items() if name not in _OF_SETUP}
     try:
-        return RunSpec(**{**setup.model_dump(), **outer, "knobs": {**setup.knobs.model_dump(), **knobs}})
+        return RunSpec(**{**setup.model_dump(), **outer, "config": {**setup.config.model_dump(), **config}})
     except ValidationError as error:
         raise UsageError(invalid(error, most=1)) from error
 
@@ -173,7 +173,7 @@ def _sent_on(value: Any, values: Mapping[str, Any]) -> Any:
     """A channel's value; searches that are to be made were handed their part of the state, and are told the lineage."""
     if not isinstance(value, list) or not any(isinstance(one, Send) for one in value):
         return value
-    return [Send(one.node, {**one.arg, "continues": values["continues"]}) for one in value]
+    return [Send(one.node, {**one.arg, "parent_run": values["parent_run"]}) for one in value]
 
 
 def _paid_for(call: ModelCall) -> ModelCall:

@@ -68,14 +68,14 @@ class Step:
         return cost_of_calls(self.calls)
 
 
-async def steps(wiring: Dependencies, run_id: str) -> list[Step]:
+async def steps(dependencies: Dependencies, run_id: str) -> list[Step]:
     """The steps of a run, oldest first; for a run that stopped, the last ones are where it stopped.
 
     Raises:
         UnknownRunError: no run of that id has made a step.
     """
-    async with wiring.checkpoints() as saver:
-        graph = wiring.workflow().compile(checkpointer=saver)
+    async with dependencies.checkpoints() as saver:
+        graph = dependencies.workflow().compile(checkpointer=saver)
         history = [snapshot async for snapshot in graph.aget_state_history({"configurable": {"thread_id": run_id}})]
     if not history:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
@@ -127,7 +127,7 @@ def _told_apart(changes: Mapping[str, Change]) -> dict[str, Change]:
     plain = {
         name: Change(*(_undated(value) for value in (change.before, change.after)))
         for name, change in changes.items()
-        if name not in ("started_at", "continues")
+        if name not in ("started_at", "parent_run")
     }
     return {name: change for name, change in plain.items() if change.before != change.after}
 

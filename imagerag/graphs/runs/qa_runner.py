@@ -37,10 +37,10 @@ class QARunner:
     """Answers questions against one home directory.
 
     Attributes:
-        wiring: how specs become ports.
+        dependencies: how specs become ports.
     """
 
-    wiring: Dependencies
+    dependencies: Dependencies
 
     async def ask(
         self,
@@ -48,7 +48,7 @@ class QARunner:
         *,
         answerer: str,
         library: str | None,
-        knobs: RunConfig,
+        config: RunConfig,
         compare: bool = False,
         thread: str | None = None,
         follow_up: bool = False,
@@ -63,7 +63,7 @@ class QARunner:
         Args:
             answerer: spec of what answers.
             library: what is asked.
-            knobs: `candidates`, `threshold`, filters, `journal` and budgets are heeded.
+            config: `candidates`, `threshold`, filters, `journal` and budgets are heeded.
             compare: ask the same without the library, too.
             thread: the conversation that it goes on with, or begins; a new one when None.
             follow_up: the thread, where one is named, must have had a question.
@@ -82,10 +82,10 @@ class QARunner:
         if deadline_s is not None:
             if deadline_s <= 0:
                 raise UsageError(f"deadline_s: {deadline_s:g} leaves no time")
-            knobs = knobs.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
-        config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
+            config = config.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
+        thread_config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
         async with self._graph(answerer, library, reranker, judge) as (graph, identity):
-            if follow_up and thread and not (await graph.aget_state(config)).values.get("earlier"):
+            if follow_up and thread and not (await graph.aget_state(thread_config)).values.get("earlier"):
                 raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
             started = clock.now()
             given = fresh(
@@ -93,12 +93,12 @@ class QARunner:
             )
             try:
                 # What this call gives back, and not the newest checkpoint: another question may have come since.
-                state = await graph.ainvoke(given, config, context=knobs, durability="sync")
+                state = await graph.ainvoke(given, thread_config, context=config, durability="sync")
             except (asyncio.CancelledError, KeyboardInterrupt):
-                await asyncio.shield(self._cancel(graph, config, started))
+                await asyncio.shield(self._cancel(graph, thread_config, started))
                 raise
         record = answer_record(thread_id, state)
-        warned = await question_warnings(self.wiring, library) if library else ()
+        warned = await question_warnings(self.dependencies, library) if library else ()
         return record.model_copy(update={"notes": [*warned, *record.notes]})
 
     async def record(self, thread: str) -> AnswerRecord:
@@ -109,10 +109,10 @@ class QARunner:
         """
         from imagerag.tools.answerers.metadata import MetadataAnswerer
 
-        config: RunnableConfig = {"configurable": {"thread_id": validate_thread(thread)}}
+        thread_config: RunnableConfig = {"configurable": {"thread_id": validate_thread(thread)}}
         async with self._conversations.use() as saver:
             graph = build_qa(answerer=MetadataAnswerer(), library=None).compile(checkpointer=saver)
-            values = (await graph.aget_state(config)).values
+            values = (await graph.aget_state(thread_config)).values
         if not values.get("question"):
             raise UnknownThreadError(f"there is no thread {thread!r}: imagerag ask names the thread of each answer")
         if not values.get("ending"):
@@ -121,33 +121,33 @@ class QARunner:
 
     async def _left_out(self, values: Mapping[str, Any], thread: str) -> list[ModelCall]:
         """The calls of a question that its state does not hold: it was stopped during them."""
-        async with self.wiring.journal() as journal:
+        async with self.dependencies.journal() as journal:
             return await is_unrecorded(journal, question_name(values, thread), values.get("calls") or [])
 
-    async def _cancel(self, graph: Graph, config: RunnableConfig, started: str) -> None:
+    async def _cancel(self, graph: Graph, thread_config: RunnableConfig, started: str) -> None:
         """End a question as cancelled, with what its calls may have cost; one that has no first step has no record."""
-        values = (await graph.aget_state(config)).values
+        values = (await graph.aget_state(thread_config)).values
         if not values or values.get("ending") or values.get("started_at") != started:
             return
-        calls = await self._left_out(values, str(config["configurable"]["thread_id"]))
+        calls = await self._left_out(values, str(thread_config["configurable"]["thread_id"]))
         ending = QAResult(outcome=AnswerOutcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
         update: QAUpdate = {"ending": ending, "calls": [*(values.get("calls") or []), *calls]}
-        await graph.aupdate_state(config, cast(dict[str, Any], update), as_node="finish")
+        await graph.aupdate_state(thread_config, cast(dict[str, Any], update), as_node="finish")
 
     @asynccontextmanager
     async def _graph(
         self, spec: str, library: str | None, reranker: str | None, judge: str
     ) -> AsyncIterator[tuple[Graph, str]]:
-        answerer = self.wiring.answerer(spec)
-        order = self.wiring.reranker(reranker, judge) if reranker else None
-        opened = await self.wiring.library(library) if library else None
-        await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
-        async with self._conversations.use() as saver, self.wiring.journal() as journal:
+        answerer = self.dependencies.answerer(spec)
+        order = self.dependencies.reranker(reranker, judge) if reranker else None
+        opened = await self.dependencies.library(library) if library else None
+        await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
+        async with self._conversations.use() as saver, self.dependencies.journal() as journal:
             workflow = build_qa(
-                answerer=answerer, library=opened, blobs=self.wiring.blobs, reranker=order, journal=journal
+                answerer=answerer, library=opened, blobs=self.dependencies.blobs, reranker=order, journal=journal
             )
             yield workflow.compile(checkpointer=saver, name="imagerag-ask"), answerer.identity
 
     @cached_property
     def _conversations(self) -> "PerLoopResource[BatchedSqliteSaver]":
-        return PerLoopResource(partial(open_checkpointer, self.wiring.home.conversations, STATE_TYPES))
+        return PerLoopResource(partial(open_checkpointer, self.dependencies.home.conversations, STATE_TYPES))

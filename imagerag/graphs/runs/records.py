@@ -24,49 +24,49 @@ def journal_name(values: Mapping[str, Any], run_id: str) -> str:
     return run_name(cast(RunState, values), run_id, "")
 
 
-async def read_record(wiring: Dependencies, run_id: str) -> RunRecord:
+async def read_record(dependencies: Dependencies, run_id: str) -> RunRecord:
     """The record of a run in any state.
 
     Raises:
         UnknownRunError: no such run.
     """
-    return record_of(wiring, await _with_pending_calls(wiring, await read_snapshot(wiring, run_id)))
+    return record_of(dependencies, await _with_pending_calls(dependencies, await read_snapshot(dependencies, run_id)))
 
 
-def record_of(wiring: Dependencies, standing: RunSnapshot) -> RunRecord:
+def record_of(dependencies: Dependencies, standing: RunSnapshot) -> RunRecord:
     """The record of a run from its state, with the path of its image."""
     record = run_record(standing.run_id, standing.values, question=standing.question)
     if record.image is None:
         return record
-    path = str(wiring.blobs.path(record.image.sha256))
+    path = str(dependencies.blobs.path(record.image.sha256))
     return record.model_copy(update={"image": record.image.model_copy(update={"path": path})})
 
 
-async def _with_pending_calls(wiring: Dependencies, standing: RunSnapshot) -> RunSnapshot:
+async def _with_pending_calls(dependencies: Dependencies, standing: RunSnapshot) -> RunSnapshot:
     """Add the calls of an unfinished run that are in the journal and not yet in its state."""
     values = standing.values
-    if values.get("ending") or not wiring.home.store.exists():
+    if values.get("ending") or not dependencies.home.store.exists():
         return standing
-    under_way, name = is_locked(wiring.home.lock(standing.run_id)), journal_name(values, standing.run_id)
-    async with wiring.journal() as journal:
+    under_way, name = is_locked(dependencies.home.lock(standing.run_id)), journal_name(values, standing.run_id)
+    async with dependencies.journal() as journal:
         calls = await is_unrecorded(journal, name, values.get("calls") or [], skip_under_way=under_way)
     return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
 
 
-async def relist_run(wiring: Dependencies, run_id: str) -> None:
+async def relist_run(dependencies: Dependencies, run_id: str) -> None:
     """Update the list of runs with a run that another process made, such as a server.
 
     Raises:
         UnknownRunError: no such run.
     """
-    record = await read_record(wiring, run_id)
+    record = await read_record(dependencies, run_id)
     created = datetime.fromisoformat(record.started_at) if record.started_at else None
-    await list_record(wiring, record, created=created)
+    await list_record(dependencies, record, created=created)
 
 
-async def list_record(wiring: Dependencies, record: RunRecord, *, created: datetime | None = None) -> None:
+async def list_record(dependencies: Dependencies, record: RunRecord, *, created: datetime | None = None) -> None:
     """Write a run's line in the list of runs."""
-    await wiring.runs.upsert(
+    await dependencies.runs.upsert(
         record.run_id,
         status=record.status,
         prompt=record.prompt,
@@ -75,7 +75,7 @@ async def list_record(wiring: Dependencies, record: RunRecord, *, created: datet
         score=_score(record),
         cost_usd=record.cost_usd,
         calls=sum(record.calls.values()),
-        continues=record.continues.run_id if record.continues else None,
+        parent_run=record.parent_run.run_id if record.parent_run else None,
         created=created,
     )
 

@@ -33,60 +33,60 @@ def kept_runs(checkpoints: Path) -> list[str]:
     return [row[0] for row in found]
 
 
-async def reindex(wiring: Dependencies, run_ids: list[str]) -> tuple[int, list[str]]:
+async def reindex(dependencies: Dependencies, run_ids: list[str]) -> tuple[int, list[str]]:
     """Put runs on the list, as their checkpoints tell of them.
 
     Returns:
         How many, and the ids of those whose checkpoints cannot be read.
     """
     unreadable = []
-    async with wiring.checkpoints(), wiring.runs.kept_open():
+    async with dependencies.checkpoints(), dependencies.runs.kept_open():
         for run_id in run_ids:
             try:
-                await relist_run(wiring, run_id)
+                await relist_run(dependencies, run_id)
             except ImageRAGError:
                 unreadable.append(run_id)
     return len(run_ids) - len(unreadable), unreadable
 
 
-async def ensure_indexed(wiring: Dependencies) -> None:
+async def ensure_indexed(dependencies: Dependencies) -> None:
     """Make the list of runs anew where it was deleted or emptied, though runs are kept.
 
     Raises:
         DamagedFileError: it was, and the home is read-only.
     """
-    if not await asyncio.to_thread(wiring.runs.is_lost):
+    if not await asyncio.to_thread(dependencies.runs.is_lost):
         return
-    kept = await asyncio.to_thread(kept_runs, wiring.home.checkpoints)
-    path = wiring.home.run_list
+    kept = await asyncio.to_thread(kept_runs, dependencies.home.checkpoints)
+    path = dependencies.home.run_list
     if path.exists():  # there is nothing in it
         if not can_write(path):
             raise damaged_file(path, "it is empty")
         await asyncio.to_thread(_remove_empty, path)
-    if kept and not can_write(wiring.home.checkpoints):
+    if kept and not can_write(dependencies.home.checkpoints):
         raise damaged_file(path, f"it is gone, though {len(kept)} runs are kept")
     if kept:
-        await reindex(wiring, kept)
+        await reindex(dependencies, kept)
 
 
-async def find_record(wiring: Dependencies, run_id: str) -> RunRecord:
+async def find_record(dependencies: Dependencies, run_id: str) -> RunRecord:
     """The record of the run with that id, or with the only id that starts with it.
 
     Raises:
         UnknownRunError: no such run, or several.
     """
-    await ensure_indexed(wiring)
+    await ensure_indexed(dependencies)
     try:
-        entry = await wiring.runs.get(run_id)
+        entry = await dependencies.runs.get(run_id)
     except DamagedFileError:
         with suppress(UnknownRunError):  # a whole id needs no list
-            return await read_record(wiring, run_id)
+            return await read_record(dependencies, run_id)
         raise
     try:
-        return await read_record(wiring, entry.run_id)
+        return await read_record(dependencies, entry.run_id)
     except UnknownRunError as error:
         raise UnknownRunError(
-            f"run {entry.run_id} is on the list, but {wiring.home.checkpoints} has no step of it: it was "
+            f"run {entry.run_id} is on the list, but {dependencies.home.checkpoints} has no step of it: it was "
             "stopped before its first one, or that file is not the one it was (imagerag doctor checks it)"
         ) from error
 
@@ -101,12 +101,12 @@ def _remove_empty(path: Path) -> None:
                 each.unlink(missing_ok=True)
 
 
-def missing_from_index(wiring: Dependencies) -> list[str]:
+def missing_from_index(dependencies: Dependencies) -> list[str]:
     """The runs that are kept and not on the list."""
-    kept = kept_runs(wiring.home.checkpoints)
-    if wiring.runs.is_lost():
+    kept = kept_runs(dependencies.home.checkpoints)
+    if dependencies.runs.is_lost():
         return kept
-    path = wiring.home.run_list
+    path = dependencies.home.run_list
     with storage_errors(path, "cannot read"), closing(connect(path, timeout=5.0)) as connection:
         try:
             listed = {row[0] for row in connection.execute("SELECT run_id FROM runs")}

@@ -44,12 +44,12 @@ class Runner:
     """Runs generation graphs against one home directory.
 
     Attributes:
-        wiring: how a setup becomes ports, and where runs are kept.
+        dependencies: how a setup becomes ports, and where runs are kept.
         durability: "sync" keeps every step before the next begins; "exit" keeps one checkpoint, for evaluations.
         left_open: a run that is left early can be resumed, as after a crash, instead of ending cancelled.
     """
 
-    wiring: Dependencies
+    dependencies: Dependencies
     durability: Durability = "sync"
     left_open: bool = False
 
@@ -70,7 +70,7 @@ class Runner:
             RunStateError: there is a run of that id already.
         """
         if any(own.mask or own.intent == "edit" for own in subjects):
-            check_masks(self.wiring.generator(setup.generator), subjects)
+            check_masks(self.dependencies.generator(setup.generator), subjects)
         given: RunInput = {
             "prompt": validate_prompt(prompt),
             "subjects": list(subjects),
@@ -99,19 +99,19 @@ class Runner:
             UntrustedError: its record names an address or a path that only the user may name.
             UsageError: a choice that was not offered.
         """
-        standing = await read_snapshot(self.wiring, run_id)
+        standing = await read_snapshot(self.dependencies, run_id)
         setup: RunSpec | None = standing.values.get("setup")
         if setup is None:
             raise UnknownRunError(
                 f"run {run_id} has nothing to resume from: it was stopped before its first step, or a server made it"
             )
-        await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
+        await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
         answer = resume_value(standing, choose, edit)
         async with aclosing(self._follow(run_id, answer, setup, standing.values["prompt"])) as events:
             async for event in events:
                 yield event
 
-    async def go_on(
+    async def continue_run(
         self, run_id: str, steering: ContinueOptions, *, new_id: str | None = None
     ) -> AsyncGenerator[RunEvent]:
         """Start a run that goes on from where another one ended.
@@ -127,7 +127,7 @@ class Runner:
             UsageError: an image that is not known, more references than may be sent, or a mask that cannot be drawn
                 with again.
         """
-        standing = await read_snapshot(self.wiring, run_id)
+        standing = await read_snapshot(self.dependencies, run_id)
         record, setup = run_record(run_id, standing.values, question=standing.question), standing.values.get("setup")
         if record.outcome is not None and setup is None:
             raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
@@ -135,13 +135,13 @@ class Runner:
             how = "--choose 1,2" if standing.question else "first"
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
         prompt = validate_prompt(steering.prompt or record.prompt)
-        await asyncio.to_thread(check_recorded, run_id, setup, self.wiring.named)
+        await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)
         setup = apply_options(setup, steering)
-        parts, subjects = await self.wiring.parts(setup), standing.values.get("subjects") or []
-        await check_kept_masks(parts.generator, subjects, self.wiring.blobs)
-        limit = min(setup.knobs.max_references or parts.generator.max_references, parts.generator.max_references)
+        parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
+        await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)
+        limit = min(setup.config.max_references or parts.generator.max_references, parts.generator.max_references)
         seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
-        follow = self._follow(validate_id(new_id) or new_run_id(), seed, setup, prompt, continues=run_id)
+        follow = self._follow(validate_id(new_id) or new_run_id(), seed, setup, prompt, parent_run=run_id)
         async with aclosing(follow) as events:
             async for event in events:
                 yield event
@@ -158,11 +158,11 @@ class Runner:
             UnknownRunError: no such run.
             UsageError: no such step, a change that cannot be, or a mask that cannot be drawn with again.
         """
-        standing = await read_snapshot(self.wiring, run_id)
-        record, subjects = record_of(self.wiring, standing), standing.values.get("subjects") or []
+        standing = await read_snapshot(self.dependencies, run_id)
+        record, subjects = record_of(self.dependencies, standing), standing.values.get("subjects") or []
         prompt, named = validate_prompt(replay.prompt or record.prompt), validate_id(new_id) or new_run_id()
-        setup = await fork(self.wiring, record, replay, named, subjects=subjects)
-        async with aclosing(self._follow(named, None, setup, prompt, continues=run_id)) as events:
+        setup = await fork(self.dependencies, record, replay, named, subjects=subjects)
+        async with aclosing(self._follow(named, None, setup, prompt, parent_run=run_id)) as events:
             async for event in events:
                 yield event
 
@@ -172,7 +172,7 @@ class Runner:
         Raises:
             UnknownRunError: no such run.
         """
-        return await read_record(self.wiring, run_id)
+        return await read_record(self.dependencies, run_id)
 
     async def _follow(
         self,
@@ -181,28 +181,32 @@ class Runner:
         setup: RunSpec,
         prompt: str,
         *,
-        continues: str | None = None,
+        parent_run: str | None = None,
     ) -> AsyncGenerator[RunEvent]:
-        config: RunnableConfig = {
+        thread_config: RunnableConfig = {
             "configurable": {"thread_id": run_id},
-            "recursion_limit": recursion_limit(setup.knobs, own=self.wiring.extension.own_steps),
+            "recursion_limit": recursion_limit(setup.config, own=self.dependencies.extension.own_steps),
         }
         record: RunRecord | None = None
         async with self._graph(run_id, setup) as graph:
-            if isinstance(given, InitialState) and (await graph.aget_state(config)).values:
+            if isinstance(given, InitialState) and (await graph.aget_state(thread_config)).values:
                 raise RunStateError(f"there is a run {run_id} already: name another id, or imagerag resume {run_id}")
             listed = asyncio.ensure_future(
-                self.wiring.runs.upsert(
-                    run_id, status="running", prompt=prompt, library=setup.library, continues=continues
+                self.dependencies.runs.upsert(
+                    run_id, status="running", prompt=prompt, library=setup.library, parent_run=parent_run
                 )
             )
             sequence, span = 0, RunSpan(run_id, setup)
             try:
                 await asyncio.shield(listed)
-                warned = await run_warnings(self.wiring, setup, prompt) if isinstance(given, InitialState) else ()
+                warned = await run_warnings(self.dependencies, setup, prompt) if isinstance(given, InitialState) else ()
                 yield RunEvent(run_id=run_id, sequence=0, kind="started", warnings=warned)
-                first = await _sown(graph, config, given, setup, warned) if isinstance(given, InitialState) else given
-                follow = steps(graph, first, config, knobs=with_deadline(setup), durability=self.durability)
+                first = (
+                    await _sown(graph, thread_config, given, setup, warned)
+                    if isinstance(given, InitialState)
+                    else given
+                )
+                follow = steps(graph, first, thread_config, config=with_deadline(setup), durability=self.durability)
                 async with aclosing(follow) as events:
                     async for told in events:
                         sequence += 1
@@ -210,46 +214,50 @@ class Runner:
             except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
                 entry = await asyncio.shield(listed)  # its end must not be written before its beginning
                 if not self.left_open:
-                    record = await asyncio.shield(self._cancel(graph, config, entry))
+                    record = await asyncio.shield(self._cancel(graph, thread_config, entry))
                 raise
             else:
-                record = record_of(self.wiring, RunSnapshot.of(run_id, await graph.aget_state(config)))
+                record = record_of(self.dependencies, RunSnapshot.of(run_id, await graph.aget_state(thread_config)))
             finally:
                 span.end(record)
-            await list_record(self.wiring, record)
+            await list_record(self.dependencies, record)
         yield RunEvent(
             run_id=run_id, sequence=sequence + 1, kind="ended" if record.outcome else "waiting", record=record
         )
 
     @cached_property
     def _compiled(self) -> GraphCache:
-        return GraphCache(self.wiring)
+        return GraphCache(self.dependencies)
 
     @asynccontextmanager
     async def _graph(self, run_id: str, setup: RunSpec) -> AsyncIterator[Graph]:
         """The graph, to make one run with; nobody else makes that run meanwhile."""
-        parts = await self.wiring.parts(setup)
-        await asyncio.to_thread(check_writable, self.wiring.home.root)  # before anything is paid for
-        await ensure_indexed(self.wiring)
-        with run_lock(self.wiring.home.lock(run_id), run_id):
+        parts = await self.dependencies.parts(setup)
+        await asyncio.to_thread(check_writable, self.dependencies.home.root)  # before anything is paid for
+        await ensure_indexed(self.dependencies)
+        with run_lock(self.dependencies.home.lock(run_id), run_id):
             # Journal and list stay open beside the checkpoints, so that not every call opens them.
-            async with self.wiring.checkpoints() as saver, self.wiring.journal(), self.wiring.runs.kept_open():
+            async with (
+                self.dependencies.checkpoints() as saver,
+                self.dependencies.journal(),
+                self.dependencies.runs.kept_open(),
+            ):
                 yield self._compiled.graph(parts, saver)
 
-    async def _cancel(self, graph: Graph, config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
+    async def _cancel(self, graph: Graph, thread_config: RunnableConfig, entry: RunEntry) -> RunRecord | None:
         """End the run as cancelled, keeping what it has; None when it had ended, or had not made its first step."""
-        values = (await graph.aget_state(config)).values
+        values = (await graph.aget_state(thread_config)).values
         known: list[ModelCall] = values.get("calls") or []
-        async with self.wiring.journal() as journal:
+        async with self.dependencies.journal() as journal:
             calls = await is_unrecorded(journal, journal_name(values, entry.run_id), known)
         if not values:
-            await self.wiring.runs.upsert(
+            await self.dependencies.runs.upsert(
                 entry.run_id,
                 status="ended",
                 prompt=entry.prompt,
                 outcome=Outcome.CANCELLED,
                 library=entry.library,
-                continues=entry.continues,
+                parent_run=entry.parent_run,
                 cost_usd=cost_of_calls(calls),
                 calls=sum(call.requests for call in calls),
             )
@@ -258,25 +266,25 @@ class Runner:
         best = best_attempts(values.get("attempts") or [])
         ending = RunResult(outcome=Outcome.CANCELLED, reason="cancelled by the caller", at=clock.now())
         update = {"ending": ending, "best": best[0].index if best else None, "calls": calls}
-        await graph.aupdate_state(config, update, as_node="finish")
+        await graph.aupdate_state(thread_config, update, as_node="finish")
         record = run_record(entry.run_id, {**values, **update, "calls": [*known, *calls]})
-        await list_record(self.wiring, record)
+        await list_record(self.dependencies, record)
         return record
 
 
 async def _sown(
-    graph: Graph, config: RunnableConfig, seed: InitialState, setup: RunSpec, warned: Sequence[str]
+    graph: Graph, thread_config: RunnableConfig, seed: InitialState, setup: RunSpec, warned: Sequence[str]
 ) -> RunInput | None:
     """What to hand the graph so that a new run begins with the seed. The clock starts now that the models are there."""
     values = {**seed.values, "setup": setup, "started_at": clock.now(), "warnings": list(warned)}
     if seed.after == START:
         return cast(RunInput, values)
-    await graph.aupdate_state(config, {**values, "runs": 1}, as_node=seed.after)
+    await graph.aupdate_state(thread_config, {**values, "runs": 1}, as_node=seed.after)
     return None
 
 
 def with_deadline(setup: RunSpec) -> RunConfig:
-    """The knobs, with the moment by which this start or resume has to be done."""
+    """The config, with the moment by which this start or resume has to be done."""
     if setup.deadline_s is None:
-        return setup.knobs
-    return setup.knobs.model_copy(update={"deadline_at": clock.seconds() + setup.deadline_s})
+        return setup.config
+    return setup.config.model_copy(update={"deadline_at": clock.seconds() + setup.deadline_s})

@@ -37,24 +37,24 @@ class RunSnapshot:
         return cls(run_id=run_id, values=snapshot.values, question=waiting[0].value, interrupt_id=waiting[0].id)
 
 
-async def read_snapshot(wiring: Dependencies, run_id: str) -> RunSnapshot:
+async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
     """Where a run stands.
 
     Raises:
         UnknownRunError: no run of that id has made a step.
         DamagedFileError: its steps cannot be read.
     """
-    if not await asyncio.to_thread(wiring.home.checkpoints.exists):  # looking makes no file
+    if not await asyncio.to_thread(dependencies.home.checkpoints.exists):  # looking makes no file
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
-    async with wiring.checkpoints() as saver:
-        graph = wiring.workflow().compile(checkpointer=saver)
+    async with dependencies.checkpoints() as saver:
+        graph = dependencies.workflow().compile(checkpointer=saver)
         try:
             snapshot = await graph.aget_state({"configurable": {"thread_id": run_id}})
         except (ImageRAGError, sqlite3.Error):
             raise
         except Exception as error:  # bytes that SQLite gives back may be anything
             why = f"the steps of run {run_id} cannot be read: {type(error).__name__}: {error}"
-            raise damaged_file(wiring.home.checkpoints, why) from error
+            raise damaged_file(dependencies.home.checkpoints, why) from error
     if not snapshot.values:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
     return RunSnapshot.of(run_id, snapshot)

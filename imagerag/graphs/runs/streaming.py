@@ -14,9 +14,9 @@ from imagerag.graphs.graph_cache import Graph
 async def steps(
     graph: Graph,
     given: RunInput | Command[Any] | None,
-    config: RunnableConfig,
+    thread_config: RunnableConfig,
     *,
-    knobs: RunConfig,
+    config: RunConfig,
     durability: Durability,
 ) -> AsyncGenerator[dict[str, Any]]:
     """What an event says: of nodes at work (what they write as custom stream), and of those that have finished.
@@ -27,8 +27,8 @@ async def steps(
     finished: list[dict[str, Any]] = []
     stream = graph.astream(
         given,
-        config,
-        context=knobs,
+        thread_config,
+        context=config,
         stream_mode=["updates", "custom", "tasks"],
         durability=durability,
         version="v2",

@@ -85,7 +85,7 @@ class _Sheet(Page):
         said = str(self.answer.get("answer") or self.answer.get("reason") or "")
         y = self._own(y)
         y = self.pen.text(MARGIN, y + 12, said, 17, INK, width=INNER - 120, lines=12)
-        without = self.answer.get("without_retrieval")
+        without = self.answer.get("baseline_answer")
         return self._without(without, y + 22) if without else y
 
     def _own(self, y: float) -> float:

@@ -47,7 +47,7 @@ def answer_markdown(record: AnswerRecord) -> str:
     lines = [f"# {_flat(record.question)}", "", f"**{stands.name}**: {stands.meaning}.", ""]
     if record.images:
         lines += [f"Asked with {', '.join(f'image://{image.sha256}' for image in record.images)}.", ""]
-    if record.without_retrieval is None:
+    if record.baseline_answer is None:
         lines += [_flat(words.said(record)), ""]
     else:
         both = _cell(words.said(record)), _cell(words.said_without(record))
@@ -58,7 +58,7 @@ def answer_markdown(record: AnswerRecord) -> str:
         lines += ["|---|---|---|---|---|---|", *(_row(one, cited) for one in sources), ""]
     if record.asked:
         lines += ["## What was asked", "", *(f"{call.order}. {_flat(words.asked(call))}" for call in record.asked), ""]
-    notes = [*record.notes, *([record.lookup] if record.lookup else [])]
+    notes = [*record.notes, *([record.metadata_query] if record.metadata_query else [])]
     lines += ["## Notes", "", *(f"- {_flat(note)}" for note in notes), ""] if notes else []
     told = " · ".join(f"{name} {_flat(value)}" for name, value in words.facts(record) if value)
     return "\n".join([*lines, told, ""])

@@ -18,7 +18,7 @@ def said(record: AnswerRecord) -> str:
 
 def said_without(record: AnswerRecord) -> str:
     """What the same model says without the library, or why it says nothing; empty where it was not asked."""
-    without = record.without_retrieval
+    without = record.baseline_answer
     if without is None:
         return ""
     return without.answer or (f"nothing: {without.reason}" if without.reason else "nothing")

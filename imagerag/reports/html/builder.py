@@ -18,57 +18,57 @@ if TYPE_CHECKING:
     from imagerag.store.run_index import RunEntry
 
 
-async def report_of(wiring: "Dependencies", record: RunRecord) -> str:
+async def report_of(dependencies: "Dependencies", record: RunRecord) -> str:
     """A run's report, as HTML."""
     from imagerag.graphs.runs.history import steps
     from imagerag.reports.html.page import report
 
-    pictures, history = await pictures_of(wiring, record), await steps(wiring, record.run_id)
-    parent = await parent_of(wiring, record)
+    pictures, history = await pictures_of(dependencies, record), await steps(dependencies, record.run_id)
+    parent = await parent_of(dependencies, record)
     return await in_thread(report, record, history, pictures.__getitem__, parent=parent)
 
 
-async def parent_of(wiring: "Dependencies", record: RunRecord) -> RunRecord | None:
+async def parent_of(dependencies: "Dependencies", record: RunRecord) -> RunRecord | None:
     """The run that a run comes from; None for one that comes from none, or from one that is not there any more."""
     from imagerag.graphs.runs.reindexing import find_record
 
-    if record.continues is None:
+    if record.parent_run is None:
         return None
     try:
-        return await find_record(wiring, record.continues.run_id)
+        return await find_record(dependencies, record.parent_run.run_id)
     except UnknownRunError:
         return None
 
 
-async def pictures_of(wiring: "Dependencies", record: RunRecord) -> dict[str, bytes]:
+async def pictures_of(dependencies: "Dependencies", record: RunRecord) -> dict[str, bytes]:
     """The run's own pictures, and the library's as thumbnails: no encoder has to be loaded for those."""
     from imagerag.store.library.thumbnails import thumbnails
 
     used = [ref for attempt in record.attempts for ref in attempt.references]
     sent = [image.sha256 for ref in used for image in (ref.image, ref.mask) if image]
-    sent += [pin.image.sha256 for pin in record.pinned]
+    sent += [pin.image.sha256 for pin in record.kept_images]
     own = {*(attempt.image.sha256 for attempt in record.attempts), *sent}
     found: dict[str, bytes] = {}
     for sha256 in own:
         with suppress(BlobError):
-            found[sha256] = await wiring.blobs.get(sha256)
+            found[sha256] = await dependencies.blobs.get(sha256)
     seen = {candidate.image.sha256 for search in record.searches for candidate in search.candidates}
     if record.setup is not None and record.setup.library:
         lacking = (seen | own) - found.keys()
-        found |= await asyncio.to_thread(thumbnails, wiring.home, record.setup.library, lacking)
+        found |= await asyncio.to_thread(thumbnails, dependencies.home, record.setup.library, lacking)
     return found
 
 
-async def write_report(wiring: "Dependencies", record: RunRecord, file: Path) -> None:
+async def write_report(dependencies: "Dependencies", record: RunRecord, file: Path) -> None:
     """Write a run's report to a file.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    await write_file(file, (await report_of(wiring, record)).encode())
+    await write_file(file, (await report_of(dependencies, record)).encode())
 
 
-async def write_answer(wiring: "Dependencies", record: "AnswerRecord", file: Path) -> None:
+async def write_answer(dependencies: "Dependencies", record: "AnswerRecord", file: Path) -> None:
     """Write an answer as one document: a page (.html), or Markdown (.md).
 
     Raises:
@@ -80,11 +80,11 @@ async def write_answer(wiring: "Dependencies", record: "AnswerRecord", file: Pat
     if file.suffix.lower() == ".md":
         await write_file(file, answer_markdown(record).encode())
         return
-    pictures = await answer_images(wiring, record)
+    pictures = await answer_images(dependencies, record)
     await write_file(file, (await in_thread(answer_page, record, pictures.__getitem__)).encode())
 
 
-async def write_reports(wiring: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def write_reports(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     """Write a report of each of these runs, and an `index.html` over them that leads to each.
 
     A run of which nothing was kept is in the index without a report.
@@ -96,25 +96,25 @@ async def write_reports(wiring: "Dependencies", entries: "Sequence[RunEntry]", f
         UsageError: a file cannot be written, or somebody else writes the folder.
     """
     with exclusive_writer(folder):
-        return await _written(wiring, entries, folder)
+        return await _written(dependencies, entries, folder)
 
 
-async def _written(wiring: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
+async def _written(dependencies: "Dependencies", entries: "Sequence[RunEntry]", folder: Path) -> Path:
     from imagerag.graphs.runs.reindexing import find_record
     from imagerag.reports.html.index import IndexRow, index
 
     lines: list[IndexRow] = []
     for entry in entries:
         try:
-            record = await find_record(wiring, entry.run_id)
+            record = await find_record(dependencies, entry.run_id)
         except UnknownRunError:
             lines.append(IndexRow(entry))
             continue
-        await write_report(wiring, record, folder / f"{entry.run_id}.html")
+        await write_report(dependencies, record, folder / f"{entry.run_id}.html")
         thumbnail = None
         if record.image is not None:
             with suppress(BlobError):
-                thumbnail = await wiring.blobs.get(record.image.sha256)
+                thumbnail = await dependencies.blobs.get(record.image.sha256)
         lines.append(IndexRow(entry, record, f"{entry.run_id}.html", _small(thumbnail)))
     page = folder / "index.html"
     await write_file(page, index(lines).encode())

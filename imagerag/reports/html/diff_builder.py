@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies
 
 
-async def compare(wiring: "Dependencies", a: RunRecord, b: RunRecord) -> RunDiff:
+async def compare(dependencies: "Dependencies", a: RunRecord, b: RunRecord) -> RunDiff:
     """How two runs differ, from their records and their steps."""
     from imagerag.graphs.runs.history import steps
     from imagerag.reports.run_diff.diff import diff
 
-    histories = [await steps(wiring, record.run_id) for record in (a, b)]
+    histories = [await steps(dependencies, record.run_id) for record in (a, b)]
     return diff(a, b, *histories)
 
 
-async def page_of(wiring: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
+async def page_of(dependencies: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord) -> str:
     """The comparison as one self-contained HTML page."""
     from imagerag.reports.html.diff_page import page
 
-    pictures = {**await pictures_of(wiring, a), **await pictures_of(wiring, b)}
+    pictures = {**await pictures_of(dependencies, a), **await pictures_of(dependencies, b)}
     return await in_thread(page, found, a, b, pictures.__getitem__)
 
 
-async def write_page(wiring: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
+async def write_page(dependencies: "Dependencies", found: RunDiff, a: RunRecord, b: RunRecord, file: Path) -> None:
     """Write the page to a file.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    await write_file(file, (await page_of(wiring, found, a, b)).encode())
+    await write_file(file, (await page_of(dependencies, found, a, b)).encode())

@@ -9,12 +9,12 @@ from imagerag.reports.run_diff.text import pair
 
 def steered(record: RunRecord) -> bool:
     """Whether the run comes from another, or references were put in or ruled out by hand."""
-    return bool(record.continues or record.pinned or record.excluded)
+    return bool(record.parent_run or record.kept_images or record.excluded_images)
 
 
 def origin(record: RunRecord) -> str:
     """How the run comes from the other one."""
-    return ancestors_of(record.continues).capitalize() if record.continues else ""
+    return ancestors_of(record.parent_run).capitalize() if record.parent_run else ""
 
 
 def changes(record: RunRecord, parent: RunRecord) -> Iterator[str]:
@@ -26,4 +26,4 @@ def changes(record: RunRecord, parent: RunRecord) -> Iterator[str]:
 
 def excluded(record: RunRecord, parent: RunRecord | None) -> list[str]:
     """What is never to be used, by name."""
-    return [seen_name(sha256, record, parent) for sha256 in record.excluded]
+    return [seen_name(sha256, record, parent) for sha256 in record.excluded_images]

@@ -81,7 +81,7 @@ def _nearest(candidate: Candidate, search: Search) -> str:
 def cost(record: RunRecord) -> str:
     """What it cost: money, time, calls, and what has no price."""
     roles = ", ".join(f"{number} × {role}" for role, number in record.calls.items())
-    unpriced = f" No price is known for {_listed(record.unpriced)}." if record.unpriced else ""
+    unpriced = f" No price is known for {_listed(record.has_unknown_cost)}." if record.has_unknown_cost else ""
     made = sum(record.calls.values())
     calls = model_calls(made, sum(record.reused.values()))
     money = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd).capitalize()

@@ -115,7 +115,7 @@ def settings(setup: RunSpec) -> tuple[dict[str, str], dict[str, str]]:
     """What the run was made with: what was set, and what is as by default."""
     named = {"generator": setup.generator, "judge": setup.judge, "library": setup.library or "none"}
     named |= {"deadline_s": str(setup.deadline_s)} if setup.deadline_s else {}
-    default, chosen = RunConfig(), setup.knobs
+    default, chosen = RunConfig(), setup.config
     values = {name: plain(getattr(chosen, name)) for name in type(chosen).model_fields}
     own = {name: str(value) for name, value in values.items() if value != plain(getattr(default, name))}
     return named | own, {name: str(value) for name, value in values.items() if name not in own}

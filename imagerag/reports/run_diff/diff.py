@@ -78,7 +78,7 @@ def _divergence(a: StepFacts | None, b: StepFacts | None) -> Divergence | None:
         a=StepPosition(step=a.index, told=a.told) if a else None,
         b=StepPosition(step=b.index, told=b.told) if b else None,
         asked=tuple(asked),
-        asked_alike=bool(a and b and a.asked and not asked),
+        same_inputs=bool(a and b and a.asked and not asked),
         answered=tuple(answered),
     )
 
@@ -129,9 +129,9 @@ def _related(a: RunRecord, b: RunRecord) -> tuple[Relation, Literal["a", "b"] | 
     """What they are to each other, which of them is the younger, and from which step it was done again."""
     if a.run_id == b.run_id:
         return "same_run", None, None
-    younger: Literal["a", "b"] = "b" if b.continues and b.continues.run_id == a.run_id else "a"
+    younger: Literal["a", "b"] = "b" if b.parent_run and b.parent_run.run_id == a.run_id else "a"
     record, older = (b, a) if younger == "b" else (a, b)
-    if record.continues is None or record.continues.run_id != older.run_id:
+    if record.parent_run is None or record.parent_run.run_id != older.run_id:
         return "unrelated", None, None
-    step = record.continues.step
+    step = record.parent_run.step
     return ("continuation" if step is None else "replay"), younger, step

@@ -19,8 +19,8 @@ def requested_inputs(record: RunRecord) -> Facts:
         "prompt": record.prompt,
         "picture to start from": first.image.sha256 if first and first.origin == "handed_in" else None,
         "subjects": subjects,
-        "never to be used": list(record.excluded),
-        "always sent": [reference_name(pin) for pin in record.pinned],
+        "never to be used": list(record.excluded_images),
+        "always sent": [reference_name(pin) for pin in record.kept_images],
     }
     if record.setup is not None:
         asked |= backend_inputs(record.setup)

@@ -47,7 +47,7 @@ class Divergence(DiffPart):
     Attributes:
         round: the round it belongs to; 0 for the end.
         asked: in what they were asked differently: prompt, references, seed, judge, threshold, …
-        asked_alike: both were asked, and for the very same.
+        same_inputs: both were asked, and for the very same.
         answered: in what the answers, or what was decided, differ.
     """
 
@@ -56,7 +56,7 @@ class Divergence(DiffPart):
     a: StepPosition | None = None
     b: StepPosition | None = None
     asked: tuple[Difference, ...] = ()
-    asked_alike: bool = False
+    same_inputs: bool = False
     answered: tuple[Difference, ...] = ()
 
 

@@ -101,13 +101,13 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
     attempts: list[Attempt] = made.get("attempts") or []
     if not attempts:
         return {}, {}
-    attempt, knobs = attempts[-1], _knobs(before)
+    attempt, config = attempts[-1], _knobs(before)
     asked = {
         "prompt": attempt.prompt,
         "references": [reference_name(reference) for reference in attempt.references],
         "reference pictures": [reference.image.sha256 for reference in attempt.references],
         "seed": attempt.variation.seed,
-        "size": str(knobs.size) if knobs.size else None,
+        "size": str(config.size) if config.size else None,
         "generator": attempt.generator,
         "origin": attempt.origin,
     }
@@ -152,14 +152,14 @@ def _captioned(before: Values, made: Values, calls: Sequence[ModelCall]) -> tupl
 def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     known: list[Search] = before.get("searches") or []
     found = [search for search in made.get("searches") or [] if search not in known]
-    knobs, setup = _knobs(before), before.get("setup")
+    config, setup = _knobs(before), before.get("setup")
     asked = {
         "searched with": [search.query.text for search in found],
         "threshold": [limit for s in found for limit in s.thresholds.values()],
-        "hybrid": True if knobs.hybrid else None,
+        "hybrid": True if config.hybrid else None,
         "library": setup.library if isinstance(setup, RunSpec) else None,
         "reranker": setup.reranker if isinstance(setup, RunSpec) else None,
-        "filters": _full({"where": knobs.where, "tags": knobs.tags, "licences": knobs.licences}),
+        "filters": _full({"where": config.where, "tags": config.tags, "licences": config.licences}),
     }
     candidates = [candidate for search in found for candidate in search.candidates]
     return asked, {
@@ -204,7 +204,7 @@ _TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tup
 
 def _knobs(values: Values) -> RunConfig:
     setup = values.get("setup")
-    return setup.knobs if isinstance(setup, RunSpec) else RunConfig()
+    return setup.config if isinstance(setup, RunSpec) else RunConfig()
 
 
 def candidate_name(candidate: Candidate) -> str:

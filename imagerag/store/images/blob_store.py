@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from imagerag.agent.errors import BlobError
-from imagerag.agent.images.decoding import for_models
+from imagerag.agent.images.decoding import encode_for_model
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import ImageRef
 from imagerag.store.images.image_info import inspect
@@ -59,13 +59,13 @@ class FileBlobStore:
         """
         return await asyncio.to_thread(self._get, sha256)
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """The image as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
             BlobError: missing or damaged.
         """
-        return await in_thread(for_models, await self.get(sha256))
+        return await in_thread(encode_for_model, await self.get(sha256))
 
     def _put(self, image: ImageRef, data: bytes) -> None:
         path = self.path(image.sha256)

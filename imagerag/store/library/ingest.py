@@ -167,7 +167,7 @@ async def _finish(library: Library, report: IndexReport) -> None:
     stale = await library.is_stale()
     if stale or report.added or report.updated or await library.is_bloated():
         with report._timed("write"):
-            await library.tidy()
+            await library.optimize()
     if stale:
         with report._timed("calibrate"):
             await library.calibrate(anew=False)

@@ -79,13 +79,13 @@ class JoinedLibraries:
         """
         return await self._from_its_library(lambda library: library.image_bytes(sha256))
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """One of their images as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
             BlobError: missing in all, or damaged.
         """
-        return await self._from_its_library(lambda library: library.for_models(sha256))
+        return await self._from_its_library(lambda library: library.encode_for_model(sha256))
 
     async def _from_its_library(self, get: Callable[[ReferenceLibrary], Awaitable[Got]]) -> Got:
         *others, last = self.libraries

@@ -65,13 +65,15 @@ class Library:
         folder: where its files are.
     """
 
-    def __init__(self, home: DataDir, name: str, table: Any, passport: LibraryMetadata, embedder: Embedder) -> None:
+    def __init__(
+        self, home: DataDir, name: str, table: Any, library_metadata: LibraryMetadata, embedder: Embedder
+    ) -> None:
         self.name = name
         self.embedder = embedder
         self.folder = folder_of(home, name)
         self._locks = home.filling
         self._table = table
-        self._passport = passport
+        self._library_metadata = library_metadata
 
     @classmethod
     async def open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
@@ -94,9 +96,9 @@ class Library:
         """
 
         def create() -> "Library":
-            passport = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
-            metadata = {PASSPORT_KEY: passport.model_dump_json()}
-            create_table(home, name, form.schema(passport.dimension, metadata))
+            library_metadata = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
+            metadata = {PASSPORT_KEY: library_metadata.model_dump_json()}
+            create_table(home, name, form.schema(library_metadata.dimension, metadata))
             return cls._open(home, name, embedder)
 
         return await asyncio.to_thread(create)
@@ -104,19 +106,19 @@ class Library:
     @classmethod
     def _open(cls, home: DataDir, name: str, embedder: Embedder) -> "Library":
         table = open_table(home, name)
-        passport = library_metadata_of(table, name)
-        if passport.embedder != embedder.identity:
+        library_metadata = library_metadata_of(table, name)
+        if library_metadata.embedder != embedder.identity:
             raise EmbeddingMismatchError(
-                f"library {name!r} was built with {passport.embedder}, not with {embedder.identity}. "
-                f"Use --embedder {passport.spec}, or remove it (imagerag library remove {name}) and index its "
+                f"library {name!r} was built with {library_metadata.embedder}, not with {embedder.identity}. "
+                f"Use --embedder {library_metadata.spec}, or remove it (imagerag library remove {name}) and index its "
                 f"images again: imagerag index PATH --library {name} --embedder {embedder.identity.spec}"
             )
-        return cls(home, name, table, passport, embedder)
+        return cls(home, name, table, library_metadata, embedder)
 
     @property
-    def passport(self) -> LibraryMetadata:
+    def metadata(self) -> LibraryMetadata:
         """What the vectors were made with, and the calibrated threshold, as of the last search or calibration."""
-        return self._passport
+        return self._library_metadata
 
     @property
     def threshold(self) -> float:
@@ -125,17 +127,17 @@ class Library:
         Raises:
             LibraryError: the library has not been calibrated: it is empty, or indexing was stopped before its end.
         """
-        if self._passport.threshold is None:
+        if self._library_metadata.threshold is None:
             raise LibraryError(
                 f"library {self.name!r} has no threshold yet: it is empty, or indexing did not finish. "
-                f"Run again: imagerag index PATH --library {self.name} --embedder {self._passport.spec}"
+                f"Run again: imagerag index PATH --library {self.name} --embedder {self._library_metadata.spec}"
             )
-        return self._passport.threshold.cosine
+        return self._library_metadata.threshold.cosine
 
     @property
     def image_threshold(self) -> float | None:
         """The calibrated cosine from which on two pictures show the same thing; None where none is claimed."""
-        measured = self._passport.image_threshold
+        measured = self._library_metadata.image_threshold
         return measured.cosine if measured else None
 
     @property
@@ -204,18 +206,18 @@ class Library:
         verify(data, sha256, where=f"library {self.name!r}")
         return data
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
 
         Raises:
             BlobError: missing or damaged.
         """
-        from imagerag.agent.images.decoding import for_models
+        from imagerag.agent.images.decoding import encode_for_model
 
-        return await in_thread(for_models, await self.image_bytes(sha256))
+        return await in_thread(encode_for_model, await self.image_bytes(sha256))
 
     async def _for_models(self, sha256: str) -> bytes:
-        return (await self.for_models(sha256))[0]
+        return (await self.encode_for_model(sha256))[0]
 
     async def thumbnail(self, sha256: str) -> bytes:
         """A WebP of one of its images, at most 256 pixels on the longer side.
@@ -262,7 +264,7 @@ class Library:
         for image in distinct:
             self._usable(np.asarray([image.vector]), f"the image {image.row.id}")
         if distinct:
-            table = form.to_table(distinct, self._passport.dimension)
+            table = form.to_table(distinct, self._library_metadata.dimension)
             await self._write(
                 lambda: (
                     self._table.merge_insert("id")
@@ -287,7 +289,7 @@ class Library:
         return int(result.num_deleted_rows)
 
     async def calibrate(self, *, anew: bool = True) -> Threshold:
-        """Find the default thresholds anew and keep them in the passport, with what they were measured on.
+        """Find the default thresholds anew and keep them in the library_metadata, with what they were measured on.
 
         When the library changes meanwhile they are measured again: a threshold never replaces one that was measured on
         what came later.
@@ -316,7 +318,7 @@ class Library:
         content = form.content_hash((row.id, row.title, row.caption) for row in rows)
         images = form.images_hash(row.id for row in rows)
         threshold = await calibrate(rows, vectors, self.embedder)
-        between = self._passport.image_threshold
+        between = self._library_metadata.image_threshold
         if anew or between is None or between.measured_on != images:
             between = await calibrate_images(rows, vectors, self.embedder, self._for_models)
         return (
@@ -325,7 +327,7 @@ class Library:
         )
 
     def _keep(self, threshold: Threshold, between: ImageThreshold, anyway: bool) -> bool:
-        """Put thresholds into the passport, if the library still holds what they were measured on.
+        """Put thresholds into the library_metadata, if the library still holds what they were measured on.
 
         Args:
             anyway: keep them even so where there are none yet; whoever changes the library measures after it.
@@ -334,13 +336,13 @@ class Library:
         try:
             kept = library_metadata_of(self._table, self.name)
             if self._content() != threshold.measured_on and not (anyway and kept.threshold is None):
-                self._passport = kept
+                self._library_metadata = kept
                 return anyway
             update = {"version": SCHEMA_VERSION, "threshold": threshold, "image_threshold": between}
-            passport = kept.model_copy(update=update)
-            metadata = {PASSPORT_KEY: passport.model_dump_json()}
+            library_metadata = kept.model_copy(update=update)
+            metadata = {PASSPORT_KEY: library_metadata.model_dump_json()}
             self._table.update_field_metadata({"path": "vector", "metadata": metadata})
-            self._passport = passport
+            self._library_metadata = library_metadata
             return True
         finally:
             if lock is not None:
@@ -353,7 +355,7 @@ class Library:
     def _content(self) -> str:
         return content_of(self._table)
 
-    async def tidy(self) -> None:
+    async def optimize(self) -> None:
         """Join small fragments, build or extend the indexes that a library of this size needs, and remove old files.
 
         Raises:
@@ -379,7 +381,9 @@ class Library:
     async def _search(self, find: Callable[[], list[Hit]]) -> list[Hit]:
         def work() -> list[Hit]:
             hits = find()
-            self._passport = library_metadata_of(self._table, self.name)  # another process may have calibrated since
+            self._library_metadata = library_metadata_of(
+                self._table, self.name
+            )  # another process may have calibrated since
             return hits
 
         return await self._read(work)
@@ -390,7 +394,9 @@ class Library:
         found = self._table.search().select([*form.ROW_COLUMNS, "vector"]).to_arrow().sort_by("id")
         vectors = found["vector"].combine_chunks().values.to_numpy(zero_copy_only=False)
         rows = [form.from_record(record) for record in found.drop_columns(["vector"]).to_pylist()]
-        return rows, np.ascontiguousarray(vectors.reshape(len(rows), self._passport.dimension), dtype=np.float32)
+        return rows, np.ascontiguousarray(
+            vectors.reshape(len(rows), self._library_metadata.dimension), dtype=np.float32
+        )
 
     async def _records(self, columns: list[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
         query = self._table.search().select(columns)
@@ -424,9 +430,10 @@ class Library:
 
         vector = np.asarray(vectors, dtype=np.float32)[0]
         norm = float(np.linalg.norm(vector))
-        if vector.shape != (self._passport.dimension,) or not abs(norm - 1) < 1e-2:
+        if vector.shape != (self._library_metadata.dimension,) or not abs(norm - 1) < 1e-2:
             raise LibraryError(
-                f"the encoder {self._passport.spec} gave no unit vector of length {self._passport.dimension} for {what}"
+                f"the encoder {self._library_metadata.spec} gave no unit vector "
+                f"of length {self._library_metadata.dimension} for {what}"
             )
         unit: NDArray[np.float32] = vector / np.float32(norm)
         return unit

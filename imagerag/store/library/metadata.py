@@ -1,6 +1,6 @@
 """What a library's vectors were made with, and from which cosine on a hit counts.
 
-The passport lives in the LanceDB table itself, as metadata of the `vector` field. lancedb 0.40 offers no way to
+The library_metadata lives in the LanceDB table itself, as metadata of the `vector` field. lancedb 0.40 offers no way to
 change the metadata of a table's schema without pylance, but it has `update_field_metadata`, which is a commit like
 any other: it survives reopening, works on every storage, and is never half written.
 """
@@ -18,7 +18,7 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import CONTENT_COLUMNS, content_hash
 
-PASSPORT_KEY = "imagerag.passport"
+PASSPORT_KEY = "imagerag.metadata"
 SCHEMA_VERSION = 2
 
 
@@ -99,7 +99,7 @@ class LibraryMetadata(FrozenModel):
 
     @classmethod
     def of(cls, identity: EmbedderIdentity, created: datetime) -> "LibraryMetadata":
-        """The passport of a new library."""
+        """The library_metadata of a new library."""
         return cls(
             spec=identity.spec,
             model=identity.model,
@@ -145,13 +145,13 @@ def read_library_metadata(home: DataDir, name: str) -> LibraryMetadata:
 
     Raises:
         UnknownLibraryError: there is none of that name.
-        LibraryDamagedError: its files or its passport cannot be read.
+        LibraryDamagedError: its files or its library_metadata cannot be read.
     """
     return library_metadata_of(open_table(home, name), name)
 
 
 def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
-    """The passport in a library's LanceDB table.
+    """The library_metadata in a library's LanceDB table.
 
     Raises:
         LibraryDamagedError: it has none that can be read.
@@ -176,13 +176,13 @@ def content_of(table: Any) -> str:
     return content_hash(zip(found["id"], titles, captions, strict=True))
 
 
-def stale(passport: LibraryMetadata, content: str) -> bool:
+def stale(library_metadata: LibraryMetadata, content: str) -> bool:
     """Whether a threshold was measured on something else than this content, or never."""
-    return passport.threshold is None or passport.threshold.measured_on != content
+    return library_metadata.threshold is None or library_metadata.threshold.measured_on != content
 
 
 def _version_of(text: bytes) -> int:
-    """The version of a passport that cannot be read otherwise; 0 when it says none."""
+    """The version of a library_metadata that cannot be read otherwise; 0 when it says none."""
     try:
         read = json.loads(text)
     except ValueError:

@@ -51,5 +51,5 @@ async def part_of(home: DataDir, name: str, source: Library, ids: Sequence[str],
     target = await Library.create_or_open(home, name, embedder)
     alike = embedder.identity == source.embedder.identity
     await (copy_rows if alike else copy_encoded)(source, target, ids)
-    await target.tidy()
+    await target.optimize()
     return target

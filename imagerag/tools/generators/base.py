@@ -59,7 +59,7 @@ class OpenAIImageGenerator:
         provider, model: what is asked.
         draws: the model that draws, where `model` is another.
         told: what else changes the pictures, for the identity; None is left out.
-        hosting: see `HostedModelConfig`.
+        model_config: see `HostedModelConfig`.
     """
 
     own_template: ClassVar[ReferenceTemplate] = EDIT_TEMPLATE
@@ -68,18 +68,20 @@ class OpenAIImageGenerator:
         self,
         provider: str,
         model: str,
-        hosting: HostedModelConfig,
+        model_config: HostedModelConfig,
         *,
         draws: str = "",
         told: Mapping[str, object] | None = None,
     ) -> None:
-        self._account = OpenAICredentials.of(hosting.get("base_url"), hosting.get("api_key"), hosting.get("key_env"))
+        self._account = OpenAICredentials.of(
+            model_config.get("base_url"), model_config.get("api_key"), model_config.get("key_env")
+        )
         self._model = model
-        self._facts = hosting.get("facts") or model_facts(draws or model)
-        self._timeout_s = hosting.get("timeout_s", TIMEOUT_S)
-        self._price = hosting.get("price")
+        self._facts = model_config.get("facts") or model_facts(draws or model)
+        self._timeout_s = model_config.get("timeout_s", TIMEOUT_S)
+        self._price = model_config.get("price")
         self.identity = with_options(self._account.named_as(provider, model), told or {})
-        self.template = hosting.get("template", self.own_template)
+        self.template = model_config.get("template", self.own_template)
         self._refused = RefusedOptions(self.identity, self._account.secrets)
 
     def _words(self, prompt: str) -> str:

@@ -61,7 +61,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
             is not, no size can be asked for.
         extra_body: further fields of the request.
         image_hosts: other hosts that pictures come from, where the model itself writes their addresses, with a query.
-        hosting: where it is, and what is known of it (see `HostedModelConfig`).
+        model_config: where it is, and what is known of it (see `HostedModelConfig`).
     """
 
     own_template = CHAT_TEMPLATE
@@ -74,13 +74,13 @@ class OpenAIChatImages(OpenAIImageGenerator):
         image_config: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         image_hosts: Sequence[str] = (),
-        **hosting: Unpack[HostedModelConfig],
+        **model_config: Unpack[HostedModelConfig],
     ) -> None:
         self._modalities, self._extra = list(modalities), dict(extra_body or {})
         self._image_hosts = tuple(image_hosts)
         asked = None if self._modalities == list(MODALITIES) else " ".join(self._modalities) or "none"
         told = {"modalities": asked, "image_config": image_config, "extra": digest(self._extra)}
-        super().__init__("openai-chat", model, hosting, told=told)
+        super().__init__("openai-chat", model, model_config, told=told)
         self._image_config = self._account.host == "openrouter.ai" if image_config is None else image_config
 
     @classmethod
@@ -130,7 +130,7 @@ class OpenAIChatImages(OpenAIImageGenerator):
             except Exception as error:
                 if not self._refused.learn(error, sent):
                     raise
-        return replace(await self._read(answer), steps_down=self._refused.said_of(params))
+        return replace(await self._read(answer), fallback_errors=self._refused.said_of(params))
 
     async def _read(self, answer: Any) -> GeneratedImage:
         from openai.types.chat import ChatCompletion

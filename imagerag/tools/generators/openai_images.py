@@ -74,7 +74,7 @@ class OpenAIImages(OpenAIImageGenerator):
         quality, background, output_format, input_fidelity, moderation: OpenAI's, sent only where they apply
             (`input_fidelity` with references, `moderation` without).
         extra_body: further fields for other servers, for instance `{"guidance_scale": 4}`.
-        hosting: where it is, and what is known of it (see `HostedModelConfig`).
+        model_config: where it is, and what is known of it (see `HostedModelConfig`).
 
     Raises:
         UsageError: an option that this model does not take.
@@ -92,15 +92,15 @@ class OpenAIImages(OpenAIImageGenerator):
         moderation: Literal["low", "auto"] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         provider: str = "openai",
-        **hosting: Unpack[HostedModelConfig],
+        **model_config: Unpack[HostedModelConfig],
     ) -> None:
         self._json, self._extra = json_references, dict(extra_body or {})
         self._shared = _given(quality=quality, background=background, output_format=output_format)
         self._drawing, self._editing = _given(moderation=moderation), _given(input_fidelity=input_fidelity)
-        facts = hosting.get("facts")
+        facts = model_config.get("facts")
         seeded = True if facts and facts.seed and not model_facts(model).seed else None
         told = self._shared | self._editing | self._drawing | {"seed": seeded, "extra": digest(self._extra)}
-        super().__init__(provider, model, hosting, told=told)
+        super().__init__(provider, model, model_config, told=told)
         check_options(self.identity, self._facts, self._shared | self._editing)
 
     @classmethod
@@ -191,7 +191,7 @@ class OpenAIImages(OpenAIImageGenerator):
             if problem is not None:
                 raise problem
         drawn = await (self._watched(answer, watcher) if self._streams(sent) else self._read(answer))
-        return replace(drawn, steps_down=self._refused.said_of(params))
+        return replace(drawn, fallback_errors=self._refused.said_of(params))
 
     def _unlearnt(self, error: Exception, sent: Mapping[str, Any], references: Sequence[ImagePart]) -> Exception | None:
         """What to raise for an error; None when asking again in another way can help."""

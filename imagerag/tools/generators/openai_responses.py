@@ -56,7 +56,7 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         model: the language model that calls the tool.
         image_model: what the tool draws with. Named always: the service's own default moves.
         tool: further options of the tool, for instance `{"quality": "high"}`.
-        hosting: where it is, and what is known of it (see `HostedModelConfig`).
+        model_config: where it is, and what is known of it (see `HostedModelConfig`).
 
     Raises:
         UsageError: an option that the image model does not take.
@@ -68,11 +68,11 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
         *,
         image_model: str = DEFAULT_IMAGE_MODEL,
         tool: Mapping[str, Any] | None = None,
-        **hosting: Unpack[HostedModelConfig],
+        **model_config: Unpack[HostedModelConfig],
     ) -> None:
         self._tool = {"type": "image_generation", "model": image_model, **(tool or {})}
         told = {"image_model": None if image_model == DEFAULT_IMAGE_MODEL else image_model, **(tool or {})}
-        super().__init__("openai-responses", model, hosting, draws=image_model, told=told)
+        super().__init__("openai-responses", model, model_config, draws=image_model, told=told)
         check_options(self.identity, self._facts, tool or {})
 
     @classmethod
@@ -126,7 +126,7 @@ class OpenAIResponsesImages(OpenAIImageGenerator):
             except Exception as error:
                 if not self._refused.learn(error, {**sent, "type": None, "model": None}):
                     raise
-        return replace(await self._read(message), steps_down=self._refused.said_of(tool))
+        return replace(await self._read(message), fallback_errors=self._refused.said_of(tool))
 
     async def _readable(self, asked: "Awaitable[AIMessage]") -> "AIMessage":
         """The answer. For a 200 that is no Responses answer ChatOpenAI raises whatever its parsing stumbles over."""

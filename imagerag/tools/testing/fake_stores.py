@@ -121,7 +121,7 @@ class MemoryBlobs:
             raise BlobError(f"there is no image {sha256}")
         return self.data[sha256]
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """The bytes as they were put, and their media type."""
         data = await self.get(sha256)
         return data, describe_image(data).media_type
@@ -235,9 +235,9 @@ class ScriptedLibrary:
         self.calls.append(RecordedSearch("image_bytes", {"sha256": sha256}))
         return await self.blobs.get(sha256)
 
-    async def for_models(self, sha256: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """The bytes as they were planted, and their media type."""
-        return await self.blobs.for_models(sha256)
+        return await self.blobs.encode_for_model(sha256)
 
     def _ranked(self, similarity: Callable[[_Planted], float], k: int, wanted: Filter) -> list[Hit]:
         allowed = [planted for planted in self._planted.values() if _passes(planted.hit, wanted)]

@@ -31,15 +31,18 @@ def library() -> ScriptedLibrary:
     return made
 
 
-async def run(generator: ImageGenerator, judge: Judge, library: ScriptedLibrary, **knobs: Any) -> dict[str, Any]:
+async def run(generator: ImageGenerator, judge: Judge, library: ScriptedLibrary, **config: Any) -> dict[str, Any]:
     retry = RetryPolicy(max_attempts=2, initial_interval=0.01, retry_on=is_retryable)
     workflow = build_workflow(
         Nodes(generator=generator, judge=judge, library=library, blobs=MemoryBlobs()), retry=retry
     )
-    context = RunConfig(max_rounds=2, size=SIZE, **knobs)
-    graph, config = workflow.compile(checkpointer=InMemorySaver()), RunnableConfig(configurable={"thread_id": "1"})
-    await graph.ainvoke({"prompt": PROMPT}, config, context=context)
-    return (await graph.aget_state(config)).values
+    context = RunConfig(max_rounds=2, size=SIZE, **config)
+    graph, thread_config = (
+        workflow.compile(checkpointer=InMemorySaver()),
+        RunnableConfig(configurable={"thread_id": "1"}),
+    )
+    await graph.ainvoke({"prompt": PROMPT}, thread_config, context=context)
+    return (await graph.aget_state(thread_config)).values
 
 
 @pytest.mark.parametrize(("family", "sent"), [

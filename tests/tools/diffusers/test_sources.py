@@ -205,6 +205,6 @@ def test_the_registry_finds_both(monkeypatch: pytest.MonkeyPatch) -> None:
     place = "imagerag.tools.judges.vlm.transformers_backend:transformers_judge"
     monkeypatch.setitem(registry._BUILT_IN["judge"], "transformers", place)
     assert registry.make_generator("diffusers:flux-kontext?steps=8").identity == "diffusers:flux-kontext?steps=8"
-    cascade = registry.make_generator("diffusers:omnigen?steps=8,diffusers:flux2-klein")
-    assert cascade.identity == "diffusers:omnigen?steps=8,diffusers:flux2-klein"
+    fallback = registry.make_generator("diffusers:omnigen?steps=8,diffusers:flux2-klein")
+    assert fallback.identity == "diffusers:omnigen?steps=8,diffusers:flux2-klein"
     assert registry.make_judge("transformers:a/b").identity == "transformers:a/b"

@@ -50,7 +50,9 @@ async def test_it_reads_several_pictures_and_answers_greedily(chat: Transformers
 
 
 async def test_a_temperature_draws_words_with_the_seed_it_is_given(chat: TransformersChat) -> None:
-    hot = [SamplingParams(temperature=1.5, seed=seed, lever="temperature", attempt=1) for seed in (1, 1, 2, 3)]
+    hot = [
+        SamplingParams(temperature=1.5, seed=seed, varied_parameter="temperature", attempt=1) for seed in (1, 1, 2, 3)
+    ]
     replies = [await said(chat, shown("a"), variation) for variation in hot]
     assert replies[0].text == replies[1].text
     assert len({reply.text for reply in replies}) > 1

@@ -46,8 +46,8 @@ async def test_an_option_that_is_refused_is_left_out_once_and_for_all(option: st
         left = {name for name in server.requests[0].body if name != option}
         assert left == set(server.requests[1].body)
         for drawn in (first, second):
-            assert option in drawn.steps_down[0]
-            assert "does not take" in drawn.steps_down[0]
+            assert option in drawn.fallback_errors[0]
+            assert "does not take" in drawn.fallback_errors[0]
 
 
 @pytest.mark.parametrize("option", ["input_fidelity", "response_format", "quality"])
@@ -63,7 +63,7 @@ async def test_several_are_left_out_one_after_the_other() -> None:
     with MockOpenAIServer(refuses=("response_format", "quality", "seed")) as server:
         drawn = await draw(OpenAIImages("alias", base_url=server.base_url, facts=FACTS, **OPTIONS))
         assert server.count() == 4
-        assert all(name in drawn.steps_down[0] for name in ("response_format", "quality", "seed"))
+        assert all(name in drawn.fallback_errors[0] for name in ("response_format", "quality", "seed"))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_chat_and_responses_step_down_too() -> None:
         made = OpenAIResponsesImages("m", base_url=server.base_url, tool={"quality": "high"}, facts=FACTS)
         drawn_ = await draw(made)
         assert ["quality" in request.body["tools"][0] for request in server.requests] == [True, False]
-        assert "quality" in drawn_.steps_down[0]
+        assert "quality" in drawn_.fallback_errors[0]
 
 
 @pytest.mark.parametrize("end", ["", "/"])

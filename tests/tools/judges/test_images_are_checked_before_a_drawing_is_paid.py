@@ -67,20 +67,22 @@ def judge_at(server: MockOpenAIServer, options: str = "") -> Any:
     return vlm_judge(BackendSpec.parse(f"openai:judge{options}@{server.base_url}"))
 
 
-async def state_of(generator: Any, judge: Any, given: Any, journal: Any = None, **knobs: Any) -> dict[str, Any]:
+async def state_of(generator: Any, judge: Any, given: Any, journal: Any = None, **config: Any) -> dict[str, Any]:
     nodes = Nodes(generator=generator, judge=judge, library=None, blobs=BLOBS, journal=journal)
-    graph, config = build_workflow(nodes).compile(InMemorySaver()), {"configurable": {"thread_id": uuid4().hex}}
-    await graph.ainvoke(given, config, context=RunConfig(**knobs))  # type: ignore[call-overload]
-    values: dict[str, Any] = (await graph.aget_state(config)).values  # type: ignore[arg-type]
+    graph, thread_config = build_workflow(nodes).compile(InMemorySaver()), {"configurable": {"thread_id": uuid4().hex}}
+    await graph.ainvoke(given, thread_config, context=RunConfig(**config))  # type: ignore[call-overload]
+    values: dict[str, Any] = (await graph.aget_state(thread_config)).values  # type: ignore[arg-type]
     return values
 
 
-async def run(server: MockOpenAIServer, judge: Any = None, journal: Any = None, subjects: int = 0, **knobs: Any) -> Any:
+async def run(
+    server: MockOpenAIServer, judge: Any = None, journal: Any = None, subjects: int = 0, **config: Any
+) -> Any:
     generator = OpenAIImages("gpt-image-2", base_url=server.base_url, price=PRICES.of("gpt-image-2", "127.0.0.1"))
     own = [Subject(image=await BLOBS.put(tiny_png(f"own {n}"))) for n in range(subjects)]
     given = {"prompt": "a cat", "subjects": own}
     # YES has one point: a judge is asked again for a likeness that it left out.
-    return await state_of(generator, judge or judge_at(server), given, journal, **{"likeness": "never", **knobs})
+    return await state_of(generator, judge or judge_at(server), given, journal, **{"likeness": "never", **config})
 
 
 def drawings(server: MockOpenAIServer) -> int:
@@ -174,13 +176,13 @@ async def test_whatever_it_says_of_the_test_picture_it_has_looked(reply: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "knobs"), [("?max_images=1", {}), ("", {"max_calls": 2})], ids=["said", "no room in the budget"]
+    ("options", "config"), [("?max_images=1", {}), ("", {"max_calls": 2})], ids=["said", "no room in the budget"]
 )
 async def test_it_is_not_asked_where_that_is_known_or_leaves_no_call_for_the_verdict(
-    options: str, knobs: dict[str, Any]
+    options: str, config: dict[str, Any]
 ) -> None:
     with MockOpenAIServer(DefaultResponder(text=YES)) as server:
-        state = await run(server, judge_at(server, options), **knobs)
+        state = await run(server, judge_at(server, options), **config)
     assert [call.role for call in state["calls"]] == ["generate", "judge.critique"]
     assert state["ending"].outcome is Outcome.ALIGNED
 
@@ -245,25 +247,27 @@ async def test_a_model_of_openais_that_takes_no_images_is_not_even_asked(monkeyp
 
 
 async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path) -> None:
-    wiring = Dependencies(DataDir(tmp_path))
+    dependencies = Dependencies(DataDir(tmp_path))
     with MockOpenAIServer(DefaultResponder(text=YES)) as server:
         drawn_with, judge = f"openai:gpt-image-2@{server.base_url}", f"openai:judge@{server.base_url}"
-        setup = RunSpec(generator=drawn_with, judge=judge, library=None, knobs=RunConfig())
+        setup = RunSpec(generator=drawn_with, judge=judge, library=None, config=RunConfig())
 
-        async def roles(**knobs: Any) -> dict[str, int]:
-            found = await estimate_setup(wiring, setup.model_copy(update={"knobs": RunConfig(**knobs)}), prompt="a cat")
+        async def roles(**config: Any) -> dict[str, int]:
+            found = await estimate_setup(
+                dependencies, setup.model_copy(update={"config": RunConfig(**config)}), prompt="a cat"
+            )
             return {role.role: role.usual for role in found.roles}
 
         assert (await roles())[CHECK_IMAGES] == 1
         assert CHECK_IMAGES not in await roles(max_calls=2)
         assert CHECK_IMAGES not in await roles(journal="replay")
-        async for event in Runner(wiring=wiring).start("a cat", setup):
+        async for event in Runner(dependencies=dependencies).start("a cat", setup):
             record = event.record
         assert record is not None
         assert record.calls == {CHECK_IMAGES: 1, "generate": 1, "judge.critique": 1}
-        wiring = Dependencies(DataDir(tmp_path))  # as another process would
+        dependencies = Dependencies(DataDir(tmp_path))  # as another process would
         assert CHECK_IMAGES not in await roles()
-        (state,) = [one for one in (await diagnosed(wiring, judge)).backends if one.role == "judge"]
+        (state,) = [one for one in (await diagnosed(dependencies, judge)).backends if one.role == "judge"]
         assert state.takes_images is True
 
 
@@ -290,5 +294,5 @@ async def reachable(spec: BackendSpec, role: str, **_: Any) -> HealthStatus:
     return HealthStatus(identity=str(spec), reachable=True)
 
 
-async def diagnosed(wiring: Dependencies, judge: str) -> Diagnosis:
-    return await diagnose(resolve(judge=judge), wiring)
+async def diagnosed(dependencies: Dependencies, judge: str) -> Diagnosis:
+    return await diagnose(resolve(judge=judge), dependencies)

@@ -84,13 +84,13 @@ def sample(server: MockOpenAIServer, folder: Path) -> Sample:
         prompt=case.prompt, setup=RunSpec(generator="fake", judge="fake"), run_id="ev-1", status="answered",
         outcome=None, initial=InitialImage(), image=describe_image(IMAGE.data),
     )  # fmt: skip
-    return Sample(case=case, result=result, wiring=EvalDependencies(DataDir(folder)), image=IMAGE.data)
+    return Sample(case=case, result=result, dependencies=EvalDependencies(DataDir(folder)), image=IMAGE.data)
 
 
 async def graded(server: MockOpenAIServer, folder: Path, made: Any, kind: str) -> None:
     given, grader = sample(server, folder), f"openai:m@{server.base_url}"
-    metric = made(spec=f"{kind}:{grader}", grader=grader, wiring=given.wiring, judges=frozenset())
-    async with given.wiring.working():
+    metric = made(spec=f"{kind}:{grader}", grader=grader, dependencies=given.dependencies, judges=frozenset())
+    async with given.dependencies.working():
         await metric.measure(given)
 
 

@@ -89,7 +89,7 @@ class OnlyByPrompt:
     async def image_bytes(self, sha: str) -> bytes:
         return self.picture
 
-    async def for_models(self, sha: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha: str) -> tuple[bytes, str]:
         return self.picture, "image/png"
 
 
@@ -171,7 +171,7 @@ async def test_a_server_that_refuses_temperature_gets_other_words_and_seeds_and_
         seeds = {request.body["seed"] for request in server.requests if "seed" in request.body}
         assert seeds == {4, 5}  # the run's seed, and one more for each ask
     asked = [call.variation for call in state["calls"] if call.role == "judge.missing_concepts"][-2:]
-    assert [(v.lever, v.temperature, v.seed, v.wording) for v in asked] == [
+    assert [(v.varied_parameter, v.temperature, v.seed, v.wording) for v in asked] == [
         ("seed_and_wording", None, 4, 1), ("seed_and_wording", None, 5, 2),
     ]  # fmt: skip
     notes = [search.query.note for search in state["searches"] if search.query.ask]

@@ -176,7 +176,7 @@ async def test_the_temperature_that_is_asked_for_is_sent_and_elsewhere_zero(serv
     server.enqueue("chat", *[MockResponse(text="content: hat")] * 2)
     judge, no = judge_on(server), Verdict(aligned=False, raw="No.")
     assert judge.honours == {"temperature", "seed", "wording"}
-    hot = SamplingParams(attempt=1, lever="temperature", temperature=1 / 3)
+    hot = SamplingParams(attempt=1, varied_parameter="temperature", temperature=1 / 3)
     await judge.missing_concepts(PROMPT, RED, verdict=no, variation=hot)
     await judge.missing_concepts(PROMPT, RED, verdict=no, variation=SamplingParams())
     assert server.requests[0].body["temperature"] == 1 / 3
@@ -186,7 +186,7 @@ async def test_the_temperature_that_is_asked_for_is_sent_and_elsewhere_zero(serv
 async def test_a_model_that_turns_out_to_refuse_temperature_is_reseeded() -> None:
     with MockOpenAIServer(lambda request: MockResponse(text="content: hat"), refuses=("temperature",)) as server:
         judge, no = judge_on(server), Verdict(aligned=False, raw="No.")
-        hot = SamplingParams(attempt=2, lever="temperature", temperature=5 / 6)
+        hot = SamplingParams(attempt=2, varied_parameter="temperature", temperature=5 / 6)
         await judge.missing_concepts(PROMPT, RED, verdict=no, variation=hot)
         first, second = server.requests
         assert ("temperature" in first.body, "temperature" in second.body, second.body["seed"]) == (True, False, 2)
@@ -201,7 +201,7 @@ async def test_a_model_known_to_refuse_temperature_never_gets_one(server: MockOp
     server.enqueue("chat", MockResponse(text="content: hat"))
     judge = judge_on(server, model=model)
     assert judge.honours == {"seed", "wording"}
-    hot = SamplingParams(attempt=1, lever="temperature", temperature=0.5)
+    hot = SamplingParams(attempt=1, varied_parameter="temperature", temperature=0.5)
     await judge.missing_concepts(PROMPT, RED, verdict=Verdict(aligned=False, raw="No."), variation=hot)
     assert "temperature" not in server.requests[0].body
     assert server.requests[0].endpoint == "chat"

@@ -74,7 +74,7 @@ class SmallLibrary:
     async def image_bytes(self, sha: str) -> bytes:
         return next(data for data in self.pictures if sha256(data).hexdigest() == sha)
 
-    async def for_models(self, sha: str) -> tuple[bytes, str]:
+    async def encode_for_model(self, sha: str) -> tuple[bytes, str]:
         return await self.image_bytes(sha), "image/png"
 
 

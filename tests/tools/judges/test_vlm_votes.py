@@ -34,15 +34,17 @@ def server() -> Iterator[MockOpenAIServer]:
     assert loopback.errors == []
 
 
-async def run(server: MockOpenAIServer, **knobs: object) -> dict[str, Any]:
+async def run(server: MockOpenAIServer, **config: object) -> dict[str, Any]:
     chat = OpenAIChat(model="some-vlm", account=OpenAICredentials(server.base_url, "k"), timeout_s=20)
     judge, library = VlmJudge(chat=chat, votes=5), ScriptedLibrary()
     library.plant("heart")
     workflow = build_workflow(Nodes(generator=ScriptedGenerator(), judge=judge, library=library, blobs=MemoryBlobs()))
     graph = workflow.compile(checkpointer=InMemorySaver())
-    config: RunnableConfig = {"configurable": {"thread_id": "votes"}}
-    await graph.ainvoke({"prompt": "a heart"}, config, context=RunConfig.model_validate({"max_rounds": 0, **knobs}))
-    return dict((await graph.aget_state(config)).values)
+    thread_config: RunnableConfig = {"configurable": {"thread_id": "votes"}}
+    await graph.ainvoke(
+        {"prompt": "a heart"}, thread_config, context=RunConfig.model_validate({"max_rounds": 0, **config})
+    )
+    return dict((await graph.aget_state(thread_config)).values)
 
 
 @pytest.mark.parametrize("mode", ["fused", "stepwise"])
@@ -82,4 +84,4 @@ def test_an_estimate_counts_votes() -> None:
     one = estimate(RunConfig(max_rounds=0), generator=ScriptedGenerator(), judge=VlmJudge(chat=judge.chat))
     three = estimate(RunConfig(max_rounds=0), generator=ScriptedGenerator(), judge=judge)
     looks = next(role for role in one.roles if role.role == "judge.critique").at_most
-    assert three.calls_at_most == one.calls_at_most + 2 * looks
+    assert three.max_calls == one.max_calls + 2 * looks

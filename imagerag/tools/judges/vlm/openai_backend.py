@@ -211,9 +211,9 @@ class OpenAIChat:
         if variation.temperature is None or "temperature" in self.honours:
             return variation
         if not variation.attempt:
-            return variation.model_copy(update={"temperature": None, "lever": "none"})
+            return variation.model_copy(update={"temperature": None, "varied_parameter": "none"})
         seed = variation.attempt if variation.seed is None else variation.seed
-        return variation.model_copy(update={"temperature": None, "lever": "seed_and_wording", "seed": seed})
+        return variation.model_copy(update={"temperature": None, "varied_parameter": "seed_and_wording", "seed": seed})
 
     def _options(self, schema: Schema | None, variation: SamplingParams, without: AbstractSet[str]) -> dict[str, Any]:
         options: dict[str, Any] = {}

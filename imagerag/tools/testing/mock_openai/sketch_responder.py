@@ -117,7 +117,7 @@ class SketchResponder:
         assert verdict is not None, "who looks gives a verdict"
         for wording in (1, 2):
             asked = SamplingParams(
-                attempt=wording, lever="seed_and_wording", wording=wording, in_vain=question.searched
+                attempt=wording, varied_parameter="seed_and_wording", wording=wording, in_vain=question.searched
             )
             named = self._looker.missing_concepts(
                 question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]

@@ -35,7 +35,7 @@ class PlainLibrary:
             raise BlobError(f"the image {sha256} is not in library {self.name!r}")
         return self.data
 
-    async def for_models(self, sha256):
+    async def encode_for_model(self, sha256):
         return await self.image_bytes(sha256), "image/png"
 
     def _hits(self, similarity, filter):
