@@ -31,8 +31,8 @@ def _is_missing(entry: TrackedConcept, lacking: Collection[str]) -> bool:
 
 def _after(entry: TrackedConcept, *, still: bool, round: int) -> TrackedConcept:
     if still:
-        return entry.model_copy(update={"resolved": None})
-    return entry if entry.resolved is not None else entry.model_copy(update={"resolved": round})
+        return entry.model_copy(update={"resolved_round": None})
+    return entry if entry.resolved_round is not None else entry.model_copy(update={"resolved_round": round})
 
 
 def record_references(
@@ -49,14 +49,14 @@ def record_references(
         entry = entries.get(k) or TrackedConcept(
             concept=Concept(text=reference.concept), first_missing_round=round, stands_for=unnamed
         )
-        before = tuple(used for used in entry.used if used.image != reference.image)
-        entries[k] = entry.model_copy(update={"used": (*before, reference)})
+        before = tuple(used for used in entry.references if used.image != reference.image)
+        entries[k] = entry.model_copy(update={"references": (*before, reference)})
     return list(entries.values())
 
 
 def missing(ledger: Sequence[TrackedConcept]) -> list[TrackedConcept]:
     """What verdicts named and is missing still."""
-    return [entry for entry in ledger if entry.resolved is None and not entry.stands_for]
+    return [entry for entry in ledger if entry.resolved_round is None and not entry.stands_for]
 
 
 def tried_references(ledger: Sequence[TrackedConcept], concept: Concept, *, in_place: bool = False) -> frozenset[str]:
@@ -68,7 +68,7 @@ def tried_references(ledger: Sequence[TrackedConcept], concept: Concept, *, in_p
     wanted = key(concept.text)
     entries = [e for e in ledger if wanted in {key(text) for text in (e.concept.text, *e.stands_for)}]
     entries += missing(ledger) if in_place else []
-    return frozenset(ref.image.sha256 for entry in entries for ref in entry.used)
+    return frozenset(ref.image.sha256 for entry in entries for ref in entry.references)
 
 
 def resolving_references(ledger: Sequence[TrackedConcept], attempts: Sequence[Attempt] = ()) -> list[UsedReference]:
@@ -80,8 +80,8 @@ def resolving_references(ledger: Sequence[TrackedConcept], attempts: Sequence[At
     sent = {attempt.round: {used.image.sha256 for used in attempt.references} for attempt in attempts}
     once: dict[str, UsedReference] = {}
     for entry in ledger:
-        if entry.resolved is not None and entry.used:
-            together = [used for used in entry.used if used.image.sha256 in sent.get(entry.resolved, ())]
-            for used in together or entry.used[-1:]:
+        if entry.resolved_round is not None and entry.references:
+            together = [used for used in entry.references if used.image.sha256 in sent.get(entry.resolved_round, ())]
+            for used in together or entry.references[-1:]:
                 once.setdefault(used.image.sha256, used)
-    return [reference.model_copy(update={"choice": "kept"}) for reference in once.values()]
+    return [reference.model_copy(update={"selected_by": "kept"}) for reference in once.values()]

@@ -45,15 +45,15 @@ def fixed_requirements(sent: Sequence[UsedReference], attempt: Attempt) -> tuple
 def _fixed(image: UsedReference, number: int, attempt: Attempt) -> Iterable[Requirement]:
     held = image.mask is not None and attempt.mask is not None and attempt.mask.held
     if image.role == "edit" and not held:
-        yield Requirement(text=KEPT, kind="kept", picture=number)
+        yield Requirement(text=KEPT, kind="kept", image=number)
     if image.likeness and image.mask is None:
         name = image.concept or image.title or "what is sent along"
-        yield Requirement(text=f"{name}: the very one of picture {number}", kind="likeness", picture=number)
+        yield Requirement(text=f"{name}: the very one of picture {number}", kind="likeness", image=number)
 
 
 def concept_of(requirement: Requirement, caption: str | None = None) -> Concept | None:
     """What is searched for where a requirement is not met; None where no picture of a library can help."""
-    if requirement.picture is not None or requirement.kind == "kept":
+    if requirement.image is not None or requirement.kind == "kept":
         return None
     return Concept(text=requirement.text, kind=requirement.kind, caption=caption)
 

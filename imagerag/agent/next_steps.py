@@ -157,7 +157,7 @@ _WAYS: "Final[Mapping[Cause, Callable[[RunRecord], Iterator[str]]]]" = {
 
 
 def _add(record: "RunRecord") -> str:
-    lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved is None]
+    lacking = record.unresolved or [entry.concept.text for entry in record.concepts if entry.resolved_round is None]
     what = " and of ".join(f"'{text}'" for text in dict.fromkeys(lacking)) or "what is missing"
     if _named(record) == BUILT_IN_LIBRARY:
         return f"index a picture of {what} of your own: imagerag index FILE --library NAME"

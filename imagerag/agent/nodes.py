@@ -123,7 +123,7 @@ class Nodes:
         return {
             "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
             "judged_prompt": state["prompt"],
-            "requirements": state.get("requirements") or [r for r in answer.requirements if r.picture is None],
+            "requirements": state.get("requirements") or [r for r in answer.requirements if r.image is None],
             "ledger": entries,
             "concepts": [],
             "concept_tries": 0,

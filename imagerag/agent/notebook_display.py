@@ -31,7 +31,7 @@ def run_html(record: "RunRecord") -> str:
     verdict = best.verdict if best is not None else None
     checks = [f"{'✓' if one.met else '✗'} {one.requirement.text}" for one in (verdict.checks if verdict else ())]
     sent = [_credit(used.title or used.image.sha256[:12], used.licence) for used in record.references]
-    spent = model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    spent = model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     facts = [seconds(record.elapsed_s), spent, dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)]
     text = [
         f"<b>{escape(standing.name)}</b> {escape(record.reason)}",

@@ -111,7 +111,7 @@ def _points(attempt: Attempt) -> dict[str, bool]:
     """What an attempt was judged on, and whether it is met; likeness to a library's picture goes by that picture."""
     met: dict[str, bool] = {}
     for check in attempt.verdict.checks if attempt.verdict else ():
-        number, key = check.requirement.picture or 0, check.requirement.text
+        number, key = check.requirement.image or 0, check.requirement.text
         sent = attempt.references[number - 1] if 0 < number <= len(attempt.references) else None
         if sent is not None and sent.role == "reference":
             key = f"{check.requirement.kind} {sent.image.sha256}"

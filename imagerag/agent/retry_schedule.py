@@ -27,7 +27,7 @@ def extraction_params(
         )
     if tried and honours:
         return SamplingParams(
-            attempt=tried, varied_parameter="seed_and_wording", seed=seed + tried, wording=tried, in_vain=in_vain
+            attempt=tried, varied_parameter="seed_and_wording", seed=seed + tried, prompt_variant=tried, in_vain=in_vain
         )
     return SamplingParams(attempt=tried, in_vain=in_vain)
 

@@ -82,7 +82,7 @@ class RunRecord(BaseModel):
     unresolved: list[str] = Field(default_factory=list)
     references: list[UsedReference] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
-    reused: dict[str, int] = Field(default_factory=dict)
+    cached_calls: dict[str, int] = Field(default_factory=dict)
     call_log: list[ModelCall] = Field(default_factory=list)
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
@@ -119,7 +119,7 @@ class RunRecord(BaseModel):
 
         A replay in which nothing was changed has the canonical record of the run it does again.
         """
-        calls = [call.canonical() for call in self.call_log if call.answered]
+        calls = [call.canonical() for call in self.call_log if call.completed]
         plain = self.model_copy(
             update={
                 "run_id": "run",
@@ -129,7 +129,7 @@ class RunRecord(BaseModel):
                 "setup": self.setup.canonical() if self.setup else None,
                 "call_log": calls,
                 "calls": _asked(calls),
-                "reused": {},
+                "cached_calls": {},
                 "cost_usd": 0.0,
                 "assumed_usd": 0.0,
                 "unsettled_usd": 0.0,
@@ -171,7 +171,7 @@ def run_record(
         unresolved=describe_missing(best.verdict) if best else [],
         references=list(best.references) if best else [],
         calls=_asked(calls),
-        reused=_asked(calls, reused=True),
+        cached_calls=_asked(calls, reused=True),
         call_log=calls,
         cost_usd=_rounded(cost_of_calls(calls)),
         assumed_usd=round(assumed_cost(calls), 12),
@@ -211,7 +211,7 @@ def _asked(calls: list[ModelCall], *, reused: bool = False) -> dict[str, int]:
     """Requests by role: those that were made, or those whose answers were reused instead."""
     asked: Counter[str] = Counter()
     for call in calls:
-        if call.reused == reused:
+        if call.cached == reused:
             asked[call.role] += call.requests
     return dict(+asked)
 

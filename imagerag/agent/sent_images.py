@@ -50,7 +50,7 @@ def subjects_of(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
             mask=own.mask,
             role=own.intent,
             likeness=needs_likeness(likeness, kind="content", role=own.intent),
-            choice="by_hand" if own.of_library else "given",
+            selected_by="by_hand" if own.of_library else "given",
             concept=own.name,
             title=own.title,
             source=own.source,

@@ -81,7 +81,7 @@ def _reference(at: int, reference: UsedReference) -> str:
     where = f" {at}. image://{reference.image.sha256}"
     if reference.role != "reference":
         edited = f", which {labels.INTENTS['edit']}" if reference.role == "edit" else ""
-        if reference.choice != "given":
+        if reference.selected_by != "given":
             return f"{where} of the library{edited}: {image_name(reference.title, reference.licence)}"
         return f"{where} the user's own {quoted(reference.concept or 'picture', 40)}{edited}"
     return f"{where} for {quoted(reference.concept, 40)}: {image_name(reference.title, reference.licence)}"
@@ -122,7 +122,7 @@ def _score(record: RunRecord, index: int | None) -> str:
 
 
 def _account(record: RunRecord) -> list[str]:
-    calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    calls = model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     spent = f"{calls}, {seconds(record.elapsed_s)}"
     cost = cost_words(record.cost_usd, record.has_unknown_cost, record.assumed_usd, record.unsettled_usd)
     return [f"Cost: {cost} ({spent})", f"run_id: {line(record.run_id, 100)}"]

@@ -45,7 +45,7 @@ def format_answer(found: AnswerReport) -> str:
     if found.citations:
         head.append(f"Supported by ({FOREIGN}):")
     spent = cost_words(found.cost_usd, found.has_unknown_cost, found.assumed_usd, found.unsettled_usd)
-    cost = f"Cost: {spent} ({model_calls(found.calls, found.reused)})"
+    cost = f"Cost: {spent} ({model_calls(found.calls, found.cached_calls)})"
     tail = [cost, f"thread: {found.thread_id}", f"Next: {ended.tool_step}"]
     return fitted(head, [_cited(cited) for cited in found.citations], tail, more="more cited")
 

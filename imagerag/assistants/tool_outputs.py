@@ -84,7 +84,7 @@ class RunReport(FrozenModel):
     ] = ()
     max_selections: int | None = None
     calls: int = 0
-    reused: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
+    cached_calls: Annotated[int, Field(description="Answers from the journal: no calls, and paid for before.")] = 0
     cost_usd: Annotated[float | None, Field(description="None when a price is not known.")] = None
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
@@ -142,14 +142,14 @@ class AnswerReport(FrozenModel):
 
     kind: Literal["answer"] = "answer"
     outcome: AnswerOutcome
-    held: Annotated[bool, Field(description="Whether the pictures hold the answer.")]
+    in_library: Annotated[bool, Field(description="Whether the pictures hold the answer.")]
     answer: str
     reason: str = ""
     citations: tuple[ReferenceReport, ...] = ()
     thread_id: Annotated[str, Field(description="To be passed as thread with a follow-up question.")]
     baseline_answer: Annotated[str | None, Field(description="What the model says without the pictures.")] = None
     calls: int = 0
-    reused: int = 0
+    cached_calls: int = 0
     cost_usd: float | None = None
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
@@ -194,7 +194,7 @@ def run_report(record: RunRecord) -> RunReport:
         offered=tuple(_offered(candidate) for candidate in (question.get("candidates") or [])[: 2 * MOST]),
         max_selections=limit if isinstance(limit, int) else None,
         calls=sum(record.calls.values()),
-        reused=sum(record.reused.values()),
+        cached_calls=sum(record.cached_calls.values()),
         cost_usd=record.cost_usd,
         assumed_usd=record.assumed_usd,
         unsettled_usd=record.unsettled_usd,
@@ -281,14 +281,14 @@ def answer_report(record: AnswerRecord) -> AnswerReport:
     without = record.baseline_answer
     return AnswerReport(
         outcome=record.outcome,
-        held=record.held,
+        in_library=record.in_library,
         answer=line(record.answer, ANSWER),
         reason=line(record.reason, LONG),
         citations=tuple(cited),
         thread_id=line(record.thread_id, SHORT),
         baseline_answer=None if without is None else line(without.answer or without.reason, LONG),
         calls=sum(record.calls.values()),
-        reused=sum(record.reused.values()),
+        cached_calls=sum(record.cached_calls.values()),
         cost_usd=record.cost_usd,
         assumed_usd=record.assumed_usd,
         unsettled_usd=record.unsettled_usd,

@@ -138,7 +138,7 @@ class LineRunner:
             file = f"{item.id}{SUFFIXES.get(record.image.media_type, '')}"
             await export(record, self.dependencies.blobs, self.out / file, overwrite=True)
             image = BatchImage(path=file, **record.image.model_dump(exclude={"path"}))
-        return result.model_copy(update={"tries": tries}).told(record, image)
+        return result.model_copy(update={"run_count": tries}).told(record, image)
 
     async def _record(self, prompt: str, options: Mapping[str, Any], run_id: str) -> RunRecord:
         """The record of a run that has ended, is resumed, or is started."""

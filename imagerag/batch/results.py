@@ -63,7 +63,7 @@ class BatchResult(BaseModel):
     reason: str = ""
     error: str | None = None
     run_id: str | None = None
-    tries: int = 1
+    run_count: int = 1
     image: BatchImage | None = None
     score: float | None = None
     attempts: int = 0

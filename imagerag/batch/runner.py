@@ -244,7 +244,7 @@ class BatchRunner:
     def _named(self, item: InputRow, digest: str) -> tuple[str, int]:
         """The id of a line's run, and which try it is."""
         before = self._before.get(item.id)
-        tries = before.tries + 1 if before is not None and before.status == "failed" else 1
+        tries = before.run_count + 1 if before is not None and before.status == "failed" else 1
         return f"{self._started.name}-{digest[:16]}" + (f"-{tries}" if tries > 1 else ""), tries
 
     def _agreed(self, started: BatchManifest) -> BatchManifest:

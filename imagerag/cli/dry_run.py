@@ -29,8 +29,8 @@ def _lines(found: "Estimate") -> Iterator[str]:
     yield f"at most {bold(at_most)} of models, {bold(limit)}; usually {count(found.expected_calls, 'call')} or fewer"
     rows = [[dim(head) for head in ("role", "usually", "at most", "cost at most", "backend")]]
     for role in found.roles:
-        if role.at_most:
+        if role.max_calls:
             cost = dollars(role.max_cost_usd)
-            rows.append([accent(role.role), str(role.usual), str(role.at_most), cost, role.backend])
+            rows.append([accent(role.role), str(role.expected_calls), str(role.max_calls), cost, role.backend])
     yield from table(rows, right={1, 2})
     yield from (dim(f"  {note}") for note in found.notes)

@@ -175,7 +175,7 @@ def threshold_lines(threshold: "Threshold") -> list[str]:
 def _threshold_rows(threshold: "Threshold") -> list[list[str]]:
     rows = [[dim("threshold"), f"cosine {bold(cosine(threshold.cosine))}"]]
     rows.append([dim("percentile"), f"{percentile(threshold.percentile)} of captions without a match stay below it"])
-    if threshold.accepted is not None:
-        rows.append([dim("accepted"), f"{percent(threshold.accepted)} of the library's own captions reach it"])
+    if threshold.accept_rate is not None:
+        rows.append([dim("accepted"), f"{percent(threshold.accept_rate)} of the library's own captions reach it"])
     asked = f"{threshold.n_own} own, {threshold.n_near} near-miss, {threshold.n_unrelated} unrelated captions"
     return [*rows, [dim("measured"), f"with {asked}, {count(threshold.images, 'picture')}"]]

@@ -63,7 +63,7 @@ def _reference_row(reference: UsedReference) -> list[str]:
     own = reference.role != "reference"
     name = reference.concept or "your picture" if own else reference.title or reference.image.sha256[:12]
     similarity = "" if reference.similarity is None else cosine(reference.similarity)
-    whose = "your own" if reference.choice == "given" else "the library's"
+    whose = "your own" if reference.selected_by == "given" else "the library's"
     stands_for = f"{whose}, {labels.INTENTS[reference.role]}" if own else f"for {short(reference.concept, 36)}"
     by = f"by {short(reference.author, 24)}" if reference.author else ""
     return [f"{accent('+')} {short(name, 28)}", similarity, stands_for, dim(short(reference.licence, 24)), dim(by)]
@@ -146,7 +146,7 @@ def summary(record: RunRecord, *, told: bool = False) -> list[str]:
 
 
 def _spent(record: RunRecord) -> str:
-    calls = model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    calls = model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     return f"{calls}, {seconds(record.elapsed_s)}, {dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)}"
 
 

@@ -68,7 +68,7 @@ def raw_lines(steps: "Sequence[Step]") -> list[str]:
         for call in step.calls:
             about = [f"step {step.index}", call.role, call.backend, varied_parameter([call]), seconds(call.elapsed_s)]
             lines += [bold(" · ".join(filter(None, map(clean, about))))]
-            lines += [f"  {clean(line)}" for line in call.raw.splitlines()] or [dim("  no words")]
+            lines += [f"  {clean(line)}" for line in call.raw_response.splitlines()] or [dim("  no words")]
             lines += [f"  error: {clean(call.error)}"] if call.error else []
     return lines or ["no model was asked"]
 

@@ -86,7 +86,7 @@ class Result(FrozenModel):
     outcome: Outcome | None
     reason: str = ""
     error: str | None = None
-    initial: InitialImage
+    initial_image: InitialImage
     image: ImageRef | None = None
     best_attempt: int | None = None
     retrievals: int = 0
@@ -128,8 +128,8 @@ def status_of(record: RunRecord, initial: ImageRef | None) -> Status:
 def call_lines(calls: Iterable[ModelCall]) -> tuple[Mapping[str, Any], ...]:
     """The answered calls without what depends on the hour. A try that got no answer left nothing to replay: such tries
     are in the timings."""
-    left_out = {"elapsed_s", "retry_after_s", "answered", "reused", "assumed"}
-    return tuple(call.model_dump(mode="json", exclude=left_out) for call in calls if call.answered)
+    left_out = {"elapsed_s", "retry_after_s", "completed", "cached", "assumed"}
+    return tuple(call.model_dump(mode="json", exclude=left_out) for call in calls if call.completed)
 
 
 def read_results(file: Path) -> Iterator[Result]:

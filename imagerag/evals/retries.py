@@ -66,7 +66,7 @@ async def parsed_or_retried(
         BackendError: the judge did not answer.
     """
     first = lowest_temperature(judge)
-    again = first.model_copy(update={"attempt": 1, "varied_parameter": "seed_and_wording", "wording": 1})
+    again = first.model_copy(update={"attempt": 1, "varied_parameter": "seed_and_wording", "prompt_variant": 1})
     try:
         return await with_retries(lambda: calls.make(role, judge.identity, kind, content, lambda: ask(first), first))
     except JudgeReplyError:

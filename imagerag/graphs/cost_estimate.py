@@ -1,7 +1,7 @@
 """What a run can come to, before anything is spent: calls by role, and money where prices are known.
 
-`at_most` is a ceiling: no run that is not resumed makes more calls. It counts every answer that cannot be read and is
-asked for again, and every try of a step that fails on the way. `usual` is what a run makes that uses all its rounds
+`max_calls` is a ceiling: no run that is not resumed makes more calls. It counts every answer that cannot be read and is
+asked for again, and every try of a step that fails on the way. `expected_calls` is what a run makes that uses all its rounds
 while every model answers at once.
 """
 
@@ -50,8 +50,8 @@ class RoleEstimate(BaseModel):
     role: str
     backend: str
     votes: int
-    usual: int
-    at_most: int
+    expected_calls: int
+    max_calls: int
     requests_at_most: int
     max_cost_per_call_usd: float | None
     max_cost_usd: float | None
@@ -193,8 +193,8 @@ def _role(
         role=role,
         backend=port.identity,
         votes=_votes(port, role),
-        usual=usual,
-        at_most=at_most,
+        expected_calls=usual,
+        max_calls=at_most,
         requests_at_most=at_most * _requests(port, role),
         max_cost_per_call_usd=each,
         max_cost_usd=None if each is None else round(each * at_most, 12),
@@ -218,8 +218,8 @@ def _votes(port: object, role: str) -> int:
 
 
 def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[object]) -> Estimate:
-    calls, usual = sum(role.at_most * role.votes for role in roles), sum(role.usual for role in roles)
-    asked = [role for role in roles if role.at_most]
+    calls, usual = sum(role.max_calls * role.votes for role in roles), sum(role.expected_calls for role in roles)
+    asked = [role for role in roles if role.max_calls]
     unpriced = sorted({role.backend for role in asked if role.max_cost_usd is None})
     usd: float | None = None if unpriced else round(sum(role.max_cost_usd or 0.0 for role in asked), 12)
     priced = all(estimator_of(port).known for port in backends)

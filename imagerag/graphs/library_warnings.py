@@ -25,8 +25,8 @@ def library_warnings(name: str, library_metadata: "LibraryMetadata", *, real: bo
     """
     threshold, toy = library_metadata.threshold, library_metadata.spec == SKETCH and name != BUILT_IN_LIBRARY
     anew = f"imagerag index PATH --library NEW --embedder {PHOTOGRAPHS}"
-    if threshold and threshold.accepted is not None and threshold.accepted < ACCEPTED:
-        share = f"{percent(threshold.accepted)} of library {name}'s own captions reach its threshold"
+    if threshold and threshold.accept_rate is not None and threshold.accept_rate < ACCEPTED:
+        share = f"{percent(threshold.accept_rate)} of library {name}'s own captions reach its threshold"
         then = f"index it with an encoder for photographs: {anew}" if toy else f"see imagerag library info {name}"
         return [f"only {share}, so that little will be found; {then}"]
     if toy and real:

@@ -59,7 +59,7 @@ def varied_parameter(calls: Sequence[ModelCall]) -> str:
         if varied.varied_parameter == "temperature" and varied.temperature is not None:
             parts.append(temperature(varied.temperature))
         elif varied.varied_parameter == "seed_and_wording":
-            parts.append(f"seed {varied.seed}" if varied.seed is not None else f"wording {varied.wording + 1}")
+            parts.append(f"seed {varied.seed}" if varied.seed is not None else f"wording {varied.prompt_variant + 1}")
     return ", ".join(dict.fromkeys(parts))
 
 

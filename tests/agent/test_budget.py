@@ -121,12 +121,12 @@ KNOWN = PriceEstimator(known=True)
 @pytest.mark.parametrize(
     ("made", "known"),
     [
-        ({"answered": True}, False),
-        ({"answered": True, "error": "damaged"}, True),
-        ({"answered": False}, True),
-        ({"answered": True, "cost_usd": 0.0}, True),
-        ({"answered": True, "max_cost_usd": 0.5}, True),
-        ({"answered": True, "role": "generate"}, True),
+        ({"completed": True}, False),
+        ({"completed": True, "error": "damaged"}, True),
+        ({"completed": False}, True),
+        ({"completed": True, "cost_usd": 0.0}, True),
+        ({"completed": True, "max_cost_usd": 0.5}, True),
+        ({"completed": True, "role": "generate"}, True),
     ],
 )
 def test_a_price_is_known_no_more_when_a_service_answered_and_did_not_say_what_it_used(

@@ -63,7 +63,7 @@ def test_a_search_with_the_prompt_takes_as_many_as_searches_for_all_that_is_miss
 
 def test_what_was_sent_for_a_concept_before_is_not_sent_for_it_again() -> None:
     used = UsedReference(image=image("a"), concept="x")
-    ledger = [TrackedConcept(concept=Concept(text="x"), first_missing_round=0, used=(used,))]
+    ledger = [TrackedConcept(concept=Concept(text="x"), first_missing_round=0, references=(used,))]
     decided, chosen = select_candidates(
         [search("x", "a", "b"), search("y", "a")], ledger, rooms=ReferenceLimits(room=3), by_hand=False
     )
@@ -86,7 +86,7 @@ def test_a_human_is_offered_everything_that_passed_and_what_they_choose_is_taken
     assert none == []
     decided, chosen = select_by_user(offered, [image("c").sha256, image("a").sha256, "f" * 64])
     assert decisions(decided) == [["taken", "rejected_by_hand"], ["taken"]]
-    assert [(ref.image, ref.concept, ref.choice) for ref in chosen] == [
+    assert [(ref.image, ref.concept, ref.selected_by) for ref in chosen] == [
         (image("c"), "y", "by_hand"),
         (image("a"), "x", "by_hand"),
     ]
@@ -153,7 +153,7 @@ def test_nothing_is_undecided_nothing_is_sent_twice_and_the_limit_holds(
     entry = TrackedConcept(
         concept=Concept(text="concept 0"),
         first_missing_round=0,
-        used=tuple(UsedReference(image=image(n), concept="concept 0") for n in used),
+        references=tuple(UsedReference(image=image(n), concept="concept 0") for n in used),
     )
     decided, chosen = select_candidates(searches, [entry], rooms=ReferenceLimits(room=room), by_hand=by_hand)
     shas = [ref.image.sha256 for ref in chosen]

@@ -29,9 +29,9 @@ def test_a_concept_is_resolved_by_the_round_in_which_it_is_no_longer_missing() -
     entries = concept_tracker.record_references(entries, [reference("a", "a heart")], 1)
     entries = concept_tracker.update_missing(entries, [Concept(text="A star")], 1)
     heart, star = entries
-    assert (heart.resolved, star.resolved) == (1, None)
+    assert (heart.resolved_round, star.resolved_round) == (1, None)
     assert [kept.image.sha256 for kept in concept_tracker.resolving_references(entries)] == ["a" * 64]
-    assert concept_tracker.resolving_references(entries)[0].choice == "kept"
+    assert concept_tracker.resolving_references(entries)[0].selected_by == "kept"
 
 
 def test_a_picture_that_helped_with_two_concepts_is_sent_again_once() -> None:
@@ -48,7 +48,7 @@ def test_a_concept_lost_again_is_unresolved_again() -> None:
     entries = concept_tracker.update_missing([], [Concept(text="a heart")], 0)
     entries = concept_tracker.update_missing(entries, [], 1)
     entries = concept_tracker.update_missing(entries, [Concept(text="a heart")], 2)
-    assert [(entry.first_missing_round, entry.resolved) for entry in entries] == [(0, None)]
+    assert [(entry.first_missing_round, entry.resolved_round) for entry in entries] == [(0, None)]
 
 
 def test_a_reference_is_entered_once_under_the_concept_it_was_sent_for() -> None:

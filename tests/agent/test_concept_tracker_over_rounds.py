@@ -30,7 +30,7 @@ def test_what_resolved_a_concept_is_sent_again_and_not_what_failed_before_it() -
         concept_tracker.record_references(entries, [reference("c", "a star")], 3), [], 3
     )
     assert letters(concept_tracker.resolving_references(entries)) == "bc"
-    assert [(e.concept.text, e.first_missing_round, e.resolved) for e in entries] == [
+    assert [(e.concept.text, e.first_missing_round, e.resolved_round) for e in entries] == [
         ("a heart", 0, 2),
         ("a star", 2, 3),
     ]
@@ -42,7 +42,7 @@ def test_a_reference_that_failed_once_and_resolved_it_later_is_the_one_that_help
         entries = concept_tracker.record_references(entries, [reference(letter)], number)
         entries = concept_tracker.update_missing(entries, [] if number == 3 else [HEART], number)
     assert letters(concept_tracker.resolving_references(entries)) == "a"
-    assert letters(list(entries[0].used)) == "ba"
+    assert letters(list(entries[0].references)) == "ba"
 
 
 def test_a_concept_that_was_lost_again_sends_nothing_until_something_resolves_it() -> None:
@@ -58,13 +58,13 @@ def test_a_concept_stays_resolved_by_the_round_that_did_it() -> None:
     entries = concept_tracker.update_missing([], [HEART], 0)
     for number in (1, 2, 3):
         entries = concept_tracker.update_missing(entries, [], number)
-    assert entries[0].resolved == 1
+    assert entries[0].resolved_round == 1
 
 
 def test_a_concept_that_was_resolved_in_the_first_picture_is_resolved() -> None:
-    entries = [TrackedConcept(concept=HEART, first_missing_round=0, resolved=0, used=(reference("a"),))]
+    entries = [TrackedConcept(concept=HEART, first_missing_round=0, resolved_round=0, references=(reference("a"),))]
     assert letters(concept_tracker.resolving_references(entries)) == "a"
-    assert concept_tracker.update_missing(entries, [], 2)[0].resolved == 0
+    assert concept_tracker.update_missing(entries, [], 2)[0].resolved_round == 0
 
 
 def test_a_concept_without_a_reference_helped_with_nothing() -> None:
@@ -78,7 +78,7 @@ def test_a_concept_without_a_reference_helped_with_nothing() -> None:
 
 def test_what_was_sent_for_what_nobody_missed_is_first_missing_in_its_round() -> None:
     (entry,) = concept_tracker.record_references([], [reference("a")], 2)
-    assert (entry.first_missing_round, entry.resolved) == (2, None)
+    assert (entry.first_missing_round, entry.resolved_round) == (2, None)
 
 
 def test_the_same_concept_named_twice_is_entered_once() -> None:
@@ -102,4 +102,4 @@ def test_every_picture_that_helped_is_marked_as_kept() -> None:
     entries = concept_tracker.update_missing(
         concept_tracker.record_references([], [reference("a"), reference("b", "a star")], 1), [], 1
     )
-    assert [r.choice for r in concept_tracker.resolving_references(entries)] == ["kept", "kept"]
+    assert [r.selected_by for r in concept_tracker.resolving_references(entries)] == ["kept", "kept"]

@@ -8,7 +8,7 @@ from imagerag.agent.calls.model_caller import ModelCaller
 from imagerag.agent.ports import Captions
 from imagerag.agent.types import ModelCall, RunConfig
 
-LOST = ModelCall(role="generate", backend="b", elapsed_s=0, request="r", answered=False, call_id="lost")
+LOST = ModelCall(role="generate", backend="b", elapsed_s=0, request="r", completed=False, call_id="lost")
 
 
 class Journal:
@@ -52,5 +52,5 @@ async def test_what_was_left_behind_is_booked_before_the_call_is_made() -> None:
     for _ in range(2):
         await calls.make("judge.ask", "b", Captions, {"words": "?"}, ask)
     assert booked[0] == ["lost"]
-    assert [call.answered for call in calls.made] == [False, True, True]
+    assert [call.completed for call in calls.made] == [False, True, True]
     assert journal.finds == 2

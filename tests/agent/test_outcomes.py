@@ -244,7 +244,7 @@ def judged_on(index: int, points: dict[str, bool], *, pictures: str = "") -> Att
     sent = tuple(UsedReference(image=attempt(0, None, picture=one.lower()).image, likeness=True) for one in pictures)
     checks = [RequirementCheck(requirement=Requirement(text=text), met=met) for text, met in points.items()]
     for number, one in enumerate(pictures, start=1):
-        same = Requirement(text=f"a thing: the very one of picture {number}", kind="likeness", picture=number)
+        same = Requirement(text=f"a thing: the very one of picture {number}", kind="likeness", image=number)
         checks.append(RequirementCheck(requirement=same, met=one.isupper()))
     score = sum(check.met for check in checks) / len(checks)
     verdict = Verdict(aligned=score == 1, score=score, checks=tuple(checks))

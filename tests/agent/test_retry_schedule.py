@@ -24,7 +24,7 @@ def test_a_judge_that_refuses_temperature_is_reseeded_and_reworded_and_the_varia
         "seed_and_wording",
         "seed_and_wording",
     )
-    assert (second.seed, second.wording, third.seed, third.wording) == (8, 1, 9, 2)
+    assert (second.seed, second.prompt_variant, third.seed, third.prompt_variant) == (8, 1, 9, 2)
     assert {v.temperature for v in (first, second, third)} == {None}
 
 
@@ -80,4 +80,4 @@ def test_the_ceiling_covers_every_step_of_the_longest_run() -> None:
 
 def test_a_judge_without_levers_gets_the_same_variation_with_its_number_only() -> None:
     second = extraction_params(1, frozenset(), seed=7)
-    assert (second.attempt, second.varied_parameter, second.seed, second.wording) == (1, "none", None, 0)
+    assert (second.attempt, second.varied_parameter, second.seed, second.prompt_variant) == (1, "none", None, 0)

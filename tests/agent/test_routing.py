@@ -101,7 +101,7 @@ async def test_each_caption_has_a_search_and_each_search_its_place_among_them() 
 
 
 async def test_what_was_excluded_and_what_is_pinned_is_passed_over_by_every_search() -> None:
-    pin = UsedReference(image=image("c"), concept="", choice="by_hand")
+    pin = UsedReference(image=image("c"), concept="", selected_by="by_hand")
     (task,) = sent(routing.used_prompt_fallback(state(excluded_images=["d" * 64], kept_images=[pin])))
     assert set(task["passed_over"]) == {"c" * 64, "d" * 64}
 
@@ -110,7 +110,7 @@ async def test_what_was_excluded_and_what_is_pinned_is_passed_over_by_every_sear
 async def test_a_search_knows_what_the_run_has_spent(done_again: bool, made: int) -> None:
     calls = [
         ModelCall(role="generate", backend="b", elapsed_s=0, cost_usd=0.25, requests=3),
-        ModelCall(role="judge.critique", backend="b", elapsed_s=0, cost_usd=0.5, requests=2, reused=True),
+        ModelCall(role="judge.critique", backend="b", elapsed_s=0, cost_usd=0.5, requests=2, cached=True),
     ]
     lineage = ParentRun(run_id="before", step=3 if done_again else None)
     (task,) = sent(routing.used_prompt_fallback(state(calls=calls, parent_run=lineage, attempts=[attempt(False)])))

@@ -9,7 +9,7 @@ from imagerag.agent.calls.journal import CallRequest, FailedCall, JournalEntry
 from imagerag.agent.errors import AuthError, BackendError, RateLimitedError, UsageError
 from imagerag.agent.types import ModelCall, SamplingParams
 
-CALL = ModelCall(role="generate", backend="b", elapsed_s=0, request="r", answered=False, call_id="one")
+CALL = ModelCall(role="generate", backend="b", elapsed_s=0, request="r", completed=False, call_id="one")
 
 
 def lost(
@@ -76,7 +76,7 @@ async def test_of_an_ask_that_was_made_twice_the_second_is_found_when_the_first_
     assert len(await found([entry(nth=0), entry(nth=1)], [], known)) == 1
     assert len(await found([entry(nth=0), entry(nth=1)], [], [])) == 2
     # What was known and had no answer is none of the answers.
-    assert len(await found([entry(nth=0)], [], [known[0].model_copy(update={"answered": False})])) == 1
+    assert len(await found([entry(nth=0)], [], [known[0].model_copy(update={"completed": False})])) == 1
 
 
 async def test_while_somebody_makes_the_run_what_is_under_way_is_not_lost() -> None:
@@ -90,18 +90,24 @@ async def test_an_answer_that_no_state_holds_is_told_as_it_was() -> None:
         [entry(served_by="other", fallback_errors=["one", "two"], requests=3, usage={"text_in": 4})], [], []
     )
     assert (call.role, call.backend, call.round, call.note) == ("judge.critique", "other", 2, "one; two")
-    assert (call.requests, call.usage, call.cost_usd, call.reused, call.raw) == (3, {"text_in": 4}, 0.2, False, "yes")
+    assert (call.requests, call.usage, call.cost_usd, call.cached, call.raw_response) == (
+        3,
+        {"text_in": 4},
+        0.2,
+        False,
+        "yes",
+    )
     assert call.elapsed_s == 1.5
 
 
 def test_an_answer_that_another_run_paid_for_costs_nothing() -> None:
     call = pending_calls.answered_by(CALL, entry(variation=SamplingParams(seed=5).model_dump(mode="json")), reused=True)
-    assert (call.cost_usd, call.reused, call.variation.seed) == (0.0, True, 5)
+    assert (call.cost_usd, call.cached, call.variation.seed) == (0.0, True, 5)
 
 
 def test_a_call_begins_at_the_most_it_can_cost_and_has_an_id_of_its_own() -> None:
     one, other = (pending_calls.write_pending(CALL, max_cost_usd=0.4, assumed=True, requests=3) for _ in range(2))
-    assert (one.max_cost_usd, one.assumed, one.requests, one.answered, one.unsettled) == (0.4, True, 3, False, True)
+    assert (one.max_cost_usd, one.assumed, one.requests, one.completed, one.unsettled) == (0.4, True, 3, False, True)
     assert one.call_id != other.call_id
 
 

@@ -140,7 +140,7 @@ async def test_asking_and_asking_on(sketch: ImageRAG) -> None:
     assert (lost.is_error, lost.data["error"]) == (True, "UnknownThreadError")
     assert lost.text == "not done: there is no thread 'mistyped': leave it out to begin one."
     absent = await service.ask_library(AskLibrary(question="which black hexagonal product is there?"))
-    assert (absent.data["outcome"], absent.data["held"]) == ("not_held", False)
+    assert (absent.data["outcome"], absent.data["in_library"]) == ("not_held", False)
     assert "do not guess" in absent.text
 
 

@@ -163,7 +163,7 @@ def test_any_answer_is_told_within_the_ceiling(
         question="what?",
         outcome=outcome,
         answer=answer,
-        held=outcome is AnswerOutcome.ANSWERED,
+        in_library=outcome is AnswerOutcome.ANSWERED,
         reason=reason,
         citations=[cited] * count,
         retrieved=[looked] * count,

@@ -126,7 +126,7 @@ async def test_failures_are_results_and_are_tried_again_when_asked(
     assert [_ async for _ in rag.batch(["a", "b", "c"], out, resume=True)] == []
     again = [one.id async for one in rag.batch(["a", "b", "c"], out, resume=True, retry_failed=True)]
     assert sorted(again) == ["00002", "00003"]
-    assert {one["id"]: (one["status"], one["tries"]) for one in results(out)} == {
+    assert {one["id"]: (one["status"], one["run_count"]) for one in results(out)} == {
         "00001": ("done", 1),
         "00002": ("done", 2),
         "00003": ("done", 2),

@@ -57,7 +57,7 @@ def test_both_stand_side_by_side_in_eighty_columns(imagerag: Imagerag, server: M
 
 def test_one_record_has_both_calls_in_their_order(imagerag: Imagerag, server: MockOpenAIServer) -> None:
     record = json.loads(asked(imagerag, server, "--json", "-k", "2").stdout)
-    calls = [(call["order"], call["retrieval"], call["sources"], call["answered"]) for call in record["asked"]]
+    calls = [(call["order"], call["retrieval"], call["sources"], call["completed"]) for call in record["asked"]]
     assert calls == [(1, True, [1, 2], True), (2, False, [], True)]
     assert len(server.requests[0].images) == 2
     assert not server.requests[1].images

@@ -45,7 +45,7 @@ def test_superlatives_are_of_the_whole_library(imagerag: Imagerag, question: str
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     first = record["citations"][0]
-    assert (record["schema"], record["outcome"], record["held"]) == ("imagerag.answer/1", "answered", True)
+    assert (record["schema"], record["outcome"], record["in_library"]) == ("imagerag.answer/1", "answered", True)
     assert (first["title"], first["licence"]) == (product.name, product.licence)
     assert str(product.price).rstrip("0").rstrip(".") in first["supports"]
     assert f"{product.name} [1]" in record["answer"]
@@ -74,7 +74,7 @@ def test_a_black_hexagon_does_not_exist_and_it_says_so(imagerag: Imagerag) -> No
     assert result.exit_code == 3
     assert "of 152 pictures none has colour black and shape hexagon" in " ".join(result.stdout.split())
     record = json.loads(imagerag("ask", "What does the black hexagonal product cost?", "--json").stdout)
-    assert (record["outcome"], record["held"], record["citations"]) == ("not_held", False, [])
+    assert (record["outcome"], record["in_library"], record["citations"]) == ("not_held", False, [])
     assert "$" not in record["answer"]
 
 

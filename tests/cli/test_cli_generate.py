@@ -113,7 +113,7 @@ class TestChoosingByHand:
         assert "can be sent" in shown
         assert imagerag("runs").stdout.count("waits for a choice") == 1
         record = document(imagerag("resume", run, "--choose", "1", "--json"))
-        assert record["attempts"][1]["references"][0]["choice"] == "by_hand"
+        assert record["attempts"][1]["references"][0]["selected_by"] == "by_hand"
 
     def test_none_is_an_answer(self, imagerag: Imagerag) -> None:
         record = document(imagerag("resume", self.wait(imagerag), "--choose", "none", "--json"))

@@ -73,8 +73,8 @@ def test_a_killed_run_is_finished_by_resume(home: Path) -> None:
     record = json.loads(resumed.stdout)
     assert (resumed.exit_code, record["outcome"]) == (0, "aligned")
     drawn = [call for call in record["call_log"] if call["role"] == "generate"]
-    assert sum(call["answered"] for call in drawn) == 2, "nothing is drawn twice"
-    assert [call["unsettled"] for call in drawn if not call["answered"]] == [True], "the killed one may have been paid"
+    assert sum(call["completed"] for call in drawn) == 2, "nothing is drawn twice"
+    assert [call["unsettled"] for call in drawn if not call["completed"]] == [True], "the killed one may have been paid"
     assert runs(home)[0]["outcome"] == "aligned"
 
 
@@ -141,7 +141,7 @@ def test_references_are_chosen_in_a_terminal(home: Path) -> None:
     os.close(follower)
     os.close(leader)
     record = json.loads(here("show", entry["run_id"], "--json").stdout)
-    assert [reference["choice"] for reference in record["attempts"][1]["references"]] == ["by_hand"]
+    assert [reference["selected_by"] for reference in record["attempts"][1]["references"]] == ["by_hand"]
     assert (home / "images" / f"{entry['run_id']}-choices.png").is_file()
 
 

@@ -54,7 +54,7 @@ def test_ctrl_c_in_a_call_books_it(server: MockOpenAIServer, endpoint: Endpoint,
     assert record["outcome"] == "cancelled"
     assert sum(record["calls"].values()) == server.count()
     (lost,) = [call for call in record["call_log"] if call["unsettled"]]
-    assert (lost["role"], lost["answered"], lost["error"]) == (role, False, NO_ANSWER)
+    assert (lost["role"], lost["completed"], lost["error"]) == (role, False, NO_ANSWER)
     resumed = CliRunner().invoke(main, ["resume", record["run_id"]])  # Ctrl-C ends a run: nothing is left to do
     assert resumed.exit_code in (2, 3), resumed.output
     assert sum(shown(record["run_id"])["calls"].values()) == server.count() <= MOST

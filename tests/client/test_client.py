@@ -58,7 +58,7 @@ async def test_choosing_by_hand(rag: ImageRAG) -> None:
     with pytest.raises(RunStateError):
         await rag.runs.resume(waiting.run_id)
     done = await rag.runs.resume(waiting.run_id[:-2], choose=[1])
-    assert (done.outcome, done.references[0].choice) == (Outcome.ALIGNED, "by_hand")
+    assert (done.outcome, done.references[0].selected_by) == (Outcome.ALIGNED, "by_hand")
 
 
 async def test_images_of_ones_own(rag: ImageRAG, tmp_path: Path) -> None:

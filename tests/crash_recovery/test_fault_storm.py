@@ -74,7 +74,7 @@ async def test_every_run_ends_by_name_and_pays_once(
             traffic.check_keys()
             # Each request is in the record, and those whose answers were lost are shown as such.
             assert len(record.call_log) == len(traffic.requests)
-            assert sum(not call.answered for call in record.call_log) == len(traffic.lost)
+            assert sum(not call.completed for call in record.call_log) == len(traffic.lost)
             assert storm.key not in record.model_dump_json()
     assert {record.outcome for record in records} >= outcomes
     assert len({request.fault for request in server.requests if request.fault}) >= 12

@@ -27,7 +27,7 @@ def test_the_demo_shows_two_further_asks_before_the_prompt_is_searched(imagerag:
     assert len({search.query.text for search in record.searches}) == 4
     assert [search.query.note for search in record.searches[1:3]] == NOTES
     asked = [call.variation for call in record.call_log if call.role == "judge.missing_concepts"]
-    assert [(v.attempt, v.varied_parameter, v.wording) for v in asked] == [
+    assert [(v.attempt, v.varied_parameter, v.prompt_variant) for v in asked] == [
         (1, "seed_and_wording", 1),
         (2, "seed_and_wording", 2),
     ]

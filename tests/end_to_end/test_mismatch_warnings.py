@@ -96,11 +96,11 @@ def test_photographs_meet_the_sketch_encoder(imagerag: Imagerag, photographs: Pa
     assert "--embedder open_clip:" in first
     found = document(imagerag("index", photographs, "--library", "shop", "--json"))
     info = document(imagerag("library", "info", "shop", "--json"))["metadata"]["threshold"]
-    if info["accepted"] < ACCEPTED:
+    if info["accept_rate"] < ACCEPTED:
         assert "own captions reach its threshold" in found["warnings"][0]
         assert rest
     asked = document(imagerag("generate", KNOWN, "--library", "shop", "--json", "--max-rounds", "0"))
-    assert bool(asked["warnings"]) == (info["accepted"] < ACCEPTED)
+    assert bool(asked["warnings"]) == (info["accept_rate"] < ACCEPTED)
     assert any(
         "shop" in one for one in document(imagerag("generate", MASCOT, "--library", "shop", "--json"))["warnings"]
     )
@@ -143,7 +143,7 @@ def test_a_library_that_does_not_find_its_own_captions(spec: str, accepted: Any,
 def _library_metadata(spec: str, accepted: float | None) -> LibraryMetadata:
     at = "2026-01-01T00:00:00Z"
     threshold = Threshold(
-        cosine=0.2, percentile=99, basis="captions", floor=0.2, null=(0.0, 1.0), accepted=accepted, n_unrelated=9,
+        cosine=0.2, percentile=99, method="captions", minimum=0.2, negative_quantiles=(0.0, 1.0), accept_rate=accepted, n_unrelated=9,
         images=9, calibrated=at,
     )  # fmt: skip
     return LibraryMetadata(

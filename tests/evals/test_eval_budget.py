@@ -118,7 +118,7 @@ async def test_scoring_anew_keeps_a_budget_and_goes_on_without_paying_twice(
 
 def lost(run_id: str, usd: float | None = 0.25, requests: int = 2) -> FailedCall:
     call = ModelCall(
-        role="judge.critique", backend="b", elapsed_s=0, answered=False, unsettled=True, error=NO_ANSWER,
+        role="judge.critique", backend="b", elapsed_s=0, completed=False, unsettled=True, error=NO_ANSWER,
         max_cost_usd=usd,
         requests=requests, call_id=f"id-{run_id}",
     )  # fmt: skip
@@ -239,7 +239,7 @@ def test_graders_keep_their_books_by_run(tmp_path: Path, fakes: Any) -> None:
     maker = MetricMaker(fakes.dependencies())
     call = ModelCall(role="grade.vqa", backend="b", elapsed_s=0, cost_usd=0.5)
     books = ModelCaller(config=RunConfig(), journal=None, run_id="r", task="", before=[], round=0, failed={})
-    books.made += [call, call.model_copy(update={"reused": True, "cost_usd": 0.0})]
+    books.made += [call, call.model_copy(update={"cached": True, "cost_usd": 0.0})]
     maker.graded.calls["r"] = [books]
     assert [(one["requests"], one["usd"]) for one in maker.graded.taken("r")] == [(1, 0.5), (0, 0.0)]
     assert maker.graded.taken("r") == []

@@ -108,7 +108,7 @@ def test_results_hold_no_pixels_and_no_times(recorded: Path) -> None:
         assert read["schema"] == "imagerag.result/1"
         assert not {"elapsed_s", "at", "started_at", "created"} & set(keys_of(read))
         assert all(len(text) < 5_000 for text in texts_of(read))
-        assert all(call["request"] and "raw" in call for call in read["calls"])
+        assert all(call["request"] and "raw_response" in call for call in read["calls"])
 
 
 def keys_of(value: Any) -> list[str]:
@@ -128,11 +128,11 @@ def texts_of(value: Any) -> list[str]:
 def test_all_arms_of_a_case_start_from_the_same_picture(recorded: Path) -> None:
     starts: dict[str, set[str]] = {}
     for result in read_results(recorded / RESULTS):
-        assert result.initial.image is not None
-        starts.setdefault(result.case, set()).add(result.initial.image.sha256)
-        assert result.attempts[0].image == result.initial.image
+        assert result.initial_image.image is not None
+        starts.setdefault(result.case, set()).add(result.initial_image.image.sha256)
+        assert result.attempts[0].image == result.initial_image.image
         if result.arm == "base":
-            assert result.image == result.initial.image
+            assert result.image == result.initial_image.image
             assert (result.retrievals, result.regenerations, result.calls) == (0, 0, ())
     assert {len(pictures) for pictures in starts.values()} == {1}
 
@@ -222,7 +222,7 @@ async def test_nothing_relevant_in_the_library_leaves_the_first_picture(irreleva
     sent = [result.case for result in found if any(attempt.references for attempt in result.attempts)]
     assert [case.id for case in alike] == sent  # a circle passed for a hexagon where it was searched for
     assert [result.status for result in found] == ["no_reference"] * 5
-    assert all(result.image == result.initial.image for result in found)
+    assert all(result.image == result.initial_image.image for result in found)
 
 
 async def test_a_draft_that_is_refused_fails_every_arm_of_its_case(fakes: Any) -> None:
@@ -292,7 +292,7 @@ async def test_a_judge_that_gives_no_answer_breaks_the_rephrased_arm_too(fakes: 
     suite = Suite(name="s", cases=(Case(id="c0", prompt="a thing 0"),))
     _, results = await fakes.run(fakes.plan(suite, arms="base,rephrase,full"))
     assert [result.status for result in results] == ["kept_initial", "technical", "technical"]
-    assert [call["raw"] for call in results[1].calls] == ["hm", "hm"]
+    assert [call["raw_response"] for call in results[1].calls] == ["hm", "hm"]
 
 
 async def own_picture(job: ArmContext) -> bytes:

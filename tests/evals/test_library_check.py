@@ -64,7 +64,7 @@ async def test_an_irrelevant_library_does_no_harm_and_pictures_are_scored_anew(
     recorded = (tmp_path / "out" / "results.jsonl").read_bytes()
     for result in read_results(tmp_path / "out" / "results.jsonl"):
         first, best = result.attempts[0], result.attempts[result.best_attempt or 0]
-        if result.image != result.initial.image:
+        if result.image != result.initial_image.image:
             scores: list[Any] = [attempt.verdict.score for attempt in (first, best) if attempt.verdict]
             assert scores[0] < scores[1]
 

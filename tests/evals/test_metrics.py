@@ -34,7 +34,7 @@ def sample(folder: Path, case: Case, image: bytes | None, **given: Any) -> Sampl
     result = Result(
         suite={"name": "s", "version": "1", "hash": "0"}, case=case.id, arm="full", arm_hash="0", seed=0,
         prompt=case.prompt, setup=RunSpec(generator="fake", judge="fake"), run_id="ev-1", status="answered",
-        outcome=None, initial=InitialImage(), image=reference, **given,
+        outcome=None, initial_image=InitialImage(), image=reference, **given,
     )  # fmt: skip
     return Sample(case=case, result=result, dependencies=EvalDependencies(DataDir(folder)), image=image)
 

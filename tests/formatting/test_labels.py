@@ -43,7 +43,7 @@ def field(model: type, name: str) -> set[str]:
         (labels.DECISIONS, {*get_args(Decision), ""}),
         (labels.STATUSES, set(get_args(RunStatus))),
         (labels.SEARCHES, field(Query, "by")),
-        (labels.CHOICES, field(UsedReference, "choice")),
+        (labels.CHOICES, field(UsedReference, "selected_by")),
         (labels.LEVERS, field(SamplingParams, "lever")),
         (labels.ORIGINS, field(Attempt, "origin")),
         (labels.FOUND_BY, set(get_args(MatchReason))),

@@ -229,7 +229,7 @@ async def test_what_was_reused_is_no_call_at_any_door(tmp_path: Path, monkeypatc
     }
     for door, words in told.items():
         assert "0 model calls (2 answers from the journal)" in click.unstyle(words), door
-    assert (run_report(record).calls, run_report(record).reused) == (0, 2)
+    assert (run_report(record).calls, run_report(record).cached_calls) == (0, 2)
     entry = next(one for one in await runs.rag.runs.list(5) if one.run_id == record.run_id)
     assert entry.calls == 0
 

@@ -229,7 +229,7 @@ def test_no_run_makes_more_calls_than_the_estimate(
     record = asyncio.run(bench.run(**config))
     assert len(record.call_log) <= found.max_calls
     for role in found.roles:
-        assert record.calls.get(role.role, 0) <= role.at_most
+        assert record.calls.get(role.role, 0) <= role.max_calls
 
 
 async def test_the_estimate_is_reached_by_a_run_in_which_everything_goes_wrong(bench):
@@ -244,7 +244,7 @@ async def test_the_estimate_is_reached_by_a_run_in_which_everything_goes_wrong(b
     bench.judge.enqueue_preferences("second", "first")
     found = estimate(RunConfig(max_rounds=1), generator=bench.generator, judge=bench.judge)
     record = await bench.run(max_rounds=1)
-    assert record.calls == {role.role: role.at_most for role in found.roles}
+    assert record.calls == {role.role: role.max_calls for role in found.roles}
     assert len(record.call_log) == found.max_calls == 43
     assert (record.outcome, record.best_attempt) == (Outcome.BEST_EFFORT, 1)
 
@@ -258,7 +258,7 @@ async def test_the_usual_number_is_that_of_a_run_in_which_nothing_goes_wrong(ben
     bench.judge.enqueue_missing(["a heart"], ["a heart"])
     found = estimate(RunConfig(max_rounds=2, judge_mode=mode), generator=bench.generator, judge=bench.judge)
     record = await bench.run(max_rounds=2, judge_mode=mode, max_references=1)
-    usual = {role.role: role.usual for role in found.roles if role.role != "judge.compare"}
+    usual = {role.role: role.expected_calls for role in found.roles if role.role != "judge.compare"}
     made = {role: record.calls.get(role, 0) for role in usual}
     assert made == usual
     assert sum(made.values()) == calls + 1
@@ -280,7 +280,7 @@ def test_money_is_estimated_where_it_is_known_and_said_not_to_be_where_it_is_not
     )
     assert both.max_cost_usd == pytest.approx(1.2)
     assert both.max_calls == known.max_calls
-    assert [role.requests_at_most // role.at_most for role in both.roles] == [2, 3, 3, 3, 3]
+    assert [role.requests_at_most // role.max_calls for role in both.roles] == [2, 3, 3, 3, 3]
     capped = estimate(RunConfig(max_rounds=1, max_cost_usd=0.25, max_calls=3), generator=one, judge=judge)
     assert (capped.max_cost_usd, capped.max_calls) == (0.25, 3)
 
@@ -289,6 +289,6 @@ def test_what_cannot_be_redrawn_is_not_counted():
     generator, judge = ScriptedGenerator(max_references=2), ScriptedJudge()
     for options in ({"library": False}, {"subjects": 2}):
         found = estimate(RunConfig(), generator=generator, judge=judge, **options)
-        assert (found.roles[0].usual, found.roles[1].usual, found.roles[4].at_most) == (1, 1, 0)
+        assert (found.roles[0].expected_calls, found.roles[1].expected_calls, found.roles[4].max_calls) == (1, 1, 0)
     handed = estimate(RunConfig(max_rounds=1), generator=generator, judge=judge, initial_image=True)
-    assert handed.roles[0].usual == 1
+    assert handed.roles[0].expected_calls == 1

@@ -105,7 +105,7 @@ async def test_what_is_to_be_used_is_drawn_with_next_even_when_the_judge_was_con
     await ran(stage, [])
     record = await gone_on(stage, [], use=[wanted.sha256])
     assert asked(stage.generator, "generate") == 2
-    assert [(ref.image, ref.choice, ref.title) for ref in record.attempts[-1].references] == [
+    assert [(ref.image, ref.selected_by, ref.title) for ref in record.attempts[-1].references] == [
         (wanted, "by_hand", "Mine")
     ]
 

@@ -29,10 +29,10 @@ def told(record: RunRecord) -> dict[str, Any]:
     document = record.as_json()
     for name in ("run_id", "parent_run", "started_at", "elapsed_s", "setup", "cost_usd", "unpriced"):
         document.pop(name)
-    asked, reused = Counter(document.pop("calls")), Counter(document.pop("reused"))
+    asked, reused = Counter(document.pop("calls")), Counter(document.pop("cached_calls"))
     document["answers"] = dict(asked + reused)
     for call in document["call_log"]:
-        del call["reused"], call["cost_usd"]
+        del call["cached"], call["cost_usd"]
     return document
 
 
@@ -82,7 +82,7 @@ async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_si
     for step in listed:
         record = await last(stage.runner.replay("once", ForkOptions(step=step.index), new_id=f"twice{step.index}"))
         assert told(record) == told(first), step.node
-        assert all(call.reused for call in record.call_log)
+        assert all(call.cached for call in record.call_log)
     for depth in range(3):
         record = await last(stage.runner.replay(parent, ForkOptions(step=1), new_id=f"depth{depth}"))
         assert told(record) == told(first)
@@ -155,7 +155,7 @@ async def test_references_can_be_put_in_by_hand(two_rounds):
     redraw = next(step.index for step in listed if step.node == "regenerate")
     stage.judge.enqueue([])
     record = await last(stage.runner.replay("first", ForkOptions(step=redraw, references=[other.sha256])))
-    assert [(ref.image, ref.choice) for ref in record.attempts[1].references] == [(other, "by_hand")]
+    assert [(ref.image, ref.selected_by) for ref in record.attempts[1].references] == [(other, "by_hand")]
 
 
 async def test_fresh_asks_the_models_again(two_rounds):

@@ -434,4 +434,4 @@ async def test_a_choice_that_cannot_be_is_asked_again(bench):
         assert question["problem"].startswith(problem)
     await graph.ainvoke(Command(resume={"chosen": [images[1].sha256]}), thread_config, context=config)
     record = run_record("ask", (await graph.aget_state(thread_config)).values)
-    assert [(ref.image, ref.choice) for ref in record.references] == [(images[1], "by_hand")]
+    assert [(ref.image, ref.selected_by) for ref in record.references] == [(images[1], "by_hand")]

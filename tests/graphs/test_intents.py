@@ -33,7 +33,7 @@ class SeeingJudge(ScriptedJudge):
         checks = tuple(
             RequirementCheck(requirement=r, met=not any(word in r.text for word in unmet)) for r in checklist
         )
-        missing = tuple(Concept(text=c.requirement.text) for c in checks if not c.met and c.requirement.picture is None)
+        missing = tuple(Concept(text=c.requirement.text) for c in checks if not c.met and c.requirement.image is None)
         verdict = Verdict(
             aligned=not unmet, score=sum(c.met for c in checks) / len(checks), checks=checks, missing=missing
         )

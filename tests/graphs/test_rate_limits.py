@@ -85,7 +85,7 @@ async def test_a_wait_beyond_the_patience_ends_the_run_at_once_and_by_its_name(
     assert "daily limit" in ending.reason
     assert "it asks to wait 11 h 7 min" in ending.reason
     assert "--patience-s" in ending.reason
-    lost = ModelCall(role="generate", backend="m", elapsed_s=0, answered=False, retry_after_s=40000)
+    lost = ModelCall(role="generate", backend="m", elapsed_s=0, completed=False, retry_after_s=40000)
     again, wait, *_ = run_record("r", {**state, "prompt": "a cat", "calls": [lost]}).next_steps
     assert again.startswith("ask again in 11 h 7 min")
     assert again.endswith("imagerag generate 'a cat' --journal reuse")
@@ -150,7 +150,7 @@ def test_after_a_drawing_was_paid_for_retries_are_not_over_in_seconds() -> None:
 
 def test_a_pause_does_not_go_past_the_deadline() -> None:
     error = RateLimitedError("slow down")
-    lost = ModelCall(role="judge.critique", backend="b", elapsed_s=0, answered=False)
+    lost = ModelCall(role="judge.critique", backend="b", elapsed_s=0, completed=False)
     error.__dict__.update(deadline_at=time.time() + 20, calls=[lost] * 2)
     assert retry_policy.busy(error)
     error.__dict__["calls"] = [lost] * 4
@@ -192,7 +192,7 @@ def test_only_a_failure_that_can_pass_and_says_when_is_asked_again_then() -> Non
 
 def test_the_pause_that_counts_is_the_next_one_after_the_last_answer() -> None:
     answered = ModelCall(role="generate", backend="b", elapsed_s=0)
-    lost = ModelCall(role="judge.critique", backend="b", elapsed_s=0, answered=False)
+    lost = ModelCall(role="judge.critique", backend="b", elapsed_s=0, completed=False)
     error = RateLimitedError("slow down")
     for calls, pause in (
         ([], 1.0),

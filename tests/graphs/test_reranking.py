@@ -184,6 +184,6 @@ def test_the_estimate_counts_its_calls(stage: Any) -> None:
     assert estimate(config, **ports, reranker=Bm25Reranker()).max_calls == without.max_calls
     found = estimate(config, **ports, reranker=VlmReranker(stage.judge))
     (role,) = [role for role in found.roles if role.role == "rerank"]
-    assert (role.usual, role.at_most) == (2, 2 * (len(TEMPERATURES) * LOOKED_AT + 1) * 3)
-    assert found.max_calls == without.max_calls + role.at_most
+    assert (role.expected_calls, role.max_calls) == (2, 2 * (len(TEMPERATURES) * LOOKED_AT + 1) * 3)
+    assert found.max_calls == without.max_calls + role.max_calls
     assert not [role for role in without.roles if role.role == "rerank"]

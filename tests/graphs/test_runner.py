@@ -69,7 +69,7 @@ async def test_a_run_that_asks_waits_and_goes_on_with_what_was_chosen(stage):
         await last(stage.runner.resume("ask", choose=[3]))
     record = await last(stage.runner.resume("ask", choose=[2]))
     assert record.outcome is Outcome.ALIGNED
-    assert [(ref.image, ref.choice) for ref in record.references] == [(second, "by_hand")]
+    assert [(ref.image, ref.selected_by) for ref in record.references] == [(second, "by_hand")]
     with pytest.raises(RunStateError, match="has ended"):
         await last(stage.runner.resume("ask", choose=[1]))
 

@@ -100,7 +100,7 @@ async def test_a_search_of_a_hundred_hits_does() -> None:
 async def test_an_answer_with_a_thousand_citations_does() -> None:
     cited = CitedSource(number=1, id="ab" * 32, title=HEAVY, similarity=0.5, licence=HEAVY, supports=HEAVY)
     record = AnswerRecord(
-        thread_id="t" * 200, turn=1, question=HEAVY, outcome=AnswerOutcome.ANSWERED, answer=HEAVY, held=True,
+        thread_id="t" * 200, turn=1, question=HEAVY, outcome=AnswerOutcome.ANSWERED, answer=HEAVY, in_library=True,
         reason=HEAVY, citations=[cited] * 1_000, retrieved=[], has_unknown_cost=[HEAVY] * 100,
     )  # fmt: skip
     found = answer_report(record)

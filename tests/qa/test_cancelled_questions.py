@@ -62,9 +62,14 @@ async def stopped(rag: ImageRAG, slow: Slow, **asked: Any) -> None:
 async def test_it_has_a_record_with_what_it_may_have_cost(rag: ImageRAG) -> None:
     await stopped(rag, Slow(), images=[picture("mine")])
     record = await rag.questions.get("talk")
-    assert (record.outcome, record.held, record.turn, record.new_thread) == (AnswerOutcome.CANCELLED, False, 1, True)
+    assert (record.outcome, record.in_library, record.turn, record.new_thread) == (
+        AnswerOutcome.CANCELLED,
+        False,
+        1,
+        True,
+    )
     assert (record.cost_usd, record.unsettled_usd, record.calls) == (0.25, 0.25, {"answer": 1})
-    assert [(call.order, call.answered, len(call.pictures)) for call in record.asked] == [(1, False, 1)]
+    assert [(call.order, call.completed, len(call.pictures)) for call in record.asked] == [(1, False, 1)]
     assert [one.title for one in record.retrieved] == ["It"]
 
 

@@ -41,7 +41,7 @@ class Looks(MetadataAnswerer):
 
         self.shown = [source.title for source in sources]
         cited = tuple(Citation(source=source.number, supports="mug") for source in sources)
-        return AnswerWithCitations(text="a mug", cited=cited, held=True, cost_usd=0.0)
+        return AnswerWithCitations(text="a mug", cited=cited, in_library=True, cost_usd=0.0)
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ async def test_what_cannot_be_answered_is_said_and_nothing_is_invented(question:
     finding = ask(question)
     assert (finding.clear, finding.unknown) == (False, words)
     answer = await answered(question)
-    assert not answer.held
+    assert not answer.in_library
     assert answer.text.startswith("I do not understand")
     assert all(f"“{word}”" in answer.text for word in words)
 
@@ -211,7 +211,7 @@ async def answered(question: str) -> AnswerWithCitations:
 
 async def test_the_words_that_are_left_out_are_told() -> None:
     answer = await answered("I need a green product. What are my options?")
-    assert answer.held
+    assert answer.in_library
     assert answer.text.endswith("(left out: need, options)")
     assert "left out" not in (await answered("What is the most expensive product in the catalog?")).text
 

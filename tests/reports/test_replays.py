@@ -68,7 +68,7 @@ async def check_every_step(rag: ImageRAG, first: RunRecord) -> int:
         assert [await rag.runs.image_bytes(attempt.image.sha256) for attempt in again.attempts] == images
         assert await page(rag, again) == paper, step
         assert await asked(rag, again.run_id) == 0
-        assert all(call.reused for call in again.call_log)
+        assert all(call.cached for call in again.call_log)
         found = await rag.runs.diff(first, again)
         assert found.same, found
         assert (found.relation, found.descendant, found.since) == ("replay", "b", max(step.index, 1))

@@ -183,7 +183,7 @@ def long_run(text: str = "a thing", *, attempts: int = 8) -> RunRecord:
             for n in range(1, attempts)
             for _ in range(3)
         ],
-        concepts=[TrackedConcept(concept=concept, first_missing_round=0, used=(sent,))],
+        concepts=[TrackedConcept(concept=concept, first_missing_round=0, references=(sent,))],
         unresolved=[text],
         next_steps=[text],
         calls={text or "x": 3},
@@ -231,7 +231,7 @@ def test_no_text_gets_out_of_its_place(text: str, other: str) -> None:
         before=text,
         error=other,
         changes={other: Change(text, {other: [text]})},
-        calls=(ModelCall(role=text, backend=other, elapsed_s=1, raw=text, error=other),),
+        calls=(ModelCall(role=text, backend=other, elapsed_s=1, raw_response=text, error=other),),
         next=(text,),
     )
     run = long_run(text, attempts=2)

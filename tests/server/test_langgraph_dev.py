@@ -179,7 +179,7 @@ def test_choosing_by_hand_on_a_thread(server: str) -> None:
     done = ask(f"{server}/threads/{thread}/runs/wait", resumed)
     assert done["ending"]["outcome"] == "aligned"
     history = ask(f"{server}/threads/{thread}/history", {"limit": 1})
-    assert history[0]["values"]["attempts"][0]["references"][0]["choice"] == "by_hand"
+    assert history[0]["values"]["attempts"][0]["references"][0]["selected_by"] == "by_hand"
     with urllib.request.urlopen(f"{server}/images/{best['id']}", timeout=30) as answer:  # the library's own
         assert answer.headers["Content-Type"] == "image/png"
 

@@ -92,8 +92,8 @@ async def test_accepts_matches_and_rejects_near_misses(world, size):
     absent = await world.best(near_misses(shown, 200 if size < 5000 else 100), vectors)
     assert (present >= threshold.cosine).mean() >= 0.9
     assert (absent < threshold.cosine).mean() >= 0.95
-    assert threshold.basis == "captions"
-    assert threshold.accepted >= 0.9
+    assert threshold.method == "captions"
+    assert threshold.accept_rate >= 0.9
     assert threshold.percentile >= 95
     assert threshold.images == size
 
@@ -108,10 +108,10 @@ async def test_without_captions_unrelated_ones_decide(world):
     rows, vectors = world.library(EVERYTHING[:300], caption="")
     threshold = await calibrate(rows, vectors, world)
     unrelated = await world.best([text.removeprefix("a ") for text in NULL_CAPTIONS], vectors)
-    assert threshold.basis == "unrelated"
-    assert threshold.cosine == threshold.floor
-    assert threshold.accepted is None
-    assert threshold.own == ()
+    assert threshold.method == "unrelated"
+    assert threshold.cosine == threshold.minimum
+    assert threshold.accept_rate is None
+    assert threshold.positive_quantiles == ()
     assert (unrelated < threshold.cosine).mean() >= 0.95
     assert (await world.best(EVERYTHING[:300], vectors) >= threshold.cosine).mean() >= 0.9
 
@@ -120,7 +120,7 @@ async def test_without_captions_unrelated_ones_decide(world):
 async def test_few_images(world, size):
     rows, vectors = world.library(EVERYTHING[:size])
     threshold = await calibrate(rows, vectors, world)
-    assert threshold.basis == "unrelated"
+    assert threshold.method == "unrelated"
     assert threshold.n_own == size
 
 
@@ -128,14 +128,14 @@ async def test_an_encoder_that_cannot_tell_keeps_the_librarys_own(planted):
     blind = World(planted, own=0.0, noise=2.0)
     rows, vectors = blind.library(EVERYTHING[:400])
     threshold = await calibrate(rows, vectors, blind)
-    assert threshold.accepted >= 0.9 or threshold.cosine == threshold.floor
+    assert threshold.accept_rate >= 0.9 or threshold.cosine == threshold.minimum
 
 
 async def test_captions_that_say_nothing_of_their_images_do_not_decide(world):
     rows, vectors = world.library(EVERYTHING[:400])
     threshold = await calibrate(rows, np.roll(vectors, 7, axis=0), world)
-    assert threshold.basis == "unrelated"
-    assert threshold.cosine == threshold.floor
+    assert threshold.method == "unrelated"
+    assert threshold.cosine == threshold.minimum
 
 
 async def test_words_the_encoder_never_saw_do_not_shut_out_the_librarys_own(world):
@@ -150,9 +150,9 @@ async def test_words_the_encoder_never_saw_do_not_shut_out_the_librarys_own(worl
             return known / np.linalg.norm(known, axis=1, keepdims=True)
 
     threshold = await calibrate(rows, vectors, Toy(world.planted))
-    assert threshold.floor > 0.95
-    assert threshold.basis == "captions"
-    assert threshold.accepted >= 0.9
+    assert threshold.minimum > 0.95
+    assert threshold.method == "captions"
+    assert threshold.accept_rate >= 0.9
 
 
 async def test_one_thing_under_many_names_is_no_miss(world):
@@ -161,7 +161,7 @@ async def test_one_thing_under_many_names_is_no_miss(world):
     index = CaptionIndex.of(rows)
     assert index.matches("a red solid circle").size == 3
     threshold = await calibrate(rows, vectors, world)
-    assert threshold.accepted >= 0.9
+    assert threshold.accept_rate >= 0.9
 
 
 @pytest.mark.parametrize(
@@ -289,8 +289,8 @@ async def test_crowded_pictures_do_not_speak_for_the_library(world, size, busy):
     def strain(cosine):
         return max((present < cosine).mean() / 0.10, (absent >= cosine).mean() / 0.05)
 
-    assert threshold.basis == "captions"
-    assert threshold.cosine >= threshold.floor or threshold.own[25] < threshold.floor
+    assert threshold.method == "captions"
+    assert threshold.cosine >= threshold.minimum or threshold.positive_quantiles[25] < threshold.minimum
     assert strain(threshold.cosine) <= 2 * min(map(strain, np.linspace(0, 1, 201)))
     assert (absent < threshold.cosine).mean() >= 0.9
 
@@ -298,9 +298,9 @@ async def test_crowded_pictures_do_not_speak_for_the_library(world, size, busy):
 async def test_the_floor_holds_where_crowded_pictures_draw_unrelated_captions(world):
     mixed = Mixed(world.planted, own=0.6, busy=0.6)
     threshold = await calibrate(*mixed.library(mixed_pictures(Random(50), 50)), mixed)
-    assert threshold.basis == "captions"
-    assert threshold.cosine == threshold.floor
-    assert threshold.accepted >= 0.75
+    assert threshold.method == "captions"
+    assert threshold.cosine == threshold.minimum
+    assert threshold.accept_rate >= 0.75
 
 
 def test_the_floor_forgives_a_bank_that_is_not_all_unrelated():

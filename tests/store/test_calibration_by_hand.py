@@ -74,19 +74,19 @@ async def test_eight_captions_are_the_least_that_decide(count: int, basis: str) 
     rows = [row(at, f"a {thing}") for at, thing in enumerate(THINGS[:count])]
     vectors = np.stack([encoder.vector(one.caption) for one in rows])
     found = await calibrate(rows, vectors, encoder)
-    assert (found.basis, found.n_own) == (basis, count)
+    assert (found.method, found.n_own) == (basis, count)
 
 
 async def test_captions_whose_images_beat_fewer_than_nine_of_ten_others_decide_nothing() -> None:
     encoder = Axes(THINGS)
     rows = [row(at, f"a {thing}") for at, thing in enumerate(THINGS[:11])]
     vectors = np.stack([encoder.vector(one.caption) for one in rows])
-    assert (await calibrate(rows, vectors, encoder)).basis == "captions"
+    assert (await calibrate(rows, vectors, encoder)).method == "captions"
     # Two of eleven lie on each other's images: those two beat none of the others, 9/11 of all are beaten.
     swapped = vectors.copy()
     swapped[[0, 1]] = swapped[[1, 0]]
     found = await calibrate(rows, swapped, encoder)
-    assert found.basis == "unrelated"
+    assert found.method == "unrelated"
 
 
 async def test_few_near_misses_decide_nothing() -> None:
@@ -95,7 +95,7 @@ async def test_few_near_misses_decide_nothing() -> None:
     rows = [row(at, "a mug") for at in range(9)]
     vectors = np.stack([encoder.vector("a mug")] * 9)
     found = await calibrate(rows, vectors, encoder)
-    assert (found.basis, found.n_near) == ("unrelated", 0)
+    assert (found.method, found.n_near) == ("unrelated", 0)
 
 
 async def test_what_was_asked_is_counted_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,13 +108,13 @@ async def test_what_was_asked_is_counted_by_its_kind(monkeypatch: pytest.MonkeyP
     found = await calibrate(rows, vectors, encoder)
     assert (found.n_own, found.n_unrelated, found.images) == (12, 2, 12)
     assert found.n_near >= 12
-    assert len(found.own) == 101
+    assert len(found.positive_quantiles) == 101
     # Best cosines: 1 with what they show; 0.36 with another thing, as both have 0.6 that no word has.
-    assert found.null[-1] == pytest.approx(0.36, abs=1e-5)
-    assert found.null[0] == pytest.approx(0.0, abs=1e-5)
-    assert found.accepted == 1.0
+    assert found.negative_quantiles[-1] == pytest.approx(0.36, abs=1e-5)
+    assert found.negative_quantiles[0] == pytest.approx(0.0, abs=1e-5)
+    assert found.accept_rate == 1.0
     assert found.cosine == pytest.approx((0.36 + 1) / 2, abs=1e-5)
-    assert found.floor == pytest.approx(0.3564, abs=1e-3)
+    assert found.minimum == pytest.approx(0.3564, abs=1e-3)
 
 
 async def test_a_caption_that_lies_on_the_threshold_reaches_it() -> None:
@@ -126,7 +126,7 @@ async def test_a_caption_that_lies_on_the_threshold_reaches_it() -> None:
     vectors[-1] = encoder.vector("nothing known")
     found = await calibrate(rows, vectors, encoder)
     assert found.cosine == pytest.approx(1.0)
-    assert found.accepted == pytest.approx(6 / 7)
+    assert found.accept_rate == pytest.approx(6 / 7)
 
 
 class Views:

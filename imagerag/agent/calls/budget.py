@@ -46,7 +46,7 @@ def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:
 def told_by(tariff: PriceEstimator, role: str, calls: Sequence[ModelCall]) -> PriceEstimator:
     """The tariff, known no more when a service that was to say what it used has not said it and nothing bounds it."""
     silent = any(
-        c.role == role and c.answered and not c.error and c.cost_usd is None and c.max_cost_usd is None for c in calls
+        c.role == role and c.completed and not c.error and c.cost_usd is None and c.max_cost_usd is None for c in calls
     )
     return replace(tariff, known=False, parts=()) if tariff.known and silent else tariff
 
@@ -92,7 +92,7 @@ def requests_made(calls: Sequence[ModelCall], *, done_again: bool) -> int:
 
     Except in a replay (`done_again`), which ends where the run it does again ended, and does not go on spending.
     """
-    return sum(call.requests for call in calls if done_again or not call.reused)
+    return sum(call.requests for call in calls if done_again or not call.cached)
 
 
 def spent(calls: Sequence[ModelCall]) -> float:
@@ -123,7 +123,7 @@ def spent_by_siblings(task: SearchTask, config: RunConfig) -> list[ModelCall]:
 
 def max_observed_cost(role: str, calls: Sequence[ModelCall]) -> float | None:
     """The dearest call of a role so far, in US dollars."""
-    return max((c.cost_usd for c in calls if c.role == role and c.cost_usd is not None and not c.reused), default=None)
+    return max((c.cost_usd for c in calls if c.role == role and c.cost_usd is not None and not c.cached), default=None)
 
 
 def budget_violation(
@@ -151,7 +151,7 @@ def budget_violation(
 
 
 def _booked(call: ModelCall, calls: Sequence[ModelCall]) -> float:
-    if call.reused:
+    if call.cached:
         return 0.0
     known = (call.cost_usd, call.max_cost_usd, max_observed_cost(call.role, calls))
     return next((usd for usd in known if usd is not None), 0.0)

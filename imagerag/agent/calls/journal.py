@@ -44,7 +44,7 @@ class CallRequest(FrozenModel):
         """
         text = json.dumps({"role": role, "backend": backend, "content": content}, sort_keys=True)
         request = hashlib.sha256(text.encode()).hexdigest()
-        nth = sum(call.request == request and call.answered for call in before)
+        nth = sum(call.request == request and call.completed for call in before)
         return cls(role=role, backend=backend, content=content, request=request, nth=nth)
 
     def again(self, nth: int) -> "CallRequest":

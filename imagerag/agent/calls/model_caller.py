@@ -80,7 +80,7 @@ class ModelCaller:
         task = info.task_id if info else ""
         earlier = failed.pop(task, [])
         # What was answered is found again in the journal, by the same ask; counted here it would be asked anew.
-        lost = [call for call in earlier if not call.answered] if journal else earlier
+        lost = [call for call in earlier if not call.completed] if journal else earlier
         return cls(
             config=runtime.context,
             journal=journal,
@@ -158,7 +158,7 @@ class ModelCaller:
         first = first or SamplingParams()
         lever = "seed_and_wording" if first.varied_parameter == "none" else first.varied_parameter
         again = first.model_copy(
-            update={"attempt": first.attempt + 1, "wording": first.wording + 1, "varied_parameter": lever}
+            update={"attempt": first.attempt + 1, "prompt_variant": first.prompt_variant + 1, "varied_parameter": lever}
         )
         try:
             return await self.make(role, backend, kind, content, lambda: ask(first), first)
@@ -267,7 +267,7 @@ class ModelCaller:
         try:
             await journal.keep(entry, answers=booked.call_id)
         except StorageError as error:
-            settled = booked.model_copy(update={"answered": True, "unsettled": False})
+            settled = booked.model_copy(update={"completed": True, "unsettled": False})
             # It was paid for all the same.
             raise attach_calls([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
 
@@ -294,7 +294,7 @@ class ModelCaller:
 
     def _paid(self) -> bool:
         """Whether the run has a drawing that was paid for."""
-        return any(c.role == "generate" and c.answered and not c.reused and c.cost_usd != 0 for c in self._all())
+        return any(c.role == "generate" and c.completed and not c.cached and c.cost_usd != 0 for c in self._all())
 
     def _all(self) -> list[ModelCall]:
         return [*self.before, *self.made]

@@ -24,7 +24,7 @@ under_way: Final[set[str]] = set()
 def write_pending(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, requests: int) -> ModelCall:
     """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
     told = {"max_cost_usd": max_cost_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
-    return call.model_copy(update={**told, "answered": False, "unsettled": True, "error": NO_ANSWER})
+    return call.model_copy(update={**told, "completed": False, "unsettled": True, "error": NO_ANSWER})
 
 
 def record_pending(call: ModelCall, run_id: str, task: str) -> FailedCall:
@@ -68,7 +68,7 @@ async def is_unrecorded(
         skip_under_way: somebody makes the run right now, and so may be making the calls that are not answered yet.
     """
     entries, lost = await journal.of_run(run_id)
-    answered = Counter(call.request for call in known if call.answered)
+    answered = Counter(call.request for call in known if call.completed)
     found = [(entry.at, recover(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
     found += [
         (one.at, call) for one in lost if not (skip_under_way and one.under_way) for call in pending_of([one], known)
@@ -102,8 +102,8 @@ def answered_by(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelC
             "usage": answer.get("usage") or {},
             "requests": answer.get("requests", 1),
             "variation": SamplingParams.model_validate(answer.get("variation") or call.variation),
-            "raw": entry.raw,
+            "raw_response": entry.raw,
             "error": entry.error,
-            "reused": reused,
+            "cached": reused,
         }
     )

@@ -11,7 +11,7 @@ from imagerag.agent.types import ModelCall, RunConfig
 
 def wait_before(made: Sequence[ModelCall]) -> float | None:
     """Seconds to wait before the next call: what the service asked for when it turned the last one down."""
-    return made[-1].retry_after_s if made and not made[-1].answered else None
+    return made[-1].retry_after_s if made and not made[-1].completed else None
 
 
 def too_long_wait(error: Exception, made: Sequence[ModelCall], config: RunConfig) -> WaitTooLongError | None:
@@ -23,7 +23,7 @@ def too_long_wait(error: Exception, made: Sequence[ModelCall], config: RunConfig
     wait = getattr(error, "retry_after_s", None)
     if not wait or not getattr(error, "retryable", False):
         return None
-    turned_down = list(takewhile(lambda call: not call.answered, reversed(made)))
+    turned_down = list(takewhile(lambda call: not call.completed, reversed(made)))
     waited = sum(call.retry_after_s or 0 for call in turned_down[1:])
     left = None if config.deadline_at is None else config.deadline_at - clock.seconds()
     if left is not None and wait >= left:

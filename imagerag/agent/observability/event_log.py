@@ -63,7 +63,7 @@ def _of(call: ModelCall) -> dict[str, Any]:
         "role": call.role,
         "backend": call.backend,
         "round": call.round,
-        "reused": call.reused,
+        "cached": call.cached,
         "cost_usd": call.cost_usd,
         "elapsed_s": round(call.elapsed_s, 3),
     }

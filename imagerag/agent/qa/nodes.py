@@ -164,7 +164,7 @@ class QANodes:
     def _ending(self, state: QAState) -> QAResult:
         reply, finding = state["reply"], state["finding"]
         if reply is not None:
-            held = reply.held
+            held = reply.in_library
             why = "" if held else "the library's pictures and metadata do not hold the answer"
             return QAResult(outcome=AnswerOutcome.ANSWERED if held else AnswerOutcome.NOT_HELD, reason=why)
         if finding is not None and finding.clear and not finding.matched and finding.condition:
@@ -297,4 +297,6 @@ def _bounded(answered: AnswerWithCitations, known: set[int]) -> AnswerResponse:
         notes.append(f"the answer had {len(answered.text)} characters and was cut")
     bounded = tuple(Citation(source=c.source, supports=short(c.supports, MAX_SUPPORT)) for c in cited[:MAX_CITATIONS])
     notes = [short(note, MAX_SUPPORT) for note in notes]
-    return AnswerResponse(text=short(answered.text, MAX_ANSWER), cited=bounded, held=answered.held, notes=tuple(notes))
+    return AnswerResponse(
+        text=short(answered.text, MAX_ANSWER), cited=bounded, in_library=answered.in_library, notes=tuple(notes)
+    )

@@ -91,8 +91,8 @@ class QACall(BaseModel):
     backend: str
     sources: list[int]
     pictures: list[str]
-    answered: bool
-    reused: bool
+    completed: bool
+    cached: bool
     elapsed_s: float
     cost_usd: float | None
 
@@ -135,7 +135,7 @@ class AnswerRecord(BaseModel):
     shown: list[str] = Field(default_factory=list)
     outcome: AnswerOutcome
     answer: str
-    held: bool
+    in_library: bool
     reason: str = ""
     error: str | None = None
     citations: list[CitedSource] = Field(default_factory=list)
@@ -149,7 +149,7 @@ class AnswerRecord(BaseModel):
     notes: list[str] = Field(default_factory=list)
     calls: dict[str, int] = Field(default_factory=dict)
     asked: list[QACall] = Field(default_factory=list)
-    reused: dict[str, int] = Field(default_factory=dict)
+    cached_calls: dict[str, int] = Field(default_factory=dict)
     cost_usd: float | None = 0.0
     assumed_usd: float = 0.0
     unsettled_usd: float = 0.0
@@ -195,7 +195,7 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         shown=[image.sha256 for image in state.get("shown") or []],
         outcome=ending.outcome,
         answer=reply.text,
-        held=ending.outcome is AnswerOutcome.ANSWERED,
+        in_library=ending.outcome is AnswerOutcome.ANSWERED,
         reason=ending.reason,
         error=ending.error,
         citations=[_cited(numbered[c.source], c.source, c.supports) for c in reply.cited if c.source in numbered],
@@ -207,9 +207,9 @@ def answer_record(thread_id: str, state: Mapping[str, Any]) -> AnswerRecord:
         threshold=state.get("threshold"),
         image_threshold=state.get("image_threshold"),
         notes=[*(state.get("notes") or []), *reply.notes],
-        calls=dict(Counter(call.role for call in calls if not call.reused)),
+        calls=dict(Counter(call.role for call in calls if not call.cached)),
         asked=_asked(state, calls, sources),
-        reused=dict(Counter(call.role for call in calls if call.reused)),
+        cached_calls=dict(Counter(call.role for call in calls if call.cached)),
         cost_usd=None if cost_usd is None else round(cost_usd, 12),
         assumed_usd=round(assumed_cost(calls), 12),
         unsettled_usd=round(unsettled_cost(calls), 12),
@@ -230,8 +230,8 @@ def _asked(state: Mapping[str, Any], calls: list[ModelCall], sources: list[Retri
             backend=call.backend,
             sources=numbers if call.role == "answer" else [],
             pictures=shown,
-            answered=call.answered,
-            reused=call.reused,
+            completed=call.completed,
+            cached=call.cached,
             elapsed_s=call.elapsed_s,
             cost_usd=call.cost_usd,
         )

@@ -200,7 +200,7 @@ class AnswerResponse(FrozenModel):
 
     text: str = ""
     cited: tuple[Citation, ...] = ()
-    held: bool = False
+    in_library: bool = False
     notes: tuple[str, ...] = ()
     reason: str = ""
 
@@ -270,7 +270,7 @@ class AnswerWithCitations(ModelResponse):
 
     text: str
     cited: tuple[Citation, ...] = ()
-    held: bool = True
+    in_library: bool = True
     notes: tuple[str, ...] = ()
 
 

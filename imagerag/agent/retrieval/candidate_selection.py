@@ -169,7 +169,7 @@ def reference_of(found: Hit | Candidate, concept: str, caption: str, *, by_hand:
     return UsedReference(
         image=found.image,
         likeness=found.likeness if isinstance(found, Candidate) else needs_likeness("auto", kind="", tags=found.tags),
-        choice="by_hand" if by_hand else "retrieved",
+        selected_by="by_hand" if by_hand else "retrieved",
         concept=concept,
         caption=caption,
         similarity=found.similarity,

@@ -103,7 +103,7 @@ def last_ask(state: RunState) -> SamplingParams | None:
     asked = [
         call.variation
         for call in state.get("calls") or []
-        if call.role == "judge.missing_concepts" and call.round == next_round(state) and call.answered
+        if call.role == "judge.missing_concepts" and call.round == next_round(state) and call.completed
     ]
     return asked[-1] if asked and asked[-1].attempt else None
 

@@ -19,7 +19,7 @@ class Requirement(FrozenModel):
 
     text: str
     kind: Literal["content", "style", "likeness", "kept"] = "content"
-    picture: int | None = Field(default=None, ge=1)
+    image: int | None = Field(default=None, ge=1)
 
 
 class RequirementCheck(FrozenModel):
@@ -82,7 +82,7 @@ class UsedReference(FrozenModel):
     mask: ImageRef | None = None
     role: Literal["reference", "subject", "edit"] = "reference"
     likeness: bool = False
-    choice: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
+    selected_by: Literal["retrieved", "by_hand", "kept", "given"] = "retrieved"
     concept: str = ""
     caption: str = ""
     similarity: Similarity | None = None

@@ -54,7 +54,7 @@ class SamplingParams(FrozenModel):
     varied_parameter: Literal["none", "temperature", "seed_and_wording"] = "none"
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = None
-    wording: int = Field(default=0, ge=0)
+    prompt_variant: int = Field(default=0, ge=0)
     in_vain: tuple[str, ...] = ()
 
 

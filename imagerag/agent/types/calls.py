@@ -42,14 +42,14 @@ class ModelCall(FrozenModel):
     max_cost_usd: float | None = None
     assumed: bool = False
     usage: Mapping[str, int] = Field(default_factory=dict)
-    raw: str = ""
+    raw_response: str = ""
     error: str | None = None
     request: str = ""
-    answered: bool = True
+    completed: bool = True
     unsettled: bool = False
     call_id: str = ""
     retry_after_s: float | None = None
-    reused: bool = False
+    cached: bool = False
     requests: int = Field(default=1, ge=0)
     note: str = ""
 
@@ -65,7 +65,7 @@ class ModelCall(FrozenModel):
 
     def canonical(self) -> "ModelCall":
         """The same whoever paid for it."""
-        return self.model_copy(update={"reused": False, "cost_usd": 0.0, "max_cost_usd": None, "assumed": False})
+        return self.model_copy(update={"cached": False, "cost_usd": 0.0, "max_cost_usd": None, "assumed": False})
 
 
 def cost_of_calls(calls: Iterable[ModelCall]) -> float | None:

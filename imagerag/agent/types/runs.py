@@ -84,12 +84,12 @@ class ParentRun(FrozenModel):
 
     run_id: str
     step: int | None = Field(default=None, ge=0)
-    earlier: tuple[str, ...] = ()
+    ancestors: tuple[str, ...] = ()
 
     @property
     def done_again(self) -> tuple[str, ...]:
         """The runs that are done again, nearest first; none when this one goes on from an end."""
-        return (self.run_id, *self.earlier) if self.step is not None else ()
+        return (self.run_id, *self.ancestors) if self.step is not None else ()
 
 
 class RunConfig(FrozenModel):

@@ -145,6 +145,6 @@ class TrackedConcept(FrozenModel):
 
     concept: Concept
     first_missing_round: int = Field(ge=0)
-    resolved: int | None = None
-    used: tuple[UsedReference, ...] = ()
+    resolved_round: int | None = None
+    references: tuple[UsedReference, ...] = ()
     stands_for: tuple[str, ...] = ()

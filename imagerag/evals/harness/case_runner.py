@@ -110,10 +110,10 @@ class CaseRunner:
         try:
             attempt = await drawing.draw(job.case.prompt)
         except ImageRAGError as error:
-            self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
+            self._unanswered.extend(call for call in drawing.booked().made if not call.completed)
             return InitialImage(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
-        made = [call for call in drawing.booked().made if call.answered]
-        self._unanswered.extend(call for call in drawing.booked().made if not call.answered)
+        made = [call for call in drawing.booked().made if call.completed]
+        self._unanswered.extend(call for call in drawing.booked().made if not call.completed)
         costs = [call.cost_usd for call in made]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
         return InitialImage(
@@ -157,7 +157,7 @@ def result_of(
         outcome=None if arm.procedure == "keep" and image else record.outcome,
         reason=record.reason,
         error=record.error,
-        initial=initial,
+        initial_image=initial,
         image=image,
         best_attempt=record.best_attempt,
         retrievals=len(record.searches),
@@ -177,7 +177,7 @@ def timing(result: Result, record: RunRecord, took: float, before: Sequence[Mode
 
     Each says how many requests it was, and the US dollars it may have cost: 0 where it failed, None where nobody knows.
     """
-    unanswered = [*before, *(call for call in record.call_log if not call.answered)]
+    unanswered = [*before, *(call for call in record.call_log if not call.completed)]
     lost = [
         {
             "role": call.role,

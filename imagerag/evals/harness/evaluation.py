@@ -242,7 +242,7 @@ async def _copy_journal(source: DataDir, target: DataDir, results: Iterable[Resu
     async with open_journal(source.store) as old, open_journal(target.store) as new:
         done: set[str] = {""}
         for result in results:
-            for run_id in (result.initial.run_id, result.run_id, graded_id(result.run_id)):
+            for run_id in (result.initial_image.run_id, result.run_id, graded_id(result.run_id)):
                 if run_id not in done:
                     done.add(run_id)
                     for entry in (await old.of_run(run_id))[0]:

@@ -202,7 +202,9 @@ class _Published:
         job, library, generator = self.job, self.parts.library, self.parts.generator
         calls, variation = job.booked(), SamplingParams(seed=job.seed)
         subjects = [
-            UsedReference(image=subject.image, mask=subject.mask, role="subject", choice="given", concept=subject.name)
+            UsedReference(
+                image=subject.image, mask=subject.mask, role="subject", selected_by="given", concept=subject.name
+            )
             for subject in job.subjects
         ]
         sent = [*subjects, *references]

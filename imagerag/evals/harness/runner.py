@@ -167,10 +167,14 @@ class EvalRunner:
     def _book(self, result: Result) -> None:
         first = result.arm == self.plan.arms[0].name
         self.report.failed += result.status == "technical"
-        self.report.calls += len(result.calls) + first * result.initial.calls
+        self.report.calls += len(result.calls) + first * result.initial_image.calls
         made = [call["cost_usd"] for call in result.calls]
         if first:
-            made += [result.initial.cost_usd, *[0.0] * (result.initial.calls - 1)] if result.initial.calls else []
+            made += (
+                [result.initial_image.cost_usd, *[0.0] * (result.initial_image.calls - 1)]
+                if result.initial_image.calls
+                else []
+            )
         unknown = made.count(None)
         usd = self.assume_cost_usd_per_call
         assumed = 0.0 if usd is None else unknown * usd
@@ -238,4 +242,4 @@ class EvalRunner:
 
 def runs_of(result: Result) -> set[str]:
     """What the calls behind a result are kept under in the journal: its own, its first picture's, its graders'."""
-    return {result.run_id, result.initial.run_id, graded_id(result.run_id)}
+    return {result.run_id, result.initial_image.run_id, graded_id(result.run_id)}

@@ -15,12 +15,16 @@ class CostScore:
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
         """Counts; `cost_usd` is None where a price is not known."""
         result = sample.result
-        costs = [result.cost_usd, result.initial.cost_usd]
+        costs = [result.cost_usd, result.initial_image.cost_usd]
         known = None if None in costs else round(sum(cost for cost in costs if cost is not None), DIGITS)
-        kept = result.image is not None and result.initial.image is not None and result.image == result.initial.image
+        kept = (
+            result.image is not None
+            and result.initial_image.image is not None
+            and result.image == result.initial_image.image
+        )
         judged = bool(result.attempts) and result.attempts[-1].verdict is not None
         return {
-            "calls": float(len(result.calls) + result.initial.calls),
+            "calls": float(len(result.calls) + result.initial_image.calls),
             "cost_usd": known,
             "searches": float(result.retrievals),
             "redrawn": float(result.regenerations),

@@ -77,8 +77,8 @@ class GradingCalls:
             {
                 "role": call.role,
                 "backend": call.backend,
-                "requests": 0 if call.reused else call.requests,
-                "usd": call.cost_usd if call.answered else call.counted_usd if call.counts else 0.0,
+                "requests": 0 if call.cached else call.requests,
+                "usd": call.cost_usd if call.completed else call.counted_usd if call.counts else 0.0,
             }
             for call in made
         ]

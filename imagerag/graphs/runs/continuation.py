@@ -137,7 +137,9 @@ def _onward(values: dict[str, Any], chosen: Sequence[UsedReference], base: Attem
     if not chosen:
         values["attempts"] = [base.model_copy(update={"index": 0, "round": 0})]
     if verdict and verdict.aligned is not None:
-        entries = [entry.model_copy(update={"first_missing_round": 0, "resolved": None}) for entry in record.concepts]
+        entries = [
+            entry.model_copy(update={"first_missing_round": 0, "resolved_round": None}) for entry in record.concepts
+        ]
         known = concept_tracker.update_missing(entries, verdict.missing, 0) if verdict.missing else entries
         values |= {"requirements": record.requirements, "ledger": known}
     return InitialState(after="select" if chosen else "generate", values=values)
@@ -223,7 +225,7 @@ async def _references(ids: Sequence[str], record: RunRecord, library: ReferenceL
         name = f"library {library.name!r}" if library else "the run's library: it has none"
         raise UsageError(f"not in {name}: {', '.join(missing)}")
     known = {sha: reference for sha, reference in sent.items() if reference} | found
-    return [known[sha].model_copy(update={"choice": "by_hand"}) for sha in dict.fromkeys(ids)]
+    return [known[sha].model_copy(update={"selected_by": "by_hand"}) for sha in dict.fromkeys(ids)]
 
 
 async def _fitting(ids: Sequence[str], record: RunRecord, library: ReferenceLibrary | None) -> dict[str, UsedReference]:

@@ -86,7 +86,7 @@ async def fork(
     earlier = record.parent_run.done_again if record.parent_run else ()
     values: dict[str, Any] = {
         "setup": setup,
-        "parent_run": ParentRun(run_id=record.run_id, step=step.index, earlier=earlier),
+        "parent_run": ParentRun(run_id=record.run_id, step=step.index, ancestors=earlier),
         "started_at": clock.now(),
     }
     if replay.prompt is not None and replay.prompt != record.prompt:
@@ -178,4 +178,4 @@ def _sent_on(value: Any, values: Mapping[str, Any]) -> Any:
 
 def _paid_for(call: ModelCall) -> ModelCall:
     """A call that the run this one comes from has paid for."""
-    return call.model_copy(update={"reused": True, "cost_usd": 0.0})
+    return call.model_copy(update={"cached": True, "cost_usd": 0.0})

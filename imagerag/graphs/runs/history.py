@@ -116,7 +116,7 @@ def canonical(found: Sequence[Step]) -> list[Step]:
             at=None,
             elapsed_s=0.0,
             changes=changes,
-            calls=tuple(call.canonical() for call in step.calls if call.answered),
+            calls=tuple(call.canonical() for call in step.calls if call.completed),
         )
         for index, (step, changes) in enumerate(kept)
     ]

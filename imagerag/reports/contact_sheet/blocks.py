@@ -180,7 +180,7 @@ def _in_words(verdict: Document | None) -> str:
 
 def facts(run: Document) -> str:
     """The small print: calls, time, cost, and whose pictures were used."""
-    calls, reused = run.get("calls") or {}, run.get("reused") or {}
+    calls, reused = run.get("calls") or {}, run.get("cached_calls") or {}
     roles = ", ".join(f"{count} × {role}" for role, count in calls.items())
     told = [model_calls(sum(calls.values()), sum(reused.values())) + (f" ({roles})" if roles else "")]
     if run.get("elapsed_s") is not None:

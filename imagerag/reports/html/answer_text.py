@@ -56,7 +56,7 @@ def asked(call: QACall) -> str:
     shown = [counted(len(call.pictures), "picture of the question's own", "pictures of the question's own")]
     shown = shown if call.pictures else []
     shown += [f"sources {', '.join(map(str, call.sources))}"] if call.sources else []
-    came = "no answer" if not call.answered else "from the journal" if call.reused else seconds(call.elapsed_s)
+    came = "no answer" if not call.completed else "from the journal" if call.cached else seconds(call.elapsed_s)
     side = WITH if call.retrieval else WITHOUT
     return f"{side}: {call.backend}, shown {' and '.join(shown) or 'the question alone'}; {came}"
 
@@ -68,5 +68,5 @@ def facts(record: AnswerRecord) -> Iterator[tuple[str, str]]:
     yield "searched by", labels.SEARCHED_BY[record.by]
     yield "took", seconds(record.elapsed_s)
     yield "cost", dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)
-    yield "calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))
+    yield "calls", model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))
     yield "thread", record.thread_id

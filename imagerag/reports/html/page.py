@@ -37,7 +37,7 @@ def _facts(record: RunRecord, steps: Sequence[Step]) -> list[tuple[str, str]]:
         ("began", (record.started_at or (steps[0].at if steps else None) or "").replace("T", " ")[:19]),
         ("took", seconds(record.elapsed_s)),
         ("cost", dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd)),
-        ("calls", model_calls(sum(record.calls.values()), sum(record.reused.values()))),
+        ("calls", model_calls(sum(record.calls.values()), sum(record.cached_calls.values()))),
     ]
     if record.setup:
         facts += [("generator", record.setup.generator), ("judge", record.setup.judge)]

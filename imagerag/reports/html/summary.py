@@ -83,7 +83,7 @@ def cost(record: RunRecord) -> str:
     roles = ", ".join(f"{number} × {role}" for role, number in record.calls.items())
     unpriced = f" No price is known for {_listed(record.has_unknown_cost)}." if record.has_unknown_cost else ""
     made = sum(record.calls.values())
-    calls = model_calls(made, sum(record.reused.values()))
+    calls = model_calls(made, sum(record.cached_calls.values()))
     money = dollars(record.cost_usd, record.assumed_usd, record.unsettled_usd).capitalize()
     told = f"{money}, {seconds(record.elapsed_s)}, {calls}"
     return f"{told}{f': {roles}' if roles else ''}.{unpriced}"

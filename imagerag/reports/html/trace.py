@@ -64,7 +64,7 @@ def call_facts(call: ModelCall) -> str:
     assumed = call.assumed and call.cost_usd is None
     paid = dollars(call.counted_usd, call.counted_usd if assumed else 0.0)
     tokens = ", ".join(f"{number:,} {kind}" for kind, number in call.usage.items())
-    reused = "from another run's journal" if call.reused else ""
+    reused = "from another run's journal" if call.cached else ""
     facts = (call.backend, varied_parameter([call]), seconds(call.elapsed_s), paid, tokens, reused, call.note)
     return " · ".join(filter(None, facts))
 
@@ -102,7 +102,9 @@ def _text(value: Any) -> str | None:
 def _bare(value: Any) -> Any:
     """A value without what says nothing: empty fields, and the model's words, which are under the call."""
     if isinstance(value, dict):
-        return {k: _bare(v) for k, v in value.items() if v not in (None, "", [], {}) and k != "raw"}
+        return {
+            k: _bare(v) for k, v in value.items() if v not in (None, "", [], {}) and k not in ("raw", "raw_response")
+        }
     return [_bare(item) for item in value] if isinstance(value, list) else value
 
 

@@ -114,7 +114,7 @@ def _side(record: RunRecord) -> RunSummary:
         score=_score(record),
         attempts=tuple(attempt.image.sha256 for attempt in record.attempts),
         calls=sum(record.calls.values()),
-        reused=sum(record.reused.values()),
+        reused=sum(record.cached_calls.values()),
         cost_usd=record.cost_usd,
         elapsed_s=record.elapsed_s,
     )

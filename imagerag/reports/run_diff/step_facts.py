@@ -88,7 +88,7 @@ def _facts(step: Step, before: Values) -> tuple[Facts, Facts]:
     asked, answered = teller(before, made, step.calls) if step.status == "done" else ({}, {})
     asked |= {"backend": list(dict.fromkeys(call.backend for call in step.calls))}
     asked |= {"request": [call.request for call in step.calls if call.request]}
-    answered |= {"words": [call.raw for call in step.calls if call.raw]}
+    answered |= {"words": [call.raw_response for call in step.calls if call.raw_response]}
     answered |= {"error": step.error, "standing": None if step.status == "done" else step.status}
     return _full(asked), _full(answered)
 

@@ -42,11 +42,11 @@ class Threshold(FrozenModel):
 
     cosine: Similarity
     percentile: float = Field(ge=0, le=100)
-    basis: Literal["captions", "unrelated"]
-    floor: Similarity
-    null: tuple[float, ...]
-    own: tuple[float, ...] = ()
-    accepted: float | None = None
+    method: Literal["captions", "unrelated"]
+    minimum: Similarity
+    negative_quantiles: tuple[float, ...]
+    positive_quantiles: tuple[float, ...] = ()
+    accept_rate: float | None = None
     n_unrelated: int
     n_near: int = 0
     n_own: int = 0
@@ -56,7 +56,7 @@ class Threshold(FrozenModel):
 
     def percentile_of(self, cosine: float) -> float:
         """How many percent of captions without a match stay below `cosine`: in [0, 100], never decreasing."""
-        return percentile_of(cosine, self.null)
+        return percentile_of(cosine, self.negative_quantiles)
 
 
 class ImageThreshold(FrozenModel):

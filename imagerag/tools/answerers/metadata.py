@@ -70,7 +70,7 @@ class MetadataAnswerer:
     ) -> AnswerWithCitations:
         """Nothing: without a library there is no metadata."""
         note = "this answerer has no model: without the library it knows nothing"
-        return AnswerWithCitations(text="", held=False, notes=(note,), cost_usd=0.0)
+        return AnswerWithCitations(text="", in_library=False, notes=(note,), cost_usd=0.0)
 
 
 def metadata_answerer(spec: "BackendSpec", *, embedder: Embedder | None = None) -> MetadataAnswerer:
@@ -104,7 +104,7 @@ class _Answer:
         told = [*finding.notes, *([f"left out: {', '.join(finding.left_out)}"] if finding.left_out else [])]
         notes = f" ({'; '.join(told)})" if told else ""
         cited = tuple(Citation(source=number, supports=words) for number, words in self.cited.items())
-        return AnswerWithCitations(text=text + notes, cited=cited, held=held, cost_usd=0.0)
+        return AnswerWithCitations(text=text + notes, cited=cited, in_library=held, cost_usd=0.0)
 
     def best(self) -> str:
         """The first of an order, with what ties with it, and the first of each side of an "or"."""

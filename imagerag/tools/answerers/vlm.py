@@ -81,7 +81,7 @@ class VlmAnswerer:
                 finding=finding,
                 earlier=earlier,
                 sources=sources,
-                wording=variation.wording,
+                wording=variation.prompt_variant,
                 pictures=len(pictures),
             )
         )
@@ -89,7 +89,7 @@ class VlmAnswerer:
         reply = await self.chat.ask(turns, schema=ANSWER, variation=variation)
         said = read_answer(reply.text, len(sources))
         return AnswerWithCitations(
-            text=said.text, cited=said.cited, held=said.held, raw=reply.text, **built_messages(reply)
+            text=said.text, cited=said.cited, in_library=said.held, raw=reply.text, **built_messages(reply)
         )
 
     async def answer_without(
@@ -117,7 +117,7 @@ class VlmAnswerer:
         check_refusal(text)
         if not text:
             raise JudgeReplyError(f"the answer cannot be used: {silence(reply.text)}", raw=reply.text)
-        return AnswerWithCitations(text=text, held=False, raw=reply.text, **built_messages(reply))
+        return AnswerWithCitations(text=text, in_library=False, raw=reply.text, **built_messages(reply))
 
     async def _own(self, pictures: Sequence[ImagePart]) -> list[str | ChatImage]:
         """The person's own pictures, each marked as that."""

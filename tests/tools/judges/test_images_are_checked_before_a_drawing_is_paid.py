@@ -256,7 +256,7 @@ async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path
             found = await estimate_setup(
                 dependencies, setup.model_copy(update={"config": RunConfig(**config)}), prompt="a cat"
             )
-            return {role.role: role.usual for role in found.roles}
+            return {role.role: role.expected_calls for role in found.roles}
 
         assert (await roles())[CHECK_IMAGES] == 1
         assert CHECK_IMAGES not in await roles(max_calls=2)

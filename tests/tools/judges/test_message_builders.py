@@ -82,7 +82,7 @@ def sample(server: MockOpenAIServer, folder: Path) -> Sample:
     result = Result(
         suite={"name": "s", "version": "1", "hash": "0"}, case="c", arm="full", arm_hash="0", seed=0,
         prompt=case.prompt, setup=RunSpec(generator="fake", judge="fake"), run_id="ev-1", status="answered",
-        outcome=None, initial=InitialImage(), image=describe_image(IMAGE.data),
+        outcome=None, initial_image=InitialImage(), image=describe_image(IMAGE.data),
     )  # fmt: skip
     return Sample(case=case, result=result, dependencies=EvalDependencies(DataDir(folder)), image=IMAGE.data)
 

@@ -83,5 +83,5 @@ def test_an_estimate_counts_votes() -> None:
     judge = VlmJudge(chat=OpenAIChat(model="some-vlm", account=OpenAICredentials("http://localhost/v1", "k")), votes=3)
     one = estimate(RunConfig(max_rounds=0), generator=ScriptedGenerator(), judge=VlmJudge(chat=judge.chat))
     three = estimate(RunConfig(max_rounds=0), generator=ScriptedGenerator(), judge=judge)
-    looks = next(role for role in one.roles if role.role == "judge.critique").at_most
+    looks = next(role for role in one.roles if role.role == "judge.critique").max_calls
     assert three.max_calls == one.max_calls + 2 * looks

@@ -66,7 +66,7 @@ def judge() -> Judge:
 
 
 async def verdict(judge: Judge, prompt: str, image: bytes) -> Verdict:
-    asked = [Requirement(text=KEPT, kind="kept", picture=1)]
+    asked = [Requirement(text=KEPT, kind="kept", image=1)]
     told = await judge.critique(
         prompt,
         part(image),
@@ -133,7 +133,7 @@ async def test_the_very_same_thing_is_told_from_one_that_differs_in_one_word(jud
     words = {name: other[name] if name == differs else getattr(own, name) for name in other}
     sent = png(draw(Scene((Placed(own, 0.5, 0.5, 0.4, 5, 0.06, 0.5),), "white")))
     image = png(draw(random_scene(Random(8), (Thing(**words), Thing("circle", "red", "solid")), "lined")))
-    asked = [Requirement(text="it: the very one of picture 1", kind="likeness", picture=1)]
+    asked = [Requirement(text="it: the very one of picture 1", kind="likeness", image=1)]
     told = await judge.critique(
         "a red circle", part(image), subjects=[part(sent)], requirements=asked, mode="fused", variation=SamplingParams()
     )

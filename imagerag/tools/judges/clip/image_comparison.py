@@ -60,7 +60,7 @@ async def compared(
     """One finding per requirement that compares; what it compares with and was not shown is not met."""
     findings = []
     for requirement in asked:
-        number = requirement.picture or 0
+        number = requirement.image or 0
         if not 0 < number <= len(sent):
             findings.append(_finding(requirement, (False, 0.0, "the picture to compare with was not shown")))
             continue

@@ -148,7 +148,7 @@ class ClipJudge:
         asked = self._asked(prompt, subjects, requirements)
         findings = await self._findings(prompt, image, subjects, asked)
         raw = _in_numbers(findings)
-        own = [finding for finding, one in zip(findings, asked, strict=True) if one.picture is None]
+        own = [finding for finding, one in zip(findings, asked, strict=True) if one.image is None]
         if all(finding.unchecked for finding in own):
             return Critique(verdict=_abstention(own, raw), requirements=asked, raw=raw, cost_usd=FREE)
         if mode == "stepwise":
@@ -175,11 +175,11 @@ class ClipJudge:
         findings = await self._findings(prompt, image, subjects, asked)
         unmet = _unmet(asked, findings)
         concepts = tuple(concept for concept in map(concept_of, unmet) if concept is not None)
-        if variation.wording and concepts:
+        if variation.prompt_variant and concepts:
             known = {text.casefold() for text in variation.in_vain}
             named = {concept.text for concept in concepts}
             own = [requirement for requirement in unmet if requirement.text in named]
-            others = [other for requirement in own for other in self._reworded(requirement, variation.wording)]
+            others = [other for requirement in own for other in self._reworded(requirement, variation.prompt_variant)]
             asked = tuple(other for other in dict.fromkeys(others) if other.text.casefold() not in known)
             findings = await self._eye.look(image.data, asked) if asked else []
             concepts = tuple(filter(None, map(concept_of, _unmet(asked, findings))))
@@ -222,7 +222,7 @@ class ClipJudge:
         self, prompt: str, sent: Sequence[ImagePart], requirements: Sequence[Requirement]
     ) -> tuple[Requirement, ...]:
         """The checklist: that of the prompt is made here where there is none but what compares pictures."""
-        if any(requirement.picture is None for requirement in requirements):
+        if any(requirement.image is None for requirement in requirements):
             return tuple(requirements)
         split = self._split_edit if _edits(sent) else self._split
         return (*split(prompt), *requirements)
@@ -231,18 +231,18 @@ class ClipJudge:
         self, prompt: str, image: ImagePart, sent: Sequence[ImagePart], asked: Sequence[Requirement]
     ) -> list[RegionScore]:
         """One finding per requirement: what is looked for, what may not be there any more, and what is compared."""
-        gone = [_edits(sent) and one.picture is None and one.text.startswith(ABSENT) for one in asked]
+        gone = [_edits(sent) and one.image is None and one.text.startswith(ABSENT) for one in asked]
         look = [
             one.model_copy(update={"text": one.text.removeprefix(ABSENT)}) if away else one
             for one, away in zip(asked, gone, strict=True)
-            if one.picture is None
+            if one.image is None
         ]
-        compare = [one for one in asked if one.picture is not None]
+        compare = [one for one in asked if one.image is not None]
         seen = iter(await self._eye.look(image.data, look) if look else [])
         against = iter(await compared(self._comparisons, prompt, image, sent, compare))
         findings = []
         for one, away in zip(asked, gone, strict=True):
-            finding = next(seen) if one.picture is None else next(against)
+            finding = next(seen) if one.image is None else next(against)
             findings.append(replace(finding, text=one.text, met=not finding.met) if away else finding)
         return findings
 

@@ -150,7 +150,7 @@ class VlmJudge:
         shown = await self._shown(prompt, image, subjects)
         turns = [
             *decided(shown, verdict, subjects),
-            user(prompts.list_missing(variation.wording), *other_concepts(variation.in_vain)),
+            user(prompts.list_missing(variation.prompt_variant), *other_concepts(variation.in_vain)),
         ]
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         return MissingConcepts(concepts=response_parsing.concepts(reply.text), raw=reply.text, **built_messages(reply))
@@ -183,7 +183,7 @@ class VlmJudge:
         before = [system(), user(prompts.asked_for(prompt))]
         if image is not None and verdict is not None:
             before = listed(decided(await self._shown(prompt, image, subjects), verdict, subjects), concepts)
-        question = prompts.write_captions(concepts, words=words, wording=variation.wording)
+        question = prompts.write_captions(concepts, words=words, wording=variation.prompt_variant)
         turns = joined([*before, user(question, *other_captions(variation.in_vain))])
         reply = await self.chat.ask(turns, schema=None, variation=variation)
         found = response_parsing.captions(reply.text, len(concepts))
@@ -242,12 +242,16 @@ class VlmJudge:
         def turns(checklist: Sequence[Requirement], wording: int) -> list[ChatMessage]:
             return joined([*shown, user(prompts.fused(checklist, words=words, wording=wording, edit=edit))])
 
-        replies = [await self.chat.ask(turns(requirements, variation.wording), schema=CRITIQUE, variation=variation)]
+        replies = [
+            await self.chat.ask(turns(requirements, variation.prompt_variant), schema=CRITIQUE, variation=variation)
+        ]
         answers = [parse_critique(replies[0].text, requirements)]
         checklist = answers[0].requirements
 
         async def again(other: SamplingParams) -> None:
-            replies.append(await self.chat.ask(turns(checklist, other.wording), schema=CRITIQUE, variation=other))
+            replies.append(
+                await self.chat.ask(turns(checklist, other.prompt_variant), schema=CRITIQUE, variation=other)
+            )
             answers.append(parse_critique(replies[-1].text, checklist))
 
         votes = 1 if all(check.met for check in answers[0].checks) else current_call().allowed(self.votes)
@@ -260,11 +264,13 @@ class VlmJudge:
         def turns(wording: int) -> list[ChatMessage]:
             return joined([*shown, user(prompts.decide(wording, sent))])
 
-        replies: list[ChatResponse] = [await self.chat.ask(turns(variation.wording), schema=None, variation=variation)]
+        replies: list[ChatResponse] = [
+            await self.chat.ask(turns(variation.prompt_variant), schema=None, variation=variation)
+        ]
         answers = [response_parsing.verdict(replies[0].text)]
 
         async def again(other: SamplingParams) -> None:
-            replies.append(await self.chat.ask(turns(other.wording), schema=None, variation=other))
+            replies.append(await self.chat.ask(turns(other.prompt_variant), schema=None, variation=other))
             answers.append(response_parsing.verdict(replies[-1].text))
 
         votes = 1 if answers[0] else current_call().allowed(self.votes)
@@ -298,7 +304,7 @@ class VlmJudge:
             seed = (first.seed or 0) + nth
             # At temperature 0 the same words get the same answer, which would be counted twice.
             temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
-            told = {"seed": seed, "wording": first.wording + nth, "temperature": temperature}
+            told = {"seed": seed, "wording": first.prompt_variant + nth, "temperature": temperature}
             other = first.model_copy(update=told)
             try:
                 await again(other)

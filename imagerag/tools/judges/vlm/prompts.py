@@ -202,7 +202,7 @@ def fused(requirements: Sequence[Requirement], *, words: int, wording: int, edit
     """
     parts = [_pick(_FUSED, wording)]
     points = "\n".join(f"{n}. [{r.kind}] {quoted(r.text)}" for n, r in enumerate(requirements, start=1))
-    if any(requirement.picture is None for requirement in requirements):
+    if any(requirement.image is None for requirement in requirements):
         parts += ["Use exactly this checklist, with its numbers and its words.", f"CHECKLIST:\n{points}"]
     else:
         parts.insert(0, _pick(_MAKE_CHECKLIST, wording) + f" {_CERTAIN}" + (f" {_KEPT}" if edit else ""))

@@ -46,7 +46,7 @@ async def rephrase(chat: ChatModel, prompt: str, variation: SamplingParams) -> R
         BackendError: the model did not answer.
         JudgeReplyError: its answer is no prompt.
     """
-    question = f"{asked_for(prompt)}\n\n{REPHRASE[variation.wording % len(REPHRASE)]}"
+    question = f"{asked_for(prompt)}\n\n{REPHRASE[variation.prompt_variant % len(REPHRASE)]}"
     reply = await chat.ask(
         [ChatMessage("system", (SYSTEM,)), ChatMessage("user", (question,))], schema=None, variation=variation
     )

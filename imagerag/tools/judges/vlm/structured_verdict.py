@@ -97,7 +97,7 @@ def parse_critique(text: str, requirements: Sequence[Requirement]) -> VerdictPay
         JudgeReplyError: not of that form, no checklist at all, or a point of the given one was not judged.
     """
     read = model_of(text, ParsedCritique)
-    own = any(requirement.picture is None for requirement in requirements)
+    own = any(requirement.image is None for requirement in requirements)
     pairs = _on(requirements, read.checks, text) if own else _and_fixed(_made(read.checks), requirements, text)
     if not pairs:
         raise JudgeReplyError("the judge's checklist is empty", raw=text)

@@ -117,7 +117,7 @@ class SketchResponder:
         assert verdict is not None, "who looks gives a verdict"
         for wording in (1, 2):
             asked = SamplingParams(
-                attempt=wording, varied_parameter="seed_and_wording", wording=wording, in_vain=question.searched
+                attempt=wording, varied_parameter="seed_and_wording", prompt_variant=wording, in_vain=question.searched
             )
             named = self._looker.missing_concepts(
                 question.prompt, parts[-1], verdict=verdict, variation=asked, subjects=parts[:-1]
@@ -152,7 +152,7 @@ def _requirement(text: str, kind: str, sent: int) -> Requirement:
     """A point of a checklist; one that compares says itself with which picture, an edit with the first."""
     number = re.search(r"\bof picture (\d+)$", text)
     picture = int(number[1]) if number and kind == "likeness" else 1 if kind == "kept" and sent else None
-    return Requirement(text=text, kind=kind, picture=picture)  # type: ignore[arg-type]
+    return Requirement(text=text, kind=kind, image=picture)  # type: ignore[arg-type]
 
 
 def _now(work: Coroutine[Any, Any, Made]) -> Made:

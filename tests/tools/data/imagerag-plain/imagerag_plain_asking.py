@@ -13,10 +13,12 @@ class PlainAnswerer:
 
     async def answer(self, question, sources, **asked):
         cited = tuple(Citation(source=one.number, supports=one.title) for one in sources if self.colour in one.title)
-        return AnswerWithCitations(text=f"{len(cited)} are {self.colour}", cited=cited, held=bool(cited), cost_usd=0.0)
+        return AnswerWithCitations(
+            text=f"{len(cited)} are {self.colour}", cited=cited, in_library=bool(cited), cost_usd=0.0
+        )
 
     async def answer_without(self, question, **asked):
-        return AnswerWithCitations(text="", held=False, cost_usd=0.0)
+        return AnswerWithCitations(text="", in_library=False, cost_usd=0.0)
 
 
 class PlainReranker:
