@@ -1,8 +1,8 @@
 """What a run can come to, before anything is spent: calls by role, and money where prices are known.
 
 `max_calls` is a ceiling: no run that is not resumed makes more calls. It counts every answer that cannot be read and is
-asked for again, and every try of a step that fails on the way. `expected_calls` is what a run makes that uses all its rounds
-while every model answers at once.
+asked for again, and every try of a step that fails on the way. `expected_calls` is what a run makes that uses all its
+rounds while every model answers at once.
 """
 
 from collections.abc import Sequence

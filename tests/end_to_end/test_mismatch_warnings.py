@@ -143,7 +143,8 @@ def test_a_library_that_does_not_find_its_own_captions(spec: str, accepted: Any,
 def _library_metadata(spec: str, accepted: float | None) -> LibraryMetadata:
     at = "2026-01-01T00:00:00Z"
     threshold = Threshold(
-        cosine=0.2, percentile=99, method="captions", minimum=0.2, negative_quantiles=(0.0, 1.0), accept_rate=accepted, n_unrelated=9,
+        cosine=0.2, percentile=99, method="captions", minimum=0.2, negative_quantiles=(0.0, 1.0),
+        accept_rate=accepted, n_unrelated=9,
         images=9, calibrated=at,
     )  # fmt: skip
     return LibraryMetadata(

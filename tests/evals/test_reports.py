@@ -57,7 +57,8 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
         suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, tags=case.tags, prompt=case.prompt,
         setup=arm.of(plan.setup, seed=0, journal="record"), run_id=f"ev-{case.id}-{arm.name}",
         status="technical" if broken else "answered", outcome="failed" if broken else "aligned",
-        reason="</script><script>alert(1)</script>", initial_image=InitialImage(image=image), image=None if broken else image,
+        reason="</script><script>alert(1)</script>", initial_image=InitialImage(image=image),
+        image=None if broken else image,
         scores={TEXT: score, RIGHT: None if broken else score > 0.35, "calls": float(at + 1)},
         unscored_reasons=dict.fromkeys((TEXT, RIGHT), "no picture: technical") if broken else {},
     )  # fmt: skip
