@@ -73,7 +73,7 @@ class Document(BaseModel):
 
 
 class EventDocument(Document):
-    """One thing that happened in a run, a line of `generate --events`.
+    """One thing that happened in a run, a line of `generate --jsonl`.
 
     Attributes:
         sequence: counts the events of this start or resume, from 0.

@@ -84,7 +84,7 @@ def wanted(judge: object, generator: object, config: RunConfig, count: int, call
     """
     if not isinstance(judge, ChecksImages) or not judge.image_check_needed(count) or not may_cost(generator):
         return False
-    if config.journal == "replay" or any(call.role == "judge.critique" and call.completed for call in calls):
+    if config.cache == "replay" or any(call.role == "judge.critique" and call.completed for call in calls):
         return False
     return config.max_calls is None or config.max_calls - sum(call.requests for call in calls) >= NEEDED
 

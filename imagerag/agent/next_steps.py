@@ -24,7 +24,7 @@ def next_steps(record: "RunRecord") -> list[str]:
     """What to do now, ready to be shown."""
     resume = f"imagerag resume {record.run_id}"
     if record.status == "interrupted":
-        steps = [f"choose references by number: {resume} --choose 1,2 (or --choose none)"]
+        steps = [f"choose references by number: {resume} --select 1,2 (or --select none)"]
         may_edit = bool(record.question and record.question.get("may_edit"))
         return [*steps, f"or edit one of them: {resume} --edit 1"] if may_edit else steps
     if record.outcome is None:
@@ -65,7 +65,7 @@ def _key(record: "RunRecord") -> str:
 def _wait(record: "RunRecord") -> Iterator[str]:
     """When to ask a service again that asked for a longer wait than there was time or patience for."""
     seconds = next((call.retry_after_s for call in reversed(record.call_log) if call.retry_after_s), 0.0)
-    again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --journal reuse"
+    again = f"imagerag generate {_quoted(record.prompt)}{_library(record)} --cache reuse"
     yield f"ask again in {describe_delay(seconds)}, what was answered is not paid twice: {again}"
     yield f"or let it wait: {again} --patience-s {ceil(seconds)}"
 
@@ -92,7 +92,7 @@ def _excluded(record: "RunRecord") -> Iterator[str]:
     left_out = (one for search in last_searches(record) for one in search.left_out if one.by == "excluded")
     allowed = next((sha for one in left_out for sha in one.passing if sha in record.excluded_images), None)
     if allowed:
-        yield f"allow one that is never to be used: imagerag continue {record.run_id} --use {allowed}"
+        yield f"allow one that is never to be used: imagerag continue {record.run_id} --add-image {allowed}"
 
 
 def _below(record: "RunRecord") -> Iterator[str]:
@@ -104,7 +104,7 @@ def _below(record: "RunRecord") -> Iterator[str]:
     yield _add(record)
     if nearest := _nearest(record, "below_threshold"):
         how = f"use the closest all the same ({_name(nearest)}, {cosine(nearest.similarity)})"
-        yield f"{how}: imagerag continue {record.run_id} --use {nearest.image.sha256[:12]}"
+        yield f"{how}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
 
 
 def _used(record: "RunRecord") -> Iterator[str]:
@@ -115,14 +115,14 @@ def _used(record: "RunRecord") -> Iterator[str]:
 def _declined(record: "RunRecord") -> Iterator[str]:
     if nearest := _nearest(record, "rejected_by_hand"):
         told = f"draw with one that you did not choose ({_name(nearest)})"
-        yield f"{told}: imagerag continue {record.run_id} --use {nearest.image.sha256[:12]}"
+        yield f"{told}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
     yield _add(record)
 
 
 def _unfit(record: "RunRecord") -> Iterator[str]:
     if nearest := _nearest(record, "rejected_by_reranker"):
         told = f"use one that the reranker left out ({_name(nearest)})"
-        yield f"{told}: imagerag continue {record.run_id} --use {nearest.image.sha256[:12]}"
+        yield f"{told}: imagerag continue {record.run_id} --add-image {nearest.image.sha256[:12]}"
     yield _add(record)
 
 

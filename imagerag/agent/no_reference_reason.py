@@ -170,6 +170,6 @@ def filter_words(one: OmittedByFilter, config: RunConfig) -> str:
     asked = {
         "licences": ", ".join(config.licences),
         "tags": ", ".join(config.tags),
-        "where": ", ".join(f"{name}={value}" for name, value in config.where.items()),
+        "filter": ", ".join(f"{name}={value}" for name, value in config.filter.items()),
     }.get(one.by, "")
     return FILTERS[one.by][0] + (f" ({asked})" if asked else "")

@@ -22,7 +22,7 @@ def format_search(found: SearchReport) -> str:
     head = [f"{of}, most similar first{limit} ({FOREIGN}):"]
     if note := line(found.note, 200):
         head.append(f"Note: {note}")
-    tail = ["Next: view_image to look at one; continue_run(run_id, use=[id]) to draw with it."]
+    tail = ["Next: view_image to look at one; continue_run(run_id, add_images=[id]) to draw with it."]
     return fitted(head, [_hit(hit, room=62 if len(found.hits) <= 8 else 34) for hit in found.hits], tail, more="more")
 
 

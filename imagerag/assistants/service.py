@@ -179,9 +179,9 @@ class ChatService:
             events = self.rag.runs.stream_continue(
                 record.run_id,
                 more_rounds=least(request.more_rounds, self.ceilings.max_rounds) or 0,
-                without=request.without,
-                keep=request.keep,
-                use=request.use,
+                exclude_images=request.exclude_images,
+                keep_images=request.keep_images,
+                add_images=request.add_images,
                 prompt=request.prompt,
                 new_id=run_id,
                 **limits,
@@ -264,7 +264,7 @@ class ChatService:
         if not name:
             raise UsageError("there is no usual library here: say which one with library=...")
         library = await self.rag.dependencies.library(name)
-        wanted = Filter(where=request.where, tags=request.tags, licences=request.licences)
+        wanted = Filter(metadata=request.filter, tags=request.tags, licences=request.licences)
         if request.image is not None:
             data = await self.pictures.read(request.image, name)
             hits = await library.search_by_image(data, k=request.k, filter=wanted)
@@ -341,7 +341,7 @@ def _out_of_turn(status: Status, request: ContinueRun) -> str:
     if status == "running" and (request.steers or request.prompt is not None or answers):
         return "was stopped before its end: resume it with continue_run(run_id) alone first"
     if status == "ended" and answers:
-        return "has ended and waits for no choice: steer it with without, keep, use or prompt"
+        return "has ended and waits for no choice: steer it with exclude_images, keep_images, add_images or prompt"
     return ""
 
 

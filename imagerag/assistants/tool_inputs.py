@@ -46,7 +46,9 @@ MAX_HITS: Final = 10
 MAX_SIDE: Final = 1024
 """Pixels, of a picture that is looked at."""
 
-_LISTS: Final = frozenset({"choose", "images", "keep", "licences", "subjects", "tags", "use", "where", "without"})
+_LISTS: Final = frozenset(
+    {"choose", "images", "keep_images", "licences", "subjects", "tags", "add_images", "exclude_images", "filter"}
+)
 
 
 def _unpacked(value: object) -> object:
@@ -122,16 +124,16 @@ class GenerateImage(Request):
         default=False,
         description="Stop when references are found and let the user choose; answer with continue_run(choose=...).",
     )
-    start: Literal["draft", "retrieve"] = Field(
-        default="draft",
-        description="'draft' draws first; 'retrieve' looks for references first (for scenes, mixes or variants of the "
-        "user's own products).",
+    start: Literal["generate", "retrieve"] = Field(
+        default="generate",
+        description="'generate' draws first; 'retrieve' looks for references first (for scenes, mixes or variants of "
+        "the user's own products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
     size: Annotated[str | None, BeforeValidator(parse_size_text), WithJsonSchema({"type": "string"})] = Field(
         default=None, pattern=SIZE_PATTERN, description="WIDTHxHEIGHT in pixels, or auto."
     )
-    where: Where = Field(default_factory=dict)
+    filter: Where = Field(default_factory=dict)
     tags: Tags = ()
     licences: Licences = ()
     max_calls: MaxCalls = None
@@ -154,7 +156,7 @@ class SearchReferences(Request):
     image: Source | None = Field(default=None, description="Instead: a file path, or image://SHA256.")
     library: Library = None
     k: int = Field(default=6, ge=1, le=MAX_HITS, description="How many pictures.")
-    where: Where = Field(default_factory=dict)
+    filter: Where = Field(default_factory=dict)
     tags: Tags = ()
     licences: Licences = ()
 
@@ -178,11 +180,11 @@ class ContinueRun(Request):
         description="The same: one to edit.",
     )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
-    without: Picks = Field(
+    exclude_images: Picks = Field(
         default=(), description="References not to be used again: their numbers in the earlier answer, or image ids."
     )
-    keep: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
-    use: Picks = Field(default=(), description="Library pictures to use: image ids from search_references.")
+    keep_images: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
+    add_images: Picks = Field(default=(), description="Library pictures to use: image ids from search_references.")
     prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
     max_calls: MaxCalls = None
     max_cost_usd: MaxCost = None
@@ -191,13 +193,15 @@ class ContinueRun(Request):
     @model_validator(mode="after")
     def _choose_alone(self) -> Self:
         if (self.choose is not None or self.edit is not None) and (self.steers or self.prompt is not None):
-            raise ValueError("choose goes alone: answer first, then continue with without, keep, use or prompt")
+            raise ValueError(
+                "choose goes alone: answer first, then continue with exclude_images, keep_images, add_images or prompt"
+            )
         return self
 
     @property
     def steers(self) -> bool:
         """Whether it says anything about references."""
-        return bool(self.without or self.keep or self.use)
+        return bool(self.exclude_images or self.keep_images or self.add_images)
 
 
 class AskLibrary(Request):
@@ -252,7 +256,7 @@ DESCRIPTIONS: Final = {
     ),
     "search_references": (
         "Look into the user's picture library, with words or with a picture. Use it to see what the library has before "
-        "drawing, or to find pictures for continue_run(use=...). Draws nothing. Each hit has an image:// "
+        "drawing, or to find pictures for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
         "id, its similarity, and whether that is high enough for a run to use it by itself."
     ),
     "continue_run": (

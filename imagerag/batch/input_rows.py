@@ -148,7 +148,7 @@ def _of_rows(rows: Iterable[dict[Any, Any]], files: PathPolicy) -> Iterator[Inpu
 
 def _cell(name: str, cell: str) -> Any:
     """A cell's value: lists are written `a; b` or `a|b`, pairs `key=value; key=value`; numbers are read where used."""
-    if name == "where":
+    if name == "filter":
         return pairs(cell)
     return several(cell) if name in _LISTS else cell
 

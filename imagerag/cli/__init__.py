@@ -92,7 +92,7 @@ class Commands(click.Group):
         except Exception as error:
             if "--debug" in given or os.environ.get("IMAGERAG_DEBUG"):
                 raise
-            code = fail(error, as_json="--json" in given or "--events" in given)
+            code = fail(error, as_json="--json" in given or "--jsonl" in given)
         sys.exit(code or 0)
 
 

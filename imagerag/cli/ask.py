@@ -58,7 +58,7 @@ from imagerag.reports.html.answer_text import WITH, WITHOUT, closeness, looked_a
 @click.option("--thread", metavar="ID", help="Ask on: the thread of an earlier answer, or a name of your own.")
 @click.option("--compare", is_flag=True, help="Beside it, what the same model says without the library.")
 @click.option(
-    "--journal",
+    "--cache",
     type=click.Choice(["record", "reuse", "replay"]),
     default="record",
     help="Use answers that were paid for before (reuse), or nothing else (replay).",

@@ -15,9 +15,17 @@ from imagerag.client.client import ImageRAG
 @click.argument("run")
 @click.option("--prompt", metavar="TEXT", help="Draw this from now on.")
 @click.option("--more-rounds", type=int, default=2, metavar="N", help="Redrawings at most, 0 to 20.")
-@click.option("--without", multiple=True, metavar="N|ID", help="A reference that is never to be used again.")
-@click.option("--keep", multiple=True, metavar="N|ID", help="A reference that is to go with every drawing.")
-@click.option("--use", multiple=True, metavar="ID", help="A library picture to draw with next.")
+@click.option(
+    "--exclude-image",
+    "exclude_images",
+    multiple=True,
+    metavar="N|ID",
+    help="A reference that is never to be used again.",
+)
+@click.option(
+    "--keep-image", "keep_images", multiple=True, metavar="N|ID", help="A reference that is to go with every drawing."
+)
+@click.option("--add-image", "add_images", multiple=True, metavar="ID", help="A library picture to draw with next.")
 @limit_options
 @output_options
 @pass_globals

@@ -39,14 +39,14 @@ BUDGET_SPENT = OUTCOMES["budget_exhausted"].exit_code
               help="Of sketch: arms, retrieval, judge, loop, threshold, or all.")  # fmt: skip
 @click.option("--embedder", default="sketch", metavar="SPEC", help="What encodes for the suite sketch.")
 @click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th case, from the I-th on.")
-@click.option("--journal", type=click.Choice(["record", "reuse", "replay"]), default="record",
+@click.option("--cache", type=click.Choice(["record", "reuse", "replay"]), default="record",
               help="replay: again without any call, and compare.")  # fmt: skip
 @budget_options
 @json_option
 @quiet_option
 @pass_globals
 def run_command(
-    globals_: Globals, /, suite: str, out: str, journal: str, as_json: bool, quiet: bool, **given: Any
+    globals_: Globals, /, suite: str, out: str, cache: str, as_json: bool, quiet: bool, **given: Any
 ) -> int:
     """Run SUITE with every arm, from the same first picture of each case; measure, and compare with the first arm.
 
@@ -58,8 +58,8 @@ def run_command(
     from imagerag.evals.harness.evaluation import replay_evaluation, run_evaluation
 
     folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": None})
-    options = options_of(rag, given, journal, quiet)
-    if journal == "replay":
+    options = options_of(rag, given, cache, quiet)
+    if cache == "replay":
         return _tell_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
     plan = asyncio.run(_plan(rag, suite, given))
     began = time.monotonic()
@@ -73,7 +73,7 @@ def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
     return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
 
 
-def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: bool) -> "EvalOptions":
+def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool) -> "EvalOptions":
     """How an evaluation is run, from what was typed."""
     from imagerag.evals.harness.evaluation import EvalOptions
 
@@ -87,7 +87,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], journal: Any, quiet: boo
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
     told = {name: given[name] for name in names}
-    return EvalOptions(users=rag.dependencies.home, journal=journal, tell=tell, warn=warn, **told)
+    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **told)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":

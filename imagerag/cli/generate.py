@@ -97,7 +97,7 @@ def generate_command(
 
     PROMPT can be "-": then it is read from stdin. stdout carries the result, stderr the progress. With --select the
     run stops at the references that passed: in a terminal you choose there and then; otherwise it is left waiting
-    (status "interrupted", exit code 0) until `imagerag resume RUN --choose 1,2`.
+    (status "interrupted", exit code 0) until `imagerag resume RUN --select 1,2`.
     """
     text = read_prompt() if prompt == "-" else prompt
     rag = ImageRAG(

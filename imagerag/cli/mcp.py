@@ -82,10 +82,10 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     "--daily-max-cost-usd", type=click.FloatRange(0), metavar="X", help="US dollars at most a day (UTC), over restarts."
 )
 @click.option(
-    "--at-once", type=click.IntRange(1, 64), default=4, show_default=True, metavar="N", help="Runs at a time."
+    "--max-concurrency", type=click.IntRange(1, 64), default=4, show_default=True, metavar="N", help="Runs at a time."
 )
 @click.option(
-    "--max-runs",
+    "--max-jobs",
     type=click.IntRange(1, 10_000),
     default=64,
     show_default=True,
@@ -93,7 +93,7 @@ TOKEN: Final = "IMAGERAG_MCP_TOKEN"
     help="Runs at most, those that wait included.",
 )
 @click.option(
-    "--lease-s",
+    "--idle-timeout-s",
     type=click.FloatRange(1),
     default=120,
     show_default=True,

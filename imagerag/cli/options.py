@@ -120,7 +120,7 @@ other_threshold_option = click.option(
 )
 filter_options = _together(
     click.option(
-        "--where", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only pictures whose metadata says so."
+        "--filter", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only pictures whose metadata says so."
     ),
     click.option("--tag", "tags", multiple=True, metavar="T", help="Only pictures that have all of these tags."),
     click.option("--licence", "licences", multiple=True, metavar="L", help="Only pictures under one of these."),
@@ -206,8 +206,8 @@ def run_options(*, defaults: bool = False) -> Decorator:
     return _together(
         click.option(
             "--start",
-            type=click.Choice(["draft", "retrieve"]),
-            default="draft" if defaults else None,
+            type=click.Choice(["generate", "retrieve"]),
+            default="generate" if defaults else None,
             help="Draw first, or retrieve first.",
         ),
         loop_options(defaults=defaults),
@@ -231,7 +231,7 @@ def run_options(*, defaults: bool = False) -> Decorator:
         ),
         click.option("--size", metavar="WxH", help="Size of the picture in pixels."),
         click.option(
-            "--journal",
+            "--cache",
             type=click.Choice(["record", "reuse", "replay"]),
             default="record" if defaults else None,
             help="Use answers of other runs too (reuse), or nothing else (replay).",
@@ -269,12 +269,12 @@ def _images_of(given: Mapping[str, Any]) -> list[str | None]:
 
 
 def output_options(function: Function) -> Function:
-    """`--out`, `--sheet`, `--json`, `--events`, `--live`, `--quiet`; the command gets them as one `output`."""
+    """`--out`, `--sheet`, `--json`, `--jsonl`, `--terminal-images`, `--quiet`; in one `output`."""
 
     @functools.wraps(function)
     def with_output(*args: Any, as_json: bool, events: bool, **given: Any) -> Any:
         if as_json and events:
-            raise click.UsageError("--json prints one document, --events a line per step: take one of them")
+            raise click.UsageError("--json prints one document, --jsonl a line per step: take one of them")
         mode: Mode = "json" if as_json else "events" if events else "human"
         output = OutputOptions(mode, *(given.pop(name) for name in ("out", "sheet", "live", "quiet")))
         apart((output.out, output.sheet), [*_images_of(given)])
@@ -283,12 +283,13 @@ def output_options(function: Function) -> Function:
     for option in (
         quiet_option,
         click.option(
-            "--live",
+            "--terminal-images",
+            "live",
             type=click.Choice(["auto", "off", "kitty", "iterm", "blocks"]),
             default="auto",
             help="Show the pictures in the terminal: as it can (auto), not (off), or in this way.",
         ),
-        click.option("--events", is_flag=True, help="Print each step on stdout as a line of JSON."),
+        click.option("--jsonl", "events", is_flag=True, help="Print each step on stdout as a line of JSON."),
         json_option,
         sheet_option,
         picture_option,

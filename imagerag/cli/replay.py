@@ -23,7 +23,12 @@ from imagerag.client.client import ImageRAG
 @click.option("--from", "step", type=int, required=True, metavar="STEP", help="The first step that is done again.")
 @click.option("--prompt", metavar="TEXT", help="Another prompt; the judge makes a new checklist of it.")
 @other_threshold_option
-@click.option("--references", metavar="ID,ID", help="Draw with these library pictures; the step is a regenerate.")
+@click.option(
+    "--set-references",
+    "references",
+    metavar="ID,ID",
+    help="Draw with these library pictures; the step is a regenerate.",
+)
 @click.option("--seed", type=int, metavar="N", help="Another seed.")
 @click.option("--generator", metavar="SPEC", help="Another generator.")
 @click.option("--judge", metavar="SPEC", help="Another judge.")
@@ -31,7 +36,7 @@ from imagerag.client.client import ImageRAG
 @click.option("--reranker", metavar="SPEC", help="Another reranker.")
 @click.option("--library", metavar="NAME", help="Another library.")
 @cost_options(", with what the steps before STEP took")
-@click.option("--fresh", is_flag=True, help="Ask the models anew instead of using what they answered before.")
+@click.option("--no-cache", is_flag=True, help="Ask the models anew instead of using what they answered before.")
 @output_options
 @pass_globals
 def replay_command(

@@ -183,7 +183,7 @@ def _say_how_it_stands(delivery: RunOutputs) -> None:
     if delivery.mode == "json":
         say_json(record.as_json())
     if record.status == "interrupted":
-        say(f"imagerag: run {record.run_id} is left waiting: imagerag resume {record.run_id} --choose 1,2", err=True)
+        say(f"imagerag: run {record.run_id} is left waiting: imagerag resume {record.run_id} --select 1,2", err=True)
         return
     stands = f"{record.outcome or record.status}, with {count(len(record.attempts), 'picture')}"
     say(f"imagerag: stopped; run {record.run_id} is {stands}: imagerag show {record.run_id}", err=True)

@@ -199,7 +199,7 @@ def _follow(rag: ImageRAG, record: "RunRecord") -> None:
 
 @click.command("resume")
 @click.argument("run")
-@click.option("--choose", metavar="1,2|none", help="For a run that waits: the references to use, best first.")
+@click.option("--select", "choose", metavar="1,2|none", help="For a run that waits: the references to use, best first.")
 @click.option("--edit", metavar="N", help="For a run that waits: the picture to edit, instead of drawing a new one.")
 @output_options
 @pass_globals
@@ -214,7 +214,7 @@ def resume_command(
     """Continue RUN where it was stopped, or tell one that waits which references to use.
 
     The start of its id is enough, or "last". Nothing that was drawn or judged before is done again. A run that waits
-    for a choice asks for it again, in a terminal and without --choose.
+    for a choice asks for it again, in a terminal and without --select.
     """
     chosen = None if choose is None else parse_choice(choose)
     rag = ImageRAG(home=globals_.home)

@@ -60,7 +60,7 @@ def search_command(
     library: str | None,
     k: int,
     threshold: float | Literal["auto", "off"],
-    where: dict[str, str],
+    filter: dict[str, str],
     tags: tuple[str, ...],
     licences: tuple[str, ...],
     hybrid: bool,
@@ -87,7 +87,7 @@ def search_command(
             say_all(warning_lines(warnings_of(opened)), err=True)
         texts = queries_of(opened, query) if query and not hybrid else ()
         hits = await rag.libraries.search(
-            query, image=image, k=k, where=where, tags=tags, licences=licences, hybrid=hybrid
+            query, image=image, k=k, filter=filter, tags=tags, licences=licences, hybrid=hybrid
         )
         if threshold != "auto":
             return (

@@ -196,11 +196,11 @@ class ImageRAG:
         by: Literal["image", "words", "both"] | None = None,
         k: int = 8,
         hybrid: bool = False,
-        where: Mapping[str, str] | None = None,
+        filter: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         threshold: float | Literal["auto", "off"] = "auto",
-        journal: Literal["record", "reuse", "replay"] = "record",
+        cache: Literal["record", "reuse", "replay"] = "record",
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
         assume_cost_usd_per_call: float | None = None,
@@ -222,7 +222,7 @@ class ImageRAG:
                 where there are pictures.
             k: pictures taken for their similarity to the question, 1 to 100.
             hybrid: rank by the words of captions and titles too, beside similarity.
-            where: metadata a picture must have; tags and licences likewise.
+            filter: metadata a picture must have; tags and licences likewise.
             threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
                 number is between pictures and words, with by="image" between pictures.
             journal: "reuse" takes answers that were paid for before; "replay" makes no call at all.
@@ -247,10 +247,10 @@ class ImageRAG:
             candidates=k,
             hybrid=hybrid,
             threshold=threshold,
-            where=dict(where or {}),
+            filter=dict(filter or {}),
             tags=tuple(tags),
             licences=tuple(licences),
-            journal=journal,
+            cache=cache,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
             assume_cost_usd_per_call=assume_cost_usd_per_call,

@@ -95,7 +95,7 @@ class LibrariesAPI:
         image: Image | None = None,
         library: str | None = None,
         k: int = 8,
-        where: Mapping[str, str] | None = None,
+        filter: Mapping[str, str] | None = None,
         tags: Sequence[str] = (),
         licences: Sequence[str] = (),
         hybrid: bool = False,
@@ -111,7 +111,7 @@ class LibrariesAPI:
             query: a text; or give `image`.
             library: which one, when not the one this object was made with; several with commas between them are
                 searched as one, and each hit then brings its library's `threshold`.
-            where: metadata a hit must have; tags and licences likewise.
+            filter: metadata a hit must have; tags and licences likewise.
             hybrid: rank by the words of captions and titles too.
 
         Raises:
@@ -127,7 +127,7 @@ class LibrariesAPI:
         if image is not None and hybrid:
             raise UsageError("a hybrid search needs words: an image has none")
         opened = await self._context.dependencies.library(self.name(library))
-        wanted = Filter(where=dict(where or {}), tags=tuple(tags), licences=tuple(licences))
+        wanted = Filter(metadata=dict(filter or {}), tags=tuple(tags), licences=tuple(licences))
         if image is not None:
             data = await asyncio.to_thread(read_image, image)
             with naming(image):

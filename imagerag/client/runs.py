@@ -174,9 +174,9 @@ class RunsAPI:
         run_id: str,
         *,
         more_rounds: int = 2,
-        without: Sequence[str | int] = (),
-        keep: Sequence[str | int] = (),
-        use: Sequence[str | int] = (),
+        exclude_images: Sequence[str | int] = (),
+        keep_images: Sequence[str | int] = (),
+        add_images: Sequence[str | int] = (),
         prompt: str | None = None,
         max_calls: int | None = None,
         max_cost_usd: float | None = None,
@@ -192,9 +192,9 @@ class RunsAPI:
         Args:
             run_id: the run's id, or the start of it.
             more_rounds: redrawings at most, 0 to 20.
-            without: references never to be used again; also by number, as the record lists its `references`.
-            keep: references that go with every drawing from now on; also by number.
-            use: library images to draw with next, whatever the judge says is missing.
+            exclude_images: references never to be used again; also by number, as the record lists its `references`.
+            keep_images: references that go with every drawing from now on; also by number.
+            add_images: library images to draw with next, whatever the judge says is missing.
             prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
                 picture it goes on from.
             max_calls: what the new run may ask of models, when not as before.
@@ -208,9 +208,9 @@ class RunsAPI:
 
         steering = ContinueOptions(
             more_rounds=more_rounds,
-            without=without,
-            keep=keep,
-            use=use,
+            exclude_images=exclude_images,
+            keep_images=keep_images,
+            add_images=add_images,
             prompt=prompt,
             max_calls=max_calls,
             max_cost_usd=max_cost_usd,
@@ -246,7 +246,7 @@ class RunsAPI:
         *,
         prompt: str | None = None,
         references: Sequence[str] | None = None,
-        fresh: bool = False,
+        no_cache: bool = False,
         new_id: str | None = None,
         **changes: Any,
     ) -> AsyncGenerator["RunEvent"]:
@@ -257,7 +257,7 @@ class RunsAPI:
             step: the first step that is done again.
             prompt: another prompt; the judge then makes a new checklist of it.
             references: what to draw with, by id; the step is then a `regenerate`.
-            fresh: ask the models anew, instead of using what they answered before.
+            no_cache: ask the models anew, instead of using what they answered before.
             new_id: an id of one's own for the new run.
             changes: what else is to be different: `generator`, `judge`, `library`, and what `generate` takes as
                 `threshold`, `seed`, `max_rounds`, `judge_mode`, …
@@ -268,7 +268,7 @@ class RunsAPI:
             raise UsageError(f"a step is a number, as imagerag show gives them, not {step!r:.40}")
         if "size" in changes:
             changes["size"] = parse_size(changes["size"])
-        replay = ForkOptions(step=step, prompt=prompt, references=references, fresh=fresh, changes=changes)
+        replay = ForkOptions(step=step, prompt=prompt, references=references, no_cache=no_cache, changes=changes)
         return self._events(run_id, lambda run: self._context.runner.replay(run, replay, new_id=new_id))
 
     def _events(self, run_id: str, follow: Callable[[str], AsyncGenerator["RunEvent"]]) -> AsyncGenerator["RunEvent"]:

@@ -40,16 +40,16 @@ class CommonRunOptions(TypedDict, total=False):
         candidates: library images looked at per search, 1 to 100; 8 by default.
         hybrid: rank by the words of captions and titles too, beside similarity; the threshold stays one of similarity.
         judge_mode: one structured question per attempt ("fused", the default), or the paper's three ("stepwise").
-        start: draw first ("draft", the default), or retrieve for the prompt first ("retrieve").
+        start: draw first ("generate", the default), or retrieve for the prompt first ("retrieve").
         likeness: which pictures that are sent must be recognisable as the very same: subjects and what is tagged as a
             product, person, mascot or logo ("auto", the default), all but those for a style, or none.
         seed: where the generator honours one; 0 by default.
         size: "WxH" or a pair, in pixels.
         mask_feather: pixels over which what is new fades into the old, inwards from the edge of the mask.
-        where: metadata a reference must have.
+        filter: metadata a reference must have.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have.
-        journal: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where nothing
+        cache: "reuse" takes answers that other runs paid for; "replay" makes no call at all, and fails where nothing
             was recorded; "record" is the default.
         max_calls: model calls at most.
         assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The
@@ -71,15 +71,15 @@ class CommonRunOptions(TypedDict, total=False):
     candidates: int
     hybrid: bool
     judge_mode: Literal["fused", "stepwise"]
-    start: Literal["draft", "retrieve"]
+    start: Literal["generate", "retrieve"]
     likeness: Literal["auto", "always", "never"]
     seed: int
     size: str | tuple[int, int] | None
     mask_feather: int
-    where: Mapping[str, str] | None
+    filter: Mapping[str, str] | None
     tags: Sequence[str]
     licences: Sequence[str]
-    journal: Literal["record", "reuse", "replay"]
+    cache: Literal["record", "reuse", "replay"]
     max_calls: int | None
     assume_cost_usd_per_call: float | None
     deadline_s: float | None

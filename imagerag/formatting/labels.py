@@ -230,7 +230,7 @@ SEARCHED_BY: Final[Mapping[str, str]] = {"words": "words", "image": "picture", "
 FILTERS: Final[Mapping[str, tuple[str, str]]] = {
     "licences": ("the licence filter", "--licence"),
     "tags": ("the tag filter", "--tag"),
-    "where": ("the metadata filter", "--where"),
+    "filter": ("the metadata filter", "--filter"),
     "excluded": ("the list of pictures never to be used", ""),
     "filters": ("the filters together", "the filters"),
 }

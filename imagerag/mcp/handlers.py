@@ -71,14 +71,14 @@ class Handlers:
     async def start_image(self, given: Start, ctx: "Ctx") -> "Reply":
         """Begin a run and answer at once."""
         job = self._begin(GenerateImage(**_without(given, "keep")), ctx, keep=given.keep)
-        return await reply(self.service, job_answer(job, self.jobs.lease_s))
+        return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
 
     async def run_status(self, given: Ask, ctx: "Ctx") -> "Reply":
         """Where a run stands: by its job when it is this server's, else by its record."""
         job = self.jobs.get(given.run_id)
         if job is not None:
-            return await reply(self.service, job_answer(job, self.jobs.lease_s))
-        return await reply(self.service, job_answer(await self._recorded(given.run_id), self.jobs.lease_s))
+            return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
+        return await reply(self.service, job_answer(await self._recorded(given.run_id), self.jobs.idle_timeout_s))
 
     async def run_result(self, given: Result, ctx: "Ctx") -> "Reply":
         """What a run came to, after waiting a little."""
@@ -96,10 +96,12 @@ class Handlers:
         """Stop a run, and say how it stands once its ending is written down."""
         job = self.jobs.get(given.run_id)
         if job is None or job.state == "ended":
-            return await reply(self.service, job_answer(job or await self._recorded(given.run_id), self.jobs.lease_s))
+            return await reply(
+                self.service, job_answer(job or await self._recorded(given.run_id), self.jobs.idle_timeout_s)
+            )
         job.cancel("cancel_run was called")
         await self.jobs.follow(job, _silent, beat_s=self.beat_s)
-        return await reply(self.service, job_answer(job, self.jobs.lease_s))
+        return await reply(self.service, job_answer(job, self.jobs.idle_timeout_s))
 
     async def list_libraries(self, given: ListLibraries, ctx: "Ctx") -> "Reply":
         """Say which libraries there are."""

@@ -82,15 +82,15 @@ class Jobs:
     """The runs of one server.
 
     Args:
-        at_once: how many run at a time; the others wait for their turn.
+        max_concurrency: how many run at a time; the others wait for their turn.
         most: how many may run and wait together.
-        lease_s: after so many seconds in which nobody asked about it, a run is cancelled, unless it is to be kept.
+        idle_timeout_s: a run that nobody asks about for so many seconds is cancelled, unless it is to be kept.
     """
 
-    def __init__(self, *, at_once: int = 4, most: int = 64, lease_s: float = 120.0) -> None:
+    def __init__(self, *, max_concurrency: int = 4, most: int = 64, idle_timeout_s: float = 120.0) -> None:
         self.most = most
-        self.lease_s = lease_s
-        self._turns = asyncio.Semaphore(at_once)
+        self.idle_timeout_s = idle_timeout_s
+        self._turns = asyncio.Semaphore(max_concurrency)
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
     @property
@@ -207,13 +207,13 @@ class Jobs:
         if job._lease is not None:
             job._lease.cancel()
         if job.state != "ended" and not job.keep:
-            job._lease = asyncio.get_running_loop().call_later(self.lease_s, self._expire, job)
+            job._lease = asyncio.get_running_loop().call_later(self.idle_timeout_s, self._expire, job)
 
     def _expire(self, job: Job) -> None:
         if job.followers:
             self._renew(job)
         else:
-            job.cancel(f"nobody asked about it for {self.lease_s:g} s")
+            job.cancel(f"nobody asked about it for {self.idle_timeout_s:g} s")
 
 
 def unrecorded(run_id: str, outcome: Outcome, why: str) -> ToolResult:

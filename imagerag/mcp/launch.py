@@ -40,7 +40,9 @@ async def launch(rag: "ImageRAG", options: Mapping[str, Any], *, token: str | No
         ceilings=RunLimits(**{name: options[name] for name in ceilings}),
         allowance=ServerBudget(together, DailyUsage(rag.dependencies.home.usage) if by_day else None),
     )
-    limits = Limits(at_once=options["at_once"], most=options["max_runs"], lease_s=options["lease_s"])
+    limits = Limits(
+        max_concurrency=options["max_concurrency"], most=options["max_jobs"], idle_timeout_s=options["idle_timeout_s"]
+    )
     serving = ServerState(service=service, limits=limits)
     if not options["http"]:
         await serve_stdio(serving)

@@ -72,13 +72,13 @@ def still_running(job: Job) -> ToolResult:
     return ToolResult(text=text, data=report.model_dump(mode="json"))
 
 
-def job_answer(of: Job | ToolResult, lease_s: float) -> ToolResult:
+def job_answer(of: Job | ToolResult, idle_timeout_s: float) -> ToolResult:
     """Where a run stands, from its job or from what is recorded of it."""
     if isinstance(of, Job) and of.answer is None:
         report = JobReport(
             run_id=of.run_id, status="running" if of.state != "queued" else "queued", step=of.told, steps=of.steps
         )
-        asked = "" if of.keep else f" within {lease_s:g} s, or it is cancelled"
+        asked = "" if of.keep else f" within {idle_timeout_s:g} s, or it is cancelled"
         text = (
             f"{labels.JOBS[report.status].name}: {of.told} ({of.steps} steps so far).\nrun_id: {of.run_id}\n"
             f"Next: run_result(run_id){asked}; cancel_run(run_id) stops it."

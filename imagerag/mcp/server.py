@@ -72,15 +72,15 @@ class Limits:
     """What one server lets its clients do together.
 
     Attributes:
-        at_once: runs at a time; the others wait for their turn.
+        max_concurrency: runs at a time; the others wait for their turn.
         most: runs that may be under way or waiting.
-        lease_s: seconds after which a run that nobody asks about is cancelled.
+        idle_timeout_s: seconds after which a run that nobody asks about is cancelled.
         beat_s: seconds between signs of life.
     """
 
-    at_once: int = 4
+    max_concurrency: int = 4
     most: int = 64
-    lease_s: float = 120.0
+    idle_timeout_s: float = 120.0
     beat_s: float = 10.0
 
 
@@ -146,7 +146,11 @@ class ServerState:
         from imagerag.mcp.handlers import Handlers
         from imagerag.mcp.jobs import Jobs
 
-        jobs = Jobs(at_once=self.limits.at_once, most=self.limits.most, lease_s=self.limits.lease_s)
+        jobs = Jobs(
+            max_concurrency=self.limits.max_concurrency,
+            most=self.limits.most,
+            idle_timeout_s=self.limits.idle_timeout_s,
+        )
         self._desk = Handlers(service=self.service, jobs=jobs, beat_s=self.limits.beat_s)
         # In a thread: the greeting and the list of tools need not wait while the graph's modules load. Calls do wait:
         # two threads that import the same modules at once can meet half of one.

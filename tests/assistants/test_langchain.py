@@ -77,7 +77,7 @@ async def test_an_agent_draws_looks_steers_twice_and_ends(sketch: ImageRAG) -> N
     script: list[Turn] = [
         lambda _: ("generate_image", {"prompt": HELD}),
         lambda messages: ("view_image", {"image_id": found(messages, r"Picture: (image://\w+)")}),
-        lambda messages: steer(without=[1])(messages),
+        lambda messages: steer(exclude_images=[1])(messages),
         lambda messages: steer(prompt="a blue split crescent on a mint background")(messages),
         lambda messages: f"Here it is: {found(messages, 'File: (.+)')}",
     ]

@@ -46,11 +46,14 @@ def test_a_published_schema_is_one(name: str) -> None:
 AS_MODELS_SEND_THEM: list[tuple[str, dict[str, Any]]] = [
     ("generate_image", {"prompt": "x", "library": None, "size": None, "tags": None, "seed": None, "max_rounds": None}),
     ("generate_image", {"prompt": "x", "library": "", "size": "", "start": "", "initial_image": ""}),
-    ("generate_image", {"prompt": "x", "size": "auto", "select": None, "subjects": None, "where": None}),
-    ("generate_image", {"prompt": "x", "where": ["category=shoes"], "licences": [], "max_cost_usd": None}),
+    ("generate_image", {"prompt": "x", "size": "auto", "select": None, "subjects": None, "filter": None}),
+    ("generate_image", {"prompt": "x", "filter": ["category=shoes"], "licences": [], "max_cost_usd": None}),
     ("generate_image", {"prompt": "x", "subjects": [{"image": f"image://{ID}", "name": None}]}),
-    ("continue_run", {"run_id": "run-1", "without": [1, "2", f"image://{ID}"], "keep": [ID[:12]], "choose": None}),
-    ("continue_run", {"run_id": "run-1", "use": [f"image://{ID}"], "prompt": "", "more_rounds": None}),
+    (
+        "continue_run",
+        {"run_id": "run-1", "exclude_images": [1, "2", f"image://{ID}"], "keep_images": [ID[:12]], "choose": None},
+    ),
+    ("continue_run", {"run_id": "run-1", "add_images": [f"image://{ID}"], "prompt": "", "more_rounds": None}),
     ("continue_run", {"run_id": "run-1", "choose": [1, "3", f"image://{ID[:12]}"]}),
     ("search_references", {"query": "x", "image": None, "k": None}),
     ("search_references", {"query": "", "image": f"image://{ID}", "library": ""}),
@@ -71,12 +74,12 @@ def test_what_models_send_is_accepted_by_schema_and_tool(name: str, arguments: d
 
 
 def test_more_forms_are_understood() -> None:
-    asked = GenerateImage(prompt="x", size="1024 × 768", where={"a": "b"}, tags="red", licences='["CC0-1.0"]')  # type: ignore[arg-type]
-    assert (asked.size, asked.where, asked.tags, asked.licences) == ("1024x768", {"a": "b"}, ("red",), ("CC0-1.0",))
-    assert ContinueRun(run_id="run-1", without=2).without == ("2",)  # type: ignore[arg-type]
+    asked = GenerateImage(prompt="x", size="1024 × 768", filter={"a": "b"}, tags="red", licences='["CC0-1.0"]')  # type: ignore[arg-type]
+    assert (asked.size, asked.filter, asked.tags, asked.licences) == ("1024x768", {"a": "b"}, ("red",), ("CC0-1.0",))
+    assert ContinueRun(run_id="run-1", exclude_images=2).exclude_images == ("2",)  # type: ignore[arg-type]
     assert ContinueRun(run_id="run-1", choose="[]").choose == ()  # type: ignore[arg-type]
     with pytest.raises(ValidationError) as caught:
-        GenerateImage(prompt="x", where=["shoes"])  # type: ignore[arg-type]
+        GenerateImage(prompt="x", filter=["shoes"])  # type: ignore[arg-type]
     assert "where: write each as key=value, not shoes" in refusal(caught.value)
 
 
@@ -157,7 +160,7 @@ def test_what_answers_print_is_taken_back(stage: Any) -> None:
         for named in told:
             for tool, arguments in (
                 ("view_image", {"image_id": named}),
-                ("continue_run", {"run_id": run.data["run_id"], "use": [named]}),
+                ("continue_run", {"run_id": run.data["run_id"], "add_images": [named]}),
             ):
                 assert valid(tool, arguments)
             seen = await stage.service.view_image(ViewImage(image_id=named, library="mine"))
@@ -165,7 +168,7 @@ def test_what_answers_print_is_taken_back(stage: Any) -> None:
         again = await stage.service.search_references(SearchReferences(image=uri))
         assert not again.is_error, again.text
         for number in (reference["number"] for reference in run.data["references"]):
-            assert ContinueRun(run_id=run.data["run_id"], without=[number]).without == (str(number),)
+            assert ContinueRun(run_id=run.data["run_id"], exclude_images=[number]).exclude_images == (str(number),)
         unknown = await stage.service.view_image(ViewImage(image_id="ffffff"))
         assert "no picture of an earlier answer begins with image://ffffff" in unknown.text
 
@@ -200,7 +203,7 @@ async def test_libraries_are_told_with_what_they_can_be_filtered_by(sketch: Imag
     assert "CC-BY-4.0" in one["licences"]
     assert one["tags"] or one["metadata"]
     for key in one["metadata"]:
-        wanted = {"query": "a red circle", "where": [f"{key['key']}={key['values'][0]}"], "tags": one["tags"][:1]}
+        wanted = {"query": "a red circle", "filter": [f"{key['key']}={key['values'][0]}"], "tags": one["tags"][:1]}
         assert valid("search_references", wanted)
         hits = await service.search_references(SearchReferences.model_validate({**wanted, "tags": []}))
         assert hits.data["hits"]

@@ -50,7 +50,7 @@ async def test_steering_makes_a_new_run(make_stage: Any) -> None:
     first = await stage.service.generate_image(GenerateImage(prompt="a heart", max_rounds=1), run_id="mine-1")
     assert (first.data["run_id"], first.data["outcome"]) == ("mine-1", "best_effort")
     other = stage.library.plant({"a heart": 0.95}, title="Heart 2")
-    second = await stage.service.continue_run(ContinueRun(run_id="mine-1", use=[other.sha256]), run_id="mine-2")
+    second = await stage.service.continue_run(ContinueRun(run_id="mine-1", add_images=[other.sha256]), run_id="mine-2")
     assert (second.data["parent_run"], second.data["outcome"]) == ("mine-1", "aligned"), second.text
     assert [used["title"] for used in second.data["references"]] == ["Heart 2"]
 
@@ -158,7 +158,7 @@ async def test_an_earlier_picture_is_a_start(make_stage: Any) -> None:
 async def test_filters_are_values(sketch: ImageRAG) -> None:
     service = ChatService(sketch)
     answer = await service.search_references(
-        SearchReferences(query="a product", where={"category": "x' OR '1'='1"}, licences=["'; DROP TABLE images; --"])  # type: ignore[arg-type]
+        SearchReferences(query="a product", filter={"category": "x' OR '1'='1"}, licences=["'; DROP TABLE images; --"])  # type: ignore[arg-type]
     )
     assert (answer.is_error, answer.data["hits"]) == (False, [])
     assert answer.text.startswith("Nothing found")

@@ -25,7 +25,7 @@ def said(tool: str, arguments: dict[str, Any]) -> str:
         ("generate_image", {"prompt": "x" * 100_000}, "100,000 characters are too many; at most 32,000"),
         ("generate_image", {"prompt": "a\0b"}, "NUL"),
         ("generate_image", {"prompt": "a\ud800b"}, "surrogate"),
-        ("generate_image", {"prompt": "x", "where": {"a\0": "b"}}, "NUL"),
+        ("generate_image", {"prompt": "x", "filter": {"a\0": "b"}}, "NUL"),
         ("generate_image", {"prompt": "x", "licences": ["\udfff"]}, "surrogate"),
         ("generate_image", {"prompt": "x", "subjects": [{"image": "a\0.png"}]}, "NUL"),
         ("generate_image", {"prompt": "x", "subjects": [{"image": "x" * 5_000}]}, "5,000 characters"),
@@ -40,8 +40,8 @@ def said(tool: str, arguments: dict[str, Any]) -> str:
         ("search_references", {"query": "x", "image": "x.png"}, "one of them"),
         ("search_references", {"query": "x", "k": 100}, "k: at most 10"),
         ("continue_run", {"run_id": "../../etc"}, "run_id: a run id is letters"),
-        ("continue_run", {"run_id": "run-1", "without": ["the second"]}, "give the number of a reference"),
-        ("continue_run", {"run_id": "run-1", "choose": [1], "use": [ID]}, "choose goes alone"),
+        ("continue_run", {"run_id": "run-1", "exclude_images": ["the second"]}, "give the number of a reference"),
+        ("continue_run", {"run_id": "run-1", "choose": [1], "add_images": [ID]}, "choose goes alone"),
         ("ask_library", {"question": "x" * 5_000}, "at most 4,000"),
         ("view_image", {"image_id": "image://../../x"}, "image_id: give image://"),
     ],
@@ -60,8 +60,13 @@ def test_a_line_stays_short_however_much_is_wrong() -> None:
 
 
 def test_ids_are_taken_as_models_write_them() -> None:
-    request = ContinueRun(run_id="run-1", without=[2, f"image://{ID}"], keep=[ID[:8]], use=[f" image://{ID.upper()} "])  # type: ignore[arg-type, list-item]
-    assert (request.without, request.keep, request.use) == (("2", ID), (ID[:8],), (ID,))
+    request = ContinueRun(
+        run_id="run-1",
+        exclude_images=[2, f"image://{ID}"],
+        keep_images=[ID[:8]],
+        add_images=[f" image://{ID.upper()} "],
+    )  # type: ignore[arg-type, list-item]
+    assert (request.exclude_images, request.keep_images, request.add_images) == (("2", ID), (ID[:8],), (ID,))
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -84,6 +89,6 @@ def test_nothing_is_asked_with_an_argument_that_is_null_or_empty_whatever_it_is_
 
 
 def test_numbers_in_an_object_of_metadata_are_the_texts_they_are() -> None:
-    asked = GenerateImage.model_validate({"prompt": "x", "where": {"price": 12, "stars": 4.5, "kind": "mug"}})
-    assert asked.where == {"price": "12", "stars": "4.5", "kind": "mug"}
-    assert GenerateImage.model_validate({"prompt": "x", "where": '{"price": 12}'}).where == {"price": "12"}
+    asked = GenerateImage.model_validate({"prompt": "x", "filter": {"price": 12, "stars": 4.5, "kind": "mug"}})
+    assert asked.filter == {"price": "12", "stars": "4.5", "kind": "mug"}
+    assert GenerateImage.model_validate({"prompt": "x", "filter": '{"price": 12}'}).filter == {"price": "12"}

@@ -13,11 +13,11 @@ from imagerag.evals.suites.prompt_files import prompt_suite
 ROWS = [
     {
         "id": "one", "prompt": "a cat, grey", "seed": 3, "filter_tags": ["pets", "indoor"], "licences": ["CC0-1.0"],
-        "where": {"price": "3"}, "tags": ["easy"], "labels": ["cat"], "category": "animals",
+        "filter": {"price": "3"}, "tags": ["easy"], "labels": ["cat"], "category": "animals",
     }
 ]  # fmt: skip
 TABLE = [
-    ["id", "Prompt", "seed", "filter_tags", "licences", "where", "tags", "labels", "Category"],
+    ["id", "Prompt", "seed", "filter_tags", "licences", "filter", "tags", "labels", "Category"],
     ["one", '"a cat, grey"', "3", '"pets{} indoor"', "CC0-1.0", "price=3", "easy", "cat", "animals"],
 ]
 
@@ -41,12 +41,12 @@ def test_the_same_file_means_the_same(tmp_path: Path, name: str) -> None:
     assert (line.problem, line.id, line.prompt) == ("", case.id, case.prompt)
     assert tuple(line.options["tags"]) == case.filter_tags == ("pets", "indoor")
     assert tuple(line.options["licences"]) == case.licences == ("CC0-1.0",)
-    assert line.options["where"] == case.where == {"price": "3"}
+    assert line.options["filter"] == case.filter == {"price": "3"}
     assert int(line.options["seed"]) == case.seeds[0] == 3
     assert set(case.tags) == {"easy", "animals"}
-    assert set(line.options) == {"tags", "licences", "where", "seed"}
+    assert set(line.options) == {"tags", "licences", "filter", "seed"}
     config = case.filtered(RunConfig(tags=("mine",)))
-    assert (config.tags, config.licences, config.where) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
+    assert (config.tags, config.licences, config.filter) == (("mine", "pets", "indoor"), ("CC0-1.0",), {"price": "3"})
 
 
 @pytest.mark.parametrize("name", ["a.csv", "d.jsonl"])

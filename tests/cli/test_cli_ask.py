@@ -109,7 +109,7 @@ async def test_a_follow_up_in_a_thread_that_there_is_not_is_refused(rag: ImageRA
 
 def test_filters_hold(imagerag: Imagerag) -> None:
     record = json.loads(
-        imagerag("ask", "the most expensive?", "--licence", "CC0-1.0", "--where", "shape=star", "--json").stdout
+        imagerag("ask", "the most expensive?", "--licence", "CC0-1.0", "--filter", "shape=star", "--json").stdout
     )
     stars = best(lambda p: p.thing.shape == "star" and p.licence == "CC0-1.0", highest=True)
     assert record["citations"][0]["title"] == stars.name
@@ -117,7 +117,7 @@ def test_filters_hold(imagerag: Imagerag) -> None:
 
 
 def test_quotes_and_sql_are_values(imagerag: Imagerag) -> None:
-    result = imagerag("ask", "the cheapest '; DROP TABLE--", "--where", "shape=' OR 1=1 --", "--json")
+    result = imagerag("ask", "the cheapest '; DROP TABLE--", "--filter", "shape=' OR 1=1 --", "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["retrieved"] == []
 

@@ -57,7 +57,7 @@ def test_what_nobody_knows_ends_honestly(imagerag: Imagerag) -> None:
 
 
 def test_events_are_lines_and_the_last_carries_the_record(imagerag: Imagerag, tmp_path: Path) -> None:
-    result = imagerag("generate", KNOWN, "--events", "--out", tmp_path / "final.png")
+    result = imagerag("generate", KNOWN, "--jsonl", "--out", tmp_path / "final.png")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert [event["sequence"] for event in events] == list(range(len(events)))
     assert {event["schema"] for event in events} == {"imagerag.event/1"}
@@ -92,7 +92,7 @@ def test_a_spent_budget_has_its_own_exit_code(imagerag: Imagerag) -> None:
 
 def test_a_filter_is_a_value_never_a_query(imagerag: Imagerag) -> None:
     for value in ("x' OR '1'='1", 'x" OR 1=1 --', "'; DROP TABLE sketch; --", "%"):
-        record = document(imagerag("generate", HELD, "--where", f"category={value}", "--json"))
+        record = document(imagerag("generate", HELD, "--filter", f"category={value}", "--json"))
         assert record["outcome"] == "no_usable_reference"
         assert [search["candidates"] for search in record["searches"] if search["candidates"]] == []
     assert document(imagerag("library", "info", "sketch", "--json"))["images"] > 100
@@ -103,7 +103,7 @@ class TestChoosingByHand:
         result = imagerag("generate", HELD, "--select", "--threshold", "off", "--json")
         record = document(result)
         assert (result.exit_code, record["status"], record["outcome"]) == (0, "interrupted", None)
-        assert any(f"imagerag resume {record['run_id']} --choose" in step for step in record["next_steps"])
+        assert any(f"imagerag resume {record['run_id']} --select" in step for step in record["next_steps"])
         return str(record["run_id"])
 
     def test_a_run_waits_and_is_answered(self, imagerag: Imagerag) -> None:
@@ -112,15 +112,15 @@ class TestChoosingByHand:
         assert "waits for a choice" in shown
         assert "can be sent" in shown
         assert imagerag("runs").stdout.count("waits for a choice") == 1
-        record = document(imagerag("resume", run, "--choose", "1", "--json"))
+        record = document(imagerag("resume", run, "--select", "1", "--json"))
         assert record["attempts"][1]["references"][0]["selected_by"] == "by_hand"
 
     def test_none_is_an_answer(self, imagerag: Imagerag) -> None:
-        record = document(imagerag("resume", self.wait(imagerag), "--choose", "none", "--json"))
+        record = document(imagerag("resume", self.wait(imagerag), "--select", "none", "--json"))
         assert record["status"] in ("ended", "interrupted")
         assert len(record["attempts"]) == 1
 
-    @pytest.mark.parametrize("choice", [["--choose", "99"], ["--choose", ""], []])
+    @pytest.mark.parametrize("choice", [["--select", "99"], ["--select", ""], []])
     def test_a_wrong_answer_leaves_it_waiting(self, imagerag: Imagerag, choice: list[str]) -> None:
         run = self.wait(imagerag)
         result = imagerag("resume", run, *choice)
@@ -164,7 +164,7 @@ def test_runs_are_listed_filtered_and_shown(imagerag: Imagerag, tmp_path: Path) 
         (["generate", "x", "--candidates", "0"], "candidates"),
         (["generate", "x", "--seed", "-1"], "seed"),
         (["generate", "x", "--deadline-s", "0"], "deadline_s"),
-        (["generate", "x", "--where", "novalue"], "KEY=VALUE"),
+        (["generate", "x", "--filter", "novalue"], "KEY=VALUE"),
         (["generate", "x", "--subject", "nowhere.png"], "nowhere.png"),
         (["generate", "x", "--initial-image", "nowhere.png"], "nowhere.png"),
         (["generate", "x", "--out", "picture.docx"], ".docx"),
@@ -211,7 +211,7 @@ def test_an_error_is_a_document_for_programs_too(imagerag: Imagerag) -> None:
 
 
 def test_stdout_is_for_one_kind_of_program(imagerag: Imagerag) -> None:
-    result = imagerag("generate", KNOWN, "--json", "--events")
+    result = imagerag("generate", KNOWN, "--json", "--jsonl")
     assert result.exit_code == 2
     assert "take one of them" in document(result)["message"]
 

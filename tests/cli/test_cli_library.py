@@ -130,11 +130,11 @@ def test_filters_narrow_and_are_never_code(imagerag: Imagerag, mine: str) -> Non
         found = document(imagerag("search", "a thing", "--library", "mine", "-k", "50", "--json", *arguments))
         return {str(result["title"]) for result in found["results"]}
 
-    assert titles("--where", "category=gadget") == {"Gadget X", "Gadget Y", "Gadget Z"}
+    assert titles("--filter", "category=gadget") == {"Gadget X", "Gadget Y", "Gadget Z"}
     assert titles("--tag", "gadget", "--tag", "triangle") == {"Gadget X"}
     assert titles("--licence", "nobody's") == set()
     for value in ("' OR 1=1 --", '" OR "1"="1', "x'); DROP TABLE mine; --"):
-        assert titles("--where", f"category={value}") == titles("--tag", value) == titles("--licence", value) == set()
+        assert titles("--filter", f"category={value}") == titles("--tag", value) == titles("--licence", value) == set()
     assert len(titles()) == 12
 
 

@@ -91,7 +91,7 @@ def test_ctrl_c_cancels_and_says_how_it_stands(home: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
-    command = f"{sys.executable} -m imagerag generate '{HELD}' --events | head -n 1"
+    command = f"{sys.executable} -m imagerag generate '{HELD}' --jsonl | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, check=False)
     assert json.loads(done.stdout)["kind"] == "started"
     assert "Traceback" not in done.stderr

@@ -40,7 +40,7 @@ def test_what_is_printed_about_runs(imagerag: Imagerag, tmp_path: Path) -> None:
     assert printed("run", "continue", "last", "--prompt", "a red solid circle", "--json")["parent_run"]
     waiting = printed("run", "generate", HELD, "--select", "--json")
     assert waiting["question"]
-    ended = printed("run", "resume", waiting["run_id"], "--choose", "1", "--json", "--out", "two.png")
+    ended = printed("run", "resume", waiting["run_id"], "--select", "1", "--json", "--out", "two.png")
     assert checked(json.loads((tmp_path / "two.png.json").read_text()), "sidecar")["references"]
     printed("run", "show", ended["run_id"], "--json")
     printed("runs", "runs", "--json")
@@ -88,7 +88,7 @@ def test_what_evaluations_print(imagerag: Imagerag, tmp_path: Path) -> None:
     checked(json.loads(imagerag(*asked, "--json").stdout), "eval")
     for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines():
         checked(json.loads(line), "result")
-    checked(json.loads(imagerag(*asked, "--journal", "replay", "--json").stdout), "eval-replay")
+    checked(json.loads(imagerag(*asked, "--cache", "replay", "--json").stdout), "eval-replay")
     compared = imagerag("eval", "search", "sketch", "--ways", "cosine", "--queries", "4", "--json")
     checked(json.loads(compared.stdout), "search-comparison")
 
@@ -105,11 +105,11 @@ def test_what_raters_prefer_keeps_to_its_schema(
 
 def test_events_of_every_kind_keep_to_their_schema(imagerag: Imagerag) -> None:
     """Through a question to its answer."""
-    lines = imagerag("generate", HELD, "--select", "--events").stdout.splitlines()
+    lines = imagerag("generate", HELD, "--select", "--jsonl").stdout.splitlines()
     events = [checked(json.loads(line), "event") for line in lines]
     assert [event["sequence"] for event in events] == list(range(len(events)))
     assert {event["kind"] for event in events} == {"started", "step", "waiting"}
-    answered = imagerag("resume", events[0]["run_id"], "--choose", "1", "--events").stdout.splitlines()
+    answered = imagerag("resume", events[0]["run_id"], "--select", "1", "--jsonl").stdout.splitlines()
     kinds = [checked(json.loads(line), "event")["kind"] for line in answered]
     assert (kinds[0], kinds[-1]) == ("started", "ended")
 

@@ -171,7 +171,7 @@ def test_the_picture_that_is_sent_is_the_one_that_was_given(
     assert ImageChops.difference(sent.convert("RGB"), wanted).getbbox() is None
 
 
-@pytest.mark.parametrize("arguments", [["--live", "off"], []])
+@pytest.mark.parametrize("arguments", [["--terminal-images", "off"], []])
 def test_without_a_terminal_there_are_plain_lines(imagerag: Imagerag, arguments: list[str]) -> None:
     result = imagerag("generate", KNOWN, *arguments)
     assert not BLOCKS.search(result.stderr)
@@ -180,15 +180,15 @@ def test_without_a_terminal_there_are_plain_lines(imagerag: Imagerag, arguments:
 
 
 def test_a_way_that_is_asked_for_is_taken_and_quiet_is_quiet(imagerag: Imagerag) -> None:
-    asked = imagerag("generate", HELD, "--live", "blocks", "--max-rounds", "1")
+    asked = imagerag("generate", HELD, "--terminal-images", "blocks", "--max-rounds", "1")
     told = unstyle(asked.stderr)
     assert len(BLOCKS.findall(told)) > 400
     assert re.search(r"▀  attempt 1, drawn from the prompt alone", told)
     assert re.search(r"▀  . a red solid heart", told)
     assert re.search(r"▀  cosine 0\.\d+", told)
     assert not BLOCKS.search(asked.stdout)
-    assert imagerag("generate", KNOWN, "--live", "blocks", "--quiet").stderr == ""
-    assert imagerag("generate", KNOWN, "--live", "sixel").exit_code == 2
+    assert imagerag("generate", KNOWN, "--terminal-images", "blocks", "--quiet").stderr == ""
+    assert imagerag("generate", KNOWN, "--terminal-images", "sixel").exit_code == 2
 
 
 def on_terminal(code: str, argument: Path, environment: dict[str, str], columns: int = 100) -> str:

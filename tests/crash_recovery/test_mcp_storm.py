@@ -99,7 +99,19 @@ async def watched(server: psutil.Process, memory: list[int], every_s: float) -> 
 async def serve(home: Path, provider: str) -> tuple[asyncio.subprocess.Process, str]:
     """A server process on a free port, and where it listens."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "imagerag", "mcp", "--http", "--port", "0", "--lease-s", "2", "--at-once", "8"),
+        *(
+            sys.executable,
+            "-m",
+            "imagerag",
+            "mcp",
+            "--http",
+            "--port",
+            "0",
+            "--idle-timeout-s",
+            "2",
+            "--max-concurrency",
+            "8",
+        ),
         *("--preset", "openai", "--generator", f"localai:m@{provider}", "--judge", f"openai:m@{provider}"),
         env={**os.environ, "IMAGERAG_HOME": str(home), "OPENAI_API_KEY": "sk-none"},
         stdin=asyncio.subprocess.DEVNULL,

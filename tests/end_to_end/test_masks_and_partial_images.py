@@ -69,10 +69,10 @@ async def test_the_subject_is_edited_within_its_mask_in_every_round(server: Mock
     sent = record.attempts[0].references[0]
     assert sent.mask is not None
     assert await rag.runs.image_bytes(sent.mask.sha256) == MASK
-    again = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK, journal="replay")
+    again = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=MASK, cache="replay")
     assert (again.outcome, server.count()) == (Outcome.ALIGNED, 2)
     another = hole(share=4)
-    other = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=another, journal="replay")
+    other = await rag.generate("a heart on the wall", subjects=[("my room", SUBJECT)], mask=another, cache="replay")
     assert "masks" in other.reason
 
 
@@ -226,7 +226,7 @@ async def test_partial_pictures_are_events_with_hashes(server: MockOpenAIServer,
     record = events[-1].record
     assert record is not None
     assert record.call_log[0].usage == {"text_in": 10, "image_in": 40, "any_out": 100}
-    replayed = [event async for event in rag.stream("a heart", partial_images=2, journal="replay")]
+    replayed = [event async for event in rag.stream("a heart", partial_images=2, cache="replay")]
     assert "progress" not in {event.kind for event in replayed}
     assert replayed[-1].record is not None
     assert (replayed[-1].record.outcome, server.count()) == (Outcome.ALIGNED, 1)
@@ -295,7 +295,7 @@ def test_on_the_command_line(imagerag: Imagerag, server: MockOpenAIServer, tmp_p
     assert Path(told[0].partition(": ")[2]).read_bytes() == picture("half")
     assert server.of("images.edit")[0].images[-1].data == MASK
     server.enqueue("images.edit", MockResponse(images=(picture("again"),), partials=(picture("half"),)))
-    events = [json.loads(line) for line in imagerag(*asked, "--events", "--quiet").stdout.splitlines()]
+    events = [json.loads(line) for line in imagerag(*asked, "--jsonl", "--quiet").stdout.splitlines()]
     assert [event["kind"] for event in events[:3]] == ["started", "progress", "step"]
 
 

@@ -24,7 +24,7 @@ def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> N
     assert {"results.jsonl", "summary.json", "report.md", "tables.tex", "gallery.html"} <= {
         f.name for f in out.iterdir()
     }
-    code, told, _ = imagerag(*asked, "--journal", "replay")
+    code, told, _ = imagerag(*asked, "--cache", "replay")
     assert (code, told.startswith("replayed 6 results without a call")) == (0, True)
     code, told, _ = imagerag("eval", "report", str(out), "--json")
     assert json.loads(told)["schema"] == "imagerag.eval/1"

@@ -29,9 +29,9 @@ async def test_a_case_is_answered_without_a_suite_and_paid_once(world: dict[str,
     first = await run_case(KNOWN, **world)
     assert (first.status, first.outcome) == ("kept_initial", "aligned")
     assert first.scores["calls"] == 2
-    again = await run_case(KNOWN, **world, journal="replay")
+    again = await run_case(KNOWN, **world, cache="replay")
     assert again.line() == first.line()
-    missed = await run_case(UNKNOWN, **world, journal="replay")
+    missed = await run_case(UNKNOWN, **world, cache="replay")
     assert (missed.status, missed.error) == ("technical", "ReplayMissError")
     with pytest.raises(UsageError, match="no arm"):
         await run_case(KNOWN, arm="nothing", **world)
@@ -189,7 +189,7 @@ run = {"model": "none/none", "display": "none", "log_dir": f"{home}/logs"}
 suite = Suite(name="two", cases=(Case(id="known", prompt=known), Case(id="unknown", prompt=unknown)))
 (log,) = eval(inspect_task(suite, **options), **run)
 new = Suite(name="new", cases=(Case(id="new", prompt="a blue solid square"),))
-(broken,) = eval(inspect_task(new, **options, journal="replay"), **run)
+(broken,) = eval(inspect_task(new, **options, cache="replay"), **run)
 print(json.dumps({
     "status": log.status,
     "samples": {sample.id: sample.scores["imagerag"].model_dump() for sample in log.samples},

@@ -182,7 +182,7 @@ async def test_vqa_reads_the_first_tokens_probabilities_and_asks_once(server: Mo
     spec = f"vqa:openai:m@{server.base_url}"
     async with given.dependencies.working():
         assert await scores(spec, given) == {spec: pytest.approx(0.7, abs=1e-6)}
-        assert await scores(spec, given, config=RunConfig(journal="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
+        assert await scores(spec, given, config=RunConfig(cache="replay")) == {spec: pytest.approx(0.7, abs=1e-6)}
     assert server.count("chat") == 1
 
 

@@ -48,7 +48,7 @@ def answer(plan: Plan, case: Case, arm: Any, scores: Mapping[str, float]) -> Res
     image = describe_image(picture(f"{arm.name}/{case.id}"))
     return Result(
         suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, prompt=case.prompt,
-        setup=arm.of(plan.setup, seed=0, journal="record"), run_id=f"ev-{case.id}", status="answered",
+        setup=arm.of(plan.setup, seed=0, cache="record"), run_id=f"ev-{case.id}", status="answered",
         outcome="aligned", initial_image=InitialImage(image=image), image=image, scores=scores,
     )  # fmt: skip
 

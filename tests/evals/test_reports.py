@@ -55,7 +55,7 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
     broken = score is None
     return Result(
         suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, tags=case.tags, prompt=case.prompt,
-        setup=arm.of(plan.setup, seed=0, journal="record"), run_id=f"ev-{case.id}-{arm.name}",
+        setup=arm.of(plan.setup, seed=0, cache="record"), run_id=f"ev-{case.id}-{arm.name}",
         status="technical" if broken else "answered", outcome="failed" if broken else "aligned",
         reason="</script><script>alert(1)</script>", initial_image=InitialImage(image=image),
         image=None if broken else image,

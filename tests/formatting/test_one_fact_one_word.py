@@ -217,7 +217,7 @@ async def test_what_was_reused_is_no_call_at_any_door(tmp_path: Path, monkeypatc
     stage.judge.enqueue([])
     runs = Runs(ImageRAG(home=tmp_path))
     await begin(stage, "first")
-    runs.events = [event async for event in stage.runner.start("a heart on a hill", setup(journal="replay"))]
+    runs.events = [event async for event in stage.runner.start("a heart on a hill", setup(cache="replay"))]
     record = runs.events[-1].record
     assert (record.calls, sum(record.reused.values())) == ({}, 2)
     monkeypatch.setattr(runs.rag, "record", _always(record))

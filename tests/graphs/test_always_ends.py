@@ -23,7 +23,7 @@ config = st.fixed_dictionaries(
         "max_references": st.integers(1, 4),
         "threshold": st.sampled_from(["auto", "off", 0.0, 1.0]),
         "judge_mode": st.sampled_from(["fused", "stepwise"]),
-        "start": st.sampled_from(["draft", "retrieve"]),
+        "start": st.sampled_from(["generate", "retrieve"]),
         "max_calls": st.integers(1, 12),
     },
 )

@@ -114,7 +114,7 @@ async def test_reused_answers_cost_nothing(stage):
 
     stage.judge.enqueue([])
     await run()
-    assert (await run(journal="reuse", max_cost_usd=0)).outcome is Outcome.ALIGNED
+    assert (await run(cache="reuse", max_cost_usd=0)).outcome is Outcome.ALIGNED
 
 
 async def test_a_node_that_is_tried_again_does_not_ask_again_what_was_answered(bench):
@@ -199,7 +199,7 @@ class Chaos:
     seed=st.integers(0, 2**32),
     rounds=st.integers(0, 4),
     mode=st.sampled_from(["fused", "stepwise"]),
-    start=st.sampled_from(["draft", "retrieve"]),
+    start=st.sampled_from(["generate", "retrieve"]),
     references=st.sampled_from([None, 1, 3]),
     calls=st.sampled_from([None, None, 7]),
     levers=st.sampled_from([frozenset(), frozenset({"temperature"}), frozenset({"seed"})]),

@@ -51,7 +51,7 @@ async def test_what_somebody_wishes_for_is_what_comes_and_the_picture_before_sta
     stage.library.plant(CAPTION)
     wanted = stage.library.plant("another heart")
     first = await ran(stage, [])
-    record = await gone_on(stage, ["a heart"], use=[wanted.sha256], more_rounds=0)
+    record = await gone_on(stage, ["a heart"], add_images=[wanted.sha256], more_rounds=0)
     assert (record.outcome, record.best_attempt, len(record.attempts)) == (Outcome.BEST_EFFORT, 0, 1)
     assert [ref.image for ref in record.references] == [wanted]
     assert record.requirements == first.requirements
@@ -71,7 +71,7 @@ async def test_a_reference_that_is_not_wanted_goes_with_every_picture_it_made(st
     other = stage.library.plant(CAPTION, similarity=0.8)
     first = await ran(stage, ["a heart"], [])
     assert (first.outcome, [ref.image for ref in first.references]) == (Outcome.ALIGNED, [unwanted])
-    record = await gone_on(stage, [], without=[1])
+    record = await gone_on(stage, [], exclude_images=[1])
     assert record.attempts[0].image == first.attempts[0].image
     assert [ref.image for ref in record.references] == [other]
     assert record.excluded_images == [unwanted.sha256]
@@ -85,7 +85,7 @@ async def test_a_run_whose_every_picture_used_it_draws_anew(stage):
     other = stage.library.plant("a heart", similarity=0.8)
     first = await ran(stage, [], start="retrieve", max_references=1)
     assert [ref.image for ref in first.references] == [unwanted]
-    record = await gone_on(stage, [], without=[unwanted.sha256[:8]])
+    record = await gone_on(stage, [], exclude_images=[unwanted.sha256[:8]])
     assert [ref.image for ref in record.references] == [other]
     assert record.outcome is Outcome.ALIGNED
 
@@ -94,7 +94,7 @@ async def test_a_reference_that_is_kept_goes_with_every_drawing(stage):
     kept = stage.library.plant(CAPTION, similarity=0.9)
     fresh = stage.library.plant("a detailed picture of a star", similarity=0.9)
     await ran(stage, ["a heart"], [])
-    record = await gone_on(stage, ["a star"], [], prompt="a heart and a star", keep=[1])
+    record = await gone_on(stage, ["a star"], [], prompt="a heart and a star", keep_images=[1])
     assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[kept], [kept, fresh]]
     assert [pin.image for pin in record.kept_images] == [kept]
 
@@ -103,7 +103,7 @@ async def test_what_is_to_be_used_is_drawn_with_next_even_when_the_judge_was_con
     stage.library.plant(CAPTION, similarity=0.9)
     wanted = stage.library.plant("a heart", similarity=0.4, title="Mine")
     await ran(stage, [])
-    record = await gone_on(stage, [], use=[wanted.sha256])
+    record = await gone_on(stage, [], add_images=[wanted.sha256])
     assert asked(stage.generator, "generate") == 2
     assert [(ref.image, ref.selected_by, ref.title) for ref in record.attempts[-1].references] == [
         (wanted, "by_hand", "Mine")
@@ -130,7 +130,7 @@ async def test_another_prompt_without_references_begins_as_every_run_does(stage)
 async def test_another_prompt_with_references_to_use_draws_at_once(stage):
     wanted = stage.library.plant("a star", similarity=0.4)
     await ran(stage, [])
-    record = await gone_on(stage, [], prompt="a star", use=[wanted.sha256])
+    record = await gone_on(stage, [], prompt="a star", add_images=[wanted.sha256])
     assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[wanted]]
 
 
@@ -152,11 +152,11 @@ async def test_an_unread_verdict_is_asked_for_again(stage):
     ("steering", "told"),
     [
         ({}, "aligned already"),
-        ({"without": [7]}, "lists 1"),
-        ({"keep": ["zzzzzzz"]}, "no id of an image"),
-        ({"use": ["0" * 64]}, "not in library"),
-        ({"use": [1]}, "lists 1"),
-        ({"keep": [1], "without": [1]}, "both wanted and not wanted"),
+        ({"exclude_images": [7]}, "lists 1"),
+        ({"keep_images": ["zzzzzzz"]}, "no id of an image"),
+        ({"add_images": ["0" * 64]}, "not in library"),
+        ({"add_images": [1]}, "lists 1"),
+        ({"keep_images": [1], "exclude_images": [1]}, "both wanted and not wanted"),
         ({"prompt": "\0"}, "NUL"),
         ({"more_rounds": 99, "prompt": "x"}, "max_rounds"),
     ],
@@ -184,4 +184,4 @@ async def test_more_than_the_generator_takes_is_refused(make_stage, tmp_path):
     first, second = (stage.library.plant("a heart", similarity=s) for s in (0.9, 0.8))
     await ran(stage, [])
     with pytest.raises(UsageError, match="at most 1"):
-        await gone_on(stage, use=[first.sha256, second.sha256])
+        await gone_on(stage, add_images=[first.sha256, second.sha256])

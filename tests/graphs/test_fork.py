@@ -93,7 +93,7 @@ async def test_a_replay_of_a_replay_is_the_same_whatever_others_were_answered_si
 
 async def test_so_is_the_replay_of_a_run_that_used_what_others_were_answered(two_rounds):
     stage, first = two_rounds
-    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(journal="reuse"))
+    setup = RunSpec(generator="scripted", judge="scripted", library="scripted", config=RunConfig(cache="reuse"))
     user = await last(stage.runner.start("a heart", setup, run_id="user"))
     assert [attempt.image for attempt in user.attempts] == [attempt.image for attempt in first.attempts]
     await differently(stage, [])
@@ -162,7 +162,7 @@ async def test_fresh_asks_the_models_again(two_rounds):
     stage, _ = two_rounds
     before = made(stage)
     stage.judge.enqueue(["a heart"], [])
-    await last(stage.runner.replay("first", ForkOptions(step=1, fresh=True)))
+    await last(stage.runner.replay("first", ForkOptions(step=1, no_cache=True)))
     assert made(stage) > before + 2
 
 

@@ -138,9 +138,9 @@ async def test_the_threshold_is_the_callers_to_set(bench, threshold, taken):
 
 async def test_filters_and_the_number_of_candidates_reach_the_library(bench):
     bench.judge.enqueue(["a heart"])
-    await bench.run(where={"category": "toy"}, tags=("x",), licences=("CC0-1.0",), candidates=3)
+    await bench.run(filter={"category": "toy"}, tags=("x",), licences=("CC0-1.0",), candidates=3)
     asked = bench.library.calls[0]
-    assert (asked.k, asked.filter.where, asked.filter.tags, asked.filter.licences) == (
+    assert (asked.k, asked.filter.metadata, asked.filter.tags, asked.filter.licences) == (
         3, {"category": "toy"}, ("x",), ("CC0-1.0",),
     )  # fmt: skip
 

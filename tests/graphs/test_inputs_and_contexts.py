@@ -67,8 +67,8 @@ BAD_CONTEXTS: list[tuple[dict[str, Any], str]] = [
     ({"threshold": 2}, "threshold"),
     ({"start": "anywhere"}, "start"),
     ({"tags": "red"}, "tags"),
-    ({"where": {"colour": "\0"}}, "NUL byte"),
-    ({"where": {"\ud800": "red"}}, "half a character"),
+    ({"filter": {"colour": "\0"}}, "NUL byte"),
+    ({"filter": {"\ud800": "red"}}, "half a character"),
     ({"tags": ["\0"]}, "NUL byte"),
 ]
 

@@ -36,7 +36,7 @@ async def test_reuse_takes_other_runs_answers_and_says_so(stage):
     stage.library.plant(CAPTION)
     stage.judge.enqueue(["a heart"], [])
     first = await run(stage, "a heart")
-    again = await run(stage, "a heart", journal="reuse")
+    again = await run(stage, "a heart", cache="reuse")
     assert counts(stage) == (2, 2)
     assert [attempt.image for attempt in again.attempts] == [attempt.image for attempt in first.attempts]
     assert [attempt.verdict for attempt in again.attempts] == [attempt.verdict for attempt in first.attempts]
@@ -45,16 +45,16 @@ async def test_reuse_takes_other_runs_answers_and_says_so(stage):
 
 async def test_reuse_pays_for_what_is_new(stage):
     stage.judge.enqueue([], [])
-    await run(stage, "a heart", journal="reuse")
-    await run(stage, "a star", journal="reuse")
-    await run(stage, "a heart", journal="reuse", seed=1)
+    await run(stage, "a heart", cache="reuse")
+    await run(stage, "a star", cache="reuse")
+    await run(stage, "a heart", cache="reuse", seed=1)
     assert len(stage.generator.calls) == 3
 
 
 async def test_what_is_reused_costs_nothing_of_the_budget(stage):
     stage.judge.enqueue([])
     await run(stage, "a heart")
-    assert (await run(stage, "a heart", journal="reuse", max_calls=1)).outcome is Outcome.ALIGNED
+    assert (await run(stage, "a heart", cache="reuse", max_calls=1)).outcome is Outcome.ALIGNED
 
 
 async def test_a_strict_replay_makes_no_call(stage):
@@ -62,7 +62,7 @@ async def test_a_strict_replay_makes_no_call(stage):
     stage.judge.enqueue(["a heart"], [])
     first = await run(stage, "a heart")
     before = counts(stage)
-    replayed = await run(stage, "a heart", journal="replay")
+    replayed = await run(stage, "a heart", cache="replay")
     assert counts(stage) == before
     assert replayed.outcome is first.outcome
     assert replayed.image.sha256 == first.image.sha256
@@ -72,7 +72,7 @@ async def test_a_strict_replay_that_misses_says_what_differs(stage):
     stage.judge.enqueue([])
     await run(stage, "a heart")
     before = counts(stage)
-    record = await run(stage, "a star", journal="replay")
+    record = await run(stage, "a star", cache="replay")
     assert counts(stage) == before
     assert (record.outcome, record.error) == (Outcome.FAILED, "ReplayMissError")
     assert 'asked "a star", recorded "a heart"' in record.reason
@@ -83,7 +83,7 @@ async def test_a_refusal_and_an_unreadable_answer_were_paid_for_and_are_kept(sta
     stage.judge.enqueue(answer, answer)
     first = await run(stage, "a heart")
     before = counts(stage)
-    again = await run(stage, "a heart", journal="replay")
+    again = await run(stage, "a heart", cache="replay")
     assert counts(stage) == before
     assert (again.outcome, again.reason) == (first.outcome, first.reason)
     assert [call.raw for call in again.call_log] == [call.raw for call in first.call_log]

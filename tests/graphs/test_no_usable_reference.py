@@ -38,7 +38,7 @@ async def test_nothing_is_similar_enough(bench):
     )
     assert record.next_steps[0] == "add a picture of 'a heart': imagerag index FILE --library NAME"
     assert "use the closest all the same" in record.next_steps[1]
-    assert "--use" in record.next_steps[1]
+    assert "--add-image" in record.next_steps[1]
 
 
 async def test_a_threshold_of_ones_own_is_named_as_what_stands_in_the_way(stage):
@@ -56,7 +56,7 @@ async def test_a_threshold_of_ones_own_is_named_as_what_stands_in_the_way(stage)
     [
         ({"licences": ("CC0-1.0",)}, "the licence filter (CC0-1.0)", "--licence"),
         ({"tags": ("toy",)}, "the tag filter (toy)", "--tag"),
-        ({"where": {"kind": "toy"}}, "the metadata filter (kind=toy)", "--where"),
+        ({"filter": {"kind": "toy"}}, "the metadata filter (kind=toy)", "--filter"),
     ],
 )
 async def test_a_filter_left_out_what_would_have_passed(bench, option: Any, told: str, flag: str):
@@ -87,7 +87,7 @@ async def test_what_may_never_be_used_is_not_called_missing(bench):
     bench.judge.enqueue(["a heart"])
     record = await finished(bench, excluded_images=[heart.sha256])
     assert "the list of pictures never to be used leaves out 1 that would pass" in checked(record, "excluded")
-    assert f"--use {heart.sha256}" in record.next_steps[0]
+    assert f"--add-image {heart.sha256}" in record.next_steps[0]
 
 
 async def test_what_goes_with_every_drawing_is_not_called_left_out(bench):
@@ -123,7 +123,9 @@ async def test_the_person_chose_none(bench):
     bench.judge.enqueue(["a heart"])
     record = await finished(bench, choose=[], select=True)
     assert "1 passed but not chosen" in checked(record, "rejected_by_hand")
-    assert "draw with one that you did not choose ('Heart 1'): imagerag continue run --use" in record.next_steps[0]
+    assert (
+        "draw with one that you did not choose ('Heart 1'): imagerag continue run --add-image" in record.next_steps[0]
+    )
 
 
 async def test_the_reranker_found_that_nothing_fits(stage):

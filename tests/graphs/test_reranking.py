@@ -70,7 +70,7 @@ async def test_the_judge_orders_what_passed_and_rejects_what_does_not_fit(stocke
 async def test_it_is_paid_for_once(stocked: Any) -> None:
     stocked.judge.enqueue_rankings([1])
     first = await run(stocked)
-    again = await run(stocked, journal="replay")
+    again = await run(stocked, cache="replay")
     assert [decisions(search) for search in again.searches] == [decisions(search) for search in first.searches]
     assert len([call for call in stocked.judge.calls if call.method == "choose"]) == 1
 

@@ -62,7 +62,7 @@ async def test_a_run_that_asks_waits_and_goes_on_with_what_was_chosen(stage):
     waiting = await last(stage.runner.start("a heart", setup(select=True), run_id="ask"))
     assert (waiting.status, waiting.outcome) == ("interrupted", None)
     assert [(c["number"], c["title"]) for c in waiting.question["candidates"]] == [(1, "Heart 1"), (2, "Heart 2")]
-    assert "--choose" in waiting.next_steps[0]
+    assert "--select" in waiting.next_steps[0]
     with pytest.raises(RunStateError, match="waits for a choice"):
         await last(stage.runner.resume("ask"))
     with pytest.raises(UsageError, match="1 to 2"):

@@ -271,7 +271,7 @@ async def test_cancel_run_stops_the_spending(place: Any, connect: Any) -> None:
 
 async def test_what_has_to_wait_for_its_turn_can_be_cancelled_before_it_begins(place: Any, connect: Any) -> None:
     place.provider.delay_s = 0.5
-    async with place.listening(at_once=1, most=2) as url, connect(url) as client:
+    async with place.listening(max_concurrency=1, most=2) as url, connect(url) as client:
         ids = [
             (await client.call_tool("start_image", {"prompt": f"{PROMPT} {n}"})).structured_content["run_id"]
             for n in range(2)
@@ -320,7 +320,7 @@ async def test_ceilings_hold_whatever_is_asked_for(place: Any, connect: Any) -> 
 
 
 async def test_many_calls_at_once_each_get_their_own_answer(place: Any, connect: Any) -> None:
-    async with place.listening(at_once=3) as url, connect(url) as client:
+    async with place.listening(max_concurrency=3) as url, connect(url) as client:
         results = await asyncio.gather(
             *(client.call_tool("generate_image", {"prompt": f"{PROMPT} {n}"}) for n in range(6))
         )

@@ -79,7 +79,7 @@ async def test_runs_end_with_their_session_unless_they_are_to_be_kept(place: Any
 
 async def test_a_run_that_nobody_asks_about_is_cancelled(place: Any, connect: Any) -> None:
     place.provider.delay_s = 1.0
-    async with place.listening(lease_s=0.3) as url, connect(url) as client:
+    async with place.listening(idle_timeout_s=0.3) as url, connect(url) as client:
         left, kept = [
             (await client.call_tool("start_image", {"prompt": PROMPT, "keep": keep})).structured_content["run_id"]
             for keep in (False, True)
@@ -94,7 +94,7 @@ async def test_a_run_that_nobody_asks_about_is_cancelled(place: Any, connect: An
 
 async def test_a_call_that_is_followed_needs_no_lease(place: Any, connect: Any) -> None:
     place.provider.delay_s = 0.5
-    async with place.listening(lease_s=0.1) as url, connect(url) as client:
+    async with place.listening(idle_timeout_s=0.1) as url, connect(url) as client:
         result = await client.call_tool("generate_image", {"prompt": PROMPT})
     assert result.structured_content["outcome"] == "aligned"
 
@@ -227,7 +227,7 @@ async def test_a_body_without_an_end_is_cut_off(place: Any, token: str | None) -
 async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place: Any, version: str) -> None:
     """It said nothing when it went, and its session, where it had one, is still there."""
     place.provider.delay_s = 2
-    async with place.listening(lease_s=1) as url:
+    async with place.listening(idle_timeout_s=1) as url:
         async with httpx2.AsyncClient() as client:
             session = await opened(client, url) if version != MODERN else {}
             body, headers = call_of("start_image", {"prompt": PROMPT}, version)

@@ -38,16 +38,16 @@ async def hostile(place: Any, tmp_path: Path) -> Any:
 async def test_filters_are_values_and_never_queries(hostile: Any, connect: Any) -> None:
     async with hostile.listening() as url, connect(url) as client:
         for number, name in enumerate(NAMES[:5]):
-            result = await client.call_tool("search_references", {"query": "anything", "where": {"kind": name}})
+            result = await client.call_tool("search_references", {"query": "anything", "filter": {"kind": name}})
             hits = result.structured_content["hits"]
             assert len(hits) == 1, name
             picture = await client.read_resource(hits[0]["uri"])
             assert picture.contents[0].mime_type == "image/png", number
         for none in ("' OR 1=1 --", "%", "*", "plain' --", '"', "\\", "plain\u0000"):
-            result = await client.call_tool("search_references", {"query": "anything", "where": {"kind": none}})
+            result = await client.call_tool("search_references", {"query": "anything", "filter": {"kind": none}})
             assert result.is_error or result.structured_content["hits"] == [], none
         for key in ("kind' = 'plain' OR '1", "kind; DROP TABLE x", "vector", "id"):
-            result = await client.call_tool("search_references", {"query": "anything", "where": {key: "plain"}})
+            result = await client.call_tool("search_references", {"query": "anything", "filter": {key: "plain"}})
             assert result.is_error or result.structured_content["hits"] == [], key
         everything = await client.call_tool("search_references", {"query": "anything", "k": 10})
     assert everything.structured_content, everything.content[0].text

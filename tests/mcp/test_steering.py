@@ -23,13 +23,13 @@ async def test_a_run_is_steered_in_every_way(place: Any, connect: Any) -> None:
         assert drawn.structured_content["outcome"] == "best_effort"
         more = await continue_run(drawn, more_rounds=1)
         assert (more.structured_content["outcome"], titles(more)) == ("aligned", ["Star One"])
-        other = await continue_run(more, without=["1"])
+        other = await continue_run(more, exclude_images=["1"])
         assert (other.structured_content["outcome"], titles(other)) == ("aligned", ["Star Two"])
         found = await client.call_tool("search_references", {"query": "a blue star", "k": 2})
         first, second = [hit["uri"] for hit in found.structured_content["hits"]]
-        both = await continue_run(drawn, use=[first, second], more_rounds=1)
+        both = await continue_run(drawn, add_images=[first, second], more_rounds=1)
         assert sorted(titles(both)) == ["Star One", "Star Two"]
-        kept = await continue_run(more, keep=["1"], use=[second])  # what was asked for is what comes
+        kept = await continue_run(more, keep_images=["1"], add_images=[second])  # what was asked for is what comes
         assert kept.structured_content["outcome"] == "aligned"
         assert sorted(titles(kept)) == ["Star One", "Star Two"]
         changed = await continue_run(more, prompt="a ship under a blue star")

@@ -214,9 +214,9 @@ async def test_a_replay_makes_no_call(desk: Any, server: MockOpenAIServer, tmp_p
         desk.journal = journal
         server.enqueue("chat", said())
         first = await desk.ask(GLOWS)
-        again = await desk.ask(GLOWS, thread="again", journal="replay")
+        again = await desk.ask(GLOWS, thread="again", cache="replay")
         assert (again.answer, again.citations, again.cost_usd) == (first.answer, first.citations, 0.0)
-        missing = await desk.ask("and what is it like?", journal="replay")
+        missing = await desk.ask("and what is it like?", cache="replay")
     assert server.count() == 1
     assert (missing.outcome, missing.error) == (AnswerOutcome.FAILED, "ReplayMissError")
 

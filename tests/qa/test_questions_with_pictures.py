@@ -148,8 +148,8 @@ async def test_a_replay_knows_the_picture(desk: Any, server: MockOpenAIServer, t
         desk.journal = journal
         server.enqueue("chat", said())
         first = await desk.ask(WHAT, pictures=[MINE])
-        again = await desk.ask(WHAT, pictures=[MINE], thread="again", journal="replay")
-        other = await desk.ask(WHAT, pictures=[PART], thread="other", journal="replay")
+        again = await desk.ask(WHAT, pictures=[MINE], thread="again", cache="replay")
+        other = await desk.ask(WHAT, pictures=[PART], thread="other", cache="replay")
     assert (again.answer, again.cost_usd, server.count()) == (first.answer, 0.0, 1)
     assert (other.outcome, other.error) == (AnswerOutcome.FAILED, "ReplayMissError")
 

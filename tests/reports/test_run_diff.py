@@ -96,7 +96,7 @@ async def test_another_prompt_another_judge_and_other_references_are_named(compa
 async def test_the_same_question_answered_otherwise_is_told_as_such(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue(["a heart", "a moon"], [])
-    again = await rag.runs.replay("first", await step_of(rag, "critique"), fresh=True)
+    again = await rag.runs.replay("first", await step_of(rag, "critique"), no_cache=True)
     found = await rag.runs.diff("first", again)
     assert found.setup == ()
     assert found.first.node == "critique"
@@ -119,7 +119,7 @@ async def test_a_replay_takes_the_answers_of_its_own_run_not_those_that_another_
 async def test_a_run_that_goes_on_is_the_continuation(compared: Any) -> None:
     stage, rag = compared
     stage.judge.enqueue([])
-    again = await rag.runs.continue_("first", prompt="a big heart", keep=[1])
+    again = await rag.runs.continue_("first", prompt="a big heart", keep_images=[1])
     found = await rag.runs.diff(again, "first")
     assert (found.relation, found.descendant, found.since) == ("continuation", "a", None)
     named = {one.what for one in found.setup}
@@ -280,7 +280,9 @@ def test_show_runs_and_the_report_tell_where_a_run_comes_from(
         stage.judge.enqueue([], [])
         await rag.runs.replay("first", await step_of(rag, "regenerate"), seed=7, new_id="replayed")
         unused = (await rag.runs.get("first")).searches[0].candidates[1].image.sha256
-        await rag.runs.continue_("first", prompt="a big heart", keep=[1], without=[unused], new_id="continued")
+        await rag.runs.continue_(
+            "first", prompt="a big heart", keep_images=[1], exclude_images=[unused], new_id="continued"
+        )
 
     asyncio.run(made())
     monkeypatch.chdir(tmp_path)

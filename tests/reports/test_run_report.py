@@ -99,7 +99,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "judge_unavailable": ("the judge gave no verdict", "I am sorry", "--judge"),
     "failed": ("critique failed: ValueError: something broke", "failed"),
     "cancelled": ("Cancelled by the caller", "1 of 2 met"),
-    "interrupted": ("the run waits for you to choose its references", "offered to be chosen", "--choose"),
+    "interrupted": ("the run waits for you to choose its references", "offered to be chosen", "--select"),
     "killed": ("the run has not finished", "not finished: here the run stands", "imagerag resume killed"),
 }
 """What a reader must find in the report of each."""

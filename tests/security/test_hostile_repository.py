@@ -242,5 +242,5 @@ async def test_a_record_names_no_address_that_its_reader_never_named(
     assert len(server.arrived) == seen
     assert (await own.replay(record.run_id, step=1, judge="sketch")).status == "ended"
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "theirs"))
-    await own.replay(record.run_id, step=1, fresh=True)
+    await own.replay(record.run_id, step=1, no_cache=True)
     assert len(server.arrived) > seen

@@ -137,7 +137,7 @@ async def test_a_library_returns_what_was_planted() -> None:
     assert [(hit.image, hit.similarity) for hit in hits] == [(cat, 0.8), (dog, 0.3)]
     assert [hit.similarity for hit in await library.search("else", k=1, filter=Filter())] == [0.1]
     for wanted in (
-        Filter(where={"price": "3"}),
+        Filter(metadata={"price": "3"}),
         Filter(tags=("pet",)),
         Filter(licences=("CC0-1.0",)),
         Filter(exclude=frozenset({dog.sha256})),

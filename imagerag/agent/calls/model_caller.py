@@ -173,9 +173,9 @@ class ModelCaller:
         # counts answers, so that it is the same without.
         find = self.journal.find(key, run_id=self.run_id)
         entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
-        if entry is None and self.config.journal != "record":
+        if entry is None and self.config.cache != "record":
             entry = await self._answered_before(key, self.journal)
-        if entry is None and self.config.journal == "replay":
+        if entry is None and self.config.cache == "replay":
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
 

@@ -74,14 +74,14 @@ class Filter:
     """What a search may return.
 
     Attributes:
-        where: metadata key → the value it must equal (compared as text); all must hold.
+        metadata: metadata key → the value it must equal (compared as text); all must hold.
         tags: all must be present.
         licences: one of them must be the licence; empty allows every licence.
         exclude: ids never returned.
         only: ids that may be returned; empty allows all.
     """
 
-    where: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
     exclude: frozenset[str] = frozenset()

@@ -140,7 +140,7 @@ class Retriever:
     def _still_there(self, one: RetrievedImage, rows: Mapping[str, HasMetadata]) -> bool:
         """Whether a picture is still in the library and passes this question's filters, as far as that can be told."""
         config = self.config
-        return one.image.sha256 in rows if rows else not (config.where or config.tags or config.licences)
+        return one.image.sha256 in rows if rows else not (config.filter or config.tags or config.licences)
 
     async def _rows(self, notes: list[str]) -> Sequence[HasMetadata] | None:
         if not isinstance(self.library, ListableLibrary):
@@ -150,7 +150,7 @@ class Retriever:
             return rows
         notes.append(
             f"{total} pictures are too many to look the answer up in their metadata ({MAX_ROWS} at most): similarity "
-            "alone was used; narrow it with --where, --tag or --licence"
+            "alone was used; narrow it with --filter, --tag or --licence"
         )
         return None
 
@@ -231,7 +231,7 @@ class Retriever:
         return " ".join(words[:low])
 
     def _filter(self) -> Filter:
-        return Filter(where=self.config.where, tags=self.config.tags, licences=self.config.licences)
+        return Filter(metadata=self.config.filter, tags=self.config.tags, licences=self.config.licences)
 
     def _threshold(self) -> float | None:
         if self.config.threshold == "off":

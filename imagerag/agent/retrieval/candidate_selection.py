@@ -19,7 +19,7 @@ from imagerag.agent.types import (
     UsedReference,
 )
 
-FilterName = Literal["licences", "tags", "where", "excluded", "filters"]
+FilterName = Literal["licences", "tags", "filter", "excluded", "filters"]
 
 
 def candidates_of(
@@ -91,8 +91,8 @@ def relaxed_filters(filter: Filter) -> Iterator[tuple[FilterName, Filter]]:
         parts["licences"] = replace(filter, licences=())
     if filter.tags:
         parts["tags"] = replace(filter, tags=())
-    if filter.where:
-        parts["where"] = replace(filter, where={})
+    if filter.metadata:
+        parts["filter"] = replace(filter, metadata={})
     if filter.exclude:
         parts["excluded"] = replace(filter, exclude=frozenset())
     yield from parts.items()

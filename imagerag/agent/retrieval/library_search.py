@@ -19,7 +19,7 @@ class LibrarySearch:
     async def run(self, query: Query, *, passed_over: frozenset[str], round: int) -> tuple[Search, Sequence[Hit]]:
         """Search once: every candidate with whether it reaches the threshold, and the hits they are of."""
         config = self.config
-        wanted = Filter(where=config.where, tags=config.tags, licences=config.licences, exclude=passed_over)
+        wanted = Filter(metadata=config.filter, tags=config.tags, licences=config.licences, exclude=passed_over)
         hits = await self._hits(query.text, wanted)
         threshold = self._threshold(hits)
         candidates = candidates_of(

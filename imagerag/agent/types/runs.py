@@ -104,7 +104,7 @@ class RunConfig(FrozenModel):
         candidates: library images looked at per search.
         near_duplicate: cosine between two images from which one of them is passed over.
         judge_mode: "fused" asks one structured question, "stepwise" the paper's three.
-        start: "draft" draws first; "retrieve" looks for references for the prompt first, then draws.
+        start: "generate" draws first; "retrieve" looks for references for the prompt first, then draws.
         retrieve_by: what the library is searched with for what is missing: a caption of each concept, the concept's own
             words, or the prompt (ImageRAG's ablation, tables 3 and 8).
         hybrid: search by the words of captions and titles too, beside similarity.
@@ -116,10 +116,10 @@ class RunConfig(FrozenModel):
         size: what to ask the generator for; None is its default.
         partial_images: unfinished pictures to be shown while one is drawn, where the generator can; they cost tokens.
         mask_feather: pixels over which what is new fades into the picture that is edited, inwards from its mask's edge.
-        where: metadata a reference must have.
+        filter: metadata a reference must have.
         tags: tags a reference must have, all of them.
         licences: licences a reference may have; empty allows all.
-        journal: "record" keeps every answer and uses this run's own again after a crash; "reuse" uses other runs' too;
+        cache: "record" keeps every answer and uses this run's own again after a crash; "reuse" uses other runs' too;
             "replay" makes no call at all, and fails where nothing was recorded.
         max_calls: requests to models (generator and judge) at most; each vote of a judge is one.
         max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
@@ -136,7 +136,7 @@ class RunConfig(FrozenModel):
     candidates: int = Field(default=8, ge=1, le=100)
     near_duplicate: float = Field(default=0.97, ge=0, le=1.001)
     judge_mode: Literal["fused", "stepwise"] = "fused"
-    start: Literal["draft", "retrieve"] = "draft"
+    start: Literal["generate", "retrieve"] = "generate"
     retrieve_by: Literal["caption", "concept", "prompt"] = "caption"
     hybrid: bool = False
     likeness: Literal["auto", "always", "never"] = "auto"
@@ -145,10 +145,10 @@ class RunConfig(FrozenModel):
     size: Size | None = None
     partial_images: int = Field(default=0, ge=0, le=3)
     mask_feather: int = Field(default=0, ge=0, le=256)
-    where: Mapping[str, str] = Field(default_factory=dict)
+    filter: Mapping[str, str] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
-    journal: Literal["record", "reuse", "replay"] = "record"
+    cache: Literal["record", "reuse", "replay"] = "record"
     max_calls: int | None = Field(default=None, ge=1)
     max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     assume_cost_usd_per_call: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -217,4 +217,4 @@ class RunSpec(FrozenModel):
 
     def canonical(self) -> "RunSpec":
         """The same without what decides who pays: whose recorded answers are used, and which may be asked for."""
-        return self.model_copy(update={"config": self.config.model_copy(update={"journal": "record"})})
+        return self.model_copy(update={"config": self.config.model_copy(update={"cache": "record"})})

@@ -94,7 +94,7 @@ class OmittedByFilter(FrozenModel):
         threshold: the cosine they had to reach; None when the threshold is off.
     """
 
-    by: Literal["licences", "tags", "where", "excluded", "filters"]
+    by: Literal["licences", "tags", "filter", "excluded", "filters"]
     found: tuple[Sha256, ...]
     passing: tuple[Sha256, ...] = ()
     closest: Similarity

@@ -84,7 +84,7 @@ async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:
     own._made.update(made._made)
     runner = Runner(dependencies=own, durability="exit")
     for case in plan.suite.cases:
-        async for _ in runner.start(case.prompt, plan.arms[0].of(plan.setup, seed=case.seeds[0], journal="record")):
+        async for _ in runner.start(case.prompt, plan.arms[0].of(plan.setup, seed=case.seeds[0], cache="record")):
             pass
 
 

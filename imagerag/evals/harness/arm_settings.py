@@ -17,7 +17,7 @@ GIVES_BACK: Final = {
 
 def settings_of(plan: Plan, arm: Arm) -> dict[str, Any]:
     """The settings that an arm's answers came from; None is what it has no use for."""
-    setup = arm.of(plan.setup, seed=plan.setup.config.seed, journal="record")
+    setup = arm.of(plan.setup, seed=plan.setup.config.seed, cache="record")
     searching = arm.procedure not in ("keep", "rephrase")
     asking = arm.procedure != "keep" and not (
         arm.procedure == "rephrase" and all(case.rephrased for case in plan.suite.cases)

@@ -38,7 +38,7 @@ PROCEDURES: Final = frozenset({"keep", "rephrase", "graph", "paper"})
 """Those that come with the package."""
 
 SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
-RESERVED: Final = ("journal", "select", "deadline_at", "seed")
+RESERVED: Final = ("cache", "select", "deadline_at", "seed")
 """Configuration that are the evaluation's own affair."""
 
 
@@ -62,13 +62,13 @@ class Arm(FrozenModel):
     subjects: bool = True
     own_start: bool = False
 
-    def of(self, base: RunSpec, *, seed: int, journal: Literal["record", "reuse", "replay"]) -> RunSpec:
+    def of(self, base: RunSpec, *, seed: int, cache: Literal["record", "reuse", "replay"]) -> RunSpec:
         """The setup of one run.
 
         Raises:
             UsageError: a knob that does not exist, or a value it cannot have.
         """
-        config = {**base.config.model_dump(), **self.config, "seed": seed, "journal": journal}
+        config = {**base.config.model_dump(), **self.config, "seed": seed, "cache": cache}
         try:
             return RunSpec(**{**base.model_dump(), **self.setup, "config": RunConfig(**config)})
         except ValidationError as error:
@@ -76,7 +76,7 @@ class Arm(FrozenModel):
 
     def hash(self, base: RunSpec) -> str:
         """SHA-256 of all that decides its answers, the name left out."""
-        setup = self.of(base, seed=0, journal="record").model_dump(mode="json")
+        setup = self.of(base, seed=0, cache="record").model_dump(mode="json")
         del setup["config"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
         content = [self.procedure, setup, self.subjects, self.own_start]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

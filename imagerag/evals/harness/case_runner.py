@@ -35,7 +35,7 @@ class CaseRunner:
 
     plan: Plan
     dependencies: EvalDependencies
-    journal: Mode = "record"
+    cache: Mode = "record"
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
     _unanswered: list[ModelCall] = field(default_factory=list)
     """Calls without an answer for a first picture; they are told with the arm that was first to start from it."""
@@ -57,7 +57,7 @@ class CaseRunner:
     async def _answer(
         self, case: Case, seed: int, arm: Arm, subjects: tuple[Subject, ...], starts: dict[str, InitialImage]
     ) -> tuple[Result, dict[str, Any]]:
-        setup = arm.of(self.plan.setup, seed=seed, journal=self.journal)
+        setup = arm.of(self.plan.setup, seed=seed, cache=self.cache)
         arm_hash = arm.hash(self.plan.setup)
         job = ArmContext(
             case=case,
@@ -151,7 +151,7 @@ def result_of(
         seed=seed,
         tags=case.tags,
         prompt=case.prompt,
-        setup=arm.of(plan.setup, seed=seed, journal="record"),
+        setup=arm.of(plan.setup, seed=seed, cache="record"),
         run_id=record.run_id,
         status=status,
         outcome=None if arm.procedure == "keep" and image else record.outcome,

@@ -48,7 +48,7 @@ async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEn
     for arm in plan.arms:
         if arm.procedure in NOT_LOOKING:
             continue
-        setup = arm.of(plan.setup, seed=0, journal="record")
+        setup = arm.of(plan.setup, seed=0, cache="record")
         if setup.library:
             library: Any = await dependencies.library(setup.library)
             if embedder := getattr(library, "embedder", None):

@@ -47,7 +47,7 @@ class EvalOptions:
     """
 
     users: DataDir
-    journal: Mode = "record"
+    cache: Mode = "record"
     concurrency: int = 4
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -65,12 +65,12 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
         UsageError: the folder holds another evaluation, or an arm or metric cannot be made.
         MissingExtraError: SciPy is not installed.
     """
-    if options.journal == "replay":
+    if options.cache == "replay":
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
     require_scipy()
     with exclusive_writer(folder):
         ledger = ResultsStore(folder, plan.keys)
-        harness = await _harness(folder, plan, options, ledger, options.journal)
+        harness = await _harness(folder, plan, options, ledger, options.cache)
         plan.keep(folder)
         for named in plan.named:
             await asyncio.to_thread(note_named, named)
@@ -154,7 +154,7 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
     for name in (FILE, *LEDGER_FILES):
         (target / name).unlink(missing_ok=True)
     measured = plan.model_copy(update={"metrics": tuple(specs)})
-    harness = await _harness(folder, measured, options, ResultsStore(target, plan.keys), options.journal)
+    harness = await _harness(folder, measured, options, ResultsStore(target, plan.keys), options.cache)
     measured.keep(target)
     cases = {case.id: case for case in plan.mine}
     scoring, done = Scoring(harness.dependencies, harness.metrics), 0
@@ -171,10 +171,10 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
     return done
 
 
-async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: ResultsStore, journal: Mode) -> EvalRunner:
+async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: ResultsStore, cache: Mode) -> EvalRunner:
     dependencies = dependencies_for(DataDir(folder / HOME), options.users, plan.suite.libraries)
-    judges = frozenset(arm.of(plan.setup, seed=0, journal="record").judge for arm in plan.arms)
-    maker = MetricMaker(dependencies, judges, RunConfig(journal=journal))
+    judges = frozenset(arm.of(plan.setup, seed=0, cache="record").judge for arm in plan.arms)
+    maker = MetricMaker(dependencies, judges, RunConfig(cache=cache))
     metrics = await checked(maker.all(plan.metrics), plan, dependencies, allow=options.allow_same_encoder)
     return EvalRunner(
         plan=plan,
@@ -182,7 +182,7 @@ async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: Resul
         metrics=metrics,
         ledger=ledger,
         graded=maker.graded,
-        journal=journal,
+        cache=cache,
         concurrency=options.concurrency,
         retry_failed=options.retry_failed,
         max_calls=options.max_calls,

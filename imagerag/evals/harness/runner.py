@@ -1,7 +1,7 @@
 """Runs an evaluation: every case with every arm and seed, scored, kept as it goes.
 
 Killed at any instant it is gone on with: cases that are whole are passed over, and what models answered for the others
-is in the journal. With `journal="replay"` no model is called at all.
+is in the journal. With `cache="replay"` no model is called at all.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class EvalRunner:
     dependencies: EvalDependencies
     metrics: Sequence[Metric]
     ledger: ResultsStore
-    journal: Mode = "record"
+    cache: Mode = "record"
     concurrency: int = 4
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -131,11 +131,11 @@ class EvalRunner:
 
     async def _check_arms(self) -> None:
         """Make every arm's parts once, and say what is likely to go wrong with them."""
-        setups = {arm.name: arm.of(self.plan.setup, seed=0, journal=self.journal) for arm in self.plan.arms}
+        setups = {arm.name: arm.of(self.plan.setup, seed=0, cache=self.cache) for arm in self.plan.arms}
         for arm in self.plan.arms:
             procedure_of(arm)
             await self.dependencies.parts(setups[arm.name])
-        if self.journal != "replay":
+        if self.cache != "replay":
             prompts = [case.prompt for case in self.plan.mine]
             self.warn(await warnings_of_many(self.dependencies, [(setup, prompts) for setup in setups.values()]))
 
@@ -219,7 +219,7 @@ class EvalRunner:
 
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
         """All arms and seeds of a case, scored; and what each took."""
-        found, times = await CaseRunner(self.plan, self.dependencies, self.journal, self.carried).answers(case)
+        found, times = await CaseRunner(self.plan, self.dependencies, self.cache, self.carried).answers(case)
         scored = await Scoring(self.dependencies, self.metrics).scored(case, found)
         return scored, [
             {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)

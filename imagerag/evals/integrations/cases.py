@@ -39,7 +39,7 @@ async def run_case(
     library: str | None = None,
     preset: str | None = None,
     home: str | Path | None = None,
-    journal: Any = "record",
+    cache: Any = "record",
     suite: Suite | None = None,
     seed: int | None = None,
     allow_same_encoder: bool = False,
@@ -55,7 +55,7 @@ async def run_case(
         metrics: specs, as `imagerag eval list` names them, or metrics themselves.
         folder: where pictures and the journal are kept; by default `evals` in the home.
         generator, judge, library, preset, home: as everywhere.
-        journal: "replay" makes no call at all.
+        cache: "replay" makes no call at all.
         suite: the suite that the case is of: its name, and the libraries it makes, the first of which is the default.
         seed: another seed gives another picture; by default the case's first.
         allow_same_encoder: measure by an encoder that also retrieves or judges, and mark what it says.
@@ -80,23 +80,23 @@ async def run_case(
     plan = Plan(suite=whole, arms=(chosen,), setup=setup, metrics=specs)
     where = folder_of(folder, settings.home)
     dependencies = dependencies_for(DataDir(where / HOME), users, recipes)
-    judges = frozenset({chosen.of(setup, seed=0, journal="record").judge})
+    judges = frozenset({chosen.of(setup, seed=0, cache="record").judge})
     with shared_writer(where, instead="another folder"):
-        made = MetricMaker(dependencies, judges, RunConfig(journal=journal)).all(metrics)
+        made = MetricMaker(dependencies, judges, RunConfig(cache=cache)).all(metrics)
         made = await checked(made, plan, dependencies, allow=allow_same_encoder)
-        return await _answered(asked, plan, dependencies, made, where, journal)
+        return await _answered(asked, plan, dependencies, made, where, cache)
 
 
 async def _answered(
-    case: Case, plan: Plan, dependencies: EvalDependencies, metrics: "Sequence[Metric]", where: Path, journal: Any
+    case: Case, plan: Plan, dependencies: EvalDependencies, metrics: "Sequence[Metric]", where: Path, cache: Any
 ) -> Result:
     harness, (chosen,), setup = (
-        EvalRunner(plan, dependencies, metrics, ResultsStore(where, plan.keys), journal=journal),
+        EvalRunner(plan, dependencies, metrics, ResultsStore(where, plan.keys), cache=cache),
         plan.arms,
         plan.setup,
     )
     async with dependencies.working():
-        await dependencies.parts(chosen.of(setup, seed=0, journal=journal))
+        await dependencies.parts(chosen.of(setup, seed=0, cache=cache))
         results, _ = await harness.case(case)
     return results[0]
 

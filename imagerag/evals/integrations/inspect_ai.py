@@ -55,7 +55,7 @@ def inspect_task(
         metrics: specs of what is measured, or metrics themselves. Assertions and numbers become scores; `aligned` is
             always among them.
         limit: the first so many cases.
-        options: as `run_case` takes them: generator, judge, library, home, journal and so on.
+        options: as `run_case` takes them: generator, judge, library, home, cache and so on.
 
     Raises:
         UsageError: Inspect AI is not installed, or there is no such suite.

@@ -11,7 +11,7 @@ def test_our_mascot_is_known(assert_aligned):
 
 What the judge does not find is a failed test that says what is missing. A model that is down, or a judge that gives no
 answer, is an error and not a failed test: nothing was found out. Journals are kept in pytest's cache, so an unchanged
-test pays once; `--imagerag-journal replay` makes no call at all.
+test pays once; `--imagerag-cache replay` makes no call at all.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ class NotJudgedError(RuntimeError):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--imagerag-journal`."""
+    """`--imagerag-cache`."""
     parser.getgroup("imagerag").addoption(
-        "--imagerag-journal", choices=("record", "reuse", "replay"), default="record",
+        "--imagerag-cache", choices=("record", "reuse", "replay"), default="record",
         help="replay: assert on what was recorded, without calling any model",
     )  # fmt: skip
 
@@ -49,12 +49,12 @@ def assert_aligned(request: pytest.FixtureRequest) -> "Callable[..., Result]":
         marked |= marker.kwargs
     cache = getattr(request.config, "cache", None)  # not there under `-p no:cacheprovider`
     folder = Path(cache.mkdir("imagerag")) if cache else None
-    journal = request.config.getoption("--imagerag-journal", default="record")
+    cache_mode = request.config.getoption("--imagerag-cache", default="record")
 
     def check(prompt: str, **options: Any) -> "Result":
         from imagerag.evals.integrations.cases import run_case_sync
 
-        result = run_case_sync(prompt, **{"folder": folder, "journal": journal, **marked, **options})
+        result = run_case_sync(prompt, **{"folder": folder, "cache": cache_mode, **marked, **options})
         if result.status == "technical":
             raise NotJudgedError(f"{prompt!r}: {result.reason}")
         if result.outcome != "aligned":

@@ -53,7 +53,7 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
     found = summary["metrics"][score]["arms"]
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
-        recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, journal="record").library or "")
+        recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, cache="record").library or "")
         told = found.get(arm.name)
         if arm.procedure != "graph" or recipe is None or not told or told["value"] is None:
             continue
@@ -72,7 +72,7 @@ def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
     """What arms gained over the first one with nested parts of one's own library, against how large those are."""
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
-        recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, journal="record").library or "")
+        recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, cache="record").library or "")
         gain = summary["differences"].get(score, {}).get(arm.name)
         if recipe is None or recipe.kind != "part" or not gain or gain["mean"] is None:
             continue

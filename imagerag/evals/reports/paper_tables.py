@@ -45,7 +45,7 @@ class MethodScores:
 
     def _way(self, arm: Arm) -> Method | None:
         base = self.plan.setup
-        setup = arm.of(base, seed=base.config.seed, journal=base.config.journal)
+        setup = arm.of(base, seed=base.config.seed, cache=base.config.cache)
         own = ("retrieve_by", *(AS_PUBLISHED if arm.procedure == PUBLISHED and arm.config == AS_PUBLISHED else ()))
         config = setup.config.model_copy(update={name: getattr(base.config, name) for name in own})
         rest = {"generator": base.generator, "library": base.library, "reranker": base.reranker, "config": config}

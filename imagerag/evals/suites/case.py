@@ -82,16 +82,16 @@ class Case(FrozenModel):
     tags: tuple[str, ...] = ()
     filter_tags: tuple[str, ...] = ()
     licences: tuple[str, ...] = ()
-    where: Mapping[str, str] = Field(default_factory=dict)
+    filter: Mapping[str, str] = Field(default_factory=dict)
 
     def filtered(self, config: RunConfig) -> RunConfig:
         """The config of an arm, with what this case's references must have."""
         update = {
             "tags": (*config.tags, *(tag for tag in self.filter_tags if tag not in config.tags)),
             "licences": self.licences or config.licences,
-            "where": {**config.where, **self.where},
+            "filter": {**config.filter, **self.filter},
         }
-        return config.model_copy(update=update) if self.filter_tags or self.licences or self.where else config
+        return config.model_copy(update=update) if self.filter_tags or self.licences or self.filter else config
 
 
 class LibraryRecipe(FrozenModel):
@@ -152,7 +152,7 @@ class Suite(FrozenModel):
         """SHA-256 over all that decides what is asked: never over where files lie."""
         content = self.model_dump(mode="json")
         for case in content["cases"]:
-            for name in ("filter_tags", "licences", "where"):
+            for name in ("filter_tags", "licences", "filter"):
                 if not case[name]:  # a case without filters is the case it was before there were any
                     del case[name]
             for picture in _pictures(case):

@@ -1,7 +1,7 @@
 """The columns of a prompt file, for `imagerag batch` and `imagerag eval run` alike: one name, one meaning.
 
 `prompt`, and any of `id`, `seed`, `initial_image` (or `image`), `subjects` (or `subject`). What references may be
-taken: `filter_tags`, `licences`, `where`. What a line is called when results are looked at, and never filters anything:
+taken: `filter_tags`, `licences`, `filter`. What a line is called in results, and never filters anything:
 `tags` (or `tag`, `category`, `challenge`). What is known to be right, which evaluations read: `labels`, `wrong`,
 `real`, `rephrased`. Several values in a cell are separated by `|` or `;`.
 """
@@ -16,7 +16,7 @@ from imagerag.store.text_files import separator_of
 SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 ALIASES: Final[Mapping[str, str]] = {"image": "initial_image", "subject": "subjects", "filter_licences": "licences"}
-FILTERS: Final = ("filter_tags", "licences", "where")
+FILTERS: Final = ("filter_tags", "licences", "filter")
 TAGS: Final = ("tags", "tag", "category", "challenge")
 TRUTH: Final = ("labels", "wrong", "real", "rephrased")
 NOTED: Final = ("note", "include", "exclude")
@@ -40,7 +40,7 @@ def several(value: Any) -> list[Any]:
 
 
 def pairs(value: Any) -> dict[str, str]:
-    """The pairs of a `where` cell, `key=value; key=value`, or of an object."""
+    """The pairs of a `filter` cell, `key=value; key=value`, or of an object."""
     if isinstance(value, Mapping):
         return {str(key): str(wanted) for key, wanted in value.items()}
     return {key.strip(): wanted for key, _, wanted in (str(part).partition("=") for part in several(value))}

@@ -2,7 +2,7 @@
 
 * JSON lines or tables with a column `prompt`, and any of those in `columns.py`, which `imagerag batch` reads alike:
   `id`, `initial_image` or `image` (a file to start from), `subjects`, `seed` or `seeds`, `filter_tags`, `licences` and
-  `where` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (pictures of
+  `filter` (what references must have), `tags` (labels of the case), `rephrased`, `labels`, `wrong`, `real` (pictures of
   the real thing); several values in a cell are separated by `|` or `;`
 * GenEval's `evaluation_metadata.jsonl` (`prompt`, `tag`, `include`)
 * PartiPrompts' TSV (`Prompt`, `Category`, `Challenge`)
@@ -103,7 +103,7 @@ def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> C
         seeds=seeds or (0,),
         filter_tags=tuple(map(str, several(told.get("filter_tags", [])))),
         licences=tuple(map(str, several(told.get("licences", [])))),
-        where=pairs(told.get("where", {})),
+        filter=pairs(told.get("filter", {})),
         tags=tuple(str(tag) for name in TAGS for tag in several(told.get(name, []))),
     )
 

@@ -30,9 +30,9 @@ class ContinueOptions:
 
     Attributes:
         more_rounds: redrawings at most, 0 to 20.
-        without: references never to be used again; also by number, as the run's record lists its `references`.
-        keep: references that go with every drawing; also by number.
-        use: library images to draw with now, whatever the judge says is missing.
+        exclude_images: references never to be used again; also by number, as the run's record lists its `references`.
+        keep_images: references that go with every drawing; also by number.
+        add_images: library images to draw with now, whatever the judge says is missing.
         prompt: what to draw from now on, when it is not the same. It is drawn at once, with the references of the
             picture it goes on from.
         max_calls: model calls the new run may make; this and the next three are as they were where nothing is said.
@@ -43,9 +43,9 @@ class ContinueOptions:
     """
 
     more_rounds: int = 2
-    without: Sequence[str | int] = ()
-    keep: Sequence[str | int] = ()
-    use: Sequence[str | int] = ()
+    exclude_images: Sequence[str | int] = ()
+    keep_images: Sequence[str | int] = ()
+    add_images: Sequence[str | int] = ()
     prompt: str | None = None
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -68,7 +68,7 @@ def apply_options(setup: RunSpec, steering: ContinueOptions) -> RunSpec:
     given = {name: getattr(steering, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
     try:
-        config = {**setup.config.model_dump(), "max_rounds": steering.more_rounds, "journal": "record", **changes}
+        config = {**setup.config.model_dump(), "max_rounds": steering.more_rounds, "cache": "record", **changes}
         deadline_s = setup.deadline_s if steering.deadline_s is None else steering.deadline_s
         return RunSpec(**{**setup.model_dump(), "config": config, "deadline_s": deadline_s})
     except ValidationError as error:
@@ -169,9 +169,9 @@ async def _named(
     record: RunRecord, steering: ContinueOptions, library: ReferenceLibrary | None
 ) -> tuple[list[str], list[UsedReference], list[UsedReference]]:
     """What is never to be used, what goes with every drawing, and what to draw with next."""
-    without = [_id_of(name, record) for name in steering.without]
-    keep = [_id_of(name, record) for name in steering.keep]
-    use = [_id_of(name, record, numbered=False) for name in steering.use]
+    without = [_id_of(name, record) for name in steering.exclude_images]
+    keep = [_id_of(name, record) for name in steering.keep_images]
+    use = [_id_of(name, record, numbered=False) for name in steering.add_images]
     if both := set(without) & {*keep, *use}:
         raise UsageError(f"both wanted and not wanted: {', '.join(sorted(both))}")
     excluded = [sha for sha in dict.fromkeys([*record.excluded_images, *without]) if sha not in {*keep, *use}]

@@ -42,14 +42,14 @@ class ForkOptions:
         step: the first step that is done again, as `steps` numbers them.
         prompt: another prompt; the judge then makes a new checklist of it.
         references: what to draw with, by id; the step is then a `regenerate`.
-        fresh: ask the models anew instead of using what they answered before.
+        no_cache: ask the models anew instead of using what they answered before.
         changes: fields of the setup (generator, judge, library, …) and of its config (threshold, seed, …).
     """
 
     step: int
     prompt: str | None = None
     references: Sequence[str] | None = None
-    fresh: bool = False
+    no_cache: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -109,8 +109,8 @@ def changed(setup: RunSpec, replay: ForkOptions) -> RunSpec:
         raise UsageError(f"nothing in a run is called {', '.join(unknown)}")
     given = {name: value for name, value in replay.changes.items() if value is not None}
     outer = {name: value for name, value in given.items() if name in _OF_SETUP}
-    journal = "record" if replay.fresh else "reuse"
-    config = {"journal": journal} | {name: value for name, value in given.items() if name not in _OF_SETUP}
+    cache = "record" if replay.no_cache else "reuse"
+    config = {"cache": cache} | {name: value for name, value in given.items() if name not in _OF_SETUP}
     try:
         return RunSpec(**{**setup.model_dump(), **outer, "config": {**setup.config.model_dump(), **config}})
     except ValidationError as error:

@@ -22,7 +22,7 @@ def resume_value(
         return None
     if choose is None and edit is None:
         raise RunStateError(
-            f"run {standing.run_id} waits for a choice: imagerag resume {standing.run_id} --choose 1,2 (or none)"
+            f"run {standing.run_id} waits for a choice: imagerag resume {standing.run_id} --select 1,2 (or none)"
         )
     offered = {str(candidate["number"]): candidate["id"] for candidate in standing.question["candidates"]}
     offered |= {sha: sha for sha in offered.values()}

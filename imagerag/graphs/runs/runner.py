@@ -132,7 +132,7 @@ class Runner:
         if record.outcome is not None and setup is None:
             raise RunStateError(f"run {run_id} was made by a server: go on with it there, or run it anew")
         if record.outcome is None or setup is None:
-            how = "--choose 1,2" if standing.question else "first"
+            how = "--select 1,2" if standing.question else "first"
             raise RunStateError(f"run {run_id} has not ended: imagerag resume {run_id} {how}")
         prompt = validate_prompt(steering.prompt or record.prompt)
         await asyncio.to_thread(check_recorded, run_id, setup, self.dependencies.named)

@@ -206,7 +206,7 @@ def filter_sql(filter: Filter) -> Any | None:
     """
     from lancedb.expr import col, lit
 
-    wanted = [_label("is", key, value) for key, value in filter.where.items()]
+    wanted = [_label("is", key, value) for key, value in filter.metadata.items()]
     wanted += [_label("tag", tag) for tag in filter.tags]
     terms = [col("labels").contains(lit(f"\n{label}\n")) for label in wanted]
     if filter.licences:

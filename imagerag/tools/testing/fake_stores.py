@@ -247,7 +247,7 @@ class ScriptedLibrary:
 
 def _passes(hit: Hit, wanted: Filter) -> bool:
     return (
-        all(str(hit.metadata.get(key)) == value for key, value in wanted.where.items())
+        all(str(hit.metadata.get(key)) == value for key, value in wanted.metadata.items())
         and set(wanted.tags) <= set(hit.tags)
         and (not wanted.licences or hit.licence in wanted.licences)
         and hit.image.sha256 not in wanted.exclude

@@ -260,7 +260,7 @@ async def test_an_estimate_counts_the_question_until_it_was_asked(tmp_path: Path
 
         assert (await roles())[CHECK_IMAGES] == 1
         assert CHECK_IMAGES not in await roles(max_calls=2)
-        assert CHECK_IMAGES not in await roles(journal="replay")
+        assert CHECK_IMAGES not in await roles(cache="replay")
         async for event in Runner(dependencies=dependencies).start("a cat", setup):
             record = event.record
         assert record is not None
