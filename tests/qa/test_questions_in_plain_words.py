@@ -184,7 +184,7 @@ def test_what_one_costs(question: str, product: str) -> None:
         ("What is the most popular product?", ("popular",)),
         ("Which product is best for children?", ("best", "children")),
         ("When was Widget A made?", ("when",)),
-        ("Where is Widget A?", ("filter",)),
+        ("Where is Widget A?", ("where",)),
         ("How do I return a product?", ("how", "return")),
         ("I'm looking for a gift for my mother, something pink", ("gift", "mother")),
         ("Haben Sie Fahrräder?", ("fahrrader",)),
