@@ -42,7 +42,7 @@ def _in_time(error: Exception, pauses: tuple[float, ...]) -> bool:
     deadline = error.__dict__.get("deadline_at")
     if deadline is None:
         return True
-    failed = list(takewhile(lambda call: not call.answered, reversed(error.__dict__.get("calls") or [])))
+    failed = list(takewhile(lambda call: not call.completed, reversed(error.__dict__.get("calls") or [])))
     pause = pauses[min(max(len(failed), 1), len(pauses)) - 1]
     return bool(clock.seconds() + pause < deadline)
 

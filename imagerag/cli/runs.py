@@ -134,7 +134,7 @@ def show_command(
     """Tell what RUN did, a line for each step. The start of its id is enough, or "last".
 
     A step's number is what `imagerag replay RUN --from STEP` takes. "try" counts how often the step was asked for its
-    answer, and "lever" is what was turned to get another one; "found" is how many candidates passed the threshold.
+    answer, and "varied" is what was changed to get another one; "found" is how many candidates passed the threshold.
     """
     apart((out, sheet))
     rag = ImageRAG(home=globals_.home)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVERY_S: Final = 0.5
 """How often a run of another process is looked at."""
 
-LABELS: Final = ("", "node", "try", "lever", "score", "found", "time", "cost", "what it did")
+LABELS: Final = ("", "node", "try", "varied", "score", "found", "time", "cost", "what it did")
 
 ENOUGH: Final = 28
 """Columns that what a step did should have."""

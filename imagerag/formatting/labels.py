@@ -37,7 +37,7 @@ STOPPED: Final = 130
 
 _LACKING: Final = (
     "ask the user for a picture of what is missing (generate_image takes it in subjects); or search_references with "
-    "other words and continue_run(run_id, use=[id])"
+    "other words and continue_run(run_id, add_images=[id])"
 )
 
 OUTCOMES: Final[Mapping[str, Label]] = {
@@ -112,10 +112,10 @@ CAUSES: Final[Mapping[str, str]] = {
     "no_library": "ask the user for a picture of what is missing, and pass it to generate_image in subjects",
     "empty_library": "tell the user that the library is empty: imagerag index PATH --library NAME fills it",
     "filtered": "call generate_image without the filter that the reason names, if the user agrees",
-    "excluded": "continue_run(run_id, use=[id]) with one that was never to be used, if the user agrees",
-    "rejected_by_hand": f"continue_run(run_id, use=[id]) with one of those that were offered; or {_LACKING}",
+    "excluded": "continue_run(run_id, add_images=[id]) with one that was never to be used, if the user agrees",
+    "rejected_by_hand": f"continue_run(run_id, add_images=[id]) with one of those that were offered; or {_LACKING}",
     "already_used": _LACKING,
-    "rejected_by_reranker": f"continue_run(run_id, use=[id]) with one that the reranker left out; or {_LACKING}",
+    "rejected_by_reranker": f"continue_run(run_id, add_images=[id]) with one that the reranker left out; or {_LACKING}",
     "below_threshold": f"call generate_image with a lower threshold, if one was set; or {_LACKING}",
 }
 """What stood in the way of a reference → what an assistant does now. What a person does depends on the run

@@ -60,7 +60,7 @@ def test_where_nothing_is_known_of_a_call_it_is_made_while_money_is_left() -> No
 
 
 def test_what_was_reused_is_no_measure_of_what_a_call_costs() -> None:
-    calls = [call(cost_usd=0.0, reused=True)]
+    calls = [call(cost_usd=0.0, cached=True)]
     assert max_observed_cost("judge.critique", calls) is None
     assert max_observed_cost("judge.critique", [*calls, call(cost_usd=0.2), call(cost_usd=0.1)]) == 0.2
 
@@ -72,7 +72,7 @@ def test_what_is_not_known_is_booked_at_its_most_and_else_as_the_dearest() -> No
 
 
 def test_what_was_reused_is_a_request_only_where_a_run_is_done_again() -> None:
-    calls = [call(requests=3), call(reused=True, requests=2)]
+    calls = [call(requests=3), call(cached=True, requests=2)]
     assert (requests_made(calls, done_again=False), requests_made(calls, done_again=True)) == (3, 5)
 
 
@@ -112,7 +112,7 @@ def test_what_a_service_has_said_goes_before_what_it_could_have_cost_and_that_be
     assert spent([call(cost_usd=0.1, max_cost_usd=0.5)]) == 0.1
     assert spent([call(cost_usd=0.2), call(max_cost_usd=0.5)]) == pytest.approx(0.7)
     assert spent([call(cost_usd=0.0, max_cost_usd=0.5)]) == 0.0
-    assert spent([call(cost_usd=0.2, reused=True), call("generate", cost_usd=0.3), call()]) == pytest.approx(0.3)
+    assert spent([call(cost_usd=0.2, cached=True), call("generate", cost_usd=0.3), call()]) == pytest.approx(0.3)
 
 
 KNOWN = PriceEstimator(known=True)

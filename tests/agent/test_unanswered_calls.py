@@ -101,7 +101,7 @@ async def test_an_answer_that_no_state_holds_is_told_as_it_was() -> None:
 
 
 def test_an_answer_that_another_run_paid_for_costs_nothing() -> None:
-    call = pending_calls.answered_by(CALL, entry(variation=SamplingParams(seed=5).model_dump(mode="json")), reused=True)
+    call = pending_calls.with_answer(CALL, entry(variation=SamplingParams(seed=5).model_dump(mode="json")), reused=True)
     assert (call.cost_usd, call.cached, call.variation.seed) == (0.0, True, 5)
 
 

@@ -63,7 +63,7 @@ def test_one_record_has_both_calls_in_their_order(imagerag: Imagerag, server: Mo
     assert not server.requests[1].images
     assert record["calls"] == {"answer": 1, "answer.without": 1}
     described = schema("answer")
-    assert {"asked", "images", "by", "without_retrieval"} <= set(described["properties"])
+    assert {"asked", "images", "by", "baseline_answer"} <= set(described["properties"])
 
 
 def test_both_calls_are_in_one_budget(imagerag: Imagerag, server: MockOpenAIServer) -> None:

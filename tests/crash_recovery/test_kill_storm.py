@@ -191,7 +191,7 @@ async def test_a_run_killed_between_a_failure_and_its_ending_still_ends_by_name(
     assert words in record.reason
     # What the dead process asked is in the record all the same: once, and as what it was.
     (call,) = record.call_log
-    assert (call.role, call.answered, call.round) == ("generate", fault == "refusal", 0)
+    assert (call.role, call.completed, call.round) == ("generate", fault == "refusal", 0)
     assert words in (call.error or "")
 
 
@@ -205,5 +205,5 @@ async def test_a_run_killed_after_its_last_try_tells_of_every_try(storm: Any, tm
         record = await storm.last(storm.make_runner(tmp_path, server.base_url).resume("tried"))
         assert server.count() == 4
     assert record.outcome is Outcome.JUDGE_UNAVAILABLE
-    told = [(call.role, call.answered) for call in record.call_log]
+    told = [(call.role, call.completed) for call in record.call_log]
     assert told == [("generate", True), *[("judge.critique", False)] * 3]

@@ -85,7 +85,7 @@ def test_generated_reference_of_manifests_is_what_the_code_says() -> None:
         formats=formats(),
         sidecars=sidecars(),
         images=images(),
-        excluded_images=code(sorted(name.strip() for name in LEFT_OUT)),
+        excluded=code(sorted(name.strip() for name in LEFT_OUT)),
         limits=bounds(),
     )
 

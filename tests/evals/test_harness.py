@@ -206,7 +206,7 @@ async def test_without_anything_that_helps_the_initial_picture_is_the_answer(fak
     fakes.library.plant("something else", title="something else")
     _, results = await fakes.run(fakes.plan(arms="base,full"))
     for result in results:
-        assert result.image == result.initial.image
+        assert result.image == result.initial_image.image
         assert result.status == ("no_reference" if result.arm == "full" else "kept_initial")
 
 
@@ -321,9 +321,9 @@ async def test_a_picture_handed_in_is_where_all_arms_start(fakes: Any) -> None:
     file.write_bytes(picture("start"))
     suite = fakes.suite(1, initial=Picture.of(file))
     _, results = await fakes.run(fakes.plan(suite, arms="base,full,first"))
-    assert [result.initial.origin for result in results] == ["handed_in", "handed_in", "own"]
+    assert [result.initial_image.origin for result in results] == ["handed_in", "handed_in", "own"]
     assert results[0].image == results[1].attempts[0].image
-    assert results[0].initial.calls == 0
+    assert results[0].initial_image.calls == 0
 
 
 async def test_the_cases_own_pictures_go_with_every_drawing_unless_an_arm_goes_without(fakes: Any) -> None:
@@ -340,7 +340,7 @@ async def test_seeds_are_runs_of_their_own(fakes: Any) -> None:
     _, results = await fakes.run(fakes.plan(suite, arms="base,full"))
     assert [(r.case, r.seed, r.arm) for r in results] == fakes.plan(suite, arms="base,full").keys
     assert len({result.run_id for result in results}) == 12
-    assert len({result.initial.image.sha256 for result in results if result.initial.image}) == 6
+    assert len({result.initial_image.image.sha256 for result in results if result.initial_image.image}) == 6
 
 
 def test_arms_are_read() -> None:

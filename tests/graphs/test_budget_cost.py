@@ -123,8 +123,8 @@ async def test_a_node_that_is_tried_again_does_not_ask_again_what_was_answered(b
     bench.judge.enqueue(JudgeReplyError("gibberish"), BackendError("503"), True)
     record = await bench.run()
     assert record.outcome is Outcome.ALIGNED
-    assert [call.arguments["variation"].wording for call in bench.judge.calls] == [0, 1, 1]
-    told = [(call.answered, call.error) for call in record.call_log if call.role == "judge.critique"]
+    assert [call.arguments["variation"].prompt_variant for call in bench.judge.calls] == [0, 1, 1]
+    told = [(call.completed, call.error) for call in record.call_log if call.role == "judge.critique"]
     assert sorted(told, key=str) == [(False, "503"), (True, "gibberish"), (True, None)]
 
 
@@ -133,7 +133,7 @@ def test_what_is_spent_counts_the_unknown_at_what_is_known_of_it():
         return ModelCall(role="generate", backend="b", elapsed_s=0, **what)
 
     assert spent(
-        [call(cost_usd=0.1), call(), call(max_cost_usd=0.5), call(cost_usd=0.0, reused=True)]
+        [call(cost_usd=0.1), call(), call(max_cost_usd=0.5), call(cost_usd=0.0, cached=True)]
     ) == pytest.approx(0.7)
     assert spent([call()]) == 0
     assert budget_violation("generate", "b", [call(cost_usd=0.3)] * 3, PriceEstimator(known=True), 0.1, 1.0) == ""

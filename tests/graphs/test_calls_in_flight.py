@@ -129,7 +129,7 @@ async def test_what_was_answered_in_the_step_that_was_cancelled_is_in_the_record
         await task
     record = await stage.runner.record("gone")
     assert record.calls == {"generate": 1, "judge.critique": 1}
-    assert [call.answered for call in record.call_log] == [True, False]
+    assert [call.completed for call in record.call_log] == [True, False]
 
 
 async def test_a_price_that_is_not_known_is_not_zero_for_a_call_without_an_answer(stage: Any) -> None:

@@ -104,7 +104,7 @@ async def test_a_judge_that_takes_no_temperature_is_asked_in_other_words_and_the
     bench.judge.enqueue_missing(["a half moon"], ["an organ"])
     record = await bench.run(seed=7)
     asked = [call.variation for call in record.call_log if call.role == "judge.missing_concepts"]
-    assert [(v.varied_parameter, v.seed, v.wording, v.temperature) for v in asked] == [
+    assert [(v.varied_parameter, v.seed, v.prompt_variant, v.temperature) for v in asked] == [
         ("seed_and_wording", 8, 1, None), ("seed_and_wording", 9, 2, None),
     ]  # fmt: skip
     assert record.searches[1].query.note == "asked again in other words (seed 8; the judge takes no temperature)"
@@ -159,7 +159,7 @@ async def test_what_was_found_under_another_name_is_resolved_with_what_it_stands
     bench.judge.enqueue_missing(["a half moon"])
     record = await bench.run()
     assert [[ref.image for ref in attempt.references] for attempt in record.attempts] == [[], [moon], [star]]
-    named = {entry.concept.text: (entry.stands_for, entry.resolved) for entry in record.concepts}
+    named = {entry.concept.text: (entry.stands_for, entry.resolved_round) for entry in record.concepts}
     assert named == {"a heart": ((), 2), "a half moon": (("a heart",), 2), "a star": ((), 2)}
 
 

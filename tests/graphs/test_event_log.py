@@ -42,7 +42,7 @@ async def test_every_call_is_a_line_for_those_who_look_closely(stage, caplog):
     caplog.set_level(logging.DEBUG, "imagerag")
     await ran(stage, [])
     made = [one for one in ours(caplog) if one.event == "call.answered"]
-    assert [(one.levelname, one.role, one.reused) for one in made] == [
+    assert [(one.levelname, one.role, one.cached) for one in made] == [
         ("DEBUG", "generate", False),
         ("DEBUG", "judge.critique", False),
     ]

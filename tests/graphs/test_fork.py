@@ -27,7 +27,7 @@ async def ran(stage: Any, *judgements: Any, **config: Any) -> RunRecord:
 def told(record: RunRecord) -> dict[str, Any]:
     """What a run did, without what names it, dates it, or says who paid."""
     document = record.as_json()
-    for name in ("run_id", "parent_run", "started_at", "elapsed_s", "setup", "cost_usd", "unpriced"):
+    for name in ("run_id", "parent_run", "started_at", "elapsed_s", "setup", "cost_usd", "has_unknown_cost"):
         document.pop(name)
     asked, reused = Counter(document.pop("calls")), Counter(document.pop("cached_calls"))
     document["answers"] = dict(asked + reused)

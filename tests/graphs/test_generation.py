@@ -30,7 +30,7 @@ async def test_what_is_missing_is_found_and_drawn_again(bench):
     assert (record.outcome, record.best_attempt) == (Outcome.ALIGNED, 1)
     assert [reference.image for reference in record.references] == [heart]
     assert record.attempts[1].prompt == f"According to these images of {CAPTION}, generate a heart and a star"
-    assert [(entry.concept.text, entry.resolved) for entry in record.concepts] == [("a heart", 1)]
+    assert [(entry.concept.text, entry.resolved_round) for entry in record.concepts] == [("a heart", 1)]
     assert bench.generator.calls[1].references[0].data == await bench.library.image_bytes(heart.sha256)
 
 
@@ -88,7 +88,7 @@ async def test_a_reference_that_helped_is_sent_again_after_the_unresolved_ones(b
     stars = [bench.library.plant("a detailed picture of a star", similarity=s) for s in (0.9, 0.8)]
     bench.judge.enqueue(["a heart", "a star"], ["a star"], [])
     record = await bench.run()
-    sent = [[(ref.image, ref.choice) for ref in attempt.references] for attempt in record.attempts[1:]]
+    sent = [[(ref.image, ref.selected_by) for ref in attempt.references] for attempt in record.attempts[1:]]
     assert sent == [[(heart, "retrieved"), (stars[0], "retrieved")], [(stars[1], "retrieved"), (heart, "kept")]]
 
 

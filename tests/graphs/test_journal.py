@@ -40,7 +40,7 @@ async def test_reuse_takes_other_runs_answers_and_says_so(stage):
     assert counts(stage) == (2, 2)
     assert [attempt.image for attempt in again.attempts] == [attempt.image for attempt in first.attempts]
     assert [attempt.verdict for attempt in again.attempts] == [attempt.verdict for attempt in first.attempts]
-    assert all(call.reused and call.cost_usd == 0 for call in again.call_log)
+    assert all(call.cached and call.cost_usd == 0 for call in again.call_log)
 
 
 async def test_reuse_pays_for_what_is_new(stage):

@@ -123,7 +123,7 @@ async def test_a_model_that_does_not_rank_ends_the_run_by_name(stocked: Any, fai
 async def test_a_call_lost_on_the_way_is_made_again_and_told(stocked: Any) -> None:
     stocked.judge.enqueue_rankings(BackendError("busy", retryable=True), [1, 0])
     record = await run(stocked)
-    assert [call.answered for call in record.call_log if call.role == "rerank"] == [False, True]
+    assert [call.completed for call in record.call_log if call.role == "rerank"] == [False, True]
     assert decisions(record.searches[0])[0] == (0.8, "taken")
 
 

@@ -81,7 +81,7 @@ async def test_the_same_prompt_is_drawn_and_judged_anew(bench, tmp_path):
         second = await bench.run(CIRCLE, max_rounds=0)
         assert second.outcome is Outcome.BEST_EFFORT
         assert (len(bench.generator.calls), len(bench.judge.calls)) == (2, 2)
-        assert [call.reused for call in second.call_log] == [False, False]
+        assert [call.cached for call in second.call_log] == [False, False]
 
 
 async def test_a_run_that_fails_is_not_booked_the_first_runs_calls(bench, tmp_path):

@@ -14,8 +14,8 @@ async def test_the_second_try_of_a_concept_helps_and_is_kept_with_what_comes_aft
     assert record.outcome is Outcome.ALIGNED
     sent = [[r.image for r in attempt.references] for attempt in record.attempts]
     assert sent == [[], [wrong], [right], [star, right]]
-    assert [[r.choice for r in attempt.references] for attempt in record.attempts][-1] == ["retrieved", "kept"]
-    assert [(e.concept.text, e.first_missing_round, e.resolved) for e in record.concepts] == [
+    assert [[r.selected_by for r in attempt.references] for attempt in record.attempts][-1] == ["retrieved", "kept"]
+    assert [(e.concept.text, e.first_missing_round, e.resolved_round) for e in record.concepts] == [
         ("a heart", 0, 2),
         ("a star", 2, 3),
     ]

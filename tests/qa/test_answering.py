@@ -33,7 +33,7 @@ async def test_it_is_shown_pictures_and_metadata_and_its_citations_are_kept(
     server.enqueue("chat", said("The lamp glows [1], the clock [2] does not.", 1, 2))
     record = await desk.ask(GLOWS)
     assert desk.path == ["retrieve", "answer", "finish"]
-    assert (record.outcome, record.held, record.turn) == (AnswerOutcome.ANSWERED, True, 1)
+    assert (record.outcome, record.in_library, record.turn) == (AnswerOutcome.ANSWERED, True, 1)
     assert [(c.number, c.title, c.similarity, c.licence) for c in record.citations] == [
         (1, "Lamp", 0.9, "CC0-1.0"),
         (2, "Clock", 0.6, "CC-BY-4.0"),
@@ -52,7 +52,7 @@ async def test_it_is_shown_pictures_and_metadata_and_its_citations_are_kept(
 async def test_nothing_similar_enough_is_said_and_nobody_is_asked(desk: Any, server: MockOpenAIServer) -> None:
     record = await desk.ask("zorple?")
     assert desk.path == ["retrieve", "finish"]
-    assert (record.outcome, record.held, record.calls, record.cost_usd) == (AnswerOutcome.NOT_HELD, False, {}, 0.0)
+    assert (record.outcome, record.in_library, record.calls, record.cost_usd) == (AnswerOutcome.NOT_HELD, False, {}, 0.0)
     assert "the closest has 0.100, 0.500 is needed" in record.answer
     assert "“zorple”" in record.answer
     assert server.count() == 0
@@ -71,7 +71,7 @@ async def test_metadata_brings_what_does_not_look_like_the_question(desk: Any, s
 async def test_an_answer_that_the_sources_do_not_hold_is_no_answer(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", said("The pictures do not say who made it.", held=False))
     record = await desk.ask(GLOWS)
-    assert (record.outcome, record.held, record.citations) == (AnswerOutcome.NOT_HELD, False, [])
+    assert (record.outcome, record.in_library, record.citations) == (AnswerOutcome.NOT_HELD, False, [])
     assert record.answer == "The pictures do not say who made it."
 
 
@@ -94,7 +94,7 @@ async def test_an_unreadable_answer_is_asked_for_once_more_in_other_words(desk: 
 async def test_two_unreadable_answers_are_said_to_be_that(desk: Any, server: MockOpenAIServer) -> None:
     server.enqueue("chat", MockResponse(text="The lamp glows."), MockResponse(text="hm"))
     record = await desk.ask(GLOWS, compare=True)
-    assert (record.outcome, record.answer, record.held) == (AnswerOutcome.UNREADABLE, "", False)
+    assert (record.outcome, record.answer, record.in_library) == (AnswerOutcome.UNREADABLE, "", False)
     assert record.reason.startswith("the answer could not be read, twice")
     assert (record.calls, server.count()) == ({"answer": 2}, 2)
 

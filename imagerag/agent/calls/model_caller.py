@@ -130,7 +130,7 @@ class ModelCaller:
                 call, entry = await self._within_budget(call, asked, key, ask, progress)
         except BudgetExceededError as error:
             raise attach_calls(self.made, error) from error.__cause__
-        self.made.append(pending_calls.answered_by(call, entry, reused=entry.run_id != self.run_id))
+        self.made.append(pending_calls.with_answer(call, entry, reused=entry.run_id != self.run_id))
         event_log.answered(self.run_id, self.made[-1])
         try:
             return journals.decode(entry, kind)
@@ -269,7 +269,7 @@ class ModelCaller:
         except StorageError as error:
             settled = booked.model_copy(update={"completed": True, "unsettled": False})
             # It was paid for all the same.
-            raise attach_calls([*self.made, pending_calls.answered_by(settled, entry, reused=False)], error) from None
+            raise attach_calls([*self.made, pending_calls.with_answer(settled, entry, reused=False)], error) from None
 
     async def _failed(self, booked: ModelCall, error: Exception, elapsed_s: float, *, expired: bool) -> None:
         """Book a call without an answer; raises what the run ends with, where it is no use to make it again."""

@@ -87,10 +87,10 @@ def recover(entry: JournalEntry) -> ModelCall:
         request=asked.request,
         elapsed_s=entry.elapsed_s,
     )
-    return answered_by(call, entry, reused=False)
+    return with_answer(call, entry, reused=False)
 
 
-def answered_by(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelCall:
+def with_answer(call: ModelCall, entry: JournalEntry, *, reused: bool) -> ModelCall:
     """A call with what it was answered."""
     answer = entry.answer or {}
     return call.model_copy(

@@ -171,7 +171,7 @@ async def test_a_server_that_refuses_temperature_gets_other_words_and_seeds_and_
         seeds = {request.body["seed"] for request in server.requests if "seed" in request.body}
         assert seeds == {4, 5}  # the run's seed, and one more for each ask
     asked = [call.variation for call in state["calls"] if call.role == "judge.missing_concepts"][-2:]
-    assert [(v.varied_parameter, v.temperature, v.seed, v.wording) for v in asked] == [
+    assert [(v.varied_parameter, v.temperature, v.seed, v.prompt_variant) for v in asked] == [
         ("seed_and_wording", None, 4, 1), ("seed_and_wording", None, 5, 2),
     ]  # fmt: skip
     notes = [search.query.note for search in state["searches"] if search.query.ask]

@@ -127,7 +127,7 @@ async def test_fused_makes_one_vlm_call_a_round(server: MockOpenAIServer, tmp_pa
     assert [call.role for call in state["calls"] if call.role != "generate"] == ["judge.critique"] * 3
     assert sorted(library.asked) == ["cap 1", "cap 2", "cap 2"]
     assert [attempt.verdict.score for attempt in state["attempts"]] == [0, 0.5, 1]
-    assert [entry.resolved for entry in state["ledger"]] == [1, 2]
+    assert [entry.resolved_round for entry in state["ledger"]] == [1, 2]
     assert '1. [content] "a red hat"\n2. [content] "ink"' in server.requests[1].prompt
     assert server.repeats == []
 
