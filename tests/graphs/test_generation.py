@@ -159,7 +159,7 @@ async def test_naming_what_is_missing_is_tried_three_times_each_hotter_and_each_
     assert bench.path[:6] == ["generate", "critique", *["extract_concepts"] * 3, "write_captions"]
     tries = [call.variation.temperature for call in record.call_log if call.role == "judge.missing_concepts"]
     assert tries == [0.0, pytest.approx(1 / 3), pytest.approx(5 / 6)]
-    assert "hm" in [call.raw for call in record.call_log]
+    assert "hm" in [call.raw_response for call in record.call_log]
     assert record.outcome is Outcome.ALIGNED
 
 
@@ -253,7 +253,7 @@ async def test_an_unreadable_verdict_is_asked_for_once_more_then_the_judge_absta
     record = await bench.run()
     assert record.outcome is Outcome.JUDGE_UNAVAILABLE
     assert record.attempts[0].verdict == Verdict(status="abstained", aligned=None, reason="not JSON", raw="err")
-    assert [call.raw for call in record.call_log if call.role == "judge.critique"] == ["umm", "err"]
+    assert [call.raw_response for call in record.call_log if call.role == "judge.critique"] == ["umm", "err"]
     assert record.image is not None
 
 

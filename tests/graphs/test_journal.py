@@ -86,7 +86,7 @@ async def test_a_refusal_and_an_unreadable_answer_were_paid_for_and_are_kept(sta
     again = await run(stage, "a heart", cache="replay")
     assert counts(stage) == before
     assert (again.outcome, again.reason) == (first.outcome, first.reason)
-    assert [call.raw for call in again.call_log] == [call.raw for call in first.call_log]
+    assert [call.raw_response for call in again.call_log] == [call.raw_response for call in first.call_log]
 
 
 async def test_the_very_same_request_asked_twice_is_two_calls(stage):

@@ -64,7 +64,7 @@ async def test_the_judge_orders_what_passed_and_rejects_what_does_not_fit(stocke
     (asked,) = [call for call in stocked.judge.calls if call.method == "choose"]
     assert len(asked.arguments["images"]) == 3  # never those below the threshold
     (call,) = [call for call in record.call_log if call.role == "rerank"]
-    assert (call.backend, call.round, call.raw) == ("vlm:scripted:judge", 1, "2, 1")
+    assert (call.backend, call.round, call.raw_response) == ("vlm:scripted:judge", 1, "2, 1")
 
 
 async def test_it_is_paid_for_once(stocked: Any) -> None:
@@ -83,7 +83,7 @@ async def test_an_answer_that_cannot_be_read_changes_nothing_and_is_noted(stocke
     assert search.reranker == ""
     assert "no numbers" in search.note
     (call,) = [call for call in record.call_log if call.role == "rerank"]
-    assert (call.raw, call.error) == ("the pretty one", "no numbers")
+    assert (call.raw_response, call.error) == ("the pretty one", "no numbers")
 
 
 async def test_when_nothing_fits_the_prompt_itself_is_searched_with(stocked: Any) -> None:

@@ -100,4 +100,4 @@ async def test_a_judge_that_talks_gibberish_is_unavailable_and_the_picture_is_ke
     state = await run(ScriptedGenerator(), transformers_judge(spec), library, judge_mode=mode)
     assert (state["ending"].outcome, state["best"]) == (Outcome.JUDGE_UNAVAILABLE, 0)
     assert [call.role for call in state["calls"]] == ["generate", "judge.critique", "judge.critique"]
-    assert all(call.error and call.raw for call in state["calls"][1:])
+    assert all(call.error and call.raw_response for call in state["calls"][1:])
