@@ -14,7 +14,7 @@ from imagerag.agent.state import RunState, next_round
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import Attempt, ImageRef, Progress, RunConfig, SamplingParams, UsedReference
 
-_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "answered_by", "steps_down")
+_KEPT = ("revised_prompt", "cost_usd", "usage", "prompt", "served_by", "fallback_errors")
 
 
 @dataclass(frozen=True, kw_only=True)

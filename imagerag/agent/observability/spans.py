@@ -146,7 +146,7 @@ def _of_answer(answer: Any) -> "dict[str, AttributeValue]":
     told = {
         "gen_ai.usage.input_tokens": usage.get("input_tokens"),
         "gen_ai.usage.output_tokens": usage.get("output_tokens"),
-        "gen_ai.response.model": getattr(answer, "answered_by", "").partition(":")[2] or None,
+        "gen_ai.response.model": getattr(answer, "served_by", "").partition(":")[2] or None,
         "imagerag.cost_usd": getattr(answer, "cost_usd", None),
         "imagerag.image.sha256": image.sha256 if image else None,
     }

@@ -60,7 +60,7 @@ class ArmContext:
             parts = [await self.part(subject) for subject in self.subjects]
             drawn = await generator.generate(prompt, parts, variation=variation, size=size)
             image = await self.dependencies.blobs.put(drawn.data)
-            told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "answered_by")}
+            told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "served_by")}
             return GeneratedImageRef(image=image, **told, fallback_errors=drawn.fallback_errors)
 
         content = {
