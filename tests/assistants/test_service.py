@@ -117,7 +117,7 @@ async def test_hostile_captions_in_the_sketch_world(sketch: ImageRAG) -> None:
     for at in range(3):
         (folder / f"{at}.png").write_bytes(picture(f"nothing {at}"))
         (folder / f"{at}.txt").write_text(f"a black solid hexagon. {INJECTION} {at}")
-    await sketch.index(folder, library="hostile", embedder="sketch")
+    await sketch.libraries.index(folder, library="hostile", embedder="sketch")
     service = ChatService(sketch)
     drawn = await service.generate_image(GenerateImage(prompt="a black solid hexagon", library="hostile", max_rounds=1))
     assert drawn.data["outcome"] in ("no_usable_reference", "best_effort"), drawn.text

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,6 @@ def test_every_file_of_the_home_is_listed(tmp_path: Path) -> None:
     text = (DOCS / PAGE).read_text("utf-8")
     listed = set(re.findall(r"`([\w.-]+)/?`", text))
     home = DataDir(tmp_path)
-    paths = [value.fget(home) for value in vars(DataDir).values() if isinstance(value, property) and value.fget]
+    paths = [getattr(home, name) for name, value in vars(DataDir).items() if isinstance(value, cached_property)]
     assert {path.name for path in paths} - listed == set()
     assert len(paths) >= 8

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.sketch import rare
+from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder

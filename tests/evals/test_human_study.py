@@ -16,7 +16,7 @@ from imagerag.evals.human_study.pairs import QUESTIONS, key_of, pairs_of, read_a
 from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.evals.judges.judge_eval import evaluate_on_library
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge

@@ -12,7 +12,7 @@ from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.judge_eval import evaluate_on_library
 from imagerag.evals.judges.judge_score import ConceptScore
 from imagerag.evals.metrics.concept_match import counted, is_right, own_synonyms
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge

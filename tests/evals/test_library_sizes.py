@@ -16,9 +16,9 @@ from imagerag.evals.libraries.library_sizes import arms_of, check_curve, recipes
 from imagerag.evals.libraries.search_comparison import compare_searches, joined
 from imagerag.evals.reports.tables import by_size, shown_tables
 from imagerag.evals.reports.writer import read_summary, write_reports
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
+from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.store.library.subsets import in_random_order

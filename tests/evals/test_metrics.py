@@ -18,10 +18,10 @@ from imagerag.evals.metrics.registry import KINDS, MetricMaker, independent_enco
 from imagerag.evals.metrics.retrieval import folded
 from imagerag.evals.metrics.vlm_scores import chance_of_yes
 from imagerag.evals.result_record import InitialImage, Result
-from imagerag.evals.sketch.synthetic_images import Picture as Drawing
-from imagerag.evals.sketch.synthetic_images import chance
 from imagerag.evals.suites.case import Case, Picture, Truth
 from imagerag.evals.suites.sketch import near_misses
+from imagerag.evals.synthetic_images import Picture as Drawing
+from imagerag.evals.synthetic_images import chance
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder, new_embedder
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene

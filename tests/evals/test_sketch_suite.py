@@ -24,11 +24,11 @@ from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.judge import check_judge, judge_answer
 from imagerag.evals.sketch.loop import Prompt, World, generator_knows, prompts, scored
 from imagerag.evals.sketch.sections import SECTIONS, TARGETS
-from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
 from imagerag.evals.suites.case import Checks
 from imagerag.evals.suites.sketch import sketch_suite
+from imagerag.evals.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing

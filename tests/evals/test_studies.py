@@ -15,10 +15,10 @@ from imagerag.evals.human_study.absolute import pictures_of, read_absolute_answe
 from imagerag.evals.human_study.pairs import pairs_of, study_page
 from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of, reference_photos
 from imagerag.evals.human_study.study_files import SCHEMA
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import Case, Suite, Truth
 from imagerag.evals.suites.case import Picture as File
 from imagerag.evals.suites.sketch import sketch_suite
+from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder

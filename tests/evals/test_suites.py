@@ -8,13 +8,13 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.client.client import ImageRAG
-from imagerag.evals.sketch.synthetic_images import named
 from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite, Truth
 from imagerag.evals.suites.class_lists import class_name, class_suite
 from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.registry import find_suite
 from imagerag.evals.suites.sketch import LEVELS, rare, sketch_suite
 from imagerag.evals.suites.sketch_libraries import render_image
+from imagerag.evals.synthetic_images import named
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.sketch.world import Thing

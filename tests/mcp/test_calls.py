@@ -249,7 +249,7 @@ async def test_cancelling_the_call_stops_the_spending(place: Any, connect: Any) 
         jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
         count = await place.quiet()
-        run = (await place.rag().runs())[0]
+        run = (await place.rag().runs.list())[0]
         result = await client.call_tool("run_result", {"run_id": run.run_id})
     assert count == 1
     assert run.outcome == "cancelled"

@@ -58,7 +58,7 @@ async def test_a_dropped_connection_stops_the_spending(place: Any, version: str)
         jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
         assert await place.quiet() == 1
-    assert (await place.rag().runs())[0].outcome is Outcome.CANCELLED
+    assert (await place.rag().runs.list())[0].outcome is Outcome.CANCELLED
 
 
 async def test_runs_end_with_their_session_unless_they_are_to_be_kept(place: Any) -> None:
@@ -105,7 +105,7 @@ async def test_the_servers_end_ends_its_runs(place: Any, connect: Any) -> None:
         for keep in (False, True):
             await client.call_tool("start_image", {"prompt": PROMPT, "keep": keep})
         await place.until(lambda: place.loopback.count() == 2, "both are drawing")
-    assert {run.outcome for run in await place.rag().runs()} == {Outcome.CANCELLED}
+    assert {run.outcome for run in await place.rag().runs.list()} == {Outcome.CANCELLED}
     assert await place.quiet() == 2
 
 
@@ -235,4 +235,4 @@ async def test_what_a_client_that_was_killed_had_begun_ends_with_its_lease(place
         jobs = place.serving.handlers.jobs
         await place.until(lambda: not jobs.active, "the run has ended")
         assert await place.quiet() <= 1
-        assert [(run.status, run.outcome) for run in await place.rag().runs()] == [("ended", Outcome.CANCELLED)]
+        assert [(run.status, run.outcome) for run in await place.rag().runs.list()] == [("ended", Outcome.CANCELLED)]

@@ -236,11 +236,11 @@ async def test_a_record_names_no_address_that_its_reader_never_named(
     assert seen
     own = ImageRAG(preset="sketch", home=home)
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "mine"))
-    for work in (own.continue_run(record.run_id), own.replay(record.run_id, step=1)):
+    for work in (own.runs.continue_(record.run_id), own.runs.replay(record.run_id, step=1)):
         with pytest.raises(UntrustedError, match="imagerag trust --spec"):
             await work
     assert len(server.arrived) == seen
-    assert (await own.replay(record.run_id, step=1, judge="sketch")).status == "ended"
+    assert (await own.runs.replay(record.run_id, step=1, judge="sketch")).status == "ended"
     monkeypatch.setenv("IMAGERAG_CONFIG", str(tmp_path / "theirs"))
-    await own.replay(record.run_id, step=1, no_cache=True)
+    await own.runs.replay(record.run_id, step=1, no_cache=True)
     assert len(server.arrived) > seen

@@ -29,7 +29,7 @@ class Stranger:
 
 def test_every_value_is_listed():
     listed = {name for _, name in state_types()}
-    assert {"Attempt", "Verdict", "Outcome", "ImageRef", "Ending", "Candidate"} <= listed
+    assert {"Attempt", "Verdict", "Outcome", "ImageRef", "RunResult", "Candidate"} <= listed
     assert "Stranger" in {name for _, name in state_types([Stranger])}
 
 

@@ -33,9 +33,8 @@ def estimator_of(port: object) -> PriceEstimator:
 
 
 def estimators_of(generator: ImageGenerator, judge: Judge, reranker: Reranker | None = None) -> Tariffs:
-    """The tariffs of a run's backends."""
-    tariffs = {"generate": estimator_of(generator), "judge": estimator_of(judge)}
-    return tariffs if reranker is None else {**tariffs, "rerank": estimator_of(reranker)}
+    """The tariffs of a run's backends; that of a reranker that there is not knows no price."""
+    return {"generate": estimator_of(generator), "judge": estimator_of(judge), "rerank": estimator_of(reranker)}
 
 
 def estimator_for(role: str, tariffs: Tariffs) -> PriceEstimator:

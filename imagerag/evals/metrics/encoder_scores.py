@@ -135,7 +135,7 @@ async def reference_photos(sample: Sample) -> list[bytes]:
 
 def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
     """A fresh drawing of what a sketch case asks for, for people to see."""
-    from imagerag.evals.sketch.synthetic_images import Picture, chance
+    from imagerag.evals.synthetic_images import Picture, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 
     things = tuple(Thing(*words) for words in data["things"])
@@ -143,7 +143,7 @@ def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
 
 
 def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
-    from imagerag.evals.sketch.synthetic_images import Picture, chance
+    from imagerag.evals.synthetic_images import Picture, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 
     things = tuple(Thing(*words) for words in data["things"])

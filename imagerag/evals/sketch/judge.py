@@ -8,7 +8,7 @@ from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.judges.questions import JudgeAnswer, ask
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import caption_text, named
+from imagerag.evals.synthetic_images import caption_text, named
 
 
 async def check_judge(context: CheckContext) -> AsyncIterator[Check]:

@@ -14,7 +14,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome
 from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import Picture, caption_text, chance, fill, named
+from imagerag.evals.synthetic_images import Picture, caption_text, chance, fill, named
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
+from imagerag.evals.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 

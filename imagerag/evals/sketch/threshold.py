@@ -17,7 +17,7 @@ from typing import Final
 from imagerag.agent.ports import Filter
 from imagerag.evals.check_record import Check, unscored_reasons
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.sketch.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
+from imagerag.evals.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage

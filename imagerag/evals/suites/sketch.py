@@ -17,8 +17,8 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.sketch.synthetic_images import WORDS, caption_text, chance
 from imagerag.evals.suites.case import Case, Checks, LibraryRecipe, Suite, Truth
+from imagerag.evals.synthetic_images import WORDS, caption_text, chance
 from imagerag.formatting.messages import unknown
 from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES

@@ -4,9 +4,9 @@ from random import Random
 
 from imagerag.agent.errors import UnknownLibraryError
 from imagerag.agent.ports import Embedder
-from imagerag.evals.sketch.synthetic_images import Picture, chance, fill
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import rare
+from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library, remove
 from imagerag.tools.sketch.world import Thing, all_things, random_scene

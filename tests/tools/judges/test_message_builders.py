@@ -213,8 +213,8 @@ def test_a_checklist_with_such_words_is_still_matched() -> None:
 
 
 BUILDING = {
-    "tools/judges/vlm/openai_backend.py": "Turn",
-    "tools/judges/vlm/transformers_backend.py": "Turn",
+    "tools/judges/vlm/openai_backend.py": "ChatMessage",
+    "tools/judges/vlm/transformers_backend.py": "ChatMessage",
     "tools/generators/openai_chat.py": "_words",
     "tools/generators/openai_responses.py": "_words",
     "evals/metrics/vlm_scores.py": "neutralised",
