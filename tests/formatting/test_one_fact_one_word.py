@@ -219,7 +219,7 @@ async def test_what_was_reused_is_no_call_at_any_door(tmp_path: Path, monkeypatc
     await begin(stage, "first")
     runs.events = [event async for event in stage.runner.start("a heart on a hill", setup(cache="replay"))]
     record = runs.events[-1].record
-    assert (record.calls, sum(record.reused.values())) == ({}, 2)
+    assert (record.calls, sum(record.cached_calls.values())) == ({}, 2)
     monkeypatch.setattr(runs.rag.runs, "get", _always(record))
     told = {
         "terminal": "\n".join(render_run(record)),
