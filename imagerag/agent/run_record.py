@@ -51,7 +51,7 @@ class RunRecord(BaseModel):
         unresolved: what the best attempt still lacks, in few words.
         references: what the best attempt was drawn with.
         calls: how often a model was asked in each role, every vote of a judge counted; what was reused is no call.
-        reused: how many answers of each role came from another run's journal, every vote counted.
+        cached_calls: how many answers of each role came from another run's journal, every vote counted.
         cost_usd: None when the price of any call is not known, and nothing was assumed for it.
         assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
         unsettled_usd: how much of it calls without an answer may have cost, at most: the run was stopped during them.

@@ -189,8 +189,8 @@ def test_runs_are_listed_filtered_and_shown(imagerag: Imagerag, tmp_path: Path) 
         (["library", "remove", "nope", "--yes"], "no library 'nope'"),
         (["library", "remove", "sketch"], "--yes"),
         (["library", "calibrate", "nope"], "no library 'nope'"),
-        (["eval", "run", "sketch", "--part", "nope"], "nope"),
-        (["eval", "run", "sketch", "--cases", "0"], "at least one case"),
+        (["eval", "run", "sketch", "--out", "out", "--sections", "nope"], "nope"),
+        (["eval", "run", "sketch:0", "--out", "out"], "how many cases"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_two(imagerag: Imagerag, arguments: list[str], said: str) -> None:

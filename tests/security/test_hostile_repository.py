@@ -97,6 +97,7 @@ def repository(tmp_path: Path, sketch_home: Path, server: Wire, monkeypatch: pyt
     (here / "manifest.json").write_text(json.dumps([{"file": "pictures/a.png", "caption": "x", "url": server.at}]))
     (here / "evilarm.py").write_text(CODE.format(mark=str(mark)))
     (here / "arms.toml").write_text('[arms.x]\nrun = "evilarm:arm"\n')
+    (here / "prompts.txt").write_text("a red circle\n")
     (here / "index.json").write_text(json.dumps({"_class_name": ["evil", "EvilPipeline"]}))
     monkeypatch.chdir(here)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -120,6 +121,11 @@ COMMANDS: list[list[str]] = [
     ["prices", "list", "gpt-image"],
     ["eval", "run", "sketch", "--arms", "x", "--arms-file", "arms.toml", "--limit", "1", "--out", "results"],
     ["generate", "a cat", "--generator", "diffusers:./model", "--max-rounds", "0"],
+    ["similarity", "pictures/a.png", "a red circle"],
+    ["ask", "what is this?", "--image", "pictures/a.png"],
+    ["search", "a red circle", "--library", "sketch,pictures", "--home"],
+    ["eval", "search", "pictures", "--home"],
+    ["eval", "sizes", "prompts:prompts.txt", "--library", "pictures", "--sizes", "2", "--out", "results", "--home"],
 ]
 
 
@@ -140,6 +146,7 @@ def test_every_command(repository: Path, server: Wire, monkeypatch: pytest.Monke
         assert "imagerag.toml is not trusted (yours? imagerag trust): no " in done.stderr, (command, done.stderr)
     said = {tuple(command): err for command, _, _, err in told}
     assert "which you never named here" in said[tuple(COMMANDS[1])]
+    assert all("which you never named here" in said[tuple(command)] for command in COMMANDS[-3:]), said
     assert "names code to be run for arm 'x'" in said[tuple(COMMANDS[10])]
     assert not (repository / "home" / "runs.sqlite").exists()
 
