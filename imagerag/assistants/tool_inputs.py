@@ -126,7 +126,7 @@ class GenerateImage(Request):
     )
     start: Literal["generate", "retrieve"] = Field(
         default="generate",
-        description="'generate' draws first; 'retrieve' looks for references first (for scenes, mixes or variants of "
+        description="'generate' draws first; 'retrieve' looks for references first (for mixes or variants of "
         "the user's own products).",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Another seed gives another picture.")
@@ -180,9 +180,7 @@ class ContinueRun(Request):
         description="The same: one to edit.",
     )
     more_rounds: int = Field(default=2, ge=0, le=20, description="Rounds at most, from its best picture on.")
-    exclude_images: Picks = Field(
-        default=(), description="References not to be used again: their numbers in the earlier answer, or image ids."
-    )
+    exclude_images: Picks = Field(default=(), description="References never to use again: their numbers, or image ids.")
     keep_images: Picks = Field(default=(), description="References to go on using: numbers or image ids.")
     add_images: Picks = Field(default=(), description="Library pictures to use: image ids from search_references.")
     prompt: Prompt | None = Field(default=None, description="The whole new prompt, where the wish has changed.")
@@ -242,8 +240,8 @@ TOOLS: Final[dict[str, type[Request]]] = {
 DESCRIPTIONS: Final = {
     "generate_image": (
         "Draw a picture, check it against the prompt, find what is missing in the user's own picture library, and draw "
-        "again with those pictures as references. Takes from seconds to minutes. Use it for every new picture; to "
-        "change or improve one that it made, use continue_run. The answer begins with the outcome: aligned (all of the "
+        "again with those pictures as references. Takes seconds to minutes. For every new picture; to "
+        "change one that it made, use continue_run. The answer begins with the outcome: aligned (all of the "
         "prompt was found in the picture), best_effort (rounds spent), no_usable_reference (something is missing "
         "and no reference was left; the reason says why), refused (content policy: do not ask the same again), "
         "budget_exhausted, judge_unavailable (nobody checked it: look yourself), failed, cancelled, interrupted "
@@ -252,10 +250,10 @@ DESCRIPTIONS: Final = {
     ),
     "list_libraries": (
         "Which picture libraries there are, and what their pictures can be filtered by: tags, licences, metadata keys "
-        "with some values. Use it before you pass library, tags, licences or where to another tool."
+        "with some values. Use it before you pass library, tags, licences or filter to another tool."
     ),
     "search_references": (
-        "Look into the user's picture library, with words or with a picture. Use it to see what the library has before "
+        "Look into the user's picture library, with words or with a picture. Use it before "
         "drawing, or to find pictures for continue_run(add_images=...). Draws nothing. Each hit has an image:// "
         "id, its similarity, and whether that is high enough for a run to use it by itself."
     ),

@@ -80,7 +80,7 @@ def test_more_forms_are_understood() -> None:
     assert ContinueRun(run_id="run-1", choose="[]").choose == ()  # type: ignore[arg-type]
     with pytest.raises(ValidationError) as caught:
         GenerateImage(prompt="x", filter=["shoes"])  # type: ignore[arg-type]
-    assert "where: write each as key=value, not shoes" in refusal(caught.value)
+    assert "filter: write each as key=value, not shoes" in refusal(caught.value)
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:

@@ -1,6 +1,6 @@
 """What a vision-language model is asked, in our own words, each question in several wordings.
 
-`SamplingParams.prompt_variant` picks one, counting round: where a model refuses `temperature`, other words are what makes a further
+`prompt_variant` picks one, counting round: where a model refuses `temperature`, other words are what makes a further
 ask differ. Everything that is not ours (the prompt, checklists, concepts, captions) is written as a JSON string, which
 nothing inside it can end, and the system message says that such strings are data.
 """
