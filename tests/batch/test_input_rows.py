@@ -54,7 +54,7 @@ def test_files_are_relative_to_the_input(tmp_path: Path) -> None:
 
 
 def test_csv(tmp_path: Path) -> None:
-    text = 'id,prompt,seed,filter_tags,where\ncat,"a cat, grey",3,a; b,price=3; by=me\n,a dog,,,\n,,,,\nx,y,1,2,3,4\n'
+    text = 'id,prompt,seed,filter_tags,filter\ncat,"a cat, grey",3,a; b,price=3; by=me\n,a dog,,,\n,,,,\nx,y,1,2,3,4\n'
     given = read(tmp_path, text, "in.csv")
     assert given[0].options == {"seed": "3", "tags": ["a", "b"], "filter": {"price": "3", "by": "me"}}
     assert [(one.id, one.prompt, bool(one.problem)) for one in given] == [

@@ -304,7 +304,7 @@ class VlmJudge:
             seed = (first.seed or 0) + nth
             # At temperature 0 the same words get the same answer, which would be counted twice.
             temperature = first.temperature if nth < prompts.WORDINGS else REPEATED
-            told = {"seed": seed, "wording": first.prompt_variant + nth, "temperature": temperature}
+            told = {"seed": seed, "prompt_variant": first.prompt_variant + nth, "temperature": temperature}
             other = first.model_copy(update=told)
             try:
                 await again(other)
