@@ -48,7 +48,7 @@ def question_lines(question: Mapping[str, Any]) -> list[str]:
 
 
 def parse_choice(text: str) -> list[str]:
-    """What `--choose` says: numbers or ids between commas, or `none`.
+    """What `--select` says: numbers or ids between commas, or `none`.
 
     Raises:
         UsageError: it says nothing.
@@ -57,7 +57,7 @@ def parse_choice(text: str) -> list[str]:
         return []
     chosen = [part.strip() for part in text.split(",") if part.strip()]
     if not chosen:
-        raise UsageError("--choose needs numbers between commas, or none")
+        raise UsageError("--select needs numbers between commas, or none")
     return chosen
 
 
