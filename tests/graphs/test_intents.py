@@ -28,8 +28,8 @@ class SeeingJudge(ScriptedJudge):
     async def critique(self, prompt: str, image: ImagePart, **asked: Any) -> Critique:
         await self._called("critique", prompt=prompt, image=image, **asked)
         unmet = self._next(self._queue, "critique")
-        given = [r for r in asked["requirements"] if r.picture is None] or [Requirement(text=prompt)]
-        checklist = (*given, *(r for r in asked["requirements"] if r.picture is not None))
+        given = [r for r in asked["requirements"] if r.image is None] or [Requirement(text=prompt)]
+        checklist = (*given, *(r for r in asked["requirements"] if r.image is not None))
         checks = tuple(
             RequirementCheck(requirement=r, met=not any(word in r.text for word in unmet)) for r in checklist
         )
@@ -127,8 +127,8 @@ async def test_a_product_of_the_library_has_to_be_the_very_one(
     assert (first["subjects"], len(second["subjects"])) == ([], 1)  # what was retrieved is shown in any case
     shown = second["subjects"][0]
     assert (shown.role, shown.data, shown.likeness) == ("reference", tiny_png("heart"), bool(expected))
-    compared = [r for r in second["requirements"] if r.picture is not None]
-    assert [(r.kind, r.picture) for r in compared] == [("likeness", 1)] * len(expected)
+    compared = [r for r in second["requirements"] if r.image is not None]
+    assert [(r.kind, r.image) for r in compared] == [("likeness", 1)] * len(expected)
     assert state["attempts"][1].references[0].likeness is bool(expected)
 
 
