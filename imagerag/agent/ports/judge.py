@@ -16,7 +16,7 @@ class Judge(Protocol):
     Every method may raise RefusalError, BackendError, or JudgeReplyError when the model's words could not be read.
     Its `capabilities` are optional (see `Capabilities`). With `sees_references`, `subjects` of every method holds all
     images that the picture was drawn with, in the order they were sent (their `role` tells them apart), and
-    `requirements` may have some with a `picture`: those compare the picture with one of these images, by its number
+    `requirements` may have some with an `image`: those compare the picture with one of these images, by its number
     from 1. Where all of them are of that sort, the judge makes the checklist of the prompt itself, and puts them at its
     end.
 
