@@ -1,7 +1,7 @@
 """An answerer without a model: it says what a look-up in the library's metadata found, and nothing else.
 
-It looks at no pixels and knows no language beyond `agent/question.py`. What it does not understand it says, and names
-what was found all the same; it does not guess.
+It looks at no pixels and knows no language beyond `agent/qa/metadata_query`. What it does not understand it says,
+and names what was found all the same; it does not guess.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

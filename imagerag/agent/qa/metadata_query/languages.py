@@ -1,4 +1,4 @@
-"""Plain German and French questions, made into the English that `question.py` reads.
+"""Plain German and French questions, made into the English that `parser.py` reads.
 
 Only the frame of a question is translated, by phrases: what is asked for, orders, bounds, "not" and "or". Names of
 things stay as they are; what a library or an answerer's synonyms know of them is met later. Nothing is guessed: a word
