@@ -74,14 +74,14 @@ def blocks(document: str) -> list[Block]:
 
 
 def scripts(document: str) -> list[tuple[Block, str]]:
-    """Every block that runs, with the source it runs: what a python block parent_run goes before it."""
+    """Every block that runs, with the source it runs: what a python block continues goes before it."""
     running, before = [], ""
     for block in blocks(document):
         if "skip" in block.marks or block.language not in {"python", "console", "bash"}:
             continue
         source = block.text
         if block.language == "python":
-            source = f"{before}\n{source}" if "parent_run" in block.marks else source
+            source = f"{before}\n{source}" if "continues" in block.marks else source
             before = source
         running.append((block, source))
     return running
@@ -222,7 +222,7 @@ def test_blocks_are_found_with_their_marks() -> None:
         ("console", 20),
         ("json", 26),
     ]
-    assert [b.marks for b in found] == [{}, {"parent_run": ""}, {"skip": "needs a key"}, {"exit": "1 0"}, {}]
+    assert [b.marks for b in found] == [{}, {"continues": ""}, {"skip": "needs a key"}, {"exit": "1 0"}, {}]
     assert found[3].commands == ["imagerag-is-not-this", "make test"]
     assert found[3].codes == [1, 0]
 
