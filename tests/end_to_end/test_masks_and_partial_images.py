@@ -263,8 +263,8 @@ async def test_steps_pass_through_a_cascade_and_none_are_told_of_what_the_journa
     rag.dependencies.use("generator", "mine", FallbackGenerator([Stepping(), ScriptedGenerator()]))
     rag.dependencies.use("judge", "mine", ScriptedJudge([], []))
     rag.dependencies.use("library", "mine", ScriptedLibrary())
-    for journal, expected in (("record", [(1, 3), (2, 3), (3, 3)]), ("reuse", [])):
-        events = [event async for event in rag.stream("a heart", journal=journal)]
+    for cache, expected in (("record", [(1, 3), (2, 3), (3, 3)]), ("reuse", [])):
+        events = [event async for event in rag.stream("a heart", cache=cache)]
         assert [(event.progress.step, event.progress.of) for event in events if event.progress] == expected
 
 
