@@ -67,14 +67,14 @@ def hostile_home(home: Path, sketch_home: Path, model: str) -> None:
     shutil.copytree(sketch_home, home)
     from imagerag.store.data_dir import DataDir
     from imagerag.store.library.database import open_table
-    from imagerag.store.library.metadata import PASSPORT_KEY
+    from imagerag.store.library.metadata import METADATA_KEY
 
     table = open_table(DataDir(home), "sketch")
-    library_metadata = json.loads(table.schema.field("vector").metadata[PASSPORT_KEY.encode()])
+    library_metadata = json.loads(table.schema.field("vector").metadata[METADATA_KEY.encode()])
     library_metadata["spec"] = model
     (home / "libraries" / "sketch.lance").rename(home / "libraries" / "pictures.lance")
     table = open_table(DataDir(home), "pictures")
-    table.update_field_metadata({"path": "vector", "metadata": {PASSPORT_KEY: json.dumps(library_metadata)}})
+    table.update_field_metadata({"path": "vector", "metadata": {METADATA_KEY: json.dumps(library_metadata)}})
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
-from imagerag.store.library.metadata import PASSPORT_KEY, read_library_metadata
+from imagerag.store.library.metadata import EARLIER_KEY, METADATA_KEY, read_library_metadata
 
 
 def say(folder: Path, words: str) -> None:
@@ -91,7 +91,7 @@ async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
     old["image_threshold"].pop("measured_on")
     import json
 
-    update = {"path": "vector", "metadata": {PASSPORT_KEY: json.dumps(old)}}
+    update = {"path": "vector", "metadata": {METADATA_KEY: json.dumps(old)}}
     library._table.update_field_metadata(update)
     assert read_library_metadata(home, "shop").version == 1
     await index([folder], library)
@@ -99,3 +99,24 @@ async def test_a_threshold_of_an_earlier_version_is_measured_once_more(
     embedded = library.embedder.images  # type: ignore[attr-defined]
     await index([folder], library)
     assert library.embedder.images == embedded  # type: ignore[attr-defined]
+
+
+async def test_a_library_of_an_earlier_version_keeps_its_threshold(
+    home: DataDir, library: Library, folder: Path
+) -> None:
+    """It kept the same values under another key and other names."""
+    import json
+
+    await index([folder], library)
+    told = library.metadata.model_dump(mode="json")
+    now = library.metadata.threshold
+    assert now is not None
+    names = {"method": "basis", "minimum": "floor", "negative_quantiles": "null", "positive_quantiles": "own",
+             "accept_rate": "accepted"}  # fmt: skip
+    told["threshold"] = {names.get(name, name): value for name, value in told["threshold"].items()}
+    assert "basis" in told["threshold"]
+    library._table.update_field_metadata(
+        {"path": "vector", "metadata": {METADATA_KEY: None, EARLIER_KEY: json.dumps(told)}}
+    )
+    assert METADATA_KEY.encode() not in (library._table.schema.field("vector").metadata or {})
+    assert read_library_metadata(home, "shop").threshold == now

@@ -25,7 +25,7 @@ from imagerag.store.library.database import (
     retry_on_conflict,
 )
 from imagerag.store.library.metadata import (
-    PASSPORT_KEY,
+    METADATA_KEY,
     SCHEMA_VERSION,
     ImageThreshold,
     LibraryMetadata,
@@ -97,7 +97,7 @@ class Library:
 
         def create() -> "Library":
             library_metadata = LibraryMetadata.of(embedder.identity, datetime.now(UTC))
-            metadata = {PASSPORT_KEY: library_metadata.model_dump_json()}
+            metadata = {METADATA_KEY: library_metadata.model_dump_json()}
             create_table(home, name, form.schema(library_metadata.dimension, metadata))
             return cls._open(home, name, embedder)
 
@@ -340,7 +340,7 @@ class Library:
                 return anyway
             update = {"version": SCHEMA_VERSION, "threshold": threshold, "image_threshold": between}
             library_metadata = kept.model_copy(update=update)
-            metadata = {PASSPORT_KEY: library_metadata.model_dump_json()}
+            metadata = {METADATA_KEY: library_metadata.model_dump_json()}
             self._table.update_field_metadata({"path": "vector", "metadata": metadata})
             self._library_metadata = library_metadata
             return True

@@ -8,9 +8,9 @@ any other: it survives reopening, works on every storage, and is never half writ
 import json
 from bisect import bisect_left, bisect_right
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from imagerag.agent.ports import EmbedderIdentity
 from imagerag.agent.types import FrozenModel, Similarity
@@ -18,8 +18,14 @@ from imagerag.store.data_dir import DataDir
 from imagerag.store.library.database import LANCE_ERRORS, damaged, newer, open_table
 from imagerag.store.library.schema import CONTENT_COLUMNS, content_hash
 
-PASSPORT_KEY = "imagerag.metadata"
+METADATA_KEY = "imagerag.metadata"
+EARLIER_KEY = "imagerag.passport"
+"""Under which libraries of earlier versions keep it."""
 SCHEMA_VERSION = 2
+_EARLIER_NAMES: Final = {
+    "basis": "method", "floor": "minimum", "null": "negative_quantiles", "own": "positive_quantiles",
+    "accepted": "accept_rate",
+}  # fmt: skip
 
 
 class Threshold(FrozenModel):
@@ -28,12 +34,12 @@ class Threshold(FrozenModel):
     Attributes:
         cosine: a hit counts from here on.
         percentile: share of captions without a match whose best hit stays below `cosine`, in percent [0, 100].
-        basis: "captions" when the library's own captions decided, "unrelated" when there were too few of them, or the
+        method: "captions" when the library's own captions decided, "unrelated" when there were too few of them, or the
             encoder does not connect them with their images.
-        floor: what captions that have nothing to do with the library rarely reach.
-        null: quantiles (equally spaced, minimum to maximum) of the best cosine of captions without a match.
-        own: the same for the library's own captions and their own images; empty without captions.
-        accepted: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
+        minimum: what captions that have nothing to do with the library rarely reach.
+        negative_quantiles: quantiles (equally spaced, minimum to maximum) of the best cosine of captions without match.
+        positive_quantiles: the same for the library's own captions and their own images; empty without captions.
+        accept_rate: share of the library's own captions that reach `cosine`, in [0, 1]; None without captions.
         n_unrelated, n_near, n_own: how many captions each was measured with.
         images: how many images the library held when it was calibrated.
         measured_on: what it held then (`rows.content_hash`); another content makes the threshold a stale one. Empty in
@@ -53,6 +59,14 @@ class Threshold(FrozenModel):
     images: int
     calibrated: AwareDatetime
     measured_on: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_earlier(cls, given: Any) -> Any:
+        """Read what earlier versions wrote: the same values under other names."""
+        if isinstance(given, dict):
+            return {_EARLIER_NAMES.get(name, name): value for name, value in given.items()}
+        return given
 
     def percentile_of(self, cosine: float) -> float:
         """How many percent of captions without a match stay below `cosine`: in [0, 100], never decreasing."""
@@ -158,7 +172,8 @@ def library_metadata_of(table: Any, name: str) -> LibraryMetadata:
         LibraryVersionError: a newer version of imagerag wrote it.
     """
     try:
-        text = table.schema.field("vector").metadata[PASSPORT_KEY.encode()]
+        kept = table.schema.field("vector").metadata
+        text = kept[(METADATA_KEY if METADATA_KEY.encode() in kept else EARLIER_KEY).encode()]
     except (KeyError, TypeError, *LANCE_ERRORS) as error:
         raise damaged(name, error) from error
     try:
