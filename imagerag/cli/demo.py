@@ -127,7 +127,8 @@ def next_steps(record: RunRecord, folder: Path) -> list[str]:
         tries.insert(2, ("imagerag demo --escalate", "what is done where nothing is found"))
         if record.outcome is not Outcome.ALIGNED:
             tries.insert(0, (f"imagerag demo --seed {_other_seed(record)}", "another arrangement"))
-    return [*lines, "try next", *table([[command, dim(told)] for command, told in tries], whole={0})]
+    # A command stays on a line of its own, to be copied whole.
+    return [*lines, "try next", *(line for command, told in tries for line in (f"  {command}", f"      {dim(told)}"))]
 
 
 def _other_seed(record: RunRecord) -> int:
