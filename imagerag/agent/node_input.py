@@ -23,7 +23,7 @@ Step = TypeVar("Step", bound=Callable[..., Awaitable[Any]])
 
 
 def config_of(context: Any, started_at: str | None = None) -> RunConfig:
-    """The config in a context: ours, or that of a graph ours is a part of, of which the names that are config count.
+    """The config in a context: ours, or that of a graph ours is a part of, of which the names that are ours count.
 
     Args:
         context: None where a caller gave none.
@@ -80,7 +80,7 @@ def on_own_state(node: Step) -> Step:
 def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaitable[Any]]:
     """A decision that is made from its run's own state and config.
 
-    `update_state` decides too, and has no runtime: then the config are the defaults.
+    `update_state` decides too, and has no runtime: then the config is the default.
     """
 
     async def wrapper(state: RunState) -> Any:

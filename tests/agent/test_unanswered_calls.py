@@ -36,32 +36,32 @@ class Journal:
 async def found(
     entries: list[JournalEntry], lost: list[FailedCall], known: list[ModelCall], **how: bool
 ) -> list[ModelCall]:
-    return await pending_calls.is_unrecorded(Journal(entries, lost), "run", known, **how)  # type: ignore[arg-type]
+    return await pending_calls.unrecorded_calls(Journal(entries, lost), "run", known, **how)  # type: ignore[arg-type]
 
 
 def test_a_call_that_this_process_makes_right_now_is_nobodys_to_book() -> None:
-    assert pending_calls.pending_of([lost()], []) == [CALL]
+    assert pending_calls.pending_calls_of([lost()], []) == [CALL]
     pending_calls.under_way.add("one")
     try:
-        assert pending_calls.pending_of([lost()], []) == []
+        assert pending_calls.pending_calls_of([lost()], []) == []
     finally:
         pending_calls.under_way.discard("one")
 
 
 def test_what_is_known_is_not_booked_twice_with_an_id_or_without() -> None:
-    assert pending_calls.pending_of([lost()], [CALL.model_copy(update={"elapsed_s": 3})]) == []
+    assert pending_calls.pending_calls_of([lost()], [CALL.model_copy(update={"elapsed_s": 3})]) == []
     old = CALL.model_copy(update={"call_id": ""})
-    assert pending_calls.pending_of([lost(old)], [old]) == []
-    assert pending_calls.pending_of([lost(old)], [CALL]) == [old]
+    assert pending_calls.pending_calls_of([lost(old)], [old]) == []
+    assert pending_calls.pending_calls_of([lost(old)], [CALL]) == [old]
 
 
 def test_a_task_beside_others_books_its_own_alone() -> None:
-    assert pending_calls.pending_of([lost(task="mine"), lost(task="other")], [], of_task="mine") == [CALL]
-    assert len(pending_calls.pending_of([lost(task="mine"), lost(task="other")], [])) == 2
+    assert pending_calls.pending_calls_of([lost(task="mine"), lost(task="other")], [], of_task="mine") == [CALL]
+    assert len(pending_calls.pending_calls_of([lost(task="mine"), lost(task="other")], [])) == 2
 
 
 def test_a_wait_that_was_asked_for_then_is_not_waited_for_now() -> None:
-    (call,) = pending_calls.pending_of([lost(CALL.model_copy(update={"retry_after_s": 30.0}))], [])
+    (call,) = pending_calls.pending_calls_of([lost(CALL.model_copy(update={"retry_after_s": 30.0}))], [])
     assert call.retry_after_s is None
 
 
@@ -106,7 +106,7 @@ def test_an_answer_that_another_run_paid_for_costs_nothing() -> None:
 
 
 def test_a_call_begins_at_the_most_it_can_cost_and_has_an_id_of_its_own() -> None:
-    one, other = (pending_calls.write_pending(CALL, max_cost_usd=0.4, assumed=True, requests=3) for _ in range(2))
+    one, other = (pending_calls.pending_call(CALL, max_cost_usd=0.4, assumed=True, requests=3) for _ in range(2))
     assert (one.max_cost_usd, one.assumed, one.requests, one.completed, one.unsettled) == (0.4, True, 3, False, True)
     assert one.call_id != other.call_id
 
@@ -128,6 +128,6 @@ def without_sending() -> BackendError:
     ],
 )
 def test_a_call_that_failed_is_one_request_unless_nothing_was_sent(error: Exception, requests: int, wait: Any) -> None:
-    begun = pending_calls.write_pending(CALL, max_cost_usd=0.4, assumed=False, requests=5)
-    call = pending_calls.record_failure(begun, error, elapsed_s=2, unsettled=False)
+    begun = pending_calls.pending_call(CALL, max_cost_usd=0.4, assumed=False, requests=5)
+    call = pending_calls.failed_call(begun, error, elapsed_s=2, unsettled=False)
     assert (call.requests, call.retry_after_s, call.error, call.unsettled) == (requests, wait, str(error), False)

@@ -69,7 +69,7 @@ class CallBudget:
             call = call.model_copy(update={"max_cost_usd": most, "assumed": assumed})
         requests = tariff.requests if left is None else max(1, min(tariff.requests, left))
         highest = max_observed_cost(call.role, calls) if most is None else most
-        booked = pending_calls.write_pending(call, max_cost_usd=highest, assumed=assumed, requests=requests)
+        booked = pending_calls.pending_call(call, max_cost_usd=highest, assumed=assumed, requests=requests)
         return Reservation(call=call, booked=booked, seconds=seconds, requests=left)
 
     def check(self, calls: Sequence[ModelCall]) -> float | None:

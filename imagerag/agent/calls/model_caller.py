@@ -166,7 +166,7 @@ class ModelCaller:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
     async def _from_journal(self, asked: CallRequest, key: str) -> JournalEntry | None:
-        """The cache: what the run was answered before, or where its config say so another run."""
+        """The cache: what the run was answered before, or, where its config says so, another run."""
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
@@ -197,7 +197,7 @@ class ModelCaller:
             return
         self._looked = True
         lost = await self.journal.unanswered(self.run_id)
-        found = pending_calls.pending_of(lost, self._all(), of_task=self.task if self.beside_others else None)
+        found = pending_calls.pending_calls_of(lost, self._all(), of_task=self.task if self.beside_others else None)
         self.made[:0] = found
 
     async def _within_budget(
@@ -222,7 +222,7 @@ class ModelCaller:
         pending_calls.under_way.add(booked.call_id)
         try:
             if self.journal is not None:
-                await self.journal.keep_lost(pending_calls.record_pending(booked, self.run_id, self.task))
+                await self.journal.keep_lost(pending_calls.pending_entry(booked, self.run_id, self.task))
             context = CallContext(
                 progress=progress or ProgressCallback(),
                 idempotency_key=f"{self.run_id}-{key}",  # another run that asks the same pays for itself
@@ -274,7 +274,7 @@ class ModelCaller:
     async def _failed(self, booked: ModelCall, error: Exception, elapsed_s: float, *, expired: bool) -> None:
         """Book a call without an answer; raises what the run ends with, where it is no use to make it again."""
         unsettled = expired or bool(getattr(error, "unsettled", False))
-        self.made.append(pending_calls.record_failure(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
+        self.made.append(pending_calls.failed_call(booked, error, elapsed_s=elapsed_s, unsettled=unsettled))
         event_log.lost(self.run_id, self.made[-1], error)
         if self.journal is not None:
             await self.journal.keep_lost(
@@ -290,7 +290,9 @@ class ModelCaller:
 
     async def left_out(self) -> list[ModelCall]:
         """The run's calls that no update holds: those of a node that failed in a process that was killed at once."""
-        return [] if self.journal is None else await pending_calls.is_unrecorded(self.journal, self.run_id, self._all())
+        return (
+            [] if self.journal is None else await pending_calls.unrecorded_calls(self.journal, self.run_id, self._all())
+        )
 
     def _paid(self) -> bool:
         """Whether the run has a drawing that was paid for."""

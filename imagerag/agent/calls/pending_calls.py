@@ -21,18 +21,18 @@ under_way: Final[set[str]] = set()
 """The `call_id` of every call that this process makes right now: none of them is anybody's to book but who makes it."""
 
 
-def write_pending(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, requests: int) -> ModelCall:
+def pending_call(call: ModelCall, *, max_cost_usd: float | None, assumed: bool, requests: int) -> ModelCall:
     """A call as it is booked until it is answered: at its highest price, and with all requests it may come to."""
     told = {"max_cost_usd": max_cost_usd, "assumed": assumed, "requests": requests, "call_id": uuid.uuid4().hex}
     return call.model_copy(update={**told, "completed": False, "unsettled": True, "error": NO_ANSWER})
 
 
-def record_pending(call: ModelCall, run_id: str, task: str) -> FailedCall:
+def pending_entry(call: ModelCall, run_id: str, task: str) -> FailedCall:
     """What the journal keeps of a call before it is made."""
     return FailedCall(run_id=run_id, call=call, at=clock.now(), task=task, under_way=True)
 
 
-def record_failure(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
+def failed_call(call: ModelCall, error: Exception, *, elapsed_s: float, unsettled: bool) -> ModelCall:
     """What is left of a call that failed: one request unless nothing was sent, and a price only where nobody knows
     whether there is one."""
     told = {"elapsed_s": elapsed_s, "error": str(error) or type(error).__name__, "unsettled": unsettled}
@@ -41,7 +41,7 @@ def record_failure(call: ModelCall, error: Exception, *, elapsed_s: float, unset
     return call.model_copy(update={**told, "requests": requests, "retry_after_s": wait})
 
 
-def pending_of(
+def pending_calls_of(
     lost: Sequence[FailedCall], known: Sequence[ModelCall], *, of_task: str | None = None
 ) -> list[ModelCall]:
     """The calls without an answer that are not known yet, and that nobody in this process makes right now.
@@ -58,7 +58,7 @@ def pending_of(
     ]
 
 
-async def is_unrecorded(
+async def unrecorded_calls(
     journal: Journal, run_id: str, known: Sequence[ModelCall], *, skip_under_way: bool = False
 ) -> list[ModelCall]:
     """The run's calls that its state does not hold: of a node that never came to its end, answered or not.
@@ -69,14 +69,17 @@ async def is_unrecorded(
     """
     entries, lost = await journal.of_run(run_id)
     answered = Counter(call.request for call in known if call.completed)
-    found = [(entry.at, recover(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
+    found = [(entry.at, recovered_call(entry)) for entry in entries if entry.asked.nth >= answered[entry.asked.request]]
     found += [
-        (one.at, call) for one in lost if not (skip_under_way and one.under_way) for call in pending_of([one], known)
+        (one.at, call)
+        for one in lost
+        if not (skip_under_way and one.under_way)
+        for call in pending_calls_of([one], known)
     ]
     return [call for _, call in sorted(found, key=lambda pair: pair[0])]
 
 
-def recover(entry: JournalEntry) -> ModelCall:
+def recovered_call(entry: JournalEntry) -> ModelCall:
     """The call that an entry answers."""
     asked = entry.asked
     call = ModelCall(

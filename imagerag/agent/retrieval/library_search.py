@@ -11,7 +11,7 @@ from imagerag.agent.types import OmittedByFilter, Query, RunConfig, Search
 
 @dataclass(frozen=True, kw_only=True)
 class LibrarySearch:
-    """Searches a library as a run's config say; without a library nothing is found."""
+    """Searches a library as a run's config says; without a library nothing is found."""
 
     library: ReferenceLibrary | None
     config: RunConfig

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 from imagerag.agent import clock
-from imagerag.agent.calls.pending_calls import is_unrecorded
+from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.errors import UnknownThreadError, UsageError
 from imagerag.agent.qa.qa_record import AnswerRecord, answer_record
 from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_name
@@ -122,7 +122,7 @@ class QARunner:
     async def _left_out(self, values: Mapping[str, Any], thread: str) -> list[ModelCall]:
         """The calls of a question that its state does not hold: it was stopped during them."""
         async with self.dependencies.journal() as journal:
-            return await is_unrecorded(journal, question_name(values, thread), values.get("calls") or [])
+            return await unrecorded_calls(journal, question_name(values, thread), values.get("calls") or [])
 
     async def _cancel(self, graph: Graph, thread_config: RunnableConfig, started: str) -> None:
         """End a question as cancelled, with what its calls may have cost; one that has no first step has no record."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from imagerag.agent.calls.pending_calls import is_unrecorded
+from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunState, run_name
 from imagerag.graphs.dependencies import Dependencies
@@ -49,7 +49,7 @@ async def _with_pending_calls(dependencies: Dependencies, standing: RunSnapshot)
         return standing
     under_way, name = is_locked(dependencies.home.lock(standing.run_id)), journal_name(values, standing.run_id)
     async with dependencies.journal() as journal:
-        calls = await is_unrecorded(journal, name, values.get("calls") or [], skip_under_way=under_way)
+        calls = await unrecorded_calls(journal, name, values.get("calls") or [], skip_under_way=under_way)
     return replace(standing, values={**values, "calls": [*(values.get("calls") or []), *calls]})
 
 

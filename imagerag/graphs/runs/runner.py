@@ -12,7 +12,7 @@ from langgraph.graph import START
 from langgraph.types import Command, Durability
 
 from imagerag.agent import clock
-from imagerag.agent.calls.pending_calls import is_unrecorded
+from imagerag.agent.calls.pending_calls import unrecorded_calls
 from imagerag.agent.errors import RunStateError, UnknownRunError
 from imagerag.agent.observability.spans import RunSpan
 from imagerag.agent.outcomes import best_attempts
@@ -249,7 +249,7 @@ class Runner:
         values = (await graph.aget_state(thread_config)).values
         known: list[ModelCall] = values.get("calls") or []
         async with self.dependencies.journal() as journal:
-            calls = await is_unrecorded(journal, journal_name(values, entry.run_id), known)
+            calls = await unrecorded_calls(journal, journal_name(values, entry.run_id), known)
         if not values:
             await self.dependencies.runs.upsert(
                 entry.run_id,
