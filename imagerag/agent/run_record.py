@@ -44,7 +44,7 @@ class RunRecord(BaseModel):
     """What a run did, from the prompt to the outcome. Images by hash and path, never as bytes.
 
     Attributes:
-        status: "running" also covers a run whose process was killed; `imagerag resume` parent_run it.
+        status: "running" also covers a run whose process was killed; `imagerag resume` continues it.
         outcome: None until the run has ended.
         causes: why there was no usable reference, what is most worth changing first.
         image: the best attempt's.

@@ -45,7 +45,7 @@ class BatchResult(BaseModel):
         input: SHA-256 of everything that decided the run: prompt, options, the bytes of its files, the backends.
         status: "done" for every run that ended by a verdict, aligned or not; "failed" when something technical ended
             it (outcome `failed` or `judge_unavailable`, or no outcome at all); "invalid" when the line cannot be run.
-        tries: how many runs were made for it; more than 1 after `retry_failed`.
+        run_count: how many runs were made for it; more than 1 after `retry_failed`.
         cost_usd: of all its runs; None when the price of a call is not known.
         reserved_cost_usd: what the batch's budget counts for it: its cost, or the most it can be when unknown.
         score: requirements met by the picture, of all, in [0, 1].

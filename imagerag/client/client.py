@@ -225,7 +225,7 @@ class ImageRAG:
             filter: metadata a picture must have; tags and licences likewise.
             threshold: cosine in [-1, 1] that such a picture must reach; "auto" is the library's calibrated one. A
                 number is between pictures and words, with by="image" between pictures.
-            journal: "reuse" takes answers that were paid for before; "replay" makes no call at all.
+            cache: "reuse" takes answers that were paid for before; "replay" makes no call at all.
             max_calls: model calls at most.
             max_cost_usd: US dollars at most; no call is made whose price is not known. 0 allows what is free.
             assume_cost_usd_per_call: US dollars that a call counts as whose price is not known: more than it costs. The

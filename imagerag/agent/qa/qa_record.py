@@ -80,8 +80,8 @@ class QACall(BaseModel):
         order: which of the question's calls it was, from 1.
         sources: numbers of the library's pictures that it was told of, and shown where the answerer looks.
         pictures: ids of the person's own pictures that it was shown.
-        answered: False where no answer came.
-        reused: the answer came from another run's journal, and cost nothing.
+        completed: False where no answer came.
+        cached: the answer came from another run's journal, and cost nothing.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -108,14 +108,14 @@ class AnswerRecord(BaseModel):
         by: what the library was searched with: the question's pictures ("image"), its words, or both.
         shown: ids of the person's own pictures that the answerer was shown; those of the question before it, where a
             follow-up came with none.
-        held: whether the library holds the answer.
+        in_library: whether the library holds the answer.
         metadata_query: what a search of the library's metadata gave, in words; empty where none was made.
         threshold: the cosine with the words that a picture had to reach; None when it was off, or nothing was found.
         image_threshold: the cosine with the question's picture, likewise; None also where the library claims none.
         notes: what was left out of the model's answer, cut, or not to be had.
         calls: how often each model role was called; what was reused is no call.
         asked: what the model was asked, in that order, and what it was shown each time.
-        reused: how many answers of each role came from another run's journal.
+        cached_calls: how many answers of each role came from another run's journal.
         cost_usd: None when the price of any call is not known, and nothing was assumed for it.
         assumed_usd: how much of that was assumed, at most, for calls whose price is not known.
         unsettled_usd: how much of it calls without an answer may have cost, at most: the question was stopped during

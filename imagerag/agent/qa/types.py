@@ -264,7 +264,7 @@ class AnswerWithCitations(ModelResponse):
 
     Attributes:
         cited: which source supports what.
-        held: whether the sources hold the answer.
+        in_library: whether the sources hold the answer.
         notes: what was wrong with the model's answer and was left out.
     """
 

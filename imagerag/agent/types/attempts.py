@@ -13,7 +13,7 @@ class Requirement(FrozenModel):
     Attributes:
         kind: what the prompt asks for is "content" or "style", or one certain product, person or mascot ("likeness");
             "kept" is what an edit must leave as it was.
-        picture: the number, from 1, of the picture beside the judged one that it is compared with, in the order they
+        image: the number, from 1, of the picture beside the judged one that it is compared with, in the order they
             were sent. None for what the prompt itself asks for.
     """
 
@@ -74,7 +74,7 @@ class UsedReference(FrozenModel):
         likeness: whether what is drawn must be this very thing: a judge that sees pictures compares them.
         concept: what it stands for in the prompt; for a subject, what the user called it.
         similarity: cosine with the caption it was found by; None for a subject image.
-        choice: how it came to be sent.
+        selected_by: how it came to be sent.
         mask: for a subject that is edited: a PNG whose transparent pixels say where it may change.
     """
 

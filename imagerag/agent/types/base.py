@@ -46,7 +46,7 @@ class SamplingParams(FrozenModel):
         varied_parameter: nothing, the temperature, or seed and wording where a model refuses temperature.
         temperature: sampling temperature in [0, 2]; None leaves the model's default.
         seed: seed for backends that honour one.
-        wording: which of the prompt's wordings to use, 0 the first.
+        prompt_variant: which of the prompt's wordings to use, 0 the first.
         in_vain: what was searched for before it and found nothing usable: something else is to be named.
     """
 

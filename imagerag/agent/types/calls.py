@@ -19,15 +19,15 @@ class ModelCall(FrozenModel):
         max_cost_usd: what it could have cost at most, where a budget in money was kept and that was known.
         assumed: nobody knows its price, and `max_cost_usd` is what the user said to count it at.
         usage: tokens by kind, where the service counts them.
-        raw: the model's own words, where it answered in words.
+        raw_response: the model's own words, where it answered in words.
         error: the error's message, when it failed.
         request: SHA-256 of everything the call was asked with.
-        answered: False when no answer arrived (an error on the way).
+        completed: False when no answer arrived (an error on the way).
         unsettled: no answer arrived, and nobody can know whether the service charges for it all the same: the process
             was killed, the run cancelled, or the time was over. It counts at `max_cost_usd`.
         call_id: tells a call without an answer from others like it; empty for those that were answered.
         retry_after_s: how long the service then asked to wait, in seconds.
-        reused: the answer came from another run's journal and cost nothing.
+        cached: the answer came from another run's journal and cost nothing.
         requests: how often a model was asked for this one answer: more than once where a judge voted, and not at all
             where nothing could be sent (no key, nobody listening).
         note: why backends asked before this one did not answer (a fallback).

@@ -79,7 +79,7 @@ class ParentRun(FrozenModel):
 
     Attributes:
         step: after which of its steps; None when it goes on from that run's end.
-        earlier: the runs that one did again in its turn, nearest first.
+        ancestors: the runs that one did again in its turn, nearest first.
     """
 
     run_id: str

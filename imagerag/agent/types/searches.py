@@ -138,8 +138,8 @@ class TrackedConcept(FrozenModel):
 
     Attributes:
         first_missing_round: the round in which it was first found missing.
-        resolved: the round in which it was no longer missing; None while unresolved.
-        used: the references sent for it, oldest first.
+        resolved_round: the round in which it was no longer missing; None while unresolved.
+        references: the references sent for it, oldest first.
         stands_for: the missing concepts that it was searched for in place of: it is resolved with the first of them.
     """
 
