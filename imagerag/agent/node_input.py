@@ -30,7 +30,7 @@ def config_of(context: Any, started_at: str | None = None) -> RunConfig:
         started_at: when the run was started: the context of another graph does not say since when it runs.
 
     Raises:
-        UsageError: a knob has a value that cannot be.
+        UsageError: an option has a value that cannot be.
     """
     if isinstance(context, RunContext):
         return context.config()

@@ -97,7 +97,7 @@ class BatchRunner:
         if unknown:
             raise UsageError(unknown_name("option", unknown[0], sorted(_PER_RUN), where="batch"))
         self.folder = OutputDir(Path(self.out).expanduser())
-        self._purse = BatchBudget(self.max_cost_usd)
+        self._budget = BatchBudget(self.max_cost_usd)
         self._before: dict[str, BatchResult] = {}
         self._begun: dict[str, str] = {}
         self._turned_down = 0
@@ -110,7 +110,7 @@ class BatchRunner:
     @property
     def spent_usd(self) -> float:
         """What all runs have cost, as far as that is known, those that were left in the middle among them."""
-        return self._purse.spent + sum(self._purse.half_made.values())
+        return self._budget.spent + sum(self._budget.half_made.values())
 
     async def run(self) -> AsyncGenerator[BatchResult]:
         """Run what is left to run; each result, in the order in which they come, once it is on the disk.
@@ -138,7 +138,7 @@ class BatchRunner:
             if started is None:
                 self.folder.start(self._started)
             self._before = self.folder.repair(self._dropped())
-            self._purse.spent += sum(old.reserved_cost_usd for old in self._before.values())
+            self._budget.spent += sum(old.reserved_cost_usd for old in self._before.values())
             for result in done.values():
                 self._count(result)
             self.earlier = len(done)
@@ -171,13 +171,13 @@ class BatchRunner:
         for entry in await self.dependencies.runs.list(None, status="running"):
             if entry.run_id.startswith(f"{self._started.name}-") and entry.run_id not in known:
                 with suppress(UnknownRunError):  # killed before its first step: it had asked nobody
-                    self._purse.half_made[entry.run_id] = spent_by(await read_record(self.dependencies, entry.run_id))
+                    self._budget.half_made[entry.run_id] = spent_by(await read_record(self.dependencies, entry.run_id))
 
     async def _book_left_open(self) -> None:
         """Book what runs have spent that are left in the middle now."""
         for run_id in self._begun.values():
             with suppress(UnknownRunError):
-                self._purse.half_made[run_id] = spent_by(await read_record(self.dependencies, run_id))
+                self._budget.half_made[run_id] = spent_by(await read_record(self.dependencies, run_id))
         self._begun.clear()
 
     async def _work(self, left: Iterator[InputRow], ready: "asyncio.Queue[BatchResult | BaseException | None]") -> None:
@@ -205,18 +205,18 @@ class BatchRunner:
                 raise UsageError(item.problem)
             options = self._lines.options(item)
             await asyncio.to_thread(self.folder.check_space)
-            run_id, _ = self._named(item, digest)
+            run = self._named(item, digest)
             most = await self._lines.max_cost(item, options, budgeted=self.max_cost_usd is not None)
-            await self._purse.hold(item.id, most, run_id=run_id, limit=options.get("max_cost_usd"))
+            await self._budget.hold(item.id, most, run_id=run[0], limit=options.get("max_cost_usd"))
         except (BudgetExceededError, StorageError) as error:
             self._stop(error)
             return None
         except UsageError as error:
             return result.failed(error, "invalid", 0.0)
         cost, booked, left_open = None, 0.0, False
-        self._begun[item.id] = run_id
+        self._begun[item.id] = run[0]
         try:
-            result = await self._lines.run(item, options, result, self._named(item, digest))
+            result = await self._lines.run(item, options, result, run)
             cost = result.cost_usd
         except StorageError as error:  # every line's: the next would be paid for, and lost as well
             self._stop(error)
@@ -234,10 +234,10 @@ class BatchRunner:
             result = result.failed(error, "failed" if cost is None else "invalid", cost)
         finally:
             if left_open:
-                self._purse.held.pop(item.id, None)
+                self._budget.held.pop(item.id, None)
             else:
                 self._begun.pop(item.id, None)
-                booked = await self._purse.pay(item.id, cost)
+                booked = await self._budget.pay(item.id, cost)
         before = self._before.get(item.id)
         return result.booked(booked, None if before is None or before.status == "invalid" else before)
 
@@ -298,4 +298,4 @@ class BatchRunner:
         self.outcomes[str(result.outcome or Outcome.FAILED) if result.status != "invalid" else "invalid"] += 1
         self.has_unknown_cost = self.has_unknown_cost or result.cost_usd is None
         if not paid:
-            self._purse.spent += result.reserved_cost_usd
+            self._budget.spent += result.reserved_cost_usd

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from imagerag.cli import Globals
-from imagerag.cli.options import json_option, pass_globals, quiet_option
+from imagerag.cli.options import json_option, pass_globals, preset_option, quiet_option
 from imagerag.cli.terminal import bold, count, dim, say, say_all, say_json, short, table
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import dollars, percent, score
@@ -28,7 +28,7 @@ PROMPTS: Final = {
 @click.option("--library", metavar="NAME", help="Whose captioned pictures are shown  [env: IMAGERAG_LIBRARY]")
 @click.option("--generated", is_flag=True, help="Show freshly generated pictures instead, also with harder questions.")
 @click.option("--judge", metavar="SPEC", help="The judge to evaluate  [env: IMAGERAG_JUDGE]")
-@click.option("--preset", metavar="P", help="Backends that belong together  [env: IMAGERAG_PRESET]")
+@preset_option
 @click.option("--classes", type=click.IntRange(2, 1000), default=20, show_default=True, metavar="N",
               help="How many pictures; generated ones: of each kind.")  # fmt: skip
 @click.option("--others", type=click.IntRange(1), metavar="N",

@@ -140,25 +140,24 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
             say_json({"schema": "imagerag.eval/1", "done": report.done, "total": report.total,
                       "stopped": report.stopped})  # fmt: skip
         return BUDGET_SPENT if "broke" not in report.stopped else 1
-    print_summary(folder, as_json)
+    summary = print_summary(folder, as_json)
     if not as_json:
         say_note(f"{count(report.total, 'result')}, {count(report.failed, 'failure')}, {seconds(took)}; in {folder}")
-    missed = _missed_targets(folder)
+    missed = _missed_targets(summary)
     if missed:
         say(f"imagerag: targets missed: {', '.join(missed)}", err=True)
     return 1 if missed else 0
 
 
-def _missed_targets(folder: Path) -> list[str]:
+def _missed_targets(summary: Mapping[str, Any]) -> list[str]:
     from imagerag.evals.check_record import CheckSummary
-    from imagerag.evals.reports.writer import read_summary
 
-    checks = read_summary(folder).get("checks")
+    checks = summary.get("checks")
     return CheckSummary.model_validate(checks).missed if checks else []
 
 
-def print_summary(folder: Path, as_json: bool) -> None:
-    """Write the reports of a finished evaluation, and show what it came to."""
+def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
+    """Write the reports of a finished evaluation, show what it came to, and return that."""
     from imagerag.evals.harness.encoder_independence import explanation
     from imagerag.evals.reports.plots import missing_extra
     from imagerag.evals.reports.tables import shown_tables
@@ -170,12 +169,13 @@ def print_summary(folder: Path, as_json: bool) -> None:
     summary = read_summary(folder)
     if as_json:
         say_json(summary)
-        return
+        return summary
     if legend := explanation(list(summary["metrics"])):
         say_note(legend)
         say()
     for title, rows in shown_tables(summary):
         say_all([title, *table(rows, right=set(range(1, len(rows[0])))), ""])
+    return summary
 
 
 def _tell_replay(replay: "EvalReplayReport", as_json: bool) -> int:
@@ -252,7 +252,7 @@ def list_command() -> int:
     say_all(table([[name, told] for name, told in SUITES.items()]))
     say(accent("sections of sketch"))
     say_all(table([[name, told] for name, told in SECTIONS.items()]))
-    say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any knob, or module:function"))
+    say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any option of a run, or module:function"))
     say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
     say(accent("metrics"))
     say_all(table([[name, told] for name, told in kinds().items()]))

@@ -96,7 +96,7 @@ def pairs_of(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return pairs
 
 
-def _together(*options: Decorator) -> Decorator:
+def together(*options: Decorator) -> Decorator:
     """Options that go together, in the order in which the help lists them."""
 
     def decorate(function: Any) -> Any:
@@ -118,7 +118,7 @@ other_threshold_option = click.option(
     metavar="auto|off|COSINE",
     help="Cosine a reference must reach, instead of what holds otherwise.",
 )
-filter_options = _together(
+filter_options = together(
     click.option(
         "--filter", multiple=True, callback=pairs_of, metavar="KEY=VALUE", help="Only pictures whose metadata says so."
     ),
@@ -134,7 +134,7 @@ def cost_options(of: str = "", *, checked: bool = False) -> Decorator:
         of: what they are limits of, for the help; one run where it is not said.
         checked: refuse what is out of range here, where no run does so at once.
     """
-    return _together(
+    return together(
         click.option(
             "--max-calls", type=click.IntRange(1) if checked else int, metavar="N", help=f"Model calls at most{of}."
         ),
@@ -154,7 +154,7 @@ def deadline_option(of: str = "", *, checked: bool = False) -> Decorator:
     return click.option("--deadline-s", type=seconds, metavar="S", help=f"Seconds at most{of}.")
 
 
-limit_options = _together(
+limit_options = together(
     cost_options(),
     deadline_option(),
     click.option(
@@ -173,7 +173,7 @@ def loop_options(*, defaults: bool = False) -> Decorator:
     Args:
         defaults: whether what is not given has a value: not where a line of a file, or the run before, may say it.
     """
-    return _together(
+    return together(
         click.option(
             "--judge-mode",
             type=click.Choice(["fused", "stepwise"]),
@@ -203,7 +203,7 @@ def run_options(*, defaults: bool = False) -> Decorator:
     Args:
         defaults: whether what is not given has a value.
     """
-    return _together(
+    return together(
         click.option(
             "--start",
             type=click.Choice(["generate", "retrieve"]),
@@ -280,8 +280,11 @@ def output_options(function: Function) -> Function:
         apart((output.out, output.sheet), [*_images_of(given)])
         return function(*args, output=output, **given)
 
-    for option in (
-        quiet_option,
+    options = together(
+        picture_option,
+        sheet_option,
+        json_option,
+        click.option("--jsonl", "events", is_flag=True, help="Print each step on stdout as a line of JSON."),
         click.option(
             "--terminal-images",
             "live",
@@ -289,10 +292,6 @@ def output_options(function: Function) -> Function:
             default="auto",
             help="Show the pictures in the terminal: as it can (auto), not (off), or in this way.",
         ),
-        click.option("--jsonl", "events", is_flag=True, help="Print each step on stdout as a line of JSON."),
-        json_option,
-        sheet_option,
-        picture_option,
-    ):
-        with_output = option(with_output)
-    return cast(Function, with_output)
+        quiet_option,
+    )
+    return cast(Function, options(with_output))

@@ -13,7 +13,7 @@ from imagerag.client.libraries import LibrariesAPI
 from imagerag.client.qa import QAClient
 from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
-from imagerag.files.inputs import Image, keep_image, make_knobs
+from imagerag.files.inputs import Image, keep_image, make_run_config
 from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
 from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.validation import validate_match_reason
@@ -243,7 +243,7 @@ class ImageRAG:
             UnknownThreadError: a `follow_up` in a thread that there is not.
         """
         name = self.libraries.name(library)
-        config = make_knobs(
+        config = make_run_config(
             candidates=k,
             hybrid=hybrid,
             threshold=threshold,

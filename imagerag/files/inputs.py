@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Image = str | Path | bytes
 
 
-def make_knobs(**values: Any) -> RunConfig:
+def make_run_config(**values: Any) -> RunConfig:
     """RunConfig from plain values.
 
     Raises:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import RunSpec
-from imagerag.files.inputs import Image, keep_image, make_knobs, parse_size
+from imagerag.files.inputs import Image, keep_image, make_run_config, parse_size
 from imagerag.files.source_images import SourceImages
 from imagerag.formatting.messages import invalid, unknown
 from imagerag.graphs.settings import Settings
@@ -136,14 +136,18 @@ class RunRequest:
         given = {name: value for name, value in options.items() if value is not None}
         images = {name: given.pop(name) for name in _IMAGES if name in given}
         library, deadline_s, initial_image = (given.pop(name, None) for name in _OTHERS)
-        config = {"references_per_concept": settings.references_per_concept, **given}
+        config = {
+            "references_per_concept": settings.references_per_concept,
+            **given,
+            "size": parse_size(given.get("size")),
+        }
         try:
             setup = RunSpec(
                 generator=settings.generator,
                 judge=settings.judge,
                 library=library or settings.library,
                 reranker=settings.reranker or None,
-                config=make_knobs(**{**config, "size": parse_size(given.get("size"))}),
+                config=make_run_config(**config),
                 deadline_s=deadline_s,
             )
         except ValidationError as error:

@@ -132,7 +132,7 @@ def accepted_input(schema: Any, given: Any) -> dict[str, Any]:
 
     Raises:
         UsageError: names that there are not, no value for one that is needed, values of other types, text that cannot
-            be stored, or a knob that cannot be.
+            be stored, or an option that cannot be.
     """
     named, known = _named(given), set(schema.__annotations__)
     runtime: Runtime[Any] | None = get_runtime()  # none where a state is written from outside

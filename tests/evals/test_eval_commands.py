@@ -7,8 +7,6 @@ from typing import Any
 
 from imagerag.tools.testing.fakes import picture
 
-WRONG = (["--arms", "nothing"], ["--metrics", "nothing"], ["--shard", "4/3"], ["--template", "x", "--tag", "none"])
-
 
 def test_an_evaluation_from_beginning_to_end(imagerag: Any, tmp_path: Path) -> None:
     (tmp_path / "set.txt").write_text("a red solid circle\na blue dotted star\na teal checkered crescent\n")

@@ -1,6 +1,6 @@
 """What an object behind a port can do beside what its protocol asks for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.ports.prices import PriceEstimator
@@ -40,10 +40,6 @@ class Capabilities:
     needs_images: bool = False
     takes_pictures: bool = False
     members: "tuple[Any, ...]" = ()
-
-    def with_tariff(self, tariff: PriceEstimator) -> "Capabilities":
-        """The same, at other prices."""
-        return replace(self, tariff=tariff)
 
 
 _DEFAULT: Final = Capabilities()

@@ -1,7 +1,7 @@
 """Arms: the variants of the workflow that an evaluation compares, all from the same initial picture of a case.
 
 An arm is written `NAME`, or with changes `NAME+KEY=VALUE+KEY=VALUE`; keys are `generator`, `judge`, `library`,
-`reranker`, `subjects` (on or off), and every knob of a run (`imagerag.agent.types.RunConfig`). `module:function` is an
+`reranker`, `subjects` (on or off), and every option of a run (`RunConfig`). `module:function` is an
 arm of one's own. A TOML file names further ones:
 
 ```toml
@@ -66,7 +66,7 @@ class Arm(FrozenModel):
         """The setup of one run.
 
         Raises:
-            UsageError: a knob that does not exist, or a value it cannot have.
+            UsageError: an option that does not exist, or a value it cannot have.
         """
         config = {**base.config.model_dump(), **self.config, "seed": seed, "cache": cache}
         try:

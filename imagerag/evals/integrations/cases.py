@@ -72,7 +72,7 @@ async def run_case(
     users = DataDir.find(settings.home)
     recipes = suite.libraries if suite else {}
     named = library or next(iter(recipes), None) or settings.library
-    wanted = _knobs({"references_per_concept": settings.references_per_concept, **config})
+    wanted = _run_config({"references_per_concept": settings.references_per_concept, **config})
     setup = RunSpec(generator=settings.generator, judge=settings.judge, library=named, config=wanted)
     chosen = parse_arms([arm])[0] if isinstance(arm, str) else arm
     whole = suite or Suite(name="case", cases=(asked,))
@@ -102,10 +102,10 @@ async def _answered(
 
 
 def _seed(seed: int) -> int:
-    return _knobs({"seed": seed}, reserved=()).seed
+    return _run_config({"seed": seed}, reserved=()).seed
 
 
-def _knobs(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
+def _run_config(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
     """What a run is set to.
 
     Raises:

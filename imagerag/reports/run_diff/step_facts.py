@@ -101,7 +101,7 @@ def _drawn(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Fa
     attempts: list[Attempt] = made.get("attempts") or []
     if not attempts:
         return {}, {}
-    attempt, config = attempts[-1], _knobs(before)
+    attempt, config = attempts[-1], _run_config(before)
     asked = {
         "prompt": attempt.prompt,
         "references": [reference_name(reference) for reference in attempt.references],
@@ -122,7 +122,7 @@ def _judged(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[F
         "picture shown": shown[-1].image.sha256 if shown else None,
         "checklist": [requirement.text for requirement in before.get("requirements") or []],
         "judge": setup.judge if isinstance(setup := before.get("setup"), RunSpec) else None,
-        "judge mode": _knobs(before).judge_mode,
+        "judge mode": _run_config(before).judge_mode,
     }
     verdict = (attempts or shown)[-1].verdict if attempts or shown else None
     if verdict is None:
@@ -152,7 +152,7 @@ def _captioned(before: Values, made: Values, calls: Sequence[ModelCall]) -> tupl
 def _searched(before: Values, made: Values, calls: Sequence[ModelCall]) -> tuple[Facts, Facts]:
     known: list[Search] = before.get("searches") or []
     found = [search for search in made.get("searches") or [] if search not in known]
-    config, setup = _knobs(before), before.get("setup")
+    config, setup = _run_config(before), before.get("setup")
     asked = {
         "searched with": [search.query.text for search in found],
         "threshold": [limit for s in found for limit in s.thresholds.values()],
@@ -202,7 +202,7 @@ _TELLERS: Final[Mapping[str, Callable[[Values, Values, Sequence[ModelCall]], tup
 }
 
 
-def _knobs(values: Values) -> RunConfig:
+def _run_config(values: Values) -> RunConfig:
     setup = values.get("setup")
     return setup.config if isinstance(setup, RunSpec) else RunConfig()
 
