@@ -153,7 +153,7 @@ class Journal(Protocol):
 
 
 def written(variation: SamplingParams) -> dict[str, Any]:
-    """A variation as part of what is asked; without what came later and is empty, so that old answers are found."""
+    """A variation as part of a request: an empty `in_vain` is left out, and so does not change the key of an answer."""
     return variation.model_dump(mode="json", exclude=None if variation.in_vain else {"in_vain"})
 
 

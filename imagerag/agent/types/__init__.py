@@ -13,7 +13,17 @@ from imagerag.agent.types.attempts import (
     UsedReference,
     Verdict,
 )
-from imagerag.agent.types.base import FrozenModel, ImageRef, Progress, SamplingParams, Scalar, Sha256, Similarity, Size
+from imagerag.agent.types.base import (
+    FrozenModel,
+    ImageRef,
+    Progress,
+    SamplingParams,
+    Scalar,
+    Sha256,
+    Similarity,
+    Size,
+    earlier_names,
+)
 from imagerag.agent.types.calls import ModelCall, assumed_cost, cost_of_calls, unsettled_cost
 from imagerag.agent.types.runs import (
     BUILT_IN_LIBRARY,
@@ -63,5 +73,6 @@ __all__ = [
     "Verdict",
     "assumed_cost",
     "cost_of_calls",
+    "earlier_names",
     "unsettled_cost",
 ]

@@ -1,8 +1,9 @@
-"""What all values of a run share."""
+"""The base class of all values of a run, and the values that others are made of."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -17,6 +18,23 @@ class FrozenModel(BaseModel):
     """Base of every value in the state: frozen, no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def earlier_names(**names: str) -> Any:
+    """Make a validator that reads what earlier versions wrote: the same values under other names.
+
+    Used in the body of a model: `_earlier = earlier_names(old="new")`.
+
+    Args:
+        names: the earlier name of each renamed field, with its name now.
+    """
+
+    def rename(cls: type[BaseModel], given: Any) -> Any:
+        if isinstance(given, Mapping) and not names.keys().isdisjoint(given):
+            return {names.get(name, name): value for name, value in given.items()}
+        return given
+
+    return model_validator(mode="before")(classmethod(rename))  # type: ignore[arg-type]
 
 
 class ImageRef(FrozenModel):
@@ -56,6 +74,8 @@ class SamplingParams(FrozenModel):
     seed: int | None = None
     prompt_variant: int = Field(default=0, ge=0)
     in_vain: tuple[str, ...] = ()
+
+    _earlier = earlier_names(lever="varied_parameter", wording="prompt_variant")
 
 
 class Progress(FrozenModel):

@@ -5,7 +5,7 @@ from math import fsum
 
 from pydantic import Field
 
-from imagerag.agent.types.base import FrozenModel, SamplingParams
+from imagerag.agent.types.base import FrozenModel, SamplingParams, earlier_names
 
 
 class ModelCall(FrozenModel):
@@ -52,6 +52,8 @@ class ModelCall(FrozenModel):
     cached: bool = False
     requests: int = Field(default=1, ge=0)
     note: str = ""
+
+    _earlier = earlier_names(most_usd="max_cost_usd", raw="raw_response", answered="completed", reused="cached")
 
     @property
     def counted_usd(self) -> float | None:

@@ -15,6 +15,7 @@ from imagerag.agent.errors import UnknownRunError
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ModelCall, Outcome, RunResult, RunSpec, cost_of_calls
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.earlier_versions import check_version
 
 StepStatus = Literal["done", "failed", "pending", "waiting"]
 
@@ -73,12 +74,14 @@ async def steps(dependencies: Dependencies, run_id: str) -> list[Step]:
 
     Raises:
         UnknownRunError: no run of that id has made a step.
+        RunStateError: an earlier version of imagerag made it.
     """
     async with dependencies.checkpoints() as saver:
         graph = dependencies.workflow().compile(checkpointer=saver)
         history = [snapshot async for snapshot in graph.aget_state_history({"configurable": {"thread_id": run_id}})]
     if not history:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+    check_version(history[0].values, f"run {run_id}")
     return steps_of(history)
 
 

@@ -18,6 +18,7 @@ from imagerag.agent.qa.state import QAInput, QAState, QAUpdate, fresh, question_
 from imagerag.agent.qa.types import STATE_TYPES, AnswerOutcome, QAResult, SearchBy
 from imagerag.agent.types import ImageRef, ModelCall, RunConfig
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.earlier_versions import check_version
 from imagerag.graphs.mismatch_warnings import question_warnings
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import new_run_id
@@ -75,6 +76,7 @@ class QARunner:
         Raises:
             UsageError: a question or thread that cannot be, an unknown library or answerer.
             UnknownThreadError: a follow-up in a thread that there is not.
+            RunStateError: an earlier version of imagerag made the thread.
             StorageError: the answer could not be kept; nothing was asked.
         """
         text, thread_id = validate_question(question), validate_thread(thread) or new_run_id()
@@ -85,8 +87,11 @@ class QARunner:
             config = config.model_copy(update={"deadline_at": clock.seconds() + deadline_s})
         thread_config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 25}
         async with self._graph(answerer, library, reranker, judge) as (graph, identity):
-            if follow_up and thread and not (await graph.aget_state(thread_config)).values.get("earlier"):
-                raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
+            if thread:
+                before = (await graph.aget_state(thread_config)).values
+                check_version(before, f"thread {thread}")
+                if follow_up and not before.get("earlier"):
+                    raise UnknownThreadError(f"there is no thread {thread!r}: leave it out to begin one")
             started = clock.now()
             given = fresh(
                 text, compare=compare, library=library, answerer=identity, started_at=started, images=images, by=by
@@ -106,6 +111,7 @@ class QARunner:
 
         Raises:
             UnknownThreadError: there is no such thread.
+            RunStateError: an earlier version of imagerag made it.
         """
         from imagerag.tools.answerers.metadata import MetadataAnswerer
 
@@ -115,6 +121,7 @@ class QARunner:
             values = (await graph.aget_state(thread_config)).values
         if not values.get("question"):
             raise UnknownThreadError(f"there is no thread {thread!r}: imagerag ask names the thread of each answer")
+        check_version(values, f"thread {thread}")
         if not values.get("ending"):
             values = {**values, "calls": [*(values.get("calls") or []), *await self._left_out(values, thread)]}
         return answer_record(thread, values)

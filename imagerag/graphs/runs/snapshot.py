@@ -10,6 +10,7 @@ from langgraph.types import Interrupt, StateSnapshot
 
 from imagerag.agent.errors import ImageRAGError, UnknownRunError
 from imagerag.graphs.dependencies import Dependencies
+from imagerag.graphs.earlier_versions import check_version
 from imagerag.store.storage_errors import damaged_file
 
 
@@ -42,6 +43,7 @@ async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
 
     Raises:
         UnknownRunError: no run of that id has made a step.
+        RunStateError: an earlier version of imagerag made it.
         DamagedFileError: its steps cannot be read.
     """
     if not await asyncio.to_thread(dependencies.home.checkpoints.exists):  # looking makes no file
@@ -57,4 +59,5 @@ async def read_snapshot(dependencies: Dependencies, run_id: str) -> RunSnapshot:
             raise damaged_file(dependencies.home.checkpoints, why) from error
     if not snapshot.values:
         raise UnknownRunError(f"no run {run_id!r}: imagerag runs lists them")
+    check_version(snapshot.values, f"run {run_id}")
     return RunSnapshot.of(run_id, snapshot)
