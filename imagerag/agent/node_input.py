@@ -60,7 +60,7 @@ def in_run(node: Step) -> Step:
         with node_span(node.__name__, runtime) as finished:
             update = await node(own, runtime)
             finished(update)
-        if own is not state and has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
+        if has_finished(state) and isinstance(update, Mapping) and not update.get("ending"):
             return {**update, "ending": Overwrite(None), "best": None}
         return update
 
@@ -94,7 +94,7 @@ def decided(route: Callable[..., Awaitable[Any]]) -> Callable[[RunState], Awaita
 def own_state(state: RunState) -> RunState:
     """The state without the verdicts of another prompt, and without the ending of a run that is over."""
     own = state
-    if own.get("ending") and has_finished(own):
+    if has_finished(own):
         own = {**own, "ending": None, "best": None}
     if (own.get("judged_prompt") or own.get("prompt")) != own.get("prompt"):
         unjudged = [attempt.model_copy(update={"verdict": None}) for attempt in own.get("attempts") or []]

@@ -15,11 +15,12 @@ from imagerag.agent.calls.model_caller import Failed, ModelCaller
 from imagerag.agent.errors import JudgeReplyError, RefusalError
 from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.intents import only_comparisons_fail
-from imagerag.agent.judge_image_limits import check_images
+from imagerag.agent.judge_image_check import check_images
 from imagerag.agent.ports import (
     BlobStore,
     Critique,
     ImageGenerator,
+    ImagePart,
     Judge,
     MissingConcepts,
     ReferenceLibrary,
@@ -84,12 +85,10 @@ class Nodes:
         if attempt.verdict is not None:
             return {}
         if not says_something(state["prompt"]):
-            judged = [*attempts[:-1], _judged(attempt, _abstention(nothing_to_check(state["prompt"])))]
+            judged = _with_verdict(attempts, _abstention(nothing_to_check(state["prompt"])))
             return {"attempts": judged, "judged_prompt": state["prompt"]}
         calls.round = attempt.round
-        image = await self._parts.image(attempt.image)
-        shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
-        subjects = [await self._parts.reference(reference) for reference in shown]
+        shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
         requirements = [*(state.get("requirements") or []), *sent_images.fixed_for_judge(self.judge, shown, attempt)]
         try:
             answer = await calls.make_readable(
@@ -115,13 +114,13 @@ class Nodes:
                 ),
             )
         except JudgeReplyError as unread:
-            judged = [*attempts[:-1], _judged(attempt, _abstention(str(unread), unread.raw))]
+            judged = _with_verdict(attempts, _abstention(str(unread), unread.raw))
             return {"attempts": judged, "judged_prompt": state["prompt"], "calls": calls.made}
         entries = state.get("ledger") or []
         if answer.verdict.aligned or answer.verdict.missing or only_comparisons_fail(answer.verdict):
             entries = concept_tracker.update_missing(entries, answer.verdict.missing, attempt.round)
         return {
-            "attempts": [*attempts[:-1], _judged(attempt, answer.verdict)],
+            "attempts": _with_verdict(attempts, answer.verdict),
             "judged_prompt": state["prompt"],
             "requirements": state.get("requirements") or [r for r in answer.requirements if r.image is None],
             "ledger": entries,
@@ -143,9 +142,7 @@ class Nodes:
         if named and not tried:
             return {"concepts": named, "concept_tries": retries_counted(1, self.judge.honours)}
         calls = self._calls(state, runtime)
-        shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
-        image = await self._parts.image(attempt.image)
-        subjects = [await self._parts.reference(reference) for reference in shown]
+        shown, image, subjects = await self._judge_images(state, attempt, runtime.context)
         about = {"prompt": state["prompt"], "image": attempt.image.sha256, "verdict": verdict.model_dump(mode="json")}
         try:
             answer = await calls.make(
@@ -165,30 +162,26 @@ class Nodes:
             if isinstance(unnamed, RefusalError) and not escalation.searched(state):
                 raise
             concepts = []  # a further ask that is refused has named nothing; the run has its verdict
-        known = concepts and not escalation.searched(state)  # what is named in place of them resolves nothing
-        return {
-            "concepts": concepts,
-            "concept_tries": retries_counted(tried + 1, self.judge.honours),
-            "ledger": concept_tracker.update_missing(state["ledger"], concepts, attempt.round)
-            if known
-            else state["ledger"],
-            "calls": calls.made,
-        }
+        tracked = state["ledger"]
+        if concepts and not escalation.searched(state):  # what is named in place of them resolves nothing
+            tracked = concept_tracker.update_missing(tracked, concepts, attempt.round)
+        tries = retries_counted(tried + 1, self.judge.honours)
+        return {"concepts": concepts, "concept_tries": tries, "ledger": tracked, "calls": calls.made}
 
     async def write_captions(self, state: RunState, runtime: Runtime[RunConfig]) -> RunUpdate:
         """Write one caption per missing concept, each within what the library's encoder reads; or do without them."""
         calls = self._calls(state, runtime)
         attempt = state["attempts"][-1]
-        shown = sent_images.shown_to_judge(self.judge, state, attempt, runtime.context.likeness)
+        _, image, subjects = await self._judge_images(state, attempt, runtime.context)
         writer = CaptionWriter(
             judge=self.judge,
             library=self.library,
             calls=calls,
             prompt=state["prompt"],
-            image=await self._parts.image(attempt.image),
+            image=image,
             sha256=attempt.image.sha256,
             verdict=attempt.verdict,
-            subjects=[await self._parts.reference(reference) for reference in shown],
+            subjects=subjects,
             again=escalation.for_captions(state),
         )
         by_caption = runtime.context.retrieve_by == "caption"
@@ -270,7 +263,7 @@ class Nodes:
         calls, attempts = self._calls(state, runtime), state.get("attempts") or []
         if not attempts:
             await check_images(self.judge, self.generator, calls, count=1 + len(sent_images.subjects_of(state)))
-        draughtsman = ImageGeneration(
+        generation = ImageGeneration(
             generator=self.generator,
             blobs=self.blobs,
             config=runtime.context,
@@ -278,8 +271,16 @@ class Nodes:
             part=self._parts.reference,
             tell=runtime.stream_writer,
         )
-        attempt = await draughtsman.attempt(calls, state, references)
+        attempt = await generation.attempt(calls, state, references)
         return {"attempts": [*attempts, attempt], "calls": calls.made}
+
+    async def _judge_images(
+        self, state: RunState, attempt: Attempt, config: RunConfig
+    ) -> tuple[list[UsedReference], ImagePart, list[ImagePart]]:
+        """The references that the judge sees, the image of an attempt, and the images of these references."""
+        shown = sent_images.shown_to_judge(self.judge, state, attempt, config.likeness)
+        image = await self._parts.image(attempt.image)
+        return shown, image, [await self._parts.reference(reference) for reference in shown]
 
     @cached_property
     def _parts(self) -> sent_images.ImageParts:
@@ -292,8 +293,9 @@ class Nodes:
         return sent_images.reference_room(state, config, takes=self.generator.max_references)
 
 
-def _judged(attempt: Attempt, verdict: Verdict) -> Attempt:
-    return attempt.model_copy(update={"verdict": verdict})
+def _with_verdict(attempts: list[Attempt], verdict: Verdict) -> list[Attempt]:
+    """The attempts, the newest with its verdict."""
+    return [*attempts[:-1], attempts[-1].model_copy(update={"verdict": verdict})]
 
 
 def _abstention(reason: str, raw: str = "") -> Verdict:

@@ -68,7 +68,7 @@ def always_sent(state: RunState, likeness: Likeness = "never") -> list[UsedRefer
 
 def reference_room(state: RunState, config: RunConfig, *, takes: int) -> int:
     """How many references a generator that takes so many images takes beside those that are always sent."""
-    return max(0, min(config.max_references or takes, takes) - len(always_sent(state)))
+    return max(0, config.reference_limit(takes) - len(always_sent(state)))
 
 
 def references_to_send(

@@ -16,7 +16,7 @@ from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, SamplingParams
 from imagerag.formatting.numbers import dollars
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.judge_image_limits import takes_images
+from imagerag.graphs.recorded_image_checks import takes_images
 from imagerag.graphs.runs.reindexing import missing_from_index
 from imagerag.graphs.settings import Settings
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale

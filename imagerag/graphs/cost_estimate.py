@@ -13,17 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.calls.budget import estimator_of, max_cost_with
 from imagerag.agent.errors import ImageRAGError
-from imagerag.agent.judge_image_limits import CHECK_IMAGES
-from imagerag.agent.judge_image_limits import wanted as images_wanted
+from imagerag.agent.judge_image_check import CHECK_IMAGES
+from imagerag.agent.judge_image_check import wanted as images_wanted
 from imagerag.agent.ports import ImageGenerator, Judge, PriceEstimator, Reranker, capabilities_of, members_of
 from imagerag.agent.retrieval.reranking import LOOKED_AT
 from imagerag.agent.retry_schedule import TEMPERATURES
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunConfig, RunSpec
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import TRIES
-from imagerag.graphs.judge_image_limits import recall_images
 from imagerag.graphs.mask_validation import check_edits, check_takes_mask
 from imagerag.graphs.mismatch_warnings import run_warnings
+from imagerag.graphs.recorded_image_checks import recall_images
 
 CAPTION_BYTES = 1000
 """How long a caption may be for the estimate in money to hold; the usual encoder reads about 300."""
@@ -105,7 +105,7 @@ def estimate(
         mask: whether the first subject has one; it is sent like an image.
         tries: how often a step that fails is tried.
     """
-    room = max(0, min(config.max_references or generator.max_references, generator.max_references) - subjects)
+    room = max(0, config.reference_limit(generator.max_references) - subjects)
     redraws = config.max_rounds if library and room else 0
     searches = min(config.max_rounds, redraws + 1)  # a round that finds nothing has asked what to look for
     drawings, looks = redraws + (not initial_image), redraws + 1
@@ -213,8 +213,7 @@ def _requests(port: object, role: str) -> int:
 
 def _votes(port: object, role: str) -> int:
     """What one call can ask of the backend that answers it."""
-    members = members_of(port)
-    return max(capabilities_of(member).votes for member in members) if role == "judge.critique" else 1
+    return capabilities_of(port).votes if role == "judge.critique" else 1
 
 
 def _summed(roles: list[RoleEstimate], config: RunConfig, backends: Sequence[object]) -> Estimate:

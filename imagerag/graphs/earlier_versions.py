@@ -25,7 +25,7 @@ def check_version(values: Mapping[str, Any], name: str) -> None:
         prompt = values.get("prompt")
         again = f"imagerag generate {shlex.quote(prompt)}" if prompt else "ask again without --thread"
         raise RunStateError(
-            f"{name} was made by an earlier version of imagerag, and this one cannot read its steps; begin anew: {again}"
+            f"{name} was made by an earlier version of imagerag, and its steps cannot be read; begin anew: {again}"
         )
 
 

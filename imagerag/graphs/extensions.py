@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.nodes import Nodes
 from imagerag.graphs.generation import Workflow, build_workflow
-
-_OURS: Final = frozenset(build_workflow(Nodes.for_diagram()).nodes)
 
 
 @dataclass(frozen=True)
@@ -40,4 +37,5 @@ class Extension:
         """How many nodes it adds."""
         if self.workflow is build_workflow:
             return 0
-        return len(self.workflow(self.nodes.for_diagram()).nodes.keys() - _OURS)
+        own = self.workflow(self.nodes.for_diagram()).nodes.keys()
+        return len(own - build_workflow(Nodes.for_diagram()).nodes.keys())

@@ -25,7 +25,7 @@ def validate_prompt(prompt: str) -> str:
         raise UsageError("the prompt is empty: say what to draw")
     if len(prompt) > MAX_PROMPT:
         raise UsageError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} can be drawn")
-    return _stored(prompt, "the prompt")
+    return _check_storable(prompt, "the prompt")
 
 
 def validate_question(question: str) -> str:
@@ -38,7 +38,7 @@ def validate_question(question: str) -> str:
         raise UsageError("the question is empty: say what you want to know")
     if len(question) > MAX_QUESTION:
         raise UsageError(f"the question has {len(question)} characters; at most {MAX_QUESTION} can be asked")
-    return _stored(question, "the question").strip()
+    return _check_storable(question, "the question").strip()
 
 
 def validate_match_reason(by: SearchBy | None, pictures: Sequence[object]) -> SearchBy:
@@ -85,9 +85,9 @@ def check_texts(values: Any, name: str = "") -> None:
     """
     if isinstance(values, BaseModel):
         values = values.model_dump()
-    if isinstance(values, str) and not is_storable_text(values):
-        raise UsageError(f"{name} holds a NUL byte or half a character (a lone surrogate)")
-    if isinstance(values, Mapping):
+    if isinstance(values, str):
+        _check_storable(values, name)
+    elif isinstance(values, Mapping):
         for key, value in values.items():
             check_texts(str(key), name or "a name")
             check_texts(value, name or str(key))
@@ -96,9 +96,9 @@ def check_texts(values: Any, name: str = "") -> None:
             check_texts(value, name)
 
 
-def _stored(text: str, what: str) -> str:
+def _check_storable(text: str, name: str) -> str:
     if not is_storable_text(text):
-        raise UsageError(f"{what} holds a NUL byte or half a character (a lone surrogate)")
+        raise UsageError(f"{name} holds a NUL byte or half a character (a lone surrogate)")
     return text
 
 

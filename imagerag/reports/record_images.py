@@ -36,10 +36,13 @@ async def answer_images(dependencies: "Dependencies", record: "AnswerRecord") ->
     for own in {*record.shown, *(image.sha256 for image in record.images)}:
         with suppress(ImageRAGError):
             images[own] = await dependencies.blobs.get(own)
-    with suppress(ImageRAGError):  # removed since: the sheet shows empty frames
-        library = await dependencies.library(record.library) if record.library else None
-        for one in record.retrieved if library else ():
-            with suppress(ImageRAGError):
-                assert library is not None
-                images[one.id] = await library.image_bytes(one.id)
+    if not record.library:
+        return images
+    try:
+        library = await dependencies.library(record.library)
+    except ImageRAGError:  # removed since: the sheet shows empty frames
+        return images
+    for one in record.retrieved:
+        with suppress(ImageRAGError):
+            images[one.id] = await library.image_bytes(one.id)
     return images

@@ -18,7 +18,7 @@ from imagerag.agent.errors import (
     SpecError,
     UnreadableImageError,
 )
-from imagerag.agent.judge_image_limits import ChecksImages
+from imagerag.agent.judge_image_check import ChecksImages
 from imagerag.agent.ports import (
     Capabilities,
     Captions,
@@ -75,6 +75,7 @@ class _Fallback(Generic[Member]):
             takes_mask=all(one.takes_mask for one in each),
             sees_references=all(one.sees_references for one in each),
             max_images=min(limits, default=None),
+            votes=max(one.votes for one in each),
             needs_images=any(one.needs_images for one in each),
             takes_pictures=any(one.takes_pictures for one in each),
             members=self.members,

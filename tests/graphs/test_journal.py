@@ -115,6 +115,6 @@ def test_a_key_depends_on_content_alone(one, other, nth):
     asked = CallRequest.of("judge.critique", "scripted", one)
     assert asked.key == CallRequest.of("judge.critique", "scripted", dict(reversed(one.items()))).key
     assert (asked.key == CallRequest.of("judge.critique", "scripted", other).key) is (one == other)
-    assert len({asked.again(n).key for n in range(nth + 1)}) == nth + 1
+    assert len({asked.model_copy(update={"nth": n}).key for n in range(nth + 1)}) == nth + 1
     assert asked.key != CallRequest.of("judge.captions", "scripted", one).key
     assert asked.key != CallRequest.of("judge.critique", "another", one).key

@@ -225,3 +225,10 @@ async def test_over_http_the_record_says_who_answered_and_why_not_the_other(
     # What runs on this machine is free, and is said to be.
     assert record.cost_usd == 0
     assert record.has_unknown_cost == []
+
+
+def test_a_fallback_says_how_many_votes_its_members_ask_for() -> None:
+    address = "http://127.0.0.1:9/v1"
+    voting = make_judge(f"openai:a?votes=3@{address}")
+    assert capabilities_of(FallbackJudge([make_judge(f"openai:b@{address}"), voting])).votes == 3
+    assert capabilities_of(FallbackJudge([ScriptedJudge(), FallbackJudge([voting])])).votes == 3

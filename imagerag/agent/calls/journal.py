@@ -47,10 +47,6 @@ class CallRequest(FrozenModel):
         nth = sum(call.request == request and call.completed for call in before)
         return cls(role=role, backend=backend, content=content, request=request, nth=nth)
 
-    def again(self, nth: int) -> "CallRequest":
-        """The same call, made `nth` times before."""
-        return self.model_copy(update={"nth": nth})
-
     @property
     def key(self) -> str:
         """What its answer is kept under."""

@@ -125,9 +125,9 @@ class ModelCaller:
             role=role, backend=backend, round=self.round, variation=varied, request=asked.request, elapsed_s=0
         )
         try:
-            entry = await self._from_journal(asked, key := asked.key)
+            entry = await self._from_journal(asked)
             if entry is None:
-                call, entry = await self._within_budget(call, asked, key, ask, progress)
+                call, entry = await self._within_budget(call, asked, ask, progress)
         except BudgetExceededError as error:
             raise attach_calls(self.made, error) from error.__cause__
         self.made.append(pending_calls.with_answer(call, entry, reused=entry.run_id != self.run_id))
@@ -165,16 +165,16 @@ class ModelCaller:
         except JudgeReplyError:
             return await self.make(role, backend, kind, content, lambda: ask(again), again)
 
-    async def _from_journal(self, asked: CallRequest, key: str) -> JournalEntry | None:
+    async def _from_journal(self, asked: CallRequest) -> JournalEntry | None:
         """The cache: what the run was answered before, or, where its config says so, another run."""
         if self.journal is None:
             return None
         # Together, because each crosses to the store's thread and back. What is taken over has no answer, and a key
         # counts answers, so that it is the same without.
-        find = self.journal.find(key, run_id=self.run_id)
+        find = self.journal.find(asked.key, run_id=self.run_id)
         entry = await find if self._looked else (await asyncio.gather(find, self.take_over()))[0]
         if entry is None and self.config.cache != "record":
-            entry = await self._answered_before(key, self.journal)
+            entry = await self._answered_before(asked.key, self.journal)
         if entry is None and self.config.cache == "replay":
             raise journals.replay_miss(asked, await self.journal.similar(asked))
         return entry
@@ -204,7 +204,6 @@ class ModelCaller:
         self,
         call: ModelCall,
         asked: CallRequest,
-        key: str,
         ask: Callable[[], Awaitable[Answer]],
         progress: ProgressCallback | None,
     ) -> tuple[ModelCall, JournalEntry]:
@@ -225,7 +224,7 @@ class ModelCaller:
                 await self.journal.keep_lost(pending_calls.pending_entry(booked, self.run_id, self.task))
             context = CallContext(
                 progress=progress or ProgressCallback(),
-                idempotency_key=f"{self.run_id}-{key}",  # another run that asks the same pays for itself
+                idempotency_key=f"{self.run_id}-{asked.key}",  # another run that asks the same pays for itself
                 requests_left=reserved.requests,
             )
             return reserved.call, await self._traced(reserved, asked, ask, context)

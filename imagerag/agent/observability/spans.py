@@ -208,7 +208,7 @@ def _count(record: "RunRecord") -> None:
     for call in record.call_log:
         named: dict[str, AttributeValue] = {"imagerag.role": call.role, "gen_ai.request.model": call.backend}
         named |= {"error.type": "error"} if call.error else {}
-        calls.add(1, {**named, "imagerag.reused": call.cached})
+        calls.add(1, {**named, "imagerag.cached": call.cached})
         if not call.cached:
             latency.record(call.elapsed_s, named)
     similarity = meter.create_histogram("imagerag.similarity", unit="1", description="Cosine of references sent.")

@@ -155,6 +155,14 @@ class RunConfig(FrozenModel):
     deadline_at: float | None = Field(default=None, allow_inf_nan=False)
     patience_s: float = Field(default=PATIENCE_S, ge=0, allow_inf_nan=False)
 
+    def reference_limit(self, takes: int) -> int:
+        """How many images go with one prompt at most.
+
+        Args:
+            takes: how many the generator takes.
+        """
+        return min(self.max_references or takes, takes)
+
 
 class RunContext(RunConfig):
     """What whoever calls the graph itself may set: its `context_schema`. Names that there are not are refused.

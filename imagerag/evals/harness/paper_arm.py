@@ -106,8 +106,8 @@ class _Published:
 
     @property
     def _room(self) -> int:
-        most = self.parts.generator.max_references
-        return max(0, min(self.config.max_references or most, most) - len(self.job.subjects))
+        limit = self.config.reference_limit(self.parts.generator.max_references)
+        return max(0, limit - len(self.job.subjects))
 
     async def _decision(self, image: ImagePart, subjects: list[ImagePart]) -> Verdict:
         """The first question: does it match?"""

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from imagerag.agent.types import FrozenModel
 from imagerag.evals.judges.questions import JudgeAnswer, JudgeQuestion
 from imagerag.evals.metrics.concept_match import counted
 from imagerag.evals.statistics.estimators import Proportion
@@ -20,7 +21,7 @@ Answered = tuple[JudgeQuestion, Sequence[JudgeAnswer]]
 """A question with its answers, one for each repeat."""
 
 
-class KindScore(BaseModel):
+class KindScore(FrozenModel):
     """Score on one kind of prompt.
 
     Attributes:
@@ -31,8 +32,6 @@ class KindScore(BaseModel):
         agreement: share of the prompts to which every repeat gave the same answer; None without repeats.
         kappa: Fleiss' kappa of the repeats; None where nothing can be said.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: str
     prompts: int
@@ -48,7 +47,7 @@ class KindScore(BaseModel):
     kappa: float | None = None
 
 
-class ConceptScore(BaseModel):
+class ConceptScore(FrozenModel):
     """Precision and recall of the concepts named as missing.
 
     Attributes:
@@ -56,8 +55,6 @@ class ConceptScore(BaseModel):
         missing: concepts that were missing; `found` of them were named. A yes to what is not there names nothing.
         precision, recall: right of named, found of missing; None of nothing, each with its 95 % Wilson interval.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     named: int
     right: int
@@ -85,7 +82,7 @@ class ConceptScore(BaseModel):
         )
 
 
-class JudgeEval(BaseModel):
+class JudgeEval(FrozenModel):
     """The result of `eval judge`, `imagerag.judge-eval/1`.
 
     Attributes:
@@ -98,7 +95,7 @@ class JudgeEval(BaseModel):
         problem: the first error, where there was one.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     schema_name: Literal["imagerag.judge-eval/1"] = Field(default="imagerag.judge-eval/1", alias="schema")
     judge: str

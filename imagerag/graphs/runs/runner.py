@@ -139,7 +139,7 @@ class Runner:
         setup = apply_options(setup, steering)
         parts, subjects = await self.dependencies.parts(setup), standing.values.get("subjects") or []
         await check_kept_masks(parts.generator, subjects, self.dependencies.blobs)
-        limit = min(setup.config.max_references or parts.generator.max_references, parts.generator.max_references)
+        limit = setup.config.reference_limit(parts.generator.max_references)
         seed = await continuation(record, steering, subjects=subjects, limit=limit, library=parts.library)
         follow = self._follow(validate_id(new_id) or new_run_id(), seed, setup, prompt, parent_run=run_id)
         async with aclosing(follow) as events:

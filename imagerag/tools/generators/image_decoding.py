@@ -101,11 +101,6 @@ _DEEPEST: Final = 5
 _PICTURE: Final = re.compile(rf"{_DATA_URL.pattern}|https?://\S+$|[\w+/=\s-]{{40,}}$", re.I)
 
 
-def is_data_url(text: str) -> bool:
-    """Whether a text is an image in itself."""
-    return _DATA_URL.match(text.strip()) is not None
-
-
 def is_address(text: str) -> bool:
     """Whether a text says where an image is."""
     return _ADDRESS.match(text.strip()) is not None

@@ -9,7 +9,7 @@ import openai
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from imagerag.agent.judge_image_limits import CHECK_IMAGES
+from imagerag.agent.judge_image_check import CHECK_IMAGES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.types import Outcome, RunConfig, RunSpec, Subject

@@ -1,6 +1,6 @@
 """What is known of the images that a judge takes, without asking it."""
 
-from imagerag.agent.judge_image_limits import ChecksImages, recall
+from imagerag.agent.judge_image_check import ChecksImages, recall
 from imagerag.agent.ports import capabilities_of
 from imagerag.graphs.dependencies import Dependencies
 
