@@ -16,12 +16,12 @@ from imagerag.batch.output_dir import BatchManifest
 from imagerag.batch.results import BatchImage, BatchResult
 from imagerag.files.export import SUFFIXES, export
 from imagerag.files.run_request import RunRequest
+from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mismatch_warnings import warnings_of_many
 from imagerag.graphs.runs.events import last_record
 from imagerag.graphs.runs.records import read_record
 from imagerag.graphs.runs.runner import Runner
-from imagerag.graphs.settings import Settings
 from imagerag.store.library.library import list_libraries
 
 

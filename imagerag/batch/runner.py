@@ -31,9 +31,9 @@ from imagerag.batch.output_dir import BatchManifest, OutputDir
 from imagerag.batch.results import BatchResult, Status
 from imagerag.files.run_request import BatchOptions
 from imagerag.formatting.messages import unknown as unknown_name
+from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.records import read_record
-from imagerag.graphs.settings import Settings
 
 MOST_AT_ONCE: Final = 64
 MOST_TURNED_DOWN: Final = 5

@@ -113,7 +113,7 @@ def main(ctx: click.Context, home: str | None, env_file: str | None, debug: bool
     1 any other error, 130 stopped with Ctrl-C.
     """
     if env_file or os.environ.get("IMAGERAG_ENV_FILE"):
-        from imagerag.graphs.env_file import load_env_file
+        from imagerag.graphs.configuration.env_file import load_env_file
 
         load_env_file(env_file)
     ctx.obj = Globals(home)

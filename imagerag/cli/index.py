@@ -26,7 +26,7 @@ from imagerag.cli.terminal import (
 from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import cosine, percentile, rate
 from imagerag.formatting.text import clean
-from imagerag.graphs.settings import PRESETS
+from imagerag.graphs.configuration.settings import PRESETS
 
 if TYPE_CHECKING:
     from imagerag.store.library.ingest import IndexReport

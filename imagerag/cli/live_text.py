@@ -9,8 +9,8 @@ from imagerag.cli.run_text import attempt_lines, query_title, search_lines, verd
 from imagerag.cli.terminal import accent, bold, columns, dim, hanging, short
 from imagerag.client.client import ImageRAG
 from imagerag.formatting import labels
+from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.runs.events import RunEvent
-from imagerag.graphs.settings import Settings
 from imagerag.reports.event_text import concept_words, ending_words, search_result, step_words
 from imagerag.reports.step_text import attempt_title, score_words
 

@@ -55,7 +55,7 @@ def _checked(spec: str) -> str:
 
 
 def _read(file: str | None) -> tuple[Path, bytes]:
-    from imagerag.graphs.settings import FILE, LONGEST_FILE
+    from imagerag.graphs.configuration.settings import FILE, LONGEST_FILE
 
     path = Path(file or FILE).expanduser()
     try:

@@ -15,7 +15,7 @@ from imagerag.client.runs import RunsAPI
 from imagerag.client.synchronous import synchronous, synchronous_list
 from imagerag.files.inputs import Image, keep_image, make_run_config
 from imagerag.files.run_request import BatchOptions, RunOptions, RunRequest
-from imagerag.graphs.settings import Settings, resolve
+from imagerag.graphs.configuration.settings import Settings, resolve
 from imagerag.graphs.validation import validate_match_reason
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from imagerag.graphs.settings import Settings
+from imagerag.graphs.configuration.settings import Settings
 
 if TYPE_CHECKING:
     from imagerag.graphs.dependencies import Dependencies

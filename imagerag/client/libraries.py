@@ -230,7 +230,7 @@ class LibrariesAPI:
 
 def _note_encoder(encoder: "Embedder") -> None:
     """Remember that this user made a library with this encoder, so that the library may name it."""
-    from imagerag.graphs.trust_policy import is_plain
+    from imagerag.graphs.configuration.trust_policy import is_plain
     from imagerag.store.trust_store import note_named
 
     spec = encoder.identity.spec

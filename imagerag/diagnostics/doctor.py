@@ -15,10 +15,10 @@ from imagerag.agent.ports import ImagePart
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, SamplingParams
 from imagerag.formatting.numbers import dollars
+from imagerag.graphs.configuration.settings import Settings
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.recorded_image_checks import takes_images
 from imagerag.graphs.runs.reindexing import missing_from_index
-from imagerag.graphs.settings import Settings
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, is_stale
 from imagerag.store.library.database import folder_of, list_libraries
 from imagerag.store.library.metadata import read_library_metadata

@@ -11,7 +11,7 @@ from imagerag.agent.types import RunSpec
 from imagerag.files.inputs import Image, keep_image, make_run_config, parse_size
 from imagerag.files.source_images import SourceImages
 from imagerag.formatting.messages import invalid, unknown
-from imagerag.graphs.settings import Settings
+from imagerag.graphs.configuration.settings import Settings
 
 if TYPE_CHECKING:
     from imagerag.graphs.cost_estimate import Estimate

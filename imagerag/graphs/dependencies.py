@@ -16,7 +16,7 @@ from imagerag.agent.ports import Embedder, ImageGenerator, Judge, ReferenceLibra
 from imagerag.agent.qa.types import STATE_TYPES, Answerer
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, RunSpec
-from imagerag.graphs.trust_policy import PROVIDER_MARK, check_encoder
+from imagerag.graphs.configuration.trust_policy import PROVIDER_MARK, check_encoder
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import FileBlobStore
 from imagerag.store.journal import SharedJournal, StoreJournal, open_journal

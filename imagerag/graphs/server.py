@@ -5,7 +5,7 @@ that there are not are refused. Each input begins a new run, on a thread that ha
 with it is in `warnings` before anything is drawn. Backends and library are the settings' (`IMAGERAG_*`,
 `imagerag.toml`). The server keeps the list of its threads; their steps, images and the journal are in the home folder,
 beside those of all other runs, and are listed and reported like theirs.
-Which pages and which names are answered is in `graphs/origin_guard.py`.
+Which pages and which names are answered is in `graphs/configuration/origin_guard.py`.
 Pictures are fetched from `GET /images/{sha256}`; own ones come in by `POST /images`, whose answer goes into
 `initial_image`, or into `subjects[].image`.
 """
@@ -29,14 +29,14 @@ from imagerag.agent.images.decoding import MAX_BYTES
 from imagerag.agent.nodes import Nodes
 from imagerag.agent.threads import in_thread
 from imagerag.agent.types import RunSpec
+from imagerag.graphs.configuration.origin_guard import OriginGuard
+from imagerag.graphs.configuration.settings import Settings, resolve
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import Workflow, build_workflow
 from imagerag.graphs.mismatch_warnings import run_warnings
-from imagerag.graphs.origin_guard import OriginGuard
 from imagerag.graphs.qa import Workflow as Asking
 from imagerag.graphs.qa import build_qa
 from imagerag.graphs.runs.records import relist_run
-from imagerag.graphs.settings import Settings, resolve
 from imagerag.graphs.start_node import check_context
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.image_info import inspect

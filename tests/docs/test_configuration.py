@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagerag.graphs.settings import PRESETS, Settings, read_settings, resolve
+from imagerag.graphs.configuration.settings import PRESETS, Settings, read_settings, resolve
 from imagerag.tools.credentials import HUB_ADDRESS, HUB_KEYS, KEYS, OPENAI_ADDRESS
 from imagerag.tools.pricing.price_table import rows_of
 from tests.docs.generated import DOCS, ROOT, check, code, table

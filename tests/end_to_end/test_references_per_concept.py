@@ -13,8 +13,8 @@ from imagerag.agent.ports import Capabilities
 from imagerag.agent.types import RunConfig, RunContext
 from imagerag.assistants.tool_inputs import GenerateImage
 from imagerag.evals.harness.arms import parse_arms
+from imagerag.graphs.configuration.settings import resolve
 from imagerag.graphs.generation import build_workflow
-from imagerag.graphs.settings import resolve
 from imagerag.tools.generators.model_table import ImageModel
 from imagerag.tools.generators.openai_images import OpenAIImages
 from imagerag.tools.judges.vlm.judge import VlmJudge

@@ -8,7 +8,7 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.diagnostics.doctor import _problems
-from imagerag.graphs.settings import Settings
+from imagerag.graphs.configuration.settings import Settings
 
 
 def setup(library: str = "scripted", **config: Any) -> RunSpec:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from imagerag import ImageRAG
 from imagerag.agent.errors import UntrustedError
 from imagerag.cli import main
-from imagerag.graphs import settings
+from imagerag.graphs.configuration import settings
 from imagerag.store.trust_store import config_folder
 from imagerag.tools.testing.fakes import picture
 from tests.tools.wire import Wire, wire

@@ -23,7 +23,7 @@ from imagerag.agent.types import RunSpec
 from imagerag.agent.url_redaction import credentials_of, public
 from imagerag.cli import main
 from imagerag.evals.harness.arms import parse_arms
-from imagerag.graphs.settings import resolve
+from imagerag.graphs.configuration.settings import resolve
 from imagerag.tools.spec import BackendSpec
 from tests.tools.wire import Wire, wire
 

@@ -10,7 +10,7 @@ from openai.types import ChatModel, ImageModel
 
 import imagerag
 from imagerag.agent.errors import ImageRAGError
-from imagerag.graphs.settings import PRESETS
+from imagerag.graphs.configuration.settings import PRESETS
 from imagerag.tools.generators.openai_images import DEFAULT_MODEL
 from imagerag.tools.generators.openai_responses import DEFAULT_IMAGE_MODEL
 from imagerag.tools.pricing.price_table import OFFICIAL, Prices

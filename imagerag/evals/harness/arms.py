@@ -201,7 +201,7 @@ def check_arms_file(arms: Iterable[Arm], file: str | Path) -> None:
     Raises:
         UntrustedError: it does, and he did not; the message says what to type.
     """
-    from imagerag.graphs.trust_policy import check_file, may_name
+    from imagerag.graphs.configuration.trust_policy import check_file, may_name
 
     path = Path(file).expanduser()
     from_file = _from_file(path)

@@ -26,7 +26,7 @@ from imagerag.evals.metrics.registry import MetricMaker
 from imagerag.evals.metrics.vlm_scores import graded_id
 from imagerag.evals.result_record import Result, lines_of, read_results
 from imagerag.evals.statistics.estimators import require_scipy
-from imagerag.graphs.trust_policy import check_named
+from imagerag.graphs.configuration.trust_policy import check_named
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
 from imagerag.store.output_dir_lock import exclusive_writer

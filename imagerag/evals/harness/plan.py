@@ -80,7 +80,7 @@ class Plan(FrozenModel):
     @property
     def named(self) -> list[str]:
         """What of it only the user may name: code of his own, and backends at an address, a path or a hub."""
-        from imagerag.graphs.trust_policy import may_name
+        from imagerag.graphs.configuration.trust_policy import may_name
 
         code = [f"arm:{arm.procedure}" for arm in self.arms if arm.procedure not in PROCEDURES]
         own = {role: spec for role in ("generator", "judge", "library") if (spec := getattr(self.setup, role))}

@@ -20,7 +20,7 @@ from imagerag.evals.metrics.registry import MetricMaker, check_metric
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
 from imagerag.formatting.messages import invalid
-from imagerag.graphs.settings import resolve
+from imagerag.graphs.configuration.settings import resolve
 from imagerag.store.data_dir import DataDir
 from imagerag.store.output_dir_lock import shared_writer
 

@@ -19,8 +19,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
+from imagerag.graphs.configuration.settings import resolve
 from imagerag.graphs.dependencies import Dependencies
-from imagerag.graphs.settings import resolve
 from imagerag.store.data_dir import DataDir
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from imagerag.agent.errors import RunStateError, UnknownRunError, UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import ModelCall, ParentRun, RunConfig, RunSpec, Subject
 from imagerag.formatting.messages import invalid
+from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.mask_validation import check_kept_masks
 from imagerag.graphs.runs.continuation import references_named
 from imagerag.graphs.runs.history import Step, steps
-from imagerag.graphs.trust_policy import check_recorded, note_setup
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -20,6 +20,7 @@ from imagerag.agent.retry_schedule import recursion_limit
 from imagerag.agent.run_record import RunRecord, run_record
 from imagerag.agent.state import RunInput
 from imagerag.agent.types import ImageRef, ModelCall, Outcome, RunConfig, RunResult, RunSpec, Subject, cost_of_calls
+from imagerag.graphs.configuration.trust_policy import check_recorded, note_setup
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.graph_cache import Graph, GraphCache
 from imagerag.graphs.mask_validation import check_kept_masks, check_masks
@@ -32,7 +33,6 @@ from imagerag.graphs.runs.reindexing import ensure_indexed
 from imagerag.graphs.runs.resume_command import resume_value
 from imagerag.graphs.runs.snapshot import RunSnapshot, read_snapshot
 from imagerag.graphs.runs.streaming import steps
-from imagerag.graphs.trust_policy import check_recorded, note_setup
 from imagerag.graphs.validation import validate_id, validate_prompt
 from imagerag.store.disk_space import check_writable
 from imagerag.store.run_index import RunEntry

@@ -14,11 +14,11 @@ from imagerag.agent.nodes import Nodes
 from imagerag.agent.ports import Capabilities, PriceEstimator
 from imagerag.agent.types import Outcome, RunConfig, RunSpec, Subject
 from imagerag.diagnostics.doctor import Diagnosis, diagnose
+from imagerag.graphs.configuration.settings import resolve
 from imagerag.graphs.cost_estimate import estimate_setup
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.generation import build_workflow
 from imagerag.graphs.runs.runner import Runner
-from imagerag.graphs.settings import resolve
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
 from imagerag.tools.fallback import FallbackJudge

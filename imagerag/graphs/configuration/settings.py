@@ -23,8 +23,8 @@ from imagerag.agent.errors import UsageError
 from imagerag.agent.types import BUILT_IN_LIBRARY
 from imagerag.agent.url_redaction import Spec
 from imagerag.formatting.messages import invalid, unknown
-from imagerag.graphs.env_file import load_env_file
-from imagerag.graphs.trust_policy import ignored_settings
+from imagerag.graphs.configuration.env_file import load_env_file
+from imagerag.graphs.configuration.trust_policy import ignored_settings
 from imagerag.store.trust_store import is_trusted_file
 
 FILE: Final = "imagerag.toml"

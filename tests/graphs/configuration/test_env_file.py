@@ -8,7 +8,7 @@ import pytest
 
 from imagerag import ImageRAG
 from imagerag.agent.errors import UsageError
-from imagerag.graphs.env_file import load_env_file
+from imagerag.graphs.configuration.env_file import load_env_file
 from tests.cli.conftest import Imagerag, document, one_line
 
 NAMES = ("IMAGERAG_JUDGE", "IMAGERAG_GENERATOR", "IMAGERAG_ENV_FILE", "ONE", "TWO", "THREE", "FOUR", "OPENAI_API_KEY")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.types import Scope
 
-from imagerag.graphs.origin_guard import AllowedOrigins, OriginGuard
+from imagerag.graphs.configuration.origin_guard import AllowedOrigins, OriginGuard
 
 VARIABLES = ("CORS_CONFIG", "LANGGRAPH_HTTP", "CORS_ALLOW_ORIGINS", "IMAGERAG_ALLOWED_HOSTS")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from imagerag.agent.errors import UsageError
-from imagerag.graphs.settings import KEY, PRESETS, resolve
+from imagerag.graphs.configuration.settings import KEY, PRESETS, resolve
 
 
 @pytest.fixture(autouse=True)
