@@ -18,20 +18,20 @@ from imagerag.formatting.numbers import score
 
 
 class Check(FrozenModel):
-    """One generated case and what was found, a line of `checks.jsonl`.
+    """One generated case with its results, a line of `checks.jsonl`.
 
     Attributes:
         id: `section/kind/number`, unique in the evaluation.
-        asked: what was asked for, in words.
-        results: metric → whether this case counts for it; None where the case could not be scored.
-        note: what happened, where that helps to understand a miss.
-        error: why it could not be scored: the error's class, or "abstained".
-        calls: of models.
-        cost_usd: of those calls; None when the price of any is not known.
+        prompt: the prompt, query or caption under test.
+        results: metric → whether the case is a hit; None where it could not be scored.
+        note: details that explain a miss.
+        error: the reason why it could not be scored: the error's class, or "abstained".
+        calls: requests to models.
+        cost_usd: of those requests; None when the price of any is not known.
     """
 
     id: str
-    asked: str
+    prompt: str
     results: Mapping[str, bool | None]
     note: str = ""
     error: str = ""
@@ -144,10 +144,29 @@ def _section(name: str) -> str:
     return name.split(".")[0]
 
 
-def unscored_reasons(id: str, asked: str, metrics: Iterable[str], error: BaseException) -> Check:
-    """The case of that id when scoring it ended in `error`: part of every metric, decided for none."""
-    results = dict.fromkeys(metrics)
-    return Check(id=id, asked=asked, results=results, note=str(error)[:500], error=type(error).__name__)
+def run_id_of(id: str) -> str:
+    """The id of the run that a check makes: the same after a kill, so that the journal has its responses."""
+    return f"check-{id.replace('/', '-')}"
+
+
+def unscored_check(
+    id: str, prompt: str, metrics: Iterable[str], error: BaseException, *, calls: int = 0, cost_usd: float | None = 0.0
+) -> Check:
+    """Make the check of a case whose scoring ended in `error`: it counts in every metric and has no result.
+
+    Args:
+        calls: requests to models that were made before the error.
+        cost_usd: of those requests; None when the price of any is not known.
+    """
+    return Check(
+        id=id,
+        prompt=prompt,
+        results=dict.fromkeys(metrics),
+        note=str(error)[:500],
+        error=type(error).__name__,
+        calls=calls,
+        cost_usd=cost_usd,
+    )
 
 
 def failures(cases: Iterable[Check]) -> tuple[Failure, ...]:

@@ -5,11 +5,11 @@ is in the journal. With `cache="replay"` no model is called at all.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imagerag.evals.check_record import Check
+from imagerag.evals.check_record import Check, run_id_of
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arm_procedures import procedure_of
 from imagerag.evals.harness.case_runner import CaseRunner, Mode
@@ -40,7 +40,7 @@ class EvalReport:
     Attributes:
         cost_usd: US dollars, as far as they are known.
         assumed_usd: how much of them was assumed for calls whose price is not known.
-        has_unknown_cost: calls whose price is not known, and for which nothing was assumed.
+        unknown_cost_calls: number of calls whose price is not known and for which nothing was assumed.
         stopped: why it stopped early; empty when it is whole.
         seconds: of the runs themselves, summed; the harness's own time is not in it.
     """
@@ -50,7 +50,7 @@ class EvalReport:
     failed: int = 0
     cost_usd: float = 0.0
     assumed_usd: float = 0.0
-    has_unknown_cost: int = 0
+    unknown_cost_calls: int = 0
     calls: int = 0
     stopped: str = ""
     seconds: float = 0.0
@@ -112,7 +112,7 @@ class EvalRunner:
             self._book(result)
             done |= runs_of(result)
         for told in self.ledger.read_times():
-            self._book_beside([*(told.get("unanswered") or []), *(told.get("graded") or [])])
+            self._book_calls([*(told.get("unanswered") or []), *(told.get("graded") or [])])
         async with self.dependencies.working():
             await self._book_half_made(done)
             if not self.ledger.whole:
@@ -157,9 +157,9 @@ class EvalRunner:
             for result in results:
                 self._book(result)
                 for run_id in sorted(runs_of(result)):  # told by the case itself from now on
-                    self._book_beside(self._half_made.pop(run_id, []), sign=-1)
+                    self._book_calls(self._half_made.pop(run_id, []), sign=-1)
             for told in times:
-                self._book_beside([*told["unanswered"], *told["graded"]])
+                self._book_calls([*told["unanswered"], *told["graded"]])
             self.report.done = self.ledger.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
             self.tell(self.report.done, self.report.total, case.id)
@@ -167,20 +167,11 @@ class EvalRunner:
     def _book(self, result: Result) -> None:
         first = result.arm == self.plan.arms[0].name
         self.report.failed += result.status == "technical"
-        self.report.calls += len(result.calls) + first * result.initial_image.calls
-        made = [call["cost_usd"] for call in result.calls]
-        if first:
-            made += (
-                [result.initial_image.cost_usd, *[0.0] * (result.initial_image.calls - 1)]
-                if result.initial_image.calls
-                else []
-            )
-        unknown = made.count(None)
-        usd = self.assume_cost_usd_per_call
-        assumed = 0.0 if usd is None else unknown * usd
-        self.report.has_unknown_cost += unknown if usd is None else 0
-        self.report.assumed_usd += assumed
-        self.report.cost_usd += sum(cost for cost in made if cost is not None) + assumed
+        calls = [{"requests": call.get("requests", 1), "usd": call["cost_usd"]} for call in result.calls]
+        initial = result.initial_image
+        if first and initial.calls:
+            calls.append({"requests": initial.calls, "usd": initial.cost_usd})
+        self._book_calls(calls)
 
     async def _book_half_made(self, done: Collection[str]) -> None:
         """Book what processes that were killed in the middle of a case asked and were not answered."""
@@ -189,16 +180,24 @@ class EvalRunner:
                 call = lost.call
                 told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
                 self._half_made.setdefault(lost.run_id, []).append(told)
-                self._book_beside([told])
+                self._book_calls([told])
 
-    def _book_beside(self, told: Sequence[Mapping[str, Any]], *, sign: int = 1) -> None:
-        """Book what is in no result: calls without an answer, and graders' calls."""
-        for call in told:
-            usd = call.get("usd", 0.0)
-            self.report.calls += sign * call.get("requests", 1)
-            if usd is None and self.assume_cost_usd_per_call is None:
-                self.report.has_unknown_cost += sign
-            self.report.cost_usd += sign * (self.assume_cost_usd_per_call or 0.0 if usd is None else usd)
+    def _book_calls(self, calls: Iterable[Mapping[str, Any]], *, sign: int = 1) -> None:
+        """Add calls to the report, each with its `requests` and US dollars (`usd`, None where the price is not known).
+
+        Args:
+            sign: -1 takes calls out again that were added before.
+        """
+        per_request = self.assume_cost_usd_per_call
+        for call in calls:
+            usd, requests = call.get("usd", 0.0), call.get("requests", 1)
+            self.report.calls += sign * requests
+            if usd is None and per_request is None:
+                self.report.unknown_cost_calls += sign
+            elif usd is None:
+                usd = requests * per_request
+                self.report.assumed_usd += sign * usd
+            self.report.cost_usd += sign * (usd or 0.0)
 
     def _spent(self) -> bool:
         """Whether no further case may be begun; the reason is kept."""
@@ -207,9 +206,9 @@ class EvalRunner:
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
             spent, limit = self.report.cost_usd, self.max_cost_usd
             self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
-        elif self.max_cost_usd is not None and self.report.has_unknown_cost:
+        elif self.max_cost_usd is not None and self.report.unknown_cost_calls:
             self.report.stopped = (
-                f"the prices of {self.report.has_unknown_cost} calls are not known, "
+                f"the prices of {self.report.unknown_cost_calls} calls are not known, "
                 f"so a budget of ${self.max_cost_usd:g} "
                 "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
             )
@@ -226,8 +225,12 @@ class EvalRunner:
         ]
 
     def book_check(self, check: Check) -> None:
-        """Book a check's calls."""
-        self._book_beside([{"requests": check.calls, "usd": check.cost_usd}])
+        """Add a check's calls to the report; calls of its run that a killed process left are among them."""
+        self._book_calls(self._half_made.pop(run_id_of(check.id), []), sign=-1)
+        # The check has the sum only: where the price of one call is not known, all count as such.
+        unknown = check.cost_usd is None
+        calls = [{"usd": None}] * check.calls if unknown else [{"requests": check.calls, "usd": check.cost_usd}]
+        self._book_calls(calls)
 
     def spent(self) -> str:
         """Why no more may be asked; empty when it may."""
@@ -236,7 +239,7 @@ class EvalRunner:
     def book_graded(self, results: Sequence[Result]) -> str:
         """Book what grading took that is not told with a case; why no more may be graded, empty when it may."""
         for result in results:
-            self._book_beside(self.graded.taken(result.run_id))
+            self._book_calls(self.graded.taken(result.run_id))
         return self.spent()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import ImageRAGError, JudgeReplyError
 from imagerag.agent.ports import ImagePart, Judge
 from imagerag.agent.types import SamplingParams, Verdict
 
@@ -75,13 +75,26 @@ async def ask(
     try:
         found = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
     except ImageRAGError as error:
-        return JudgeAnswer(error=error)
+        return JudgeAnswer(cost_usd=_cost_of(error), error=error)
     verdict, named = found.verdict, tuple(concept.text for concept in found.verdict.missing)
     if not concepts or verdict.aligned is not False or named:
-        return JudgeAnswer(verdict, named, found.cost_usd)
+        return JudgeAnswer(verdict, named, found.cost_usd, calls=found.requests)
     try:
         more = await judge.missing_concepts(prompt, image, verdict=verdict, variation=varied)
     except ImageRAGError as error:  # a no stays a no, whatever it cannot name
-        return JudgeAnswer(verdict, calls=2, error=error)
-    cost = None if found.cost_usd is None or more.cost_usd is None else found.cost_usd + more.cost_usd
-    return JudgeAnswer(verdict, tuple(concept.text for concept in more.concepts), cost, calls=2)
+        return JudgeAnswer(verdict, (), _sum(found.cost_usd, _cost_of(error)), calls=found.requests + 1, error=error)
+    return JudgeAnswer(
+        verdict,
+        tuple(concept.text for concept in more.concepts),
+        _sum(found.cost_usd, more.cost_usd),
+        calls=found.requests + more.requests,
+    )
+
+
+def _cost_of(error: ImageRAGError) -> float | None:
+    """US dollars of a request that failed: as in a run, nothing, unless a response came that could not be parsed."""
+    return None if isinstance(error, JudgeReplyError) else 0.0
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other

@@ -1,6 +1,6 @@
 """The context of a section's checks: the product's own parts, how many cases, what is done already, and progress."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from imagerag.agent.errors import BudgetExceededError
@@ -81,6 +81,14 @@ class CheckContext:
         if reason := self.stop_reason():
             raise BudgetExceededError(reason)
         return True
+
+    def wants_any(self, ids: Iterable[str]) -> bool:
+        """Whether any of these cases is still to be checked; asked before costly work that they share.
+
+        Raises:
+            BudgetExceededError: one is, and the budget is spent.
+        """
+        return any(map(self.wants, ids))
 
     def begin(self, section: str, total: int) -> None:
         """Begin a section of so many steps."""

@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Filter
-from imagerag.evals.check_record import Check, unscored_reasons
+from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
@@ -116,7 +116,7 @@ async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
     drawn = {one: scenes(context.seed, *one) for one in plan}
     context.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
     for (size, number), both in drawn.items():
-        if not any(context.wants(case) for _, case, _ in _asked(context, size, number, both)):
+        if not context.wants_any(case for _, case, _ in _queries(context, size, number, both)):
             context.step(len(_distinct(both)))
             continue
         for check in await _one_pair(context, size, number, both):
@@ -136,8 +136,8 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
     found = [
         await searched(case, query, names, both[kind], shown)
         if error is None
-        else unscored_reasons(case, caption_text(query.things), names, error)
-        for kind, case, query in _asked(context, size, number, drawn)
+        else unscored_check(case, caption_text(query.things), names, error)
+        for kind, case, query in _queries(context, size, number, drawn)
         for names in [metrics(f"{kind}.{size}", query)]
     ]
     for library in both.values():
@@ -145,10 +145,10 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
     return found
 
 
-def _asked(
+def _queries(
     context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
 ) -> Iterator[tuple[str, str, Query]]:
-    """What each kind of library is asked, with the case's id."""
+    """The queries to a library of each kind, with the kind and the case's id."""
     for kind in KINDS:
         rng = chance(context.seed, kind, "queries", size, number)
         for at, query in enumerate(queries(rng, drawn[kind], ceil(context.cases / libraries(size)))):
@@ -207,9 +207,9 @@ async def searched(
     try:
         first = (await library.search(words, k=1, filter=Filter()))[0]
     except Exception as error:
-        return unscored_reasons(id, words, names, error)
+        return unscored_check(id, words, names, error)
     passed = first.similarity >= library.threshold
     results = dict.fromkeys(names[:2], passed == query.present)
     results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
     note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(library.threshold)}"
-    return Check(id=id, asked=words, results=results, note="" if all(results.values()) else note)
+    return Check(id=id, prompt=words, results=results, note="" if all(results.values()) else note)
