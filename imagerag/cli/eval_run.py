@@ -20,7 +20,8 @@ from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import seconds
 
 if TYPE_CHECKING:
-    from imagerag.evals.harness.evaluation import EvalOptions, EvalReplayReport
+    from imagerag.evals.documents import EvalReplay
+    from imagerag.evals.harness.evaluation import EvalOptions
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.runner import EvalReport
 
@@ -60,7 +61,7 @@ def run_command(
     folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": None})
     options = options_of(rag, given, cache, quiet)
     if cache == "replay":
-        return _tell_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
+        return _print_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
     plan = asyncio.run(_plan(rag, suite, given))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options))
@@ -132,13 +133,16 @@ def _sections(text: str) -> list[str]:
 
 
 def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) -> int:
-    """What an evaluation came to, or why it stopped; the exit code."""
+    """Show the figures of an evaluation, or the reason why it stopped; returns the exit code."""
+    from imagerag.evals.documents import EvalStopped
+
     if not report.whole:
-        say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
+        after = f" after {report.done} of {report.total} results" if report.total else ""
+        say(f"imagerag: stopped{after}: {report.stopped}", err=True)
         say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
         if as_json:
-            say_json({"schema": "imagerag.eval/1", "done": report.done, "total": report.total,
-                      "stopped": report.stopped})  # fmt: skip
+            stopped = EvalStopped(done=report.done, total=report.total, stopped=report.stopped)
+            say_json(stopped.model_dump(mode="json", by_alias=True))
         return BUDGET_SPENT if "broke" not in report.stopped else 1
     summary = print_summary(folder, as_json)
     if not as_json:
@@ -178,14 +182,13 @@ def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
     return summary
 
 
-def _tell_replay(replay: "EvalReplayReport", as_json: bool) -> int:
+def _print_replay(replay: "EvalReplay", as_json: bool) -> int:
     if as_json:
-        say_json({"schema": "imagerag.eval-replay/1", "results": replay.report.total, "identical": replay.identical,
-                  "differs": replay.differs, "carried": replay.carried})  # fmt: skip
+        say_json(replay.model_dump(mode="json", by_alias=True))
         return 0 if replay.identical else 1
     carried = f"; {count(replay.carried, 'broken result')} taken over as recorded" if replay.carried else ""
     if replay.identical:
-        say(f"replayed {count(replay.report.total, 'result')} without a call: every byte is the same{carried}")
+        say(f"replayed {count(replay.results, 'result')} without a call: every byte is the same{carried}")
         return 0
     say(f"replayed, and not the same: the first that differs is {replay.differs}{carried}")
     return 1

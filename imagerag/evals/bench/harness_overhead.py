@@ -75,7 +75,7 @@ async def _harnessed(made: EvalDependencies, plan: Plan, folder: Path) -> None:
     own._made.update(made._made)
     harness = EvalRunner(plan, own, [CostScore()], ResultsStore(folder, plan.keys), concurrency=1)
     await harness.run()
-    harness.ledger.finish()
+    harness.store.finish()
 
 
 async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:

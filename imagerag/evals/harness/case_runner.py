@@ -144,7 +144,7 @@ def result_of(
     status = status_of(record, initial.image)
     image = ImageRef(**record.image.model_dump(exclude={"path"})) if record.image else None
     return Result(
-        suite=plan.suite.told,
+        suite=plan.suite.identity,
         case=case.id,
         arm=arm.name,
         arm_hash=arm_hash,

@@ -72,7 +72,7 @@ class Plan(FrozenModel):
     def identity(self) -> Mapping[str, Any]:
         """What must be equal for results to belong together: everything but the shard."""
         return {
-            "suite": self.suite.told,
+            "suite": self.suite.identity,
             "arms": {arm.name: arm.hash(self.setup) for arm in self.arms},
             "metrics": list(self.metrics),
         }

@@ -81,7 +81,7 @@ class EvalRunner:
     plan: Plan
     dependencies: EvalDependencies
     metrics: Sequence[Metric]
-    ledger: ResultsStore
+    store: ResultsStore
     cache: Mode = "record"
     concurrency: int = 4
     max_calls: int | None = None
@@ -103,19 +103,19 @@ class EvalRunner:
         Raises:
             UsageError: an arm that cannot be made: an unknown library, a backend that does not exist.
         """
-        self.ledger.open()
+        self.store.open()
         if self.retry_failed:
-            self.ledger.drop_failed()
-        self.report.total, self.report.done = len(self.plan.keys), self.ledger.count
+            self.store.drop_failed()
+        self.report.total, self.report.done = len(self.plan.keys), self.store.count
         done: set[str] = set()
-        for result in self.ledger.read():
+        for result in self.store.read():
             self._book(result)
             done |= runs_of(result)
-        for told in self.ledger.read_times():
+        for told in self.store.read_times():
             self._book_calls([*(told.get("unanswered") or []), *(told.get("graded") or [])])
         async with self.dependencies.working():
             await self._book_half_made(done)
-            if not self.ledger.whole:
+            if not self.store.whole:
                 await self._check_arms()
             await self._work_together()
         return self.report
@@ -141,7 +141,7 @@ class EvalRunner:
 
     def _waiting(self) -> Iterator[Case]:
         for case in self.plan.mine:
-            if not self.ledger.has(self._keys(case)):
+            if not self.store.has(self._keys(case)):
                 yield case
 
     def _keys(self, case: Case) -> list[tuple[str, int, str]]:
@@ -153,14 +153,14 @@ class EvalRunner:
                 return
             results, times = await self.case(case)
             self.report.seconds += sum(told["elapsed_s"] for told in times)
-            self.ledger.add(results, times)
+            self.store.add(results, times)
             for result in results:
                 self._book(result)
                 for run_id in sorted(runs_of(result)):  # told by the case itself from now on
                     self._book_calls(self._half_made.pop(run_id, []), sign=-1)
             for told in times:
                 self._book_calls([*told["unanswered"], *told["graded"]])
-            self.report.done = self.ledger.count
+            self.report.done = self.store.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
             self.tell(self.report.done, self.report.total, case.id)
 

@@ -72,7 +72,7 @@ def inspect_task(
         scorer=_scorer(),
         name=named,
         version=asked.version,
-        metadata={"suite": asked.told, "arm": arm},
+        metadata={"suite": asked.identity, "arm": arm},
     )
 
 

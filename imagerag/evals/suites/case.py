@@ -174,8 +174,8 @@ class Suite(FrozenModel):
         return copied
 
     @property
-    def told(self) -> dict[str, str]:
-        """How results name it."""
+    def identity(self) -> dict[str, str]:
+        """Name, version and hash, as results have them."""
         return {"name": self.name, "version": self.version, "hash": self.hash}
 
     def checked(self) -> "Suite":

@@ -89,6 +89,8 @@ def _checks(
     cases: int | None, seed: int, sections: Sequence[str], sizes: tuple[int, ...], embedder: str
 ) -> Checks | None:
     """The sections beside `arms`, in their order; None without any."""
+    if not sections:
+        raise UsageError(f"name at least one section of the suite sketch: {', '.join(SECTIONS)}")
     if wrong := [name for name in sections if name not in SECTIONS]:
         raise UsageError(unknown("section", wrong[0], SECTIONS))
     chosen = tuple(name for name in SECTIONS if name != "arms" and name in sections)
