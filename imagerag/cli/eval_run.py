@@ -87,8 +87,8 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool)
 
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
-    told = {name: given[name] for name in names}
-    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **told)
+    limits = {name: given[name] for name in names}
+    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **limits)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
@@ -252,11 +252,11 @@ def list_command() -> int:
     from imagerag.evals.suites.sketch import SECTIONS
 
     say(accent("suites"))
-    say_all(table([[name, told] for name, told in SUITES.items()]))
+    say_all(table([[name, description] for name, description in SUITES.items()]))
     say(accent("sections of sketch"))
-    say_all(table([[name, told] for name, told in SECTIONS.items()]))
+    say_all(table([[name, description] for name, description in SECTIONS.items()]))
     say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any option of a run, or module:function"))
-    say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
+    say_all(table([[name, description] for name, (_, description) in BUILT_IN.items()]))
     say(accent("metrics"))
-    say_all(table([[name, told] for name, told in kinds().items()]))
+    say_all(table([[name, description] for name, description in kinds().items()]))
     return 0

@@ -125,14 +125,14 @@ def named(text: str) -> tuple[Thing | None, ...]:
 
 
 async def vectors(
-    embed: Callable[[Sequence[Any]], Awaitable["Vectors"]], items: Sequence[Any], told: Callable[[int], None]
+    embed: Callable[[Sequence[Any]], Awaitable["Vectors"]], items: Sequence[Any], progress: Callable[[int], None]
 ) -> "list[NDArray[np.float32] | Exception]":
     """One unit vector per item, or the error that this item alone ends in.
 
     Args:
         embed: `Embedder.embed_texts` or `embed_images`.
         items: any number of texts or encoded images.
-        told: called with how many more are done, after every batch.
+        progress: called with how many more are done, after every batch.
     """
     found: list[NDArray[np.float32] | Exception] = []
     for at in range(0, len(items), BATCH):
@@ -142,7 +142,7 @@ async def vectors(
         except Exception as error:
             # One bad item must not take the whole batch with it.
             found += [error] if len(batch) == 1 else [(await vectors(embed, [item], _silent))[0] for item in batch]
-        told(len(batch))
+        progress(len(batch))
     return found
 
 
@@ -151,7 +151,7 @@ def _silent(_: int) -> None:
 
 
 async def fill(
-    library: Library, pictures: Iterable[Picture], told: Callable[[int], None] = _silent
+    library: Library, pictures: Iterable[Picture], progress: Callable[[int], None] = _silent
 ) -> dict[str, Scene]:
     """Put pictures into a library with the caption of each, and calibrate it. What it really shows, by id.
 
@@ -167,7 +167,7 @@ async def fill(
         ]
         await library.upsert(images)
         shown.update({image.row.id: picture.scene for image, picture in zip(images, batch, strict=True)})
-        told(len(batch))
+        progress(len(batch))
     await library.optimize()
     await library.calibrate()
     return shown

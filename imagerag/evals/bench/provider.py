@@ -156,12 +156,12 @@ def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
     shares = [AT_ONCE // at_work + (number < AT_ONCE % at_work) for number in range(at_work)]
     hands = [context.Process(target=dispatch, args=(theirs, home, url), daemon=True) for _, theirs in pipes]
 
-    def told(orders: list[int]) -> None:
+    def send(orders: list[int]) -> None:
         for (ours, _), order in zip(pipes, orders, strict=True):
             ours.send(order)
 
     def together() -> None:
-        told(shares)
+        send(shares)
         for ours, _ in pipes:
             ours.recv()
 
@@ -172,7 +172,7 @@ def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
     try:
         yield together
     finally:
-        told([0] * at_work)
+        send([0] * at_work)
         for process in hands:
             process.join()
 

@@ -48,9 +48,9 @@ class CaseRunner:
         for seed in case.seeds:
             starts: dict[str, InitialImage] = {}
             for arm in self.plan.arms:
-                result, told = await self._answer(case, seed, arm, subjects, starts)
+                result, entry = await self._answer(case, seed, arm, subjects, starts)
                 found.append(result)
-                times.append(told)
+                times.append(entry)
                 await self._keep_references(result)
         return found, times
 
@@ -79,9 +79,9 @@ class CaseRunner:
         result = result_of(self.plan, case, arm, arm_hash, seed, record, initial)
         if result.status == "technical" and (carried := self.carried.get(result.key)):
             result = carried
-        told = timing(result, record, took, self._unanswered)
+        entry = timing(result, record, took, self._unanswered)
         self._unanswered.clear()
-        return result, told
+        return result, entry
 
     async def _record(self, arm: Arm, job: ArmContext, initial: InitialImage) -> RunRecord:
         if initial.error:
@@ -110,10 +110,10 @@ class CaseRunner:
         try:
             attempt = await drawing.draw(job.case.prompt)
         except ImageRAGError as error:
-            self._unanswered.extend(call for call in drawing.booked().made if not call.completed)
+            self._unanswered.extend(call for call in drawing.model_caller().made if not call.completed)
             return InitialImage(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
-        made = [call for call in drawing.booked().made if call.completed]
-        self._unanswered.extend(call for call in drawing.booked().made if not call.completed)
+        made = [call for call in drawing.model_caller().made if call.completed]
+        self._unanswered.extend(call for call in drawing.model_caller().made if not call.completed)
         costs = [call.cost_usd for call in made]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
         return InitialImage(

@@ -103,9 +103,9 @@ class Plan(FrozenModel):
             differs = [key for key, value in self.identity.items() if there.identity[key] != value]
             differs += ["shard"] if there.shard != self.shard else []
             verb = "differs" if differs in (["suite"], ["shard"]) else "differ"
-            told = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
+            names = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
             raise UsageError(
-                f"{folder} holds another evaluation: its {told} {verb}. Give another --out, or run the same one to "
+                f"{folder} holds another evaluation: its {names} {verb}. Give another --out, or run the same one to "
                 "go on with it"
             )
 

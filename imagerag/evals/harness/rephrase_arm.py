@@ -23,8 +23,8 @@ async def rephrase(job: ArmContext) -> RunRecord:
             return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=f"{by}: the first picture stays"))
         attempts.append(await job.draw(words, round=1))
     except Exception as error:
-        job.booked().made.extend(call for call in calls_from_error(error) if call not in job.booked().made)
-        drawing = isinstance(error, BackendError) and bool(job.booked().made)
+        job.model_caller().made.extend(call for call in calls_from_error(error) if call not in job.model_caller().made)
+        drawing = isinstance(error, BackendError) and bool(job.model_caller().made)
         return job.record(attempts, result_from_error(error, "regenerate" if drawing else "critique"))
     reason = f"drawn from other words, and not looked at: {words}"
     return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=reason), best=1)
@@ -38,7 +38,7 @@ async def reworded(job: ArmContext) -> tuple[str, str]:
     if not isinstance(judge, Rephraser):
         return prompt, f"{judge.identity} words nothing"
     answer = await parsed_or_retried(
-        job.booked(), judge, "judge.rephrase", Rephrased, {"prompt": prompt},
+        job.model_caller(), judge, "judge.rephrase", Rephrased, {"prompt": prompt},
         lambda variation: judge.rephrase(prompt, variation=variation),
     )  # fmt: skip
     return answer.prompt, "the prompt is clear as it is"

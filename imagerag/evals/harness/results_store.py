@@ -72,9 +72,9 @@ class ResultsStore:
         A power cut can: what is cut off then is answered again from the journal, which waits for the disk.
         """
         lines = [(result.key, result.line()) for result in results]
-        told = [((t["case"], t["seed"], t["arm"]), json.dumps(t, ensure_ascii=False)) for t in times]
+        time_lines = [((t["case"], t["seed"], t["arm"]), json.dumps(t, ensure_ascii=False)) for t in times]
         # The times first: a case counts as done by its results.
-        for file, places, rows in ((PARTIAL_TIMES, self._times, told), (PARTIAL, self._places, lines)):
+        for file, places, rows in ((PARTIAL_TIMES, self._times, time_lines), (PARTIAL, self._places, lines)):
             with (self.folder / file).open("ab") as opened:
                 at = opened.tell()
                 data = [f"{line}\n".encode() for _, line in rows]

@@ -111,8 +111,8 @@ class EvalRunner:
         for result in self.store.read():
             self._book(result)
             done |= runs_of(result)
-        for told in self.store.read_times():
-            self._book_calls([*(told.get("unanswered") or []), *(told.get("graded") or [])])
+        for entry in self.store.read_times():
+            self._book_calls([*(entry.get("unanswered") or []), *(entry.get("graded") or [])])
         async with self.dependencies.working():
             await self._book_half_made(done)
             if not self.store.whole:
@@ -152,14 +152,14 @@ class EvalRunner:
             if self._spent():
                 return
             results, times = await self.case(case)
-            self.report.seconds += sum(told["elapsed_s"] for told in times)
+            self.report.seconds += sum(entry["elapsed_s"] for entry in times)
             self.store.add(results, times)
             for result in results:
                 self._book(result)
-                for run_id in sorted(runs_of(result)):  # told by the case itself from now on
+                for run_id in sorted(runs_of(result)):  # entry by the case itself from now on
                     self._book_calls(self._half_made.pop(run_id, []), sign=-1)
-            for told in times:
-                self._book_calls([*told["unanswered"], *told["graded"]])
+            for entry in times:
+                self._book_calls([*entry["unanswered"], *entry["graded"]])
             self.report.done = self.store.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
             self.tell(self.report.done, self.report.total, case.id)
@@ -178,9 +178,9 @@ class EvalRunner:
         for lost in await self.dependencies.held_journal.all_unanswered():
             if lost.run_id not in done:
                 call = lost.call
-                told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
-                self._half_made.setdefault(lost.run_id, []).append(told)
-                self._book_calls([told])
+                used = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
+                self._half_made.setdefault(lost.run_id, []).append(used)
+                self._book_calls([used])
 
     def _book_calls(self, calls: Iterable[Mapping[str, Any]], *, sign: int = 1) -> None:
         """Add calls to the report, each with its `requests` and US dollars (`usd`, None where the price is not known).
@@ -221,7 +221,7 @@ class EvalRunner:
         found, times = await CaseRunner(self.plan, self.dependencies, self.cache, self.carried).answers(case)
         scored = await Scoring(self.dependencies, self.metrics).scored(case, found)
         return scored, [
-            {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)
+            {**entry, "graded": self.graded.taken(result.run_id)} for entry, result in zip(times, scored, strict=True)
         ]
 
     def book_check(self, check: Check) -> None:

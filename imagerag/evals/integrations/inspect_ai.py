@@ -116,9 +116,9 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
             result = await run_case(one, arm=arm, metrics=metrics, suite=suite, **options)
             if result.status == "technical":
                 raise CaseFailedError(f"{case.id}: {result.reason}")
-            told = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
+            summary = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
             shown = picture_file(result, options)
-            content: list[Content] = [told, *([ContentImage(image=str(shown))] if shown else [])]
+            content: list[Content] = [summary, *([ContentImage(image=str(shown))] if shown else [])]
             state.messages.append(ChatMessageAssistant(content=content, model="imagerag"))
             state.output = ModelOutput.from_content("imagerag", content)
             state.store.set(RESULT, result.model_dump(mode="json", by_alias=True))

@@ -152,7 +152,7 @@ class MetricMaker:
         if made is None and (own := _installed(name)) is not None:
             return check_metric(f"metric {spec!r}", own(spec))
         if made is None or (not given and name not in ("retrieval", "work")):
-            there = "\n".join(f"  {kind:10} {told}" for kind, told in kinds().items())
+            there = "\n".join(f"  {kind:10} {description}" for kind, description in kinds().items())
             if made is not None:
                 raise UsageError(f"{spec!r}: after a colon comes what measures it. There are:\n{there}")
             guess = near(name, known)

@@ -203,8 +203,10 @@ def chance_of_yes(identity: str, choice: Any) -> float:
     extra = getattr(choice.message, "model_extra", None) or {}
     field, thoughts = reasoning_in({**extra, "content": choice.message.content})
     if thoughts or (said.strip() and not clean(said)):
-        told = f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
-        raise JudgeReplyError(told, raw=thoughts or said)
+        message = (
+            f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
+        )
+        raise JudgeReplyError(message, raw=thoughts or said)
     if not given:
         raise JudgeReplyError(f"{identity} gives no log probabilities", raw=said)
     odds = {"yes": 0.0, "no": 0.0}

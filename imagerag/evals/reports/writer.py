@@ -81,8 +81,9 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     ])  # fmt: skip
     if not made:
         raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
-    told = (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}")
-    texts = dict(zip(PAPER, told, strict=True))
+    texts = dict(
+        zip(PAPER, (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}"), strict=True)
+    )
     with exclusive_writer(target):
         for name, text in texts.items():
             write_atomically(target / name, text.encode())

@@ -28,8 +28,8 @@ LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 
 def named(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row under the columns' own names, in lower case; empty cells are left out."""
-    told = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
-    return {ALIASES.get(key, key) if ALIASES.get(key) not in told else key: value for key, value in told.items()}
+    cells = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
+    return {ALIASES.get(key, key) if ALIASES.get(key) not in cells else key: value for key, value in cells.items()}
 
 
 def several(value: Any) -> list[Any]:

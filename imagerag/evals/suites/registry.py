@@ -62,7 +62,7 @@ async def find_suite(
 
 
 def _there() -> str:
-    return "\n".join(f"  {name:16} {told}" for name, told in KINDS.items())
+    return "\n".join(f"  {name:16} {description}" for name, description in KINDS.items())
 
 
 def _not_there(spec: str, kind: str, given: str) -> str:
