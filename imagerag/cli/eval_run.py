@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import MissingExtraError, UsageError
+from imagerag.agent.extras import require_extra
 from imagerag.agent.types import RunConfig
 from imagerag.cli import Globals
 from imagerag.cli.eval_options import budget_options, case_options, measured_options
@@ -163,13 +164,14 @@ def _missed_targets(summary: Mapping[str, Any]) -> list[str]:
 def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
     """Write the reports of a finished evaluation, show what it came to, and return that."""
     from imagerag.evals.harness.encoder_independence import explanation
-    from imagerag.evals.reports.plots import missing_extra
     from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
 
     write_reports(folder)
-    if lacking := missing_extra():
-        say(f"no plots: {lacking}", err=True)
+    try:
+        require_extra("matplotlib", "a plot", "evals")
+    except MissingExtraError as error:
+        say(f"no plots: {error}", err=True)
     summary = read_summary(folder)
     if as_json:
         say_json(summary)

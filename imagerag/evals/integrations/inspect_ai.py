@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.extras import import_extra
 from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
@@ -58,12 +58,12 @@ def inspect_task(
         options: as `run_case` takes them: generator, judge, library, home, cache and so on.
 
     Raises:
-        UsageError: Inspect AI is not installed, or there is no such suite.
+        MissingExtraError: Inspect AI is not installed.
+        UsageError: there is no such suite.
     """
-    try:
-        from inspect_ai import Task
-    except ImportError as error:
-        raise UsageError("Inspect AI is not installed: pip install 'imagerag[inspect]'") from error
+    import_extra("inspect_ai", "a task of Inspect AI", "inspect")
+    from inspect_ai import Task
+
     asked = (found_suite(suite, options.get("home")) if isinstance(suite, str) else suite).only(limit=limit)
     named = f"imagerag-{asked.name}-{arm}".replace("+", "-").replace("=", "-")
     return Task(

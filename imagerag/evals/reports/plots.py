@@ -8,11 +8,10 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
-from imagerag.agent.errors import MissingExtraError
+from imagerag.agent.extras import require_extra
 from imagerag.formatting.numbers import score
 
 if TYPE_CHECKING:
@@ -62,8 +61,7 @@ class Plot:
         Raises:
             MissingExtraError: matplotlib is not installed.
         """
-        if (lacking := missing_extra()) is not None:
-            raise lacking
+        require_extra("matplotlib", "a plot", "evals")
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
@@ -129,11 +127,6 @@ class Plot:
         style.text = STYLE
         root.insert(0, style)
         return ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor")
-
-
-def missing_extra() -> MissingExtraError | None:
-    """The error that says what to install for plots; None where matplotlib is installed."""
-    return MissingExtraError("a plot", "evals") if find_spec("matplotlib") is None else None
 
 
 _LOOK: Final[Any] = {
