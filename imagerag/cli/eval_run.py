@@ -76,7 +76,7 @@ def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
 
 
 def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool) -> "EvalOptions":
-    """How an evaluation is run, from what was typed."""
+    """Make the options of an evaluation from those of the command."""
     from imagerag.evals.harness.evaluation import EvalOptions
 
     def tell(done: int, total: int, what: str) -> None:

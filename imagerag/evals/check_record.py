@@ -1,9 +1,9 @@
-"""Checks: generated cases with a right answer, and shares that are counted from the cases alone.
+"""Checks: generated cases with a known right answer, and the shares counted from them.
 
-A case that could not be scored (an exception, a judge that abstained) is neither right nor wrong. It is listed under
-`failures` and counted in `failed`, and it stays in `n`: leaving it out would make a system that breaks on hard cases
-look good. `value` is hits / n. Whether a target is reached is decided against the failures, whichever way it points: a
-share that must be high gets no hit for them, a share that must be low gets one for each.
+A case that could not be scored (an exception, a judge that abstained) is neither a hit nor a miss. It is listed under
+`failures`, counted in `failed`, and stays in `n`: otherwise a system that fails on hard cases would look good. `value`
+is hits / n. Failures count against a target in either direction: a share that must be high gets no hit for them, a
+share that must be low gets one for each.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ class Failure(FrozenModel):
 
 
 class Target(FrozenModel):
-    """What a metric is to reach."""
+    """The target of a metric."""
 
     limit: Literal["at_least", "at_most"] = "at_least"
     value: float
@@ -64,7 +64,7 @@ class Target(FrozenModel):
 
 
 class Share(FrozenModel):
-    """One figure.
+    """A share with its uncertainty.
 
     Attributes:
         value: for a share hits / n in [0, 1]; None when there was no case.
@@ -72,7 +72,7 @@ class Share(FrozenModel):
         stderr: binomial standard error of a share; None without cases.
         interval: Wilson's 95 % interval of a share.
         failed: how many of `n` could not be scored.
-        target: what it should reach, where something was set.
+        target: the target, where one is set.
         passed: whether it does, failures held against it; None without a target or without cases.
     """
 

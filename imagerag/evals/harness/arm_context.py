@@ -1,4 +1,4 @@
-"""One case with one seed, as the procedure of an arm sees it."""
+"""The context of an arm's procedure: one case with one seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ from imagerag.evals.suites.case import Case
 
 @dataclass
 class ArmContext:
-    """One case with one seed, and everything that an arm may work with.
+    """One case with one seed, and the parts that an arm may use.
 
     Attributes:
         setup: backends, library and config of this run.
-        run_id: what its calls are kept under in the journal: the same for the same arm, case and seed.
+        run_id: the id of its calls in the journal: the same for the same arm, case and seed.
         initial: the picture to start from; None when the arm draws its own.
     """
 
@@ -48,7 +48,7 @@ class ArmContext:
     async def run(self, **config: Any) -> RunRecord:
         """Run the generation graph from the initial picture, with some config set otherwise; its record.
 
-        A second run in one job needs a `run_id` of its own to pay for itself: give `run_id="…"`.
+        A second run in one context needs a `run_id` of its own: give `run_id="…"`.
         """
         run_id = str(config.pop("run_id", self.run_id))
         wanted = self.case.filtered(self.setup.config.model_copy(update=config))
@@ -101,7 +101,7 @@ class ArmContext:
         return self.dependencies.generator(self.setup.generator)
 
     async def critique(self, attempt: Attempt, requirements: Sequence[Requirement] = ()) -> Critique:
-        """The loop's judge on a picture, against the case's own prompt and its checklist; through the journal."""
+        """Judge an image against the case's own prompt and its checklist; through the journal."""
         judge, prompt, mode = self.dependencies.judge(self.setup.judge), self.case.prompt, self.setup.config.judge_mode
         content = {
             "prompt": prompt,
@@ -149,11 +149,11 @@ class ArmContext:
         return self.calls
 
     def record(self, attempts: list[Attempt], ending: RunResult, *, best: int | None = None, **more: Any) -> RunRecord:
-        """The record of a procedure that made its calls through this job.
+        """Make the record of a procedure that made its calls through this context.
 
         Args:
-            best: the attempt that it gives back; by default the best, as in a run.
-            more: what else a run's state would hold: `searches`, `ledger`.
+            best: the attempt that it returns; by default the best, as in a run.
+            more: further values of a run's state: `searches`, `ledger`.
         """
         chosen = best_attempts(attempts)[:1] if best is None else [attempts[best]]
         made = self.calls.made if self.calls else []
@@ -170,6 +170,6 @@ class ArmContext:
 
 
 def given(job: ArmContext) -> Attempt:
-    """The picture that all arms of a case start from, as an attempt."""
+    """The initial image of the case, as an attempt."""
     assert job.initial is not None, "only called where there is one"
     return Attempt(index=0, round=0, prompt=job.case.prompt, image=job.initial, origin="handed_in")

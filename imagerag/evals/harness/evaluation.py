@@ -1,4 +1,4 @@
-"""An evaluation from beginning to end, in one folder: plan, run, replay, merge, and what they leave there."""
+"""Run, replay, score and merge evaluations, each in one folder."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ REPLAY = "replay"
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions:
-    """How an evaluation is run; nothing of it decides a result.
+    """Options of an evaluation that do not change its results.
 
     Attributes:
         users: the user's own home, where libraries are.
@@ -223,7 +223,7 @@ async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> EvalRep
 
 
 async def _copy_journal(source: DataDir, target: DataDir, results: Iterable[Result]) -> None:
-    """So that the whole can be replayed as its shards can."""
+    """Copy the journal entries of these results, so that the merged evaluation can be replayed."""
     async with open_journal(source.store) as old, open_journal(target.store) as new:
         done: set[str] = {""}
         for result in results:
@@ -253,5 +253,5 @@ def _loads(line: str) -> dict[str, Any]:
 
 
 def setup_for(generator: str, judge: str, library: str | None, config: RunConfig | None = None) -> RunSpec:
-    """The setup that arms have unless they say otherwise."""
+    """The default setup of all arms."""
     return RunSpec(generator=generator, judge=judge, library=library, config=config or RunConfig())

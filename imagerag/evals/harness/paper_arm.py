@@ -1,9 +1,9 @@
-"""The arm `paper`: ImageRAG as published, step by step, with nothing of ours.
+"""The arm `paper`: ImageRAG as published, step by step, without additions.
 
-One picture, one decision, one list of what is missing, one round of captions, one redrawing, which is given back
-whatever it is: nobody looks at it, and no attempt is chosen over another. That makes five calls. Everything is asked at
-temperature 0; only where the list names nothing is it asked for again, hotter, and then the prompt is searched with. No
-similarity is too low. Sources: ImageRAG, sections 3 and 4, appendices A and C.
+It makes five calls: one image, one decision, one list of missing concepts, one request for captions, and one redrawing,
+which is returned without being judged. Temperatures are 0; a list without concepts is requested again at a higher
+temperature, and then the prompt is the query. There is no threshold. Sources: ImageRAG, sections 3 and 4, appendices A
+and C.
 """
 
 from collections.abc import Sequence
@@ -44,13 +44,13 @@ UNLIMITED: Final = 10**6
 
 
 async def published(job: ArmContext) -> RunRecord:
-    """Answer a case as the paper does."""
+    """Run a case as the paper does."""
     return await _Published(job, job.case.filtered(job.setup.config), await job.dependencies.parts(job.setup)).answer()
 
 
 @dataclass
 class _Published:
-    """One case under way."""
+    """One case in progress."""
 
     job: ArmContext
     config: RunConfig
@@ -63,7 +63,7 @@ class _Published:
         self.concepts: list[TrackedConcept] = []
 
     async def answer(self) -> RunRecord:
-        """The record, whatever happens."""
+        """Run the steps; returns the record, also after an error."""
         try:
             ending = await self._answered()
         except Exception as error:
@@ -101,7 +101,7 @@ class _Published:
 
     @property
     def judge(self) -> Judge:
-        """Who answers the three questions."""
+        """The judge of the three questions."""
         return self.parts.judge
 
     @property
@@ -110,7 +110,7 @@ class _Published:
         return max(0, min(self.config.max_references or most, most) - len(self.job.subjects))
 
     async def _decision(self, image: ImagePart, subjects: list[ImagePart]) -> Verdict:
-        """The first question: does it match?"""
+        """The first question: whether the image matches."""
         prompt = self.job.case.prompt
         content = {
             "prompt": prompt,
@@ -128,12 +128,12 @@ class _Published:
         return found.verdict.model_copy(update={"missing": ()})  # the list is a question of its own
 
     def _about(self, verdict: Verdict) -> dict[str, Any]:
-        """What every question after the first is about."""
+        """The part of a request that every question after the first has."""
         image = self.attempts[0].image.sha256
         return {"prompt": self.job.case.prompt, "image": image, "verdict": verdict.model_dump(mode="json")}
 
     async def _missing(self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict) -> list[Concept]:
-        """The second: what is missing? Asked again, hotter, only while nothing is named."""
+        """The second question: the missing concepts; repeated at a higher temperature while none is named."""
         prompt, honours, content = self.job.case.prompt, self.judge.honours, self._about(verdict)
         for tried in range(len(TEMPERATURES)):
             if tried and not retries_left(tried, honours):
@@ -158,7 +158,7 @@ class _Published:
     async def _queries(
         self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict, concepts: Sequence[Concept]
     ) -> list[Query]:
-        """The third: a caption of each. What was not named is searched for with the prompt."""
+        """The third question: a caption for each concept; the prompt is the query where no concept was named."""
         prompt, library = self.job.case.prompt, self.parts.library
         if not concepts:
             return [Query(concept=Concept(text=prompt), text=prompt, by="prompt")]
@@ -178,7 +178,7 @@ class _Published:
         ]
 
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
-        """The nearest picture of each caption; with the prompt, of which nothing is named, no more than for one."""
+        """Search the nearest images of each caption, and choose the references."""
         library, config = self.parts.library, self.config
         if library is None or not self._room:
             return []
@@ -209,7 +209,7 @@ class _Published:
 
 
 def _fitting(concept: Concept, caption: str, library: ReferenceLibrary | None) -> Query:
-    """A search with a caption; as many of its words as the encoder reads, which is what CLIP itself would do."""
+    """Make a query of a caption, truncated to the encoder's context length as CLIP does."""
     words = caption.split()
     while library and len(words) > 1 and library.count_tokens(" ".join(words)) > library.context_length:
         words.pop()

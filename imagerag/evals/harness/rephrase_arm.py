@@ -1,4 +1,4 @@
-"""The arm `rephrase`: the prompt in other words, drawn without references and without looking at anything.
+"""The arm `rephrase`: redraw from a rephrased prompt, without references and without judging.
 
 As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and so does its first picture; rare words
 become descriptions, and what is drawn from them is given back, better or worse.
@@ -15,7 +15,7 @@ from imagerag.evals.retries import parsed_or_retried
 
 
 async def rephrase(job: ArmContext) -> RunRecord:
-    """Ask for the prompt in other words, and give back what is drawn from them."""
+    """Rephrase the prompt, and return the image drawn from it."""
     attempts = [given(job)]
     try:
         words, by = await reworded(job)
@@ -31,7 +31,7 @@ async def rephrase(job: ArmContext) -> RunRecord:
 
 
 async def reworded(job: ArmContext) -> tuple[str, str]:
-    """The prompt in other words, and why it is what it is: the case's own words, else those of the judge's model."""
+    """The rephrased prompt and its origin: the case itself, else the judge's model."""
     prompt, judge = job.case.prompt, job.dependencies.judge(job.setup.judge)
     if job.case.rephrased:
         return job.case.rephrased, "the case words its prompt alike"

@@ -1,7 +1,7 @@
-"""Runs an evaluation: every case with every arm and seed, scored, kept as it goes.
+"""Run an evaluation: every case with every arm and seed, scored and stored as it ends.
 
-Killed at any instant it is gone on with: cases that are whole are passed over, and what models answered for the others
-is in the journal. With `cache="replay"` no model is called at all.
+After a kill at any instant it can be resumed: complete cases are skipped, and the responses for the others are in the
+journal. With `cache="replay"` no model is called.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ Warn = Callable[[Sequence[str]], None]
 """Called before anything is drawn or paid, with what is likely to go wrong."""
 
 STOP_AFTER: Final = 10
-"""Cases in a row in which every arm broke, after which an evaluation stops: something is down."""
+"""Number of consecutive cases with an error in every arm after which an evaluation stops."""
 
 
 @dataclass
 class EvalReport:
-    """How an evaluation stands when it stops.
+    """Progress, calls and cost of an evaluation.
 
     Attributes:
         cost_usd: US dollars, as far as they are known.
@@ -63,7 +63,7 @@ class EvalReport:
 
 @dataclass
 class EvalRunner:
-    """One evaluation under way.
+    """Runs one evaluation.
 
     Attributes:
         plan: what is asked.
@@ -98,7 +98,7 @@ class EvalRunner:
     _half_made: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     async def run(self) -> EvalReport:
-        """Do what is not done yet.
+        """Run the cases that are left.
 
         Raises:
             UsageError: an arm that cannot be made: an unknown library, a backend that does not exist.
@@ -130,7 +130,7 @@ class EvalRunner:
             raise several.exceptions[0] from None  # the first stopped the others; whoever reads it wants that one
 
     async def _check_arms(self) -> None:
-        """Make every arm's parts once, and say what is likely to go wrong with them."""
+        """Make every arm's parts once, and warn of likely problems."""
         setups = {arm.name: arm.of(self.plan.setup, seed=0, cache=self.cache) for arm in self.plan.arms}
         for arm in self.plan.arms:
             procedure_of(arm)
@@ -174,7 +174,7 @@ class EvalRunner:
         self._book_calls(calls)
 
     async def _book_half_made(self, done: Collection[str]) -> None:
-        """Book what processes that were killed in the middle of a case asked and were not answered."""
+        """Add the calls without a response of processes that were killed in the middle of a case."""
         for lost in await self.dependencies.held_journal.all_unanswered():
             if lost.run_id not in done:
                 call = lost.call
@@ -200,7 +200,7 @@ class EvalRunner:
             self.report.cost_usd += sign * (usd or 0.0)
 
     def _spent(self) -> bool:
-        """Whether no further case may be begun; the reason is kept."""
+        """Whether no further case may begin; stores the reason in the report."""
         if self.max_calls is not None and self.report.calls >= self.max_calls:
             self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
@@ -217,7 +217,7 @@ class EvalRunner:
         return bool(self.report.stopped)
 
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
-        """All arms and seeds of a case, scored; and what each took."""
+        """Run a case with all arms and seeds; returns the scored results and their times."""
         found, times = await CaseRunner(self.plan, self.dependencies, self.cache, self.carried).answers(case)
         scored = await Scoring(self.dependencies, self.metrics).scored(case, found)
         return scored, [
@@ -233,16 +233,16 @@ class EvalRunner:
         self._book_calls(calls)
 
     def spent(self) -> str:
-        """Why no more may be asked; empty when it may."""
+        """The reason why the budget is spent; empty while it is not."""
         return self.report.stopped if self._spent() else ""
 
     def book_graded(self, results: Sequence[Result]) -> str:
-        """Book what grading took that is not told with a case; why no more may be graded, empty when it may."""
+        """Add the graders' calls for these results; returns the reason why the budget is spent, or an empty string."""
         for result in results:
             self._book_calls(self.graded.taken(result.run_id))
         return self.spent()
 
 
 def runs_of(result: Result) -> set[str]:
-    """What the calls behind a result are kept under in the journal: its own, its first picture's, its graders'."""
+    """The run ids of a result's calls in the journal: its own, its initial image's, its graders'."""
     return {result.run_id, result.initial_image.run_id, graded_id(result.run_id)}

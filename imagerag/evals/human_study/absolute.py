@@ -34,7 +34,7 @@ INTRO: Final = (
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture to look at.
+    """An image to be rated.
 
     Attributes:
         id: tells nothing about what is shown.
@@ -108,7 +108,7 @@ def write_absolute_study(
 
 
 def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ContainedShare]:
-    """What the raters' files come to, arm by arm; of several files by one rater the newest answer counts.
+    """Count the answers in the raters' files, by arm; of several files by one rater the newest answer counts.
 
     Raises:
         UsageError: a file that is none of ours, or for another study.

@@ -107,7 +107,7 @@ def study_page(
 
 
 def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
-    """Which side is which arm; to be kept from the raters."""
+    """The key of the pairs: the arm on each side; raters must not get it."""
     return {
         "schema": "imagerag.study-key/1",
         "arm": arm,
@@ -133,7 +133,7 @@ def write_study(
 
 
 def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ArmPreference]:
-    """What the raters' files come to; of several files by one rater the newest answer to a pair counts.
+    """Count the answers in the raters' files; of several files by one rater the newest answer to a pair counts.
 
     Raises:
         UsageError: a file that is none of ours, or for another study.

@@ -48,7 +48,7 @@ def write_two(folder: Path, names: tuple[str, str], text: str, content: Mapping[
 
 
 def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-    """Who rated, and what: question by question of each thing that was shown.
+    """Read a rater's file: the rater, and item → question → answer.
 
     Raises:
         UsageError: the file holds no answers of a study.

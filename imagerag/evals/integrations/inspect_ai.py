@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from imagerag.evals.metrics.base import Metric
 
 RESULT = "imagerag"
-"""Where a sample's store keeps the whole result."""
+"""Key of the whole result in a sample's store."""
 
 
 class CaseFailedError(RuntimeError):

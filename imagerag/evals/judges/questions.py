@@ -1,4 +1,4 @@
-"""One question to a judge, and one answer: asked alike for pictures of a library and for generated ones."""
+"""A question to a judge and its answer, about images of a library or generated ones."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -54,14 +54,14 @@ class JudgeAnswer:
 
     @property
     def problem(self) -> str:
-        """The error in words; empty without one."""
+        """Class and message of the error; empty without one."""
         return f"{type(self.error).__name__}: {self.error}" if self.error else ""
 
 
 async def ask(
     judge: Judge, question: JudgeQuestion, *, mode: Mode, attempt: int = 0, concepts: bool = True
 ) -> JudgeAnswer:
-    """Ask for a verdict at temperature 0 and, after a no that lists nothing, for what is missing.
+    """Request a verdict at temperature 0 and, after a no without a list, the missing concepts.
 
     Args:
         attempt: tells repeats of one question apart.

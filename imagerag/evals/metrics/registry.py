@@ -95,7 +95,7 @@ def check_metric(what: str, metric: object) -> Metric:
 
 
 def _installed(name: str) -> Factory | None:
-    """What an installed package, or this process, makes metrics of that name with."""
+    """The factory of a metric that an installed package or this process registered."""
     if name in _OWN:
         return _OWN[name]
     for point in entry_points(group=GROUP, name=name):
@@ -192,5 +192,5 @@ def _full(spec: str) -> str:
 
 
 def default_metrics(suite: str) -> Sequence[str]:
-    """What is measured unless something is asked for."""
+    """The default metrics of a suite."""
     return SKETCH if suite == "sketch" else GENERAL

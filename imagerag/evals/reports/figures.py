@@ -1,4 +1,4 @@
-"""Which plots an evaluation gives: library size against score (ImageRAG, figure 16), similarity against gain, cost
+"""Plots of an evaluation: library size against score (ImageRAG, figure 16), similarity against gain, cost
 against score."""
 
 from collections.abc import Iterable, Mapping
@@ -69,7 +69,7 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
 
 
 def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
-    """What arms gained over the first one with nested parts of one's own library, against how large those are."""
+    """Plot the arms' gain over the first arm against the size of nested parts of one library."""
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
         recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, cache="record").library or "")
@@ -86,7 +86,7 @@ def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
 
 
 def similarity_gain(tally: Aggregator, summary: Mapping[str, Any], score: str) -> Plot | None:
-    """What each case gained over the first arm, against how similar its references were."""
+    """Plot each case's gain over the first arm against the similarity of its references."""
     table = tally.table()[score]
     first = table.get(summary["base"], {})
     clouds: dict[str, list[Point]] = {}

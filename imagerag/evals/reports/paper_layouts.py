@@ -85,7 +85,7 @@ def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: S
 
 
 def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
-    """What the rows were run with, where they searched."""
+    """The settings of the rows that searched."""
     notes: dict[str, None] = {}
     for data in sets:
         for way in ways:
@@ -203,7 +203,7 @@ def libraries(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
 
 
 def _own(sets: Sequence[MethodScores]) -> str:
-    """What the evaluations' own library is called."""
+    """The name of the evaluations' own library."""
     names = dict.fromkeys(data.plan.setup.library or "" for data in sets)
     return " / ".join(names)
 

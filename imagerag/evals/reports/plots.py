@@ -39,7 +39,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Plot:
-    """What is drawn.
+    """A plot.
 
     Attributes:
         series: name → points; more than one point are joined where `joined`.

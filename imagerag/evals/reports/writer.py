@@ -1,4 +1,4 @@
-"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, `tables.csv`, plots, the
+"""Write the reports of an evaluation's results: `report.md`, `tables.tex`, `tables.csv`, plots, the
 gallery; and the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
 
 import json

@@ -1,4 +1,4 @@
-"""The context of a section's checks: the product's own parts, how many cases, what is done already, and progress."""
+"""The context of a section's checks: the product's own parts, number of cases, stored checks, and progress."""
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass
 class CheckContext:
-    """One section under way.
+    """One section in progress.
 
     Attributes:
         dependencies: makes the parts as the product does; its home is the evaluation's own folder.
-        checks: which cases.
-        setup: the backends; its config are what the loop runs with.
+        checks: sections and number of cases.
+        setup: the backends, and the config of the loop.
         done: ids that are not checked again.
-        stop_reason: why no more may be asked; empty when it may.
+        stop_reason: returns the reason why the budget is spent; empty while it is not.
         progress: called after every step.
     """
 
@@ -74,7 +74,7 @@ class CheckContext:
         """Whether a case is still to be checked.
 
         Raises:
-            BudgetExceededError: it is, and nothing more may be asked.
+            BudgetExceededError: it is, and the budget is spent.
         """
         if id in self.done:
             return False

@@ -29,17 +29,17 @@ METRICS: Final = {
     "absent": ("loop.absent.aligned", "loop.absent.no_usable_reference"),
     "known": ("loop.known.aligned", "loop.known.no_search"),
 }
-"""What a run of each kind counts for; an aligned one also for `FALSE`."""
+"""Metrics of a run of each kind; an aligned run also counts for `FALSE`."""
 FALSE: Final = "loop.false_success"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a run is asked for.
+    """The prompt of a run.
 
     Attributes:
         kind: one of `KINDS`.
-        things: all that should be in the picture.
+        things: all things that should be in the image.
     """
 
     kind: str
@@ -57,9 +57,9 @@ class World:
     """The things of one evaluation.
 
     Attributes:
-        held: unknown to the painter, and shown by the library.
-        absent: unknown to the painter, and not in the library.
-        known: what the painter can draw by itself.
+        held: unknown to the generator, and shown by the library.
+        absent: unknown to the generator, and not in the library.
+        known: known to the generator.
         extra: known things that the library holds all the same.
     """
 
@@ -80,12 +80,12 @@ class World:
 
 
 def generator_knows(thing: Thing) -> bool:
-    """Whether the painter draws it right without a reference."""
+    """Whether the generator draws it right without a reference."""
     return thing.shape in KNOWN_SHAPES and thing.pattern in KNOWN_PATTERNS
 
 
 def prompts(seed: int, cases: int, world: World) -> list[Prompt]:
-    """So many of every kind: alone, with a known thing, or on a background; some held ones come in pairs."""
+    """Prompts of every kind: a thing alone, with a known thing, or on a background; some held ones come in pairs."""
     found: list[Prompt] = []
     for kind in KINDS:
         rng = chance(seed, "loop", kind)
@@ -169,10 +169,10 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
 
 
 def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
-    """What is certainly wrong in the picture a run gave back, told from the references it was drawn with alone.
+    """The certain errors in a run's image, by the references that it was drawn with alone.
 
-    A thing the painter does not know is right only when a reference that shows it was sent for it, and a reference
-    that shows something else spoils the place it was put in. What the painter knows it draws right.
+    A thing that the generator does not know is right only when a reference that shows it was sent for it, and a
+    reference that shows something else spoils its place. Known things are drawn right.
     """
     sent = [(named(reference.concept), shown[reference.image.sha256].things) for reference in record.references]
     found = [
@@ -185,6 +185,6 @@ def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[s
         f"{caption_text([thing])} was drawn from a picture of {caption_text(things)}"
         for stands_for, things in sent
         for thing in stands_for
-        # A reference for several things is shared out by the painter; one for a single thing takes its place.
+        # A reference for several things is shared out by the generator; one for a single thing takes its place.
         if len(stands_for) == 1 and thing in prompt.things and thing not in things and generator_knows(thing)
     ]

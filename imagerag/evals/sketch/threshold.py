@@ -1,4 +1,4 @@
-"""Does a library's calibrated threshold tell what it holds from what it does not, whatever the library's size?
+"""Section `threshold`: checks of the calibrated threshold, for libraries of several sizes.
 
 Asked of two kinds of library. Where every picture shows one thing, as the catalogue's product pictures do, targets
 apply. Where pictures show one to three things (`threshold.mixed`) there is no target, but it is always reported: a
@@ -27,14 +27,14 @@ SIDE: Final = 96
 KEPT: Final = 5 / 6
 """Share of all things that a library may show; the others are asked for as what it does not hold."""
 MANY: Final = (6, 3, 1)
-"""How many in ten of a mixed library's pictures show one, two and three things."""
+"""Of ten images of a mixed library, the numbers with one, two and three things."""
 KINDS: Final = ("threshold", "threshold.mixed")
 """Libraries of one thing per picture, and of one to three: what the names of their metrics begin with."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a library.
+    """A query to a library.
 
     Attributes:
         kind: of what is there, "alone" (a picture shows just this), "among" (only pictures with other things too show
@@ -59,12 +59,12 @@ PRESENT: Final = ("alone", "among", "whole")
 
 
 def libraries(size: int) -> int:
-    """How many libraries of a size are drawn: a small one is its own accident, a large one takes time."""
+    """Number of libraries of a size: several small ones, because they vary; one large one, because it is slow."""
     return min(4, ceil(1000 / size))
 
 
 def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
-    """What the pictures of both kinds of library show; the mixed one shares those of one thing with the other."""
+    """The scenes of both kinds of library; the mixed one shares those of one thing with the other."""
     rng = chance(seed, "threshold", size, number)
     kept = _kept(rng)
     ones, twos = (round(size * part / sum(MANY)) for part in MANY[:2])
@@ -86,7 +86,7 @@ def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
 
 
 def _present(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
-    """One for each of some pictures: what it shows, or one of the several things it shows."""
+    """Queries for some of the images: all of an image's things, or one of them."""
     alone = {scene.things[0] for scene in shown if len(scene.things) == 1}
     found: dict[frozenset[Thing], Query] = {}
     for scene in rng.sample(shown, min(count, len(shown))):
@@ -188,7 +188,7 @@ def _distinct(drawn: Mapping[str, Sequence[Scene]]) -> list[Scene]:
 
 
 def metrics(prefix: str, query: Query) -> tuple[str, ...]:
-    """What a query counts for: `prefix` with what follows it.
+    """The metrics of a query: `prefix` with their suffixes.
 
     Args:
         prefix: kind and size of the library, as `threshold.mixed.50`.
@@ -202,7 +202,7 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
 async def searched(
     id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]
 ) -> Check:
-    """One search as the loop makes it: what is best, and does it pass the library's own threshold."""
+    """Search as the loop does, and check the best hit against the library's own threshold."""
     words = caption_text(query.things)
     try:
         first = (await library.search(words, k=1, filter=Filter()))[0]

@@ -1,4 +1,4 @@
-"""Shares with their uncertainty, and the few other numbers that reports need.
+"""Proportions, means and quantiles with their uncertainty.
 
 Intervals and correlations are `scipy.stats`', which comes with the extra `evals`. Means and standard errors are plain
 arithmetic here, because the benchmarks use them without the extra.
@@ -37,11 +37,11 @@ def scipy_stats() -> Any:
 
 @dataclass(frozen=True)
 class Proportion:
-    """So many of so many, with what chance alone does to such a share.
+    """A proportion with its standard error and interval.
 
     Attributes:
-        hits: how many, 0 to `n`.
-        n: of how many.
+        hits: number of hits, 0 to `n`.
+        n: number of trials.
     """
 
     hits: int

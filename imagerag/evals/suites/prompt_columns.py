@@ -20,7 +20,7 @@ FILTERS: Final = ("filter_tags", "licences", "filter")
 TAGS: Final = ("tags", "tag", "category", "challenge")
 TRUTH: Final = ("labels", "wrong", "real", "rephrased")
 NOTED: Final = ("note", "include", "exclude")
-"""What GenEval and PartiPrompts say beside; kept with the results of an evaluation."""
+"""Further columns of GenEval and PartiPrompts, stored with the results as tags."""
 
 LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 """Columns that say nothing of how a prompt is run."""
@@ -54,7 +54,7 @@ def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
 
 
 def label_note(columns: Iterable[str]) -> str:
-    """What to say where a file's labels could be taken for filters; empty where it has none."""
+    """Warning where a file's labels could be mistaken for filters; empty where it has none."""
     found = [name for name in TAGS if name in columns]
     if not found:
         return ""

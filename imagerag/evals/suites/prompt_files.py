@@ -48,7 +48,7 @@ def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
 
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Which columns an evaluation does not act on, so that a misspelt one is seen."""
+    """Warnings about columns that an evaluation does not use, such as misspelt ones."""
     unknown = [column for column in dict.fromkeys(name for row in rows for name in named(row)) if column not in KNOWN]
     if not unknown:
         return ()

@@ -66,7 +66,7 @@ def _there() -> str:
 
 
 def _not_there(spec: str, kind: str, given: str) -> str:
-    """What a suite that was named by a file, or with a colon, lacks."""
+    """The reason why a suite named by a file or with a colon cannot be made."""
     if kind in ("prompts", "classes"):
         return f"{spec!r}: after the colon comes a file or a folder, for instance {kind}:FILE"
     if given:

@@ -44,7 +44,7 @@ Scene = tuple[tuple[Thing, ...], str | None]
 
 
 def rare(thing: Thing) -> bool:
-    """Whether the painter has to guess."""
+    """Whether the generator cannot draw it without a reference."""
     return thing.shape not in KNOWN_SHAPES or thing.pattern not in KNOWN_PATTERNS
 
 
