@@ -17,9 +17,7 @@ def test_a_module_that_is_there_is_imported_and_one_that_is_not_names_its_extra(
         monkeypatch.setitem(sys.modules, "scipy", None)
         assert not is_installed(missing)
         for check in (require_extra, import_extra):
-            with pytest.raises(
-                MissingExtraError, match=r"^a plot needs .*: pip install 'imagerag\[evals\]'"
-            ):
+            with pytest.raises(MissingExtraError, match=r"^a plot needs .*: pip install 'imagerag\[evals\]'"):
                 check(missing, "a plot", "evals")
 
 

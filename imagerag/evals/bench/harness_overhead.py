@@ -1,4 +1,4 @@
-"""What the harness costs beside the loop: `python -m imagerag.evals.bench.harness_overhead [CASES]`.
+"""Overhead of the harness beside the loop: `python -m imagerag.evals.bench.harness_overhead [CASES]`.
 
 The same cases with the same arm, on the sketch world: through the harness (drafts, journal, results, sorting, no
 metrics but counts) and through the product's own `Runner` in a plain loop, in turns. What is compared is the processor

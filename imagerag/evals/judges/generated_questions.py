@@ -16,7 +16,7 @@ from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, describe, random_scene
 
 SIDE: Final = 256
-"""Pixels, what the painter draws."""
+"""Pixels, the size of generated images."""
 
 
 @dataclass(frozen=True)

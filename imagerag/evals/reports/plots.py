@@ -1,7 +1,7 @@
 """Plots as SVG by matplotlib, which comes with the extra `evals`: points with error bars, lines, a dashed base.
 
-They stand on transparent ground. Text and axes take the colour of the page they are inside of; in an `img` they follow
-the colour scheme.
+The background is transparent. Text and axes are dark grey, or light grey under a dark colour scheme, inline in a page
+and in an `img` alike.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What a provider's answers of one second make of a run: fused beside stepwise judging, and many runs at once.
+"""Runs with a provider that responds after one second: fused and stepwise judging, and many concurrent runs.
 
 The provider is the loopback, in a process of its own as a real one would be. Its pictures lack two points of three,
 always, so that every round that may be is made.
@@ -43,7 +43,7 @@ FEWER: Final = 16
 ROUNDS: Final = 2
 POINTS: Final = ("a red star", "a blue bolt", "ink on paper")
 JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
-SHELF: Final = 12
+LIBRARY_SIZE: Final = 12
 """Pictures in the library; any search finds them."""
 
 _numbers: Final = itertools.count(1000 * os.getpid())
@@ -232,7 +232,7 @@ def setup(mode: Mode, rounds: int = ROUNDS) -> RunSpec:
 def run_stage(home: Path, url: str) -> Runner:
     """A runner whose generator and judge are the provider at `url`."""
     dependencies, library = Dependencies(DataDir(home)), ScriptedLibrary(elsewhere=0.6)
-    for number in range(SHELF):
+    for number in range(LIBRARY_SIZE):
         library.plant(f"picture {number}")
     generator = OpenAIImages("loopback", base_url=url, api_key="none", facts=ImageModel(max_references=2))
     dependencies.use("generator", "provider", generator)

@@ -1,4 +1,4 @@
-"""What a developer waits for after runs: the report of a long one, and the list of ten thousand.
+"""Latency of reports: the report of a long run, and the list of ten thousand runs.
 
 Both are measured as processes, as they are typed, and in processor time: on a busy machine the clock on the wall says
 more of the others. The report's pictures are as large and as full as photographs.
@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from imagerag.agent.types import RunConfig, RunSpec
-from imagerag.evals.bench.graph import PROMPT, InstantDependencies, instant
-from imagerag.evals.bench.runs import COMMAND
+from imagerag.evals.bench.command_latency import COMMAND
+from imagerag.evals.bench.graph_overhead import PROMPT, InstantDependencies, instant
 from imagerag.evals.bench.timing import TimingRow, row
 from imagerag.graphs.dependencies import Backends
 from imagerag.graphs.runs.runner import Runner
@@ -50,7 +50,7 @@ async def made():
 
 asyncio.run(made())
 """
-"""Makes a report twice, in a process of its own: the front door is above this layer. The second finds all loaded."""
+"""Makes a report twice, in a process of its own: the client is above this layer. The second finds all loaded."""
 
 
 @dataclass(frozen=True)
