@@ -82,8 +82,8 @@ def _tell(found: "LibraryCheck") -> None:
     rows = [["threshold", f"{limit}, {seen}", "95 %"]]
     if found.halves:
         rows[0] += ["halves, held out", "95 %"]
-    for told, name in _DECISIONS.items():
-        rows.append([told, *_pair(found.threshold, name), *(_pair(found.halves, name) if found.halves else [])])
+    for label, name in _DECISIONS.items():
+        rows.append([label, *_pair(found.threshold, name), *(_pair(found.halves, name) if found.halves else [])])
     say_all(table(rows, right={1, 3}))
     if not found.threshold.held_out:
         say_note("the threshold was calibrated with these very captions: the halves are the honest column")

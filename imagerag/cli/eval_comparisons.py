@@ -38,7 +38,7 @@ def sizes_command(
     globals_: Globals, /, suite: str, library: str | None, sizes: str, out: str, arm: str, base: str, as_json: bool,
     quiet: bool, **given: Any,
 ) -> int:  # fmt: skip
-    """What is gained with a smaller and a larger library: nested random parts of your own, each within the next.
+    """Measure the gain by library size, with nested random parts of your library, each within the next.
 
     The parts are copied without being encoded again, and each is calibrated for itself. DIR gets what eval run gives,
     and a table and plots/gain-size.svg of the gain against the size.

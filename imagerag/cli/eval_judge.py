@@ -108,8 +108,8 @@ def _kind_row(one: "KindScore") -> list[str]:
     asked = one.yes + one.no + one.unanswered
     counts = [str(number) for number in (one.yes, one.no, one.unanswered)]
     interval = f"{score(one.low)} to {score(one.high)}"
-    told = PROMPTS.get(one.kind, one.kind.replace("_", " "))
-    return [told, score(one.accuracy), interval, f"{one.right} of {asked}", *counts, again]
+    label = PROMPTS.get(one.kind, one.kind.replace("_", " "))
+    return [label, score(one.accuracy), interval, f"{one.right} of {asked}", *counts, again]
 
 
 def _concept_row(kind: str, found: "ConceptScore") -> list[str]:

@@ -16,7 +16,7 @@ measured_options: Final = together(
     click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]"),
     click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]"),
 )
-"""What to measure, and the backends that run."""
+"""Options for metrics and backends."""
 
 budget_options: Final = together(
     click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls."),
@@ -25,11 +25,11 @@ budget_options: Final = together(
     allow_same_encoder_option,
     click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke."),
 )
-"""How much all cases together may come to, and what is done once more."""
+"""Options for the budget of all cases, and for retries."""
 
 
 def case_options(seed: str) -> Decorator:
-    """Which cases of a suite are run, and how many at a time.
+    """Options for the cases of a suite, and for their concurrency.
 
     Args:
         seed: what `--seed` decides, for its help.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.errors import MissingExtraError, UsageError
+from imagerag.agent.extras import require_extra
 from imagerag.agent.types import RunConfig
 from imagerag.cli import Globals
 from imagerag.cli.eval_options import budget_options, case_options, measured_options
@@ -20,7 +21,8 @@ from imagerag.formatting.labels import OUTCOMES
 from imagerag.formatting.numbers import seconds
 
 if TYPE_CHECKING:
-    from imagerag.evals.harness.evaluation import EvalOptions, EvalReplayReport
+    from imagerag.evals.documents import EvalReplay
+    from imagerag.evals.harness.evaluation import EvalOptions
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.runner import EvalReport
 
@@ -60,7 +62,7 @@ def run_command(
     folder, rag = Path(out).expanduser(), rag_of(globals_, {**given, "library": None})
     options = options_of(rag, given, cache, quiet)
     if cache == "replay":
-        return _tell_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
+        return _print_replay(asyncio.run(replay_evaluation(folder, options)), as_json)
     plan = asyncio.run(_plan(rag, suite, given))
     began = time.monotonic()
     report = asyncio.run(run_evaluation(folder, plan, options))
@@ -74,7 +76,7 @@ def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
 
 
 def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool) -> "EvalOptions":
-    """How an evaluation is run, from what was typed."""
+    """Make the options of an evaluation from those of the command."""
     from imagerag.evals.harness.evaluation import EvalOptions
 
     def tell(done: int, total: int, what: str) -> None:
@@ -86,8 +88,8 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool)
 
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
-    told = {name: given[name] for name in names}
-    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **told)
+    limits = {name: given[name] for name in names}
+    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **limits)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
@@ -132,13 +134,16 @@ def _sections(text: str) -> list[str]:
 
 
 def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) -> int:
-    """What an evaluation came to, or why it stopped; the exit code."""
+    """Show the figures of an evaluation, or the reason why it stopped; returns the exit code."""
+    from imagerag.evals.documents import EvalStopped
+
     if not report.whole:
-        say(f"imagerag: stopped after {report.done} of {report.total} results: {report.stopped}", err=True)
+        after = f" after {report.done} of {report.total} results" if report.total else ""
+        say(f"imagerag: stopped{after}: {report.stopped}", err=True)
         say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
         if as_json:
-            say_json({"schema": "imagerag.eval/1", "done": report.done, "total": report.total,
-                      "stopped": report.stopped})  # fmt: skip
+            stopped = EvalStopped(done=report.done, total=report.total, stopped=report.stopped)
+            say_json(stopped.model_dump(mode="json", by_alias=True))
         return BUDGET_SPENT if "broke" not in report.stopped else 1
     summary = print_summary(folder, as_json)
     if not as_json:
@@ -159,13 +164,14 @@ def _missed_targets(summary: Mapping[str, Any]) -> list[str]:
 def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
     """Write the reports of a finished evaluation, show what it came to, and return that."""
     from imagerag.evals.harness.encoder_independence import explanation
-    from imagerag.evals.reports.plots import missing_extra
     from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
 
     write_reports(folder)
-    if lacking := missing_extra():
-        say(f"no plots: {lacking}", err=True)
+    try:
+        require_extra("matplotlib", "a plot", "evals")
+    except MissingExtraError as error:
+        say(f"no plots: {error}", err=True)
     summary = read_summary(folder)
     if as_json:
         say_json(summary)
@@ -178,14 +184,13 @@ def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
     return summary
 
 
-def _tell_replay(replay: "EvalReplayReport", as_json: bool) -> int:
+def _print_replay(replay: "EvalReplay", as_json: bool) -> int:
     if as_json:
-        say_json({"schema": "imagerag.eval-replay/1", "results": replay.report.total, "identical": replay.identical,
-                  "differs": replay.differs, "carried": replay.carried})  # fmt: skip
+        say_json(replay.model_dump(mode="json", by_alias=True))
         return 0 if replay.identical else 1
     carried = f"; {count(replay.carried, 'broken result')} taken over as recorded" if replay.carried else ""
     if replay.identical:
-        say(f"replayed {count(replay.report.total, 'result')} without a call: every byte is the same{carried}")
+        say(f"replayed {count(replay.results, 'result')} without a call: every byte is the same{carried}")
         return 0
     say(f"replayed, and not the same: the first that differs is {replay.differs}{carried}")
     return 1
@@ -249,11 +254,11 @@ def list_command() -> int:
     from imagerag.evals.suites.sketch import SECTIONS
 
     say(accent("suites"))
-    say_all(table([[name, told] for name, told in SUITES.items()]))
+    say_all(table([[name, description] for name, description in SUITES.items()]))
     say(accent("sections of sketch"))
-    say_all(table([[name, told] for name, told in SECTIONS.items()]))
+    say_all(table([[name, description] for name, description in SECTIONS.items()]))
     say(accent("arms") + dim("   NAME, or NAME+KEY=VALUE+… with any option of a run, or module:function"))
-    say_all(table([[name, told] for name, (_, told) in BUILT_IN.items()]))
+    say_all(table([[name, description] for name, (_, description) in BUILT_IN.items()]))
     say(accent("metrics"))
-    say_all(table([[name, told] for name, told in kinds().items()]))
+    say_all(table([[name, description] for name, description in kinds().items()]))
     return 0

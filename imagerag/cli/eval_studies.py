@@ -14,10 +14,7 @@ from imagerag.client.client import ImageRAG
 from imagerag.formatting.numbers import counted, score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from imagerag.evals.human_study.absolute import Contained
-    from imagerag.evals.human_study.pairs import Preference
+    from imagerag.evals.human_study.documents import AbsoluteStudy, ArmPreference, PairsStudy
     from imagerag.evals.human_study.real_images import ReferencePhoto
 
 
@@ -82,53 +79,66 @@ async def _real(globals_: Globals, folder: Path) -> "dict[str, ReferencePhoto]":
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @json_option
 def study_results_command(folder: str, files: tuple[str, ...], as_json: bool) -> int:
-    """What the raters of a study prefer, or see in the pictures, with intervals, and how far they agree.
+    """Show what the raters of a study prefer, or see in the images, with intervals and their agreement.
 
     Files of either form of study are read, those of one form at a time.
     """
     from imagerag.evals.human_study import absolute
     from imagerag.evals.human_study import pairs as pairs_form
+    from imagerag.evals.human_study.documents import AbsoluteStudy, PairsStudy
     from imagerag.evals.human_study.study_files import key_of_answers
 
     paths = [Path(file).expanduser() for file in files]
     key = key_of_answers(Path(folder).expanduser(), paths, (pairs_form.STUDY[1], absolute.STUDY[1]))
     if key.get("form") == "absolute":
-        return _tell_absolute(absolute.read_absolute_answers(paths, key), as_json)
-    found = pairs_form.read_answers(paths, key)
+        return _print_absolute(AbsoluteStudy(arms=tuple(absolute.read_absolute_answers(paths, key))), as_json)
+    found = tuple(pairs_form.read_answers(paths, key))
+    return _print_pairs(PairsStudy(arm=key["arm"], base=key["base"], questions=found), as_json)
+
+
+def _print_pairs(study: "PairsStudy", as_json: bool) -> int:
     if as_json:
-        say_json({"schema": "imagerag.study/1", "arm": key["arm"], "base": key["base"], "questions": _plain(found)})
+        say_json(study.model_dump(mode="json", by_alias=True))
         return 0
-    head = ["", f"{key['arm']} preferred", "of those who chose", "p", "votes", "kappa"]
-    say_all(table([head, *(_row(one) for one in found)]))
-    asked = f"{counted(found[0].raters, 'rater')}, {counted(found[0].pairs, 'pair')}"
-    say_note(f"{asked}; 'no difference' counts half in the first column")
+    head = ["", f"{study.arm} preferred", "of those who chose", "p", "votes", "kappa"]
+    say_all(table([head, *map(_row, study.questions)]))
+    first = study.questions[0]
+    rated = f"{counted(first.raters, 'rater')}, {counted(first.pairs, 'pair')}"
+    say_note(f"{rated}; 'no difference' counts half in the first column")
     return 0
 
 
-def _plain(found: "Sequence[Preference] | Sequence[Contained]") -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
-    return [{name: None if value != value else value for name, value in asdict(one).items()} for one in found]
-
-
-def _tell_absolute(found: "Sequence[Contained]", as_json: bool) -> int:
+def _print_absolute(study: "AbsoluteStudy", as_json: bool) -> int:
     if as_json:
-        say_json({"schema": "imagerag.study/1", "form": "absolute", "arms": _plain(found)})
+        say_json(study.model_dump(mode="json", by_alias=True))
         return 0
     rows = [["arm", "contains it", "95 %", "yes / cannot tell / no", "kappa", "raters", "pictures"]]
-    for one in found:
-        value = "–" if one.value != one.value else score(one.value)
-        kappa = "–" if one.kappa != one.kappa else score(one.kappa)
+    for one in study.arms:
         votes = f"{one.yes} / {one.unsure} / {one.no}"
-        interval = f"{score(one.low)} to {score(one.high)}"
-        rows.append([one.arm, value, interval, votes, kappa, str(one.raters), str(one.pictures)])
+        rows.append(
+            [
+                one.arm,
+                _score(one.value),
+                _interval(one.low, one.high),
+                votes,
+                _score(one.kappa),
+                str(one.raters),
+                str(one.pictures),
+            ]
+        )
     say_all(table(rows))
     say_note("who cannot tell saw it in none: that counts as not contained")
     return 0
 
 
-def _row(one: "Preference") -> list[str]:
-    kappa = "–" if one.kappa != one.kappa else score(one.kappa)
+def _row(one: "ArmPreference") -> list[str]:
     votes = f"{one.arm} / {one.same} / {one.base}"
-    chose = f"{score(one.low)} to {score(one.high)}"
-    return [one.question, "–" if one.value != one.value else score(one.value), chose, score(one.p), votes, kappa]
+    return [one.question, _score(one.value), _interval(one.low, one.high), _score(one.p), votes, _score(one.kappa)]
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else score(value)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return f"{_score(low)} to {_score(high)}"

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import click
 
-from imagerag.agent.errors import MissingExtraError, UsageError
+from imagerag.agent.errors import UsageError
+from imagerag.agent.extras import import_extra
 from imagerag.cli import Globals
 from imagerag.cli.options import (
     cost_options,
@@ -107,10 +108,7 @@ def mcp_command(globals_: Globals, /, **options: Any) -> int:
     They draw, look into libraries and ask, with tools that report progress, give pictures as image:// resources and let
     you choose references yourself. Without --http it serves one client over stdin and stdout, as editors start it.
     """
-    try:
-        import mcp.server  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("the MCP server", "mcp") from error
+    import_extra("mcp.server", "the MCP server", "mcp")
     from imagerag.mcp.launch import launch
 
     rag = ImageRAG(home=globals_.home, **{name: options[name] for name in ("preset", "generator", "judge", "library")})

@@ -4,13 +4,13 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from imagerag.agent.calls.budget import estimator_of
 from imagerag.agent.errors import ImageRAGError, UsageError
+from imagerag.agent.extras import is_installed
 from imagerag.agent.ports import ImagePart
 from imagerag.agent.retrieval.search_queries import names_of
 from imagerag.agent.types import BUILT_IN_LIBRARY, SamplingParams
@@ -149,7 +149,7 @@ async def diagnose(
             for name, origin in settings.origins.items()
         ],
         keys={name: bool(os.environ.get(name)) for name in _key_variables(settings)},
-        extras={name: find_spec(name) is not None for name in EXTRAS},
+        extras={name: is_installed(name) for name in EXTRAS},
         prices=_prices(dependencies),
         price_file=str(dependencies.home.root / "prices.toml"),
         libraries=libraries,

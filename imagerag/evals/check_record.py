@@ -1,9 +1,9 @@
-"""Checks: generated cases with a right answer, and shares that are counted from the cases alone.
+"""Checks: generated cases with a known right answer, and the shares counted from them.
 
-A case that could not be scored (an exception, a judge that abstained) is neither right nor wrong. It is listed under
-`failures` and counted in `failed`, and it stays in `n`: leaving it out would make a system that breaks on hard cases
-look good. `value` is hits / n. Whether a target is reached is decided against the failures, whichever way it points: a
-share that must be high gets no hit for them, a share that must be low gets one for each.
+A case that could not be scored (an exception, a judge that abstained) is neither a hit nor a miss. It is listed under
+`failures`, counted in `failed`, and stays in `n`: otherwise a system that fails on hard cases would look good. `value`
+is hits / n. Failures count against a target in either direction: a share that must be high gets no hit for them, a
+share that must be low gets one for each.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,20 +18,20 @@ from imagerag.formatting.numbers import score
 
 
 class Check(FrozenModel):
-    """One generated case and what was found, a line of `checks.jsonl`.
+    """One generated case with its results, a line of `checks.jsonl`.
 
     Attributes:
         id: `section/kind/number`, unique in the evaluation.
-        asked: what was asked for, in words.
-        results: metric → whether this case counts for it; None where the case could not be scored.
-        note: what happened, where that helps to understand a miss.
-        error: why it could not be scored: the error's class, or "abstained".
-        calls: of models.
-        cost_usd: of those calls; None when the price of any is not known.
+        prompt: the prompt, query or caption under test.
+        results: metric → whether the case is a hit; None where it could not be scored.
+        note: details that explain a miss.
+        error: the reason why it could not be scored: the error's class, or "abstained".
+        calls: requests to models.
+        cost_usd: of those requests; None when the price of any is not known.
     """
 
     id: str
-    asked: str
+    prompt: str
     results: Mapping[str, bool | None]
     note: str = ""
     error: str = ""
@@ -54,7 +54,7 @@ class Failure(FrozenModel):
 
 
 class Target(FrozenModel):
-    """What a metric is to reach."""
+    """The target of a metric."""
 
     limit: Literal["at_least", "at_most"] = "at_least"
     value: float
@@ -64,7 +64,7 @@ class Target(FrozenModel):
 
 
 class Share(FrozenModel):
-    """One figure.
+    """A share with its uncertainty.
 
     Attributes:
         value: for a share hits / n in [0, 1]; None when there was no case.
@@ -72,7 +72,7 @@ class Share(FrozenModel):
         stderr: binomial standard error of a share; None without cases.
         interval: Wilson's 95 % interval of a share.
         failed: how many of `n` could not be scored.
-        target: what it should reach, where something was set.
+        target: the target, where one is set.
         passed: whether it does, failures held against it; None without a target or without cases.
     """
 
@@ -144,10 +144,29 @@ def _section(name: str) -> str:
     return name.split(".")[0]
 
 
-def unscored_reasons(id: str, asked: str, metrics: Iterable[str], error: BaseException) -> Check:
-    """The case of that id when scoring it ended in `error`: part of every metric, decided for none."""
-    results = dict.fromkeys(metrics)
-    return Check(id=id, asked=asked, results=results, note=str(error)[:500], error=type(error).__name__)
+def run_id_of(id: str) -> str:
+    """The id of the run that a check makes: the same after a kill, so that the journal has its responses."""
+    return f"check-{id.replace('/', '-')}"
+
+
+def unscored_check(
+    id: str, prompt: str, metrics: Iterable[str], error: BaseException, *, calls: int = 0, cost_usd: float | None = 0.0
+) -> Check:
+    """Make the check of a case whose scoring ended in `error`: it counts in every metric and has no result.
+
+    Args:
+        calls: requests to models that were made before the error.
+        cost_usd: of those requests; None when the price of any is not known.
+    """
+    return Check(
+        id=id,
+        prompt=prompt,
+        results=dict.fromkeys(metrics),
+        note=str(error)[:500],
+        error=type(error).__name__,
+        calls=calls,
+        cost_usd=cost_usd,
+    )
 
 
 def failures(cases: Iterable[Check]) -> tuple[Failure, ...]:

@@ -1,7 +1,7 @@
-"""The parts that evaluations run with: those of the product, made steady, so that a rerun gives the same bytes.
+"""Dependencies of evaluations: those of the product, made deterministic, so that a rerun gives the same bytes.
 
-An encoder's vectors differ in their last bits with what happens to be encoded in the same batch. That is nothing to a
-run, but it makes two evaluations differ. Here every text is encoded alone.
+An encoder's vectors depend in their last bits on the other texts of the batch. That does not matter to a run, but it
+makes two evaluations differ. Here every text is encoded alone.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ class DeterministicEmbedder:
 
     @property
     def identity(self) -> EmbedderIdentity:
-        """That of the encoder within."""
+        """The identity of the wrapped encoder."""
         return self._inner.identity
 
     @property
     def context_length(self) -> int:
-        """How many tokens of a text are read."""
+        """Number of tokens that the encoder reads."""
         return self._inner.context_length
 
     def count_tokens(self, text: str) -> int:
@@ -93,18 +93,18 @@ def _encoder_of(judge: BackendSpec) -> str:
 
 
 class NullRunIndex(RunIndex):
-    """An evaluation's runs are in its results; they are not listed among the user's own."""
+    """A run index that stores nothing: an evaluation's runs are not listed among the user's own."""
 
     def kept_open(self) -> AbstractAsyncContextManager[None]:
         """Open nothing."""
         return nullcontext()
 
     def is_lost(self) -> bool:
-        """There is none to be lost."""
+        """Never: there is no file."""
         return False
 
     async def upsert(self, run_id: str, *, prompt: str, **_: Any) -> RunEntry:
-        """Note nothing."""
+        """Store nothing."""
         return RunEntry(run_id=run_id, prompt=prompt)
 
 
@@ -126,22 +126,22 @@ class EvalDependencies(Dependencies):
 
     @cached_property
     def runs(self) -> RunIndex:
-        """A list that keeps nothing."""
+        """The run index that stores nothing."""
         return NullRunIndex(self.home.run_list)
 
     @cached_property
     def runner(self) -> "Runner":
-        """What all runs go through: it keeps the compiled graphs."""
+        """The runner of all runs, with its compiled graphs."""
         from imagerag.graphs.runs.runner import Runner
 
         return Runner(dependencies=self, durability="exit")
 
     def embedder(self, spec: str) -> Embedder:
-        """A steady encoder of that spec."""
+        """The deterministic encoder of that spec."""
         return self._once("embedder", spec, lambda one: DeterministicEmbedder(new_embedder(one)))
 
     def judge(self, spec: str) -> Judge:
-        """The judge of that spec; one that looks through an encoder gets a steady one."""
+        """The judge of that spec; a judge with an encoder gets a deterministic one."""
         return self._once("judge", spec, self._make_judge)
 
     def _make_judge(self, spec: str) -> Judge:
@@ -176,7 +176,7 @@ class EvalDependencies(Dependencies):
         return await cut(self.home, name, recipe, whole)
 
     def checkpoints(self) -> "AbstractAsyncContextManager[Any]":
-        """A place that forgets a run as soon as it has ended."""
+        """Checkpoints in memory."""
         from langgraph.checkpoint.memory import InMemorySaver
 
         from imagerag.store.sqlite.checkpoint_listing import serializer
@@ -211,7 +211,7 @@ class DeterministicDependencies(Dependencies):
     maker: Dependencies | None = None
 
     def embedder(self, spec: str) -> Embedder:
-        """As the evaluation makes it."""
+        """The evaluation's own encoder of that spec."""
         return self.maker.embedder(spec) if self.maker else super().embedder(spec)
 
 

@@ -1,26 +1,41 @@
-"""The documents of an evaluation that `eval run`, `report` and `replay` print: `imagerag.schemas` names them."""
+"""The JSON documents that `eval run` and `eval report` print."""
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from imagerag.agent.types import FrozenModel
 from imagerag.evals.check_record import CheckSummary
 
 
 class EvalStopped(FrozenModel):
-    """An evaluation that stopped before its end, as `eval run` says it."""
+    """An evaluation that stopped before its end.
 
-    schema_name: Literal["imagerag.eval/1"] = Field(alias="schema")
+    Attributes:
+        stopped: the reason.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.eval/1"] = Field(default="imagerag.eval/1", alias="schema")
     done: int
     total: int
     stopped: str
 
 
 class EvalReplay(FrozenModel):
-    """What `eval replay` found: whether every result is the same to the byte, and which is not (case, seed, arm)."""
+    """The comparison of a replay with the recorded results.
 
-    schema_name: Literal["imagerag.eval-replay/1"] = Field(alias="schema")
+    Attributes:
+        results: number of results.
+        identical: whether every byte of `results.jsonl` is the same.
+        differs: the first result that is not: (case, seed, arm).
+        carried: number of results of broken runs that were copied: a call without a response cannot be replayed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.eval-replay/1"] = Field(default="imagerag.eval-replay/1", alias="schema")
     results: int
     identical: bool
     differs: tuple[str, int, str] | None
@@ -28,7 +43,13 @@ class EvalReplay(FrozenModel):
 
 
 class ArmSummary(FrozenModel):
-    """How the results of an arm ended; `hash` names what it was, `settings` what it was run with."""
+    """Statuses and outcomes of an arm's results.
+
+    Attributes:
+        hash: SHA-256 of all settings that decide the arm's results.
+        n: number of results.
+        settings: backends, library and config of the arm.
+    """
 
     hash: str
     n: int
@@ -37,11 +58,31 @@ class ArmSummary(FrozenModel):
     settings: dict[str, Any]
 
 
+class MetricValue(FrozenModel):
+    """A metric's value for one arm.
+
+    Attributes:
+        value: a share, or the mean of a score; None where nothing was scored.
+        low, high: Wilson's 95 % interval of a share; None for a mean.
+        scored: number of results with a score.
+        asked: number of results that the metric applies to.
+        n: number of results.
+    """
+
+    value: float | None
+    stderr: float | None
+    low: float | None = None
+    high: float | None = None
+    scored: int
+    asked: int
+    n: int
+
+
 class MetricSummary(FrozenModel):
-    """A metric, by arm: its value, standard error, interval, and how many answers it was asked of."""
+    """A metric, by arm."""
 
     kind: str
-    arms: dict[str, dict[str, float | None]]
+    arms: dict[str, MetricValue]
 
 
 class EvalSummary(FrozenModel):
@@ -49,14 +90,17 @@ class EvalSummary(FrozenModel):
 
     Attributes:
         base: the arm that the others are compared with.
+        labels: metric → arm → label → number of results.
         differences: metric → arm → the paired difference from the base.
-        by_tag: the same means, of the cases with a tag.
-        similarity_to_gain: arm → how far the similarity of the references goes with what they gained.
-        unscored_reasons: why answers have no score, and how many.
+        by_tag: tag → the means of the cases that have it.
+        similarity_to_gain: metric → arm → Spearman's correlation of the references' similarity with the gain.
+        unscored_reasons: reason why a result has no score → number of results.
         checks: the figures of the suite's other sections; None without any.
     """
 
-    schema_name: Literal["imagerag.eval/1"] = Field(alias="schema")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_name: Literal["imagerag.eval/1"] = Field(default="imagerag.eval/1", alias="schema")
     suite: dict[str, Any]
     cases: int
     results: int

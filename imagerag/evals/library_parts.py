@@ -8,7 +8,7 @@ from imagerag.store.library.subsets import in_random_order, part_of
 
 
 async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
-    """The part of a library that a recipe asks for: the whole where that is all of it, else opened or cut out.
+    """Open or make the part of a library that a recipe describes; the whole library where the sizes are equal.
 
     Raises:
         UsageError: the library has fewer pictures by now.

@@ -1,7 +1,7 @@
-"""What is kept of every answer: one line of `results.jsonl`, schema `imagerag.result/1`.
+"""The result of an arm for a case: one line of `results.jsonl`, schema `imagerag.result/1`.
 
-A line holds all that was said and decided, and nothing that differs from one machine or one hour to the next: times
-are in `timings.jsonl` beside it. Pictures are named by their SHA-256; no line holds one.
+A line holds all responses and decisions, and nothing that differs between machines or reruns: times are in
+`timings.jsonl` beside it. Images are named by their SHA-256; no line holds one.
 """
 
 import json
@@ -27,12 +27,12 @@ from imagerag.agent.types import (
 )
 
 Status = Literal["answered", "kept_initial", "no_reference", "refused", "budget", "technical"]
-"""What became of a case: a new picture; the initial one, as good as it was; the initial one or the best so far, since
+"""Status of a case: a new image; the initial one, as good as it was; the initial one or the best so far, since
 the library holds nothing that helps; a model declined; the run's budget was spent; something broke."""
 
 STATUSES: tuple[Status, ...] = ("answered", "kept_initial", "no_reference", "refused", "budget", "technical")
 SCORED: frozenset[Status] = frozenset(("answered", "kept_initial", "no_reference", "refused", "budget"))
-"""Those that leave the user with a picture that can be judged. What broke is no answer and gets no score."""
+"""Statuses with an image that can be judged. A case that broke gets no score."""
 
 Score = bool | float | str | None
 """True or false is an assertion, a number a score, a string a label; None could not be measured, which is no zero."""
@@ -57,7 +57,7 @@ class InitialImage(FrozenModel):
 
 
 class Result(FrozenModel):
-    """One answer of one arm to one case with one seed.
+    """The result of one arm for one case with one seed.
 
     Attributes:
         suite: name, version and hash.
@@ -112,7 +112,7 @@ class Result(FrozenModel):
 
 
 def status_of(record: RunRecord, initial: ImageRef | None) -> Status:
-    """What became of a case, told from its run's record."""
+    """The status of a case, by its run's record."""
     if record.outcome == Outcome.REFUSED:
         return "refused"
     if record.outcome == Outcome.BUDGET_EXHAUSTED:

@@ -1,4 +1,4 @@
-"""Asking again, as often and as patiently as the graph does: an arm and a grader are no less persistent than a run."""
+"""Retries of arms and graders, by the retry policy of the graph."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ Read = TypeVar("Read", bound=ModelResponse)
 
 
 async def with_retries(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask again while a backend says that it can help; how often, and after which pauses, is the graph's own policy."""
+    """Retry while the backend's error is retryable, by the graph's own retry policy."""
     tried = 0
     while True:
         try:
@@ -43,7 +43,7 @@ def pause_before(error: BackendError, tried: int) -> float | None:
 
 
 def lowest_temperature(judge: Judge) -> SamplingParams:
-    """A first ask at temperature 0, where the judge takes one."""
+    """Parameters of a first request: temperature 0, where the judge supports it."""
     return (
         SamplingParams(varied_parameter="temperature", temperature=0.0)
         if "temperature" in judge.honours
@@ -59,11 +59,11 @@ async def parsed_or_retried(
     content: Mapping[str, Any],
     ask: Callable[[SamplingParams], Awaitable[Read]],
 ) -> Read:
-    """One answer at temperature 0; once more in other words where it cannot be read.
+    """Request at temperature 0; retry once with a rephrased prompt where the response cannot be parsed.
 
     Raises:
-        JudgeReplyError: neither answer could be read.
-        BackendError: the judge did not answer.
+        JudgeReplyError: neither response could be parsed.
+        BackendError: the judge did not respond.
     """
     first = lowest_temperature(judge)
     again = first.model_copy(update={"attempt": 1, "varied_parameter": "seed_and_wording", "prompt_variant": 1})

@@ -1,4 +1,4 @@
-"""Freshly drawn pictures for evaluations: seeded so that none was seen in training, and known down to every thing.
+"""Generated images for evaluations, with known content: their seeds never occur in training.
 
 Training draws from `random.Random` seeded with whole numbers; here every seed is a text, which Python hashes
 (SHA-512), so that the two can never meet whichever numbers are chosen.
@@ -60,16 +60,16 @@ class Picture:
 
     @property
     def part(self) -> ImagePart:
-        """As it is handed to a judge."""
+        """The image as a judge takes it."""
         return ImagePart(data=self.data, media_type="image/png")
 
     @property
     def caption(self) -> str:
-        """What is in it, in canonical words, without the background."""
+        """Its things in canonical words, without the background."""
         return caption_text(self.scene.things)
 
     def row(self) -> ImageRecord:
-        """As a library knows it: by its caption."""
+        """The library row of the image, with its caption."""
         image = ImageRef(
             sha256=hashlib.sha256(self.data).hexdigest(), media_type="image/png", width=self.side, height=self.side
         )
@@ -77,7 +77,7 @@ class Picture:
 
 
 def chance(seed: int, *about: object) -> Random:
-    """A source of chance for one purpose: the same for the same arguments, on every machine."""
+    """A random generator for one purpose: the same for the same arguments, on every machine."""
     return Random(f"imagerag.evals/{seed}/{'/'.join(map(str, about))}")
 
 
@@ -88,7 +88,7 @@ def caption_text(things: Sequence[Thing], background: str | None = None) -> str:
 
 
 def different_things(rng: Random, count: int, *, without: Sequence[Thing] = ()) -> tuple[Thing, ...]:
-    """So many different things, none of them among `without`."""
+    """Choose different things, none of them among `without`."""
     found: list[Thing] = []
     while len(found) < count:
         thing = random_thing(rng)
@@ -125,14 +125,14 @@ def named(text: str) -> tuple[Thing | None, ...]:
 
 
 async def vectors(
-    embed: Callable[[Sequence[Any]], Awaitable["Vectors"]], items: Sequence[Any], told: Callable[[int], None]
+    embed: Callable[[Sequence[Any]], Awaitable["Vectors"]], items: Sequence[Any], progress: Callable[[int], None]
 ) -> "list[NDArray[np.float32] | Exception]":
-    """One unit vector per item, or the error that this item alone ends in.
+    """Embed items in batches: a unit vector for each, or the error that this item alone ends in.
 
     Args:
         embed: `Embedder.embed_texts` or `embed_images`.
         items: any number of texts or encoded images.
-        told: called with how many more are done, after every batch.
+        progress: called with the size of every batch that is done.
     """
     found: list[NDArray[np.float32] | Exception] = []
     for at in range(0, len(items), BATCH):
@@ -142,18 +142,18 @@ async def vectors(
         except Exception as error:
             # One bad item must not take the whole batch with it.
             found += [error] if len(batch) == 1 else [(await vectors(embed, [item], _silent))[0] for item in batch]
-        told(len(batch))
+        progress(len(batch))
     return found
 
 
 def _silent(_: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 async def fill(
-    library: Library, pictures: Iterable[Picture], told: Callable[[int], None] = _silent
+    library: Library, pictures: Iterable[Picture], progress: Callable[[int], None] = _silent
 ) -> dict[str, Scene]:
-    """Put pictures into a library with the caption of each, and calibrate it. What it really shows, by id.
+    """Add images to a library with their captions, and calibrate it; returns the scene of each, by id.
 
     Not `store.ingest.index`: reading files and making thumbnails of 5,000 pictures takes longer than all the rest.
     """
@@ -167,7 +167,7 @@ async def fill(
         ]
         await library.upsert(images)
         shown.update({image.row.id: picture.scene for image, picture in zip(images, batch, strict=True)})
-        told(len(batch))
+        progress(len(batch))
     await library.optimize()
     await library.calibrate()
     return shown

@@ -126,7 +126,7 @@ def new_key(_: object) -> str:
 
 
 def accepted_input(schema: Any, given: Any) -> dict[str, Any]:
-    """The values of an input, each of its type; a name without a value is not given. The config are checked, too.
+    """The values of an input, each of its type; a name without a value is not given. The config is checked, too.
 
     Inside another graph the input is that graph's whole state, of which the names that are known count.
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ValidationError
 
 from imagerag import __version__
-from imagerag.agent.errors import ImageRAGError, MissingExtraError
+from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.extras import import_extra
 from imagerag.assistants.json_schemas import published, published_answer
 from imagerag.assistants.tool_inputs import (
     DESCRIPTIONS,
@@ -118,12 +119,9 @@ class ServerState:
         Raises:
             MissingExtraError: the SDK is not installed.
         """
-        try:
-            from mcp.server.request_state import RequestStateSecurity
+        request_state = import_extra("mcp.server.request_state", "the MCP server", "mcp")
+        from imagerag.mcp.image_resources import ImageServer, serve_images
 
-            from imagerag.mcp.image_resources import ImageServer, serve_images
-        except ImportError as error:
-            raise MissingExtraError("the MCP server", "mcp") from error
         logging.getLogger("mcp").setLevel(logging.ERROR)  # it warns of what clients do wrong, text of theirs included
         logging.getLogger("mcp.server.streamable_http").setLevel(logging.CRITICAL)  # errors there are clients that left
         server = ImageServer(
@@ -134,7 +132,7 @@ class ServerState:
             tools=[self._tool(name) for name in TOOLS],
             lifespan=self._lifespan,
             log_level="ERROR",
-            request_state_security=RequestStateSecurity(keys=[os.urandom(32)], ttl=STATE_S),
+            request_state_security=request_state.RequestStateSecurity(keys=[os.urandom(32)], ttl=STATE_S),
         )
         serve_images(server, self._image)
         return server

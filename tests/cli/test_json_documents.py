@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from imagerag import ImageRAG
-from imagerag.evals.human_study.pairs import Preference
+from imagerag.evals.human_study.documents import ArmPreference
 from imagerag.schemas import MODELS
 from imagerag.tools.testing.fakes import ScriptedJudge, picture
 from imagerag.tools.testing.mock_openai import MockOpenAIServer, MockResponse, tiny_png
@@ -96,7 +96,10 @@ def test_what_evaluations_print(imagerag: Imagerag, tmp_path: Path) -> None:
 def test_what_raters_prefer_keeps_to_its_schema(
     imagerag: Imagerag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Preference("aligned", 1, 0, 1, 0.75, float("nan"), float("nan"), 1.0, float("nan"), 1, 2)
+    nan = float("nan")
+    found = ArmPreference(
+        question="aligned", arm=1, base=0, same=1, value=0.75, low=nan, high=nan, p=1.0, kappa=nan, raters=1, pairs=2
+    )
     (tmp_path / "study-key.json").write_text('{"arm": "full", "base": "base"}')
     (tmp_path / "answers.json").write_text('{"schema": "imagerag.study-answers/1", "rater": "a", "answers": {}}')
     monkeypatch.setattr("imagerag.evals.human_study.pairs.read_answers", lambda files, key: [found])

@@ -89,7 +89,7 @@ class Fakes:
     async def run(self, plan: Plan | None = None, **options: Any) -> tuple[EvalReport, list[Result]]:
         harness = self.harness(plan or self.plan(), **options)
         report = await harness.run()
-        return report, list(harness.ledger.read())
+        return report, list(harness.store.read())
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.agent.types import Outcome, RunConfig, RunSpec
 from imagerag.evals.bench import cli as bench_module
-from imagerag.evals.bench import report
+from imagerag.evals.bench import report_latency
 from imagerag.evals.bench.cli import bench, main
-from imagerag.evals.bench.embedder import embedder
-from imagerag.evals.bench.graph import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
+from imagerag.evals.bench.embedder_precision import embedder
+from imagerag.evals.bench.graph_overhead import PROMPT, ROUNDS, InstantDependencies, instant, plain_loop
 from imagerag.evals.bench.timing import BenchReport, TimingRow, interleaved, row
 from imagerag.graphs.runs.runner import Runner
 from imagerag.store.data_dir import DataDir
@@ -54,13 +54,13 @@ async def test_the_plain_loop_makes_the_calls_of_the_run_it_is_compared_with(tmp
 
 async def test_the_report_that_is_measured_is_of_eight_photographs_and_the_list_of_ten_thousand(tmp_path: Path) -> None:
     home = DataDir(tmp_path)
-    await report._long_run(home)
+    await report_latency._long_run(home)
     runner = Runner(dependencies=InstantDependencies(home))
-    record = await runner.record(report.RUN)
-    assert len({attempt.image.sha256 for attempt in record.attempts}) == report.ATTEMPTS
-    assert record.attempts[0].image.width == report.SIDE
-    report._fill(home.run_list)
-    assert await report._listed(home) > 0
+    record = await runner.record(report_latency.RUN)
+    assert len({attempt.image.sha256 for attempt in record.attempts}) == report_latency.ATTEMPTS
+    assert record.attempts[0].image.width == report_latency.SIDE
+    report_latency._fill(home.run_list)
+    assert await report_latency._listed(home) > 0
 
 
 async def test_embedder_rows_with_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:

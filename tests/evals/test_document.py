@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imagerag.evals.check_record import Check, CheckSummary, Share, Target, share, unscored_reasons
+from imagerag.evals.check_record import Check, CheckSummary, Share, Target, share, unscored_check
 
 LOW = Target(limit="at_most", value=0.02)
 HIGH = Target(value=0.95)
@@ -18,8 +18,8 @@ def document(cases: list[Check], targets: dict[str, Target]) -> CheckSummary:
 
 
 def test_a_failure_is_counted_apart_and_stays_in_the_denominator() -> None:
-    cases = [Check(id=f"a/{n}", asked="x", results={"right": n > 0}) for n in range(4)]
-    cases.append(unscored_reasons("a/4", "x", ["right", "named"], RuntimeError("broken")))
+    cases = [Check(id=f"a/{n}", prompt="x", results={"right": n > 0}) for n in range(4)]
+    cases.append(unscored_check("a/4", "x", ["right", "named"], RuntimeError("broken")))
     made = document(cases, {})
     right = made.metrics["right"]
     assert (right.value, right.n, right.failed) == (3 / 5, 5, 1)
@@ -43,7 +43,7 @@ def test_no_cases_no_figure() -> None:
 
 
 def test_it_goes_through_json() -> None:
-    made = document([Check(id="a/0", asked="x", results={"low": True}, note="n")], {"low": LOW})
+    made = document([Check(id="a/0", prompt="x", results={"low": True}, note="n")], {"low": LOW})
     text = made.model_dump_json()
     assert CheckSummary.model_validate_json(text) == made
     assert made.missed == ["low"]
@@ -52,8 +52,8 @@ def test_it_goes_through_json() -> None:
 
 
 def test_the_table_has_every_metric_its_counts_and_its_target() -> None:
-    cases = [Check(id=f"a/{n}", asked="x", results={"high": n != 0, "plain": n == 0}) for n in range(20)]
-    cases.append(unscored_reasons("a/20", "x", ["plain"], ValueError("?")))
+    cases = [Check(id=f"a/{n}", prompt="x", results={"high": n != 0, "plain": n == 0}) for n in range(20)]
+    cases.append(unscored_check("a/20", "x", ["plain"], ValueError("?")))
     made = document(cases, {"high": HIGH})
     head, *rows = made.table()
     assert len(head) == 5

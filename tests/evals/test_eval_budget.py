@@ -81,7 +81,7 @@ async def test_a_grader_whose_price_is_not_known_keeps_no_budget_in_money(
 ) -> None:
     server.enqueue("chat", *[yes() for _ in range(4)])
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path, max_cost_usd=1.0))
-    assert (report.done, report.has_unknown_cost) == (1, 1)
+    assert (report.done, report.unknown_cost_calls) == (1, 1)
     assert "prices of 1 calls are not known" in report.stopped
     assumed = {"max_cost_usd": 0.05, "assume_cost_usd_per_call": 0.02}
     report = await run_evaluation(tmp_path / "out", graded(server), options(tmp_path, **assumed))

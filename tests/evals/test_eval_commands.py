@@ -5,6 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from imagerag.evals.check_record import Target
+from imagerag.evals.judges.generated_questions import KINDS
+from imagerag.evals.sketch import sections
 from imagerag.tools.testing.fakes import picture
 
 
@@ -82,3 +87,54 @@ def test_a_study_and_a_judge(imagerag: Any, tmp_path: Path) -> None:
     assert [q["question"] for q in json.loads(told)["questions"]] == ["alignment", "quality", "overall"]
     code, told, _ = imagerag("eval", "judge", "--preset", "sketch", "--classes", "3", "--json")
     assert [kind["prompts"] for kind in json.loads(told)["kinds"]] == [3, 6, 6]
+
+
+SECTIONS = ["eval", "run", "sketch:1", "-q", "--sections"]
+
+
+def test_sections_of_the_sketch_suite_are_checked_and_resumed(imagerag: Any, tmp_path: Path) -> None:
+    asked = [*SECTIONS, "judge", "--out", str(tmp_path / "out")]
+    code, printed, said = imagerag(*asked, "--max-calls", "2")
+    assert (code, printed) == (5, "")
+    assert "imagerag: stopped: 2 model calls were made, of 2 allowed" in said
+    code, printed, said = imagerag(*asked)
+    assert (code, said) == (0, "")
+    assert "judge.type_1" in printed
+    assert "passed" in printed
+    code, printed, _ = imagerag(*asked, "--json")
+    checks = json.loads(printed)["checks"]
+    assert code == 0
+    assert (checks["settings"]["sections"], checks["cases"]) == (["judge"], len(KINDS))
+    assert len((tmp_path / "out" / "checks.jsonl").read_text().splitlines()) == len(KINDS)
+
+
+def test_a_check_that_misses_its_target_ends_with_exit_code_1(
+    imagerag: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sections.TARGETS, "judge.type_1", Target(limit="at_most", value=0.5))
+    asked = [*SECTIONS, "judge", "--out", str(tmp_path / "out")]
+    code, printed, said = imagerag(*asked)
+    assert code == 1
+    assert "targets missed: judge.type_1" in said
+    assert "MISSED" in printed
+    code, printed, _ = imagerag(*asked, "--json")
+    assert (code, json.loads(printed)["checks"]["metrics"]["judge.type_1"]["passed"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["judges"], "judge"),
+        (["judge,nothing"], "nothing"),
+        ([""], "section"),
+        (["judge", "--limit", "1"], "run the others apart"),
+        (["loop", "--shard", "1/2"], "run the others apart"),
+    ],
+)
+def test_sections_that_do_not_exist_or_cannot_be_split_are_refused(
+    imagerag: Any, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, printed, said = imagerag(*SECTIONS, *arguments, "--out", str(tmp_path / "out"))
+    assert (code, printed) == (2, "")
+    assert message in said
+    assert not (tmp_path / "out").exists()

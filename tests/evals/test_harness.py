@@ -396,12 +396,12 @@ async def test_no_more_than_so_many_cases_are_under_way(fakes: Any) -> None:
     assert most == 3
 
 
-def test_a_ledger_gives_results_in_the_plans_order_and_takes_the_last_word(tmp_path: Path, recorded: Path) -> None:
+def test_a_store_gives_results_in_the_plans_order_and_takes_the_last_word(tmp_path: Path, recorded: Path) -> None:
     results = list(read_results(recorded / RESULTS))
-    ledger = ResultsStore(tmp_path, [result.key for result in results])
+    store = ResultsStore(tmp_path, [result.key for result in results])
     shuffled = random.Random(0).sample(results, len(results))
-    ledger.add(shuffled, [])
-    ledger.add([results[0].model_copy(update={"reason": "again"})], [])
+    store.add(shuffled, [])
+    store.add([results[0].model_copy(update={"reason": "again"})], [])
     again = ResultsStore(tmp_path, [result.key for result in results])
     again.open()
     assert [result.key for result in again.read()] == [result.key for result in results]

@@ -1,7 +1,6 @@
 """A study gives nothing away, reads back what was answered, and counts it right; a judge is tested as in the paper."""
 
 import json
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from imagerag.agent.ports import ImagePart
 from imagerag.evals.human_study.pairs import QUESTIONS, key_of, pairs_of, read_answers, study_page, write_study
 from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SCHEMA
-from imagerag.evals.judges.judge_eval import evaluate_on_library
+from imagerag.evals.judges.judge_eval import evaluate_judge
+from imagerag.evals.judges.library_questions import library_questions
 from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
@@ -102,7 +102,7 @@ def test_answers_are_read_back_and_counted(results: list[Any], tmp_path: Path) -
     two = next(one for one in read_answers(files[:2], key) if one.question == "overall")
     assert two.kappa == pytest.approx(fleiss_kappa(both))
     one = next(one for one in read_answers(files[:1], key) if one.question == "overall")
-    assert math.isnan(one.kappa)
+    assert one.kappa is None
 
 
 def test_answers_of_another_study_or_none_are_refused(results: list[Any], tmp_path: Path) -> None:
@@ -134,7 +134,9 @@ async def library(tmp_path: Path) -> Library:
 
 
 async def test_the_papers_protocol(library: Library) -> None:
-    found = await evaluate_on_library(make_judge("sketch"), library, repeats=2)
+    found = await evaluate_judge(
+        make_judge("sketch"), await library_questions(library), repeats=2, library=library.name
+    )
     assert [kind.prompts for kind in found.kinds] == [3, 6, 6]
     assert [kind.accuracy for kind in found.kinds] == [1.0, 1.0, 1.0]
     assert [kind.agreement for kind in found.kinds] == [1.0, 1.0, 1.0]
@@ -149,7 +151,9 @@ async def test_a_judge_that_wavers_or_falls_silent_is_found_out(library: Library
         asked += 1
         return BackendError("down", retryable=False) if " and " in prompt else asked % 2 == 0
 
-    found = await evaluate_on_library(ScriptedJudge(wavering), library, repeats=2)
+    found = await evaluate_judge(
+        ScriptedJudge(wavering), await library_questions(library), repeats=2, library=library.name
+    )
     there, there_and_not, not_there = found.kinds
     assert there.accuracy == not_there.accuracy == 0.5
     assert there.agreement == 0.0

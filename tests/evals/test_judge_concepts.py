@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.ports import ImagePart
-from imagerag.evals.judges.judge_eval import evaluate_on_library
+from imagerag.evals.judges.judge_eval import evaluate_judge
 from imagerag.evals.judges.judge_score import ConceptScore
+from imagerag.evals.judges.library_questions import library_questions
 from imagerag.evals.metrics.concept_match import counted, is_right, own_synonyms
 from imagerag.evals.synthetic_images import Picture, chance, fill
 from imagerag.store.data_dir import DataDir
@@ -30,7 +31,7 @@ async def library(tmp_path: Path) -> Library:
 
 async def test_the_prompts_have_the_papers_three_forms(library: Library) -> None:
     judge = ScriptedJudge(lambda prompt, image: True)
-    await evaluate_on_library(judge, library)
+    await evaluate_judge(judge, await library_questions(library))
     asked = sorted({call.arguments["prompt"] for call in judge.calls}, key=len)
     assert "A photo of a red solid circle" in asked
     assert "A photo of a red solid circle and a teal striped bolt" in asked
@@ -40,7 +41,7 @@ async def test_the_prompts_have_the_papers_three_forms(library: Library) -> None
 
 
 async def test_a_judge_that_sees_is_right_about_what_is_missing(library: Library) -> None:
-    found = await evaluate_on_library(make_judge("sketch"), library)
+    found = await evaluate_judge(make_judge("sketch"), await library_questions(library))
     assert found.concepts is not None
     assert {kind: (one.precision, one.recall) for kind, one in found.concepts.items()} == {
         "there": (None, None),
@@ -54,7 +55,7 @@ async def test_a_judge_that_always_names_the_same_thing_is_found_out(library: Li
     def blind(prompt: str, image: ImagePart) -> Any:
         return ["a bicycle", "oil painting style"]
 
-    found = await evaluate_on_library(ScriptedJudge(blind), library)
+    found = await evaluate_judge(ScriptedJudge(blind), await library_questions(library))
     assert found.concepts is not None
     everything = found.concepts["all"]
     assert (everything.precision, everything.recall) == (0.0, 0.0)
@@ -63,14 +64,16 @@ async def test_a_judge_that_always_names_the_same_thing_is_found_out(library: Li
 
 
 async def test_a_yes_to_what_is_not_there_names_nothing_and_counts(library: Library) -> None:
-    found = await evaluate_on_library(ScriptedJudge(lambda prompt, image: True), library)
+    found = await evaluate_judge(
+        ScriptedJudge(lambda prompt, image: True), await library_questions(library), library=library.name
+    )
     assert found.concepts is not None
     assert (found.concepts["all"].precision, found.concepts["all"].recall) == (None, 0.0)
 
 
 async def test_concepts_need_not_be_asked_for(library: Library) -> None:
     judge = ScriptedJudge(lambda prompt, image: False)
-    found = await evaluate_on_library(judge, library, concepts=False)
+    found = await evaluate_judge(judge, await library_questions(library), concepts=False)
     assert found.concepts is None
     assert {call.method for call in judge.calls} == {"critique"}
 

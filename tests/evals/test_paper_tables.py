@@ -47,7 +47,7 @@ def answers(plan: Plan, scores: Mapping[str, float] = {}) -> list[Result]:
 def answer(plan: Plan, case: Case, arm: Any, scores: Mapping[str, float]) -> Result:
     image = describe_image(picture(f"{arm.name}/{case.id}"))
     return Result(
-        suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, prompt=case.prompt,
+        suite=plan.suite.identity, case=case.id, arm=arm.name, arm_hash="0", seed=0, prompt=case.prompt,
         setup=arm.of(plan.setup, seed=0, cache="record"), run_id=f"ev-{case.id}", status="answered",
         outcome="aligned", initial_image=InitialImage(image=image), image=image, scores=scores,
     )  # fmt: skip

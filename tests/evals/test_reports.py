@@ -54,7 +54,7 @@ def result(plan: Plan, case: Case, arm: Any, at: int) -> Result:
     image = describe_image(picture(f"{arm.name}/{at}"))
     broken = score is None
     return Result(
-        suite=plan.suite.told, case=case.id, arm=arm.name, arm_hash="0", seed=0, tags=case.tags, prompt=case.prompt,
+        suite=plan.suite.identity, case=case.id, arm=arm.name, arm_hash="0", seed=0, tags=case.tags, prompt=case.prompt,
         setup=arm.of(plan.setup, seed=0, cache="record"), run_id=f"ev-{case.id}-{arm.name}",
         status="technical" if broken else "answered", outcome="failed" if broken else "aligned",
         reason="</script><script>alert(1)</script>", initial_image=InitialImage(image=image),

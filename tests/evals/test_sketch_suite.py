@@ -2,23 +2,39 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.calls.journal import FailedCall
+from imagerag.agent.calls.pending_calls import NO_ANSWER
+from imagerag.agent.errors import BackendError, JudgeReplyError, UsageError
 from imagerag.agent.ports import Critique
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Attempt, Concept, ImageRef, Outcome, Requirement, RunSpec, UsedReference, Verdict
+from imagerag.agent.types import (
+    Attempt,
+    Concept,
+    ImageRef,
+    ModelCall,
+    Outcome,
+    Requirement,
+    RunSpec,
+    UsedReference,
+    Verdict,
+)
 from imagerag.agent.types import RequirementCheck as JudgeCheck
 from imagerag.evals.check_record import Check, CheckSummary
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arms import parse_arms
+from imagerag.evals.harness.checks import every_tenth
 from imagerag.evals.harness.evaluation import EvalOptions, run_evaluation
 from imagerag.evals.harness.plan import Plan
+from imagerag.evals.harness.runner import EvalReport, EvalRunner
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.sketch.judge import check_judge, judge_answer
@@ -30,6 +46,7 @@ from imagerag.evals.suites.case import Checks
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.evals.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.store.data_dir import DataDir
+from imagerag.store.journal import open_journal
 from imagerag.store.library.library import Library
 from imagerag.tools.sketch.world import Scene, Thing, random_scene, random_thing
 
@@ -41,15 +58,19 @@ SCENE = random_scene(Random(1), (STAR, CIRCLE))
 Told = list[tuple[int, int, str]]
 
 
+async def evaluated(folder: Path, *, budget: Mapping[str, Any] = {}, seed: int = 0, **suite: Any) -> EvalReport:
+    """Run some sections as any evaluation is run."""
+    made = sketch_suite(seed=seed, **{"sections": tuple(SECTIONS), **suite})
+    plan = Plan(suite=made, arms=parse_arms("base"), setup=RunSpec(generator="sketch", judge="sketch"))
+    return await run_evaluation(folder, plan, EvalOptions(users=DataDir(folder / "users"), **budget))
+
+
 async def measured(
     folder: Path, told: Told | None = None, *, seed: int = 0, **suite: Any
 ) -> tuple[CheckSummary, list[Check]]:
-    """The figures and the cases of some sections, run as any evaluation is."""
-    made = sketch_suite(seed=seed, **{"sections": tuple(SECTIONS), **suite})
-    plan = Plan(suite=made, arms=parse_arms("base"), setup=RunSpec(generator="sketch", judge="sketch"))
+    """The figures and the cases of some sections."""
     steps: Told = [] if told is None else told
-    options = EvalOptions(users=DataDir(folder / "users"), tell=lambda *step: steps.append(step))
-    report = await run_evaluation(folder, plan, options)
+    report = await evaluated(folder, budget={"tell": lambda *step: steps.append(step)}, seed=seed, **suite)
     assert report.whole
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["schema"] == "imagerag.eval/1"
@@ -104,12 +125,98 @@ async def test_what_was_checked_before_a_kill_is_not_checked_again(
     assert (again, cases) == (wanted, whole)
 
 
+async def test_a_rerun_does_no_costly_work_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = await measured(tmp_path, cases=2, sizes=(12,))
+    timings = (tmp_path / "checks-timings.jsonl").read_bytes()
+
+    def costly(*_: Any, **__: Any) -> Any:
+        raise AssertionError("every case has been checked")
+
+    for name in ("fill", "vectors"):
+        for module in ("loop", "retrieval", "threshold"):
+            monkeypatch.setattr(f"imagerag.evals.sketch.{module}.{name}", costly, raising=False)
+    monkeypatch.setattr(Picture, "of", costly)
+    steps: Told = []
+    assert await measured(tmp_path, steps, cases=2, sizes=(12,)) == wanted
+    assert (tmp_path / "checks-timings.jsonl").read_bytes() == timings
+    assert all((name, True) in {(s, done == total) for done, total, s in steps} for name in SECTIONS)
+
+
+async def test_the_times_of_a_section_that_was_stopped_and_resumed_add_up(tmp_path: Path) -> None:
+    for limit in (3, 10, None):
+        await evaluated(tmp_path, cases=2, sections=("judge",), budget={"max_calls": limit})
+    times = [json.loads(line) for line in (tmp_path / "checks-timings.jsonl").read_text().splitlines()]
+    assert sum(one["checks"] for one in times) == 2 * len(KINDS)
+    assert len(times) == 3
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=60))
+def test_progress_is_reported_in_every_tenth_whatever_the_size_of_the_steps(sizes: list[int]) -> None:
+    total, done = sum(sizes), 0
+    steps: Told = []
+    progress = every_tenth(lambda *step: steps.append(step))
+    reached = {0}
+    for section in ("one", "two"):
+        done = 0
+        progress(0, total, section)
+        for size in sizes:
+            done += size
+            progress(done, total, section)
+            reached.add(10 * done // total)
+        own = [at for at, _, name in steps if name == section]
+        assert {10 * at // total for at in own} == reached
+        assert len(own) == len(reached) <= 11
+        assert (own[0], own[-1]) == (0, total)
+
+
+async def test_the_calls_of_the_loop_count_for_the_budget(tmp_path: Path) -> None:
+    suite: dict[str, Any] = {"cases": 2, "sections": ("loop",)}
+    whole = await evaluated(tmp_path / "whole", **suite)
+    lines = (tmp_path / "whole" / "checks.jsonl").read_text().splitlines()
+    calls = [Check.model_validate_json(line).calls for line in lines]
+    assert min(calls) >= 2, "every run draws and judges"
+    assert whole.calls == sum(calls)
+    stopped = await evaluated(tmp_path / "out", **suite, budget={"max_calls": 3})
+    assert "model calls were made, of 3 allowed" in stopped.stopped
+    checked = len((tmp_path / "out" / "checks.jsonl").read_text().splitlines())
+    assert 1 <= checked < len(calls)
+    resumed = await evaluated(tmp_path / "out", **suite)
+    assert (resumed.whole, resumed.calls) == (True, whole.calls)
+    assert (tmp_path / "out" / "summary.json").read_bytes() == (tmp_path / "whole" / "summary.json").read_bytes()
+
+
+async def test_a_call_of_a_killed_check_is_counted_once(tmp_path: Path) -> None:
+    suite: dict[str, Any] = {"cases": 1, "sections": ("loop",)}
+    expected = (await evaluated(tmp_path / "whole", **suite)).calls
+    call = ModelCall(
+        role="judge.critique", backend="b", elapsed_s=0, completed=False, unsettled=True, error=NO_ANSWER,
+        max_cost_usd=0.25, requests=2, call_id="lost",
+    )  # fmt: skip
+    found = FailedCall(run_id="check-loop-held-0000", call=call, at="2026-01-01T00:00:00+00:00", task="")
+    async with open_journal(DataDir(tmp_path / "out" / "home").store) as journal:
+        await journal.keep_lost(found)
+    for _ in range(2):
+        report = await evaluated(tmp_path / "out", **suite)
+        assert (report.calls, report.cost_usd) == (expected + 2, pytest.approx(0.25))
+
+
+def test_a_check_of_unknown_cost_counts_every_request_as_one() -> None:
+    check = Check(id="loop/held/0000", prompt="p", results={}, calls=3, cost_usd=None)
+    runner: Any = EvalRunner(plan=None, dependencies=None, metrics=[], store=None)  # type: ignore[arg-type]
+    runner.book_check(check)
+    assert (runner.report.calls, runner.report.unknown_cost_calls, runner.report.cost_usd) == (3, 3, 0.0)
+    runner = EvalRunner(plan=None, dependencies=None, metrics=[], store=None, assume_cost_usd_per_call=0.5)  # type: ignore[arg-type]
+    runner.book_check(check)
+    report = runner.report
+    assert (report.calls, report.unknown_cost_calls, report.cost_usd, report.assumed_usd) == (3, 0, 1.5, 1.5)
+
+
 async def test_other_seeds_give_other_cases_and_sections_can_be_chosen(tmp_path: Path) -> None:
     (_, one), (_, other) = [
         await measured(tmp_path / str(seed), cases=1, seed=seed, sections=["retrieval"]) for seed in (0, 1)
     ]
     assert {case.id.split("/")[0] for case in one} == {"retrieval"}
-    assert [case.asked for case in one] != [case.asked for case in other]
+    assert [case.prompt for case in one] != [case.prompt for case in other]
 
 
 @pytest.mark.parametrize("wrong", [{"sections": ["nothing"]}, {"cases": 0}, {"sizes": (0,)}])
@@ -268,6 +375,12 @@ async def test_verdicts_are_scored_by_what_is_there() -> None:
         (True, True), (True, False), (False, False), (None, None), (None, None),
     ]  # fmt: skip
     assert [case.error for case in cases] == ["", "", "", "abstained", "BackendError"]
+    assert [(case.calls, case.cost_usd) for case in cases] == [(1, None)] * 4 + [(1, 0.0)]
+    unread: Any = OracleJudge([JudgeReplyError("no JSON in it")])
+    case = await judge_answer(unread, "judge/type_2/0000", question)
+    assert (case.error, case.calls, case.cost_usd) == ("JudgeReplyError", 1, None), (
+        "it was answered, for whatever price"
+    )
 
 
 async def test_a_judge_that_is_down_fails_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""How fast it is: `python -m imagerag.evals.bench [--json] [--sections graph,start] [--repeats N]`.
+"""Benchmarks: `python -m imagerag.evals.bench [--json] [--sections graph,start] [--repeats N]`.
 
-Everything that is compared is measured in one process, in turns, and told as medians and ratios. Nothing is asserted:
-what is fast enough depends on the machine.
+Everything that is compared is measured in one process, interleaved, and shown as medians and ratios. Nothing is
+asserted: the times depend on the machine.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
-from imagerag.evals.bench.calls import calls
-from imagerag.evals.bench.embedder import embedder
-from imagerag.evals.bench.graph import graph
-from imagerag.evals.bench.provider import provider
-from imagerag.evals.bench.report import reports
-from imagerag.evals.bench.runs import first_run, search, sketch_runs, start
+from imagerag.evals.bench.command_latency import first_run, search, sketch_runs, start
+from imagerag.evals.bench.embedder_precision import embedder
+from imagerag.evals.bench.file_crossings import calls
+from imagerag.evals.bench.graph_overhead import graph
+from imagerag.evals.bench.provider_concurrency import provider
+from imagerag.evals.bench.report_latency import reports
 from imagerag.evals.bench.timing import BenchReport, TimingRow
 from imagerag.formatting.messages import unknown as unknown_name
 

@@ -1,4 +1,4 @@
-"""What the harness costs beside the loop: `python -m imagerag.evals.bench.harness_overhead [CASES]`.
+"""Overhead of the harness beside the loop: `python -m imagerag.evals.bench.harness_overhead [CASES]`.
 
 The same cases with the same arm, on the sketch world: through the harness (drafts, journal, results, sorting, no
 metrics but counts) and through the product's own `Runner` in a plain loop, in turns. What is compared is the processor
@@ -75,7 +75,7 @@ async def _harnessed(made: EvalDependencies, plan: Plan, folder: Path) -> None:
     own._made.update(made._made)
     harness = EvalRunner(plan, own, [CostScore()], ResultsStore(folder, plan.keys), concurrency=1)
     await harness.run()
-    harness.ledger.finish()
+    harness.store.finish()
 
 
 async def _plain(made: EvalDependencies, plan: Plan, folder: Path) -> None:

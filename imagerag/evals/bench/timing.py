@@ -1,4 +1,4 @@
-"""Measuring time: repeated, interleaved where two things are compared, told as medians and ratios."""
+"""Repeated timings, interleaved where two things are compared, as medians and ratios."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence

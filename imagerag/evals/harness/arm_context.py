@@ -1,4 +1,4 @@
-"""One case with one seed, as the procedure of an arm sees it."""
+"""The context of an arm's procedure: one case with one seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,10 +6,21 @@ from typing import Any
 
 from imagerag.agent.calls.budget import estimators_of
 from imagerag.agent.calls.model_caller import ModelCaller
+from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.outcomes import best_attempts
-from imagerag.agent.ports import Critique, GeneratedImageRef, ImagePart
+from imagerag.agent.ports import Critique, ImageGenerator, ImagePart
 from imagerag.agent.run_record import RunRecord, run_record
-from imagerag.agent.types import Attempt, ImageRef, Requirement, RunResult, RunSpec, SamplingParams, Subject
+from imagerag.agent.sent_images import ImageParts, subjects_of
+from imagerag.agent.types import (
+    Attempt,
+    ImageRef,
+    Requirement,
+    RunResult,
+    RunSpec,
+    SamplingParams,
+    Subject,
+    UsedReference,
+)
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.retries import with_retries
 from imagerag.evals.suites.case import Case
@@ -17,11 +28,11 @@ from imagerag.evals.suites.case import Case
 
 @dataclass
 class ArmContext:
-    """One case with one seed, and everything that an arm may work with.
+    """One case with one seed, and the parts that an arm may use.
 
     Attributes:
         setup: backends, library and config of this run.
-        run_id: what its calls are kept under in the journal: the same for the same arm, case and seed.
+        run_id: the id of its calls in the journal: the same for the same arm, case and seed.
         initial: the picture to start from; None when the arm draws its own.
     """
 
@@ -37,7 +48,7 @@ class ArmContext:
     async def run(self, **config: Any) -> RunRecord:
         """Run the generation graph from the initial picture, with some config set otherwise; its record.
 
-        A second run in one job needs a `run_id` of its own to pay for itself: give `run_id="…"`.
+        A second run in one context needs a `run_id` of its own: give `run_id="…"`.
         """
         run_id = str(config.pop("run_id", self.run_id))
         wanted = self.case.filtered(self.setup.config.model_copy(update=config))
@@ -51,38 +62,46 @@ class ArmContext:
         return record
 
     async def draw(self, prompt: str, *, round: int = 0) -> Attempt:
-        """Draw a picture without references, with the case's own pictures; through the journal."""
-        generator, calls = self.dependencies.generator(self.setup.generator), self.booked()
-        variation, size = SamplingParams(seed=self.seed), self.setup.config.size
+        """Draw an image without references, with the case's own images; through the journal."""
+        generator, calls, variation = self._generator, self.model_caller(), SamplingParams(seed=self.seed)
         calls.round = round
-
-        async def draw() -> GeneratedImageRef:
-            parts = [await self.part(subject) for subject in self.subjects]
-            drawn = await generator.generate(prompt, parts, variation=variation, size=size)
-            image = await self.dependencies.blobs.put(drawn.data)
-            told = {name: getattr(drawn, name) for name in ("revised_prompt", "cost_usd", "usage", "served_by")}
-            return GeneratedImageRef(image=image, **told, fallback_errors=drawn.fallback_errors)
-
-        content = {
-            "prompt": prompt,
-            "images": [["subject", subject.image.sha256, subject.name, ""] for subject in self.subjects],
-            "size": str(size) if size else None,
-        }
+        parts = ImageParts(blobs=self.dependencies.blobs, library=None)
         drawn = await with_retries(
-            lambda: calls.make("generate", generator.identity, GeneratedImageRef, content, draw, variation)
+            lambda: self.image_generation(generator, parts).draw(calls, prompt, self.own_images, variation)
         )
         return Attempt(
             index=round,
             round=round,
             prompt=prompt,
             image=drawn.image,
+            original=drawn.original,
             generator=drawn.served_by or generator.identity,
             variation=variation,
             revised_prompt=drawn.revised_prompt,
         )
 
+    def image_generation(self, generator: ImageGenerator, parts: ImageParts) -> ImageGeneration:
+        """The product's own image generation, without progress events."""
+        return ImageGeneration(
+            generator=generator,
+            blobs=self.dependencies.blobs,
+            config=self.setup.config,
+            node="regenerate",
+            part=parts.reference,
+            tell=lambda event: None,
+        )
+
+    @property
+    def own_images(self) -> list[UsedReference]:
+        """The case's own images, as references that are always sent."""
+        return subjects_of({"subjects": list(self.subjects)})
+
+    @property
+    def _generator(self) -> ImageGenerator:
+        return self.dependencies.generator(self.setup.generator)
+
     async def critique(self, attempt: Attempt, requirements: Sequence[Requirement] = ()) -> Critique:
-        """The loop's judge on a picture, against the case's own prompt and its checklist; through the journal."""
+        """Judge an image against the case's own prompt and its checklist; through the journal."""
         judge, prompt, mode = self.dependencies.judge(self.setup.judge), self.case.prompt, self.setup.config.judge_mode
         content = {
             "prompt": prompt,
@@ -91,37 +110,32 @@ class ArmContext:
             "requirements": [requirement.model_dump() for requirement in requirements],
             "mode": mode,
         }
-        image, subjects = await self.picture(attempt.image), [await self.part(subject) for subject in self.subjects]
+        image, subjects = await self.image_part(attempt.image), await self.subject_parts()
 
         async def ask(variation: SamplingParams) -> Critique:
             return await judge.critique(
                 prompt, image, subjects=subjects, requirements=requirements, mode=mode, variation=variation
             )
 
-        calls = self.booked()
+        calls = self.model_caller()
         calls.round = attempt.round
         found: Critique = await with_retries(
             lambda: calls.make_readable("judge.critique", judge.identity, Critique, content, ask)
         )
         return found
 
-    async def picture(self, image: ImageRef) -> ImagePart:
-        """A picture of the evaluation as models take it."""
-        data, media_type = await self.dependencies.blobs.encode_for_model(image.sha256)
-        return ImagePart(data=data, media_type=media_type)
+    async def image_part(self, image: ImageRef) -> ImagePart:
+        """Load an image of the evaluation as models take it."""
+        return await ImageParts(blobs=self.dependencies.blobs, library=None).image(image)
 
-    async def part(self, subject: Subject) -> ImagePart:
-        """One of the case's own pictures as models take it."""
-        part = await self.picture(subject.image)
-        return ImagePart(data=part.data, media_type=part.media_type, role="subject", concept=subject.name)
+    async def subject_parts(self) -> list[ImagePart]:
+        """Load the case's own images as models take them."""
+        parts = ImageParts(blobs=self.dependencies.blobs, library=None)
+        return [await parts.reference(subject) for subject in self.own_images]
 
-    def booked(self) -> ModelCaller:
-        """What this job's own calls go through: budget, journal, record."""
+    def model_caller(self) -> ModelCaller:
+        """The caller of this case's own calls: budget, journal, record."""
         if self.calls is None:
-            generator, judge = (
-                self.dependencies.generator(self.setup.generator),
-                self.dependencies.judge(self.setup.judge),
-            )
             self.calls = ModelCaller(
                 config=self.setup.config,
                 journal=self.dependencies.held_journal,
@@ -130,16 +144,16 @@ class ArmContext:
                 before=[],
                 round=0,
                 failed={},
-                tariffs=estimators_of(generator, judge),
+                tariffs=estimators_of(self._generator, self.dependencies.judge(self.setup.judge)),
             )
         return self.calls
 
     def record(self, attempts: list[Attempt], ending: RunResult, *, best: int | None = None, **more: Any) -> RunRecord:
-        """The record of a procedure that made its calls through this job.
+        """Make the record of a procedure that made its calls through this context.
 
         Args:
-            best: the attempt that it gives back; by default the best, as in a run.
-            more: what else a run's state would hold: `searches`, `ledger`.
+            best: the attempt that it returns; by default the best, as in a run.
+            more: further values of a run's state: `searches`, `ledger`.
         """
         chosen = best_attempts(attempts)[:1] if best is None else [attempts[best]]
         made = self.calls.made if self.calls else []
@@ -156,6 +170,6 @@ class ArmContext:
 
 
 def given(job: ArmContext) -> Attempt:
-    """The picture that all arms of a case start from, as an attempt."""
+    """The initial image of the case, as an attempt."""
     assert job.initial is not None, "only called where there is one"
     return Attempt(index=0, round=0, prompt=job.case.prompt, image=job.initial, origin="handed_in")

@@ -1,4 +1,4 @@
-"""How an arm answers a case: keep the picture, reword the prompt, run the graph, or a procedure of the user's own."""
+"""Procedures of the arms: keep the image, rephrase the prompt, run the graph, or the user's own."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,13 +14,13 @@ from imagerag.evals.harness.rephrase_arm import rephrase
 
 
 async def keep(job: ArmContext) -> RunRecord:
-    """The initial picture as it is: no search, no redrawing, nothing asked."""
+    """Keep the initial image: no search, no redrawing, no model call."""
     assert job.initial is not None, "the harness has drawn it"
     return job.record([given(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
 
 
 async def graph(job: ArmContext) -> RunRecord:
-    """The product itself."""
+    """Run the generation graph."""
     return await job.run()
 
 
@@ -33,9 +33,9 @@ def built_in() -> Mapping[str, Procedure]:
 
 
 def procedure_of(arm: Arm) -> Procedure:
-    """What an arm does.
+    """Find the procedure of an arm.
 
-    A procedure of one's own is `async def arm(job: ArmContext)` and returns a run's record, or the bytes of a picture.
+    An own procedure is `async def arm(job: ArmContext)` and returns a run's record, or the bytes of an image.
 
     Raises:
         UsageError: it cannot be imported, or is not async.

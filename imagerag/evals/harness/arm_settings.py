@@ -1,4 +1,4 @@
-"""What the rows of a table were run with: every arm's backends, library and config, in the words of its options."""
+"""Settings of the arms: backends, library and config of each, by the names of the options."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,11 +12,11 @@ GIVES_BACK: Final = {
     "graph": "the best attempt",
     "paper": "the redrawing, not looked at",
 }
-"""Procedure → what its answer is."""
+"""Procedure → the image that it returns."""
 
 
 def settings_of(plan: Plan, arm: Arm) -> dict[str, Any]:
-    """The settings that an arm's answers came from; None is what it has no use for."""
+    """The settings of an arm's results; None where an arm does not use one."""
     setup = arm.of(plan.setup, seed=plan.setup.config.seed, cache="record")
     searching = arm.procedure not in ("keep", "rephrase")
     asking = arm.procedure != "keep" and not (
@@ -40,7 +40,7 @@ def settings_of(plan: Plan, arm: Arm) -> dict[str, Any]:
 
 
 def in_words(settings: Mapping[str, Any]) -> str:
-    """The settings that decide what an arm does, on one line: for a note below a table."""
+    """Describe the settings of an arm on one line, for a note below a table."""
     if settings["retrieve_by"] is None:
         return str(settings["gives_back"])
     rounds = f"{settings['max_rounds']} round{'s' if settings['max_rounds'] != 1 else ''}"

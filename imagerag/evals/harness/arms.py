@@ -35,22 +35,22 @@ Procedure = str
 """`keep`, `rephrase`, `graph`, `paper`, or `module:function`."""
 
 PROCEDURES: Final = frozenset({"keep", "rephrase", "graph", "paper"})
-"""Those that come with the package."""
+"""The procedures of the package."""
 
 SETUP_KEYS: Final = ("generator", "judge", "library", "reranker")
 RESERVED: Final = ("cache", "select", "deadline_at", "seed")
-"""Configuration that are the evaluation's own affair."""
+"""Config fields that the evaluation itself sets."""
 
 
 class Arm(FrozenModel):
-    """One way to answer a case.
+    """One variant of the workflow.
 
     Attributes:
         name: how results and tables call it.
         procedure: keep the initial picture; redraw from other words and no references; run the graph; answer as the
             paper does; or one's own.
         setup: generator, judge, library, reranker, where they are other than the evaluation's.
-        config: what the run's config are set to.
+        config: values of the run's config.
         subjects: whether it gets the case's own pictures.
         own_start: whether it draws its own first picture instead of starting from the case's.
     """
@@ -75,7 +75,7 @@ class Arm(FrozenModel):
             raise UsageError(f"arm {self.name!r}: {invalid(error, most=1)}") from error
 
     def hash(self, base: RunSpec) -> str:
-        """SHA-256 of all that decides its answers, the name left out."""
+        """SHA-256 of everything that decides its results, without the name."""
         setup = self.of(base, seed=0, cache="record").model_dump(mode="json")
         del setup["config"]["assume_cost_usd_per_call"]  # it decides what may be asked, and no answer
         content = [self.procedure, setup, self.subjects, self.own_start]
@@ -84,7 +84,7 @@ class Arm(FrozenModel):
 
 AS_PUBLISHED: Final = {"max_rounds": 1, "threshold": "off", "judge_mode": "stepwise", "references_per_concept": 1}
 FIXED: Final = frozenset({"max_rounds", "judge_mode", "start", "select", "retrieve_by", "references_per_concept"})
-"""What the arm `paper` leaves no choice in."""
+"""Config fields that the arm `paper` fixes."""
 
 BUILT_IN: Final[Mapping[str, tuple[Arm, str]]] = {
     "base": (Arm(name="base", procedure="keep"), "the initial picture as it is"),

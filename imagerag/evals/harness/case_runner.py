@@ -1,4 +1,4 @@
-"""One case with every arm and seed: the picture they start from, what each arm answers, what is kept of it."""
+"""Run one case with every arm and seed, and make its results."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ Mode = Literal["record", "reuse", "replay"]
 
 @dataclass(frozen=True)
 class CaseRunner:
-    """Has cases answered.
+    """Runs cases.
 
     Attributes:
         carried: results of broken runs to take over in a replay: a call that got no answer cannot be replayed.
@@ -38,19 +38,19 @@ class CaseRunner:
     cache: Mode = "record"
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
     _unanswered: list[ModelCall] = field(default_factory=list)
-    """Calls without an answer for a first picture; they are told with the arm that was first to start from it."""
+    """Calls without a response for an initial image; they are in the times of the first arm that starts from it."""
 
     async def answers(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
-        """The answers of all arms with all seeds, and what each of them took."""
+        """Run all arms with all seeds; returns the results and their times."""
         found: list[Result] = []
         times: list[dict[str, Any]] = []
         subjects = tuple([Subject(image=await self._put(p.path), name=p.name) for p in case.subjects])
         for seed in case.seeds:
             starts: dict[str, InitialImage] = {}
             for arm in self.plan.arms:
-                result, told = await self._answer(case, seed, arm, subjects, starts)
+                result, entry = await self._answer(case, seed, arm, subjects, starts)
                 found.append(result)
-                times.append(told)
+                times.append(entry)
                 await self._keep_references(result)
         return found, times
 
@@ -79,9 +79,9 @@ class CaseRunner:
         result = result_of(self.plan, case, arm, arm_hash, seed, record, initial)
         if result.status == "technical" and (carried := self.carried.get(result.key)):
             result = carried
-        told = timing(result, record, took, self._unanswered)
+        entry = timing(result, record, took, self._unanswered)
         self._unanswered.clear()
-        return result, told
+        return result, entry
 
     async def _record(self, arm: Arm, job: ArmContext, initial: InitialImage) -> RunRecord:
         if initial.error:
@@ -103,17 +103,17 @@ class CaseRunner:
             return run_record(job.run_id, state)
 
     async def _start(self, job: ArmContext, run_id: str) -> InitialImage:
-        """The picture that arms start from: the case's own, or one that is drawn now."""
+        """Get the initial image: the case's own, or a new one."""
         if job.case.initial is not None:
             return InitialImage(image=await self._put(job.case.initial.path), origin="handed_in")
         drawing = ArmContext(job.case, job.seed, job.setup, self.dependencies, run_id, subjects=job.subjects)
         try:
             attempt = await drawing.draw(job.case.prompt)
         except ImageRAGError as error:
-            self._unanswered.extend(call for call in drawing.booked().made if not call.completed)
+            self._unanswered.extend(call for call in drawing.model_caller().made if not call.completed)
             return InitialImage(generator=job.setup.generator, run_id=run_id, error=f"{type(error).__name__}: {error}")
-        made = [call for call in drawing.booked().made if call.completed]
-        self._unanswered.extend(call for call in drawing.booked().made if not call.completed)
+        made = [call for call in drawing.model_caller().made if call.completed]
+        self._unanswered.extend(call for call in drawing.model_caller().made if not call.completed)
         costs = [call.cost_usd for call in made]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
         return InitialImage(
@@ -121,7 +121,7 @@ class CaseRunner:
         )
 
     async def _keep_references(self, result: Result) -> None:
-        """Keep the library pictures that were sent beside the drawn ones: the folder needs no library to be shown."""
+        """Store the references beside the generated images, so that reports need no library."""
         name = result.setup.library
         sent = {r.image.sha256 for a in result.attempts for r in a.references if r.role == "reference"}
         for sha256 in sorted(sent):
@@ -140,11 +140,11 @@ class CaseRunner:
 def result_of(
     plan: Plan, case: Case, arm: Arm, arm_hash: str, seed: int, record: RunRecord, initial: InitialImage
 ) -> Result:
-    """What is kept of a run."""
+    """Make the result of a run."""
     status = status_of(record, initial.image)
     image = ImageRef(**record.image.model_dump(exclude={"path"})) if record.image else None
     return Result(
-        suite=plan.suite.told,
+        suite=plan.suite.identity,
         case=case.id,
         arm=arm.name,
         arm_hash=arm_hash,
@@ -173,7 +173,7 @@ def result_of(
 
 
 def timing(result: Result, record: RunRecord, took: float, before: Sequence[ModelCall] = ()) -> dict[str, Any]:
-    """What a run took, and the calls that got no answer, those for its first picture (`before`) among them.
+    """Make the line of `timings.jsonl`: the run's times, and its calls without a response after those `before` it.
 
     Each says how many requests it was, and the US dollars it may have cost: 0 where it failed, None where nobody knows.
     """
@@ -199,7 +199,7 @@ def result_name(*parts: object) -> str:
 
 
 def _failure(text: str) -> Exception:
-    """The error whose class and message were kept."""
+    """Restore an error from its class name and message."""
     from imagerag.agent import errors
 
     kind, _, message = text.partition(": ")

@@ -1,10 +1,10 @@
-"""Runs the checks of a suite section by section; each case is kept as it is checked, and never checked twice."""
+"""Run the checks of a suite, section by section. Each check is stored as it is made, and never made twice."""
 
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imagerag.agent.errors import BudgetExceededError
 from imagerag.evals.check_record import Check, CheckSummary
@@ -12,32 +12,30 @@ from imagerag.evals.harness.runner import EvalRunner
 from imagerag.evals.suites.case import Checks
 from imagerag.store.images.blob_store import write_atomically
 
+if TYPE_CHECKING:
+    from imagerag.evals.sketch.context import CheckContext, Progress
+
 CHECKS: Final = "checks.jsonl"
 TIMINGS: Final = "checks-timings.jsonl"
 
 
-async def run_checks(folder: Path, checks: Checks, harness: EvalRunner) -> CheckSummary | None:
-    """Check what is not checked yet; the figures, or None when the budget was spent before the end."""
+async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckSummary | None:
+    """Run the checks that are left; returns the figures, or None when the budget is spent before the end."""
     from imagerag.evals.sketch.context import CheckContext
-    from imagerag.evals.sketch.sections import SECTIONS, TARGETS
+    from imagerag.evals.sketch.sections import TARGETS
 
-    found = _read(folder / CHECKS, retry_failed=harness.retry_failed)
+    found = _read(folder / CHECKS, retry_failed=runner.retry_failed)
     for check in found.values():
-        harness.book_check(check)
+        runner.book_check(check)
     context = CheckContext(
-        harness.dependencies, checks, harness.plan.setup, found, harness.spent, _every_tenth(harness.tell)
+        runner.dependencies, checks, runner.plan.setup, found, runner.spent, every_tenth(runner.tell)
     )
-    async with harness.dependencies.working():
-        for section in checks.sections:
-            began = time.monotonic()
-            try:
-                async for check in SECTIONS[section](context):
-                    _append(folder / CHECKS, check.model_dump(mode="json"))
-                    found[check.id] = check
-                    harness.book_check(check)
-            except BudgetExceededError:  # the report says why
-                return None
-            _append(folder / TIMINGS, {"section": section, "elapsed_s": round(time.monotonic() - began, 3)})
+    async with runner.dependencies.working():
+        try:
+            for section in checks.sections:
+                await _run_section(folder, section, context, runner, found)
+        except BudgetExceededError:  # the report has the reason
+            return None
     ordered = sorted(found.values(), key=lambda check: (checks.sections.index(check.id.partition("/")[0]), check.id))
     write_atomically(folder / CHECKS, b"".join(_line(check.model_dump(mode="json")) for check in ordered))
     setup = context.setup
@@ -51,16 +49,40 @@ async def run_checks(folder: Path, checks: Checks, harness: EvalRunner) -> Check
     return CheckSummary.of(ordered, TARGETS, settings)
 
 
-def _every_tenth(tell: Any) -> Any:
-    def progress(done: int, total: int, section: str) -> None:
-        if done % max(1, total // 10) == 0 or done == total:
-            tell(done, total, section)
+async def _run_section(
+    folder: Path, section: str, context: "CheckContext", runner: EvalRunner, found: dict[str, Check]
+) -> None:
+    """Run what is left of a section, and store each check at once. The time goes with the checks it was spent on."""
+    from imagerag.evals.sketch.sections import SECTIONS
 
-    return progress
+    began, before = time.monotonic(), len(found)
+    try:
+        async for check in SECTIONS[section](context):
+            _append(folder / CHECKS, check.model_dump(mode="json"))
+            found[check.id] = check
+            runner.book_check(check)
+    finally:
+        if checked := len(found) - before:
+            elapsed = round(time.monotonic() - began, 3)
+            _append(folder / TIMINGS, {"section": section, "checks": checked, "elapsed_s": elapsed})
+
+
+def every_tenth(progress: "Progress") -> "Progress":
+    """Pass on the first step of every tenth of a section, and its last: steps can come in batches of any size."""
+    reported = ("", 0)
+
+    def report(done: int, total: int, section: str) -> None:
+        nonlocal reported
+        current = section, 10 * done // max(1, total)
+        if done == 0 or current != reported:
+            progress(done, total, section)
+        reported = current
+
+    return report
 
 
 def _read(file: Path, *, retry_failed: bool) -> dict[str, Check]:
-    """The checks that were kept, by id; a line that was being written when the process died is cut off."""
+    """Read the stored checks, by id; cut off a line that was being written when the process died."""
     if not file.exists():
         return {}
     whole, _, _ = file.read_bytes().rpartition(b"\n")

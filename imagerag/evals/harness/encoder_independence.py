@@ -1,11 +1,11 @@
-"""A picture is not measured by the encoder that found its references or judged it: such a score flatters itself.
+"""Keep metrics independent of the encoders that retrieve or judge.
 
-What retrieves by an encoder finds what that encoder likes, and so does a loop that is judged by one. The same cases
-come to more by it than by another encoder. So a metric that looks through one of them is refused; who wants to see it
-all the same gets it under a marked name, which every table, plot, page and file then shows.
+An encoder that found the references or judged the image overrates it: the same cases score higher than with another
+encoder. A metric that uses such an encoder is refused, or is marked where the user allows it; every table, plot, page
+and file then shows the mark.
 
-Encoders are told by what they are, not by how they are spelt: by architecture and weights, and where these have other
-names (a file, a copy, another loader) by what both make of the same words and the same picture.
+Encoders are compared by architecture and weights, not by spelling; where these have other names (a file, a copy,
+another loader), by their vectors of the same text and the same image.
 """
 
 import re
@@ -36,7 +36,7 @@ PROBE: Final = "a small dog with a red ball on the grass"
 
 @dataclass(frozen=True)
 class RunEncoder:
-    """An encoder that takes part in a run, and as what."""
+    """An encoder that takes part in a run, and its role."""
 
     embedder: Embedder
     what: str
@@ -87,7 +87,7 @@ async def checked(
 
 
 async def same(one: Any, other: Embedder) -> bool:
-    """Whether two encoders are one: by name, else by what they make of one picture and one text."""
+    """Whether two encoders are the same: by name, else by their vectors of one image and one text."""
     if one is other:
         return True
     names = names_of(one), names_of(other)
@@ -124,7 +124,7 @@ def _probe() -> bytes:
 
 
 def names_of(encoder: Any) -> frozenset[str]:
-    """What an encoder is, in as many spellings as are known of it: equal ones are of one architecture and weights."""
+    """All known spellings of an encoder: two that share one have the same architecture and weights."""
     identity = getattr(encoder, "identity", None)
     if isinstance(identity, EmbedderIdentity):
         if identity.weights.startswith("sha256:"):
@@ -146,7 +146,7 @@ def _spellings(model: str, weights: str) -> frozenset[str]:
 
 
 def marked(metric: Metric) -> Metric:
-    """The metric under a name that says so."""
+    """Mark the metric's name."""
     return _MarkedAcross(metric) if isinstance(metric, AcrossSeeds) else _Marked(metric)
 
 
@@ -158,13 +158,13 @@ class _Marked:
         self.spec = f"{inner.spec}{MARK}"
 
     async def measure(self, sample: Sample) -> Mapping[str, Score]:
-        """What the metric says, under marked names."""
+        """Compute the metric, under marked names."""
         return _renamed(await self._inner.measure(sample))
 
 
 class _MarkedAcross(_Marked):
     async def across(self, samples: Sequence[Sample]) -> Mapping[str, Score]:
-        """What the metric says, under marked names."""
+        """Compute the metric, under marked names."""
         return _renamed(await self._inner.across(samples))
 
 
@@ -173,7 +173,7 @@ def _renamed(scores: Mapping[str, Score]) -> dict[str, Score]:
 
 
 def explanation(names: Sequence[str]) -> str:
-    """What the mark means, where a name has it; else nothing."""
+    """The legend of the mark, where a name has it; else an empty string."""
     return LEGEND if any(name.endswith(MARK) for name in names) else ""
 
 

@@ -1,4 +1,4 @@
-"""An evaluation from beginning to end, in one folder: plan, run, replay, merge, and what they leave there."""
+"""Run, replay, score and merge evaluations, each in one folder."""
 
 import asyncio
 import json
@@ -13,11 +13,12 @@ from imagerag.agent.errors import BudgetExceededError, UsageError
 from imagerag.agent.types import RunConfig, RunSpec
 from imagerag.evals.check_record import CheckSummary
 from imagerag.evals.dependencies import dependencies_for
+from imagerag.evals.documents import EvalReplay
 from imagerag.evals.harness.case_runner import Mode
 from imagerag.evals.harness.checks import run_checks
 from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.plan import FILE, Plan
-from imagerag.evals.harness.results_store import FILES as LEDGER_FILES
+from imagerag.evals.harness.results_store import FILES as STORE_FILES
 from imagerag.evals.harness.results_store import RESULTS, TIMINGS, ResultsStore
 from imagerag.evals.harness.runner import EvalReport, EvalRunner, Tell, Warn
 from imagerag.evals.harness.scoring import Scoring
@@ -38,7 +39,7 @@ REPLAY = "replay"
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions:
-    """How an evaluation is run; nothing of it decides a result.
+    """Options of an evaluation that do not change its results.
 
     Attributes:
         users: the user's own home, where libraries are.
@@ -69,36 +70,20 @@ async def run_evaluation(folder: Path, plan: Plan, options: EvalOptions) -> Eval
         raise UsageError("replay_evaluation replays: it writes beside the results instead of over them")
     require_scipy()
     with exclusive_writer(folder):
-        ledger = ResultsStore(folder, plan.keys)
-        harness = await _harness(folder, plan, options, ledger, options.cache)
+        store = ResultsStore(folder, plan.keys)
+        runner = await _runner(folder, plan, options, store, options.cache)
         plan.keep(folder)
         for named in plan.named:
             await asyncio.to_thread(note_named, named)
-        report = await harness.run()
+        report = await runner.run()
         checks = plan.suite.checks
-        found = await run_checks(folder, checks, harness) if checks and report.whole else None
+        found = await run_checks(folder, checks, runner) if checks and report.whole else None
         if report.whole:
-            _finish(folder, plan, ledger, found)
+            _finish(folder, plan, store, found)
     return report
 
 
-@dataclass(frozen=True)
-class EvalReplayReport:
-    """How a replay compares with what was recorded.
-
-    Attributes:
-        identical: whether every byte of `results.jsonl` is the same.
-        differs: the first result that is not: (case, seed, arm).
-        carried: results of broken runs that were taken over: a call that got no answer cannot be replayed.
-    """
-
-    report: EvalReport
-    identical: bool
-    differs: tuple[str, int, str] | None
-    carried: int
-
-
-async def replay_evaluation(folder: Path, options: EvalOptions) -> EvalReplayReport:
+async def replay_evaluation(folder: Path, options: EvalOptions) -> EvalReplay:
     """Run a recorded evaluation again without calling any model, into `replay/`, and compare the results.
 
     Raises:
@@ -111,19 +96,19 @@ async def replay_evaluation(folder: Path, options: EvalOptions) -> EvalReplayRep
         return await _replayed(folder, plan, options)
 
 
-async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalReplayReport:
+async def _replayed(folder: Path, plan: Plan, options: EvalOptions) -> EvalReplay:
     recorded = folder / RESULTS
     carried = {result.key: result for result in read_results(recorded) if result.status == "technical"}
     target = folder / REPLAY
     shutil.rmtree(target, ignore_errors=True)
-    ledger = ResultsStore(target, plan.keys)
+    store = ResultsStore(target, plan.keys)
     # What was allowed when it was recorded is in its metrics' names.
-    harness = await _harness(folder, plan, replace(options, allow_same_encoder=True), ledger, "replay")
-    harness.carried, harness.stop_after = carried, 10**9
-    report = await harness.run()
-    _finish(target, plan, ledger)
+    runner = await _runner(folder, plan, replace(options, allow_same_encoder=True), store, "replay")
+    runner.carried, runner.stop_after = carried, 10**9
+    report = await runner.run()
+    _finish(target, plan, store)
     differs = _first_difference(recorded, target / RESULTS)
-    return EvalReplayReport(report, differs is None, differs, len(carried))
+    return EvalReplay(results=report.total, identical=differs is None, differs=differs, carried=len(carried))
 
 
 async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], options: EvalOptions) -> int:
@@ -151,27 +136,27 @@ async def score_evaluation(folder: Path, target: Path, specs: Sequence[str], opt
 
 async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], options: EvalOptions) -> int:
     recorded = folder / RESULTS
-    for name in (FILE, *LEDGER_FILES):
+    for name in (FILE, *STORE_FILES):
         (target / name).unlink(missing_ok=True)
     measured = plan.model_copy(update={"metrics": tuple(specs)})
-    harness = await _harness(folder, measured, options, ResultsStore(target, plan.keys), options.cache)
+    runner = await _runner(folder, measured, options, ResultsStore(target, plan.keys), options.cache)
     measured.keep(target)
     cases = {case.id: case for case in plan.mine}
-    scoring, done = Scoring(harness.dependencies, harness.metrics), 0
-    async with harness.dependencies.working():
+    scoring, done = Scoring(runner.dependencies, runner.metrics), 0
+    async with runner.dependencies.working():
         for name, group in groupby(read_results(recorded), key=lambda result: result.case):
             scored = await scoring.scored(cases[name], list(group))
-            harness.ledger.add(scored, [])
+            runner.store.add(scored, [])
             done += len(scored)
             options.tell(done, len(plan.keys), name)
-            if done < len(plan.keys) and (why := harness.book_graded(scored)):
+            if done < len(plan.keys) and (why := runner.book_graded(scored)):
                 raise BudgetExceededError(f"{why}; the same command with more allowed goes on, and pays nothing twice")
     await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
-    _finish(target, measured, harness.ledger)
+    _finish(target, measured, runner.store)
     return done
 
 
-async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: ResultsStore, cache: Mode) -> EvalRunner:
+async def _runner(folder: Path, plan: Plan, options: EvalOptions, store: ResultsStore, cache: Mode) -> EvalRunner:
     dependencies = dependencies_for(DataDir(folder / HOME), options.users, plan.suite.libraries)
     judges = frozenset(arm.of(plan.setup, seed=0, cache="record").judge for arm in plan.arms)
     maker = MetricMaker(dependencies, judges, RunConfig(cache=cache))
@@ -180,7 +165,7 @@ async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: Resul
         plan=plan,
         dependencies=dependencies,
         metrics=metrics,
-        ledger=ledger,
+        store=store,
         graded=maker.graded,
         cache=cache,
         concurrency=options.concurrency,
@@ -193,8 +178,8 @@ async def _harness(folder: Path, plan: Plan, options: EvalOptions, ledger: Resul
     )
 
 
-def _finish(folder: Path, plan: Plan, ledger: ResultsStore, checks: CheckSummary | None = None) -> None:
-    ledger.finish()
+def _finish(folder: Path, plan: Plan, store: ResultsStore, checks: CheckSummary | None = None) -> None:
+    store.finish()
     write_summary(folder, summarise(plan, read_results(folder / RESULTS), checks))
 
 
@@ -224,21 +209,21 @@ async def merge_evaluations(folders: Sequence[Path], target: Path) -> EvalReport
 
 async def _merged(folders: Sequence[Path], whole: Plan, target: Path) -> EvalReport:
     whole.keep(target)
-    ledger = ResultsStore(target, whole.keys)
-    ledger.open()
+    store = ResultsStore(target, whole.keys)
+    store.open()
     for folder in folders:
         times = {_time_key(line): line for line in lines_of(folder / TIMINGS)}
         for _, group in groupby(read_results(folder / RESULTS), key=lambda result: result.case):
-            results = [result for result in group if not ledger.has([result.key])]
-            ledger.add(results, [_loads(times[result.key]) for result in results if result.key in times])
+            results = [result for result in group if not store.has([result.key])]
+            store.add(results, [_loads(times[result.key]) for result in results if result.key in times])
         await _copy_journal(DataDir(folder / HOME), DataDir(target / HOME), read_results(folder / RESULTS))
         await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
-    _finish(target, whole, ledger)
-    return EvalReport(done=ledger.count, total=len(whole.keys))
+    _finish(target, whole, store)
+    return EvalReport(done=store.count, total=len(whole.keys))
 
 
 async def _copy_journal(source: DataDir, target: DataDir, results: Iterable[Result]) -> None:
-    """So that the whole can be replayed as its shards can."""
+    """Copy the journal entries of these results, so that the merged evaluation can be replayed."""
     async with open_journal(source.store) as old, open_journal(target.store) as new:
         done: set[str] = {""}
         for result in results:
@@ -268,5 +253,5 @@ def _loads(line: str) -> dict[str, Any]:
 
 
 def setup_for(generator: str, judge: str, library: str | None, config: RunConfig | None = None) -> RunSpec:
-    """The setup that arms have unless they say otherwise."""
+    """The default setup of all arms."""
     return RunSpec(generator=generator, judge=judge, library=library, config=config or RunConfig())

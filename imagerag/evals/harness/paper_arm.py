@@ -1,9 +1,9 @@
-"""The arm `paper`: ImageRAG as published, step by step, with nothing of ours.
+"""The arm `paper`: ImageRAG as published, step by step, without additions.
 
-One picture, one decision, one list of what is missing, one round of captions, one redrawing, which is given back
-whatever it is: nobody looks at it, and no attempt is chosen over another. That makes five calls. Everything is asked at
-temperature 0; only where the list names nothing is it asked for again, hotter, and then the prompt is searched with. No
-similarity is too low. Sources: ImageRAG, sections 3 and 4, appendices A and C.
+It makes five calls: one image, one decision, one list of missing concepts, one request for captions, and one redrawing,
+which is returned without being judged. Temperatures are 0; a list without concepts is requested again at a higher
+temperature, and then the prompt is the query. There is no threshold. Sources: ImageRAG, sections 3 and 4, appendices A
+and C.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from typing import Any, Final
 from imagerag.agent import concept_tracker
 from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.errors import BackendError, JudgeReplyError
-from imagerag.agent.image_generation import ImageGeneration
 from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.ports import Captions, Critique, Filter, ImagePart, Judge, MissingConcepts, ReferenceLibrary
-from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.retrieval.candidate_selection import candidates_of, select_candidates
 from imagerag.agent.retrieval.reference_limits import ReferenceLimits
 from imagerag.agent.retrieval.reranking import CandidateReranker
 from imagerag.agent.retry_schedule import TEMPERATURES, extraction_params, retries_left
 from imagerag.agent.run_record import RunRecord
+from imagerag.agent.sent_images import ImageParts
+from imagerag.agent.state import RunState
 from imagerag.agent.types import (
     Attempt,
     Concept,
@@ -44,13 +44,13 @@ UNLIMITED: Final = 10**6
 
 
 async def published(job: ArmContext) -> RunRecord:
-    """Answer a case as the paper does."""
+    """Run a case as the paper does."""
     return await _Published(job, job.case.filtered(job.setup.config), await job.dependencies.parts(job.setup)).answer()
 
 
 @dataclass
 class _Published:
-    """One case under way."""
+    """One case in progress."""
 
     job: ArmContext
     config: RunConfig
@@ -60,23 +60,23 @@ class _Published:
     def __post_init__(self) -> None:
         self.attempts: list[Attempt] = [given(self.job)]
         self.searches: list[Search] = []
-        self.ledger: list[TrackedConcept] = []
+        self.concepts: list[TrackedConcept] = []
 
     async def answer(self) -> RunRecord:
-        """The record, whatever happens."""
+        """Run the steps; returns the record, also after an error."""
         try:
             ending = await self._answered()
         except Exception as error:
-            made = self.job.booked().made
+            made = self.job.model_caller().made
             made.extend(call for call in calls_from_error(error) if call not in made)
             drawing = self.node == "regenerate" and isinstance(error, BackendError)
             ending = result_from_error(error, "regenerate" if drawing else self.node)
-        told = {"searches": self.searches, "ledger": self.ledger}
-        return self.job.record(self.attempts, ending, best=len(self.attempts) - 1, **told)
+        return self.job.record(
+            self.attempts, ending, best=len(self.attempts) - 1, searches=self.searches, ledger=self.concepts
+        )
 
     async def _answered(self) -> RunResult:
-        image = await self.job.picture(self.attempts[0].image)
-        subjects = [await self.job.part(subject) for subject in self.job.subjects]
+        image, subjects = await self.job.image_part(self.attempts[0].image), await self.job.subject_parts()
         verdict = await self._decision(image, subjects)
         self.attempts[0] = self.attempts[0].model_copy(update={"verdict": verdict})
         if verdict.aligned is None:
@@ -85,7 +85,7 @@ class _Published:
             return RunResult(outcome=Outcome.ALIGNED, reason="the judge says that the first picture matches the prompt")
         self.node = "extract_concepts"
         concepts = (await self._missing(image, subjects, verdict))[: max(1, self._room)]
-        self.ledger = concept_tracker.update_missing([], concepts, 0)
+        self.concepts = concept_tracker.update_missing([], concepts, 0)
         self.node = "write_captions"
         queries = await self._queries(image, subjects, verdict, concepts)
         self.node = "retrieve"
@@ -94,14 +94,14 @@ class _Published:
             return RunResult(outcome=Outcome.NO_USABLE_REFERENCE, reason="nothing was found to draw with")
         self.node = "regenerate"
         self.attempts.append(await self._redrawn(references))
-        self.ledger = concept_tracker.record_references(self.ledger, references, 1)
+        self.concepts = concept_tracker.record_references(self.concepts, references, 1)
         return RunResult(
             outcome=Outcome.BEST_EFFORT, reason="redrawn once with references, and given back as published"
         )
 
     @property
     def judge(self) -> Judge:
-        """Who answers the three questions."""
+        """The judge of the three questions."""
         return self.parts.judge
 
     @property
@@ -110,7 +110,7 @@ class _Published:
         return max(0, limit - len(self.job.subjects))
 
     async def _decision(self, image: ImagePart, subjects: list[ImagePart]) -> Verdict:
-        """The first question: does it match?"""
+        """The first question: whether the image matches."""
         prompt = self.job.case.prompt
         content = {
             "prompt": prompt,
@@ -120,7 +120,7 @@ class _Published:
             "mode": "stepwise",
         }
         found = await parsed_or_retried(
-            self.job.booked(), self.judge, "judge.critique", Critique, content,
+            self.job.model_caller(), self.judge, "judge.critique", Critique, content,
             lambda variation: self.judge.critique(
                 prompt, image, subjects=subjects, requirements=(), mode="stepwise", variation=variation
             ),
@@ -128,12 +128,12 @@ class _Published:
         return found.verdict.model_copy(update={"missing": ()})  # the list is a question of its own
 
     def _about(self, verdict: Verdict) -> dict[str, Any]:
-        """What every question after the first is about."""
+        """The part of a request that every question after the first has."""
         image = self.attempts[0].image.sha256
         return {"prompt": self.job.case.prompt, "image": image, "verdict": verdict.model_dump(mode="json")}
 
     async def _missing(self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict) -> list[Concept]:
-        """The second: what is missing? Asked again, hotter, only while nothing is named."""
+        """The second question: the missing concepts; repeated at a higher temperature while none is named."""
         prompt, honours, content = self.job.case.prompt, self.judge.honours, self._about(verdict)
         for tried in range(len(TEMPERATURES)):
             if tried and not retries_left(tried, honours):
@@ -146,7 +146,7 @@ class _Published:
                 )
 
             make = partial(
-                self.job.booked().make, "judge.missing_concepts", self.judge.identity, MissingConcepts, content
+                self.job.model_caller().make, "judge.missing_concepts", self.judge.identity, MissingConcepts, content
             )
             try:
                 if found := (await with_retries(partial(make, ask, variation))).concepts:
@@ -158,7 +158,7 @@ class _Published:
     async def _queries(
         self, image: ImagePart, subjects: list[ImagePart], verdict: Verdict, concepts: Sequence[Concept]
     ) -> list[Query]:
-        """The third: a caption of each. What was not named is searched for with the prompt."""
+        """The third question: a caption for each concept; the prompt is the query where no concept was named."""
         prompt, library = self.job.case.prompt, self.parts.library
         if not concepts:
             return [Query(concept=Concept(text=prompt), text=prompt, by="prompt")]
@@ -166,7 +166,7 @@ class _Published:
         content = {**self._about(verdict), "concepts": [concept.model_dump() for concept in concepts]}
         content["max_tokens"] = limit
         written = await parsed_or_retried(
-            self.job.booked(), self.judge, "judge.captions", Captions, content,
+            self.job.model_caller(), self.judge, "judge.captions", Captions, content,
             lambda variation: self.judge.captions(
                 prompt, concepts, max_tokens=limit, variation=variation, image=image, verdict=verdict, subjects=subjects
             ),
@@ -178,7 +178,7 @@ class _Published:
         ]
 
     async def _references(self, queries: Sequence[Query]) -> list[UsedReference]:
-        """The nearest picture of each caption; with the prompt, of which nothing is named, no more than for one."""
+        """Search the nearest images of each caption, and choose the references."""
         library, config = self.parts.library, self.config
         if library is None or not self._room:
             return []
@@ -191,7 +191,7 @@ class _Published:
             candidates = candidates_of(hits, threshold=cosine, near_duplicate=config.near_duplicate)
             search = Search(round=1, query=query, candidates=candidates, threshold=cosine)
             if self.parts.reranker is not None:
-                second = CandidateReranker(reranker=self.parts.reranker, library=library, calls=self.job.booked())
+                second = CandidateReranker(reranker=self.parts.reranker, library=library, calls=self.job.model_caller())
                 search = await with_retries(partial(second.ranked, search, hits, place=place))
             found.append(search)
         rooms = ReferenceLimits(room=self._room, each=config.references_per_concept)
@@ -199,46 +199,17 @@ class _Published:
         return chosen
 
     async def _redrawn(self, references: Sequence[UsedReference]) -> Attempt:
-        job, library, generator = self.job, self.parts.library, self.parts.generator
-        calls, variation = job.booked(), SamplingParams(seed=job.seed)
-        subjects = [
-            UsedReference(
-                image=subject.image, mask=subject.mask, role="subject", selected_by="given", concept=subject.name
-            )
-            for subject in job.subjects
-        ]
-        sent = [*subjects, *references]
-        prompt = reference_prompt(generator.template, job.case.prompt, sent)
-
-        async def part(reference: UsedReference) -> ImagePart:
-            keeper = library if library and reference.role == "reference" else job.dependencies.blobs
-            data, media_type = await keeper.encode_for_model(reference.image.sha256)
-            return ImagePart(
-                data=data, media_type=media_type, role=reference.role, concept=reference.concept,
-                caption=reference.caption,
-            )  # fmt: skip
-
-        draughtsman = ImageGeneration(
-            generator=generator, blobs=job.dependencies.blobs, config=self.config, node="regenerate", part=part,
-            tell=lambda told: None,
-        )  # fmt: skip
+        job, calls = self.job, self.job.model_caller()
         calls.round = 1
-        drawn = await with_retries(lambda: draughtsman.draw(calls, prompt, sent, variation))
-        return Attempt(
-            index=1,
-            round=1,
-            prompt=drawn.prompt or prompt,
-            image=drawn.image,
-            original=drawn.original,
-            references=tuple(sent),
-            generator=drawn.served_by or generator.identity,
-            variation=variation,
-            revised_prompt=drawn.revised_prompt,
-        )
+        parts = ImageParts(blobs=job.dependencies.blobs, library=self.parts.library)
+        generation = job.image_generation(self.parts.generator, parts)
+        state: RunState = {"prompt": job.case.prompt, "attempts": self.attempts}
+        sent = [*job.own_images, *references]
+        return await with_retries(lambda: generation.attempt(calls, state, sent))
 
 
 def _fitting(concept: Concept, caption: str, library: ReferenceLibrary | None) -> Query:
-    """A search with a caption; as many of its words as the encoder reads, which is what CLIP itself would do."""
+    """Make a query of a caption, truncated to the encoder's context length as CLIP does."""
     words = caption.split()
     while library and len(words) > 1 and library.count_tokens(" ".join(words)) > library.context_length:
         words.pop()

@@ -1,4 +1,4 @@
-"""What an evaluation is going to do, kept beside its results: a resumed one must be the same one."""
+"""The plan of an evaluation, stored beside its results: a resumed evaluation must have the same."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ FILE = "plan.json"
 
 
 class Shard(FrozenModel):
-    """Which part of the cases is this process's: every `of`-th from the `number`-th on (1 to `of`)."""
+    """This process's part of the cases: every `of`-th from the `number`-th on (1 to `of`)."""
 
     number: int = Field(default=1, ge=1)
     of: int = Field(default=1, ge=1)
@@ -42,7 +42,7 @@ class Shard(FrozenModel):
 
 
 class Plan(FrozenModel):
-    """All that decides the results.
+    """Everything that decides the results.
 
     Attributes:
         setup: generator, judge, library and config that arms have unless they say otherwise.
@@ -70,16 +70,16 @@ class Plan(FrozenModel):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What must be equal for results to belong together: everything but the shard."""
+        """Everything but the shard: equal where results belong to the same evaluation."""
         return {
-            "suite": self.suite.told,
+            "suite": self.suite.identity,
             "arms": {arm.name: arm.hash(self.setup) for arm in self.arms},
             "metrics": list(self.metrics),
         }
 
     @property
     def named(self) -> list[str]:
-        """What of it only the user may name: code of his own, and backends at an address, a path or a hub."""
+        """The names that only the user may choose: own code, and backends at an address, a path or a hub."""
         from imagerag.graphs.configuration.trust_policy import may_name
 
         code = [f"arm:{arm.procedure}" for arm in self.arms if arm.procedure not in PROCEDURES]
@@ -103,9 +103,9 @@ class Plan(FrozenModel):
             differs = [key for key, value in self.identity.items() if there.identity[key] != value]
             differs += ["shard"] if there.shard != self.shard else []
             verb = "differs" if differs in (["suite"], ["shard"]) else "differ"
-            told = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
+            names = ", ".join(differs[:-1]) + (" and " if differs[1:] else "") + differs[-1]
             raise UsageError(
-                f"{folder} holds another evaluation: its {told} {verb}. Give another --out, or run the same one to "
+                f"{folder} holds another evaluation: its {names} {verb}. Give another --out, or run the same one to "
                 "go on with it"
             )
 

@@ -1,4 +1,4 @@
-"""The arm `rephrase`: the prompt in other words, drawn without references and without looking at anything.
+"""The arm `rephrase`: redraw from a rephrased prompt, without references and without judging.
 
 As in the paper's ablation (tables 3 and 8): a prompt that is clear stays, and so does its first picture; rare words
 become descriptions, and what is drawn from them is given back, better or worse.
@@ -15,7 +15,7 @@ from imagerag.evals.retries import parsed_or_retried
 
 
 async def rephrase(job: ArmContext) -> RunRecord:
-    """Ask for the prompt in other words, and give back what is drawn from them."""
+    """Rephrase the prompt, and return the image drawn from it."""
     attempts = [given(job)]
     try:
         words, by = await reworded(job)
@@ -23,22 +23,22 @@ async def rephrase(job: ArmContext) -> RunRecord:
             return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=f"{by}: the first picture stays"))
         attempts.append(await job.draw(words, round=1))
     except Exception as error:
-        job.booked().made.extend(call for call in calls_from_error(error) if call not in job.booked().made)
-        drawing = isinstance(error, BackendError) and bool(job.booked().made)
+        job.model_caller().made.extend(call for call in calls_from_error(error) if call not in job.model_caller().made)
+        drawing = isinstance(error, BackendError) and bool(job.model_caller().made)
         return job.record(attempts, result_from_error(error, "regenerate" if drawing else "critique"))
     reason = f"drawn from other words, and not looked at: {words}"
     return job.record(attempts, RunResult(outcome=Outcome.BEST_EFFORT, reason=reason), best=1)
 
 
 async def reworded(job: ArmContext) -> tuple[str, str]:
-    """The prompt in other words, and why it is what it is: the case's own words, else those of the judge's model."""
+    """The rephrased prompt and its origin: the case itself, else the judge's model."""
     prompt, judge = job.case.prompt, job.dependencies.judge(job.setup.judge)
     if job.case.rephrased:
         return job.case.rephrased, "the case words its prompt alike"
     if not isinstance(judge, Rephraser):
         return prompt, f"{judge.identity} words nothing"
     answer = await parsed_or_retried(
-        job.booked(), judge, "judge.rephrase", Rephrased, {"prompt": prompt},
+        job.model_caller(), judge, "judge.rephrase", Rephrased, {"prompt": prompt},
         lambda variation: judge.rephrase(prompt, variation=variation),
     )  # fmt: skip
     return answer.prompt, "the prompt is clear as it is"

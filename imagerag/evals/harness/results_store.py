@@ -1,4 +1,4 @@
-"""Results on disk while they come in: appended case by case, so that a kill at any instant loses one case at most."""
+"""Store results on disk, appended case by case, so that a kill at any instant loses one case at most."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class ResultsStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def open(self) -> None:
-        """Find what is there already; a line that was being written when the process died is cut off."""
+        """Index the stored results; cut off a line that was being written when the process died."""
         for file, places in ((PARTIAL, self._places), (PARTIAL_TIMES, self._times)):
             path = self.folder / file
             if not path.exists():
@@ -58,7 +58,7 @@ class ResultsStore:
 
     @property
     def count(self) -> int:
-        """How many results are there."""
+        """Number of stored results."""
         return len(self._places)
 
     @property
@@ -72,9 +72,9 @@ class ResultsStore:
         A power cut can: what is cut off then is answered again from the journal, which waits for the disk.
         """
         lines = [(result.key, result.line()) for result in results]
-        told = [((t["case"], t["seed"], t["arm"]), json.dumps(t, ensure_ascii=False)) for t in times]
+        time_lines = [((t["case"], t["seed"], t["arm"]), json.dumps(t, ensure_ascii=False)) for t in times]
         # The times first: a case counts as done by its results.
-        for file, places, rows in ((PARTIAL_TIMES, self._times, told), (PARTIAL, self._places, lines)):
+        for file, places, rows in ((PARTIAL_TIMES, self._times, time_lines), (PARTIAL, self._places, lines)):
             with (self.folder / file).open("ab") as opened:
                 at = opened.tell()
                 data = [f"{line}\n".encode() for _, line in rows]
@@ -84,12 +84,12 @@ class ResultsStore:
                 at += len(line)
 
     def forget(self, keys: Iterable[Key]) -> None:
-        """Have these done again; what was written of them is passed over from now on."""
+        """Forget these results, so that they are made again."""
         for key in keys:
             self._places.pop(key, None)
 
     def drop_failed(self) -> int:
-        """Have every case done again in which something broke; how many results that were."""
+        """Forget every case in which something broke; returns the number of results."""
         broken = {result.case for result in self.read() if result.status == "technical"}
         keys = [key for key in self._places if key[0] in broken]
         self.forget(keys)
@@ -108,7 +108,7 @@ class ResultsStore:
                     yield Result.model_validate_json(opened.read(size))
 
     def read_times(self) -> Iterable[Mapping[str, Any]]:
-        """What the results so far took, in order, one at a time."""
+        """Read the times of the results so far, in order, one at a time."""
         path = self.folder / PARTIAL_TIMES
         if not path.exists():
             return
@@ -148,7 +148,7 @@ class ResultsStore:
 
 
 def _key_of(line: bytes) -> Key | None:
-    """Which result a line is; None when it is not a whole line."""
+    """The key of a line's result; None when the line is incomplete."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -1,15 +1,15 @@
-"""Runs an evaluation: every case with every arm and seed, scored, kept as it goes.
+"""Run an evaluation: every case with every arm and seed, scored and stored as it ends.
 
-Killed at any instant it is gone on with: cases that are whole are passed over, and what models answered for the others
-is in the journal. With `cache="replay"` no model is called at all.
+After a kill at any instant it can be resumed: complete cases are skipped, and the responses for the others are in the
+journal. With `cache="replay"` no model is called.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imagerag.evals.check_record import Check
+from imagerag.evals.check_record import Check, run_id_of
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.arm_procedures import procedure_of
 from imagerag.evals.harness.case_runner import CaseRunner, Mode
@@ -30,17 +30,17 @@ Warn = Callable[[Sequence[str]], None]
 """Called before anything is drawn or paid, with what is likely to go wrong."""
 
 STOP_AFTER: Final = 10
-"""Cases in a row in which every arm broke, after which an evaluation stops: something is down."""
+"""Number of consecutive cases with an error in every arm after which an evaluation stops."""
 
 
 @dataclass
 class EvalReport:
-    """How an evaluation stands when it stops.
+    """Progress, calls and cost of an evaluation.
 
     Attributes:
         cost_usd: US dollars, as far as they are known.
         assumed_usd: how much of them was assumed for calls whose price is not known.
-        has_unknown_cost: calls whose price is not known, and for which nothing was assumed.
+        unknown_cost_calls: number of calls whose price is not known and for which nothing was assumed.
         stopped: why it stopped early; empty when it is whole.
         seconds: of the runs themselves, summed; the harness's own time is not in it.
     """
@@ -50,7 +50,7 @@ class EvalReport:
     failed: int = 0
     cost_usd: float = 0.0
     assumed_usd: float = 0.0
-    has_unknown_cost: int = 0
+    unknown_cost_calls: int = 0
     calls: int = 0
     stopped: str = ""
     seconds: float = 0.0
@@ -63,7 +63,7 @@ class EvalReport:
 
 @dataclass
 class EvalRunner:
-    """One evaluation under way.
+    """Runs one evaluation.
 
     Attributes:
         plan: what is asked.
@@ -81,7 +81,7 @@ class EvalRunner:
     plan: Plan
     dependencies: EvalDependencies
     metrics: Sequence[Metric]
-    ledger: ResultsStore
+    store: ResultsStore
     cache: Mode = "record"
     concurrency: int = 4
     max_calls: int | None = None
@@ -98,24 +98,24 @@ class EvalRunner:
     _half_made: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     async def run(self) -> EvalReport:
-        """Do what is not done yet.
+        """Run the cases that are left.
 
         Raises:
             UsageError: an arm that cannot be made: an unknown library, a backend that does not exist.
         """
-        self.ledger.open()
+        self.store.open()
         if self.retry_failed:
-            self.ledger.drop_failed()
-        self.report.total, self.report.done = len(self.plan.keys), self.ledger.count
+            self.store.drop_failed()
+        self.report.total, self.report.done = len(self.plan.keys), self.store.count
         done: set[str] = set()
-        for result in self.ledger.read():
+        for result in self.store.read():
             self._book(result)
             done |= runs_of(result)
-        for told in self.ledger.read_times():
-            self._book_beside([*(told.get("unanswered") or []), *(told.get("graded") or [])])
+        for entry in self.store.read_times():
+            self._book_calls([*(entry.get("unanswered") or []), *(entry.get("graded") or [])])
         async with self.dependencies.working():
             await self._book_half_made(done)
-            if not self.ledger.whole:
+            if not self.store.whole:
                 await self._check_arms()
             await self._work_together()
         return self.report
@@ -130,7 +130,7 @@ class EvalRunner:
             raise several.exceptions[0] from None  # the first stopped the others; whoever reads it wants that one
 
     async def _check_arms(self) -> None:
-        """Make every arm's parts once, and say what is likely to go wrong with them."""
+        """Make every arm's parts once, and warn of likely problems."""
         setups = {arm.name: arm.of(self.plan.setup, seed=0, cache=self.cache) for arm in self.plan.arms}
         for arm in self.plan.arms:
             procedure_of(arm)
@@ -141,7 +141,7 @@ class EvalRunner:
 
     def _waiting(self) -> Iterator[Case]:
         for case in self.plan.mine:
-            if not self.ledger.has(self._keys(case)):
+            if not self.store.has(self._keys(case)):
                 yield case
 
     def _keys(self, case: Case) -> list[tuple[str, int, str]]:
@@ -152,64 +152,63 @@ class EvalRunner:
             if self._spent():
                 return
             results, times = await self.case(case)
-            self.report.seconds += sum(told["elapsed_s"] for told in times)
-            self.ledger.add(results, times)
+            self.report.seconds += sum(entry["elapsed_s"] for entry in times)
+            self.store.add(results, times)
             for result in results:
                 self._book(result)
-                for run_id in sorted(runs_of(result)):  # told by the case itself from now on
-                    self._book_beside(self._half_made.pop(run_id, []), sign=-1)
-            for told in times:
-                self._book_beside([*told["unanswered"], *told["graded"]])
-            self.report.done = self.ledger.count
+                for run_id in sorted(runs_of(result)):  # entry by the case itself from now on
+                    self._book_calls(self._half_made.pop(run_id, []), sign=-1)
+            for entry in times:
+                self._book_calls([*entry["unanswered"], *entry["graded"]])
+            self.report.done = self.store.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
             self.tell(self.report.done, self.report.total, case.id)
 
     def _book(self, result: Result) -> None:
         first = result.arm == self.plan.arms[0].name
         self.report.failed += result.status == "technical"
-        self.report.calls += len(result.calls) + first * result.initial_image.calls
-        made = [call["cost_usd"] for call in result.calls]
-        if first:
-            made += (
-                [result.initial_image.cost_usd, *[0.0] * (result.initial_image.calls - 1)]
-                if result.initial_image.calls
-                else []
-            )
-        unknown = made.count(None)
-        usd = self.assume_cost_usd_per_call
-        assumed = 0.0 if usd is None else unknown * usd
-        self.report.has_unknown_cost += unknown if usd is None else 0
-        self.report.assumed_usd += assumed
-        self.report.cost_usd += sum(cost for cost in made if cost is not None) + assumed
+        calls = [{"requests": call.get("requests", 1), "usd": call["cost_usd"]} for call in result.calls]
+        initial = result.initial_image
+        if first and initial.calls:
+            calls.append({"requests": initial.calls, "usd": initial.cost_usd})
+        self._book_calls(calls)
 
     async def _book_half_made(self, done: Collection[str]) -> None:
-        """Book what processes that were killed in the middle of a case asked and were not answered."""
+        """Add the calls without a response of processes that were killed in the middle of a case."""
         for lost in await self.dependencies.held_journal.all_unanswered():
             if lost.run_id not in done:
                 call = lost.call
-                told = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
-                self._half_made.setdefault(lost.run_id, []).append(told)
-                self._book_beside([told])
+                used = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
+                self._half_made.setdefault(lost.run_id, []).append(used)
+                self._book_calls([used])
 
-    def _book_beside(self, told: Sequence[Mapping[str, Any]], *, sign: int = 1) -> None:
-        """Book what is in no result: calls without an answer, and graders' calls."""
-        for call in told:
-            usd = call.get("usd", 0.0)
-            self.report.calls += sign * call.get("requests", 1)
-            if usd is None and self.assume_cost_usd_per_call is None:
-                self.report.has_unknown_cost += sign
-            self.report.cost_usd += sign * (self.assume_cost_usd_per_call or 0.0 if usd is None else usd)
+    def _book_calls(self, calls: Iterable[Mapping[str, Any]], *, sign: int = 1) -> None:
+        """Add calls to the report, each with its `requests` and US dollars (`usd`, None where the price is not known).
+
+        Args:
+            sign: -1 takes calls out again that were added before.
+        """
+        per_request = self.assume_cost_usd_per_call
+        for call in calls:
+            usd, requests = call.get("usd", 0.0), call.get("requests", 1)
+            self.report.calls += sign * requests
+            if usd is None and per_request is None:
+                self.report.unknown_cost_calls += sign
+            elif usd is None:
+                usd = requests * per_request
+                self.report.assumed_usd += sign * usd
+            self.report.cost_usd += sign * (usd or 0.0)
 
     def _spent(self) -> bool:
-        """Whether no further case may be begun; the reason is kept."""
+        """Whether no further case may begin; stores the reason in the report."""
         if self.max_calls is not None and self.report.calls >= self.max_calls:
             self.report.stopped = f"{self.report.calls} model calls were made, of {self.max_calls} allowed"
         elif self.max_cost_usd is not None and self.report.cost_usd >= self.max_cost_usd > 0:
             spent, limit = self.report.cost_usd, self.max_cost_usd
             self.report.stopped = f"{dollars(spent)} were spent, of {dollars(limit)} allowed"
-        elif self.max_cost_usd is not None and self.report.has_unknown_cost:
+        elif self.max_cost_usd is not None and self.report.unknown_cost_calls:
             self.report.stopped = (
-                f"the prices of {self.report.has_unknown_cost} calls are not known, "
+                f"the prices of {self.report.unknown_cost_calls} calls are not known, "
                 f"so a budget of ${self.max_cost_usd:g} "
                 "cannot be kept: say --assume-cost-usd-per-call X, or write them down with imagerag prices set"
             )
@@ -218,28 +217,32 @@ class EvalRunner:
         return bool(self.report.stopped)
 
     async def case(self, case: Case) -> tuple[list[Result], list[dict[str, Any]]]:
-        """All arms and seeds of a case, scored; and what each took."""
+        """Run a case with all arms and seeds; returns the scored results and their times."""
         found, times = await CaseRunner(self.plan, self.dependencies, self.cache, self.carried).answers(case)
         scored = await Scoring(self.dependencies, self.metrics).scored(case, found)
         return scored, [
-            {**told, "graded": self.graded.taken(result.run_id)} for told, result in zip(times, scored, strict=True)
+            {**entry, "graded": self.graded.taken(result.run_id)} for entry, result in zip(times, scored, strict=True)
         ]
 
     def book_check(self, check: Check) -> None:
-        """Book a check's calls."""
-        self._book_beside([{"requests": check.calls, "usd": check.cost_usd}])
+        """Add a check's calls to the report; calls of its run that a killed process left are among them."""
+        self._book_calls(self._half_made.pop(run_id_of(check.id), []), sign=-1)
+        # The check has the sum only: where the price of one call is not known, all count as such.
+        unknown = check.cost_usd is None
+        calls = [{"usd": None}] * check.calls if unknown else [{"requests": check.calls, "usd": check.cost_usd}]
+        self._book_calls(calls)
 
     def spent(self) -> str:
-        """Why no more may be asked; empty when it may."""
+        """The reason why the budget is spent; empty while it is not."""
         return self.report.stopped if self._spent() else ""
 
     def book_graded(self, results: Sequence[Result]) -> str:
-        """Book what grading took that is not told with a case; why no more may be graded, empty when it may."""
+        """Add the graders' calls for these results; returns the reason why the budget is spent, or an empty string."""
         for result in results:
-            self._book_beside(self.graded.taken(result.run_id))
+            self._book_calls(self.graded.taken(result.run_id))
         return self.spent()
 
 
 def runs_of(result: Result) -> set[str]:
-    """What the calls behind a result are kept under in the journal: its own, its first picture's, its graders'."""
+    """The run ids of a result's calls in the journal: its own, its initial image's, its graders'."""
     return {result.run_id, result.initial_image.run_id, graded_id(result.run_id)}

@@ -1,4 +1,4 @@
-"""Measures answers: every metric on every answer of a case; what cannot be measured is None, and says why."""
+"""Compute every metric for every result of a case; a metric that fails is None, with the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from imagerag.evals.suites.case import Case
 
 @dataclass(frozen=True)
 class Scoring:
-    """The metrics of an evaluation, and what they look with."""
+    """Computes the metrics of an evaluation."""
 
     dependencies: EvalDependencies
     metrics: Sequence[Metric]
 
     async def scored(self, case: Case, results: Sequence[Result]) -> list[Result]:
-        """All answers to a case with their scores, earlier ones replaced."""
+        """Score all results of a case; earlier scores are replaced."""
         samples = [await self._sample(case, result) for result in results]
         scored = [await measured(sample, self.metrics) for sample in samples]
         for metric in self.metrics:
@@ -41,7 +41,7 @@ class Scoring:
 
 
 async def measured(sample: Sample, metrics: Sequence[Metric]) -> Result:
-    """The result with its scores; what could not be measured is None, and says why."""
+    """Score one result; a metric that fails is None, with the reason."""
     scores: dict[str, Score] = {}
     unscored_reasons: dict[str, str] = {}
     for metric in metrics:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.evals.check_record import CheckSummary
+from imagerag.evals.documents import ArmSummary, EvalSummary, MetricSummary, MetricValue
 from imagerag.evals.harness.arm_settings import settings_of
+from imagerag.evals.harness.arms import Arm
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.result_record import STATUSES, Result
 from imagerag.evals.statistics.estimators import Proportion, mean
@@ -82,60 +84,59 @@ class Aggregator:
 
 
 def summarise(plan: Plan, results: Iterable[Result], checks: CheckSummary | None = None) -> dict[str, Any]:
-    """The summary of an evaluation's results and checks."""
-    tally = Aggregator()
+    """Make the `imagerag.eval/1` document of an evaluation's results and checks."""
+    scores = Aggregator()
     for result in results:
-        tally.add(result)
+        scores.add(result)
     names = [arm.name for arm in plan.arms]
     base = names[0]
-    table = tally.table()
-    return {
-        "schema": "imagerag.eval/1",
-        "suite": plan.suite.told,
-        "cases": len(plan.mine),
-        "results": sum(tally.n.values()),
-        "base": base,
-        "arms": {
-            arm.name: {"hash": arm.hash(plan.setup), **_arm(tally, arm.name), "settings": settings_of(plan, arm)}
-            for arm in plan.arms
-        },
-        "metrics": {name: _metric(tally, table, name, names) for name in sorted(table)},
-        "labels": {name: {a: dict(c) for a, c in arms.items()} for name, arms in sorted(tally.labels.items())},
-        "differences": {
+    table = scores.table()
+    summary = EvalSummary(
+        suite=dict(plan.suite.identity),
+        cases=len(plan.mine),
+        results=sum(scores.n.values()),
+        base=base,
+        arms={arm.name: _arm(scores, plan, arm) for arm in plan.arms},
+        metrics={name: _metric(scores, table, name, names) for name in sorted(table)},
+        labels={name: {a: dict(c) for a, c in arms.items()} for name, arms in sorted(scores.labels.items())},
+        differences={
             name: compare(table[name], base, names, len(plan.mine)) for name in sorted(table) if base in table[name]
         },
-        "by_tag": _by_tag(tally, names),
-        "similarity_to_gain": _gains(tally, table, base, names),
-        "unscored_reasons": dict(sorted(tally.unscored_reasons.items())),
-        "checks": checks.model_dump(mode="json") if checks else None,
-    }
+        by_tag=_by_tag(scores, names),
+        similarity_to_gain=_gains(scores, table, base, names),
+        unscored_reasons=dict(sorted(scores.unscored_reasons.items())),
+        checks=checks,
+    )
+    return summary.model_dump(mode="json", by_alias=True)
 
 
-def _arm(tally: Aggregator, arm: str) -> dict[str, Any]:
-    n = tally.n[arm]
-    return {
-        "n": n,
-        "statuses": {status: tally.statuses[arm][status] for status in STATUSES},
-        "outcomes": dict(sorted(tally.outcomes[arm].items())),
-    }
+def _arm(scores: Aggregator, plan: Plan, arm: Arm) -> ArmSummary:
+    return ArmSummary(
+        hash=arm.hash(plan.setup),
+        n=scores.n[arm.name],
+        statuses={status: scores.statuses[arm.name][status] for status in STATUSES},
+        outcomes=dict(sorted(scores.outcomes[arm.name].items())),
+        settings=settings_of(plan, arm),
+    )
 
 
-def _metric(tally: Aggregator, table: Table, name: str, arms: list[str]) -> dict[str, Any]:
+def _metric(scores: Aggregator, table: Table, name: str, arms: list[str]) -> MetricSummary:
     found = {}
     for arm in arms:
-        if not tally.asked[name, arm]:
+        if not scores.asked[name, arm]:
             continue
-        values = list(table[name].get(arm, {}).values())
-        scored = sum(len(seeds) for seeds in tally.values[name].get(arm, {}).values())
-        found[arm] = _share(tally, name, arm) if tally.kinds[name] == "share" else _mean(values)
-        found[arm] |= {"scored": scored, "asked": tally.asked[name, arm], "n": tally.n[arm]}
-    return {"kind": tally.kinds[name], "arms": found}
+        by_case = scores.values[name].get(arm, {})
+        share = scores.kinds[name] == "share"
+        figures = _share(scores, name, arm) if share else _mean(list(table[name].get(arm, {}).values()))
+        counts = {"scored": sum(map(len, by_case.values())), "asked": scores.asked[name, arm], "n": scores.n[arm]}
+        found[arm] = MetricValue(**figures, **counts)
+    return MetricSummary(kind=scores.kinds[name], arms=found)
 
 
-def _share(tally: Aggregator, name: str, arm: str) -> dict[str, Any]:
+def _share(scores: Aggregator, name: str, arm: str) -> dict[str, Any]:
     """Hits over every answer that was asked, the broken ones among them."""
-    hits = sum(sum(seeds) for seeds in tally.values[name].get(arm, {}).values())
-    share = Proportion(round(hits), tally.asked[name, arm])
+    hits = sum(sum(seeds) for seeds in scores.values[name].get(arm, {}).values())
+    share = Proportion(round(hits), scores.asked[name, arm])
     low, high = share.wilson()
     return {"value": _number(share.value), "stderr": _number(share.stderr), "low": _number(low), "high": _number(high)}
 
@@ -161,12 +162,12 @@ def compare(
     }
 
 
-def _by_tag(tally: Aggregator, arms: list[str]) -> dict[str, Any]:
+def _by_tag(scores: Aggregator, arms: list[str]) -> dict[str, Any]:
     """Means per tag, for tags that at least two cases have and not all."""
-    counts = Counter(tag for tags in tally.tags.values() for tag in tags)
+    counts = Counter(tag for tags in scores.tags.values() for tag in tags)
     found: dict[str, Any] = {}
-    for tag in sorted(tag for tag, count in counts.items() if 2 <= count < len(tally.tags)):
-        table = tally.table(tag=tag)
+    for tag in sorted(tag for tag, count in counts.items() if 2 <= count < len(scores.tags)):
+        table = scores.table(tag=tag)
         found[tag] = {
             "cases": counts[tag],
             "metrics": {
@@ -177,15 +178,15 @@ def _by_tag(tally: Aggregator, arms: list[str]) -> dict[str, Any]:
     return found
 
 
-def _gains(tally: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
+def _gains(scores: Aggregator, table: Table, base: str, arms: list[str]) -> dict[str, Any]:
     """Spearman's correlation of the references' mean similarity with what an arm gained over the first."""
     found: dict[str, Any] = {}
     for name in sorted(table):
         for arm in arms:
             scored = table[name].get(arm, {})
             first = table[name].get(base, {})
-            both = [case for case in sorted(scored) if case in first and (arm, case) in tally.similarity]
-            sent = [sum(tally.similarity[arm, case]) / len(tally.similarity[arm, case]) for case in both]
+            both = [case for case in sorted(scored) if case in first and (arm, case) in scores.similarity]
+            sent = [sum(scores.similarity[arm, case]) / len(scores.similarity[arm, case]) for case in both]
             rho = spearman(sent, [scored[case] - first[case] for case in both])
             if arm != base and not isnan(rho):
                 found.setdefault(name, {})[arm] = {"spearman": _number(rho), "n": len(both)}

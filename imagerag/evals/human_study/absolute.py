@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.evals.harness.plan import Plan
+from imagerag.evals.human_study.documents import ContainedShare
 from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of
 from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
 from imagerag.evals.reports.gallery import thumbnail
@@ -33,7 +34,7 @@ INTRO: Final = (
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture to look at.
+    """An image to be rated.
 
     Attributes:
         id: tells nothing about what is shown.
@@ -106,29 +107,8 @@ def write_absolute_study(
     return write_two(folder, STUDY, page, key)
 
 
-@dataclass(frozen=True)
-class Contained:
-    """In how many of an arm's pictures raters see what was asked for.
-
-    Attributes:
-        value: share of the votes that say yes; `low` and `high` its 95 % Wilson interval. Who cannot tell saw none.
-        kappa: Fleiss' kappa over pictures that several people rated; NaN where there are none.
-    """
-
-    arm: str
-    yes: int
-    no: int
-    unsure: int
-    value: float
-    low: float
-    high: float
-    kappa: float
-    raters: int
-    pictures: int
-
-
-def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Contained]:
-    """What the raters' files come to, arm by arm; of several files by one rater the newest answer counts.
+def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ContainedShare]:
+    """Count the answers in the raters' files, by arm; of several files by one rater the newest answer counts.
 
     Raises:
         UsageError: a file that is none of ours, or for another study.
@@ -141,14 +121,14 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
     return [_contained(arm, given) for arm, given in votes.items()]
 
 
-def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> Contained:
+def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> ContainedShare:
     counts = {choice: sum(vote == choice for vote in votes.values()) for choice in CHOICES}
     by_picture: dict[str, list[str]] = defaultdict(list)
     for (_, shown), vote in sorted(votes.items()):
         by_picture[shown].append(vote)
     share = Proportion(counts["yes"], sum(counts.values()))
     low, high = share.wilson()
-    return Contained(
+    return ContainedShare(
         arm=arm,
         **counts,
         value=share.value,

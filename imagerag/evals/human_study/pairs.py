@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.evals.human_study.documents import ArmPreference
 from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SIDE, page_of, rater_answers, write_two
 from imagerag.evals.reports.gallery import thumbnail
@@ -106,7 +107,7 @@ def study_page(
 
 
 def key_of(pairs: Sequence[Pair], arm: str, base: str) -> dict[str, Any]:
-    """Which side is which arm; to be kept from the raters."""
+    """The key of the pairs: the arm on each side; raters must not get it."""
     return {
         "schema": "imagerag.study-key/1",
         "arm": arm,
@@ -131,32 +132,8 @@ def write_study(
     return write_two(folder, STUDY, study_page(pairs, picture, "Which picture?", real), key_of(pairs, arm, base))
 
 
-@dataclass(frozen=True)
-class Preference:
-    """What raters prefer, for one question.
-
-    Attributes:
-        value: share of the votes for the arm, a "same" being half a vote; `low` and `high` its 95 % Wilson interval
-            over the votes that were not "same".
-        p: two-sided sign-flip test of "no preference" over the pairs, votes of one pair averaged first.
-        kappa: Fleiss' kappa over pairs that several people rated; NaN where there are none.
-    """
-
-    question: str
-    arm: int
-    base: int
-    same: int
-    value: float
-    low: float
-    high: float
-    p: float
-    kappa: float
-    raters: int
-    pairs: int
-
-
-def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[Preference]:
-    """What the raters' files come to; of several files by one rater the newest answer to a pair counts.
+def read_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list[ArmPreference]:
+    """Count the answers in the raters' files; of several files by one rater the newest answer to a pair counts.
 
     Raises:
         UsageError: a file that is none of ours, or for another study.
@@ -176,7 +153,7 @@ def _for_whom(choice: str, left: str, arm: str) -> str:
     return "arm" if (choice == "left") == (left == arm) else "base"
 
 
-def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> Preference:
+def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> ArmPreference:
     counts = {name: sum(vote == name for vote in votes.values()) for name in ("arm", "base", "same")}
     by_pair: dict[str, list[str]] = defaultdict(list)
     for (_, pair), vote in sorted(votes.items()):
@@ -185,7 +162,7 @@ def _preference(question: str, votes: Mapping[tuple[str, str], str]) -> Preferen
     lean = [sum(sign[vote] for vote in given) / len(given) for given in by_pair.values()]
     low, high = Proportion(counts["arm"], counts["arm"] + counts["base"]).wilson()
     total = sum(counts.values())
-    return Preference(
+    return ArmPreference(
         question=question,
         **counts,
         value=(counts["arm"] + counts["same"] / 2) / total if total else float("nan"),

@@ -101,6 +101,6 @@ async def _of_library(
 
 
 def concept_of(case: Case, real: ReferencePhoto | None, results: Sequence[Result]) -> str:
-    """What a case is about, in a few words: its labels, what its real picture shows, what was missing, its prompt."""
+    """The object of a case, in a few words: its labels, its photo's content, the missing concepts, or its prompt."""
     missing = (entry.concept.text for result in results for entry in result.concepts)
     return " and ".join(case.truth.labels) or (real.of if real else "") or next(missing, case.prompt)

@@ -30,12 +30,12 @@ def page_of(
         choices: value and words of what may be answered.
         items: what is shown, one after the other.
     """
-    told = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
-    return render(TEMPLATES, "study.html", study={**told, "pairs": items})
+    settings = {"title": title, "intro": intro, "schema": SCHEMA, "questions": questions, "choices": choices}
+    return render(TEMPLATES, "study.html", study={**settings, "pairs": items})
 
 
-def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write the page of a study and its key, which belong together.
+def write_two(folder: Path, names: tuple[str, str], text: str, content: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write the page of a study and the content of its key, which belong together.
 
     Raises:
         UsageError: somebody else writes the folder.
@@ -43,12 +43,12 @@ def write_two(folder: Path, names: tuple[str, str], text: str, told: Mapping[str
     page, key = (folder / name for name in names)
     with exclusive_writer(folder, instead="another folder"):
         page.write_text(text, encoding="utf-8")
-        key.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        key.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return page, key
 
 
 def read_rater(file: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
-    """Who rated, and what: question by question of each thing that was shown.
+    """Read a rater's file: the rater, and item → question → answer.
 
     Raises:
         UsageError: the file holds no answers of a study.

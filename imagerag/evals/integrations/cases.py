@@ -106,7 +106,7 @@ def _seed(seed: int) -> int:
 
 
 def _run_config(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) -> RunConfig:
-    """What a run is set to.
+    """Settings of a run.
 
     Raises:
         UsageError: nothing of that name, or a value it cannot have.
@@ -123,7 +123,7 @@ def _run_config(given: Mapping[str, Any], reserved: Sequence[str] = RESERVED) ->
 
 
 def folder_of(folder: str | Path | None, home: str | Path | None) -> Path:
-    """Where `run_case` keeps pictures and its journal."""
+    """The folder of images and journal of `run_case`."""
     return Path(folder) if folder else DataDir.find(str(home) if home else None).root / "evals"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.extras import import_extra
 from imagerag.agent.regular_files import read_regular
 from imagerag.evals.harness.evaluation import HOME
 from imagerag.evals.harness.results_store import RESULTS
@@ -49,12 +50,12 @@ def export_dataset(folder: str | Path) -> "Dataset":
     machine. An answer whose picture is gone has none.
 
     Raises:
-        UsageError: `datasets` is not installed, or the folder holds no finished evaluation.
+        MissingExtraError: `datasets` is not installed.
+        UsageError: the folder holds no finished evaluation.
     """
-    try:
-        from datasets import Dataset, Features, Image
-    except ImportError as error:
-        raise UsageError("datasets is not installed: pip install 'imagerag[datasets]'") from error
+    import_extra("datasets", "a Hugging Face dataset", "datasets")
+    from datasets import Dataset, Features, Image
+
     found = [dict(row) for row in rows(folder)]
     if not found:
         raise UsageError(f"{folder} holds no results to export")

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import UsageError
+from imagerag.agent.extras import import_extra
 from imagerag.evals.integrations.cases import run_case
 from imagerag.evals.result_record import Result
 from imagerag.evals.suites.case import Case, Suite
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from imagerag.evals.metrics.base import Metric
 
 RESULT = "imagerag"
-"""Where a sample's store keeps the whole result."""
+"""Key of the whole result in a sample's store."""
 
 
 class CaseFailedError(RuntimeError):
@@ -58,12 +58,12 @@ def inspect_task(
         options: as `run_case` takes them: generator, judge, library, home, cache and so on.
 
     Raises:
-        UsageError: Inspect AI is not installed, or there is no such suite.
+        MissingExtraError: Inspect AI is not installed.
+        UsageError: there is no such suite.
     """
-    try:
-        from inspect_ai import Task
-    except ImportError as error:
-        raise UsageError("Inspect AI is not installed: pip install 'imagerag[inspect]'") from error
+    import_extra("inspect_ai", "a task of Inspect AI", "inspect")
+    from inspect_ai import Task
+
     asked = (found_suite(suite, options.get("home")) if isinstance(suite, str) else suite).only(limit=limit)
     named = f"imagerag-{asked.name}-{arm}".replace("+", "-").replace("=", "-")
     return Task(
@@ -72,7 +72,7 @@ def inspect_task(
         scorer=_scorer(),
         name=named,
         version=asked.version,
-        metadata={"suite": asked.told, "arm": arm},
+        metadata={"suite": asked.identity, "arm": arm},
     )
 
 
@@ -116,9 +116,9 @@ def _solver(suite: Suite, arm: str, metrics: "Sequence[str | Metric]", options: 
             result = await run_case(one, arm=arm, metrics=metrics, suite=suite, **options)
             if result.status == "technical":
                 raise CaseFailedError(f"{case.id}: {result.reason}")
-            told = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
+            summary = ContentText(text=f"{result.outcome or result.status}: {result.reason}")
             shown = picture_file(result, options)
-            content: list[Content] = [told, *([ContentImage(image=str(shown))] if shown else [])]
+            content: list[Content] = [summary, *([ContentImage(image=str(shown))] if shown else [])]
             state.messages.append(ChatMessageAssistant(content=content, model="imagerag"))
             state.output = ModelOutput.from_content("imagerag", content)
             state.store.set(RESULT, result.model_dump(mode="json", by_alias=True))

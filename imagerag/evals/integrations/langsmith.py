@@ -17,7 +17,9 @@ def langsmith_target(**options: Any) -> Callable[[dict[str, Any]], Awaitable[dic
     async def target(inputs: dict[str, Any]) -> dict[str, Any]:
         case = Case(id=str(inputs.get("id") or "case"), prompt=str(inputs["prompt"]))
         result = await run_case(case, **options)
-        told = result.model_dump(mode="json", include={"status", "outcome", "reason", "unresolved", "image", "scores"})
-        return {**told, "aligned": result.outcome == "aligned", "run_id": result.run_id}
+        fields = result.model_dump(
+            mode="json", include={"status", "outcome", "reason", "unresolved", "image", "scores"}
+        )
+        return {**fields, "aligned": result.outcome == "aligned", "run_id": result.run_id}
 
     return target

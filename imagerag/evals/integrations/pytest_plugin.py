@@ -1,4 +1,4 @@
-"""For pytest: a fixture that asks for a picture and asserts that it is what was asked for.
+"""The pytest fixture that runs a prompt and asserts that the image matches it.
 
 ```python
 pytest_plugins = ["imagerag.evals.integrations.pytest_plugin"]      # in the root conftest.py
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class NotJudgedError(RuntimeError):
-    """Whether the picture is right could not be found out."""
+    """The image could not be judged."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

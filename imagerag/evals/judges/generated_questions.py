@@ -16,7 +16,7 @@ from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, describe, random_scene
 
 SIDE: Final = 256
-"""Pixels, what the painter draws."""
+"""Pixels, the size of generated images."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ KINDS: Final[dict[str, Callable[[Random], Question]]] = {
 
 
 def _scene(rng: Random) -> Scene:
-    """One thing, or two in one of three scenes."""
+    """A scene with one thing; with two in one of three cases."""
     return random_scene(rng, different_things(rng, 2 if rng.random() < 1 / 3 else 1))
 
 
@@ -122,5 +122,5 @@ def questions(seed: int, cases: int) -> Iterator[tuple[str, Question]]:
 
 
 def generated_questions(cases: int, seed: int = 0) -> list[JudgeQuestion]:
-    """As many questions of every kind, for `evaluate_judge`."""
+    """The same number of questions of every kind, for `evaluate_judge`."""
     return [question.for_judge(name.split("/")[1]) for name, question in questions(seed, cases)]

@@ -18,10 +18,8 @@ from imagerag.evals.judges.judge_score import (
     named_rate,
     verdict_on,
 )
-from imagerag.evals.judges.library_questions import CLASSES, library_questions
 from imagerag.evals.judges.questions import JudgeAnswer, JudgeQuestion, Mode, ask
 from imagerag.evals.statistics.estimators import require_scipy
-from imagerag.store.library.library import Library
 
 CONCURRENCY: Final = 4
 Tell = Callable[[int, int], None]
@@ -82,28 +80,3 @@ async def evaluate_judge(
         cost_usd=None if None in costs else round(sum(cost for cost in costs if cost is not None), 12),
         problem=next((answer.problem for _, answer in given if answer.problem), ""),
     )
-
-
-async def evaluate_on_library(
-    judge: Judge,
-    library: Library,
-    *,
-    classes: int = CLASSES,
-    others: int | None = None,
-    repeats: int = 1,
-    mode: Mode = "stepwise",
-    seed: int = 0,
-    concepts: bool = True,
-    synonyms: Mapping[str, str] = {},
-    tell: Tell = lambda done, total: None,
-) -> JudgeEval:
-    """Evaluate a judge on captioned pictures of a library, see `library_questions` and `evaluate_judge`.
-
-    Raises:
-        UsageError: the library has fewer than two captions that differ.
-    """
-    questions = await library_questions(library, classes=classes, others=others, seed=seed)
-    return await evaluate_judge(
-        judge, questions, library=library.name, repeats=repeats, mode=mode, concepts=concepts, synonyms=synonyms,
-        tell=tell,
-    )  # fmt: skip

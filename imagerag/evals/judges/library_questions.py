@@ -54,7 +54,7 @@ async def library_questions(
 
 
 def chosen_rows(rows: Sequence[ImageRecord], classes: int, seed: int) -> list[tuple[ImageRecord, str]]:
-    """One picture for each of so many classes, with what it shows.
+    """Choose one image for each class, with its content.
 
     Raises:
         UsageError: fewer than two.
@@ -90,7 +90,7 @@ def prompts_of(
 
 
 def concept_of(row: ImageRecord) -> str:
-    """What a picture shows, from its caption, without the name that the caption may begin with."""
+    """The content of an image: its caption without the title that it may begin with."""
     caption = row.caption.strip().rstrip(".")
     bare = caption.removeprefix(row.title).strip(" ,:;-") if row.title else caption
     return bare or caption
@@ -102,7 +102,7 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def _with_article(words: str) -> str:
-    """What a caption shows, inside of a sentence: with an article where it is a bare name, without its own frame."""
+    """A caption's content as part of a sentence: with an article where it is a bare name, without `a photo of`."""
     bare = _FRAME.sub("", words.strip()) or words.strip()
     first, space, rest = bare.partition(" ")
     if first.lower() in _BEFORE or first[:1].isdigit():

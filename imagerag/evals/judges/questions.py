@@ -1,10 +1,10 @@
-"""One question to a judge, and one answer: asked alike for pictures of a library and for generated ones."""
+"""A question to a judge and its answer, about images of a library or generated ones."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import ImageRAGError, JudgeReplyError
 from imagerag.agent.ports import ImagePart, Judge
 from imagerag.agent.types import SamplingParams, Verdict
 
@@ -54,14 +54,14 @@ class JudgeAnswer:
 
     @property
     def problem(self) -> str:
-        """The error in words; empty without one."""
+        """Class and message of the error; empty without one."""
         return f"{type(self.error).__name__}: {self.error}" if self.error else ""
 
 
 async def ask(
     judge: Judge, question: JudgeQuestion, *, mode: Mode, attempt: int = 0, concepts: bool = True
 ) -> JudgeAnswer:
-    """Ask for a verdict at temperature 0 and, after a no that lists nothing, for what is missing.
+    """Request a verdict at temperature 0 and, after a no without a list, the missing concepts.
 
     Args:
         attempt: tells repeats of one question apart.
@@ -75,13 +75,26 @@ async def ask(
     try:
         found = await judge.critique(prompt, image, subjects=(), requirements=(), mode=mode, variation=varied)
     except ImageRAGError as error:
-        return JudgeAnswer(error=error)
+        return JudgeAnswer(cost_usd=_cost_of(error), error=error)
     verdict, named = found.verdict, tuple(concept.text for concept in found.verdict.missing)
     if not concepts or verdict.aligned is not False or named:
-        return JudgeAnswer(verdict, named, found.cost_usd)
+        return JudgeAnswer(verdict, named, found.cost_usd, calls=found.requests)
     try:
         more = await judge.missing_concepts(prompt, image, verdict=verdict, variation=varied)
     except ImageRAGError as error:  # a no stays a no, whatever it cannot name
-        return JudgeAnswer(verdict, calls=2, error=error)
-    cost = None if found.cost_usd is None or more.cost_usd is None else found.cost_usd + more.cost_usd
-    return JudgeAnswer(verdict, tuple(concept.text for concept in more.concepts), cost, calls=2)
+        return JudgeAnswer(verdict, (), _sum(found.cost_usd, _cost_of(error)), calls=found.requests + 1, error=error)
+    return JudgeAnswer(
+        verdict,
+        tuple(concept.text for concept in more.concepts),
+        _sum(found.cost_usd, more.cost_usd),
+        calls=found.requests + more.requests,
+    )
+
+
+def _cost_of(error: ImageRAGError) -> float | None:
+    """US dollars of a request that failed: as in a run, nothing, unless a response came that could not be parsed."""
+    return None if isinstance(error, JudgeReplyError) else 0.0
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other

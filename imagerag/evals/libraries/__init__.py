@@ -1,1 +1,1 @@
-"""Whether the threshold of a library is right, and how it is best searched."""
+"""Evaluation of a library's threshold and of ways to search it."""

@@ -1,4 +1,4 @@
-"""How well a library answers: retrieval by its own captions, and its threshold on captions it was not calibrated with.
+"""Evaluation of a library: retrieval by its own captions, and its threshold on held-out captions.
 
 Which pictures show what a caption says is told from the words of the library's captions alone, as calibration tells it.
 Three kinds of questions have no answer in the library: *near* ones (one word off a caption), *left out* ones (a caption
@@ -50,7 +50,7 @@ class Share(BaseModel):
 
 
 class Ranking(BaseModel):
-    """How high the right pictures come, over single things that captions name.
+    """Ranks of the right images, over single things that captions name.
 
     Attributes:
         precision_1, precision_5, precision_10: mean share of the first so many that are right; where fewer are right
@@ -75,7 +75,7 @@ class Ranking(BaseModel):
 
 
 class Decisions(BaseModel):
-    """What a threshold does.
+    """Decisions of a threshold.
 
     Attributes:
         cosine: the threshold; None where several were tried.
@@ -157,7 +157,7 @@ async def ranking(library: Library, asked: Sequence[CaptionQuery], ids: Sequence
 
 
 def ranked(found: Sequence[Sequence[str]], asked: Sequence[CaptionQuery], ids: Sequence[str]) -> Ranking:
-    """How good rankings are: of each question the ids that were found, best first.
+    """Score rankings: for each query the ids of the hits, best first.
 
     Args:
         ids: of the pictures, in the order that the questions' matches count in.
@@ -187,7 +187,7 @@ async def _decided(
     index: CaptionIndex,
     unrelated: Sequence[str],
 ) -> Decisions:
-    """What one threshold does to own captions and to questions without an answer."""
+    """Count the decisions of one threshold on own captions and on queries without a match."""
     import numpy as np
 
     known = set(index.near_misses(SWAP_SAMPLE))

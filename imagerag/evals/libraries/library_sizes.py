@@ -1,4 +1,4 @@
-"""How much is gained with a smaller and a larger library: nested random parts of one's own (ImageRAG, figure 16).
+"""The gain by library size, measured with nested random parts of one library (ImageRAG, figure 16).
 
 Every part lies within the next larger one, so that a gain comes from more pictures and not from other ones. Which
 pictures come first, the seed decides. Each part is calibrated for itself, as a library of that size would be.
@@ -48,7 +48,7 @@ def sizes_of(text: str, count: int, library: str) -> list[int]:
 
 
 def part_name(library: str, size: int, seed: int) -> str:
-    """What a part of a library is called in an evaluation."""
+    """The name of a part of a library in an evaluation."""
     return f"{library}-{size}" + (f"-seed-{seed}" if seed else "")
 
 

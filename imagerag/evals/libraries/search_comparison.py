@@ -1,4 +1,4 @@
-"""Which way of searching and which encoder finds what one's own library holds: precision, recall, MRR and nDCG.
+"""Comparison of search methods and encoders on one library: precision, recall, MRR and nDCG.
 
 What the captions say is asked for, and which pictures show it is told from their words alone, as calibration tells it.
 Ways: by cosine, by cosine and words together (hybrid), by words (BM25), and by cosine with what was found put into a
@@ -32,7 +32,7 @@ Tell = Callable[[int, int, str], None]
 
 
 class Compared(BaseModel):
-    """One way of searching with one encoder.
+    """One search method with one encoder.
 
     Attributes:
         encoder: spec of the encoder; several with `+` where their rankings were joined.

@@ -1,4 +1,4 @@
-"""What a metric is, and what it is shown."""
+"""The metric interface, and its input."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

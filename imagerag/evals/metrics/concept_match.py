@@ -1,4 +1,4 @@
-"""Whether a judge that finds something missing names the right thing: precision and recall of concepts.
+"""Precision and recall of the concepts that a judge names as missing.
 
 Words are compared as what they mean: without case, articles, frame words, plurals and word order, other words for the
 same (grey and gray, disc and circle, and whoever's own) put to one. A named concept is right when it has a word that
@@ -56,7 +56,7 @@ def own_synonyms(file: Path) -> dict[str, str]:
 
 
 def words_of(text: str, synonyms: Mapping[str, str] = {}) -> frozenset[str]:
-    """What a concept says, as a set of words that mean the same whoever says it."""
+    """The normalised words of a concept."""
     folded = f" {_folded(text)} "
     for said, meant in sorted(synonyms.items(), key=lambda pair: -len(pair[0])):
         folded = folded.replace(f" {said} ", f" {meant} ")
@@ -79,7 +79,7 @@ def is_right(named: str, missing: str, there: str, synonyms: Mapping[str, str] =
 def counted(
     named: Sequence[str], missing: Iterable[str], there: str, synonyms: Mapping[str, str] = {}
 ) -> tuple[int, int]:
-    """How many of the named concepts are right, and how many of the missing ones are named."""
+    """Count the named concepts that are right, and the missing ones that are named."""
     lacking = list(missing)
     right = [[is_right(one, other, there, synonyms) for other in lacking] for one in named]
     found = sum(any(row[at] for row in right) for at in range(len(lacking)))

@@ -1,4 +1,4 @@
-"""What an answer took: model calls and money, the initial picture's among them. Times are not in the results."""
+"""Model calls and cost of a result, with those of the initial image. Times are not in the results."""
 
 from collections.abc import Mapping
 

@@ -95,7 +95,7 @@ def check_metric(what: str, metric: object) -> Metric:
 
 
 def _installed(name: str) -> Factory | None:
-    """What an installed package, or this process, makes metrics of that name with."""
+    """The factory of a metric that an installed package or this process registered."""
     if name in _OWN:
         return _OWN[name]
     for point in entry_points(group=GROUP, name=name):
@@ -152,7 +152,7 @@ class MetricMaker:
         if made is None and (own := _installed(name)) is not None:
             return check_metric(f"metric {spec!r}", own(spec))
         if made is None or (not given and name not in ("retrieval", "work")):
-            there = "\n".join(f"  {kind:10} {told}" for kind, told in kinds().items())
+            there = "\n".join(f"  {kind:10} {description}" for kind, description in kinds().items())
             if made is not None:
                 raise UsageError(f"{spec!r}: after a colon comes what measures it. There are:\n{there}")
             guess = near(name, known)
@@ -192,5 +192,5 @@ def _full(spec: str) -> str:
 
 
 def default_metrics(suite: str) -> Sequence[str]:
-    """What is measured unless something is asked for."""
+    """The default metrics of a suite."""
     return SKETCH if suite == "sketch" else GENERAL

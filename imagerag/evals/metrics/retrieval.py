@@ -1,4 +1,4 @@
-"""Whether the library's searches found what would help, where the case says what that is: recall, MRR, nDCG."""
+"""Recall, MRR and nDCG of the library's searches, for cases that name the images that would help."""
 
 import re
 from collections.abc import Mapping, Sequence, Set
@@ -76,7 +76,7 @@ def share_of(label: str, searches: Sequence[Search], names: Mapping[str, Set[str
 
 
 async def names_of(sample: Sample) -> dict[str, frozenset[str]]:
-    """What each candidate says it shows: in the run's record, and in its library's row where that can be opened."""
+    """The texts of each candidate: in the run's record, and in its library's row where that can be opened."""
     candidates = {c.image.sha256: c for search in sample.result.searches for c in search.candidates}
     name = sample.result.setup.library
     library = await sample.dependencies.library(name) if name else None
@@ -94,7 +94,7 @@ def _names(candidate: Candidate, row: ImageRecord | None) -> frozenset[str]:
 
 
 def row_names(row: ImageRecord) -> frozenset[str]:
-    """What a library's row says that its picture shows: caption, title, tags, class, and the folder it came from."""
+    """The texts of a library row: caption, title, tags, class, and the source folder."""
     said = [row.caption, row.title, *row.tags, *(str(row.metadata[key]) for key in KEYS if row.metadata.get(key))]
     if row.source:
         said.append(PurePath(row.source).parent.name)

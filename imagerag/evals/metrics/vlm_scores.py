@@ -50,7 +50,7 @@ TOP: Final = 20
 
 @dataclass(frozen=True, kw_only=True)
 class YesProbability(ModelResponse):
-    """How probable a yes is, of yes and no, in [0, 1]."""
+    """The probability of yes, of yes and no, in [0, 1]."""
 
     yes: float
 
@@ -62,16 +62,16 @@ class TextScorer(ModelResponse):
 
 @dataclass
 class GradingCalls:
-    """What graders asked, by the run that they graded: it is paid like everything else.
+    """The calls of graders, by the run that they graded: they count for the budget.
 
     Attributes:
-        calls: the books of each grading.
+        calls: run id → the callers of its gradings.
     """
 
     calls: dict[str, list[ModelCaller]] = field(default_factory=dict)
 
     def taken(self, run_id: str) -> list[dict[str, Any]]:
-        """What grading a run took: each call's requests, and US dollars (None where nobody knows); told once."""
+        """Remove and return a run's grading calls: requests, and US dollars (None where the price is not known)."""
         made = [call for calls in self.calls.pop(run_id, []) for call in calls.made]
         return [
             {
@@ -86,7 +86,7 @@ class GradingCalls:
 
 @dataclass
 class _Grader:
-    """What both kinds of grading share: who grades, and that it is not who judged.
+    """Base of both kinds of grading; the grader must not be the judge of the loop.
 
     Raises:
         UsageError: the grader is a judge of the loop.
@@ -131,7 +131,7 @@ class _Grader:
 
 
 def _model_of(spec: BackendSpec) -> tuple[str, str, str]:
-    """What a spec names, however it is spelt: the provider's own address said or left out, a last slash or none."""
+    """The model that a spec names, whatever its spelling: with or without the provider's address or a last slash."""
     url = (spec.base_url or "").rstrip("/").lower()
     return spec.provider.lower(), spec.model, "" if url == "https://api.openai.com/v1" else url
 
@@ -140,7 +140,7 @@ GRADED: Final = "-graded"
 
 
 def graded_id(run_id: str) -> str:
-    """What the calls that grade a run's answer are kept under in the journal."""
+    """The run id of a run's grading calls in the journal."""
     return f"{run_id}{GRADED}"
 
 
@@ -203,8 +203,10 @@ def chance_of_yes(identity: str, choice: Any) -> float:
     extra = getattr(choice.message, "model_extra", None) or {}
     field, thoughts = reasoning_in({**extra, "content": choice.message.content})
     if thoughts or (said.strip() and not clean(said)):
-        told = f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
-        raise JudgeReplyError(told, raw=thoughts or said)
+        message = (
+            f"{identity} begins to reason{f' in {field}' if field else ''} before it says yes or no: switch that off"
+        )
+        raise JudgeReplyError(message, raw=thoughts or said)
     if not given:
         raise JudgeReplyError(f"{identity} gives no log probabilities", raw=said)
     odds = {"yes": 0.0, "no": 0.0}

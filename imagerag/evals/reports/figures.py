@@ -1,4 +1,4 @@
-"""Which plots an evaluation gives: library size against score (ImageRAG, figure 16), similarity against gain, cost
+"""Plots of an evaluation: library size against score (ImageRAG, figure 16), similarity against gain, cost
 against score."""
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ def main_score(summary: Mapping[str, Any]) -> str | None:
 
 def graded_score(summary: Mapping[str, Any]) -> str | None:
     """The score that clouds show: one with more than two values, where there is one."""
-    numbers = {name: told for name, told in summary["metrics"].items() if told["kind"] == "score"}
+    numbers = {name: metric for name, metric in summary["metrics"].items() if metric["kind"] == "score"}
     return main_score({**summary, "metrics": numbers})
 
 
@@ -54,12 +54,12 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
         recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, cache="record").library or "")
-        told = found.get(arm.name)
-        if arm.procedure != "graph" or recipe is None or not told or told["value"] is None:
+        value = found.get(arm.name)
+        if arm.procedure != "graph" or recipe is None or not value or value["value"] is None:
             continue
         name = "+".join(part for part in arm.name.split("+") if not part.startswith("library="))
         groups.setdefault(f"{name}" + (" (irrelevant)" if recipe.kind == "irrelevant" else ""), []).append(
-            Point(recipe.size, told["value"], told["stderr"] or 0.0, f"{arm.name}: {score_text(told['value'])}")
+            Point(recipe.size, value["value"], value["stderr"] or 0.0, f"{arm.name}: {score_text(value['value'])}")
         )
     if max((len(points) for points in groups.values()), default=0) < 2:
         return None
@@ -69,7 +69,7 @@ def library_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
 
 
 def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | None:
-    """What arms gained over the first one with nested parts of one's own library, against how large those are."""
+    """Plot the arms' gain over the first arm against the size of nested parts of one library."""
     groups: dict[str, list[Point]] = {}
     for arm in plan.arms:
         recipe = plan.suite.libraries.get(arm.of(plan.setup, seed=0, cache="record").library or "")
@@ -86,7 +86,7 @@ def gain_by_size(plan: Plan, summary: Mapping[str, Any], score: str) -> Plot | N
 
 
 def similarity_gain(tally: Aggregator, summary: Mapping[str, Any], score: str) -> Plot | None:
-    """What each case gained over the first arm, against how similar its references were."""
+    """Plot each case's gain over the first arm against the similarity of its references."""
     table = tally.table()[score]
     first = table.get(summary["base"], {})
     clouds: dict[str, list[Point]] = {}
@@ -106,11 +106,11 @@ def cost_score(summary: Mapping[str, Any], score: str) -> Plot | None:
     found = summary["metrics"][score]["arms"]
     for name, label in (("cost_usd", "US dollars per answer"), ("calls", "model calls per answer")):
         costs = summary["metrics"].get(name, {}).get("arms", {})
-        known = {arm: told for arm, told in costs.items() if told["value"] is not None and found.get(arm)}
-        if known and any(told["value"] for told in known.values()):
+        known = {arm: cost for arm, cost in costs.items() if cost["value"] is not None and found.get(arm)}
+        if known and any(cost["value"] for cost in known.values()):
             series = {
-                arm: [Point(told["value"], found[arm]["value"], found[arm]["stderr"] or 0.0)]
-                for arm, told in known.items()
+                arm: [Point(cost["value"], found[arm]["value"], found[arm]["stderr"] or 0.0)]
+                for arm, cost in known.items()
                 if found[arm]["value"] is not None
             }
             return Plot("Cost and score", label, score, series) if len(series) > 1 else None

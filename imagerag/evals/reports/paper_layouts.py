@@ -63,7 +63,7 @@ def _cell(found: Mapping[str, Any] | None, among: Hashable, digits: int = 3, spr
 
 
 def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: Sequence[Method]) -> str:
-    told, marked = [], ""
+    notes, marked = [], ""
     for column in columns:
         by = {data.name: data.metric(column) for data in sets}
         names = dict.fromkeys(metric for metric in by.values() if metric)
@@ -71,7 +71,7 @@ def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: S
         without = [name for name, metric in by.items() if metric is None]
         where = "" if len(without) == len(by) else f" for {', '.join(without)}"
         parts = [" and ".join(names)] if names else []
-        told.append(f"{column.name}: {'; '.join([*parts, *([f'not measured{where}'] if without else [])])}")
+        notes.append(f"{column.name}: {'; '.join([*parts, *([f'not measured{where}'] if without else [])])}")
     broken = sum(
         data.summary["arms"][data.ways[way]]["statuses"]["technical"]
         for data in sets
@@ -81,18 +81,18 @@ def _note(sets: Sequence[MethodScores], columns: Sequence[MetricColumn], ways: S
     cases = ", ".join(f"{data.name} {data.summary['cases']}" for data in sets)
     lost = f" {broken} answers broke and are in no mean." if broken else ""
     legend = f" {marked}" if marked else ""
-    return f"{'. '.join(told)}. Cases: {cases}.{lost}{legend}{_settings(sets, ways)}"
+    return f"{'. '.join(notes)}. Cases: {cases}.{lost}{legend}{_settings(sets, ways)}"
 
 
 def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
-    """What the rows were run with, where they searched."""
-    told: dict[str, None] = {}
+    """The settings of the rows that searched."""
+    notes: dict[str, None] = {}
     for data in sets:
         for way in ways:
             found = (data.summary["arms"].get(data.ways.get(way, "")) or {}).get("settings")
             if found and found["retrieve_by"] is not None:
-                told.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {in_words(found)}")
-    return f" Settings: {'; '.join(told)}." if told else ""
+                notes.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {in_words(found)}")
+    return f" Settings: {'; '.join(notes)}." if notes else ""
 
 
 def _by_score(
@@ -203,7 +203,7 @@ def libraries(sets: Sequence[MethodScores]) -> Iterator[PaperTable]:
 
 
 def _own(sets: Sequence[MethodScores]) -> str:
-    """What the evaluations' own library is called."""
+    """The name of the evaluations' own library."""
     names = dict.fromkeys(data.plan.setup.library or "" for data in sets)
     return " / ".join(names)
 

@@ -14,11 +14,11 @@ ABLATION: Final = {
     ALONE: "{}", "rephrase": "Rephrased prompt", "concept": "Retrieve concepts", "prompt": "Retrieve prompt",
     FULL: "ImageRAG", PUBLISHED: "ImageRAG as published",
 }  # fmt: skip
-"""What an arm does → its row in tables 3 and 8."""
+"""Method of an arm → its row in tables 3 and 8."""
 
 
 class Method(NamedTuple):
-    """What decides an arm's row: who draws, what is done, with which library and reranker; "" is the evaluation's."""
+    """The method of an arm decides its row: generator, procedure, library, reranker; "" is the evaluation's."""
 
     generator: str
     does: str

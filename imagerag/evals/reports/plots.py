@@ -1,18 +1,17 @@
 """Plots as SVG by matplotlib, which comes with the extra `evals`: points with error bars, lines, a dashed base.
 
-They stand on transparent ground. Text and axes take the colour of the page they are inside of; in an `img` they follow
-the colour scheme.
+The background is transparent. Text and axes are dark grey, or light grey under a dark colour scheme, inline in a page
+and in an `img` alike.
 """
 
 import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
-from imagerag.agent.errors import MissingExtraError
+from imagerag.agent.extras import require_extra
 from imagerag.formatting.numbers import score
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Plot:
-    """What is drawn.
+    """A plot.
 
     Attributes:
         series: name → points; more than one point are joined where `joined`.
@@ -62,8 +61,7 @@ class Plot:
         Raises:
             MissingExtraError: matplotlib is not installed.
         """
-        if (lacking := missing_extra()) is not None:
-            raise lacking
+        require_extra("matplotlib", "a plot", "evals")
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
@@ -129,11 +127,6 @@ class Plot:
         style.text = STYLE
         root.insert(0, style)
         return ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor")
-
-
-def missing_extra() -> MissingExtraError | None:
-    """The error that says what to install for plots; None where matplotlib is installed."""
-    return MissingExtraError("a plot", "evals") if find_spec("matplotlib") is None else None
 
 
 _LOOK: Final[Any] = {

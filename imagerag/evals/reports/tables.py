@@ -56,7 +56,7 @@ def _scored(
 ) -> Rows:
     rows = [["arm", *(name.removeprefix(SEARCHES) for name in metrics), "n", "failed"]]
     best = {name: _best(summary, name) for name in metrics}
-    for arm, told in summary["arms"].items():
+    for arm, entry in summary["arms"].items():
         cells = []
         if searched and not any(arm in summary["metrics"][name]["arms"] for name in metrics):
             continue
@@ -64,7 +64,7 @@ def _scored(
             found = summary["metrics"][name]["arms"].get(arm)
             text = _value(found, plus)
             cells.append(bold.format(text) if found and found["value"] == best[name] is not None else text)
-        rows.append([arm, *cells, str(told["n"]), str(told["statuses"]["technical"])])
+        rows.append([arm, *cells, str(entry["n"]), str(entry["statuses"]["technical"])])
     return rows
 
 
@@ -90,11 +90,11 @@ def differences(summary: Mapping[str, Any]) -> Rows:
             if found["mean"] is None:
                 continue
             p = found["p_holm"]
-            told = "–" if p is None else "< 0.001" if p < 0.001 else score(p)
+            p_text = "–" if p is None else "< 0.001" if p < 0.001 else score(p)
             interval = f"[{difference(found['low'])}, {difference(found['high'])}]"
             signs = f"{found['better']} / {found['same']} / {found['worse']}"
             pairs = f"{found['n']}" + (f" ({found['unpaired']} without)" if found["unpaired"] else "")
-            rows.append([name, arm, difference(found["mean"]), interval, told, signs, pairs])
+            rows.append([name, arm, difference(found["mean"]), interval, p_text, signs, pairs])
     return rows
 
 
@@ -102,8 +102,8 @@ def endings(summary: Mapping[str, Any]) -> Rows:
     """A row per arm: how its cases ended. Every case is in here, also those that broke."""
     names = list(next(iter(summary["arms"].values()))["statuses"])
     rows = [["arm", "n", *(CASES.get(name, name) for name in names)]]
-    for arm, told in summary["arms"].items():
-        rows.append([arm, str(told["n"]), *(str(told["statuses"][name]) for name in names)])
+    for arm, entry in summary["arms"].items():
+        rows.append([arm, str(entry["n"]), *(str(entry["statuses"][name]) for name in names)])
     return rows
 
 
@@ -119,19 +119,21 @@ def by_tag(summary: Mapping[str, Any], metric: str) -> Rows:
     """A row per tag, a column per arm: the mean of one score."""
     arms = list(summary["arms"])
     rows = [[metric, "cases", *arms]]
-    for tag, told in summary["by_tag"].items():
-        found = told["metrics"].get(metric, {})
+    for tag, entry in summary["by_tag"].items():
+        found = entry["metrics"].get(metric, {})
         if found:
-            rows.append([tag, str(told["cases"]), *(_value(found.get(arm)) for arm in arms)])
+            rows.append([tag, str(entry["cases"]), *(_value(found.get(arm)) for arm in arms)])
     return rows if len(rows) > 1 else []
 
 
 def settings(summary: Mapping[str, Any]) -> Rows:
     """A row per arm: what it was run with; a column for what differs from arm to arm, or is always worth saying."""
-    told = {arm: found.get("settings") or {} for arm, found in summary["arms"].items()}
-    names = [name for name in SETTINGS if any(one.get(name) is not None for one in told.values())]
+    by_arm = {arm: found.get("settings") or {} for arm, found in summary["arms"].items()}
+    names = [name for name in SETTINGS if any(one.get(name) is not None for one in by_arm.values())]
     rows = [["arm", *(name.replace("_", " ") for name in names)]]
-    rows += [[arm, *("–" if one.get(name) is None else str(one[name]) for name in names)] for arm, one in told.items()]
+    rows += [
+        [arm, *("–" if one.get(name) is None else str(one[name]) for name in names)] for arm, one in by_arm.items()
+    ]
     return rows if names else []
 
 
@@ -139,9 +141,9 @@ def by_size(summary: Mapping[str, Any], metric: str) -> Rows:
     """A row per library of a known size, the smallest first: what an arm gained with it over the first arm."""
     found = summary["differences"].get(metric, {})
     sized = [
-        (told["settings"]["library_size"], arm)
-        for arm, told in summary["arms"].items()
-        if (told.get("settings") or {}).get("library_size") is not None
+        (entry["settings"]["library_size"], arm)
+        for arm, entry in summary["arms"].items()
+        if (entry.get("settings") or {}).get("library_size") is not None
         and (found.get(arm) or {}).get("mean") is not None
     ]
     rows = [["pictures", "arm", metric, f"− {summary['base']}", "95 % interval", "pairs"]]
@@ -182,12 +184,12 @@ def all_tables(summary: Mapping[str, Any], *, bold: str = "**{}**") -> Iterable[
 def markdown(summary: Mapping[str, Any], paper: Iterable[PaperTable] = ()) -> str:
     """The whole report as Markdown, the paper's tables at its end."""
     suite = summary["suite"]
-    told = (
+    heading = (
         f"{summary['cases']} cases, {summary['results']} results. Suite `{suite['hash'][:16]}`. "
         "Shares count every answer, also those that broke; means are over the answers that have a score. Intervals are "
         "bootstrap, p is a sign-flip permutation test corrected by Holm over the arms. Cases are the units."
     )
-    lines = [f"# {suite['name']} {suite['version']}", "", told]
+    lines = [f"# {suite['name']} {suite['version']}", "", heading]
     if legend := explanation(list(summary["metrics"])):
         lines += ["", legend]
     for title, rows in all_tables(summary):

@@ -1,4 +1,4 @@
-"""Writes everything that can be made of an evaluation's results: `report.md`, `tables.tex`, `tables.csv`, plots, the
+"""Write the reports of an evaluation's results: `report.md`, `tables.tex`, `tables.csv`, plots, the
 gallery; and the tables that several evaluations fill together: `paper.md`, `paper.tex`."""
 
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
+from imagerag.agent.extras import is_installed
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.evals.harness.plan import Plan
 from imagerag.evals.harness.results_store import RESULTS
@@ -16,7 +17,6 @@ from imagerag.evals.reports.figures import figures
 from imagerag.evals.reports.gallery import gallery
 from imagerag.evals.reports.paper_layouts import paper_tables
 from imagerag.evals.reports.paper_tables import MethodScores
-from imagerag.evals.reports.plots import missing_extra
 from imagerag.evals.reports.tables import comma_separated, latex, latex_sheets, markdown, markdown_sheets
 from imagerag.evals.result_record import read_results
 from imagerag.store.images.blob_store import write_atomically
@@ -46,7 +46,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
             out the library's own.
     """
     summary, plan = read_summary(folder), Plan.read(folder)
-    drawable = {} if missing_extra() else figures(plan, summary, read_results(folder / RESULTS))
+    drawable = figures(plan, summary, read_results(folder / RESULTS)) if is_installed("matplotlib") else {}
     plots = {name: plot.svg() for name, plot in drawable.items()}
     paper = paper_tables([MethodScores(plan.suite.name, plan, summary)])
     text = markdown(summary, paper)
@@ -81,8 +81,9 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     ])  # fmt: skip
     if not made:
         raise UsageError("these evaluations fill none of the paper's tables: run them with the arms base and full")
-    told = (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}")
-    texts = dict(zip(PAPER, told, strict=True))
+    texts = dict(
+        zip(PAPER, (markdown_sheets(made), f"% Needs \\usepackage{{booktabs}}\n{latex_sheets(made)}"), strict=True)
+    )
     with exclusive_writer(target):
         for name, text in texts.items():
             write_atomically(target / name, text.encode())

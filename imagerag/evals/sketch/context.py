@@ -1,6 +1,6 @@
-"""The context of a section's checks: the product's own parts, how many cases, what is done already, and progress."""
+"""The context of a section's checks: the product's own parts, number of cases, stored checks, and progress."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from imagerag.agent.errors import BudgetExceededError
@@ -17,14 +17,14 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass
 class CheckContext:
-    """One section under way.
+    """One section in progress.
 
     Attributes:
         dependencies: makes the parts as the product does; its home is the evaluation's own folder.
-        checks: which cases.
-        setup: the backends; its config are what the loop runs with.
+        checks: sections and number of cases.
+        setup: the backends, and the config of the loop.
         done: ids that are not checked again.
-        stop_reason: why no more may be asked; empty when it may.
+        stop_reason: returns the reason why the budget is spent; empty while it is not.
         progress: called after every step.
     """
 
@@ -74,13 +74,21 @@ class CheckContext:
         """Whether a case is still to be checked.
 
         Raises:
-            BudgetExceededError: it is, and nothing more may be asked.
+            BudgetExceededError: it is, and the budget is spent.
         """
         if id in self.done:
             return False
         if reason := self.stop_reason():
             raise BudgetExceededError(reason)
         return True
+
+    def wants_any(self, ids: Iterable[str]) -> bool:
+        """Whether any of these cases is still to be checked; asked before costly work that they share.
+
+        Raises:
+            BudgetExceededError: one is, and the budget is spent.
+        """
+        return any(map(self.wants, ids))
 
     def begin(self, section: str, total: int) -> None:
         """Begin a section of so many steps."""

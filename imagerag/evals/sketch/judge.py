@@ -1,10 +1,10 @@
-"""The section `judge`: does the judge see what is there? Questions about generated pictures, one check each."""
+"""Section `judge`: one check for each question to the judge about a generated image."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 from imagerag.agent.ports import Judge
-from imagerag.evals.check_record import Check, unscored_reasons
+from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.judges.generated_questions import KINDS, Question, questions
 from imagerag.evals.judges.questions import JudgeAnswer, ask
 from imagerag.evals.sketch.context import CheckContext
@@ -21,28 +21,28 @@ async def check_judge(context: CheckContext) -> AsyncIterator[Check]:
 
 
 async def judge_answer(judge: Judge, id: str, question: Question) -> Check:
-    """Put one question to the judge and score its answer; one that abstains is not scored."""
+    """Ask the judge one question and score its verdict; a judge that abstains is not scored."""
     kind = id.split("/")[1]
     right, names = f"judge.{kind}", f"judge.{kind}.named"
     metrics = (right,) if question.missing is None else (right, names)
     try:
         answer = await ask(judge, question.for_judge(kind), mode="fused")
-        if answer.error is not None:
-            raise answer.error
-    except Exception as error:
-        return unscored_reasons(id, question.prompt, metrics, error)
-    work: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
+    except Exception as error:  # a fault of the judge itself: it counts as one request, and nobody knows its cost
+        return unscored_check(id, question.prompt, metrics, error, calls=1)
+    used: Any = {"calls": answer.calls, "cost_usd": answer.cost_usd}
+    if answer.error is not None:
+        return unscored_check(id, question.prompt, metrics, answer.error, **used)
     assert answer.verdict is not None, "without one there is an error"
     if answer.aligned is None:
         reason = answer.verdict.reason
         return Check(
-            id=id, asked=question.prompt, results=dict.fromkeys(metrics), note=reason, error="abstained", **work
+            id=id, prompt=question.prompt, results=dict.fromkeys(metrics), note=reason, error="abstained", **used
         )
     results = {right: answer.aligned == question.aligned}
     if question.missing is not None:
         results[names] = {thing for text in answer.named for thing in named(text)} == question.missing
     note = "" if all(results.values()) else _note(question, answer)
-    return Check(id=id, asked=question.prompt, results=results, note=note, **work)
+    return Check(id=id, prompt=question.prompt, results=results, note=note, **used)
 
 
 def _note(question: Question, answer: JudgeAnswer) -> str:

@@ -1,18 +1,21 @@
-"""Does the whole loop do its job? The real graph, on prompts that need a picture from the library and on others.
+"""Section `loop`: checks of the whole graph, on prompts that need an image of the library and on others.
 
-A fresh library is drawn that holds some things the painter does not know. Three kinds of prompts are run: such that
-need a thing the library holds, such that need a thing it does not hold (but others much like it), and such that need
-nothing. Whether an `aligned` run is right is told without the judge: from what the references it used really show.
+A new library holds some of the things that the generator cannot draw. There are three kinds of prompts: those that need
+a thing in the library, those that need a thing that is not in it (but similar ones are), and those that need no
+reference. An `aligned` run is checked without the judge, by the true content of the references it used.
 """
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final
 
+from imagerag.agent.calls.budget import requests_made
+from imagerag.agent.calls.error_calls import calls_from_error
 from imagerag.agent.run_record import RunRecord
-from imagerag.agent.types import Outcome
-from imagerag.evals.check_record import Check, unscored_reasons
+from imagerag.agent.types import Outcome, cost_of_calls
+from imagerag.evals.check_record import Check, run_id_of, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import Picture, caption_text, chance, fill, named
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
@@ -26,17 +29,17 @@ METRICS: Final = {
     "absent": ("loop.absent.aligned", "loop.absent.no_usable_reference"),
     "known": ("loop.known.aligned", "loop.known.no_search"),
 }
-"""What a run of each kind counts for; an aligned one also for `FALSE`."""
+"""Metrics of a run of each kind; an aligned run also counts for `FALSE`."""
 FALSE: Final = "loop.false_success"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a run is asked for.
+    """The prompt of a run.
 
     Attributes:
         kind: one of `KINDS`.
-        things: all that should be in the picture.
+        things: all things that should be in the image.
     """
 
     kind: str
@@ -54,9 +57,9 @@ class World:
     """The things of one evaluation.
 
     Attributes:
-        held: unknown to the painter, and shown by the library.
-        absent: unknown to the painter, and not in the library.
-        known: what the painter can draw by itself.
+        held: unknown to the generator, and shown by the library.
+        absent: unknown to the generator, and not in the library.
+        known: known to the generator.
         extra: known things that the library holds all the same.
     """
 
@@ -77,12 +80,12 @@ class World:
 
 
 def generator_knows(thing: Thing) -> bool:
-    """Whether the painter draws it right without a reference."""
+    """Whether the generator draws it right without a reference."""
     return thing.shape in KNOWN_SHAPES and thing.pattern in KNOWN_PATTERNS
 
 
 def prompts(seed: int, cases: int, world: World) -> list[Prompt]:
-    """So many of every kind: alone, with a known thing, or on a background; some held ones come in pairs."""
+    """Prompts of every kind: a thing alone, with a known thing, or on a background; some held ones come in pairs."""
     found: list[Prompt] = []
     for kind in KINDS:
         rng = chance(seed, "loop", kind)
@@ -104,17 +107,21 @@ async def check_loop(context: CheckContext) -> AsyncIterator[Check]:
     """Make `context.cases` runs of every kind against one fresh library."""
     world = World.of(context.seed, context.cases)
     stock = [*world.held, *world.extra]
-    asked = prompts(context.seed, context.cases, world)
-    context.begin("loop", len(stock) + len(asked))
+    numbers = {kind: itertools.count() for kind in KINDS}
+    cases = {
+        f"loop/{prompt.kind}/{next(numbers[prompt.kind]):04}": prompt
+        for prompt in prompts(context.seed, context.cases, world)
+    }
+    context.begin("loop", len(stock) + len(cases))
+    if not context.wants_any(cases):
+        context.step(len(stock) + len(cases))
+        return
     rng = chance(context.seed, "loop library")
     library = await context.new_library(LIBRARY)
     shown = await fill(library, [Picture.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
-    at = dict.fromkeys(KINDS, 0)
-    for prompt in asked:
-        name = f"loop/{prompt.kind}/{at[prompt.kind]:04}"
+    for name, prompt in cases.items():
         if context.wants(name):
             yield await run(context, name, prompt, shown)
-        at[prompt.kind] += 1
         context.step()
 
 
@@ -128,22 +135,25 @@ async def run(context: CheckContext, id: str, prompt: Prompt, shown: dict[str, S
     setup = context.setup.model_copy(update={"library": LIBRARY, "config": config})
     record = None
     try:
-        run_id = f"check-{id.replace('/', '-')}"  # the same again, so that a run that was killed pays nothing twice
-        async for event in context.dependencies.runner.start(prompt.text, setup, run_id=run_id):
+        async for event in context.dependencies.runner.start(prompt.text, setup, run_id=run_id_of(id)):
             record = event.record or record
         assert record is not None, "a run's last event carries its record"
         return scored(id, prompt, record, shown)
     except Exception as error:
-        return unscored_reasons(id, prompt.text, METRICS[prompt.kind], error)
+        made = calls_from_error(error)
+        return unscored_check(
+            id, prompt.text, METRICS[prompt.kind], error, calls=requests_made(made), cost_usd=cost_of_calls(made)
+        )
 
 
 def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> Check:
-    """What a finished run counts for. A run that ended `failed` or without a verdict is not scored."""
+    """Score a finished run; one that ended `failed` or without a verdict has no result."""
     kind, outcome = prompt.kind, record.outcome
+    used: Any = {"calls": sum(record.calls.values()), "cost_usd": record.cost_usd}
     note = f"{outcome} after {len(record.attempts) - 1} redrawn, {len(record.searches)} searches: {record.reason}"
     if outcome in (Outcome.FAILED, Outcome.JUDGE_UNAVAILABLE, None):
         results = dict.fromkeys(METRICS[kind])
-        return Check(id=id, asked=prompt.text, results=results, note=note, error=record.error or str(outcome))
+        return Check(id=id, prompt=prompt.text, results=results, note=note, error=record.error or str(outcome), **used)
     aligned = outcome == Outcome.ALIGNED
     wrong = wrongs(prompt, record, shown)
     second = {
@@ -154,15 +164,15 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
     results = dict(zip(METRICS[kind], (aligned, second), strict=True))
     if aligned:
         results[FALSE] = bool(wrong)
-    told = wrong if aligned or kind == "held" else []
-    return Check(id=id, asked=prompt.text, results=results, note=". ".join([note, *told]))
+    details = wrong if aligned or kind == "held" else []
+    return Check(id=id, prompt=prompt.text, results=results, note=". ".join([note, *details]), **used)
 
 
 def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
-    """What is certainly wrong in the picture a run gave back, told from the references it was drawn with alone.
+    """The certain errors in a run's image, by the references that it was drawn with alone.
 
-    A thing the painter does not know is right only when a reference that shows it was sent for it, and a reference
-    that shows something else spoils the place it was put in. What the painter knows it draws right.
+    A thing that the generator does not know is right only when a reference that shows it was sent for it, and a
+    reference that shows something else spoils its place. Known things are drawn right.
     """
     sent = [(named(reference.concept), shown[reference.image.sha256].things) for reference in record.references]
     found = [
@@ -175,6 +185,6 @@ def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[s
         f"{caption_text([thing])} was drawn from a picture of {caption_text(things)}"
         for stands_for, things in sent
         for thing in stands_for
-        # A reference for several things is shared out by the painter; one for a single thing takes its place.
+        # A reference for several things is shared out by the generator; one for a single thing takes its place.
         if len(stands_for) == 1 and thing in prompt.things and thing not in things and generator_knows(thing)
     ]

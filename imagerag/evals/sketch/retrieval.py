@@ -1,10 +1,9 @@
-"""Does the encoder find what a text says? Text to image over the whole world, and scenes that differ in a swap."""
+"""Section `retrieval`: checks of the encoder, text to image over all things, and pairs of scenes with swapped words."""
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from imagerag.evals.check_record import Check, unscored_reasons
+from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
@@ -21,14 +20,30 @@ SIDE = 128
 
 
 async def check_retrieval(context: CheckContext) -> AsyncIterator[Check]:
-    """The grid (every thing there can be, when there are cases enough for it) and twice as many swapped pairs."""
+    """Check the grid (every possible thing, when there are enough cases) and twice as many swapped pairs."""
     pairs = 2 * context.cases
     things = grid(context)
     context.begin("retrieval", 2 * len(things) + 4 * pairs)
-    for made in (partial(_grid, context, things), partial(_pairs, context, pairs)):
-        for check in await made():
+    if context.wants_any(_grid_id(at) for at in range(len(things))):
+        for check in await _grid(context, things):
             if context.wants(check.id):
                 yield check
+    else:
+        context.step(2 * len(things))
+    if context.wants_any(_pair_id(at) for at in range(pairs)):
+        for check in await _pairs(context, pairs):
+            if context.wants(check.id):
+                yield check
+    else:
+        context.step(4 * pairs)
+
+
+def _grid_id(at: int) -> str:
+    return f"retrieval/grid/{at:04}"
+
+
+def _pair_id(at: int) -> str:
+    return f"retrieval/swapped/{at:04}"
 
 
 def grid(context: CheckContext) -> list[Thing]:
@@ -52,9 +67,9 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
 
 
 def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gallery: "NDArray[np.float32]") -> Check:
-    name, words, metrics = f"retrieval/grid/{at:04}", describe(things[at]), ("retrieval.r@1", "retrieval.r@5")
+    name, words, metrics = _grid_id(at), describe(things[at]), ("retrieval.r@1", "retrieval.r@5")
     if isinstance(text, Exception) or isinstance(shown, Exception):
-        return unscored_reasons(
+        return unscored_check(
             name, words, metrics, next(found for found in (text, shown) if isinstance(found, Exception))
         )
     cosines = gallery @ text
@@ -62,7 +77,7 @@ def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gal
     first = int(cosines.argmax())
     note = "" if rank == 0 else f"rank {rank + 1}; first is {describe(things[first])}, "
     note += "" if rank == 0 else f"{cosine(cosines[first])} over {cosine(cosines[at])}"
-    return Check(id=name, asked=words, results={metrics[0]: rank < 1, metrics[1]: rank < 5}, note=note)
+    return Check(id=name, prompt=words, results={metrics[0]: rank < 1, metrics[1]: rank < 5}, note=note)
 
 
 async def _pairs(context: CheckContext, count: int) -> list[Check]:
@@ -74,21 +89,21 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     shown = await vectors(context.embedder.embed_images, pictures, context.step)
     asked = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
-        _told_apart(f"retrieval/swapped/{at:04}", name, sides[2 * at : 2 * at + 2], found)
+        _pair_check(_pair_id(at), name, sides[2 * at : 2 * at + 2], found)
         for at, name in enumerate(names)
         for found in [(*shown[2 * at : 2 * at + 2], *asked[2 * at : 2 * at + 2])]
     ]
 
 
-def _told_apart(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Check:
-    """Told apart when each of the two pictures is nearer to its own text than to the other's."""
+def _pair_check(id: str, name: str, sides: Sequence[tuple[Thing, Thing]], found: "Sequence[Found]") -> Check:
+    """Score one pair: right when each of the two images is nearer to its own text than to the other's."""
     metrics = ("retrieval.swapped", f"retrieval.swapped.{name}")
     words = f"{caption_text(sides[0])} | {caption_text(sides[1])}"
     for vector in found:
         if isinstance(vector, Exception):
-            return unscored_reasons(id, words, metrics, vector)
+            return unscored_check(id, words, metrics, vector)
     one, other, text, rest = (vector for vector in found if not isinstance(vector, Exception))
     margins = [float(one @ (text - rest)), float(other @ (rest - text))]
     right = min(margins) > 0
     note = "" if right else f"margins {margins[0]:+.3f} {margins[1]:+.3f}"
-    return Check(id=id, asked=words, results=dict.fromkeys(metrics, right), note=note)
+    return Check(id=id, prompt=words, results=dict.fromkeys(metrics, right), note=note)

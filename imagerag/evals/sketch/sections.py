@@ -1,7 +1,7 @@
-"""The sections of the sketch suite that check the product's parts one by one, and what each figure should reach.
+"""Sections of the sketch suite that check the product's parts one by one, and the targets of their figures.
 
 `retrieval` checks the encoder, `judge` the judge, `loop` the whole graph, `threshold` calibration: each as a run uses
-them, on cases none of which was trained on. About six minutes on two idle cores with the defaults.
+them, on cases none of which was trained on. About six minutes of processor time with the defaults.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -1,4 +1,4 @@
-"""Does a library's calibrated threshold tell what it holds from what it does not, whatever the library's size?
+"""Section `threshold`: checks of the calibrated threshold, for libraries of several sizes.
 
 Asked of two kinds of library. Where every picture shows one thing, as the catalogue's product pictures do, targets
 apply. Where pictures show one to three things (`threshold.mixed`) there is no target, but it is always reported: a
@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from imagerag.agent.ports import Filter
-from imagerag.evals.check_record import Check, unscored_reasons
+from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
 from imagerag.evals.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
@@ -27,14 +27,14 @@ SIDE: Final = 96
 KEPT: Final = 5 / 6
 """Share of all things that a library may show; the others are asked for as what it does not hold."""
 MANY: Final = (6, 3, 1)
-"""How many in ten of a mixed library's pictures show one, two and three things."""
+"""Of ten images of a mixed library, the numbers with one, two and three things."""
 KINDS: Final = ("threshold", "threshold.mixed")
 """Libraries of one thing per picture, and of one to three: what the names of their metrics begin with."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a library.
+    """A query to a library.
 
     Attributes:
         kind: of what is there, "alone" (a picture shows just this), "among" (only pictures with other things too show
@@ -59,12 +59,12 @@ PRESENT: Final = ("alone", "among", "whole")
 
 
 def libraries(size: int) -> int:
-    """How many libraries of a size are drawn: a small one is its own accident, a large one takes time."""
+    """Number of libraries of a size: several small ones, because they vary; one large one, because it is slow."""
     return min(4, ceil(1000 / size))
 
 
 def scenes(seed: int, size: int, number: int) -> dict[str, list[Scene]]:
-    """What the pictures of both kinds of library show; the mixed one shares those of one thing with the other."""
+    """The scenes of both kinds of library; the mixed one shares those of one thing with the other."""
     rng = chance(seed, "threshold", size, number)
     kept = _kept(rng)
     ones, twos = (round(size * part / sum(MANY)) for part in MANY[:2])
@@ -86,7 +86,7 @@ def queries(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
 
 
 def _present(rng: Random, shown: Sequence[Scene], count: int) -> list[Query]:
-    """One for each of some pictures: what it shows, or one of the several things it shows."""
+    """Queries for some of the images: all of an image's things, or one of them."""
     alone = {scene.things[0] for scene in shown if len(scene.things) == 1}
     found: dict[frozenset[Thing], Query] = {}
     for scene in rng.sample(shown, min(count, len(shown))):
@@ -116,7 +116,7 @@ async def check_threshold(context: CheckContext) -> AsyncIterator[Check]:
     drawn = {one: scenes(context.seed, *one) for one in plan}
     context.begin("threshold", sum(len(_distinct(both)) for both in drawn.values()))
     for (size, number), both in drawn.items():
-        if not any(context.wants(case) for _, case, _ in _asked(context, size, number, both)):
+        if not context.wants_any(case for _, case, _ in _queries(context, size, number, both)):
             context.step(len(_distinct(both)))
             continue
         for check in await _one_pair(context, size, number, both):
@@ -136,8 +136,8 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
     found = [
         await searched(case, query, names, both[kind], shown)
         if error is None
-        else unscored_reasons(case, caption_text(query.things), names, error)
-        for kind, case, query in _asked(context, size, number, drawn)
+        else unscored_check(case, caption_text(query.things), names, error)
+        for kind, case, query in _queries(context, size, number, drawn)
         for names in [metrics(f"{kind}.{size}", query)]
     ]
     for library in both.values():
@@ -145,10 +145,10 @@ async def _one_pair(context: CheckContext, size: int, number: int, drawn: Mappin
     return found
 
 
-def _asked(
+def _queries(
     context: CheckContext, size: int, number: int, drawn: Mapping[str, Sequence[Scene]]
 ) -> Iterator[tuple[str, str, Query]]:
-    """What each kind of library is asked, with the case's id."""
+    """The queries to a library of each kind, with the kind and the case's id."""
     for kind in KINDS:
         rng = chance(context.seed, kind, "queries", size, number)
         for at, query in enumerate(queries(rng, drawn[kind], ceil(context.cases / libraries(size)))):
@@ -188,7 +188,7 @@ def _distinct(drawn: Mapping[str, Sequence[Scene]]) -> list[Scene]:
 
 
 def metrics(prefix: str, query: Query) -> tuple[str, ...]:
-    """What a query counts for: `prefix` with what follows it.
+    """The metrics of a query: `prefix` with their suffixes.
 
     Args:
         prefix: kind and size of the library, as `threshold.mixed.50`.
@@ -202,14 +202,14 @@ def metrics(prefix: str, query: Query) -> tuple[str, ...]:
 async def searched(
     id: str, query: Query, names: tuple[str, ...], library: Library, shown: Mapping[str, Scene]
 ) -> Check:
-    """One search as the loop makes it: what is best, and does it pass the library's own threshold."""
+    """Search as the loop does, and check the best hit against the library's own threshold."""
     words = caption_text(query.things)
     try:
         first = (await library.search(words, k=1, filter=Filter()))[0]
     except Exception as error:
-        return unscored_reasons(id, words, names, error)
+        return unscored_check(id, words, names, error)
     passed = first.similarity >= library.threshold
     results = dict.fromkeys(names[:2], passed == query.present)
     results |= dict.fromkeys(names[2:], query.shown_by(shown[first.image.sha256]))
     note = f"{first.caption}: {cosine(first.similarity)}, threshold {cosine(library.threshold)}"
-    return Check(id=id, asked=words, results=results, note="" if all(results.values()) else note)
+    return Check(id=id, prompt=words, results=results, note="" if all(results.values()) else note)

@@ -1,4 +1,4 @@
-"""Shares with their uncertainty, and the few other numbers that reports need.
+"""Proportions, means and quantiles with their uncertainty.
 
 Intervals and correlations are `scipy.stats`', which comes with the extra `evals`. Means and standard errors are plain
 arithmetic here, because the benchmarks use them without the extra.
@@ -6,25 +6,24 @@ arithmetic here, because the benchmarks use them without the extra.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import nan, sqrt
 from statistics import median, stdev
 from typing import Any, Final
 
-from imagerag.agent.errors import MissingExtraError
+from imagerag.agent.extras import import_extra, require_extra
 
 Z95: Final = 1.959963984540054
 """The standard normal's 97.5th percentile: what makes an interval cover 95 %."""
+STATISTICS: Final = "an interval or a correlation"
 
 
 def require_scipy() -> None:
-    """Check that statistics can be made, without loading what makes them: before anything is spent.
+    """Check that statistics can be computed, before anything is spent; SciPy is not loaded.
 
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    if find_spec("scipy") is None:
-        raise MissingExtraError("an interval or a correlation", "evals")
+    require_extra("scipy", STATISTICS, "evals")
 
 
 def scipy_stats() -> Any:
@@ -33,19 +32,16 @@ def scipy_stats() -> Any:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    require_scipy()
-    from scipy import stats
-
-    return stats
+    return import_extra("scipy.stats", STATISTICS, "evals")
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """So many of so many, with what chance alone does to such a share.
+    """A proportion with its standard error and interval.
 
     Attributes:
-        hits: how many, 0 to `n`.
-        n: of how many.
+        hits: number of hits, 0 to `n`.
+        n: number of trials.
     """
 
     hits: int

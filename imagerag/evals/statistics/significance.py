@@ -1,4 +1,4 @@
-"""What differences mean: bootstrap intervals, permutation tests, correction for many arms, agreement of raters.
+"""Statistical inference: bootstrap intervals, permutation tests, correction for many arms, agreement of raters.
 
 Everything is seeded and the same on every machine with the same numpy and SciPy. What SciPy has is SciPy's, which comes
 with the extra `evals`; the rest is checked in the tests against SciPy or statsmodels.
@@ -27,7 +27,7 @@ DIGITS: Final = 9
 
 @dataclass(frozen=True)
 class Difference:
-    """How two arms differ on the same cases.
+    """The paired difference of two arms on the same cases.
 
     Attributes:
         mean: of (arm - base) over the pairs; NaN without a pair.

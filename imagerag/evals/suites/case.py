@@ -43,7 +43,7 @@ class Picture(FrozenModel):
 
 
 class Truth(FrozenModel):
-    """What is known to be right, where something is. Nothing of it is ever shown to a generator or a judge.
+    """Ground truth of a case, where there is any. No generator and no judge ever gets it.
 
     Attributes:
         labels: what the library pictures that would help show: one group of names for each thing that is missing.
@@ -59,7 +59,7 @@ class Truth(FrozenModel):
 
 
 class Case(FrozenModel):
-    """One thing to be asked for.
+    """A prompt with everything that belongs to it.
 
     Attributes:
         id: unique in its suite; letters, digits and `/ . _ -`.
@@ -85,7 +85,7 @@ class Case(FrozenModel):
     filter: Mapping[str, str] = Field(default_factory=dict)
 
     def filtered(self, config: RunConfig) -> RunConfig:
-        """The config of an arm, with what this case's references must have."""
+        """The config of an arm with the filters of this case."""
         update = {
             "tags": (*config.tags, *(tag for tag in self.filter_tags if tag not in config.tags)),
             "licences": self.licences or config.licences,
@@ -113,7 +113,7 @@ class LibraryRecipe(FrozenModel):
 
 
 class Checks(FrozenModel):
-    """What a suite checks of the product's parts, beside what arms answer.
+    """Checks of the product's parts, beside the cases that arms run.
 
     Attributes:
         sections: which parts, see `evals.sketch.sections`.
@@ -168,14 +168,14 @@ class Suite(FrozenModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As any value is copied; a hash that was asked for before is not the copy's."""
+        """Copy the value; a cached hash is not copied."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("hash", None)
         return copied
 
     @property
-    def told(self) -> dict[str, str]:
-        """How results name it."""
+    def identity(self) -> dict[str, str]:
+        """Name, version and hash, as results have them."""
         return {"name": self.name, "version": self.version, "hash": self.hash}
 
     def checked(self) -> "Suite":

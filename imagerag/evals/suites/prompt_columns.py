@@ -20,7 +20,7 @@ FILTERS: Final = ("filter_tags", "licences", "filter")
 TAGS: Final = ("tags", "tag", "category", "challenge")
 TRUTH: Final = ("labels", "wrong", "real", "rephrased")
 NOTED: Final = ("note", "include", "exclude")
-"""What GenEval and PartiPrompts say beside; kept with the results of an evaluation."""
+"""Further columns of GenEval and PartiPrompts, stored with the results as tags."""
 
 LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 """Columns that say nothing of how a prompt is run."""
@@ -28,8 +28,8 @@ LABELS: Final = frozenset((*TAGS, *TRUTH, *NOTED))
 
 def named(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row under the columns' own names, in lower case; empty cells are left out."""
-    told = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
-    return {ALIASES.get(key, key) if ALIASES.get(key) not in told else key: value for key, value in told.items()}
+    cells = {str(key).strip().lower(): value for key, value in row.items() if key and value not in (None, "")}
+    return {ALIASES.get(key, key) if ALIASES.get(key) not in cells else key: value for key, value in cells.items()}
 
 
 def several(value: Any) -> list[Any]:
@@ -54,7 +54,7 @@ def table(file: IO[str], suffix: str) -> "csv.DictReader[str]":
 
 
 def label_note(columns: Iterable[str]) -> str:
-    """What to say where a file's labels could be taken for filters; empty where it has none."""
+    """Warning where a file's labels could be mistaken for filters; empty where it has none."""
     found = [name for name in TAGS if name in columns]
     if not found:
         return ""

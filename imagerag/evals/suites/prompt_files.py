@@ -48,7 +48,7 @@ def prompt_suite(path: str | Path, *, allow_outside: bool = False) -> Suite:
 
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Which columns an evaluation does not act on, so that a misspelt one is seen."""
+    """Warnings about columns that an evaluation does not use, such as misspelt ones."""
     unknown = [column for column in dict.fromkeys(name for row in rows for name in named(row)) if column not in KNOWN]
     if not unknown:
         return ()
@@ -83,28 +83,28 @@ def _object(line: str) -> Mapping[str, Any]:
 
 
 def _case(at: int, row: Mapping[str, Any], source: Path, files: PathPolicy) -> Case:
-    told = named(row)
-    prompt = str(told.get("prompt", "")).strip()
+    cells = named(row)
+    prompt = str(cells.get("prompt", "")).strip()
     if not prompt:
         raise UsageError(f"{source}, case {at + 1} has no prompt")
-    seeds = tuple(int(seed) for seed in several(told.get("seeds", told.get("seed", 0))))
+    seeds = tuple(int(seed) for seed in several(cells.get("seeds", cells.get("seed", 0))))
     return Case(
-        id=_id(told.get("id"), at),
+        id=_id(cells.get("id"), at),
         prompt=prompt,
-        initial=_picture(told["initial_image"], files) if "initial_image" in told else None,
-        subjects=tuple(_subject(file, files) for file in several(told.get("subjects", []))),
-        rephrased=told.get("rephrased"),
+        initial=_picture(cells["initial_image"], files) if "initial_image" in cells else None,
+        subjects=tuple(_subject(file, files) for file in several(cells.get("subjects", []))),
+        rephrased=cells.get("rephrased"),
         truth=Truth(
-            labels=tuple(map(str, several(told.get("labels", [])))),
-            wrong=tuple(map(str, several(told.get("wrong", [])))),
-            images=tuple(_picture(file, files) for file in several(told.get("real", []))),
-            data={key: value for key, value in told.items() if key not in OWN},
+            labels=tuple(map(str, several(cells.get("labels", [])))),
+            wrong=tuple(map(str, several(cells.get("wrong", [])))),
+            images=tuple(_picture(file, files) for file in several(cells.get("real", []))),
+            data={key: value for key, value in cells.items() if key not in OWN},
         ),
         seeds=seeds or (0,),
-        filter_tags=tuple(map(str, several(told.get("filter_tags", [])))),
-        licences=tuple(map(str, several(told.get("licences", [])))),
-        filter=pairs(told.get("filter", {})),
-        tags=tuple(str(tag) for name in TAGS for tag in several(told.get(name, []))),
+        filter_tags=tuple(map(str, several(cells.get("filter_tags", [])))),
+        licences=tuple(map(str, several(cells.get("licences", [])))),
+        filter=pairs(cells.get("filter", {})),
+        tags=tuple(str(tag) for name in TAGS for tag in several(cells.get(name, []))),
     )
 
 

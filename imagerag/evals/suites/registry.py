@@ -62,11 +62,11 @@ async def find_suite(
 
 
 def _there() -> str:
-    return "\n".join(f"  {name:16} {told}" for name, told in KINDS.items())
+    return "\n".join(f"  {name:16} {description}" for name, description in KINDS.items())
 
 
 def _not_there(spec: str, kind: str, given: str) -> str:
-    """What a suite that was named by a file, or with a colon, lacks."""
+    """The reason why a suite named by a file or with a colon cannot be made."""
     if kind in ("prompts", "classes"):
         return f"{spec!r}: after the colon comes a file or a folder, for instance {kind}:FILE"
     if given:

@@ -1,14 +1,14 @@
 """The sketch world as a suite: rare concepts only, graded by difficulty, with the library that would help.
 
-A thing is *rare* when the painter does not know its shape or its pattern and has to guess. Every case asks for at
+A thing is *rare* when the generator does not know its shape or its pattern and has to guess. Every case asks for at
 least one, so that an initial picture is right by luck alone. Levels, from easy to hard:
 
 1. `one`: one rare thing by itself
-2. `with_known`: one rare thing beside one that the painter knows
+2. `with_known`: one rare thing beside one that the generator knows
 3. `on_background`: one rare thing, and a background
 4. `two`: two rare things that share no word
 5. `alike`: two rare things that differ in a single word, so that either is a near miss of the other
-6. `crowded`: two rare things and a known one, as many as the painter can draw
+6. `crowded`: two rare things and a known one, as many as the generator can draw
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ Scene = tuple[tuple[Thing, ...], str | None]
 
 
 def rare(thing: Thing) -> bool:
-    """Whether the painter has to guess."""
+    """Whether the generator cannot draw it without a reference."""
     return thing.shape not in KNOWN_SHAPES or thing.pattern not in KNOWN_PATTERNS
 
 
@@ -55,7 +55,7 @@ def sketch_suite(
     """The suite: `cases` in equal parts of every level, each with a seed of its own.
 
     Libraries: `sketch-rare` (every rare thing, 864 pictures), `sketch-rare-50` and `-200` (random parts of it), and
-    `sketch-irrelevant` (200 pictures of what the painter knows already: nothing in it helps).
+    `sketch-irrelevant` (200 pictures of what the generator knows already: nothing in it helps).
 
     Args:
         cases: in all for the arms; of each kind for every other section.
@@ -89,6 +89,8 @@ def _checks(
     cases: int | None, seed: int, sections: Sequence[str], sizes: tuple[int, ...], embedder: str
 ) -> Checks | None:
     """The sections beside `arms`, in their order; None without any."""
+    if not sections:
+        raise UsageError(f"name at least one section of the suite sketch: {', '.join(SECTIONS)}")
     if wrong := [name for name in sections if name not in SECTIONS]:
         raise UsageError(unknown("section", wrong[0], SECTIONS))
     chosen = tuple(name for name in SECTIONS if name != "arms" and name in sections)

@@ -29,7 +29,7 @@ async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedde
 
 
 def render_image(recipe: LibraryRecipe) -> list[tuple[Thing, Random]]:
-    """What each picture of a library shows, with its own source of chance.
+    """The scene of each image of a library, with a random generator of its own.
 
     A smaller library of a kind is the beginning of a larger one, picture by picture.
     """

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from imagerag.agent.ports import Embedder
@@ -17,7 +16,7 @@ from imagerag.tools.sketch.image_comparison import sketch_comparisons
 from imagerag.tools.sketch.out_of_domain import is_known
 from imagerag.tools.sketch.rephrasing import rephrased
 from imagerag.tools.sketch.style_transfer import untangle
-from imagerag.tools.sketch.text_parser import ParsedMention, parse, phrases
+from imagerag.tools.sketch.text_parser import ParsedMention, parse
 from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, PATTERNS, SHAPES, article
 
 AROUND: Final = 0.06
@@ -41,7 +40,7 @@ def sketch_clip_judge(embedder: Embedder) -> ClipJudge:
     """A `ClipJudge` that knows which words the sketch world has; it sees pixels only, through the embedder."""
     return SketchJudge(
         embedder,
-        near_misses=_near_misses,
+        near_misses=hard_negatives,
         others=lambda _: (),
         wordings=wordings,
         split=checklist,
@@ -110,13 +109,8 @@ def hard_negatives(text: str) -> list[str]:
     rivals = [replace(said, shape=word, unknown=()) for word in (SHAPES if said.shape or said.unknown else ())]
     rivals += [replace(said, colour=word) for word in (COLOURS if said.colour else ())]
     rivals += [replace(said, pattern=word) for word in (PATTERNS if said.pattern else ())]
-    own, *others = phrases([said, *rivals])
+    own, *others = (mention.phrase() for mention in (said, *rivals))
     return [phrase for phrase in others if phrase != own]
-
-
-@lru_cache(maxsize=1024)
-def _near_misses(text: str) -> tuple[str, ...]:
-    return tuple(hard_negatives(text))
 
 
 def reworded(requirement: Requirement, wording: int) -> tuple[Requirement, ...]:

@@ -7,13 +7,12 @@ without meaning here are kept in `ParsedMention.unknown`, they are not dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from imagerag.tools.sketch.caption_text import SYNONYMS
-from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTERNS, SHAPES, article, articles
+from imagerag.tools.sketch.world import BACKGROUNDS, COLOURS, MAX_THINGS, PATTERNS, SHAPES, article
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,9 @@ class ParsedMention:
 
     def phrase(self) -> str:
         """It in canonical words: `a red solid circle`, `a blue thing`, `a zorple`."""
-        return article(self._words())
-
-    def _words(self) -> str:
         noun = self.shape or (self.unknown[-1] if self.unknown else "thing")
         others = self.unknown if self.shape else self.unknown[:-1]
-        return " ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun])
-
-
-def phrases(mentions: Iterable[ParsedMention]) -> list[str]:
-    """The `phrase` of each."""
-    return articles([mention._words() for mention in mentions])
+        return article(" ".join([word for word in (self.colour, self.pattern) if word] + [*others, noun]))
 
 
 @dataclass(frozen=True, slots=True)

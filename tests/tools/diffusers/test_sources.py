@@ -1,6 +1,7 @@
 """Which pipeline a spec names, how it takes references, and what the table promises. No weights."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from imagerag.agent.ports import ReferenceTemplate
 from imagerag.agent.prompts import reference_prompt
 from imagerag.agent.types import ImageRef, Size, UsedReference
 from imagerag.tools import registry
-from imagerag.tools.generators.diffusers import images, pipeline, weight_sources
+from imagerag.tools.generators.diffusers import images, weight_sources
 from imagerag.tools.generators.diffusers.model_table import BUILT_IN, FAMILIES, Family, register
 from imagerag.tools.generators.diffusers.pipeline import DiffusersGenerator
 from imagerag.tools.generators.diffusers.prompt_tags import ensure_prompt_tags
@@ -128,7 +129,7 @@ def test_an_index_that_cannot_be_read_names_the_local_way(tmp_path: Path) -> Non
 
 
 def test_without_diffusers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(MissingExtraError, match=r"imagerag\[diffusers\]"):
         from_spec("diffusers:omnigen")
 

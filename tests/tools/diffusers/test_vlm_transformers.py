@@ -1,6 +1,7 @@
 """The judge in this process: a real Qwen3-VL, tiny and random, through the real loading code."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_a_judge_from_a_spec(folder: Callable[[str], Path], monkeypatch: pytest.
     }.items():
         with pytest.raises(SpecError, match=told):
             transformers_judge(BackendSpec.parse(spec))
-    monkeypatch.setattr(transformers_backend, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"imagerag\[transformers\]"):
         transformers_judge(BackendSpec.parse("transformers:a/b"))
 

@@ -7,7 +7,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from imagerag.agent.errors import BackendError, MissingExtraError, UsageError
+from imagerag.agent.errors import BackendError, UsageError
+from imagerag.agent.extras import import_extra
 
 if TYPE_CHECKING:
     import torch
@@ -31,10 +32,7 @@ def choose_device(wanted: str | None, extra: str = "diffusers") -> str:
         MissingExtraError: torch is not installed.
         UsageError: a device that is not there.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("a model in this process", extra) from error
+    torch = import_extra("torch", "a model in this process", extra)
     if wanted is None:
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

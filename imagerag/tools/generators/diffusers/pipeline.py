@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
-from importlib.util import find_spec
 from threading import Event
 from typing import Any, Final
 
 from imagerag.agent.calls.call_context import current_call
-from imagerag.agent.errors import BackendError, MissingExtraError, RefusalError, SpecError, UsageError
+from imagerag.agent.errors import BackendError, RefusalError, SpecError, UsageError
+from imagerag.agent.extras import require_extra
 from imagerag.agent.ports import FREE, Capabilities, GeneratedImage, ImagePart, ReferenceTemplate
 from imagerag.agent.types import SamplingParams, Size
 from imagerag.tools.generators.diffusers import images, weight_sources
@@ -93,8 +93,7 @@ class DiffusersGenerator:
         load: Mapping[str, Any] | None = None,
         template: ReferenceTemplate | None = None,
     ) -> None:
-        if find_spec("diffusers") is None:
-            raise MissingExtraError(f"diffusers:{model}", "diffusers")
+        require_extra("diffusers", f"diffusers:{model}", "diffusers")
         self._source = weight_sources.find(model)
         self._family = self._source.family
         self._device, self._dtype, self._offload = device, dtype, offload

@@ -12,11 +12,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from imagerag.agent.errors import BackendError, MissingExtraError, SpecError
+from imagerag.agent.errors import BackendError, SpecError
+from imagerag.agent.extras import import_extra
 from imagerag.agent.regular_files import read_regular_text
 from imagerag.tools.credentials import check_hub
 from imagerag.tools.generators.diffusers.model_table import FAMILIES, Family
@@ -182,10 +182,7 @@ def library() -> Any:
     Raises:
         MissingExtraError: not installed.
     """
-    try:
-        return import_module("diffusers")
-    except ImportError as error:
-        raise MissingExtraError("drawing with diffusers", "diffusers") from error
+    return import_extra("diffusers", "drawing with diffusers", "diffusers")
 
 
 def is_here(repo: str, file: str) -> str:

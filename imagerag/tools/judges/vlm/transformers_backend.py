@@ -8,14 +8,13 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imagerag.agent.control_tokens import without_tokens
 from imagerag.agent.errors import BackendError, JudgeReplyError, MissingExtraError, SpecError
+from imagerag.agent.extras import import_extra, require_extra
 from imagerag.agent.images.decoding import open_rgb
 from imagerag.agent.ports import FREE, Embedder, Lever, PriceEstimator
 from imagerag.agent.types import SamplingParams
@@ -218,8 +217,7 @@ def transformers_judge(spec: "BackendSpec", *, embedder: Embedder | None = None)
         raise SpecError(f"{str(spec)!r} names no model: write {spec.provider}:ORG/NAME or {spec.provider}:/DIR")
     if spec.base_url:
         raise SpecError(f"{str(spec)!r}: {spec.provider} runs here; a server is openai:MODEL@URL")
-    if find_spec("transformers") is None:
-        raise MissingExtraError(str(spec), "transformers")
+    require_extra("transformers", str(spec), "transformers")
     own = {name: given.pop(name) for name in JUDGE_OPTIONS if name in given}
     return TransformersJudge(chat=TransformersChat(model=spec.model, **given), **own)
 
@@ -234,10 +232,7 @@ def unload() -> None:
 
 
 def _load(model: str, device: str | None, dtype: str | None) -> _Loaded:
-    try:
-        transformers: Any = import_module("transformers")  # its types are not for mypy --strict
-    except ImportError as error:
-        raise MissingExtraError(f"transformers:{model}", "transformers") from error
+    transformers = import_extra("transformers", f"transformers:{model}", "transformers")
     place = choose_device(device, "transformers")
     numbers, path = choose_dtype(dtype, place), str(Path(model).expanduser())
     try:

@@ -1,4 +1,4 @@
-"""How often `imagerag generate` crosses between files: a run of two attempts on the sketch world, in one process.
+"""Crossings of `imagerag generate` between files: a run of two attempts on the sketch world, in one process.
 
 The process is a new one, so that nothing is remembered from a run before it; the library has been built.
 """
@@ -13,7 +13,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from imagerag.evals.bench.runs import KINDS, prompts
+from imagerag.evals.bench.command_latency import KINDS, prompts
 from imagerag.evals.bench.timing import TimingRow
 
 PAIRS: Final = 20
@@ -34,7 +34,7 @@ if code:
 pairs = [[*pair, count] for pair, count in tracer.crossings.most_common()]
 print(json.dumps({"files": len(tracer.files), "crossings": tracer.total, "pairs": pairs}))
 """
-"""Runs the command under the tracer: the front door is above this layer, so that it cannot be imported here."""
+"""Runs the command under the tracer: the command line is above this layer, so that it cannot be imported here."""
 
 
 async def calls(repeats: int) -> list[TimingRow]:

@@ -1,4 +1,4 @@
-"""What half precision is worth to the encoder: images and texts per second, fp32 beside bf16, by batch size.
+"""Throughput of the encoder by precision: images and texts per second, fp32 beside bf16, by batch size.
 
 The default encoder for real photos (ViT-B-32-quickgelu) with random weights: speed does not depend on them, so nothing
 is downloaded. On a machine with a GPU, there.

@@ -1,4 +1,4 @@
-"""How long a person waits: for a sketch run, for the very first one, and for the program to say what it can do."""
+"""Latency of commands: sketch runs, the first run in a new home, a search, and the start of the program."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from imagerag.tools.sketch.catalogue import products
 from imagerag.tools.sketch.world import describe
 
 KINDS: Final = ("nothing missing", "one thing missing", "not in the library")
-"""What the painter knows; what needs the library; what nothing helps with."""
+"""A prompt of known things; one that needs the library; one that no reference helps."""
 
 COMMAND: Final = "import sys; from imagerag.cli import main; sys.exit(main())"
 """The `imagerag` command, wherever scripts are installed."""

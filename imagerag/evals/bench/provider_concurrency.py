@@ -1,4 +1,4 @@
-"""What a provider's answers of one second make of a run: fused beside stepwise judging, and many runs at once.
+"""Runs with a provider that responds after one second: fused and stepwise judging, and many concurrent runs.
 
 The provider is the loopback, in a process of its own as a real one would be. Its pictures lack two points of three,
 always, so that every round that may be is made.
@@ -43,7 +43,7 @@ FEWER: Final = 16
 ROUNDS: Final = 2
 POINTS: Final = ("a red star", "a blue bolt", "ink on paper")
 JUDGING: Final = ("judge.critique", "judge.missing_concepts", "judge.captions")
-SHELF: Final = 12
+LIBRARY_SIZE: Final = 12
 """Pictures in the library; any search finds them."""
 
 _numbers: Final = itertools.count(1000 * os.getpid())
@@ -156,12 +156,12 @@ def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
     shares = [AT_ONCE // at_work + (number < AT_ONCE % at_work) for number in range(at_work)]
     hands = [context.Process(target=dispatch, args=(theirs, home, url), daemon=True) for _, theirs in pipes]
 
-    def told(orders: list[int]) -> None:
+    def send(orders: list[int]) -> None:
         for (ours, _), order in zip(pipes, orders, strict=True):
             ours.send(order)
 
     def together() -> None:
-        told(shares)
+        send(shares)
         for ours, _ in pipes:
             ours.recv()
 
@@ -172,7 +172,7 @@ def workers(home: Path, url: str, at_work: int) -> Iterator[Callable[[], None]]:
     try:
         yield together
     finally:
-        told([0] * at_work)
+        send([0] * at_work)
         for process in hands:
             process.join()
 
@@ -232,7 +232,7 @@ def setup(mode: Mode, rounds: int = ROUNDS) -> RunSpec:
 def run_stage(home: Path, url: str) -> Runner:
     """A runner whose generator and judge are the provider at `url`."""
     dependencies, library = Dependencies(DataDir(home)), ScriptedLibrary(elsewhere=0.6)
-    for number in range(SHELF):
+    for number in range(LIBRARY_SIZE):
         library.plant(f"picture {number}")
     generator = OpenAIImages("loopback", base_url=url, api_key="none", facts=ImageModel(max_references=2))
     dependencies.use("generator", "provider", generator)

@@ -1,8 +1,8 @@
-"""What the graph itself costs: a run of three rounds with models that answer at once, beside a plain loop of the calls.
+"""Overhead of the graph: a run of three rounds with models that respond at once, beside a plain loop of the calls.
 
-The plain loop makes the same calls of the same parts with the same blob store and ledger, and keeps nothing else: the
-difference is the price of LangGraph, checkpoints, journal and events. It grows with the number of steps, whatever the
-models.
+The plain loop makes the same calls of the same parts with the same blob store and concept tracker, and stores nothing
+else: the difference is the cost of LangGraph, checkpoints, journal and events. It grows with the number of steps,
+whatever the models.
 """
 
 import itertools
@@ -47,7 +47,7 @@ PROMPT: Final = "a red star and a blue bolt"
 CONCEPTS: Final = ("a red star", "a blue bolt")
 """What the judge finds missing, always: two searches a round, and every round that may be."""
 ROUNDS: Final = 3
-SHELF: Final = 8
+LIBRARY_SIZE: Final = 8
 """Pictures that pass for each concept."""
 
 _turns: Final = itertools.count()
@@ -57,7 +57,7 @@ _turns: Final = itertools.count()
 def instant() -> Backends:
     """Parts that answer at once."""
     library = ScriptedLibrary()
-    for concept, at in itertools.product(CONCEPTS, range(SHELF)):
+    for concept, at in itertools.product(CONCEPTS, range(LIBRARY_SIZE)):
         library.plant({f"a detailed picture of {concept}": 0.9 - at / 100})
     return Backends(generator=ScriptedGenerator(), judge=ScriptedJudge(lambda *_: list(CONCEPTS)), library=library)
 

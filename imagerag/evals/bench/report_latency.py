@@ -1,4 +1,4 @@
-"""What a developer waits for after runs: the report of a long one, and the list of ten thousand.
+"""Latency of reports: the report of a long run, and the list of ten thousand runs.
 
 Both are measured as processes, as they are typed, and in processor time: on a busy machine the clock on the wall says
 more of the others. The report's pictures are as large and as full as photographs.
@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from imagerag.agent.types import RunConfig, RunSpec
-from imagerag.evals.bench.graph import PROMPT, InstantDependencies, instant
-from imagerag.evals.bench.runs import COMMAND
+from imagerag.evals.bench.command_latency import COMMAND
+from imagerag.evals.bench.graph_overhead import PROMPT, InstantDependencies, instant
 from imagerag.evals.bench.timing import TimingRow, row
 from imagerag.graphs.dependencies import Backends
 from imagerag.graphs.runs.runner import Runner
@@ -50,7 +50,7 @@ async def made():
 
 asyncio.run(made())
 """
-"""Makes a report twice, in a process of its own: the front door is above this layer. The second finds all loaded."""
+"""Makes a report twice, in a process of its own: the client is above this layer. The second finds all loaded."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ async def reports(repeats: int) -> list[TimingRow]:
         home = DataDir(Path(folder))
         await _long_run(home)
         out = Path(folder) / "report.html"
-        told = [await asyncio.to_thread(_said, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
+        made = [await asyncio.to_thread(_said, [sys.executable, "-c", MADE, folder, RUN]) for _ in range(repeats)]
         report = _command(folder, "report", RUN, "--out", str(out))
         started = [await asyncio.to_thread(_spent, report) for _ in range(repeats)]
         await asyncio.to_thread(_fill, home.run_list)
         runs = [await _listed(home) for _ in range(repeats)]
         listing = _command(folder, "runs", "-n", str(LISTED))
         listed = [await asyncio.to_thread(_spent, listing) for _ in range(repeats)]
-    size = f"{told[0]['bytes'] / 1e6:.2f} MB; target: under 1 s and 5 MB"
+    size = f"{made[0]['bytes'] / 1e6:.2f} MB; target: under 1 s and 5 MB"
     return [
-        row("report", f"report of {ATTEMPTS} attempts", [each["s"] for each in told], note=f"processor; {size}"),
+        row("report", f"report of {ATTEMPTS} attempts", [each["s"] for each in made], note=f"processor; {size}"),
         row("report", "imagerag report", started, note="processor, its own process, all that is loaded included"),
         row("report", f"{LISTED:,} runs read", runs, note="processor"),
         row("report", f"imagerag runs -n {LISTED}", listed, note="processor, its own process; target: under 1 s"),
@@ -132,8 +132,8 @@ def _spent(command: Sequence[str]) -> float:
 
 def _said(command: Sequence[str]) -> dict[str, Any]:
     """The JSON that a process printed."""
-    told: dict[str, Any] = json.loads(_run(command))
-    return told
+    document: dict[str, Any] = json.loads(_run(command))
+    return document
 
 
 def _run(command: Sequence[str]) -> str:
