@@ -199,9 +199,12 @@ def _is_plain_exif(exif: bytes) -> bool:
 
 
 def _is_plain_profile(profile: bytes) -> bool:
-    """Whether a colour profile is a matrix and three curves: tables and lists of steps can ask for any work."""
+    """Whether a colour profile is a matrix and three curves, or one curve of greys.
+
+    Tables and lists of steps can ask for any work.
+    """
     if len(profile) > _MAX_PROFILE:
         return False
     (count,) = struct.unpack_from(">I", profile, 128)
     names = {profile[at : at + 3] for at in range(132, 132 + 12 * min(count, 100), 12)}
-    return profile[16:20] == b"RGB " and count <= 100 and not names & {b"A2B", b"B2A", b"D2B", b"B2D"}
+    return profile[16:20] in (b"RGB ", b"GRAY") and count <= 100 and not names & {b"A2B", b"B2A", b"D2B", b"B2D"}
