@@ -144,6 +144,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _scans(data: bytes, start: int) -> int:
     """How many scans there are. In what is coded, FF is followed by 00; beyond the end may be anything."""
+    if not data.count(b"\xff\xda", start):  # most photos; where the image ends need not be looked for
+        return 1
     end = data.find(b"\xff\xd9", start)
     return 1 + data.count(b"\xff\xda", start, end if end >= 0 else len(data))
 
