@@ -144,6 +144,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _scans(data: bytes, start: int) -> int:
     """How many scans there are. In what is coded, FF is followed by 00; beyond the end may be anything."""
+    if not data.count(b"\xff\xda", start):  # most photos; where the image ends need not be looked for
+        return 1
     end = data.find(b"\xff\xd9", start)
     return 1 + data.count(b"\xff\xda", start, end if end >= 0 else len(data))
 
@@ -199,9 +201,12 @@ def _is_plain_exif(exif: bytes) -> bool:
 
 
 def _is_plain_profile(profile: bytes) -> bool:
-    """Whether a colour profile is a matrix and three curves: tables and lists of steps can ask for any work."""
+    """Whether a colour profile is a matrix and three curves, or one curve of greys.
+
+    Tables and lists of steps can ask for any work.
+    """
     if len(profile) > _MAX_PROFILE:
         return False
     (count,) = struct.unpack_from(">I", profile, 128)
     names = {profile[at : at + 3] for at in range(132, 132 + 12 * min(count, 100), 12)}
-    return profile[16:20] == b"RGB " and count <= 100 and not names & {b"A2B", b"B2A", b"D2B", b"B2D"}
+    return profile[16:20] in (b"RGB ", b"GRAY") and count <= 100 and not names & {b"A2B", b"B2A", b"D2B", b"B2D"}

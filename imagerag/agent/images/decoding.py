@@ -11,15 +11,16 @@ What is surely decoded in half a second is decoded here, everything else in a pr
 
 import io
 import os
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from threading import BoundedSemaphore, Lock
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from imagerag.agent.errors import ImageTooLargeError, UsageError
 from imagerag.agent.images.complexity import complexity
 from imagerag.agent.images.decoding_pool import decode_in_process
+from imagerag.agent.images.formats import FORMATS, RAW, ImageFormat, check_extra, format_of
 from imagerag.agent.images.metadata_stripping import without_metadata
 from imagerag.agent.images.pixel_modes import eight_bit, opaque
 
@@ -48,19 +49,7 @@ MAX_PIXELS: Final = 200_000_000
 """Of an image: what the largest cameras of phones give (16,320 x 12,240), and twice what a medium-format camera does.
 Decoded, that is 0.8 GB; more comes from files that were made to fill the memory."""
 
-MEDIA_TYPES: Final = {
-    "PNG": "image/png",
-    "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",  # the multi-picture JPEG of many phones: the first picture is a plain JPEG
-    "WEBP": "image/webp",
-    "GIF": "image/gif",
-    "BMP": "image/bmp",
-    "TIFF": "image/tiff",
-    "AVIF": "image/avif",
-}
-"""What is read, by Pillow's name of the format; AVIF where Pillow was built with it."""
-
-READ: Final = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF"
+READ: Final = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, PSD, HEIC, camera RAW and others"
 
 MODEL_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 """What image models accept everywhere."""
@@ -71,16 +60,14 @@ SHOWN_TYPES: Final = MODEL_TYPES | {"image/gif"}
 _LOSSLESS_PIXELS: Final = 4_000_000
 """Up to here a converted image is a PNG. A larger one is a photo: as PNG it would pass what services take."""
 
+_SPARE_SCALE: Final = 1.5
+"""A reduced picture has so many times the pixels on its shorter side that are wanted: against the whole picture, the
+vector that ViT-B-32 gives changes by a cosine of less than 0.0001."""
+
 _PLAIN_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _ORIENTATION: Final = 0x0112
 _AT_ONCE: Final = BoundedSemaphore(max(2, os.cpu_count() or 1))
 """Images that are decoded here at the same time: more need more memory and are no faster."""
-
-_METADATA_WARNINGS: Final = "(?:Possibly c|C)orrupt EXIF data|Truncated File Read|Metadata Warning, tag"
-"""What Pillow says on the terminal of some file's metadata, without saying which file's."""
-
-_STARTING: Final = Lock()
-_READERS: "Final[list[tuple[_Factory, Callable[[bytes], bool | str]]]]" = []
 
 
 @dataclass(frozen=True)
@@ -96,6 +83,7 @@ class Decoded:
         exif: whether it has EXIF.
         plain: whether any program shows the file as `image` is: it stands upright without its metadata, has 8 bits and
             ordinary colours, does not move, and nothing in it is damaged.
+        oriented: whether its metadata say how it is turned.
     """
 
     image: "Image"
@@ -105,6 +93,7 @@ class Decoded:
     animated: bool
     exif: bool
     plain: bool
+    oriented: bool = False
 
     @property
     def for_every_model(self) -> bool:
@@ -122,8 +111,8 @@ def decode(data: bytes, *, side: int | None = None) -> Decoded:
 
     Args:
         data: the bytes of the file.
-        side: what the picture will be reduced to, in pixels. A JPEG more than four times as large is decoded at a
-            fraction of its size, which is much faster and changes next to nothing after the reduction.
+        side: what its shorter side will be reduced to, in pixels. A JPEG three times as large or more is decoded at a
+            half, a quarter or an eighth of its size, which is faster and changes next to nothing after the reduction.
 
     Raises:
         UsageError: no image that is read, a damaged or cut one, or one over 64 MB or 200 megapixels; the message is
@@ -133,8 +122,10 @@ def decode(data: bytes, *, side: int | None = None) -> Decoded:
         raise UsageError("the file is empty")
     if len(data) > MAX_BYTES:
         raise ImageTooLargeError(f"the file has {len(data) / 2**20:.0f} MB; at most {MAX_BYTES // 2**20} MB are read")
-    if _factory(data) is None:
-        raise UsageError(_unknown(data))
+    form = format_of(data)
+    if form is None:
+        raise UsageError(f"not an image we read ({READ})")
+    check_extra(form)
     takes = complexity(data)
     if takes.plain:
         with _AT_ONCE:
@@ -153,16 +144,42 @@ def decode_here(data: bytes, *, side: int | None = None, sized: Callable[[int], 
     Raises:
         UsageError: as `decode`.
     """
+    form = format_of(data)
+    if form is None:
+        raise UsageError(f"not an image we read ({READ})")
+    if form.name == RAW:
+        return _raw_decoded(data, side, sized)
     try:
-        return _decoded(data, side, sized, intact=True)
+        return _decoded(data, form, side, sized, intact=True)
     except _DamagedError as error:
         bare = without_metadata(data)
         if bare == data:
             raise UsageError(str(error)) from None
         try:
-            return _decoded(bare, side, sized, intact=False)
+            return _decoded(bare, form, side, sized, intact=False)
         except _DamagedError:
             raise UsageError(str(error)) from None
+
+
+def _raw_decoded(data: bytes, side: int | None, sized: Callable[[int], None]) -> Decoded:
+    """The preview in a camera RAW file, turned as its own EXIF says, else as the camera was held."""
+    from imagerag.agent.images.raw_preview import raw_preview
+
+    try:
+        preview, held = raw_preview(data, sized)
+        if isinstance(preview, bytes):
+            found = _decoded(preview, FORMATS["JPEG"], side, sized, intact=True)
+            held = 1 if found.oriented else held
+        else:
+            found = Decoded(preview.convert("RGB"), "", preview.width, preview.height, False, False, False)
+    except (MemoryError, ImageTooLargeError):
+        raise
+    except Exception as error:
+        raise UsageError(f"the RAW file is damaged or not one that LibRaw reads: {error}") from None
+    width, height = (found.height, found.width) if held >= 5 else (found.width, found.height)
+    image = _turned(found.image, held)
+    raw = FORMATS[RAW].media_type
+    return replace(found, image=image, media_type=raw, width=width, height=height, plain=False)
 
 
 def _decoded_in_process(data: bytes, side: int | None, pixels: int | None) -> Decoded:
@@ -229,86 +246,75 @@ def png(image: "Image") -> bytes:
 def looks_like_an_image(data: bytes) -> bool:
     """Whether bytes begin as an image does that is read. Whether they are one is seen when they are decoded."""
     if data[4:8] == b"ftyp":
-        return data[8:12] in (b"avif", b"avis", b"mif1", b"msf1")
+        return data[8:12] in _BRANDS
     return data.startswith(_SIGNATURES) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 _SIGNATURES: Final = (
     b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
+    b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS\0", b"qoif", b"DDS ", b"FUJIFILMCCD-RAW"[:12],
 )  # fmt: skip
+_BRANDS: Final = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"crx ")
 
 
 class _DamagedError(Exception):
     """The bytes cannot be decoded; without their metadata they perhaps can."""
 
 
-def _decoded(data: bytes, side: int | None, sized: Callable[[int], None], *, intact: bool) -> Decoded:
-    file = _opened(data)
+def _decoded(
+    data: bytes, form: ImageFormat, side: int | None, sized: Callable[[int], None], *, intact: bool
+) -> Decoded:
+    file = _opened(data, form)
     width, height = file.size
     if width * height > MAX_PIXELS:
         raise ImageTooLargeError(f"{width} x {height} pixels: {_too_large()}")
     if not width or not height:
         raise UsageError("the image has no pixels")
     sized(width * height)
-    if side is not None and min(file.size) >= 4 * side:
-        file.draft("RGB", (2 * side, 2 * side))
+    if side is not None:
+        file.draft("RGB", (ceil(_SPARE_SCALE * side),) * 2)
     mode = file.mode
     _load(file)
-    turned, readable = _orientation(file)
+    turned, readable, oriented = _orientation(file)
     image = _turned(eight_bit(file), turned)
     # A TIFF is turned while it is loaded, everything else by its metadata.
     if turned >= 5 or (file.format == "TIFF" and (width, height) != file.size):
         width, height = height, width
-    animated = _moves(file)
+    animated = form.moves and _moves(file)
     exif = "exif" in file.info
     image.info.clear()  # or what is encoded from it carries a profile that was applied already
     plain = intact and readable and turned == 1 and not animated and mode in _PLAIN_MODES
-    return Decoded(image, MEDIA_TYPES[file.format or ""], width, height, animated, exif, plain)
+    return Decoded(image, form.media_type, width, height, animated, exif, plain, oriented)
 
 
-def _opened(data: bytes) -> "ImageFile":
+def _opened(data: bytes, form: ImageFormat) -> "ImageFile":
     """The file's header, read by the decoder of its format.
 
     Not `Image.open`: its guard against decompression bombs is one number for the whole process, and ours is another.
     """
     from PIL import Image
 
-    factory, file = _factory(data), io.BytesIO(data)
-    if factory is None:
-        raise UsageError(_unknown(data))
     try:
-        return factory(file, b"")
+        return _plugin(form)(io.BytesIO(data), b"")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLargeError(_too_large()) from None
+    except MemoryError:
+        raise
     except Exception as error:
         # Pillow's parsers raise almost anything on hostile bytes (SyntaxError, struct.error, OverflowError, ...).
         raise _DamagedError(f"not an image we read ({READ}): {error}") from None
 
 
-def _factory(data: bytes) -> "_Factory | None":
-    start = data[:16].ljust(16)
-    return next((factory for factory, accepts in _readers() if accepts(start) is True), None)
-
-
-def _readers() -> "Sequence[tuple[_Factory, Callable[[bytes], bool | str]]]":
-    """What opens a format, and what says whether bytes begin as it does."""
+def _plugin(form: ImageFormat) -> "_Factory":
     from PIL import Image
 
-    with _STARTING:  # a second thread must not look while the first one still registers formats
-        if not _READERS:
-            # What is broken in metadata counts as not there, and who owns the file is told where it matters.
-            warnings.filterwarnings("ignore", _METADATA_WARNINGS, UserWarning, module=r"PIL\.")
-            Image.init()
-            names = [name for name in MEDIA_TYPES if name in Image.OPEN and name != "MPO"]  # the JPEG reader sees to it
-            found = [(factory, accepts) for factory, accepts in map(Image.OPEN.__getitem__, names) if accepts]
-            _READERS.extend(found)
-    return _READERS
+    if form.name != "HEIF":
+        return Image.OPEN[form.name][0]
+    import pillow_heif
 
-
-def _unknown(data: bytes) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc"):
-        return f"not an image we read ({READ}): it is HEIC, export it as JPEG"
-    return f"not an image we read ({READ})"
+    pillow_heif.options.DECODE_THREADS = 1  # what it is given of the processor is one
+    factory: _Factory = pillow_heif.HeifImageFile
+    return factory
 
 
 def _load(file: "ImageFile") -> None:
@@ -322,13 +328,15 @@ def _too_large() -> str:
     return f"more than the {MAX_PIXELS // 1_000_000} megapixels that are read"
 
 
-def _orientation(file: "ImageFile") -> tuple[int, bool]:
-    """How it is turned, 1 to 8, and whether that could be read at all."""
+def _orientation(file: "ImageFile") -> tuple[int, bool, bool]:
+    """How it is turned, 1 to 8, whether that could be read, and whether it is said at all."""
     try:
-        value = file.getexif().get(_ORIENTATION, 1)
-        return (int(value), True) if value in range(1, 9) else (1, value == 0)
+        value = file.getexif().get(_ORIENTATION)
+        if value is None:
+            return 1, True, False
+        return (int(value), True, True) if value in range(1, 9) else (1, value == 0, False)
     except Exception:  # as with pixels: anything
-        return 1, False
+        return 1, False, False
 
 
 def _turned(image: "Image", orientation: int) -> "Image":
@@ -343,8 +351,6 @@ def _turned(image: "Image", orientation: int) -> "Image":
 
 
 def _moves(file: "ImageFile") -> bool:
-    if file.format not in ("PNG", "WEBP", "GIF"):  # further pages of a TIFF, or an MPO's other pictures, are no motion
-        return False
     try:
         return bool(getattr(file, "is_animated", False))
     except Exception:  # there is a second frame, and it is damaged

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+    from PIL.ImageCms import ImageCmsProfile
 
     Values = NDArray[Any]
 
@@ -26,9 +27,17 @@ def eight_bit(image: "Image") -> "Image":
         return _from_deep(image)
     if image.mode == "LAB":
         return _from_lab(image)
-    coloured = _from_profile(image)
-    if coloured is not None:
-        return coloured
+    profile = _foreign_profile(image)
+    if profile is not None and image.mode in ("CMYK", "L") and "transparency" not in image.info:
+        coloured = _by_profile(image, profile)
+        if coloured is not None:
+            return coloured
+    flat = _rgb(image)
+    return flat if profile is None else _by_profile(flat, profile) or flat
+
+
+def _rgb(image: "Image") -> "Image":
+    """As RGB or RGBA, whatever profile it has."""
     if image.mode in ("La", "RGBa"):  # multiplied by alpha
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -120,18 +129,29 @@ def _from_lab(image: "Image") -> "Image":
     return found
 
 
-def _from_profile(image: "Image") -> "Image | None":
-    """By the colour profile in the file; None where there is none that says anything else than sRGB."""
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "CMYK") or "transparency" in image.info:
+def _foreign_profile(image: "Image") -> "ImageCmsProfile | None":
+    """The colour profile in the file; None where there is none that says anything else than sRGB."""
+    data = image.info.get("icc_profile")
+    if not data:
         return None
     try:
         from PIL import ImageCms
 
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(source).lower():
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        return None if "srgb" in ImageCms.getProfileDescription(profile).lower() else profile
+    except Exception:  # it is damaged, or Pillow comes without LittleCMS
+        return None
+
+
+def _by_profile(image: "Image", profile: "ImageCmsProfile") -> "Image | None":
+    """In sRGB; None where the profile is for another kind of colours, or cannot be applied."""
+    space = {"RGB": "RGB ", "RGBA": "RGB ", "L": "GRAY", "CMYK": "CMYK"}[image.mode]
+    try:
+        from PIL import ImageCms
+
+        if profile.profile.xcolor_space != space:
             return None
-        mode = "RGB" if image.mode == "CMYK" else image.mode
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-    except Exception:  # a profile that is damaged, or for another kind of colours; or a Pillow without LittleCMS
+        mode = image.mode if space == "RGB " else "RGB"
+        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except Exception:  # as above
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from imagerag.agent.ports.generator import ImagePart
 from imagerag.agent.ports.responses import Ranking
@@ -11,6 +11,7 @@ from imagerag.agent.types import ImageRef, Scalar
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     Vectors = NDArray[np.float32]
 
@@ -60,6 +61,27 @@ class Embedder(Protocol):
 
     async def embed_images(self, images: Sequence[bytes]) -> "Vectors":
         """Encoded images (PNG, JPEG, WebP, …) to float32 [len(images), dimension], rows of norm 1."""
+        ...
+
+
+@runtime_checkable
+class PreparingEmbedder(Embedder, Protocol):
+    """An encoder that takes images which somebody decoded already, so that indexing decodes each file once.
+
+    `embed_images` and `embed_prepared` with `prepare` give the same vectors. An encoder may have `embed_images` only.
+    """
+
+    @property
+    def image_side(self) -> int:
+        """The shorter side that an image is decoded for, in pixels; a larger image is fine, too."""
+        ...
+
+    def prepare(self, image: "Image") -> Any:
+        """An RGB image as the model sees it: small, and made in any thread."""
+        ...
+
+    async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
+        """What `prepare` made to float32 [len(images), dimension], rows of norm 1."""
         ...
 
 

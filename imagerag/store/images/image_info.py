@@ -1,11 +1,11 @@
 """What is kept of an image beside its bytes: its hash, its type, its size, and a thumbnail."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from imagerag.agent.images.decoding import decode
+from imagerag.agent.images.decoding import decode, opaque
 from imagerag.agent.types import ImageRef
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ class ImageInfo:
     Attributes:
         image: hash, media type, and the size as it is seen (EXIF orientation applied).
         thumbnail: WebP, at most 256 pixels on its longer side; empty when none was asked for.
+        picture: as `decoding.open_rgb` gives it for an encoder, where it was decoded for one; see `image_info`.
     """
 
     image: ImageRef
     thumbnail: bytes = b""
+    picture: "Image | None" = field(default=None, compare=False, repr=False)
 
 
 def inspect(data: bytes) -> ImageRef:
@@ -36,21 +38,32 @@ def inspect(data: bytes) -> ImageRef:
     return image_info(data, thumbnail=False).image
 
 
-def image_info(data: bytes, *, thumbnail: bool = True) -> ImageInfo:
+def image_info(data: bytes, *, thumbnail: bool = True, side: int | None = None) -> ImageInfo:
     """Say what `data` is and make a thumbnail, decoding once.
+
+    Args:
+        data: the bytes of a file.
+        thumbnail: whether one is made.
+        side: the shorter side that an encoder wants; the picture for it is given too, from the same decoding.
 
     Raises:
         UsageError: as `inspect`.
     """
-    decoded = decode(data, side=THUMBNAIL_SIDE)
+    decoded = decode(data, side=max(THUMBNAIL_SIDE, side or 0))
     digest = sha256(data).hexdigest()
     image = ImageRef(sha256=digest, media_type=decoded.media_type, width=decoded.width, height=decoded.height)
-    return ImageInfo(image, _thumbnail(decoded.image) if thumbnail else b"")
+    small = _thumbnail(decoded.image) if thumbnail else b""
+    return ImageInfo(image, small, None if side is None else opaque(decoded.image))
 
 
 def _thumbnail(picture: "Image") -> bytes:
-    small = picture.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    from PIL import ImageOps
+
+    longer = max(picture.size)
+    factor = longer // (2 * THUMBNAIL_SIDE)  # averaged first, which is fast, and then reduced with care
+    small = picture.reduce(factor) if factor > 1 else picture
+    if longer > THUMBNAIL_SIDE:
+        small = ImageOps.contain(small, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     out = io.BytesIO()
     small.save(out, "WEBP", quality=80, method=2)
     return out.getvalue()

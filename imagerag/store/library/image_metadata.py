@@ -9,13 +9,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from imagerag.agent.types import Scalar
+from imagerag.store.library.capture_time import capture_time
 from imagerag.store.library.schema import ImageRecord
 from imagerag.store.text_files import parsed
 
-TEXTS: Final = ("title", "caption", "source", "author", "licence")
+TEXTS: Final = ("title", "caption", "source", "author", "licence", "camera", "lens", "place")
+TAKEN: Final = "taken"
+POSITION: Final = {"latitude": 90, "longitude": 180}
+"""Coordinates in degrees, and how far they go."""
+
 PATH: Final = "path"
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -27,8 +33,16 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "tags": ("keywords",),
     "licence": ("license", "license_name", "rights"),
     "author": ("artist", "creator", "photographer", "byline", "by_line"),
+    "camera": ("camera_model",),
+    "lens": ("lens_model", "lensmodel"),
+    "place": ("location",),
+    "taken": ("date_taken", "taken_at", "datetimeoriginal", "date_time_original", "capture_date"),
+    "latitude": ("lat", "gps_latitude", "gpslatitude"),
+    "longitude": ("lon", "lng", "gps_longitude", "gpslongitude"),
 }  # fmt: skip
 """What others call our fields, the likeliest first; each counts only where none before it says anything."""
+
+_NAMES: Final = {field: frozenset((field, *ALIASES[field])) for field in (TAKEN, *POSITION)}
 
 MAX_CAPTION: Final = 20_000
 MAX_VALUE: Final = 2_000
@@ -44,7 +58,12 @@ DETECTIONS: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMetadata:
-    """What a manifest row or a sidecar says of one image; None is "says nothing"."""
+    """What a manifest row, a sidecar or the file itself says of one image; None is "says nothing".
+
+    Attributes:
+        taken: when it was photographed, as the camera's clock showed it, marked as UTC whatever the offset.
+        latitude, longitude: in degrees, both or none.
+    """
 
     title: str | None = None
     caption: str | None = None
@@ -53,11 +72,23 @@ class ImageMetadata:
     source: str | None = None
     author: str | None = None
     licence: str | None = None
+    taken: datetime | None = None
+    camera: str | None = None
+    lens: str | None = None
+    place: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
     def applied_to(self, row: ImageRecord) -> ImageRecord:
         """The row with everything that is said here."""
         said = {name: value for name, value in vars(self).items() if value is not None}
         return replace(row, **said)
+
+    def filling(self, row: ImageRecord) -> ImageRecord:
+        """The row with what is said here where it says nothing itself: what a person said of it stays."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        lacking = {name: value for name, value in said.items() if getattr(row, name) in (None, "", ())}
+        return replace(row, **{**lacking, "metadata": {**(self.metadata or {}), **row.metadata}})
 
     def or_else(self, other: "ImageMetadata") -> "ImageMetadata":
         """What is said here, and by the other one where nothing is."""
@@ -73,7 +104,7 @@ def fields_of(names: "Mapping[str, Any] | list[str]") -> dict[str, str]:
     """Which of our fields each name stands for: `Path` is the path, `file_name` too where there is no `path`."""
     plain = {name: plain_name(name) for name in names}
     found: dict[str, str] = {}
-    for field in (PATH, *TEXTS, "tags", "metadata"):
+    for field in (PATH, *TEXTS, TAKEN, *POSITION, "tags", "metadata"):
         for wanted in (field, *ALIASES.get(field, ())):
             hits = [name for name in names if plain[name] == wanted and name not in found]
             if hits:
@@ -93,13 +124,20 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     if str(said.get("schema", "")).startswith("imagerag.sidecar/"):
         return _of_a_run(said)
     fields = written_fields(said)
+    if not POSITION.keys() <= set(fields.values()):  # half of a position is none, but metadata
+        fields = {key: field for key, field in fields.items() if field not in POSITION}
     texts: dict[str, str] = {}
     rest = {key: value for key, value in said.items() if key not in fields}
     tags, given = None, {}
+    values: dict[str, Any] = {}
     for key, field in fields.items():
         value = said[key]
         if field == "tags":
             tags = _tags(value)
+        elif field == TAKEN:
+            values[field] = time_of(value)
+        elif field in POSITION:
+            values[field] = degrees_of(value, field)
         elif field == "metadata":
             given = _object(value)
         elif field != PATH:
@@ -109,7 +147,7 @@ def read_metadata(record: Mapping[str, Any]) -> ImageMetadata:
     extra = _small({**rest, **given})
     if "title" not in texts and isinstance(name := extra.get("name"), str):
         texts["title"] = name
-    return ImageMetadata(tags=tags, metadata=extra or None, **texts)
+    return ImageMetadata(tags=tags, metadata=extra or None, **texts, **values)
 
 
 def clean(text: str) -> str:
@@ -122,9 +160,29 @@ def _tells(key: str, value: Any) -> bool:
     plain = plain_name(key)
     if plain in ("tags", "keywords", "metadata") or plain in TEXTS:
         return True
+    if plain in _NAMES[TAKEN]:
+        return time_of(value) is not None
+    axis = next((axis for axis in POSITION if plain in _NAMES[axis]), None)
+    if axis is not None:
+        return degrees_of(value, axis) is not None
     if not isinstance(value, str):
         return False
     return plain != "label" or bool(re.search(r"[^\W\d_]", value))
+
+
+def time_of(value: Any) -> datetime | None:
+    """A date and time as metadata writes them; None for what is none. See `capture_time`."""
+    found = capture_time(value) if isinstance(value, str) else None
+    return found[0] if found else None
+
+
+def degrees_of(value: Any, axis: str) -> float | None:
+    """A latitude or longitude; None for what is none."""
+    try:
+        degrees = float(value) if isinstance(value, int | float | str) else float("nan")
+    except (ValueError, OverflowError):
+        return None
+    return degrees if abs(degrees) <= POSITION[axis] else None
 
 
 def _of_a_run(said: Mapping[str, Any]) -> ImageMetadata:

@@ -23,12 +23,14 @@ from imagerag.tools.huggingface_hub import hub
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     Vectors = NDArray[np.float32]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
 _DECODED: Final = 4  # at the same time, for one call
+_SMALLEST_SIDE: Final = 256  # a thumbnail's, so that indexing decodes for both at the same scale
 _IMAGES: Final = 32  # per batch; more is no faster on a CPU and delays texts that wait for the worker
 _TEXTS: Final = 128
 _LARGE: Final = 20_000_000  # parameters from which bf16 and several threads pay; a small model is slower with them
@@ -114,6 +116,23 @@ class OpenClipEmbedder:
             await asyncio.gather(ready, return_exceptions=True)
         return _stacked(rows, self.identity.dimension)
 
+    @property
+    def image_side(self) -> int:
+        """The shorter side that an image is decoded for."""
+        return max(_SMALLEST_SIDE, self._source.side)
+
+    def prepare(self, image: "Image") -> Any:
+        """An RGB image as the model sees it: float32 tensor [3, height, width]."""
+        return self._preprocess(image)
+
+    async def embed_prepared(self, images: Sequence[Any]) -> "Vectors":
+        """What `prepare` made to float32 [len(images), dimension], rows of norm 1."""
+        loop, rows = asyncio.get_running_loop(), list[Any]()
+        for start in range(0, len(images), _IMAGES):
+            batch = list(images[start : start + _IMAGES])
+            rows.extend(await loop.run_in_executor(_worker(), self._encode_images, batch))
+        return _stacked(rows, self.identity.dimension)
+
     async def _pictures(self, images: Sequence[bytes], start: int) -> list[Any]:
         """The next pictures, decoded and scaled.
 
@@ -136,7 +155,7 @@ class OpenClipEmbedder:
 
     def _picture(self, data: bytes, index: int) -> Any:
         try:
-            return self._preprocess(open_rgb(data, side=self._source.side))
+            return self.prepare(open_rgb(data, side=self.image_side))
         except UsageError as error:
             raise UsageError(f"image {index}: {error}") from error
 

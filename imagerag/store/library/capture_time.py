@@ -1,0 +1,50 @@
+"""Times of exposure, as EXIF, XMP, IPTC and people write them."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+__all__ = ["CaptureTime", "capture_time"]
+
+_DATE: Final = re.compile(
+    r"""\s* (\d{4}) (?: [:/.-]? (\d{2}) (?: [:/.-]? (\d{2}) )? )?
+        (?: [T\s]+ (\d{2}) :? (\d{2}) (?: :? (\d{2}) (?:[.,]\d+)? )? )? \s* (Z | [+-]\d{2}:?\d{2})? \s*""",
+    re.VERBOSE,
+)
+_OFFSET: Final = re.compile(r"\s*(?:(Z)|([+-])(\d{2}):?(\d{2}))\s*")
+
+CaptureTime = tuple[datetime, str]
+"""What the camera's clock showed, and how far it was ahead of UTC (`+02:00`); empty where nothing says so."""
+
+
+def capture_time(text: str | None, offset: str | None = None) -> CaptureTime | None:
+    """A date and time as EXIF, XMP and IPTC write them; None for what is none, as `0000:00:00 00:00:00`.
+
+    Args:
+        text: a year at least; what is missing counts as the first one.
+        offset: of the clock against UTC, where the text itself does not say so.
+
+    Returns:
+        The time as the clock showed it. It is marked as UTC, whatever the offset: who looks for May means the
+        camera's May.
+    """
+    found = _DATE.fullmatch(text[:64]) if text else None
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, said = found.groups()
+    date = (int(year), int(month or 1), int(day or 1))
+    try:
+        taken = datetime(*date, int(hour or 0), int(minute or 0), min(int(second or 0), 59), tzinfo=UTC)
+    except ValueError:
+        return None
+    return (taken, _offset(said or offset or "")) if taken.year >= 1800 else None
+
+
+def _offset(text: str) -> str:
+    found = _OFFSET.fullmatch(text[:16])
+    if found is None:
+        return ""
+    zulu, sign, hours, minutes = found.groups()
+    if zulu:
+        return "+00:00"
+    return f"{sign}{hours}:{minutes}" if int(hours) <= 15 and int(minutes) < 60 else ""
