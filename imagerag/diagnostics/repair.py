@@ -1,16 +1,18 @@
 """What `doctor --repair` does: it rebuilds what can be rebuilt, and sets aside what cannot. Nothing is deleted."""
 
 import asyncio
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagerag.agent.errors import ImageRAGError
+from imagerag.agent.errors import BlobError, ImageRAGError
 from imagerag.graphs.runs.reindexing import ensure_indexed, missing_from_index, reindex
 from imagerag.store.data_dir import DataDir
 from imagerag.store.images.blob_store import write_atomically
 from imagerag.store.integrity_check import IntegrityProblem, integrity_problems, set_aside
 from imagerag.store.library.database import list_libraries, open_table
+from imagerag.store.library.table import LibraryTable
 from imagerag.store.sqlite.salvage import Salvaged, salvage
 from imagerag.store.storage_errors import storage_errors
 
@@ -90,9 +92,8 @@ def _copy_of(home: DataDir, digest: str) -> bytes | None:
                 return data
     try:
         for name in list_libraries(home):
-            found = open_table(home, name).search().where(f"id = '{digest}'").select(["image"]).to_arrow().to_pylist()
-            if found and sha256(found[0]["image"]).hexdigest() == digest:
-                return bytes(found[0]["image"])
+            with suppress(BlobError):
+                return LibraryTable(home, name, open_table(home, name)).image_bytes(digest)
     except (ImageRAGError, OSError, RuntimeError, ValueError):
         return None
     return None

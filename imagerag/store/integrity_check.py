@@ -14,7 +14,9 @@ from imagerag.agent.errors import ImageRAGError, LibraryDamagedError, LibraryVer
 from imagerag.store.data_dir import DataDir
 from imagerag.store.disk_space import check_writable
 from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, list_libraries, open_table
+from imagerag.store.library.image_files import ImageFiles
 from imagerag.store.library.metadata import content_of, library_metadata_of, stale
+from imagerag.store.library.schema import IMAGE_COLUMN
 from imagerag.store.sqlite.connection import connect
 from imagerag.store.storage_errors import storage_error, storage_errors
 
@@ -112,7 +114,9 @@ def check_blob(home: DataDir, path: Path) -> None:
 
 
 def check_library(home: DataDir, name: str) -> None:
-    """Read every row of a library, images too, and compare each with its SHA-256.
+    """Read every row of a library and every picture that is kept in it, and compare each with its SHA-256.
+
+    Pictures that stay in their own files are left to their folders.
 
     Raises:
         LibraryDamagedError, LibraryVersionError, StorageError: it cannot be read.
@@ -124,6 +128,8 @@ def check_library(home: DataDir, name: str) -> None:
         content_of(table)
         for batch in table.search().to_batches(ROWS):
             _check_rows(batch)
+        for path in ImageFiles(folder_of(home, name)).root.glob("*/*"):
+            _check_bytes(path.parent.name + path.name, path.read_bytes())
     except ValueError as error:
         if isinstance(error, _DiffersError):
             raise
@@ -167,9 +173,14 @@ class _DiffersError(ValueError):
 
 
 def _check_rows(batch: Any) -> None:
-    for record in batch.select(["id", "image"]).to_pylist():
-        if sha256(record["image"] or b"").hexdigest() != record["id"]:
-            raise _DiffersError(f"the image {record['id']} is damaged: its bytes have another SHA-256")
+    for record in batch.select([name for name in ("id", IMAGE_COLUMN) if name in batch.schema.names]).to_pylist():
+        if record.get(IMAGE_COLUMN) is not None:
+            _check_bytes(record["id"], record[IMAGE_COLUMN])
+
+
+def _check_bytes(id: str, data: bytes) -> None:
+    if sha256(data).hexdigest() != id:
+        raise _DiffersError(f"the image {id} is damaged: its bytes have another SHA-256")
 
 
 def _of_libraries(home: DataDir) -> Iterator[IntegrityProblem]:

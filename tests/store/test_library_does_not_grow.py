@@ -97,7 +97,7 @@ async def test_files_of_no_version_are_removed_when_nobody_else_writes(library: 
     stray = next((library.folder / "data").glob("*.lance"))
     left = stray.with_name("0" * 24 + stray.name[24:])
     left.write_bytes(stray.read_bytes())
-    await index([noise(pictures / "one more.png", 7)], library)
+    await index([noise(pictures / "one more.png", 1007)], library)
     assert not left.exists()
     await assert_tight(library)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from imagerag.store.data_dir import DataDir
+from imagerag.store.library import threshold_update
 from imagerag.store.library.ingest import index
 from imagerag.store.library.library import Library
 from imagerag.store.library.metadata import EARLIER_KEY, METADATA_KEY, read_library_metadata
@@ -50,7 +51,7 @@ async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
     await index([folder], library)
     say(folder, "other")
     slow = await Library.open(home, "shop", library.embedder)
-    measured = slow._measured
+    measured = threshold_update._measured
     interrupted = []
 
     async def overtaken(*arguments: Any) -> Any:
@@ -60,7 +61,7 @@ async def test_a_slower_indexer_does_not_overwrite_a_newer_threshold(
             await index([folder], library)
         return found
 
-    monkeypatch.setattr(slow, "_measured", overtaken)
+    monkeypatch.setattr(threshold_update, "_measured", overtaken)
     await slow.calibrate()
     assert interrupted
     assert not await library.is_stale()
@@ -74,7 +75,7 @@ async def test_who_is_overtaken_again_and_again_leaves_it_to_the_others(
 ) -> None:
     await index([folder], library)
     before = read_library_metadata(home, "shop").threshold
-    monkeypatch.setattr(library, "_content", lambda: "always something else")
+    monkeypatch.setattr(threshold_update, "content_of", lambda table: "always something else")
     await library.calibrate()
     assert read_library_metadata(home, "shop").threshold == before
 

@@ -90,8 +90,10 @@ def valid_name(name: str) -> str:
 
 def connect(home: DataDir) -> Any:
     """The home's LanceDB database."""
-    # Zero: another process's commits are seen by the next read.
-    return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0))
+    # Zero: another process's commits are seen by the next read. Stable row ids: joining fragments leaves indexes as
+    # they are.
+    options = {"new_table_enable_stable_row_ids": "true", "new_table_data_storage_version": "2.2"}
+    return import_lancedb().connect(home.libraries, read_consistency_interval=timedelta(0), storage_options=options)
 
 
 def open_table(home: DataDir, name: str) -> Any:

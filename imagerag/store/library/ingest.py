@@ -224,7 +224,7 @@ async def _add(new: Sequence[_Seen], library: Library, report: IndexReport) -> N
             report.skipped.append((clean(str(seen.path)), "the encoder gave no usable vector for it"))
         else:
             images.append(NewImage(row=_new_row(seen), data=seen.data, thumbnail=seen.look.thumbnail, vector=vector))
-    check_space(library.folder, SPARE + 2 * sum(len(image.data) + len(image.thumbnail) for image in images))
+    check_space(library.folder, SPARE + 2 * sum(len(image.data or b"") + len(image.thumbnail) for image in images))
     with report._timed("write"):
         await library.upsert(images)
     report.added += len(images)

@@ -1,24 +1,19 @@
 """The reference library: a LanceDB table of images, their vectors, and what is known of them."""
 
 import asyncio
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from imagerag.agent.errors import BlobError, EmbeddingMismatchError, ImageRAGError, LibraryError, UsageError
+from imagerag.agent.errors import BlobError, EmbeddingMismatchError, LibraryError, UsageError
 from imagerag.agent.ports import Embedder, Filter, Hit, queries_of
 from imagerag.agent.threads import in_thread
 from imagerag.store.data_dir import DataDir
-from imagerag.store.images.blob_store import verify
 from imagerag.store.library import schema as form
 from imagerag.store.library import search as searching
 from imagerag.store.library.database import (
-    LANCE_ERRORS,
     create_table,
-    damaged,
-    folder_of,
     list_libraries,
     open_table,
     remove,
@@ -26,16 +21,14 @@ from imagerag.store.library.database import (
 )
 from imagerag.store.library.metadata import (
     METADATA_KEY,
-    SCHEMA_VERSION,
-    ImageThreshold,
     LibraryMetadata,
     Threshold,
     content_of,
     library_metadata_of,
     stale,
 )
-from imagerag.store.library.schema import ImageRecord, NewImage
-from imagerag.store.run_lock import shared_or_alone, waiting_lock
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.library.table import LibraryTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,12 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Library", "list_libraries", "remove"]
 
-T = TypeVar("T")
-
 EVERYTHING = Filter()
-
-MEASURED = 4
-"""How often a library that keeps changing is measured: whoever changes it last measures after that."""
 
 BLOAT, SMALL = 1.25, 2**20
 """A folder is tidied that has this many times the bytes of its rows, and so many more."""
@@ -63,6 +51,7 @@ class Library:
         name: as it was created.
         embedder: the encoder its vectors were made with.
         folder: where its files are.
+        table: its rows, with the locks of those who write.
     """
 
     def __init__(
@@ -70,8 +59,8 @@ class Library:
     ) -> None:
         self.name = name
         self.embedder = embedder
-        self.folder = folder_of(home, name)
-        self._locks = home.filling
+        self.table = LibraryTable(home, name, table)
+        self.folder = self.table.folder
         self._table = table
         self._library_metadata = library_metadata
 
@@ -194,17 +183,12 @@ class Library:
         return await self._search(lambda: searching.nearest(self._table, vector, k, filter))
 
     async def image_bytes(self, sha256: str) -> bytes:
-        """The bytes of one of its images, verified against the hash.
+        """The bytes of one of its images, from its copy or the file it is linked to, verified against the hash.
 
         Raises:
-            BlobError: missing or damaged.
+            BlobError: missing, changed or damaged; says which file, and what to type.
         """
-        found = await self._records(["image"], [sha256])
-        if not found:
-            raise BlobError(f"the image {sha256} is not in library {self.name!r}")
-        data: bytes = found[0]["image"]
-        verify(data, sha256, where=f"library {self.name!r}")
-        return data
+        return await self.table.read(lambda: self.table.image_bytes(sha256))
 
     async def encode_for_model(self, sha256: str) -> tuple[bytes, str]:
         """One of its images as every model takes it: upright PNG, JPEG or WebP, and the media type.
@@ -216,8 +200,12 @@ class Library:
 
         return await in_thread(encode_for_model, await self.image_bytes(sha256))
 
-    async def _for_models(self, sha256: str) -> bytes:
-        return (await self.encode_for_model(sha256))[0]
+    async def encoded(self, sha256: str) -> bytes:
+        """One of its images as every model takes it; its thumbnail where its file is not to be had."""
+        try:
+            return (await self.encode_for_model(sha256))[0]
+        except BlobError:
+            return await self.thumbnail(sha256)
 
     async def thumbnail(self, sha256: str) -> bytes:
         """A WebP of one of its images, at most 256 pixels on the longer side.
@@ -225,7 +213,7 @@ class Library:
         Raises:
             BlobError: there is no such image.
         """
-        found = await self._records(["thumbnail"], [sha256])
+        found = await self.table.records(["thumbnail"], [sha256])
         if not found:
             raise BlobError(f"the image {sha256} is not in library {self.name!r}")
         data: bytes = found[0]["thumbnail"]
@@ -233,16 +221,16 @@ class Library:
 
     async def count(self) -> int:
         """How many images it holds."""
-        return int(await self._read(self._table.count_rows))
+        return int(await self.table.read(self._table.count_rows))
 
     async def rows(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """What it knows of its images (of those with `ids`, when given), sorted by id."""
-        found = await self._records(list(form.ROW_COLUMNS), ids)
+        found = await self.table.records(None, ids)
         return sorted((form.from_record(record) for record in found), key=lambda row: row.id)
 
     async def listed(self, *, filter: Filter, limit: int) -> tuple[list[ImageRecord], int]:
         """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
-        return await self._read(lambda: searching.listed(self._table, filter, limit))
+        return await self.table.read(lambda: searching.listed(self._table, filter, limit))
 
     async def get(self, id: str) -> ImageRecord | None:
         """What it knows of one image; None when it does not hold it."""
@@ -250,7 +238,7 @@ class Library:
 
     async def captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
         """Every row, sorted by id, and its vector: float32 [rows, dimension]."""
-        return await self._read(self._captioned_vectors)
+        return await self.table.read(self._captioned_vectors)
 
     async def upsert(self, images: Sequence[NewImage]) -> None:
         """Write whole rows; one that is already there (same id) is replaced. Of equal ids the last counts.
@@ -264,29 +252,26 @@ class Library:
         for image in distinct:
             self._usable(np.asarray([image.vector]), f"the image {image.row.id}")
         if distinct:
-            table = form.to_table(distinct, self._library_metadata.dimension)
-            await self._write(
-                lambda: (
-                    self._table.merge_insert("id")
-                    .when_matched_update_all()
-                    .when_not_matched_insert_all()
-                    .execute(table)
-                )
-            )
+            await self.table.upsert(distinct)
 
     async def update(self, rows: Sequence[ImageRecord]) -> None:
-        """Write title, caption, tags, metadata, source, author and licence of rows that are there; no re-embedding."""
+        """Write what may change without the vector changing, of rows that are there; no re-embedding."""
         distinct = list({row.id: row for row in rows}.values())
         if distinct:
-            table = form.to_text_table(distinct)
-            await self._write(lambda: self._table.merge_insert("id").when_matched_update_all().execute(table))
+            await self.table.update(distinct)
+
+    async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
+        """Write which files images have, by id. Read them under `files_lock`, or another's scan is overwritten."""
+        if files:
+            await self.table.update_files(files)
+
+    def files_lock(self) -> AbstractAsyncContextManager[None]:
+        """Hold off others who compare rows with files and write them, in any process."""
+        return self.table.files_lock()
 
     async def delete(self, ids: Sequence[str]) -> int:
         """Take images out; how many there were. The threshold stays: `calibrate` again when many went."""
-        if not ids:
-            return 0
-        result = await self._write(lambda: self._table.delete(form.id_filter("id", ids)))
-        return int(result.num_deleted_rows)
+        return await self.table.delete(ids) if ids else 0
 
     async def calibrate(self, *, anew: bool = True) -> Threshold:
         """Find the default thresholds anew and keep them in the library_metadata, with what they were measured on.
@@ -300,60 +285,16 @@ class Library:
         Raises:
             LibraryError: the library is empty.
         """
-        for last in (*[False] * (MEASURED - 1), True):
-            rows, vectors = await self.captioned_vectors()
-            if not rows:
-                raise LibraryError(f"library {self.name!r} is empty: there is nothing to calibrate")
-            measured = await self._measured(rows, vectors, anew)
-            if await self._write(partial(self._keep, *measured, last)):
-                break
-        return measured[0]
+        from imagerag.store.library.threshold_update import update_thresholds
 
-    async def _measured(
-        self, rows: list[ImageRecord], vectors: "Vectors", anew: bool
-    ) -> tuple[Threshold, ImageThreshold]:
-        from imagerag.store.library.calibration import calibrate
-        from imagerag.store.library.image_calibration import calibrate_images
-
-        content = form.content_hash((row.id, row.title, row.caption) for row in rows)
-        images = form.images_hash(row.id for row in rows)
-        threshold = await calibrate(rows, vectors, self.embedder)
-        between = self._library_metadata.image_threshold
-        if anew or between is None or between.measured_on != images:
-            between = await calibrate_images(rows, vectors, self.embedder, self._for_models)
-        return (
-            threshold.model_copy(update={"measured_on": content}),
-            between.model_copy(update={"measured_on": images}),
-        )
-
-    def _keep(self, threshold: Threshold, between: ImageThreshold, anyway: bool) -> bool:
-        """Put thresholds into the library_metadata, if the library still holds what they were measured on.
-
-        Args:
-            anyway: keep them even so where there are none yet; whoever changes the library measures after it.
-        """
-        lock = waiting_lock(self._locks / f"{self.name}.calibrating", alone=True)
-        try:
-            kept = library_metadata_of(self._table, self.name)
-            if self._content() != threshold.measured_on and not (anyway and kept.threshold is None):
-                self._library_metadata = kept
-                return anyway
-            update = {"version": SCHEMA_VERSION, "threshold": threshold, "image_threshold": between}
-            library_metadata = kept.model_copy(update=update)
-            metadata = {METADATA_KEY: library_metadata.model_dump_json()}
-            self._table.update_field_metadata({"path": "vector", "metadata": metadata})
-            self._library_metadata = library_metadata
-            return True
-        finally:
-            if lock is not None:
-                os.close(lock)
+        threshold, self._library_metadata = await update_thresholds(self, self.table, anew=anew)
+        return threshold
 
     async def is_stale(self) -> bool:
         """Whether its threshold was measured on something else than what it holds now, or never."""
-        return await self._read(lambda: stale(library_metadata_of(self._table, self.name), self._content()))
-
-    def _content(self) -> str:
-        return content_of(self._table)
+        return await self.table.read(
+            lambda: stale(library_metadata_of(self._table, self.name), content_of(self._table))
+        )
 
     async def optimize(self) -> None:
         """Join small fragments, build or extend the indexes that a library of this size needs, and remove old files.
@@ -363,20 +304,22 @@ class Library:
         """
 
         def work() -> None:
-            with shared_or_alone(self._locks / f"{self.name}.writing", alone=True) as alone:
+            with self.table.writing(alone=True) as alone:
                 retry_on_conflict(lambda: searching.build_indexes(self._table, alone=alone))
+                if alone:
+                    self.table.remove_strays()
 
-        await self._read(work)
+        await self.table.read(work)
 
     async def is_bloated(self) -> bool:
         """Whether its folder holds much that no longer counts, as somebody leaves behind who is stopped."""
 
         def work() -> bool:
             held = int(self._table.stats()["total_bytes"])
-            there = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+            there = sum(self.table.lance_file_sizes())
             return there > BLOAT * held + SMALL
 
-        return await self._read(work)
+        return await self.table.read(work)
 
     async def _search(self, find: Callable[[], list[Hit]]) -> list[Hit]:
         def work() -> list[Hit]:
@@ -386,40 +329,17 @@ class Library:
             )  # another process may have calibrated since
             return hits
 
-        return await self._read(work)
+        return await self.table.read(work)
 
     def _captioned_vectors(self) -> tuple[list[ImageRecord], "Vectors"]:
         import numpy as np
 
-        found = self._table.search().select([*form.ROW_COLUMNS, "vector"]).to_arrow().sort_by("id")
+        found = self._table.search().select([*form.row_columns(self._table), "vector"]).to_arrow().sort_by("id")
         vectors = found["vector"].combine_chunks().values.to_numpy(zero_copy_only=False)
         rows = [form.from_record(record) for record in found.drop_columns(["vector"]).to_pylist()]
         return rows, np.ascontiguousarray(
             vectors.reshape(len(rows), self._library_metadata.dimension), dtype=np.float32
         )
-
-    async def _records(self, columns: list[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
-        query = self._table.search().select(columns)
-        if ids is not None:
-            if not ids:
-                return []
-            query = query.where(form.id_filter("id", ids))
-        return list(await self._read(lambda: query.to_arrow().to_pylist()))
-
-    async def _read(self, work: Callable[[], T]) -> T:
-        try:
-            return await asyncio.to_thread(retry_on_conflict, work)
-        except ImageRAGError:
-            raise
-        except LANCE_ERRORS as error:
-            raise damaged(self.name, error, self.folder) from error
-
-    async def _write(self, work: Callable[[], T]) -> T:
-        def locked() -> T:
-            with shared_or_alone(self._locks / f"{self.name}.writing", alone=False):
-                return work()
-
-        return await self._read(locked)
 
     def _usable(self, vectors: "Vectors", what: str) -> "NDArray[np.float32]":
         """The only row of `vectors`, if a cosine with it means something.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter
 from imagerag.agent.types import ImageRef, Scalar
+from imagerag.store.library.metadata_columns import KEY, columns_of, values_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,12 +20,32 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, order=True)
+class FileEntry:
+    """A file that had an image's bytes when it was last read.
+
+    Attributes:
+        path: absolute; of a member of an archive, `ARCHIVE::MEMBER`.
+        size, mtime_ns, inode: of the file, or of the archive: as long as they stay, it is not read again.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
     """What a library knows of one image, without its pixels and its vector.
 
     Attributes:
         created: when it was first indexed, UTC.
+        files: every file with these bytes that was seen, sorted by path. Empty where there is none to link to, and of
+            what earlier versions indexed.
+        size_bytes: of the file; 0 is unknown.
+        taken: when it was photographed; None is unknown, as with `latitude` and `longitude` (degrees).
+        language: of the caption, as a BCP 47 tag.
     """
 
     image: ImageRef
@@ -36,6 +57,15 @@ class ImageRecord:
     author: str = ""
     licence: str = ""
     created: datetime = field(default_factory=_now, compare=False)
+    files: tuple[FileEntry, ...] = ()
+    size_bytes: int = 0
+    taken: datetime | None = None
+    camera: str = ""
+    lens: str = ""
+    place: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    language: str = ""
 
     @property
     def id(self) -> str:
@@ -45,26 +75,35 @@ class ImageRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class NewImage:
-    """A row to be written with its pixels.
+    """A row to be written with its vector.
 
     Attributes:
-        data: the encoded bytes, as they were found.
+        data: the encoded bytes, of which the library keeps a copy; None for a picture that stays in its files.
         thumbnail: WebP.
         vector: unit, float32 [dimension].
     """
 
     row: ImageRecord
-    data: bytes
+    data: bytes | None
     thumbnail: bytes
     vector: "NDArray[np.float32]"
 
 
-TEXT_COLUMNS = ("title", "caption", "tags", "metadata", "labels", "source", "author", "licence")
-"""What may change without the vector changing."""
+TEXTS = ("title", "caption", "source", "author", "licence", "camera", "lens", "place", "language")
+"""Columns of plain text, named as the fields of `ImageRecord`; "" where nothing is known."""
 
-ROW_COLUMNS = ("id", "media_type", "width", "height", "title", "caption", "tags", "metadata", "source", "author",
-               "licence", "created")  # fmt: skip
+VALUES = ("taken", "latitude", "longitude")
+"""Columns of other values, likewise; null where nothing is known."""
+
+TEXT_COLUMNS = (*TEXTS, *VALUES, "tags", "metadata", "labels")
+"""What may change without the vector changing, beside the columns of metadata keys."""
+
+ROW_COLUMNS = ("id", "media_type", "width", "height", *TEXTS, *VALUES, "tags", "metadata", "created", "files",
+               "size_bytes")  # fmt: skip
 """What a `ImageRecord` is read from: everything small."""
+
+IMAGE_COLUMN = "image"
+"""Where libraries of earlier versions have the bytes of their pictures."""
 
 
 def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
@@ -75,58 +114,83 @@ def schema(dimension: int, metadata: Mapping[str, str] | None = None) -> Any:
     """
     import pyarrow as pa
 
-    text = pa.string()
+    text, time = pa.string(), pa.timestamp("us", tz="UTC")
     key = {"lance-schema:unenforced-primary-key:position": "1"}
+    file = [("path", text), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("inode", pa.int64())]
     return pa.schema(
         [
             pa.field("id", text, nullable=False, metadata=key),
             pa.field("vector", pa.list_(pa.float32(), dimension), metadata=metadata),
-            pa.field("image", pa.large_binary()),
             pa.field("thumbnail", pa.binary()),
             pa.field("media_type", text),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
-            pa.field("title", text),
-            pa.field("caption", text),
             pa.field("tags", pa.list_(text)),
             pa.field("metadata", text),
             pa.field("labels", text),
-            pa.field("source", text),
-            pa.field("author", text),
-            pa.field("licence", text),
-            pa.field("created", pa.timestamp("us", tz="UTC")),
+            pa.field("created", time),
+            pa.field("files", pa.list_(pa.struct(file))),
+            pa.field("size_bytes", pa.int64()),
+            pa.field("taken", time),
+            pa.field("latitude", pa.float64()),
+            pa.field("longitude", pa.float64()),
+            *(pa.field(name, text) for name in TEXTS),
         ]
     )
 
 
-def to_table(images: Sequence[NewImage], dimension: int) -> Any:
-    """Arrow table of whole rows. Ids must differ."""
-    import pyarrow as pa
+def row_columns(table: Any) -> list[str]:
+    """Those of `ROW_COLUMNS` that a table has: one of an earlier version lacks some until it is written."""
+    have = set(table.schema.names)
+    return [name for name in ROW_COLUMNS if name in have]
 
+
+def to_table(images: Sequence[NewImage], table_schema: Any) -> Any:
+    """Arrow table of whole rows, for a table with this schema. Ids must differ."""
     records = [
         {
             "id": image.row.id,
             "vector": image.vector,
-            "image": image.data,
             "thumbnail": image.thumbnail,
             "media_type": image.row.image.media_type,
             "width": image.row.image.width,
             "height": image.row.image.height,
             "created": image.row.created,
-            **_texts(image.row),
+            "files": [vars(file) for file in image.row.files],
+            "size_bytes": image.row.size_bytes or None,
         }
         for image in images
     ]
-    return pa.Table.from_pylist(records, schema=schema(dimension))
+    fields = [field for field in table_schema if field.name not in (IMAGE_COLUMN, *TEXT_COLUMNS) and not _is_key(field)]
+    return _with_texts(records, [image.row for image in images], fields, table_schema)
 
 
-def to_text_table(rows: Sequence[ImageRecord]) -> Any:
+def to_text_table(rows: Sequence[ImageRecord], table_schema: Any) -> Any:
     """Arrow table of ids and what may change without the vector changing. Ids must differ."""
+    return _with_texts([{"id": row.id} for row in rows], rows, [table_schema.field("id")], table_schema)
+
+
+def to_files_table(files: Mapping[str, Sequence[FileEntry]], table_schema: Any) -> Any:
+    """Arrow table of ids and the files of each image."""
     import pyarrow as pa
 
-    whole = schema(1)
-    part = pa.schema([whole.field(name) for name in ("id", *TEXT_COLUMNS)])
-    return pa.Table.from_pylist([{"id": row.id, **_texts(row)} for row in rows], schema=part)
+    records = [{"id": sha256, "files": [vars(file) for file in entries]} for sha256, entries in files.items()]
+    return pa.Table.from_pylist(records, schema=pa.schema([table_schema.field("id"), table_schema.field("files")]))
+
+
+def _with_texts(records: list[dict[str, Any]], rows: Sequence[ImageRecord], fields: list[Any], whole: Any) -> Any:
+    import pyarrow as pa
+
+    keys = columns_of(whole)
+    for record, row in zip(records, rows, strict=True):
+        record.update(_texts(row), **values_of(row.metadata, keys))
+    fields = [*fields, *(field for field in whole if field.name in TEXT_COLUMNS or _is_key(field))]
+    return pa.Table.from_pylist(records, schema=pa.schema(fields))
+
+
+def _is_key(field: Any) -> bool:
+    """Whether a column is that of a metadata key."""
+    return KEY in (field.metadata or {})
 
 
 CONTENT_COLUMNS = ("id", "title", "caption")
@@ -151,32 +215,34 @@ def _hash(lines: Iterable[str]) -> str:
 
 
 def from_record(record: Mapping[str, Any]) -> ImageRecord:
-    """The row in a record that holds `ROW_COLUMNS`."""
+    """The row in a record that holds `row_columns`."""
+    rest: dict[str, Any] = {name: record.get(name) or "" for name in TEXTS}
+    rest |= {name: record.get(name) for name in VALUES}
     return ImageRecord(
         image=ImageRef(
             sha256=record["id"], media_type=record["media_type"], width=record["width"], height=record["height"]
         ),
-        title=record["title"] or "",
-        caption=record["caption"] or "",
         tags=tuple(record["tags"] or ()),
-        metadata=json.loads(record["metadata"] or "{}"),
-        source=record["source"] or "",
-        author=record["author"] or "",
-        licence=record["licence"] or "",
+        metadata=metadata_of(record),
         created=record["created"],
+        files=tuple(FileEntry(**file) for file in record.get("files") or ()),
+        size_bytes=record.get("size_bytes") or 0,
+        **rest,
     )
+
+
+def metadata_of(record: Mapping[str, Any]) -> dict[str, Scalar]:
+    """The metadata in a record that has that column."""
+    read = json.loads(record["metadata"] or "{}")
+    return read if isinstance(read, dict) else {}
 
 
 def _texts(row: ImageRecord) -> dict[str, Any]:
     return {
-        "title": row.title,
-        "caption": row.caption,
         "tags": list(row.tags),
         "metadata": json.dumps(dict(row.metadata), ensure_ascii=False, sort_keys=True),
         "labels": _labels(row),
-        "source": row.source,
-        "author": row.author,
-        "licence": row.licence,
+        **{name: getattr(row, name) for name in (*TEXTS, *VALUES)},
     }
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from imagerag.agent.ports import Filter, Hit
-from imagerag.store.library.schema import ROW_COLUMNS, ImageRecord, filter_sql, from_record
+from imagerag.store.library.schema import ImageRecord, filter_sql, from_record, row_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ def nearest(table: Any, vector: "NDArray[np.float32]", k: int, filter: Filter) -
     query = (
         table.search(vector, vector_column_name="vector")
         .distance_type("cosine")
-        .select([*ROW_COLUMNS, "vector", "_distance"])
+        .select([*row_columns(table), "vector", "_distance"])
         .nprobes(PROBES if where is None else PROBES_FILTERED)
         .refine_factor(REFINE)
         .limit(k)
@@ -72,7 +72,7 @@ def listed(table: Any, filter: Filter, limit: int) -> tuple[list[ImageRecord], i
     """At most `limit` of the rows that a filter lets through, sorted by id, and how many there are in all."""
     where = filter_sql(filter)
     total = int(table.count_rows() if where is None else table.search().where(where).select(["id"]).to_arrow().num_rows)
-    query = table.search().select(list(ROW_COLUMNS)).limit(limit)
+    query = table.search().select(row_columns(table)).limit(limit)
     found = (query if where is None else query.where(where)).to_arrow().to_pylist()
     return sorted((from_record(record) for record in found), key=lambda row: row.id), total
 
@@ -119,7 +119,7 @@ def _worded(table: Any, vector: "NDArray[np.float32]", text: str, k: int, filter
     where = filter_sql(filter)
     query = (
         table.search(MultiMatchQuery(text, ["caption", "title"]), query_type="fts")
-        .select([*ROW_COLUMNS, "vector", "_score"])
+        .select([*row_columns(table), "vector", "_score"])
         .limit(k)
     )
     return _hits((query if where is None else query.where(where)).to_arrow(), vector)

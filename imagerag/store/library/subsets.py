@@ -26,13 +26,8 @@ async def copy_rows(source: Library, target: Library, ids: Sequence[str]) -> Non
     for at in range(0, len(ids), BATCH):
         part = ids[at : at + BATCH]
 
-        def work(part: Sequence[str] = part) -> None:
-            table = source._table.search().where(form.id_filter("id", part)).to_arrow()
-            names = [name for name in source._table.schema.names if name in table.column_names]
-            merge = target._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-            merge.execute(table.select(names))
-
-        await target._write(work)
+        rows = source.table.lance.search().where(form.id_filter("id", part)).to_arrow()
+        await target.table.copy(rows, source.table)
 
 
 async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> None:
@@ -41,8 +36,9 @@ async def copy_encoded(source: Library, target: Library, ids: Sequence[str]) -> 
         rows = await source.rows(ids[at : at + BATCH])
         data = [await source.image_bytes(row.id) for row in rows]
         vectors = await target.embedder.embed_images(data)
+        kept = [one if not row.files else None for row, one in zip(rows, data, strict=True)]
         await target.upsert(
-            [NewImage(row=r, data=d, thumbnail=b"", vector=v) for r, d, v in zip(rows, data, vectors, strict=True)]
+            [NewImage(row=r, data=d, thumbnail=b"", vector=v) for r, d, v in zip(rows, kept, vectors, strict=True)]
         )
 
 

@@ -1,0 +1,72 @@
+"""Copies of pictures inside a library's folder, named by their content.
+
+Files, and no blob column: LanceDB 0.40 writes blobs of either version anew whenever it joins fragments, which every
+`optimize` does, and it has no way to leave them out. A file is written once. The copies lie within the table's folder,
+so that removing, renaming and setting aside a library take them along; Lance leaves files alone that it does not know.
+"""
+
+import uuid
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from imagerag.store.storage_errors import storage_errors
+
+FOLDER = "images"
+
+
+class ImageFiles:
+    """The copies of one library."""
+
+    def __init__(self, library: Path) -> None:
+        self.root = library / FOLDER
+
+    def path(self, sha256: str) -> Path:
+        """Where the copy of that image is, or would be."""
+        return self.root / sha256[:2] / sha256[2:]
+
+    def has(self, sha256: str, size: int) -> bool:
+        """Whether there is a copy of that many bytes."""
+        try:
+            return self.path(sha256).stat().st_size == size
+        except OSError:
+            return False
+
+    def write(self, sha256: str, data: bytes) -> None:
+        """Keep a copy, whole or not at all. It is on the disk when the system has written it back: its hash is
+        compared whenever it is read.
+
+        Raises:
+            StorageError: the disk is full, or cannot be written.
+        """
+        path = self.path(sha256)
+        with storage_errors(path, "cannot write"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f".tmp-{uuid.uuid4().hex}")
+            try:
+                fresh.write_bytes(data)
+                fresh.replace(path)
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
+
+    def read(self, sha256: str) -> bytes | None:
+        """The copy; None where there is none."""
+        try:
+            return self.path(sha256).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def strays(self, ids: Collection[str]) -> list[Path]:
+        """Files that belong to none of these images."""
+        kept = set(ids)
+        found = self.root.glob("*/*") if self.root.is_dir() else ()
+        return [path for path in found if path.parent.name + path.name not in kept]
+
+    def remove(self, paths: Collection[Path]) -> None:
+        """Delete some of the files, and folders that are empty then."""
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:
+            with suppress(OSError):
+                folder.rmdir()

@@ -1,0 +1,120 @@
+"""Columns of metadata keys, so that filters over them are typed expressions that indexes serve.
+
+The JSON column `metadata` is what is shown; these columns are what is filtered. A value goes into the column of its own
+kind, and a key whose values are of several kinds has one column of each: "unknown" among prices changes no number, and
+nothing is ever converted. Text is kept as text in any case; text that reads as a number or as a date is kept as that,
+too, because tables and sidecars write both as text.
+
+Which column belongs to which key is written in the column's own Arrow metadata, and its name is derived from the key:
+there is no list beside the schema that could differ from it, and two processes that meet a key make the same column.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Final
+
+from imagerag.agent.types import Scalar
+
+KEY, KIND = b"imagerag.key", b"imagerag.kind"
+"""Arrow metadata of a column: the metadata key, and the kind of its values."""
+
+MAX_COLUMNS: Final = 200
+"""Of one library. Keys that come later stay in the JSON column: they are shown, and filtered as text."""
+
+_EXACT: Final = 2**53
+"""Whole numbers above are no exact doubles: they are kept as text."""
+
+_NUMBER: Final = re.compile(r"[-+]?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}[-:]\d{2}[-:]\d{2}(?:[T ]\d{2}:\d{2}.*)?", re.ASCII)
+_PLAIN: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
+
+
+class Kind(StrEnum):
+    """What a column of metadata holds."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"
+    TIME = "time"
+
+
+Columns = Mapping[str, Mapping[Kind, str]]
+"""Metadata key → kind → the name of its column."""
+
+
+def columns_of(schema: Any) -> Columns:
+    """The metadata columns of a table's Arrow schema."""
+    found: dict[str, dict[Kind, str]] = {}
+    for field in schema:
+        said = field.metadata or {}
+        if KEY in said and said.get(KIND, b"").decode() in tuple(Kind):
+            found.setdefault(said[KEY].decode(), {})[Kind(said[KIND].decode())] = field.name
+    return found
+
+
+def kinds_of(value: Scalar) -> dict[Kind, Any]:
+    """A metadata value as each kind that it is."""
+    if isinstance(value, bool):
+        return {Kind.FLAG: value}
+    if isinstance(value, int | float):
+        return {Kind.TEXT: str(value)} if abs(value) > _EXACT else {Kind.NUMBER: float(value)}
+    if value is None:
+        return {}
+    found: dict[Kind, Any] = {Kind.TEXT: value}
+    if _NUMBER.fullmatch(value):
+        found[Kind.NUMBER] = float(value)
+    elif (time := time_of(value)) is not None:
+        found[Kind.TIME] = time
+    return found
+
+
+def time_of(text: str) -> datetime | None:
+    """The instant that a date says, as ISO 8601 or EXIF write it; UTC where it names no zone."""
+    if not _DATE.fullmatch(text):
+        return None
+    date = text[:10].replace(":", "-")
+    try:
+        found = datetime.fromisoformat(date + text[10:])
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def values_of(metadata: Mapping[str, Scalar], columns: Columns) -> dict[str, Any]:
+    """Column → value of one image; null in the columns of what it does not say."""
+    record: dict[str, Any] = {name: None for by_kind in columns.values() for name in by_kind.values()}
+    for key in metadata.keys() & columns.keys():
+        for kind, value in kinds_of(metadata[key]).items():
+            if kind in columns[key]:
+                record[columns[key][kind]] = value
+    return record
+
+
+def missing_fields(found: Iterable[Mapping[str, Scalar]], schema: Any) -> list[Any]:
+    """Arrow fields of the columns that these images' metadata needs and the table lacks, the most used first."""
+    have = columns_of(schema)
+    wanted = Counter(
+        (key, kind)
+        for metadata in found
+        for key, value in metadata.items()
+        for kind in kinds_of(value)
+        if kind not in have.get(key, {})
+    )
+    left = MAX_COLUMNS - sum(len(by_kind) for by_kind in have.values())
+    ordered = sorted(wanted, key=lambda one: (-wanted[one], *one))
+    return [_field(key, kind) for key, kind in ordered[: max(0, left)]]
+
+
+def _field(key: str, kind: Kind) -> Any:
+    import pyarrow as pa
+
+    types = {
+        Kind.TEXT: pa.string(), Kind.NUMBER: pa.float64(), Kind.FLAG: pa.bool_(), Kind.TIME: pa.timestamp("us", "UTC"),
+    }  # fmt: skip
+    # Lance splits names at dots and compares them without case: a key that could be misread is named by its hash.
+    name = key if _PLAIN.fullmatch(key) else "_" + sha256(key.encode()).hexdigest()[:24]
+    return pa.field(f"m_{name}_{kind}", types[kind], metadata={KEY: key.encode(), KIND: kind.encode()})

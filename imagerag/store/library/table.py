@@ -1,0 +1,249 @@
+"""A library's table with its locks: what any number of processes read and write in it.
+
+Two locks order the writers of one library. `writing` is shared by all who write rows, and held alone by whoever changes
+the columns or removes files that no version names. `files` is held alone while rows are compared with what a scan
+found and written: without it, two scans could each overwrite the paths that the other one added to a row.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+from imagerag.agent.errors import BlobError, ImageRAGError
+from imagerag.agent.types import Scalar
+from imagerag.store.data_dir import DataDir
+from imagerag.store.images.blob_store import verify
+from imagerag.store.library import schema as form
+from imagerag.store.library.database import LANCE_ERRORS, damaged, folder_of, open_table, retry_on_conflict
+from imagerag.store.library.image_files import ImageFiles
+from imagerag.store.library.linked_files import read_linked
+from imagerag.store.library.metadata import METADATA_KEY, SCHEMA_VERSION, library_metadata_of
+from imagerag.store.library.metadata_columns import columns_of, missing_fields, values_of
+from imagerag.store.library.schema import FileEntry, ImageRecord, NewImage
+from imagerag.store.run_lock import shared_or_alone, waiting_lock
+
+T = TypeVar("T")
+
+BACKFILL: Final = 1000
+"""Rows that are read and written at a time when a library of an earlier version gets its columns."""
+
+
+class LibraryTable:
+    """Reads and writes the rows of one library.
+
+    Attributes:
+        name: of the library.
+        lance: the LanceDB table.
+        folder: where its files are.
+        images: copies of its pictures.
+    """
+
+    def __init__(self, home: DataDir, name: str, lance: Any) -> None:
+        self.name = name
+        self.lance = lance
+        self.folder = folder_of(home, name)
+        self.images = ImageFiles(self.folder)
+        self._home, self._locks = home, home.filling
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Do something that may meet other processes' commits.
+
+        Raises:
+            LibraryDamagedError, StorageError: the files cannot be read.
+        """
+        try:
+            return await asyncio.to_thread(retry_on_conflict, work)
+        except ImageRAGError:
+            raise
+        except LANCE_ERRORS as error:
+            raise damaged(self.name, error, self.folder) from error
+
+    async def write(self, work: Callable[[], T]) -> T:
+        """Do something that writes rows, together with others who do."""
+
+        def locked() -> T:
+            with self.writing():
+                return work()
+
+        return await self.read(locked)
+
+    @contextmanager
+    def writing(self, *, alone: bool = False) -> Iterator[bool]:
+        """Hold the lock of those who write. Gives whether it is held alone, which is tried and not waited for."""
+        with shared_or_alone(self._locks / f"{self.name}.writing", alone=alone) as held:
+            yield held
+
+    @contextmanager
+    def calibrating(self) -> Iterator[None]:
+        """Hold the lock of those who write thresholds, alone."""
+        with self._alone("calibrating"):
+            yield
+
+    @asynccontextmanager
+    async def files_lock(self) -> AsyncIterator[None]:
+        """Hold the lock of those who write which files an image has, alone."""
+        lock = await asyncio.to_thread(waiting_lock, self._locks / f"{self.name}.files", alone=True)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    async def records(self, columns: Sequence[str] | None, ids: Sequence[str] | None) -> list[dict[str, Any]]:
+        """Columns (None is every small one) of the rows with these ids (None is all)."""
+        if ids is not None and not ids:
+            return []
+
+        def work() -> list[dict[str, Any]]:
+            query = self.lance.search().select(list(columns) if columns else form.row_columns(self.lance))
+            if ids is not None:
+                query = query.where(form.id_filter("id", ids))
+            return list(query.to_arrow().to_pylist())
+
+        return await self.read(work)
+
+    def image_bytes(self, sha256: str) -> bytes:
+        """The bytes of an image, from its copy or a file that it is linked to, verified against the hash. Blocks.
+
+        Raises:
+            BlobError: missing, changed or damaged; says which file, and what to type.
+        """
+        columns = [name for name in (form.IMAGE_COLUMN, "files") if name in self.lance.schema.names]
+        query = self.lance.search().select(["id", *columns]).where(form.id_filter("id", [sha256]))
+        found = query.to_arrow().to_pylist()
+        if not found:
+            raise BlobError(f"the image {sha256} is not in library {self.name!r}")
+        data: bytes | None = self.images.read(sha256)
+        if data is None:
+            data = found[0].get(form.IMAGE_COLUMN)
+        if data is None:
+            return read_linked(sha256, [FileEntry(**file) for file in found[0].get("files") or ()], self.name)
+        verify(data, sha256, where=f"library {self.name!r}")
+        return data
+
+    async def upsert(self, images: Sequence[NewImage]) -> None:
+        """Write whole rows, and copies of their pictures where they come with their bytes. Ids must differ."""
+
+        def work() -> None:
+            for image in images:
+                if image.data is not None:
+                    self.images.write(image.row.id, image.data)
+            rows = form.to_table(images, self.lance.schema)
+            self._merge(rows, insert=True)
+
+        await self.prepare([image.row.metadata for image in images])
+        await self.write(work)
+
+    async def copy(self, rows: Any, source: "LibraryTable") -> None:
+        """Write whole rows of another library with the same encoder, and what it keeps of their pictures."""
+
+        def work() -> None:
+            for at, sha256 in enumerate(rows["id"].to_pylist()):
+                data = source.images.read(sha256)
+                if data is None and form.IMAGE_COLUMN in rows.column_names:
+                    data = rows[form.IMAGE_COLUMN][at].as_py()
+                if data is not None:
+                    self.images.write(sha256, data)
+            have = set(self.lance.schema.names) - {form.IMAGE_COLUMN}
+            self._merge(rows.select([name for name in rows.column_names if name in have]), insert=True)
+
+        await self.prepare([form.metadata_of(record) for record in rows.select(["metadata"]).to_pylist()])
+        await self.write(work)
+
+    async def update(self, rows: Sequence[ImageRecord]) -> None:
+        """Write what may change without the vector changing, of rows that are there. Ids must differ."""
+        await self.prepare([row.metadata for row in rows])
+        await self.write(lambda: self._merge(form.to_text_table(rows, self.lance.schema)))
+
+    async def update_files(self, files: Mapping[str, Sequence[FileEntry]]) -> None:
+        """Write which files images have, of rows that are there."""
+        await self.prepare()
+        await self.write(lambda: self._merge(form.to_files_table(files, self.lance.schema)))
+
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Take rows out; how many there were. Copies of their pictures go with the next `optimize`."""
+        result = await self.write(lambda: self.lance.delete(form.id_filter("id", ids)))
+        return int(result.num_deleted_rows)
+
+    def remove_strays(self) -> None:
+        """Delete copies of pictures that no version of the table has. Nobody else may write meanwhile."""
+        if not self.images.root.is_dir():
+            return
+        ids = _ids(self.lance)
+        if tags := self.lance.tags.list():
+            pinned = open_table(self._home, self.name)
+            for tag in tags:
+                pinned.checkout(tag)
+                ids |= _ids(pinned)
+        self.images.remove(self.images.strays(ids))
+
+    def lance_file_sizes(self) -> Iterator[int]:
+        """Bytes of each file that Lance wrote."""
+        for file in self.folder.rglob("*"):
+            if not file.is_relative_to(self.images.root) and file.is_file():
+                yield file.stat().st_size
+
+    def _merge(self, rows: Any, *, insert: bool = False) -> None:
+        merge = self.lance.merge_insert("id").when_matched_update_all()
+        (merge.when_not_matched_insert_all() if insert else merge).execute(rows)
+
+    async def prepare(self, metadata: Sequence[Mapping[str, Scalar]] = ()) -> None:
+        """Make the columns that rows with this metadata need, and those that an earlier version had not."""
+
+        def work() -> None:
+            if not self._is_earlier() and not self._lacking(metadata):
+                return
+            with self._alone("writing"):
+                self._upgrade()
+                if lacking := self._lacking(metadata):
+                    self.lance.add_columns(lacking)
+
+        await self.read(work)
+
+    def _lacking(self, metadata: Sequence[Mapping[str, Scalar]]) -> list[Any]:
+        return missing_fields(metadata, self.lance.schema)
+
+    def _upgrade(self) -> None:
+        """Bring a table of an earlier version to this one's form. Stopped at any instant, it is finished next time:
+        the version is written last."""
+        if not self._is_earlier():
+            return
+        have = set(self.lance.schema.names)
+        if lacking := [field for field in form.schema(1) if field.name not in have]:
+            self.lance.add_columns(lacking)
+        found = self.lance.search().select(["id", "metadata"]).to_arrow().to_pylist()
+        said = {one["id"]: read for one in found if (read := form.metadata_of(one))}
+        if lacking := self._lacking(list(said.values())):
+            self.lance.add_columns(lacking)
+        ids = sorted(said)
+        for start in range(0, len(ids), BACKFILL):
+            self._merge(self._key_values({one: said[one] for one in ids[start : start + BACKFILL]}))
+        kept = library_metadata_of(self.lance, self.name).model_copy(update={"version": SCHEMA_VERSION})
+        self.lance.update_field_metadata({"path": "vector", "metadata": {METADATA_KEY: kept.model_dump_json()}})
+
+    def _is_earlier(self) -> bool:
+        return library_metadata_of(self.lance, self.name).version < SCHEMA_VERSION
+
+    def _key_values(self, said: Mapping[str, Mapping[str, Scalar]]) -> Any:
+        import pyarrow as pa
+
+        whole = self.lance.schema
+        keys = columns_of(whole)
+        fields = [whole.field("id"), *(whole.field(name) for kinds in keys.values() for name in kinds.values())]
+        records = [{"id": sha256, **values_of(metadata, keys)} for sha256, metadata in said.items()]
+        return pa.Table.from_pylist(records, schema=pa.schema(fields))
+
+    @contextmanager
+    def _alone(self, lock: str) -> Iterator[None]:
+        file = waiting_lock(self._locks / f"{self.name}.{lock}", alone=True)
+        try:
+            yield
+        finally:
+            if file is not None:
+                os.close(file)
+
+
+def _ids(lance: Any) -> set[str]:
+    return set(lance.search().select(["id"]).to_arrow()["id"].to_pylist())

@@ -1,0 +1,82 @@
+"""Measuring a library's thresholds and keeping them, while others may change it."""
+
+from typing import TYPE_CHECKING, Final
+
+from imagerag.agent.errors import LibraryError
+from imagerag.store.library import schema as form
+from imagerag.store.library.metadata import (
+    METADATA_KEY,
+    ImageThreshold,
+    LibraryMetadata,
+    Threshold,
+    content_of,
+    library_metadata_of,
+)
+
+if TYPE_CHECKING:
+    from imagerag.store.library.library import Library
+    from imagerag.store.library.table import LibraryTable
+
+MEASURED: Final = 4
+"""How often a library that keeps changing is measured: whoever changes it last measures after that."""
+
+
+async def update_thresholds(
+    library: "Library", table: "LibraryTable", *, anew: bool
+) -> tuple[Threshold, LibraryMetadata]:
+    """Measure both thresholds and keep them with what they were measured on.
+
+    When the library changes meanwhile they are measured again: a threshold never replaces one that was measured on
+    what came later.
+
+    Returns:
+        The threshold between texts and pictures, and the library's metadata as it is then.
+
+    Raises:
+        LibraryError: the library is empty.
+    """
+    await table.prepare()
+    for last in (*[False] * (MEASURED - 1), True):
+        threshold, between = await _measured(library, anew)
+
+        def keep(threshold: Threshold = threshold, between: ImageThreshold = between, last: bool = last) -> bool:
+            return _keep(table, threshold, between, anyway=last)
+
+        if await table.write(keep):
+            break
+    return threshold, await table.read(lambda: library_metadata_of(table.lance, table.name))
+
+
+async def _measured(library: "Library", anew: bool) -> tuple[Threshold, ImageThreshold]:
+    from imagerag.store.library.calibration import calibrate
+    from imagerag.store.library.image_calibration import calibrate_images
+
+    rows, vectors = await library.captioned_vectors()
+    if not rows:
+        raise LibraryError(f"library {library.name!r} is empty: there is nothing to calibrate")
+    content = form.content_hash((row.id, row.title, row.caption) for row in rows)
+    images = form.images_hash(row.id for row in rows)
+    threshold = await calibrate(rows, vectors, library.embedder)
+    between = library.metadata.image_threshold
+    if anew or between is None or between.measured_on != images:
+        between = await calibrate_images(rows, vectors, library.embedder, library.encoded)
+    return (
+        threshold.model_copy(update={"measured_on": content}),
+        between.model_copy(update={"measured_on": images}),
+    )
+
+
+def _keep(table: "LibraryTable", threshold: Threshold, between: ImageThreshold, *, anyway: bool) -> bool:
+    """Put thresholds into the library's metadata, if the library still holds what they were measured on.
+
+    Args:
+        anyway: keep them even so where there are none yet; whoever changes the library measures after it.
+    """
+    with table.calibrating():
+        kept = library_metadata_of(table.lance, table.name)
+        if content_of(table.lance) != threshold.measured_on and not (anyway and kept.threshold is None):
+            return anyway
+        update = {"threshold": threshold, "image_threshold": between}
+        metadata = {METADATA_KEY: kept.model_copy(update=update).model_dump_json()}
+        table.lance.update_field_metadata({"path": "vector", "metadata": metadata})
+        return True

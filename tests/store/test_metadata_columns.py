@@ -1,0 +1,154 @@
+"""Metadata keys as typed columns: every value where a filter of its kind finds it, whoever writes at the same time."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagerag.store.data_dir import DataDir
+from imagerag.store.images.image_info import image_info
+from imagerag.store.library import metadata_columns
+from imagerag.store.library.library import Library
+from imagerag.store.library.metadata_columns import (
+    MAX_COLUMNS,
+    Kind,
+    columns_of,
+    kinds_of,
+    missing_fields,
+    time_of,
+    values_of,
+)
+from imagerag.store.library.schema import ImageRecord, NewImage
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+async def put(library: Library, picture: Any, *found: dict[str, Any]) -> list[ImageRecord]:
+    rows = []
+    for mark, metadata in enumerate(found):
+        data = picture("red", mark=mark)
+        seen = image_info(data)
+        (vector,) = await library.embedder.embed_images([data])
+        rows.append(ImageRecord(image=seen.image, metadata=metadata))
+        await library.upsert([NewImage(row=rows[-1], data=None, thumbnail=seen.thumbnail, vector=vector)])
+    return rows
+
+
+async def typed(library: Library, key: str, kind: Kind) -> dict[str, Any]:
+    """Id → the value in the column of that key and kind."""
+    name = columns_of(library._table.schema)[key][kind]
+    return {record["id"]: record[name] for record in await library.table.records(["id", name], None)}
+
+
+@pytest.mark.parametrize(
+    ("value", "kinds"),
+    [
+        (True, {Kind.FLAG: True}),
+        (3, {Kind.NUMBER: 3.0}),
+        (2**60 + 1, {Kind.TEXT: str(2**60 + 1)}),
+        (1.5, {Kind.NUMBER: 1.5}),
+        (None, {}),
+        ("A1", {Kind.TEXT: "A1"}),
+        ("19.99", {Kind.TEXT: "19.99", Kind.NUMBER: 19.99}),
+        ("007", {Kind.TEXT: "007"}),
+        ("nan", {Kind.TEXT: "nan"}),
+        ("٣", {Kind.TEXT: "٣"}),
+        ("2024", {Kind.TEXT: "2024", Kind.NUMBER: 2024.0}),
+        ("2024-05-01", {Kind.TEXT: "2024-05-01", Kind.TIME: datetime(2024, 5, 1, tzinfo=UTC)}),
+        ("2024-02-31", {Kind.TEXT: "2024-02-31"}),
+    ],
+)
+def test_a_value_is_kept_as_every_kind_that_it_is(value: Any, kinds: dict[Kind, Any]) -> None:
+    assert kinds_of(value) == kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2024:05:01 10:20:30", datetime(2024, 5, 1, 10, 20, 30, tzinfo=UTC)),
+        ("2024-05-01T10:20:30+02:00", datetime(2024, 5, 1, 8, 20, 30, tzinfo=UTC)),
+        ("2024-05-01T10:20:30Z", datetime(2024, 5, 1, 10, 20, 30, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("2024-05-01 at noon", None),
+    ],
+)
+def test_dates(text: str, time: datetime | None) -> None:
+    assert time_of(text) == time
+
+
+@given(st.lists(st.dictionaries(st.text(), SCALARS, max_size=6), max_size=6))
+def test_any_metadata_gets_columns_and_fits_them(found: list[dict[str, Any]]) -> None:
+    fields = missing_fields(found, pa.schema([]))
+    schema = pa.schema(fields)
+    assert len({field.name.lower() for field in fields}) == len(fields)
+    assert not missing_fields(found, schema)
+    columns = columns_of(schema)
+    table = pa.Table.from_pylist([values_of(metadata, columns) for metadata in found], schema=schema)
+    for at, metadata in enumerate(found):
+        for key, value in metadata.items():
+            for kind, typed in kinds_of(value).items():
+                assert table[columns[key][kind]][at].as_py() == typed
+
+
+def test_there_are_never_more_columns_than_allowed_and_the_most_used_come_first() -> None:
+    found = [{f"k{number}": 1 for number in range(300)}, {"often": 1}, {"often": 2}]
+    fields = missing_fields(found, pa.schema([]))
+    assert len(fields) == MAX_COLUMNS
+    assert "often" in columns_of(pa.schema(fields))
+    assert not missing_fields([{"later": 1}], pa.schema(fields))
+    assert values_of({"later": 1}, columns_of(pa.schema(fields)))["m_often_number"] is None
+
+
+async def test_values_of_other_kinds_stay_beside_each_other(library: Library, picture: Any) -> None:
+    low, high, unknown = await put(library, picture, {"Price €": 5}, {"Price €": "9.5"}, {"Price €": "unknown"})
+    assert await typed(library, "Price €", Kind.NUMBER) == {low.id: 5.0, high.id: 9.5, unknown.id: None}
+    assert await typed(library, "Price €", Kind.TEXT) == {low.id: None, high.id: "9.5", unknown.id: "unknown"}
+    assert {row.id: row.metadata for row in await library.rows()} == {
+        row.id: row.metadata for row in (low, high, unknown)
+    }
+
+
+async def test_an_update_leaves_no_value_behind(library: Library, picture: Any) -> None:
+    (row,) = await put(library, picture, {"price": 5, "shelf": "A1"})
+    await library.update([replace(row, metadata={"shelf": "B2", "new": True})])
+    assert await typed(library, "price", Kind.NUMBER) == {row.id: None}
+    assert await typed(library, "shelf", Kind.TEXT) == {row.id: "B2"}
+    assert await typed(library, "new", Kind.FLAG) == {row.id: True}
+
+
+async def test_more_keys_than_columns(library: Library, picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata_columns, "MAX_COLUMNS", 2)
+    rows = await put(library, picture, {"a": 1}, {"b": 1}, {"c": 1})
+    assert set(columns_of(library._table.schema)) == {"a", "b"}
+    assert (await library.get(rows[2].id)).metadata == {"c": 1}  # type: ignore[union-attr]
+
+
+async def test_processes_that_meet_new_keys_at_once(home: DataDir, library: Library, child: Any, embedder: Any) -> None:
+    code = """
+        async def work():
+            from imagerag.store.images.image_info import image_info
+            from imagerag.store.library.schema import ImageRecord, NewImage
+            library = await Library.open(home, "shop", conftest.ColourEmbedder())
+            for at in range(8):
+                data = conftest.picture("red", mark=given["number"] * 100 + at)
+                seen = image_info(data)
+                (vector,) = await library.embedder.embed_images([data])
+                row = ImageRecord(image=seen.image, metadata={f"k{at}": given["number"], "own%d" % given["number"]: at})
+                await library.upsert([NewImage(row=row, data=None, thumbnail=seen.thumbnail, vector=vector)])
+        asyncio.run(work())
+    """
+    processes = [child(code, number=number) for number in range(4)]
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    fresh = await Library.open(home, "shop", embedder)
+    rows = {row.id: row for row in await fresh.rows()}
+    assert len(rows) == 32
+    assert len(columns_of(fresh._table.schema)) == 12
+    for key in (f"k{at}" for at in range(8)):
+        values = await typed(fresh, key, Kind.NUMBER)
+        assert values == {row.id: row.metadata.get(key) for row in rows.values()}
