@@ -8,6 +8,7 @@ while it is imported): a test of such things, or of what is loaded, starts a rea
 """
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -32,9 +33,9 @@ IMAGERAG = ("-m", "imagerag")
 """What `python` is given to be the program."""
 
 SLOW = ("torch", "langgraph.graph", "langchain_core.runnables", "openai", "pyarrow.dataset", "lance_namespace")
-"""What takes long to import; of lancedb, whose threads do not survive a fork, what it imports."""
+"""What takes long to import, before the program is."""
 
-OURS = ("agent", "cli", "client", "graphs", "store")
+OURS = ("agent", "cli", "client", "graphs", "store", "tools.sketch")
 """Packages of the program that most processes need all of, and that load nothing slow but the above."""
 
 
@@ -189,33 +190,76 @@ def warm() -> None:
     importlib.import_module("imagerag.tools.embedders.openclip_import").open_clip_for()
 
 
+def warm_lancedb() -> None:
+    """Import lancedb as the program does, which decides how loud its log is.
+
+    It starts its threads anew in what is forked, and warns that others may have been at work: here is nobody else.
+    """
+    importlib.import_module("imagerag.store.library.lancedb_import").import_lancedb()
+    importlib.import_module("lancedb.background_loop")._FORK_WARNED = True
+
+
 def serve(asking: socket.socket) -> None:
-    """Fork a process whenever one is asked for, until nobody can any more."""
+    """Fork a process whenever one is asked for, and tell how each ends, until nobody can ask any more."""
     warm()
+    warm_lancedb()
     gc.freeze()  # nothing of it is looked through again, and copied for that
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who asks
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while given := socket.recv_fds(asking, 1, 4)[1]:
-        if os.fork() == 0:
-            asking.close()
-            attend(socket.socket(fileno=given[0]), given[1:])
-        for number in given:
-            os.close(number)
-    os._exit(0)
-
-
-def attend(telling: socket.socket, streams: list[int]) -> None:
-    """Fork the process and tell how it ends, or be it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with telling, telling.makefile(encoding="utf-8") as asked:
-        given = json.loads(asked.readline())
-        child = os.fork()
-        if child:
-            for number in streams:
-                os.close(number)
-            telling.sendall(b"%d\n" % child)
-            telling.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    ended, waking = os.pipe()
+    os.set_blocking(waking, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    running: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([asking, ended], [], [])
+        if ended in ready:
+            os.read(ended, 4096)
+            tell_how_they_ended(running)
+        if asking not in ready:
+            continue
+        given = socket.recv_fds(asking, 1, 4)[1]
+        if not given:
             os._exit(0)
+        telling, streams = socket.socket(fileno=given[0]), given[1:]
+        with telling.makefile(encoding="utf-8") as asked:
+            wanted = asked.readline()
+        child = os.fork()
+        if child == 0:
+            for number in (
+                asking.fileno(),
+                telling.detach(),
+                ended,
+                waking,
+                *(one.detach() for one in running.values()),
+            ):
+                os.close(number)
+            os._exit(be(json.loads(wanted), streams))
+        for number in streams:
+            os.close(number)
+        running[child] = telling
+        tell(telling, child)
+
+
+def tell_how_they_ended(running: dict[int, socket.socket]) -> None:
+    """Tell those who asked for processes that have ended how each did."""
+    while running:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
+            return
+        with running.pop(child) as telling:
+            tell(telling, os.waitstatus_to_exitcode(status))
+
+
+def tell(telling: socket.socket, number: int) -> None:
+    """Send a number to who asked, if they still listen."""
+    with contextlib.suppress(OSError):
+        telling.sendall(b"%d\n" % number)
+
+
+def be(given: dict[str, Any], streams: list[int]) -> int:
+    """Be the process that was asked for; its exit code."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -227,7 +271,7 @@ def attend(telling: socket.socket, streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(given["env"])
     os.chdir(given["cwd"])
-    os._exit(run(given["arguments"]))
+    return run(given["arguments"])
 
 
 def run(arguments: list[str]) -> int:

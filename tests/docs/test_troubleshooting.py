@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,9 @@ GAP: Final = "…"
 
 def texts(file: Path) -> Iterator[str]:
     """The texts in a module; of an f-string, each value is a gap."""
-    tree = ast.parse(file.read_text("utf-8"))
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    told = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield " ".join("".join(_constant(part) for part in node.values).split())
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
@@ -30,7 +31,10 @@ def _constant(part: ast.expr) -> str:
     return str(part.value) if isinstance(part, ast.Constant) else GAP
 
 
-SAID: Final = [text for file in sorted((ROOT / "imagerag").rglob("*.py")) for text in texts(file) if " " in text]
+@cache
+def said_anywhere() -> list[str]:
+    """The texts of the whole package: seconds of work, which only the process that runs these tests does."""
+    return [text for file in sorted((ROOT / "imagerag").rglob("*.py")) for text in texts(file) if " " in text]
 
 
 def pattern(message: str) -> re.Pattern[str]:
@@ -40,7 +44,7 @@ def pattern(message: str) -> re.Pattern[str]:
 
 def said(message: str) -> bool:
     """Whether the program says a message; one that it puts together is said by its parts."""
-    return any(pattern(message).search(text) for text in SAID)
+    return any(pattern(message).search(text) for text in said_anywhere())
 
 
 @pytest.mark.parametrize("message", QUOTED)
@@ -51,7 +55,7 @@ def test_a_quoted_message_is_one_that_the_program_says(message: str) -> None:
 def nearest(message: str) -> str:
     """The text that shares most words with a message."""
     words = set(message.split())
-    return max(SAID, key=lambda text: len(words & set(text.split())) - len(text) / 10_000)
+    return max(said_anywhere(), key=lambda text: len(words & set(text.split())) - len(text) / 10_000)
 
 
 def test_what_nobody_says_is_seen() -> None:
