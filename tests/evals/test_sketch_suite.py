@@ -44,7 +44,7 @@ from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
 from imagerag.evals.suites.case import Checks
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
 from imagerag.store.library.library import Library
@@ -135,7 +135,7 @@ async def test_a_rerun_does_no_costly_work_again(tmp_path: Path, monkeypatch: py
     for name in ("fill", "vectors"):
         for module in ("loop", "retrieval", "threshold"):
             monkeypatch.setattr(f"imagerag.evals.sketch.{module}.{name}", costly, raising=False)
-    monkeypatch.setattr(Picture, "of", costly)
+    monkeypatch.setattr(SyntheticImage, "of", costly)
     steps: Told = []
     assert await measured(tmp_path, steps, cases=2, sizes=(12,)) == wanted
     assert (tmp_path / "checks-timings.jsonl").read_bytes() == timings
@@ -274,7 +274,7 @@ def test_queries_of_the_threshold_are_what_they_say() -> None:
     assert sum(query.kind == "near" for query in asked) == 20
 
 
-def test_both_kinds_of_library_are_of_one_size_and_share_their_pictures_of_one_thing() -> None:
+def test_both_kinds_of_library_are_of_one_size_and_share_their_images_of_one_thing() -> None:
     for size in (1, 2, 7, 50):
         alone, mixed = scenes(0, size, 0).values()
         assert len(alone) == len(mixed) == size
@@ -283,7 +283,7 @@ def test_both_kinds_of_library_are_of_one_size_and_share_their_pictures_of_one_t
     assert [sum(len(scene.things) == count for scene in mixed) for count in (1, 2, 3)] == [30, 15, 5]
 
 
-def test_only_what_is_asked_of_pictures_of_one_thing_has_a_target() -> None:
+def test_only_what_is_asked_of_images_of_one_thing_has_a_target() -> None:
     for query in (Query((STAR,), "alone"), Query((STAR,), "near")):
         assert metrics("threshold.50", query)[0] in TARGETS
         assert not set(metrics("threshold.mixed.50", query)) & set(TARGETS)
@@ -444,7 +444,7 @@ def test_other_outcomes_count_for_what_they_are() -> None:
 
 
 def test_pictures_are_the_same_for_the_same_scene() -> None:
-    one, other = Picture.of(SCENE, 32), Picture.of(SCENE, 32)
+    one, other = SyntheticImage.of(SCENE, 32), SyntheticImage.of(SCENE, 32)
     assert one.data == other.data
     assert one.row().id == other.row().id
     assert one.caption == "a red ringed bolt and a blue solid circle"

@@ -117,10 +117,10 @@ async def _see_alike(one: Embedder, other: Embedder) -> bool:
 def _probe() -> bytes:
     from random import Random
 
-    from imagerag.evals.synthetic_images import Picture
+    from imagerag.evals.synthetic_images import SyntheticImage
     from imagerag.tools.sketch.world import Thing, random_scene
 
-    return Picture.of(random_scene(Random(0), (Thing("heart", "purple", "dotted"),)), 128).data
+    return SyntheticImage.of(random_scene(Random(0), (Thing("heart", "purple", "dotted"),)), 128).data
 
 
 def names_of(encoder: Any) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Comparison of search methods and encoders on one library: precision, recall, MRR and nDCG.
 
-What the captions say is asked for, and which pictures show it is told from their words alone, as calibration tells it.
+What the captions say is asked for, and which images show it is told from their words alone, as calibration tells it.
 Ways: by cosine, by cosine and words together (hybrid), by words (BM25), and by cosine with what was found put into a
-reranker's order. Other encoders see the same pictures, encoded anew in a folder that is gone afterwards; the best of
+reranker's order. Other encoders see the same images, encoded anew in a folder that is gone afterwards; the best of
 each can be joined by their ranks.
 """
 
@@ -50,7 +50,7 @@ class SearchComparison(BaseModel):
     """The whole of it, `imagerag.search-comparison/1`.
 
     Attributes:
-        images: pictures that were searched; `captions`, how many different things were asked for.
+        images: images that were searched; `captions`, how many different things were asked for.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -69,7 +69,7 @@ async def compare_searches(
     encoders: Sequence[Embedder] = (),
     rerankers: Callable[[str], Reranker],
     queries: int = 200,
-    pictures: int | None = None,
+    images: int | None = None,
     seed: int = 0,
     tell: Tell = lambda done, total, what: None,
 ) -> SearchComparison:
@@ -80,12 +80,12 @@ async def compare_searches(
         encoders: further ones, beside the library's own.
         rerankers: makes one of a spec.
         queries: captions asked at most.
-        pictures: so many of the library's at most, chosen by `seed`; None is all of them.
+        images: so many of the library's at most, chosen by `seed`; None is all of them.
 
     Raises:
         UsageError: it has no captions to ask with, or there is no such way.
     """
-    chosen = in_random_order([row.id for row in await library.rows()], seed)[:pictures]
+    chosen = in_random_order([row.id for row in await library.rows()], seed)[:images]
     rows = await library.rows(chosen)
     asked = CaptionIndex.of(rows).sample(queries)
     if not asked:

@@ -17,7 +17,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, cost_of_calls
 from imagerag.evals.check_record import Check, run_id_of, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import Picture, caption_text, chance, fill, named
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, fill, named
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
 
@@ -118,7 +118,7 @@ async def check_loop(context: CheckContext) -> AsyncIterator[Check]:
         return
     rng = chance(context.seed, "loop library")
     library = await context.new_library(LIBRARY)
-    shown = await fill(library, [Picture.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
+    shown = await fill(library, [SyntheticImage.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
     for name, prompt in cases.items():
         if context.wants(name):
             yield await run(context, name, prompt, shown)

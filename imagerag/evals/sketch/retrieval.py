@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
+from imagerag.evals.synthetic_images import WORDS, SyntheticImage, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 
@@ -57,7 +57,7 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
     import numpy as np
 
     rng = chance(context.seed, "grid")
-    pictures = [Picture.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
+    pictures = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
     shown = await vectors(context.embedder.embed_images, pictures, context.step)
     asked = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
     # A picture that could not be embedded is in nobody's way, and fails only its own case.
@@ -85,7 +85,7 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     rng = chance(context.seed, "swapped")
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
-    pictures = [Picture.of(random_scene(rng, things), SIDE).data for things in sides]
+    pictures = [SyntheticImage.of(random_scene(rng, things), SIDE).data for things in sides]
     shown = await vectors(context.embedder.embed_images, pictures, context.step)
     asked = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
