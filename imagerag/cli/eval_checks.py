@@ -47,7 +47,7 @@ def library_check_command(
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
     else:
-        _tell(found)
+        _print_check(found)
     return 0
 
 
@@ -61,14 +61,14 @@ def _lines(file: str) -> list[str]:
     return lines
 
 
-def _tell(found: "LibraryCheck") -> None:
+def _print_check(found: "LibraryCheck") -> None:
     ranks = found.retrieval
-    say(
-        f"{found.library}: {count(found.images, 'picture')}, {found.embedder}, {count(found.captions, 'caption')} asked"
-    )
+    queries = f"{count(found.captions, 'caption')} as queries"
+    say(f"{found.library}: {count(found.images, 'image')}, {found.embedder}, {queries}")
     rows = [["retrieval", "", "95 %"]]
     rows += [
-        [f"recall@{k}", *_told(share)] for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
+        [f"recall@{k}", *_share_cells(share)]
+        for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
     ]
     rows += [
         [f"precision@{k}", score(value), ""]
@@ -98,10 +98,10 @@ _DECISIONS = {
 
 
 def _pair(decisions: "Decisions", name: str) -> list[str]:
-    return _told(getattr(decisions, name))
+    return _share_cells(getattr(decisions, name))
 
 
-def _told(share: "Share") -> list[str]:
+def _share_cells(share: "Share") -> list[str]:
     if share.value is None:
         return ["–", ""]
     return [score(share.value), f"{score(share.low)} to {score(share.high)}, n {share.n}"]
@@ -131,12 +131,12 @@ def score_command(
     source = Path(folder).expanduser()
     target = Path(out).expanduser() if out else source / "scores"
 
-    def tell(done: int, total: int, what: str) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if not quiet:
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
     specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
-    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).dependencies.home, tell=tell, **limits)
+    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).dependencies.home, progress=progress, **limits)
     number = asyncio.run(score_evaluation(source, target, specs, options))
     print_summary(target, as_json)
     if not as_json:

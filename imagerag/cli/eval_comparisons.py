@@ -104,7 +104,7 @@ def search_ways_command(
 
     rag = ImageRAG(library=library, home=globals_.home)
 
-    def tell(done: int, total: int, what: str) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if not quiet and what:
             say(f"  {dim(f'{done + 1} of {total}')}  {what}", err=True)
 
@@ -117,14 +117,14 @@ def search_ways_command(
             queries=queries,
             images=images,
             seed=seed,
-            tell=tell,
+            progress=progress,
         )
 
     found = asyncio.run(work())
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
         return 0
-    say(f"{found.library}: {count(found.images, 'picture')}, {count(found.captions, 'caption')} asked")
+    say(f"{found.library}: {count(found.images, 'image')}, {count(found.captions, 'caption')} as queries")
     head = ["encoder", "way", "P@1", "P@5", "P@10", "R@1", "R@5", "R@10", "MRR", "nDCG@10"]
     say_all(table([head, *map(_row, found.rows)], right=set(range(2, 10))))
     say_note("P@k: share of the first k that show it; R@k: share of the captions with one that does")

@@ -61,12 +61,12 @@ def judge_command(
     name = None if generated else rag.settings.library
     alike = own_synonyms(Path(synonyms)) if synonyms else {}
 
-    def tell(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         if not quiet and done == 0:
             lacking = " (and what is missing, where it only says no)" if concepts else ""
-            say(dim(f"asking {asked.identity} {count(total, 'question')} at most{lacking}"), err=True)
+            say(dim(f"asking {evaluated.identity} {count(total, 'question')} at most{lacking}"), err=True)
 
-    asked = rag.dependencies.judge(rag.settings.judge)
+    evaluated = rag.dependencies.judge(rag.settings.judge)
 
     async def work() -> "JudgeEval":
         if name is None:
@@ -75,8 +75,8 @@ def judge_command(
             opened = await rag.libraries.open(name)
             questions = await library_questions(opened, classes=classes, others=others, seed=seed)
         return await evaluate_judge(
-            asked, questions, library=name, repeats=repeats, mode=judge_mode, concepts=concepts, synonyms=alike,
-            tell=tell,
+            evaluated, questions, library=name, repeats=repeats, mode=judge_mode, concepts=concepts, synonyms=alike,
+            progress=progress,
         )  # fmt: skip
 
     found = asyncio.run(work())
@@ -105,11 +105,11 @@ def _lines(found: "JudgeEval") -> Iterator[str]:
 
 def _kind_row(one: "KindScore") -> list[str]:
     again = "" if one.agreement is None else score(one.agreement)
-    asked = one.yes + one.no + one.unanswered
+    total = one.yes + one.no + one.unanswered
     counts = [str(number) for number in (one.yes, one.no, one.unanswered)]
     interval = f"{score(one.low)} to {score(one.high)}"
     label = PROMPTS.get(one.kind, one.kind.replace("_", " "))
-    return [label, score(one.accuracy), interval, f"{one.right} of {asked}", *counts, again]
+    return [label, score(one.accuracy), interval, f"{one.right} of {total}", *counts, again]
 
 
 def _concept_row(kind: str, found: "ConceptScore") -> list[str]:

@@ -79,7 +79,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool)
     """Make the options of an evaluation from those of the command."""
     from imagerag.evals.harness.evaluation import EvalOptions
 
-    def tell(done: int, total: int, what: str) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if not quiet:
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
@@ -89,7 +89,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool)
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
     limits = {name: given[name] for name in names}
-    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **limits)
+    return EvalOptions(users=rag.dependencies.home, cache=cache, progress=progress, warn=warn, **limits)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
@@ -229,14 +229,14 @@ def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None
         if not (path / "summary.json").is_file():
             raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
     if out is not None:
-        return _tell_paper(paths, Path(out).expanduser(), as_json)
+        return _print_paper(paths, Path(out).expanduser(), as_json)
     if len(paths) > 1:
         raise UsageError("several evaluations are reported together in a folder of their own: --out DIR")
     print_summary(paths[0], as_json)
     return 0
 
 
-def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
+def _print_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
     from imagerag.evals.reports.writer import PAPER, write_paper
 
     all_fresh(target / name for name in PAPER)

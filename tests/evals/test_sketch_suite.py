@@ -70,7 +70,7 @@ async def measured(
 ) -> tuple[CheckSummary, list[Check]]:
     """The figures and the cases of some sections."""
     steps: Told = [] if told is None else told
-    report = await evaluated(folder, budget={"tell": lambda *step: steps.append(step)}, seed=seed, **suite)
+    report = await evaluated(folder, budget={"progress": lambda *step: steps.append(step)}, seed=seed, **suite)
     assert report.whole
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["schema"] == "imagerag.eval/1"
@@ -203,10 +203,10 @@ async def test_a_call_of_a_killed_check_is_counted_once(tmp_path: Path) -> None:
 def test_a_check_of_unknown_cost_counts_every_request_as_one() -> None:
     check = Check(id="loop/held/0000", prompt="p", results={}, calls=3, cost_usd=None)
     runner: Any = EvalRunner(plan=None, dependencies=None, metrics=[], store=None)  # type: ignore[arg-type]
-    runner.book_check(check)
+    runner.add_check(check)
     assert (runner.report.calls, runner.report.unknown_cost_calls, runner.report.cost_usd) == (3, 3, 0.0)
     runner = EvalRunner(plan=None, dependencies=None, metrics=[], store=None, assume_cost_usd_per_call=0.5)  # type: ignore[arg-type]
-    runner.book_check(check)
+    runner.add_check(check)
     report = runner.report
     assert (report.calls, report.unknown_cost_calls, report.cost_usd, report.assumed_usd) == (3, 0, 1.5, 1.5)
 

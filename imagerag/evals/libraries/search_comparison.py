@@ -28,7 +28,7 @@ LOOKED_AT: Final = 30
 """Hits that a reranker puts into order."""
 RRF: Final = 60
 
-Tell = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]
 
 
 class Compared(BaseModel):
@@ -71,7 +71,7 @@ async def compare_searches(
     queries: int = 200,
     images: int | None = None,
     seed: int = 0,
-    tell: Tell = lambda done, total, what: None,
+    progress: Progress = lambda done, total, what: None,
 ) -> SearchComparison:
     """Ask a library what its captions say, in every way, and through every encoder.
 
@@ -98,12 +98,12 @@ async def compare_searches(
     with scratch as folder:
         for at, embedder in enumerate([library.embedder, *others.values()]):
             spec = embedder.identity.spec
-            tell(at, 1 + len(others), spec)
+            progress(at, 1 + len(others), spec)
             whole = at == 0 and all_of_it
             one = library if whole else await part_of(DataDir(Path(folder)), f"n{at}", library, ids, embedder)
             for way in ways:
                 found[spec, way] = [await _searched(one, query.text, way, rerankers) for query in asked]
-    tell(1 + len(others), 1 + len(others), "")
+    progress(1 + len(others), 1 + len(others), "")
     if others and "cosine" in ways:
         specs = [library.embedder.identity.spec, *others]
         alone = [found[spec, "cosine"] for spec in specs]
