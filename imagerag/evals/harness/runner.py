@@ -156,7 +156,7 @@ class EvalRunner:
             self.store.add(results, times)
             for result in results:
                 self._add_result(result)
-                for run_id in sorted(runs_of(result)):  # entry by the case itself from now on
+                for run_id in sorted(runs_of(result)):  # the case itself counts them from now on
                     self._add_calls(self._unanswered.pop(run_id, []), sign=-1)
             for entry in times:
                 self._add_calls([*entry["unanswered"], *entry["graded"]])

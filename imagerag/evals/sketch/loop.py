@@ -155,7 +155,7 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
         results = dict.fromkeys(METRICS[kind])
         return Check(id=id, prompt=prompt.text, results=results, note=note, error=record.error or str(outcome), **used)
     aligned = outcome == Outcome.ALIGNED
-    wrong = wrongs(prompt, record, shown)
+    wrong = image_errors(prompt, record, shown)
     second = {
         "held": not wrong,
         "absent": outcome == Outcome.NO_USABLE_REFERENCE,
@@ -168,7 +168,7 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
     return Check(id=id, prompt=prompt.text, results=results, note=". ".join([note, *details]), **used)
 
 
-def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
+def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
     """The certain errors in a run's image, by the references that it was drawn with alone.
 
     A thing that the generator does not know is right only when a reference that shows it was sent for it, and a
