@@ -33,7 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "continue": ("continue_cmd", "Go on from where a run ended: more rounds, other references, another prompt."),
     "replay": ("replay", "Do a run again from one of its steps, with something changed."),
     "diff": ("diff", "Compare two runs: where they part, and what came of it."),
-    "eval": ("eval_group", "Measure how good it is."),
+    "eval": ("eval_group", "Run and report evaluations."),
     "prices": ("prices", "List what models cost, and say what yours do."),
     "mcp": ("mcp", "Serve assistants and editors that speak MCP."),
     "trust": ("trust", "Trust a folder's imagerag.toml, or a model that a library names."),

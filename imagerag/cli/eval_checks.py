@@ -1,4 +1,4 @@
-"""`imagerag eval library` and `score`: a library's own figures, and new scores of pictures that are there."""
+"""`imagerag eval library` and `score`: retrieval and threshold of a library; further metrics of an evaluation."""
 
 import asyncio
 from pathlib import Path
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 @click.command("library")
 @click.argument("library", metavar="LIBRARY")
 @click.option("--queries", type=click.IntRange(8, 5000), default=200, show_default=True, metavar="N",
-              help="Captions asked at most.")  # fmt: skip
-@click.option("--unrelated", metavar="FILE", help="Captions that have nothing to do with it, a line each.")
+              help="Most captions to use as queries.")  # fmt: skip
+@click.option("--unrelated", metavar="FILE", help="Captions that none of its images matches, a line each.")
 @json_option
 @pass_globals
 def library_check_command(
     globals_: Globals, /, library: str, queries: int, unrelated: str | None, as_json: bool
 ) -> int:
-    """Ask LIBRARY what its captions say, and what they do not: recall, MRR, nDCG, and what its threshold lets pass.
+    """Evaluate LIBRARY with its own captions and with others: recall, MRR, nDCG, and the shares its threshold accepts.
 
-    Own captions that the threshold was calibrated with are left out where there are others; where there are not, the
-    second column is what counts: calibrated on half of the pictures, asked about the other half.
+    Own captions that calibrated the threshold are left out where there are others; where there are none, read the
+    second column: calibrated on half of the images, evaluated on the other half.
     """
     from imagerag.evals.libraries.library_eval import check_library
     from imagerag.evals.libraries.negative_captions import UNRELATED
@@ -47,7 +47,7 @@ def library_check_command(
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
     else:
-        _tell(found)
+        _print_check(found)
     return 0
 
 
@@ -61,14 +61,14 @@ def _lines(file: str) -> list[str]:
     return lines
 
 
-def _tell(found: "LibraryCheck") -> None:
+def _print_check(found: "LibraryCheck") -> None:
     ranks = found.retrieval
-    say(
-        f"{found.library}: {count(found.images, 'picture')}, {found.embedder}, {count(found.captions, 'caption')} asked"
-    )
+    queries = f"{count(found.captions, 'caption')} as queries"
+    say(f"{found.library}: {count(found.images, 'image')}, {found.embedder}, {queries}")
     rows = [["retrieval", "", "95 %"]]
     rows += [
-        [f"recall@{k}", *_told(share)] for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
+        [f"recall@{k}", *_share_cells(share)]
+        for k, share in ((1, ranks.recall_1), (5, ranks.recall_5), (10, ranks.recall_10))
     ]
     rows += [
         [f"precision@{k}", score(value), ""]
@@ -98,10 +98,10 @@ _DECISIONS = {
 
 
 def _pair(decisions: "Decisions", name: str) -> list[str]:
-    return _told(getattr(decisions, name))
+    return _share_cells(getattr(decisions, name))
 
 
-def _told(share: "Share") -> list[str]:
+def _share_cells(share: "Share") -> list[str]:
     if share.value is None:
         return ["–", ""]
     return [score(share.value), f"{score(share.low)} to {score(share.high)}, n {share.n}"]
@@ -109,21 +109,21 @@ def _told(share: "Share") -> list[str]:
 
 @click.command("score")
 @click.argument("folder", metavar="DIR")
-@click.option("--metrics", required=True, metavar="M,…", help="What to measure; imagerag eval list says what there is.")
-@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls.")
-@click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars.")
+@click.option("--metrics", required=True, metavar="M,…", help="Metrics; imagerag eval list shows them.")
+@click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Begin no case after N calls.")
+@click.option("--max-cost-usd", type=float, metavar="X", help="Begin no case after X US dollars.")
 @assume_option
 @allow_same_encoder_option
-@click.option("--out", metavar="DIR", help="Where the results with the new scores go  [default: DIR/scores]")
+@click.option("--out", metavar="DIR", help="Directory of the new results  [default: DIR/scores]")
 @json_option
 @quiet_option
 @pass_globals
 def score_command(
     globals_: Globals, /, folder: str, metrics: str, out: str | None, as_json: bool, quiet: bool, **limits: Any
 ) -> int:
-    """Measure the pictures of a finished evaluation again, with other metrics; nothing is drawn or judged anew.
+    """Compute other metrics of a finished evaluation, without generating or judging again.
 
-    The results in DIR stay as they are: what a run recorded is not rewritten.
+    The results in DIR are not changed.
     """
     from imagerag.cli.eval_run import print_summary
     from imagerag.evals.harness.evaluation import EvalOptions, score_evaluation
@@ -131,12 +131,12 @@ def score_command(
     source = Path(folder).expanduser()
     target = Path(out).expanduser() if out else source / "scores"
 
-    def tell(done: int, total: int, what: str) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if not quiet:
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
     specs = [spec.strip() for spec in metrics.split(",") if spec.strip()]
-    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).dependencies.home, tell=tell, **limits)
+    options: Any = EvalOptions(users=ImageRAG(home=globals_.home).dependencies.home, progress=progress, **limits)
     number = asyncio.run(score_evaluation(source, target, specs, options))
     print_summary(target, as_json)
     if not as_json:

@@ -1,4 +1,4 @@
-"""`imagerag eval sizes` and `search`: what the size of one's library gives, and which way of searching it is best."""
+"""`imagerag eval sizes` and `search`: the gain by library size, and a comparison of search methods."""
 
 import asyncio
 import time
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 @click.argument("suite")
 @library_option
 @click.option("--sizes", default="1k,10k,100k,all", show_default=True, metavar="N,…",
-              help="How many pictures; those beyond what there is are left out.")  # fmt: skip
-@click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
-@click.option("--arm", default="full", show_default=True, help="What is run with every size.")
-@click.option("--baseline", "base", default="base", show_default=True, help="What the gain is over.")
+              help="Numbers of images; larger than the library are left out.")  # fmt: skip
+@click.option("--out", required=True, metavar="DIR", help="Directory of the results; the same command resumes.")
+@click.option("--arm", default="full", show_default=True, help="The arm that runs with every size.")
+@click.option("--baseline", "base", default="base", show_default=True, help="The arm to measure the gain from.")
 @measured_options
-@case_options(seed="Which pictures come first.")
+@case_options(seed="Decides the order of the images.")
 @budget_options
 @json_option
 @quiet_option
@@ -40,8 +40,8 @@ def sizes_command(
 ) -> int:  # fmt: skip
     """Measure the gain by library size, with nested random parts of your library, each within the next.
 
-    The parts are copied without being encoded again, and each is calibrated for itself. DIR gets what eval run gives,
-    and a table and plots/gain-size.svg of the gain against the size.
+    The parts are copied without being encoded again, and each is calibrated by itself. DIR gets the files of eval run,
+    and a table and plots/gain-size.svg of the gain by size.
     """
     from imagerag.evals.harness.evaluation import run_evaluation
 
@@ -84,27 +84,27 @@ async def _plan(
               help="cosine, hybrid, words, or a reranker that costs nothing.")  # fmt: skip
 @click.option("--encoders", default="", metavar="SPEC,…", help="Further encoders, beside the library's own.")
 @click.option("--queries", type=click.IntRange(1, 5000), default=200, show_default=True, metavar="N",
-              help="Captions asked at most.")  # fmt: skip
-@click.option("--pictures", type=click.IntRange(2), metavar="N", help="So many of its pictures only, at random.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Which pictures.")
+              help="Most captions to use as queries.")  # fmt: skip
+@click.option("--images", type=click.IntRange(2), metavar="N", help="Use N of its images, at random.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Decides which images.")
 @json_option
 @quiet_option
 @pass_globals
 def search_ways_command(
-    globals_: Globals, /, library: str, ways: str, encoders: str, queries: int, pictures: int | None, seed: int,
+    globals_: Globals, /, library: str, ways: str, encoders: str, queries: int, images: int | None, seed: int,
     as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
-    """Compare ways of searching LIBRARY, and encoders, by what its captions say: precision, recall, MRR, nDCG.
+    """Compare search methods and encoders on LIBRARY, by its captions: precision, recall, MRR, nDCG.
 
-    Other encoders see its pictures anew: --pictures keeps that short for a large library. Where there are several,
-    their rankings joined are a row of their own.
+    Other encoders encode its images anew: --images limits that for a large library. With several encoders, their
+    merged rankings are a row, too.
     """
     from imagerag.evals.libraries.search_comparison import compare_searches
     from imagerag.tools.registry import make_embedder, make_judge, make_reranker
 
     rag = ImageRAG(library=library, home=globals_.home)
 
-    def tell(done: int, total: int, what: str) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if not quiet and what:
             say(f"  {dim(f'{done + 1} of {total}')}  {what}", err=True)
 
@@ -115,16 +115,16 @@ def search_ways_command(
             encoders=[make_embedder(spec) for spec in _listed(encoders)],
             rerankers=lambda spec: make_reranker(spec, judge=make_judge("sketch")),
             queries=queries,
-            pictures=pictures,
+            images=images,
             seed=seed,
-            tell=tell,
+            progress=progress,
         )
 
     found = asyncio.run(work())
     if as_json:
         say_json(found.model_dump(mode="json", by_alias=True))
         return 0
-    say(f"{found.library}: {count(found.images, 'picture')}, {count(found.captions, 'caption')} asked")
+    say(f"{found.library}: {count(found.images, 'image')}, {count(found.captions, 'caption')} as queries")
     head = ["encoder", "way", "P@1", "P@5", "P@10", "R@1", "R@5", "R@10", "MRR", "nDCG@10"]
     say_all(table([head, *map(_row, found.rows)], right=set(range(2, 10))))
     say_note("P@k: share of the first k that show it; R@k: share of the captions with one that does")

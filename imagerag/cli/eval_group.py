@@ -1,4 +1,4 @@
-"""`imagerag eval`: the suites of `imagerag.evals`."""
+"""`imagerag eval`: evaluations."""
 
 import click
 
@@ -12,7 +12,7 @@ from imagerag.cli.eval_studies import human_study_command, study_results_command
 
 @click.group("eval", cls=FullHelpGroup)
 def eval_command() -> None:
-    """Measure how good it is."""
+    """Run and report evaluations."""
 
 
 _OTHERS = (

@@ -1,4 +1,4 @@
-"""`imagerag eval judge`: can the judge be trusted?"""
+"""`imagerag eval judge`: the accuracy of a judge."""
 
 import asyncio
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ PROMPTS: Final = {
 
 
 @click.command("judge")
-@click.option("--library", metavar="NAME", help="Whose captioned pictures are shown  [env: IMAGERAG_LIBRARY]")
-@click.option("--generated", is_flag=True, help="Show freshly generated pictures instead, also with harder questions.")
+@click.option("--library", metavar="NAME", help="The library of captioned images  [env: IMAGERAG_LIBRARY]")
+@click.option("--generated", is_flag=True, help="Use generated images instead, also with harder questions.")
 @click.option("--judge", metavar="SPEC", help="The judge to evaluate  [env: IMAGERAG_JUDGE]")
 @preset_option
 @click.option("--classes", type=click.IntRange(2, 1000), default=20, show_default=True, metavar="N",
-              help="How many pictures; generated ones: of each kind.")  # fmt: skip
+              help="Number of images; of each kind, where they are generated.")  # fmt: skip
 @click.option("--others", type=click.IntRange(1), metavar="N",
-              help="Absent things asked for with each picture; 1 keeps it short  [default: all classes]")  # fmt: skip
-@click.option("--repeats", type=click.IntRange(1, 20), default=1, metavar="N", help="Ask everything N times.")
-@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="stepwise", help="How it is asked.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Which pictures.")
-@click.option("--concepts/--no-concepts", default=True, help="Ask a no what is missing, and score that.")
+              help="Absent things to ask for with each image  [default: all classes]")  # fmt: skip
+@click.option("--repeats", type=click.IntRange(1, 20), default=1, metavar="N", help="Ask every question N times.")
+@click.option("--judge-mode", type=click.Choice(["fused", "stepwise"]), default="stepwise", help="Mode of the verdict.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Decides which images.")
+@click.option("--concepts/--no-concepts", default=True, help="Ask what is missing after a no, and score that.")
 @click.option("--synonyms", metavar="FILE", help="Words for the same thing: a line each, separated by commas.")
 @json_option
 @quiet_option
@@ -46,11 +46,11 @@ def judge_command(
     others: int | None, repeats: int, judge_mode: "Mode", seed: int, concepts: bool, synonyms: str | None,
     as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
-    """Evaluate a judge as ImageRAG's appendix E.5 does: on captioned pictures of a library, or on generated ones.
+    """Evaluate a judge as ImageRAG's appendix E.5 does: on captioned images of a library, or on generated ones.
 
-    N pictures give N prompts that are true, N x (N - 1) that are half true, and N x (N - 1) that are false; with
-    --others 1, N of each. A judge that says no is asked what is missing: it is scored whether that is right. Without a
-    library, pictures are generated. The exit code is 1 when the judge is not usable.
+    N images give N prompts that are true, N x (N - 1) that are half true, and N x (N - 1) that are false; with
+    --others 1, N of each. A judge that says no is asked what is missing, and the answer is scored. Without a library,
+    images are generated. The exit code is 1 when the judge is not usable.
     """
     from imagerag.evals.judges.generated_questions import generated_questions
     from imagerag.evals.judges.judge_eval import evaluate_judge
@@ -61,12 +61,12 @@ def judge_command(
     name = None if generated else rag.settings.library
     alike = own_synonyms(Path(synonyms)) if synonyms else {}
 
-    def tell(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         if not quiet and done == 0:
             lacking = " (and what is missing, where it only says no)" if concepts else ""
-            say(dim(f"asking {asked.identity} {count(total, 'question')} at most{lacking}"), err=True)
+            say(dim(f"asking {evaluated.identity} {count(total, 'question')} at most{lacking}"), err=True)
 
-    asked = rag.dependencies.judge(rag.settings.judge)
+    evaluated = rag.dependencies.judge(rag.settings.judge)
 
     async def work() -> "JudgeEval":
         if name is None:
@@ -75,8 +75,8 @@ def judge_command(
             opened = await rag.libraries.open(name)
             questions = await library_questions(opened, classes=classes, others=others, seed=seed)
         return await evaluate_judge(
-            asked, questions, library=name, repeats=repeats, mode=judge_mode, concepts=concepts, synonyms=alike,
-            tell=tell,
+            evaluated, questions, library=name, repeats=repeats, mode=judge_mode, concepts=concepts, synonyms=alike,
+            progress=progress,
         )  # fmt: skip
 
     found = asyncio.run(work())
@@ -88,7 +88,7 @@ def judge_command(
 
 
 def _lines(found: "JudgeEval") -> Iterator[str]:
-    shown = f"{len(found.classes)} classes of {found.library}" if found.library else "generated pictures"
+    shown = f"{len(found.classes)} classes of {found.library}" if found.library else "generated images"
     head = ["prompt", "right", "95 %", "", "yes", "no", "no answer", "same again"]
     yield from table([head, *map(_kind_row, found.kinds)], right={1, 2, 3, 4, 5, 6, 7})
     if found.concepts:
@@ -105,11 +105,11 @@ def _lines(found: "JudgeEval") -> Iterator[str]:
 
 def _kind_row(one: "KindScore") -> list[str]:
     again = "" if one.agreement is None else score(one.agreement)
-    asked = one.yes + one.no + one.unanswered
+    total = one.yes + one.no + one.unanswered
     counts = [str(number) for number in (one.yes, one.no, one.unanswered)]
     interval = f"{score(one.low)} to {score(one.high)}"
     label = PROMPTS.get(one.kind, one.kind.replace("_", " "))
-    return [label, score(one.accuracy), interval, f"{one.right} of {asked}", *counts, again]
+    return [label, score(one.accuracy), interval, f"{one.right} of {total}", *counts, again]
 
 
 def _concept_row(kind: str, found: "ConceptScore") -> list[str]:

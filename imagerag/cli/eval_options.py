@@ -1,4 +1,4 @@
-"""The options that commands share which run a suite: what works, which cases, and how much they may come to."""
+"""Options of the commands that run a suite: backends, cases and budget."""
 
 from typing import Final
 
@@ -7,23 +7,23 @@ import click
 from imagerag.cli.options import Decorator, assume_option, preset_option, together
 
 allow_same_encoder_option: Final = click.option(
-    "--allow-same-encoder", is_flag=True, help="Measure by an encoder that also retrieves or judges, and mark it."
+    "--allow-same-encoder", is_flag=True, help="Allow metrics whose encoder also retrieves or judges; they are marked."
 )
 
 measured_options: Final = together(
-    click.option("--metrics", metavar="M,…", help="What to measure; imagerag eval list says what there is."),
+    click.option("--metrics", metavar="M,…", help="Metrics; imagerag eval list shows them."),
     preset_option,
-    click.option("--generator", metavar="SPEC", help="What draws  [env: IMAGERAG_GENERATOR]"),
-    click.option("--judge", metavar="SPEC", help="What looks, inside of the loop  [env: IMAGERAG_JUDGE]"),
+    click.option("--generator", metavar="SPEC", help="The generator  [env: IMAGERAG_GENERATOR]"),
+    click.option("--judge", metavar="SPEC", help="The judge of the loop  [env: IMAGERAG_JUDGE]"),
 )
 """Options for metrics and backends."""
 
 budget_options: Final = together(
-    click.option("--max-calls", type=click.IntRange(1), metavar="N", help="No case is begun after so many calls."),
-    click.option("--max-cost-usd", type=float, metavar="X", help="No case is begun after so many US dollars."),
+    click.option("--max-calls", type=click.IntRange(1), metavar="N", help="Begin no case after N calls."),
+    click.option("--max-cost-usd", type=float, metavar="X", help="Begin no case after X US dollars."),
     assume_option,
     allow_same_encoder_option,
-    click.option("--retry-failed", is_flag=True, help="Do the cases again in which something broke."),
+    click.option("--retry-failed", is_flag=True, help="Run the cases again that had an error."),
 )
 """Options for the budget of all cases, and for retries."""
 
@@ -35,10 +35,10 @@ def case_options(seed: str) -> Decorator:
         seed: what `--seed` decides, for its help.
     """
     return together(
-        click.option("--allow-outside", is_flag=True, help="SUITE may name files anywhere on this machine."),
-        click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N cases."),
-        click.option("--tag", "tags", multiple=True, metavar="T", help="Only cases that have all of these tags."),
-        click.option("--seeds", type=click.IntRange(1), metavar="N", help="N seeds for every case."),
+        click.option("--allow-outside", is_flag=True, help="Allow SUITE to name files anywhere on this machine."),
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="Run only the first N cases."),
+        click.option("--tag", "tags", multiple=True, metavar="T", help="Run only cases that have all of these tags."),
+        click.option("--seeds", type=click.IntRange(1), metavar="N", help="Run every case with N seeds."),
         click.option("--seed", type=int, default=0, metavar="N", help=seed),
         click.option("--template", default="a photo of a {name}", metavar="T", help="The prompt of class lists."),
         click.option(

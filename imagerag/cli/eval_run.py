@@ -1,4 +1,4 @@
-"""`imagerag eval run`, `merge`, `report`, `list`: evaluations of one's own, from the command line."""
+"""`imagerag eval run`, `merge`, `report`, `list`: run evaluations and show their results."""
 
 import asyncio
 import time
@@ -31,18 +31,18 @@ BUDGET_SPENT = OUTCOMES["budget_exhausted"].exit_code
 
 @click.command("run")
 @click.argument("suite")
-@click.option("--arms", default="base,rephrase,prompt,concept,full", show_default=True, help="What to compare.")
-@click.option("--arms-file", metavar="TOML", help="A file with arms of your own.")
-@click.option("--out", required=True, metavar="DIR", help="Where everything goes; the same again goes on.")
+@click.option("--arms", default="base,rephrase,prompt,concept,full", show_default=True, help="The arms to compare.")
+@click.option("--arms-file", metavar="TOML", help="A file with your own arms.")
+@click.option("--out", required=True, metavar="DIR", help="Directory of the results; the same command resumes.")
 @measured_options
-@click.option("--library", metavar="NAME", help="Where references come from; the suite's own where it makes one.")
-@case_options(seed="Decides the cases of suites that are made up.")
+@click.option("--library", metavar="NAME", help="The library; by default the suite's own, where it makes one.")
+@case_options(seed="Decides the cases of generated suites.")
 @click.option("--sections", default="arms", show_default=True, metavar="S,…",
-              help="Of sketch: arms, retrieval, judge, loop, threshold, or all.")  # fmt: skip
-@click.option("--embedder", default="sketch", metavar="SPEC", help="What encodes for the suite sketch.")
-@click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th case, from the I-th on.")
+              help="Sections of sketch: arms, retrieval, judge, loop, threshold, or all.")  # fmt: skip
+@click.option("--embedder", default="sketch", metavar="SPEC", help="The encoder of the suite sketch.")
+@click.option("--shard", default="1/1", metavar="I/N", help="Run only every N-th case, from the I-th on.")
 @click.option("--cache", type=click.Choice(["record", "reuse", "replay"]), default="record",
-              help="replay: again without any call, and compare.")  # fmt: skip
+              help="replay: run again without any call, and compare.")  # fmt: skip
 @budget_options
 @json_option
 @quiet_option
@@ -50,12 +50,12 @@ BUDGET_SPENT = OUTCOMES["budget_exhausted"].exit_code
 def run_command(
     globals_: Globals, /, suite: str, out: str, cache: str, as_json: bool, quiet: bool, **given: Any
 ) -> int:
-    """Run SUITE with every arm, from the same first picture of each case; measure, and compare with the first arm.
+    """Run SUITE with every arm, from the same initial image of each case; compute metrics, compare with the first arm.
 
     SUITE is sketch, classes:PATH, prompts:FILE or runs. Sections of sketch other than arms check the product's parts:
-    encoder, judge, the whole loop, thresholds; the exit code is 1 when one misses its target. Killed or stopped, the
-    same command goes on where it was. DIR gets results.jsonl, timings.jsonl, checks.jsonl, summary.json and the report;
-    pictures and the journal are in DIR/home.
+    encoder, judge, the whole loop, thresholds; the exit code is 1 when one misses its target. After a kill or a stop,
+    the same command resumes. DIR gets results.jsonl, timings.jsonl, checks.jsonl, summary.json and the report; images
+    and the journal are in DIR/home.
     """
     from imagerag.evals.harness.evaluation import replay_evaluation, run_evaluation
 
@@ -70,7 +70,7 @@ def run_command(
 
 
 def rag_of(globals_: Globals, given: Mapping[str, Any]) -> ImageRAG:
-    """The user's own home with the backends that were named."""
+    """Make a client with the user's own home and the named backends."""
     names = ("preset", "generator", "judge", "library")
     return ImageRAG(home=globals_.home, **{name: given[name] for name in names})
 
@@ -79,7 +79,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool)
     """Make the options of an evaluation from those of the command."""
     from imagerag.evals.harness.evaluation import EvalOptions
 
-    def tell(done: int, total: int, what: str) -> None:
+    def progress(done: int, total: int, what: str) -> None:
         if not quiet:
             say(f"  {dim(f'{done:,} of {total:,}')}  {what}", err=True)
 
@@ -89,7 +89,7 @@ def options_of(rag: ImageRAG, given: Mapping[str, Any], cache: Any, quiet: bool)
     names = ("concurrency", "max_calls", "max_cost_usd", "assume_cost_usd_per_call", "retry_failed",
              "allow_same_encoder")  # fmt: skip
     limits = {name: given[name] for name in names}
-    return EvalOptions(users=rag.dependencies.home, cache=cache, tell=tell, warn=warn, **limits)
+    return EvalOptions(users=rag.dependencies.home, cache=cache, progress=progress, warn=warn, **limits)
 
 
 async def _plan(rag: ImageRAG, spec: str, given: Mapping[str, Any]) -> "Plan":
@@ -140,7 +140,7 @@ def print_run(folder: Path, report: "EvalReport", took: float, as_json: bool) ->
     if not report.whole:
         after = f" after {report.done} of {report.total} results" if report.total else ""
         say(f"imagerag: stopped{after}: {report.stopped}", err=True)
-        say(f"imagerag: the same command with more allowed goes on from there; all of it is in {folder}", err=True)
+        say(f"imagerag: the same command with a larger budget resumes; the results are in {folder}", err=True)
         if as_json:
             stopped = EvalStopped(done=report.done, total=report.total, stopped=report.stopped)
             say_json(stopped.model_dump(mode="json", by_alias=True))
@@ -162,7 +162,7 @@ def _missed_targets(summary: Mapping[str, Any]) -> list[str]:
 
 
 def print_summary(folder: Path, as_json: bool) -> Mapping[str, Any]:
-    """Write the reports of a finished evaluation, show what it came to, and return that."""
+    """Write the reports of a finished evaluation, show its summary, and return it."""
     from imagerag.evals.harness.encoder_independence import explanation
     from imagerag.evals.reports.tables import shown_tables
     from imagerag.evals.reports.writer import read_summary, write_reports
@@ -198,11 +198,11 @@ def _print_replay(replay: "EvalReplay", as_json: bool) -> int:
 
 @click.command("merge")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR…")
-@click.option("--out", required=True, metavar="DIR", help="Where the whole goes.")
+@click.option("--out", required=True, metavar="DIR", help="Directory of the merged results.")
 @json_option
 @pass_globals
 def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_json: bool) -> int:
-    """Put the shards of one evaluation together."""
+    """Merge the shards of one evaluation."""
     from imagerag.evals.harness.evaluation import merge_evaluations
 
     target = Path(out).expanduser()
@@ -220,7 +220,7 @@ def merge_command(globals_: Globals, /, folders: Sequence[str], out: str, as_jso
 @json_option
 @pass_globals
 def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None, as_json: bool) -> int:
-    """Write the tables, plots and gallery of a finished evaluation again, and show what it came to.
+    """Write the tables, plots and gallery of a finished evaluation again, and show its figures.
 
     With --out, several evaluations fill the paper's tables together: paper.md and paper.tex.
     """
@@ -229,14 +229,14 @@ def report_command(globals_: Globals, /, folders: Sequence[str], out: str | None
         if not (path / "summary.json").is_file():
             raise UsageError(f"{path} holds no finished evaluation: imagerag eval run SUITE --out {path}")
     if out is not None:
-        return _tell_paper(paths, Path(out).expanduser(), as_json)
+        return _print_paper(paths, Path(out).expanduser(), as_json)
     if len(paths) > 1:
         raise UsageError("several evaluations are reported together in a folder of their own: --out DIR")
     print_summary(paths[0], as_json)
     return 0
 
 
-def _tell_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
+def _print_paper(paths: Sequence[Path], target: Path, as_json: bool) -> int:
     from imagerag.evals.reports.writer import PAPER, write_paper
 
     all_fresh(target / name for name in PAPER)

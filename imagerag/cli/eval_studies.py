@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @click.command("human-study")
 @click.argument("folder", metavar="DIR")
-@click.option("--arm", default="full", show_default=True, help="One of the two.")
-@click.option("--baseline", "base", default="base", show_default=True, help="The other.")
+@click.option("--arm", default="full", show_default=True, help="The first arm.")
+@click.option("--baseline", "base", default="base", show_default=True, help="The second arm.")
 @click.option("--pairs", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="Pairs at most.")
 @click.option("--form", type=click.Choice(["pairs", "absolute"]), default="pairs", show_default=True,
-              help="Which of two is better; or one at a time, whether the object is in it.")  # fmt: skip
-@click.option("--seed", type=int, default=0, metavar="N", help="Which pairs, and what is on which side.")
-@click.option("--real/--no-real", default=True, help="Show a real picture of what was asked for beside.")
+              help="Choose the better of two; or rate one at a time, whether it has the object.")  # fmt: skip
+@click.option("--seed", type=int, default=0, metavar="N", help="Decides the pairs and their sides.")
+@click.option("--real/--no-real", default=True, help="Show a real photo of the object beside.")
 @overwrite_option
 @pass_globals
 def human_study_command(
@@ -34,14 +34,14 @@ def human_study_command(
 ) -> int:
     """Write a blind study of two arms of an evaluation: a page for the raters, and a key for you.
 
-    The page works offline and keeps the answers in the browser; raters save them as a file and send you that. Real
-    pictures are the suite's own, else the library's.
+    The page works offline and keeps the answers in the browser; raters save them as a file and send it to you. Real
+    photos are the suite's own, else the library's.
     """
     from imagerag.evals.harness.plan import Plan
     from imagerag.evals.harness.results_store import RESULTS
     from imagerag.evals.human_study import absolute
     from imagerag.evals.human_study import pairs as pairs_form
-    from imagerag.evals.reports.writer import kept_pictures
+    from imagerag.evals.reports.writer import stored_images
     from imagerag.evals.result_record import read_results
 
     path = Path(folder).expanduser()
@@ -51,9 +51,9 @@ def human_study_command(
     shown: Any = asyncio.run(_real(globals_, path)) if real else {}
     chosen: Any = {"real": shown, "limit": pairs, "seed": seed}
     if form == "pairs":
-        made = pairs_form.write_study(path, results, kept_pictures(path), arm=arm, base=base, **chosen)
+        made = pairs_form.write_study(path, results, stored_images(path), arm=arm, base=base, **chosen)
     else:
-        made = absolute.write_absolute_study(path, plan, results, kept_pictures(path), arms=(arm, base), **chosen)
+        made = absolute.write_absolute_study(path, plan, results, stored_images(path), arms=(arm, base), **chosen)
     say(f"for the raters: {made[0]}")
     say(f"for you alone:  {made[1]}")
     say_note(f"then: imagerag eval study-results {path} answers-*.json")
@@ -112,7 +112,7 @@ def _print_absolute(study: "AbsoluteStudy", as_json: bool) -> int:
     if as_json:
         say_json(study.model_dump(mode="json", by_alias=True))
         return 0
-    rows = [["arm", "contains it", "95 %", "yes / cannot tell / no", "kappa", "raters", "pictures"]]
+    rows = [["arm", "contains it", "95 %", "yes / cannot tell / no", "kappa", "raters", "images"]]
     for one in study.arms:
         votes = f"{one.yes} / {one.unsure} / {one.no}"
         rows.append(
@@ -123,7 +123,7 @@ def _print_absolute(study: "AbsoluteStudy", as_json: bool) -> int:
                 votes,
                 _score(one.kappa),
                 str(one.raters),
-                str(one.pictures),
+                str(one.images),
             ]
         )
     say_all(table(rows))

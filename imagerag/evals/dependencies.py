@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from imagerag.agent.errors import SpecError
 from imagerag.agent.ports import Embedder, EmbedderIdentity, Judge, ReferenceLibrary
-from imagerag.evals.library_parts import cut
+from imagerag.evals.library_parts import open_part
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch_libraries import build_library
 from imagerag.graphs.dependencies import Dependencies
@@ -80,7 +80,7 @@ class DeterministicEmbedder:
         return known
 
 
-LOOKING: Final = ("sketch", "clip")
+ENCODER_JUDGES: Final = ("sketch", "clip")
 """Judges that compare texts and pictures through an encoder."""
 
 
@@ -146,18 +146,18 @@ class EvalDependencies(Dependencies):
 
     def _make_judge(self, spec: str) -> Judge:
         specs = BackendSpec.parse_all(spec)
-        if len(specs) > 1 or specs[0].provider not in LOOKING:
+        if len(specs) > 1 or specs[0].provider not in ENCODER_JUDGES:
             return make_judge(spec, prices=self.prices)
         one = specs[0]
         return make_judge(replace(one, model=""), embedder=self.embedder(_encoder_of(one)), prices=self.prices)
 
-    def seen_through(self, judge: str) -> tuple[str, ...]:
+    def encoders_of_judge(self, judge: str) -> tuple[str, ...]:
         """The encoders that the judges of a spec look through; none for models that answer in words."""
         try:
             asked = BackendSpec.parse_all(judge)
         except SpecError:  # a judge of one's own, put in under a name
             return ()
-        return tuple(dict.fromkeys(_encoder_of(one) for one in asked if one.provider in LOOKING))
+        return tuple(dict.fromkeys(_encoder_of(one) for one in asked if one.provider in ENCODER_JUDGES))
 
     async def _library(self, name: str) -> ReferenceLibrary:
         async with self._opening:
@@ -173,7 +173,7 @@ class EvalDependencies(Dependencies):
         if recipe.kind != "part":
             return await build_library(self.home, name, recipe, self.embedder(recipe.embedder))
         whole: Any = await (self.users or self).open_library(recipe.of)
-        return await cut(self.home, name, recipe, whole)
+        return await open_part(self.home, name, recipe, whole)
 
     def checkpoints(self) -> "AbstractAsyncContextManager[Any]":
         """Checkpoints in memory."""

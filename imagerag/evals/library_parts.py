@@ -7,7 +7,7 @@ from imagerag.store.library.library import Library, remove
 from imagerag.store.library.subsets import in_random_order, part_of
 
 
-async def cut(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
+async def open_part(home: DataDir, name: str, recipe: LibraryRecipe, whole: Library) -> Library:
     """Open or make the part of a library that a recipe describes; the whole library where the sizes are equal.
 
     Raises:

@@ -43,7 +43,7 @@ BATCH: Final = 64
 
 
 @dataclass(frozen=True)
-class Picture:
+class SyntheticImage:
     """A drawn scene as PNG bytes, with the size it was drawn in."""
 
     scene: Scene
@@ -51,7 +51,7 @@ class Picture:
     side: int
 
     @classmethod
-    def of(cls, scene: Scene, side: int) -> "Picture":
+    def of(cls, scene: Scene, side: int) -> "SyntheticImage":
         """Draw `scene` as a square of `side` pixels."""
         buffer = io.BytesIO()
         # Noise does not compress; the lowest level is four times as fast and hardly larger.
@@ -151,7 +151,7 @@ def _silent(_: int) -> None:
 
 
 async def fill(
-    library: Library, pictures: Iterable[Picture], progress: Callable[[int], None] = _silent
+    library: Library, pictures: Iterable[SyntheticImage], progress: Callable[[int], None] = _silent
 ) -> dict[str, Scene]:
     """Add images to a library with their captions, and calibrate it; returns the scene of each, by id.
 

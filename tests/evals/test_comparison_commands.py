@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagerag.evals.suites.sketch import rare
-from imagerag.evals.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
@@ -22,7 +22,7 @@ def mine(tmp_path: Path) -> list[str]:
 
     async def work() -> None:
         made = await Library.create_or_open(DataDir(tmp_path / "home"), "mine", make_embedder("sketch"))
-        await fill(made, [Picture.of(random_scene(chance(0, "cli", n), (t,)), 64) for n, t in enumerate(things)])
+        await fill(made, [SyntheticImage.of(random_scene(chance(0, "cli", n), (t,)), 64) for n, t in enumerate(things)])
 
     asyncio.run(work())
     return [describe(thing) for thing in things]

@@ -174,6 +174,18 @@ async def test_a_drawing_that_failed_on_the_way_is_counted(fakes: Any, at_once: 
     assert (report.calls, results[0].status) == (2, "kept_initial")
 
 
+async def test_every_vote_of_a_judge_counts_and_is_assumed_to_cost(fakes: Any) -> None:
+    plan = fakes.plan(fakes.suite(1), arms="full")
+    _, (result,) = await fakes.run(plan)
+    votes = tuple({**call, "requests": 3, "cost_usd": None} for call in result.calls)
+    assert votes
+    runner = fakes.harness(plan, out="votes", assume_cost_usd_per_call=0.5)
+    runner.store.add([result.model_copy(update={"calls": votes})], [])
+    report = await runner.run()
+    assert report.calls == 3 * len(votes) + result.initial_image.calls
+    assert report.assumed_usd == pytest.approx(1.5 * len(votes))
+
+
 # -- patience ------------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from imagerag.evals.harness.evaluation import EvalOptions, merge_evaluations, re
 from imagerag.evals.harness.plan import Plan, Shard
 from imagerag.evals.harness.results_store import PARTIAL, RESULTS, ResultsStore
 from imagerag.evals.result_record import Result, read_results
-from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite
+from imagerag.evals.suites.case import Case, CaseImage, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.testing.fakes import ScriptedJudge, ScriptedLibrary, picture
@@ -319,7 +319,7 @@ async def test_an_arm_of_ones_own(fakes: Any, monkeypatch: pytest.MonkeyPatch) -
 async def test_a_picture_handed_in_is_where_all_arms_start(fakes: Any) -> None:
     file = fakes.folder / "start.png"
     file.write_bytes(picture("start"))
-    suite = fakes.suite(1, initial=Picture.of(file))
+    suite = fakes.suite(1, initial=CaseImage.of(file))
     _, results = await fakes.run(fakes.plan(suite, arms="base,full,first"))
     assert [result.initial_image.origin for result in results] == ["handed_in", "handed_in", "own"]
     assert results[0].image == results[1].attempts[0].image
@@ -329,7 +329,7 @@ async def test_a_picture_handed_in_is_where_all_arms_start(fakes: Any) -> None:
 async def test_the_cases_own_pictures_go_with_every_drawing_unless_an_arm_goes_without(fakes: Any) -> None:
     file = fakes.folder / "me.png"
     file.write_bytes(picture("me"))
-    suite = fakes.suite(1, subjects=(Picture.of(file, "me"),))
+    suite = fakes.suite(1, subjects=(CaseImage.of(file, "me"),))
     fakes.rule = lambda prompt, image: []
     await fakes.run(fakes.plan(suite, arms="base,full,no-subjects"))
     assert [len(call.references) for call in fakes.generator.calls] == [1, 0]

@@ -16,7 +16,7 @@ from imagerag.evals.human_study.real_images import ReferencePhoto
 from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.evals.judges.judge_eval import evaluate_judge
 from imagerag.evals.judges.library_questions import library_questions
-from imagerag.evals.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
@@ -129,7 +129,7 @@ def test_a_study_is_two_files(results: list[Any], tmp_path: Path) -> None:
 async def library(tmp_path: Path) -> Library:
     made = await Library.create_or_open(DataDir(tmp_path), "judged", make_embedder("sketch"))
     things = [Thing("circle", "red", "solid"), Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")]
-    await fill(made, [Picture.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
+    await fill(made, [SyntheticImage.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
     return made
 
 

@@ -13,7 +13,7 @@ from imagerag.evals.judges.judge_eval import evaluate_judge
 from imagerag.evals.judges.judge_score import ConceptScore
 from imagerag.evals.judges.library_questions import library_questions
 from imagerag.evals.metrics.concept_match import counted, is_right, own_synonyms
-from imagerag.evals.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder, make_judge
@@ -25,7 +25,7 @@ from imagerag.tools.testing.fakes import ScriptedJudge
 async def library(tmp_path: Path) -> Library:
     made = await Library.create_or_open(DataDir(tmp_path), "judged", make_embedder("sketch"))
     things = [Thing("circle", "red", "solid"), Thing("bolt", "teal", "striped"), Thing("heart", "black", "dotted")]
-    await fill(made, [Picture.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
+    await fill(made, [SyntheticImage.of(random_scene(chance(0, "judged", n), (t,)), 128) for n, t in enumerate(things)])
     return made
 
 

@@ -18,7 +18,7 @@ from imagerag.evals.reports.tables import by_size, shown_tables
 from imagerag.evals.reports.writer import read_summary, write_reports
 from imagerag.evals.suites.case import Case, LibraryRecipe, Suite
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.store.library.subsets import in_random_order
@@ -29,7 +29,7 @@ from imagerag.tools.sketch.world import all_things, random_scene
 async def own_library(folder: Path, count: int = 24) -> Library:
     made = await Library.create_or_open(DataDir(folder), "mine", make_embedder("sketch"))
     things = chance(0, "own").sample(all_things(), count)
-    await fill(made, [Picture.of(random_scene(chance(0, "own", n), (t,)), 64) for n, t in enumerate(things)])
+    await fill(made, [SyntheticImage.of(random_scene(chance(0, "own", n), (t,)), 64) for n, t in enumerate(things)])
     return made
 
 
@@ -177,7 +177,7 @@ async def test_ways_and_encoders_are_compared_in_one_table(tmp_path: Path) -> No
 
 async def test_a_part_of_the_pictures_is_compared_on_request(tmp_path: Path) -> None:
     library = await own_library(tmp_path)
-    found = await compare_searches(library, ways=["cosine"], rerankers=rerankers, pictures=6)
+    found = await compare_searches(library, ways=["cosine"], rerankers=rerankers, images=6)
     assert (found.images, found.captions) == (6, 6)
     assert [one.way for one in found.rows] == ["cosine"]
 

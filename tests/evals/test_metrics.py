@@ -18,9 +18,9 @@ from imagerag.evals.metrics.registry import KINDS, MetricMaker, independent_enco
 from imagerag.evals.metrics.retrieval import folded
 from imagerag.evals.metrics.vlm_scores import chance_of_yes
 from imagerag.evals.result_record import InitialImage, Result
-from imagerag.evals.suites.case import Case, Picture, Truth
+from imagerag.evals.suites.case import Case, CaseImage, Truth
 from imagerag.evals.suites.sketch import near_misses
-from imagerag.evals.synthetic_images import Picture as Drawing
+from imagerag.evals.synthetic_images import SyntheticImage as Drawing
 from imagerag.evals.synthetic_images import chance
 from imagerag.store.data_dir import DataDir
 from imagerag.tools.registry import make_embedder, new_embedder
@@ -78,10 +78,10 @@ async def test_right_means_righter_than_every_near_miss(tmp_path: Path) -> None:
     assert await scores("right:sketch", sample(tmp_path, bare, drawn(BOLT))) == {"right:sketch": None}
 
 
-async def test_pictures_of_the_real_thing_are_files_or_fresh_drawings(tmp_path: Path) -> None:
+async def test_images_of_the_real_thing_are_files_or_fresh_drawings(tmp_path: Path) -> None:
     file = tmp_path / "real.png"
     file.write_bytes(drawn(BOLT, at=1))
-    case = Case(id="c", prompt="p", truth=Truth(images=(Picture.of(file),)))
+    case = Case(id="c", prompt="p", truth=Truth(images=(CaseImage.of(file),)))
     embedder = make_embedder("sketch")
     one, other = await embedder.embed_images([drawn(BOLT), file.read_bytes()])
     found = await scores("image:sketch", sample(tmp_path, case, drawn(BOLT)))
@@ -114,7 +114,7 @@ async def test_a_dino_like_model_of_timm_is_loaded_from_a_file(tmp_path: Path) -
     weights = tmp_path / "tiny.pth"
     torch.save(timm.create_model(name, pretrained=False, num_classes=0).state_dict(), weights)
     (tmp_path / "real.png").write_bytes(drawn(BOLT))
-    case = Case(id="c", prompt="p", truth=Truth(images=(Picture.of(tmp_path / "real.png"),)))
+    case = Case(id="c", prompt="p", truth=Truth(images=(CaseImage.of(tmp_path / "real.png"),)))
     spec = f"dino:{name}={weights}"
     assert (await scores(spec, sample(tmp_path, case, drawn(BOLT))))[spec] == pytest.approx(1, abs=1e-5)
     other = await scores(spec, sample(tmp_path, case, drawn(Thing("oval", "teal", "solid"))))

@@ -44,7 +44,7 @@ from imagerag.evals.sketch.threshold import KINDS as KINDS_OF_LIBRARY
 from imagerag.evals.sketch.threshold import Query, metrics, queries, scenes
 from imagerag.evals.suites.case import Checks
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.synthetic_images import Picture, caption_text, chance, named, near_miss, swapped, vectors
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, named, near_miss, swapped, vectors
 from imagerag.store.data_dir import DataDir
 from imagerag.store.journal import open_journal
 from imagerag.store.library.library import Library
@@ -70,7 +70,7 @@ async def measured(
 ) -> tuple[CheckSummary, list[Check]]:
     """The figures and the cases of some sections."""
     steps: Told = [] if told is None else told
-    report = await evaluated(folder, budget={"tell": lambda *step: steps.append(step)}, seed=seed, **suite)
+    report = await evaluated(folder, budget={"progress": lambda *step: steps.append(step)}, seed=seed, **suite)
     assert report.whole
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["schema"] == "imagerag.eval/1"
@@ -135,7 +135,7 @@ async def test_a_rerun_does_no_costly_work_again(tmp_path: Path, monkeypatch: py
     for name in ("fill", "vectors"):
         for module in ("loop", "retrieval", "threshold"):
             monkeypatch.setattr(f"imagerag.evals.sketch.{module}.{name}", costly, raising=False)
-    monkeypatch.setattr(Picture, "of", costly)
+    monkeypatch.setattr(SyntheticImage, "of", costly)
     steps: Told = []
     assert await measured(tmp_path, steps, cases=2, sizes=(12,)) == wanted
     assert (tmp_path / "checks-timings.jsonl").read_bytes() == timings
@@ -203,10 +203,10 @@ async def test_a_call_of_a_killed_check_is_counted_once(tmp_path: Path) -> None:
 def test_a_check_of_unknown_cost_counts_every_request_as_one() -> None:
     check = Check(id="loop/held/0000", prompt="p", results={}, calls=3, cost_usd=None)
     runner: Any = EvalRunner(plan=None, dependencies=None, metrics=[], store=None)  # type: ignore[arg-type]
-    runner.book_check(check)
+    runner.add_check(check)
     assert (runner.report.calls, runner.report.unknown_cost_calls, runner.report.cost_usd) == (3, 3, 0.0)
     runner = EvalRunner(plan=None, dependencies=None, metrics=[], store=None, assume_cost_usd_per_call=0.5)  # type: ignore[arg-type]
-    runner.book_check(check)
+    runner.add_check(check)
     report = runner.report
     assert (report.calls, report.unknown_cost_calls, report.cost_usd, report.assumed_usd) == (3, 0, 1.5, 1.5)
 
@@ -274,7 +274,7 @@ def test_queries_of_the_threshold_are_what_they_say() -> None:
     assert sum(query.kind == "near" for query in asked) == 20
 
 
-def test_both_kinds_of_library_are_of_one_size_and_share_their_pictures_of_one_thing() -> None:
+def test_both_kinds_of_library_are_of_one_size_and_share_their_images_of_one_thing() -> None:
     for size in (1, 2, 7, 50):
         alone, mixed = scenes(0, size, 0).values()
         assert len(alone) == len(mixed) == size
@@ -283,7 +283,7 @@ def test_both_kinds_of_library_are_of_one_size_and_share_their_pictures_of_one_t
     assert [sum(len(scene.things) == count for scene in mixed) for count in (1, 2, 3)] == [30, 15, 5]
 
 
-def test_only_what_is_asked_of_pictures_of_one_thing_has_a_target() -> None:
+def test_only_what_is_asked_of_images_of_one_thing_has_a_target() -> None:
     for query in (Query((STAR,), "alone"), Query((STAR,), "near")):
         assert metrics("threshold.50", query)[0] in TARGETS
         assert not set(metrics("threshold.mixed.50", query)) & set(TARGETS)
@@ -444,7 +444,7 @@ def test_other_outcomes_count_for_what_they_are() -> None:
 
 
 def test_pictures_are_the_same_for_the_same_scene() -> None:
-    one, other = Picture.of(SCENE, 32), Picture.of(SCENE, 32)
+    one, other = SyntheticImage.of(SCENE, 32), SyntheticImage.of(SCENE, 32)
     assert one.data == other.data
     assert one.row().id == other.row().id
     assert one.caption == "a red ringed bolt and a blue solid circle"

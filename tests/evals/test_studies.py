@@ -10,14 +10,14 @@ import pytest
 from imagerag.agent.errors import UsageError
 from imagerag.evals.dependencies import EvalDependencies
 from imagerag.evals.harness.plan import Plan
-from imagerag.evals.human_study.absolute import pictures_of, read_absolute_answers, write_absolute_study
+from imagerag.evals.human_study.absolute import images_of, read_absolute_answers, write_absolute_study
 from imagerag.evals.human_study.pairs import pairs_of, study_page
 from imagerag.evals.human_study.real_images import ReferencePhoto, concept_of, reference_photos
 from imagerag.evals.human_study.study_files import SCHEMA
 from imagerag.evals.suites.case import Case, Suite, Truth
-from imagerag.evals.suites.case import Picture as File
+from imagerag.evals.suites.case import CaseImage as File
 from imagerag.evals.suites.sketch import sketch_suite
-from imagerag.evals.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library
 from imagerag.tools.registry import make_embedder
@@ -44,7 +44,8 @@ def data_of(page: str) -> Any:
 
 async def library_in(folder: Path) -> tuple[EvalDependencies, Library]:
     made = await Library.create_or_open(DataDir(folder), "mine", make_embedder("sketch"))
-    await fill(made, [Picture.of(random_scene(chance(0, "real", n), (t,)), 64) for n, t in enumerate((BOLT, HEART))])
+    scenes = [random_scene(chance(0, "real", n), (thing,)) for n, thing in enumerate((BOLT, HEART))]
+    await fill(made, [SyntheticImage.of(scene, 64) for scene in scenes])
     dependencies = EvalDependencies(DataDir(folder))
     dependencies.use("library", "mine", made)
     return dependencies, made
@@ -122,11 +123,11 @@ async def test_every_picture_is_shown_by_itself_blind_and_in_the_same_random_ord
     assert sum("real" in item for item in study["pairs"]) == 2
     told = re.sub(r"data:image[^\"]+", "", json.dumps(study))
     assert not {"full", "base", "arm"} & set(re.findall(r"\w+", told))
-    assert pictures_of(results, ("full", "base"), {}) == pictures_of(results, ("full", "base"), {})
-    few = pictures_of(results, ("full", "base"), {}, limit=3)
+    assert images_of(results, ("full", "base"), {}) == images_of(results, ("full", "base"), {})
+    few = images_of(results, ("full", "base"), {}, limit=3)
     assert sorted(one.arm for one in few) == ["base"] * 3 + ["full"] * 3
     with pytest.raises(UsageError, match="left a picture"):
-        pictures_of(results, ("nobody",), {})
+        images_of(results, ("nobody",), {})
 
 
 def rated(folder: Path, rater: str, key: Any, choose: Any) -> Path:
@@ -145,7 +146,7 @@ async def test_answers_say_in_how_many_of_an_arms_pictures_it_is(
         rated(tmp_path, "b", key, lambda one: "yes" if one["arm"] == "full" and one["case"] != "c0" else "unsure"),
     ]
     full, base = read_absolute_answers(files, key)
-    assert (full.arm, full.yes, full.no, full.unsure, full.raters, full.pictures) == ("full", 15, 0, 1, 2, 8)
+    assert (full.arm, full.yes, full.no, full.unsure, full.raters, full.images) == ("full", 15, 0, 1, 2, 8)
     assert (base.arm, base.yes, base.value) == ("base", 0, 0.0)
     assert full.value == pytest.approx(15 / 16)
     assert full.low < 15 / 16 < full.high

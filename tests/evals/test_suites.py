@@ -8,7 +8,7 @@ import pytest
 
 from imagerag.agent.errors import UsageError
 from imagerag.client.client import ImageRAG
-from imagerag.evals.suites.case import Case, LibraryRecipe, Picture, Suite, Truth
+from imagerag.evals.suites.case import Case, CaseImage, LibraryRecipe, Suite, Truth
 from imagerag.evals.suites.class_lists import class_name, class_suite
 from imagerag.evals.suites.prompt_files import prompt_suite
 from imagerag.evals.suites.registry import find_suite
@@ -60,12 +60,12 @@ def test_the_hash_is_of_what_is_asked_not_of_where_it_lies(tmp_path: Path) -> No
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.png").write_bytes(picture("x"))
     made = [
-        Suite(name="s", cases=(Case(id="c", prompt="p", initial=Picture.of(tmp_path / folder / "x.png")),))
+        Suite(name="s", cases=(Case(id="c", prompt="p", initial=CaseImage.of(tmp_path / folder / "x.png")),))
         for folder in ("a", "b")
     ]
     assert made[0].hash == made[1].hash
     (tmp_path / "b" / "x.png").write_bytes(picture("y"))
-    other = Suite(name="s", cases=(Case(id="c", prompt="p", initial=Picture.of(tmp_path / "b" / "x.png")),))
+    other = Suite(name="s", cases=(Case(id="c", prompt="p", initial=CaseImage.of(tmp_path / "b" / "x.png")),))
     assert other.hash != made[0].hash
     assert Suite(name="s", version="2", cases=made[0].cases).hash != made[0].hash
 
@@ -113,7 +113,7 @@ def test_classes_from_a_list_and_a_table(tmp_path: Path) -> None:
         class_suite(tmp_path / "birds.txt", template="a bird")
 
 
-def test_classes_from_folders_bring_pictures_of_the_real_thing(tmp_path: Path) -> None:
+def test_classes_from_folders_bring_images_of_the_real_thing(tmp_path: Path) -> None:
     for label in ("001.Auk", "002.Crow"):
         (tmp_path / label).mkdir()
         for at in range(5):

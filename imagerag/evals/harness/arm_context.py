@@ -169,7 +169,7 @@ class ArmContext:
         return run_record(self.run_id, state)
 
 
-def given(job: ArmContext) -> Attempt:
+def initial_attempt(job: ArmContext) -> Attempt:
     """The initial image of the case, as an attempt."""
     assert job.initial is not None, "only called where there is one"
     return Attempt(index=0, round=0, prompt=job.case.prompt, image=job.initial, origin="handed_in")

@@ -7,16 +7,18 @@ from importlib import import_module
 from imagerag.agent.errors import UsageError
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Attempt, Outcome, RunResult
-from imagerag.evals.harness.arm_context import ArmContext, given
+from imagerag.evals.harness.arm_context import ArmContext, initial_attempt
 from imagerag.evals.harness.arms import Arm
-from imagerag.evals.harness.paper_arm import published
+from imagerag.evals.harness.paper_arm import run_as_published
 from imagerag.evals.harness.rephrase_arm import rephrase
 
 
 async def keep(job: ArmContext) -> RunRecord:
     """Keep the initial image: no search, no redrawing, no model call."""
     assert job.initial is not None, "the harness has drawn it"
-    return job.record([given(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept"))
+    return job.record(
+        [initial_attempt(job)], RunResult(outcome=Outcome.BEST_EFFORT, reason="the initial picture was kept")
+    )
 
 
 async def graph(job: ArmContext) -> RunRecord:
@@ -29,7 +31,7 @@ Procedure = Callable[[ArmContext], Awaitable[RunRecord]]
 
 def built_in() -> Mapping[str, Procedure]:
     """The procedures that come with the package, by name."""
-    return {"keep": keep, "rephrase": rephrase, "graph": graph, "paper": published}
+    return {"keep": keep, "rephrase": rephrase, "graph": graph, "paper": run_as_published}
 
 
 def procedure_of(arm: Arm) -> Procedure:

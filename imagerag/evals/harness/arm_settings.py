@@ -39,7 +39,7 @@ def settings_of(plan: Plan, arm: Arm) -> dict[str, Any]:
     }
 
 
-def in_words(settings: Mapping[str, Any]) -> str:
+def describe_settings(settings: Mapping[str, Any]) -> str:
     """Describe the settings of an arm on one line, for a note below a table."""
     if settings["retrieve_by"] is None:
         return str(settings["gives_back"])

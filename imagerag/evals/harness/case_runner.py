@@ -117,7 +117,11 @@ class CaseRunner:
         costs = [call.cost_usd for call in made]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
         return InitialImage(
-            image=attempt.image, generator=attempt.generator, run_id=run_id, cost_usd=cost, calls=len(made)
+            image=attempt.image,
+            generator=attempt.generator,
+            run_id=run_id,
+            cost_usd=cost,
+            calls=sum(call.requests for call in made),
         )
 
     async def _keep_references(self, result: Result) -> None:

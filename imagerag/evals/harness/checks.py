@@ -26,9 +26,9 @@ async def run_checks(folder: Path, checks: Checks, runner: EvalRunner) -> CheckS
 
     found = _read(folder / CHECKS, retry_failed=runner.retry_failed)
     for check in found.values():
-        runner.book_check(check)
+        runner.add_check(check)
     context = CheckContext(
-        runner.dependencies, checks, runner.plan.setup, found, runner.spent, every_tenth(runner.tell)
+        runner.dependencies, checks, runner.plan.setup, found, runner.spent, every_tenth(runner.progress)
     )
     async with runner.dependencies.working():
         try:
@@ -60,7 +60,7 @@ async def _run_section(
         async for check in SECTIONS[section](context):
             _append(folder / CHECKS, check.model_dump(mode="json"))
             found[check.id] = check
-            runner.book_check(check)
+            runner.add_check(check)
     finally:
         if checked := len(found) - before:
             elapsed = round(time.monotonic() - began, 3)

@@ -24,7 +24,7 @@ MARK: Final = " (same encoder)"
 ALIKE: Final = 0.99
 """Cosine from which two encoders see alike: half precision moves a vector less, other weights far more."""
 
-NOT_LOOKING: Final = frozenset({"keep", "rephrase"})
+WITHOUT_ENCODER: Final = frozenset({"keep", "rephrase"})
 """Procedures that neither search nor judge."""
 
 _TIMM: Final = re.compile(
@@ -46,7 +46,7 @@ async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEn
     """The encoders that the plan's arms retrieve or judge with."""
     found: dict[str, RunEncoder] = {}
     for arm in plan.arms:
-        if arm.procedure in NOT_LOOKING:
+        if arm.procedure in WITHOUT_ENCODER:
             continue
         setup = arm.of(plan.setup, seed=0, cache="record")
         if setup.library:
@@ -55,7 +55,7 @@ async def run_encoders(plan: Plan, dependencies: EvalDependencies) -> list[RunEn
                 found.setdefault(
                     f"library {setup.library}", RunEncoder(embedder, f"searches library {setup.library!r}")
                 )
-        for spec in dependencies.seen_through(setup.judge):
+        for spec in dependencies.encoders_of_judge(setup.judge):
             found.setdefault(f"judge {spec}", RunEncoder(dependencies.embedder(spec), f"judges as {setup.judge!r}"))
     return list(found.values())
 
@@ -117,10 +117,10 @@ async def _see_alike(one: Embedder, other: Embedder) -> bool:
 def _probe() -> bytes:
     from random import Random
 
-    from imagerag.evals.synthetic_images import Picture
+    from imagerag.evals.synthetic_images import SyntheticImage
     from imagerag.tools.sketch.world import Thing, random_scene
 
-    return Picture.of(random_scene(Random(0), (Thing("heart", "purple", "dotted"),)), 128).data
+    return SyntheticImage.of(random_scene(Random(0), (Thing("heart", "purple", "dotted"),)), 128).data
 
 
 def names_of(encoder: Any) -> frozenset[str]:

@@ -20,7 +20,7 @@ from imagerag.evals.harness.encoder_independence import checked
 from imagerag.evals.harness.plan import FILE, Plan
 from imagerag.evals.harness.results_store import FILES as STORE_FILES
 from imagerag.evals.harness.results_store import RESULTS, TIMINGS, ResultsStore
-from imagerag.evals.harness.runner import EvalReport, EvalRunner, Tell, Warn
+from imagerag.evals.harness.runner import EvalReport, EvalRunner, Progress, Warn
 from imagerag.evals.harness.scoring import Scoring
 from imagerag.evals.harness.summary import summarise, write_summary
 from imagerag.evals.metrics.registry import MetricMaker
@@ -55,7 +55,7 @@ class EvalOptions:
     assume_cost_usd_per_call: float | None = None
     retry_failed: bool = False
     allow_same_encoder: bool = False
-    tell: Tell = lambda done, total, what: None
+    progress: Progress = lambda done, total, what: None
     warn: Warn = lambda warnings: None
 
 
@@ -148,8 +148,8 @@ async def _scored(folder: Path, target: Path, plan: Plan, specs: Sequence[str], 
             scored = await scoring.scored(cases[name], list(group))
             runner.store.add(scored, [])
             done += len(scored)
-            options.tell(done, len(plan.keys), name)
-            if done < len(plan.keys) and (why := runner.book_graded(scored)):
+            options.progress(done, len(plan.keys), name)
+            if done < len(plan.keys) and (why := runner.add_graded(scored)):
                 raise BudgetExceededError(f"{why}; the same command with more allowed goes on, and pays nothing twice")
     await asyncio.to_thread(_copy_pictures, folder / HOME / "blobs", target / HOME / "blobs")
     _finish(target, measured, runner.store)
@@ -173,7 +173,7 @@ async def _runner(folder: Path, plan: Plan, options: EvalOptions, store: Results
         max_calls=options.max_calls,
         max_cost_usd=options.max_cost_usd,
         assume_cost_usd_per_call=options.assume_cost_usd_per_call,
-        tell=options.tell,
+        progress=options.progress,
         warn=options.warn,
     )
 

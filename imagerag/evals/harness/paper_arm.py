@@ -36,14 +36,14 @@ from imagerag.agent.types import (
     UsedReference,
     Verdict,
 )
-from imagerag.evals.harness.arm_context import ArmContext, given
+from imagerag.evals.harness.arm_context import ArmContext, initial_attempt
 from imagerag.evals.retries import parsed_or_retried, with_retries
 from imagerag.graphs.dependencies import Backends
 
 UNLIMITED: Final = 10**6
 
 
-async def published(job: ArmContext) -> RunRecord:
+async def run_as_published(job: ArmContext) -> RunRecord:
     """Run a case as the paper does."""
     return await _Published(job, job.case.filtered(job.setup.config), await job.dependencies.parts(job.setup)).answer()
 
@@ -58,7 +58,7 @@ class _Published:
     node: str = "critique"
 
     def __post_init__(self) -> None:
-        self.attempts: list[Attempt] = [given(self.job)]
+        self.attempts: list[Attempt] = [initial_attempt(self.job)]
         self.searches: list[Search] = []
         self.concepts: list[TrackedConcept] = []
 

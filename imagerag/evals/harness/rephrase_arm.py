@@ -10,13 +10,13 @@ from imagerag.agent.outcomes import result_from_error
 from imagerag.agent.rephrasing import Rephrased, Rephraser
 from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, RunResult
-from imagerag.evals.harness.arm_context import ArmContext, given
+from imagerag.evals.harness.arm_context import ArmContext, initial_attempt
 from imagerag.evals.retries import parsed_or_retried
 
 
 async def rephrase(job: ArmContext) -> RunRecord:
     """Rephrase the prompt, and return the image drawn from it."""
-    attempts = [given(job)]
+    attempts = [initial_attempt(job)]
     try:
         words, by = await reworded(job)
         if _same(words, job.case.prompt):

@@ -23,7 +23,7 @@ from imagerag.evals.suites.case import Case
 from imagerag.formatting.numbers import dollars
 from imagerag.graphs.mismatch_warnings import warnings_of_many
 
-Tell = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]
 """Called with results done, results in all, and what was done last."""
 
 Warn = Callable[[Sequence[str]], None]
@@ -91,11 +91,11 @@ class EvalRunner:
     retry_failed: bool = False
     carried: Mapping[tuple[str, int, str], Result] = field(default_factory=dict)
     graded: GradingCalls = field(default_factory=GradingCalls)
-    tell: Tell = lambda done, total, what: None
+    progress: Progress = lambda done, total, what: None
     warn: Warn = lambda warnings: None
     report: EvalReport = field(default_factory=EvalReport)
     _broken: int = 0
-    _half_made: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
+    _unanswered: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     async def run(self) -> EvalReport:
         """Run the cases that are left.
@@ -109,12 +109,12 @@ class EvalRunner:
         self.report.total, self.report.done = len(self.plan.keys), self.store.count
         done: set[str] = set()
         for result in self.store.read():
-            self._book(result)
+            self._add_result(result)
             done |= runs_of(result)
         for entry in self.store.read_times():
-            self._book_calls([*(entry.get("unanswered") or []), *(entry.get("graded") or [])])
+            self._add_calls([*(entry.get("unanswered") or []), *(entry.get("graded") or [])])
         async with self.dependencies.working():
-            await self._book_half_made(done)
+            await self._add_unanswered(done)
             if not self.store.whole:
                 await self._check_arms()
             await self._work_together()
@@ -155,34 +155,34 @@ class EvalRunner:
             self.report.seconds += sum(entry["elapsed_s"] for entry in times)
             self.store.add(results, times)
             for result in results:
-                self._book(result)
-                for run_id in sorted(runs_of(result)):  # entry by the case itself from now on
-                    self._book_calls(self._half_made.pop(run_id, []), sign=-1)
+                self._add_result(result)
+                for run_id in sorted(runs_of(result)):  # the case itself counts them from now on
+                    self._add_calls(self._unanswered.pop(run_id, []), sign=-1)
             for entry in times:
-                self._book_calls([*entry["unanswered"], *entry["graded"]])
+                self._add_calls([*entry["unanswered"], *entry["graded"]])
             self.report.done = self.store.count
             self._broken = self._broken + 1 if all(r.status == "technical" for r in results) else 0
-            self.tell(self.report.done, self.report.total, case.id)
+            self.progress(self.report.done, self.report.total, case.id)
 
-    def _book(self, result: Result) -> None:
+    def _add_result(self, result: Result) -> None:
         first = result.arm == self.plan.arms[0].name
         self.report.failed += result.status == "technical"
         calls = [{"requests": call.get("requests", 1), "usd": call["cost_usd"]} for call in result.calls]
         initial = result.initial_image
         if first and initial.calls:
             calls.append({"requests": initial.calls, "usd": initial.cost_usd})
-        self._book_calls(calls)
+        self._add_calls(calls)
 
-    async def _book_half_made(self, done: Collection[str]) -> None:
+    async def _add_unanswered(self, done: Collection[str]) -> None:
         """Add the calls without a response of processes that were killed in the middle of a case."""
         for lost in await self.dependencies.held_journal.all_unanswered():
             if lost.run_id not in done:
                 call = lost.call
                 used = {"requests": call.requests, "usd": call.counted_usd if call.counts else 0.0}
-                self._half_made.setdefault(lost.run_id, []).append(used)
-                self._book_calls([used])
+                self._unanswered.setdefault(lost.run_id, []).append(used)
+                self._add_calls([used])
 
-    def _book_calls(self, calls: Iterable[Mapping[str, Any]], *, sign: int = 1) -> None:
+    def _add_calls(self, calls: Iterable[Mapping[str, Any]], *, sign: int = 1) -> None:
         """Add calls to the report, each with its `requests` and US dollars (`usd`, None where the price is not known).
 
         Args:
@@ -224,22 +224,22 @@ class EvalRunner:
             {**entry, "graded": self.graded.taken(result.run_id)} for entry, result in zip(times, scored, strict=True)
         ]
 
-    def book_check(self, check: Check) -> None:
+    def add_check(self, check: Check) -> None:
         """Add a check's calls to the report; calls of its run that a killed process left are among them."""
-        self._book_calls(self._half_made.pop(run_id_of(check.id), []), sign=-1)
+        self._add_calls(self._unanswered.pop(run_id_of(check.id), []), sign=-1)
         # The check has the sum only: where the price of one call is not known, all count as such.
         unknown = check.cost_usd is None
         calls = [{"usd": None}] * check.calls if unknown else [{"requests": check.calls, "usd": check.cost_usd}]
-        self._book_calls(calls)
+        self._add_calls(calls)
 
     def spent(self) -> str:
         """The reason why the budget is spent; empty while it is not."""
         return self.report.stopped if self._spent() else ""
 
-    def book_graded(self, results: Sequence[Result]) -> str:
+    def add_graded(self, results: Sequence[Result]) -> str:
         """Add the graders' calls for these results; returns the reason why the budget is spent, or an empty string."""
         for result in results:
-            self._book_calls(self.graded.taken(result.run_id))
+            self._add_calls(self.graded.taken(result.run_id))
         return self.spent()
 
 

@@ -50,7 +50,7 @@ class Shown:
     sha256: str
 
 
-def pictures_of(
+def images_of(
     results: Iterable[Result], arms: Sequence[str], concepts: Mapping[str, str], *, limit: int = 50, seed: int = 0
 ) -> list[Shown]:
     """The arms' pictures in random order, as many cases as allowed; equal pictures of a case are shown once.
@@ -88,7 +88,7 @@ def write_absolute_study(
     """
     mine = {case.id: [result for result in results if result.case == case.id] for case in plan.suite.cases}
     concepts = {case.id: concept_of(case, real.get(case.id), mine[case.id]) for case in plan.suite.cases}
-    shown = pictures_of(results, arms, concepts, limit=limit, seed=seed)
+    shown = images_of(results, arms, concepts, limit=limit, seed=seed)
     items: list[dict[str, Any]] = []
     for one in shown:
         data = picture(one.sha256)
@@ -123,9 +123,9 @@ def read_absolute_answers(files: Iterable[Path], key: Mapping[str, Any]) -> list
 
 def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> ContainedShare:
     counts = {choice: sum(vote == choice for vote in votes.values()) for choice in CHOICES}
-    by_picture: dict[str, list[str]] = defaultdict(list)
+    by_image: dict[str, list[str]] = defaultdict(list)
     for (_, shown), vote in sorted(votes.items()):
-        by_picture[shown].append(vote)
+        by_image[shown].append(vote)
     share = Proportion(counts["yes"], sum(counts.values()))
     low, high = share.wilson()
     return ContainedShare(
@@ -134,7 +134,7 @@ def _contained(arm: str, votes: Mapping[tuple[str, str], str]) -> ContainedShare
         value=share.value,
         low=low,
         high=high,
-        kappa=fleiss_kappa([[given.count(choice) for choice in CHOICES] for given in by_picture.values()]),
+        kappa=fleiss_kappa([[given.count(choice) for choice in CHOICES] for given in by_image.values()]),
         raters=len({rater for rater, _ in votes}),
-        pictures=len(by_picture),
+        images=len(by_image),
     )

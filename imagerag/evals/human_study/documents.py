@@ -58,7 +58,7 @@ class ContainedShare(FrozenModel):
     high: Figure
     kappa: Figure
     raters: int
-    pictures: int
+    images: int
 
 
 class PairsStudy(FrozenModel):

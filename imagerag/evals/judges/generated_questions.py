@@ -11,7 +11,7 @@ from typing import Final
 
 from imagerag.agent.ports import ImagePart
 from imagerag.evals.judges.questions import JudgeQuestion
-from imagerag.evals.synthetic_images import Picture, caption_text, chance, different_things, near_miss
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, different_things, near_miss
 from imagerag.tools.sketch.caption_text import CaptionClaim, caption_spec, say
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, describe, random_scene
 
@@ -41,7 +41,7 @@ class Question:
 
     async def image(self) -> ImagePart:
         """Draw the scene."""
-        return Picture.of(self.scene, SIDE).part
+        return SyntheticImage.of(self.scene, SIDE).part
 
 
 def one_there(rng: Random) -> Question:

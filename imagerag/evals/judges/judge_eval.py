@@ -22,7 +22,7 @@ from imagerag.evals.judges.questions import JudgeAnswer, JudgeQuestion, Mode, as
 from imagerag.evals.statistics.estimators import require_scipy
 
 CONCURRENCY: Final = 4
-Tell = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 
 
 async def evaluate_judge(
@@ -34,7 +34,7 @@ async def evaluate_judge(
     mode: Mode = "stepwise",
     concepts: bool = True,
     synonyms: Mapping[str, str] = {},
-    tell: Tell = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> JudgeEval:
     """Ask every question and score the answers.
 
@@ -44,18 +44,18 @@ async def evaluate_judge(
         mode: "stepwise" asks for yes or no, as the paper did.
         concepts: whether a judge that says no without a list is asked what is missing, one call more.
         synonyms: further words for the same thing, see `concept_match`.
-        tell: called with answers done and answers in all.
+        progress: called with answers done and answers in all.
     """
     require_scipy()  # before a call is paid
     gate, done, total = asyncio.Semaphore(CONCURRENCY), 0, len(questions) * repeats
-    tell(0, total)
+    progress(0, total)
 
     async def answer(question: JudgeQuestion, repeat: int) -> JudgeAnswer:
         nonlocal done
         async with gate:
             found = await ask(judge, question, mode=mode, attempt=repeat, concepts=concepts)
         done += 1
-        tell(done, total)
+        progress(done, total)
         return found
 
     asked = [(question, repeat) for question in questions for repeat in range(repeats)]

@@ -1,8 +1,8 @@
 """Comparison of search methods and encoders on one library: precision, recall, MRR and nDCG.
 
-What the captions say is asked for, and which pictures show it is told from their words alone, as calibration tells it.
+What the captions say is asked for, and which images show it is told from their words alone, as calibration tells it.
 Ways: by cosine, by cosine and words together (hybrid), by words (BM25), and by cosine with what was found put into a
-reranker's order. Other encoders see the same pictures, encoded anew in a folder that is gone afterwards; the best of
+reranker's order. Other encoders see the same images, encoded anew in a folder that is gone afterwards; the best of
 each can be joined by their ranks.
 """
 
@@ -28,7 +28,7 @@ LOOKED_AT: Final = 30
 """Hits that a reranker puts into order."""
 RRF: Final = 60
 
-Tell = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]
 
 
 class Compared(BaseModel):
@@ -50,7 +50,7 @@ class SearchComparison(BaseModel):
     """The whole of it, `imagerag.search-comparison/1`.
 
     Attributes:
-        images: pictures that were searched; `captions`, how many different things were asked for.
+        images: images that were searched; `captions`, how many different things were asked for.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -69,9 +69,9 @@ async def compare_searches(
     encoders: Sequence[Embedder] = (),
     rerankers: Callable[[str], Reranker],
     queries: int = 200,
-    pictures: int | None = None,
+    images: int | None = None,
     seed: int = 0,
-    tell: Tell = lambda done, total, what: None,
+    progress: Progress = lambda done, total, what: None,
 ) -> SearchComparison:
     """Ask a library what its captions say, in every way, and through every encoder.
 
@@ -80,12 +80,12 @@ async def compare_searches(
         encoders: further ones, beside the library's own.
         rerankers: makes one of a spec.
         queries: captions asked at most.
-        pictures: so many of the library's at most, chosen by `seed`; None is all of them.
+        images: so many of the library's at most, chosen by `seed`; None is all of them.
 
     Raises:
         UsageError: it has no captions to ask with, or there is no such way.
     """
-    chosen = in_random_order([row.id for row in await library.rows()], seed)[:pictures]
+    chosen = in_random_order([row.id for row in await library.rows()], seed)[:images]
     rows = await library.rows(chosen)
     asked = CaptionIndex.of(rows).sample(queries)
     if not asked:
@@ -98,12 +98,12 @@ async def compare_searches(
     with scratch as folder:
         for at, embedder in enumerate([library.embedder, *others.values()]):
             spec = embedder.identity.spec
-            tell(at, 1 + len(others), spec)
+            progress(at, 1 + len(others), spec)
             whole = at == 0 and all_of_it
             one = library if whole else await part_of(DataDir(Path(folder)), f"n{at}", library, ids, embedder)
             for way in ways:
                 found[spec, way] = [await _searched(one, query.text, way, rerankers) for query in asked]
-    tell(1 + len(others), 1 + len(others), "")
+    progress(1 + len(others), 1 + len(others), "")
     if others and "cosine" in ways:
         specs = [library.embedder.identity.spec, *others]
         alone = [found[spec, "cosine"] for spec in specs]

@@ -135,20 +135,20 @@ async def reference_photos(sample: Sample) -> list[bytes]:
 
 def drawn_scene(id: str, data: Mapping[str, Any], side: int = 256) -> bytes:
     """A fresh drawing of what a sketch case asks for, for people to see."""
-    from imagerag.evals.synthetic_images import Picture, chance
+    from imagerag.evals.synthetic_images import SyntheticImage, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 
     things = tuple(Thing(*words) for words in data["things"])
-    return Picture.of(random_scene(chance(0, "shown", id), things, data["background"] or "white"), side).data
+    return SyntheticImage.of(random_scene(chance(0, "shown", id), things, data["background"] or "white"), side).data
 
 
 def _drawn(id: str, data: Mapping[str, Any]) -> list[bytes]:
-    from imagerag.evals.synthetic_images import Picture, chance
+    from imagerag.evals.synthetic_images import SyntheticImage, chance
     from imagerag.tools.sketch.world import Thing, random_scene
 
     things = tuple(Thing(*words) for words in data["things"])
     rng = chance(0, "real", id)
-    return [Picture.of(random_scene(rng, things, data["background"] or "white"), 128).data for _ in range(3)]
+    return [SyntheticImage.of(random_scene(rng, things, data["background"] or "white"), 128).data for _ in range(3)]
 
 
 class TimmEncoder:

@@ -17,7 +17,7 @@ column, and which columns nothing filled, is said below it.
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from imagerag.evals.harness.arm_settings import in_words
+from imagerag.evals.harness.arm_settings import describe_settings
 from imagerag.evals.harness.encoder_independence import MARK, explanation
 from imagerag.evals.reports.paper_tables import (
     ABLATION,
@@ -91,7 +91,7 @@ def _settings(sets: Sequence[MethodScores], ways: Sequence[Method]) -> str:
         for way in ways:
             found = (data.summary["arms"].get(data.ways.get(way, "")) or {}).get("settings")
             if found and found["retrieve_by"] is not None:
-                notes.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {in_words(found)}")
+                notes.setdefault(f"{ABLATION.get(way.does, data.ways[way])}: {describe_settings(found)}")
     return f" Settings: {'; '.join(notes)}." if notes else ""
 
 

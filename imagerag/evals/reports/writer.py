@@ -52,7 +52,7 @@ def write_reports(folder: Path, picture: Pictures | None = None) -> list[Path]:
     text = markdown(summary, paper)
     if plots:
         text += "\n## Plots\n\n" + "\n".join(f"![{name.removesuffix('.svg')}](plots/{name})" for name in plots) + "\n"
-    page = gallery(summary, read_results(folder / RESULTS), picture or kept_pictures(folder), plots.values())
+    page = gallery(summary, read_results(folder / RESULTS), picture or stored_images(folder), plots.values())
     made = {"report.md": text, "tables.tex": latex(summary, paper), "gallery.html": page}
     made["tables.csv"] = comma_separated(summary)
     made |= {f"plots/{name}": svg for name, svg in plots.items()}
@@ -90,7 +90,7 @@ def write_paper(folders: Sequence[Path], target: Path) -> list[Path]:
     return [target / name for name in texts]
 
 
-def kept_pictures(folder: Path) -> Pictures:
+def stored_images(folder: Path) -> Pictures:
     """The pictures that an evaluation keeps in its own home."""
     blobs = folder / "home" / "blobs"
 

@@ -17,7 +17,7 @@ from imagerag.agent.run_record import RunRecord
 from imagerag.agent.types import Outcome, cost_of_calls
 from imagerag.evals.check_record import Check, run_id_of, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import Picture, caption_text, chance, fill, named
+from imagerag.evals.synthetic_images import SyntheticImage, caption_text, chance, fill, named
 from imagerag.tools.sketch.painting import KNOWN_PATTERNS, KNOWN_SHAPES
 from imagerag.tools.sketch.world import BACKGROUNDS, Scene, Thing, all_things, random_scene
 
@@ -118,7 +118,7 @@ async def check_loop(context: CheckContext) -> AsyncIterator[Check]:
         return
     rng = chance(context.seed, "loop library")
     library = await context.new_library(LIBRARY)
-    shown = await fill(library, [Picture.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
+    shown = await fill(library, [SyntheticImage.of(random_scene(rng, (thing,)), SIDE) for thing in stock], context.step)
     for name, prompt in cases.items():
         if context.wants(name):
             yield await run(context, name, prompt, shown)
@@ -155,7 +155,7 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
         results = dict.fromkeys(METRICS[kind])
         return Check(id=id, prompt=prompt.text, results=results, note=note, error=record.error or str(outcome), **used)
     aligned = outcome == Outcome.ALIGNED
-    wrong = wrongs(prompt, record, shown)
+    wrong = image_errors(prompt, record, shown)
     second = {
         "held": not wrong,
         "absent": outcome == Outcome.NO_USABLE_REFERENCE,
@@ -168,7 +168,7 @@ def scored(id: str, prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) 
     return Check(id=id, prompt=prompt.text, results=results, note=". ".join([note, *details]), **used)
 
 
-def wrongs(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
+def image_errors(prompt: Prompt, record: RunRecord, shown: dict[str, Scene]) -> list[str]:
     """The certain errors in a run's image, by the references that it was drawn with alone.
 
     A thing that the generator does not know is right only when a reference that shows it was sent for it, and a

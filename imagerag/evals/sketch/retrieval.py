@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import WORDS, Picture, caption_text, chance, swapped, vectors
+from imagerag.evals.synthetic_images import WORDS, SyntheticImage, caption_text, chance, swapped, vectors
 from imagerag.formatting.numbers import cosine
 from imagerag.tools.sketch.world import Thing, all_things, describe, random_scene
 
@@ -57,13 +57,13 @@ async def _grid(context: CheckContext, things: Sequence[Thing]) -> list[Check]:
     import numpy as np
 
     rng = chance(context.seed, "grid")
-    pictures = [Picture.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
+    pictures = [SyntheticImage.of(random_scene(rng, (thing,)), SIDE).data for thing in things]
     shown = await vectors(context.embedder.embed_images, pictures, context.step)
-    asked = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
+    embedded = await vectors(context.embedder.embed_texts, [describe(thing) for thing in things], context.step)
     # A picture that could not be embedded is in nobody's way, and fails only its own case.
     nothing = np.zeros(context.embedder.identity.dimension, np.float32)
     gallery = np.stack([nothing if isinstance(vector, Exception) else vector for vector in shown])
-    return [_ranked(at, things, text, shown[at], gallery) for at, text in enumerate(asked)]
+    return [_ranked(at, things, text, shown[at], gallery) for at, text in enumerate(embedded)]
 
 
 def _ranked(at: int, things: Sequence[Thing], text: "Found", shown: "Found", gallery: "NDArray[np.float32]") -> Check:
@@ -85,13 +85,13 @@ async def _pairs(context: CheckContext, count: int) -> list[Check]:
     rng = chance(context.seed, "swapped")
     names = [tuple(WORDS)[at % len(WORDS)] for at in range(count)]
     sides = [things for name in names for things in swapped(rng, name)]
-    pictures = [Picture.of(random_scene(rng, things), SIDE).data for things in sides]
+    pictures = [SyntheticImage.of(random_scene(rng, things), SIDE).data for things in sides]
     shown = await vectors(context.embedder.embed_images, pictures, context.step)
-    asked = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
+    embedded = await vectors(context.embedder.embed_texts, [caption_text(things) for things in sides], context.step)
     return [
         _pair_check(_pair_id(at), name, sides[2 * at : 2 * at + 2], found)
         for at, name in enumerate(names)
-        for found in [(*shown[2 * at : 2 * at + 2], *asked[2 * at : 2 * at + 2])]
+        for found in [(*shown[2 * at : 2 * at + 2], *embedded[2 * at : 2 * at + 2])]
     ]
 
 

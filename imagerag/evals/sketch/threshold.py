@@ -17,7 +17,7 @@ from typing import Final
 from imagerag.agent.ports import Filter
 from imagerag.evals.check_record import Check, unscored_check
 from imagerag.evals.sketch.context import CheckContext
-from imagerag.evals.synthetic_images import BATCH, Picture, caption_text, chance, near_miss
+from imagerag.evals.synthetic_images import BATCH, SyntheticImage, caption_text, chance, near_miss
 from imagerag.formatting.numbers import cosine
 from imagerag.store.library.library import Library
 from imagerag.store.library.schema import NewImage
@@ -166,7 +166,7 @@ async def _fill(
     shown: dict[str, Scene] = {}
     distinct = _distinct(drawn)
     for start in range(0, len(distinct), BATCH):
-        pictures = [Picture.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
+        pictures = [SyntheticImage.of(scene, SIDE) for scene in distinct[start : start + BATCH]]
         vectors = await context.embedder.embed_images([picture.data for picture in pictures])
         for kind, library in both.items():
             await library.upsert([

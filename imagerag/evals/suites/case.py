@@ -16,7 +16,7 @@ from imagerag.agent.types import FrozenModel, RunConfig
 from imagerag.agent.url_redaction import Spec
 
 
-class Picture(FrozenModel):
+class CaseImage(FrozenModel):
     """A picture file that belongs to a case, with the hash of its bytes.
 
     Attributes:
@@ -29,7 +29,7 @@ class Picture(FrozenModel):
     name: str = ""
 
     @classmethod
-    def of(cls, path: str | Path, name: str = "") -> "Picture":
+    def of(cls, path: str | Path, name: str = "") -> "CaseImage":
         """The picture in a file.
 
         Raises:
@@ -54,7 +54,7 @@ class Truth(FrozenModel):
 
     labels: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
-    images: tuple[Picture, ...] = ()
+    images: tuple[CaseImage, ...] = ()
     data: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -74,8 +74,8 @@ class Case(FrozenModel):
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/._-]{0,119}$")
     prompt: str = Field(min_length=1)
-    initial: Picture | None = None
-    subjects: tuple[Picture, ...] = ()
+    initial: CaseImage | None = None
+    subjects: tuple[CaseImage, ...] = ()
     rephrased: str | None = None
     truth: Truth = Truth()
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)

@@ -15,7 +15,7 @@ from typing import Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import read_regular_text
-from imagerag.evals.suites.case import Case, Picture, Suite, Truth
+from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
 
 TEMPLATE: Final = "a photo of a {name}"
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
@@ -64,7 +64,7 @@ def class_name(label: str) -> str:
     return " ".join(bare.replace("_", " ").split())
 
 
-def _case(at: int, name: str, pictures: tuple[Picture, ...], template: str, seed: int) -> Case:
+def _case(at: int, name: str, pictures: tuple[CaseImage, ...], template: str, seed: int) -> Case:
     prompt = template.format(name=name)
     if name[:1].lower() in "aeiou":
         prompt = prompt.replace(f" a {name}", f" an {name}")
@@ -76,10 +76,10 @@ def _case(at: int, name: str, pictures: tuple[Picture, ...], template: str, seed
     )
 
 
-def _some(folder: Path, count: int, seed: int) -> tuple[Picture, ...]:
+def _some(folder: Path, count: int, seed: int) -> tuple[CaseImage, ...]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
     chosen = random.Random(f"{seed}/{folder.name}").sample(files, min(count, len(files)))
-    return tuple(Picture.of(file) for file in sorted(chosen))
+    return tuple(CaseImage.of(file) for file in sorted(chosen))
 
 
 def _lines(source: Path) -> Iterable[str]:

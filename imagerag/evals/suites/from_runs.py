@@ -1,7 +1,7 @@
 """The user's own runs as a suite: their prompts, each from the very picture its run drew first."""
 
 from imagerag.agent.errors import ImageRAGError, UsageError
-from imagerag.evals.suites.case import Case, Picture, Suite
+from imagerag.evals.suites.case import Case, CaseImage, Suite
 from imagerag.graphs.dependencies import Dependencies
 from imagerag.graphs.runs.runner import Runner
 
@@ -25,7 +25,7 @@ async def run_suite(dependencies: Dependencies, limit: int = 100) -> Suite:
         if first.references or not path.is_file():
             continue  # it began with references: that is no picture to start from
         seed = record.setup.config.seed if record.setup else 0
-        initial = Picture(path=str(path), sha256=first.image.sha256)
+        initial = CaseImage(path=str(path), sha256=first.image.sha256)
         cases.append(Case(id=record.run_id, prompt=record.prompt, initial=initial, seeds=(seed,)))
     if not cases:
         raise UsageError("there is no run with a first picture yet: imagerag generate PROMPT makes one")

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from imagerag.agent.errors import UsageError
 from imagerag.agent.regular_files import open_regular_text
-from imagerag.evals.suites.case import Case, Picture, Suite, Truth
+from imagerag.evals.suites.case import Case, CaseImage, Suite, Truth
 from imagerag.evals.suites.prompt_columns import FILTERS, LABELS, SUFFIXES, TAGS, TRUTH, named, pairs, several, table
 from imagerag.store.path_policy import PathPolicy
 
@@ -113,11 +113,11 @@ def _id(given: Any, at: int) -> str:
     return slug[:120] or f"{at:05}"
 
 
-def _picture(file: Any, files: PathPolicy) -> Picture:
-    return Picture.of(files.find(str(file)))
+def _picture(file: Any, files: PathPolicy) -> CaseImage:
+    return CaseImage.of(files.find(str(file)))
 
 
-def _subject(given: Any, files: PathPolicy) -> Picture:
+def _subject(given: Any, files: PathPolicy) -> CaseImage:
     name, equals, file = str(given).partition("=")
     picture = _picture(file if equals else given, files)
     return picture.model_copy(update={"name": name.strip()}) if equals else picture

@@ -6,7 +6,7 @@ from imagerag.agent.errors import UnknownLibraryError
 from imagerag.agent.ports import Embedder
 from imagerag.evals.suites.case import LibraryRecipe
 from imagerag.evals.suites.sketch import rare
-from imagerag.evals.synthetic_images import Picture, chance, fill
+from imagerag.evals.synthetic_images import SyntheticImage, chance, fill
 from imagerag.store.data_dir import DataDir
 from imagerag.store.library.library import Library, remove
 from imagerag.tools.sketch.world import Thing, all_things, random_scene
@@ -24,7 +24,7 @@ async def build_library(home: DataDir, name: str, recipe: LibraryRecipe, embedde
     except UnknownLibraryError:
         pass
     library = await Library.create_or_open(home, name, embedder)
-    await fill(library, (Picture.of(random_scene(rng, (thing,)), SIDE) for thing, rng in render_image(recipe)))
+    await fill(library, (SyntheticImage.of(random_scene(rng, (thing,)), SIDE) for thing, rng in render_image(recipe)))
     return library
 
 
